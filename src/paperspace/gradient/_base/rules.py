@@ -1,0 +1,111 @@
+"""What the types of the schema do not say: the rules of a name and of a spec.
+
+The server holds its callers to these rules, and the client looks at them before it sends anything, so
+that both give the same answer. Types are not looked at here: GraphQL (on the server) and pydantic (in
+the client) have done that before.
+"""
+
+from __future__ import annotations
+
+import unicodedata
+from collections.abc import Iterator, Mapping, Sequence
+from typing import Any, NamedTuple
+
+NAME_LENGTH = 255
+METRICS = ("cpu", "memory", "requestDuration")
+SUMMARIES = ("average",)
+
+# Cc: control characters, Cs: lone surrogates, Zl and Zp: line ends; the marks that turn the reading direction.
+_UNPRINTABLE = {"Cc", "Cs", "Zl", "Zp"}
+_BIDI_OVERRIDES = set("\u202a\u202b\u202c\u202d\u202e\u2066\u2067\u2068\u2069")
+
+Path = tuple[str | int, ...]
+Spec = Mapping[str, Any]
+
+
+class Problem(NamedTuple):
+    """One bad place: where it is, what was given there, what is expected, and perhaps a hint."""
+
+    path: Path
+    given: object
+    expected: str
+    hint: str | None = None
+
+    @property
+    def place(self) -> str:
+        """The path as one would write it in code, such as `spec.env[0].name`."""
+        text = ""
+        for step in self.path:
+            text += f"[{step}]" if isinstance(step, int) else f".{step}"
+        return text.removeprefix(".")
+
+    def __str__(self) -> str:
+        given = "nothing" if self.given is None else shorten(repr(self.given))
+        hint = f" ({self.hint})" if self.hint else ""
+        return f"{self.place}: {self.expected} expected, {given} given{hint}"
+
+
+def shorten(text: str, limit: int = 80) -> str:
+    """The text, cut to `limit` characters with an ellipsis at its end."""
+    return text if len(text) <= limit else text[: limit - 1] + "…"
+
+
+def name_problems(name: str, path: Path = ("name",)) -> Iterator[Problem]:
+    """What is wrong with a deployment's name."""
+    if not name.strip() or len(name) > NAME_LENGTH:
+        yield Problem(path, name, f"1 to {NAME_LENGTH} characters")
+    elif any(c in _BIDI_OVERRIDES or unicodedata.category(c) in _UNPRINTABLE for c in name):
+        yield Problem(path, name, "printable characters")
+
+
+def spec_problems(spec: Spec, path: Path = ("spec",)) -> Iterator[Problem]:
+    """What is wrong with a spec whose types are right. A field that is null counts as left out."""
+    image = spec.get("image")
+    if not image or any(c.isspace() for c in image):
+        yield Problem((*path, "image"), image, "the reference of a container image", "such as 'tensorflow/serving'")
+    port = spec.get("port")
+    if port is not None and not 1 <= port <= 65535:
+        yield Problem((*path, "port"), port, "a port from 1 to 65535")
+    for index, variable in enumerate(_items(spec, "env")):
+        if not variable["name"] or "=" in variable["name"] or "\0" in variable["name"]:
+            yield Problem((*path, "env", index, "name"), variable["name"], "the name of an environment variable")
+    for index, model in enumerate(_items(spec, "models")):
+        yield from _needed(model, "id", "the id of a model", (*path, "models", index))
+    resources = spec.get("resources")
+    if resources is not None:
+        yield from _resources_problems(resources, (*path, "resources"))
+
+
+def _resources_problems(resources: Spec, path: Path) -> Iterator[Problem]:
+    replicas = resources.get("replicas")
+    if replicas is not None and replicas < 0:
+        yield Problem((*path, "replicas"), replicas, "a number of replicas, 0 or more")
+    autoscaling = resources.get("autoscaling")
+    if autoscaling is None:
+        return
+    path = (*path, "autoscaling")
+    least = max(1 if replicas is None else replicas, 1)
+    most = autoscaling.get("maxReplicas")
+    if most is None or most < least:
+        yield Problem((*path, "maxReplicas"), most, f"a number of replicas, {least} or more")
+    for index, metric in enumerate(_items(autoscaling, "metrics")):
+        yield from _metric_problems(metric, (*path, "metrics", index))
+
+
+def _metric_problems(metric: Spec, path: Path) -> Iterator[Problem]:
+    if metric.get("metric") not in METRICS:
+        yield Problem((*path, "metric"), metric.get("metric"), f"one of {', '.join(METRICS)}")
+    if metric.get("summary") not in (None, *SUMMARIES):
+        yield Problem((*path, "summary"), metric.get("summary"), f"one of {', '.join(SUMMARIES)}")
+    value = metric.get("value")
+    if value is None or value <= 0:
+        yield Problem((*path, "value"), value, "a number above 0")
+
+
+def _items(parent: Spec, field: str) -> Sequence[Spec]:
+    return parent.get(field) or ()
+
+
+def _needed(parent: Spec, field: str, expected: str, path: Path) -> Iterator[Problem]:
+    if not parent.get(field):
+        yield Problem((*path, field), parent.get(field), expected)
