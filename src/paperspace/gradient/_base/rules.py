@@ -12,6 +12,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from typing import Any, NamedTuple
 
 NAME_LENGTH = 255
+HIGHEST_PORT = 65535
 METRICS = ("cpu", "memory", "requestDuration")
 SUMMARIES = ("average",)
 
@@ -64,8 +65,8 @@ def spec_problems(spec: Spec, path: Path = ("spec",)) -> Iterator[Problem]:
     if not image or any(c.isspace() for c in image):
         yield Problem((*path, "image"), image, "the reference of a container image", "such as 'tensorflow/serving'")
     port = spec.get("port")
-    if port is not None and not 1 <= port <= 65535:
-        yield Problem((*path, "port"), port, "a port from 1 to 65535")
+    if port is not None and not 1 <= port <= HIGHEST_PORT:
+        yield Problem((*path, "port"), port, f"a port from 1 to {HIGHEST_PORT}")
     for index, variable in enumerate(_items(spec, "env")):
         if not variable["name"] or "=" in variable["name"] or "\0" in variable["name"]:
             yield Problem((*path, "env", index, "name"), variable["name"], "the name of an environment variable")
