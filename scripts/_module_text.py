@@ -1,0 +1,95 @@
+"""The text of a generated module: imports, definitions and docstrings, laid out as the formatter would."""
+
+from __future__ import annotations
+
+import re
+import textwrap
+from dataclasses import dataclass, field
+
+WIDTH = 120
+HEADER = "# Generated from {source} by scripts/regenerate; change that file and run it again.\n"
+
+
+class GenerationError(Exception):
+    """The GraphQL files do not give valid code; the message says where and why."""
+
+
+@dataclass
+class Module:
+    """One module while it grows: its imports by module, and its definitions by name."""
+
+    source: str
+    doc: str
+    imports: dict[str, set[str]] = field(default_factory=dict)
+    definitions: dict[str, str] = field(default_factory=dict)
+
+    def use(self, module: str, name: str) -> str:
+        """Imports the name and returns it."""
+        self.imports.setdefault(module, set()).add(name)
+        return name
+
+    def define(self, name: str, text: str) -> None:
+        """Adds a definition; the same one twice is one."""
+        if self.definitions.setdefault(name, text) != text:
+            raise GenerationError(
+                f"{self.source}: two different selections of the type {name} in one file; "
+                "move one of them to a fragment in a file of its own"
+            )
+
+    def define_shape(self, name: str, doc: str, bases: str, members: list[str]) -> None:
+        """Adds a TypedDict; `bases` is what stands in its parentheses."""
+        if "TypedDict" in bases:
+            self.use("typing_extensions", "TypedDict")
+        gap = "\n\n" if any('"""' in member for member in members) else "\n"
+        self.define(name, f"class {name}({bases}):\n{docstring(doc, '    ')}\n\n" + gap.join(members))
+
+    def define_alias(self, name: str, annotation: str, doc: str | None) -> None:
+        """Adds another name for a type."""
+        text = f"{name}: {self.use('typing', 'TypeAlias')} = {annotation}"
+        self.define(name, f"{text}\n{docstring(doc)}" if doc else text)
+
+    def member(self, name: str, annotation: str, doc: str | None, *, optional: bool) -> str:
+        """The text of a member of a TypedDict."""
+        if optional:
+            annotation = f"{self.use('typing', 'NotRequired')}[{annotation}]"
+        text = f"    {name}: {annotation}"
+        return f"{text}\n{docstring(doc, '    ')}" if doc else text
+
+    def render(self) -> str:
+        """The text of the module."""
+        groups: dict[str, list[str]] = {"typing": [], "typing_extensions": [], "paperspace": []}
+        for module, names in sorted(self.imports.items()):
+            line = f"from {module} import {', '.join(sorted(names))}"
+            if len(line) > WIDTH:
+                line = enclosed(f"from {module} import (", sorted(names), ")")
+            groups[module.split(".")[0]].append(line)
+        blocks = ["\n".join(group) for group in groups.values() if group]
+        if blocks:
+            blocks.insert(0, "from __future__ import annotations")
+        text = "\n\n".join([HEADER.format(source=self.source) + docstring(self.doc), *blocks]) + "\n"
+        after_class = False
+        for definition in self.definitions.values():
+            is_class = definition.startswith("class")
+            text += ("\n\n" if is_class or after_class else "\n") + definition + "\n"
+            after_class = is_class
+        return text
+
+
+def enclosed(head: str, items: list[str], tail: str) -> str:
+    """The items between head and tail, on one line where they fit, otherwise one a line."""
+    line = f"{head}{', '.join(items)}{tail}"
+    return line if len(line) <= WIDTH else "\n    ".join([head, *(f"{item}," for item in items)]) + f"\n{tail}"
+
+
+def docstring(text: str, indent: str = "") -> str:
+    """The text as a docstring, on one line where it fits."""
+    text = text.replace("\\", "\\\\").replace('"""', "'''")
+    if "\n" not in text and len(f'{indent}"""{text}"""') <= WIDTH:
+        return f'{indent}"""{text}"""'
+    lines = [part for line in f'"""{text}'.splitlines() for part in textwrap.wrap(line, WIDTH - len(indent)) or [""]]
+    return "\n".join([*((indent + line).rstrip() for line in lines), f'{indent}"""'])
+
+
+def snake(name: str) -> str:
+    """The name of the module for a file: `DeploymentCreate` gives `deployment_create`."""
+    return re.sub(r"(?<!^)(?=[A-Z])", "_", name).lower()

@@ -1,0 +1,89 @@
+"""The transports of a client: one for each event loop that it is used on.
+
+A connection belongs to its loop, and a client may meet several: the loop thread of the synchronous calls, one
+`asyncio.run` after another. A forked child starts without any: its parent's sockets are none of its business.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import weakref
+from typing import TYPE_CHECKING
+
+from paperspace.gradient._fork import leak
+from paperspace.gradient.errors import ClientClosedError
+
+if TYPE_CHECKING:
+    from collections.abc import AsyncGenerator, Callable
+
+    from paperspace.gradient._transport import HTTPTransport
+
+
+class Connections:
+    """Makes a transport for each loop when it is first asked for, and closes them all."""
+
+    def __init__(self, make: Callable[[], HTTPTransport]) -> None:
+        self._make = make
+        self._by_loop: dict[asyncio.AbstractEventLoop, tuple[HTTPTransport, AsyncGenerator[None]]] = {}
+        self.closed = False
+        _all.add(self)
+
+    async def transport(self) -> HTTPTransport:
+        """The transport of the running loop.
+
+        Raises:
+            ClientClosedError: The client was closed.
+        """
+        if self.closed:
+            raise ClientClosedError("the client is closed; make a new one")
+        loop = asyncio.get_running_loop()
+        if loop not in self._by_loop:
+            for other in [other for other in self._by_loop if other.is_closed()]:
+                del self._by_loop[other]
+            transport = self._make()
+            lifetime = _lifetime(transport)
+            self._by_loop[loop] = transport, lifetime
+            await anext(lifetime)
+        return self._by_loop[loop][0]
+
+    async def close(self) -> None:
+        """Closes every transport, each on its own loop. Calls that are under way end with ClientClosedError."""
+        self.closed = True
+        here = asyncio.get_running_loop()
+        for loop, (_, lifetime) in self._by_loop.items():
+            if loop is not here and loop.is_running():
+                asyncio.run_coroutine_threadsafe(lifetime.aclose(), loop)
+        if here in self._by_loop:
+            await self._by_loop[here][1].aclose()
+        self._by_loop.clear()
+
+    def forget(self) -> None:
+        """Leaves everything to the parent process, in a child that was forked."""
+        leak(self._by_loop)
+        self._by_loop = {}
+
+
+async def _lifetime(transport: HTTPTransport) -> AsyncGenerator[None]:
+    """Keeps a transport open for as long as it makes sense.
+
+    asyncio ends a generator like this one when it is no longer referred to (the client is garbage) and when its loop
+    shuts down (at the end of `asyncio.run`), and does so on the right loop. So nothing is left open, and nobody has to
+    be told to close anything.
+    """
+    await transport.connect()
+    try:
+        yield
+    finally:
+        await transport.close()
+
+
+_all: weakref.WeakSet[Connections] = weakref.WeakSet()
+
+
+def _forget_all() -> None:
+    for connections in _all:
+        connections.forget()
+
+
+os.register_at_fork(after_in_child=_forget_all)

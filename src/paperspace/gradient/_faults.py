@@ -1,0 +1,255 @@
+"""The one place where what went wrong becomes one of our errors: exceptions of aiohttp, and answers of the server.
+
+Each error carries its fault, from which the retry rule decides. Nothing here sends, waits or remembers.
+"""
+
+from __future__ import annotations
+
+import ssl
+from http import HTTPStatus
+from typing import TYPE_CHECKING, Any, NamedTuple
+from urllib.parse import urlsplit
+
+import aiohttp
+from graphql import ExecutionResult
+from pydantic_core import from_json
+
+from paperspace.gradient import errors
+from paperspace.gradient._base.codes import Code
+from paperspace.gradient._base.rules import shorten
+from paperspace.gradient._retry import Fault, parse_retry_after
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+
+class Failure(Exception):  # noqa: N818  # never leaves the library: the session raises the error in it
+    """One request that failed: the error for the user, and the fault for the retry rule."""
+
+    def __init__(self, error: errors.APIError, fault: Fault) -> None:
+        super().__init__(error)
+        self.error = error
+        self.fault = fault
+
+
+class Reply(ExecutionResult):
+    """A GraphQL answer together with the status and the headers that came with this very answer."""
+
+    __slots__ = ("headers", "status")
+
+    def __init__(
+        self, data: dict[str, Any] | None, error_list: list[Any] | None, status: int, headers: Mapping[str, str]
+    ) -> None:
+        super().__init__(data, error_list)
+        self.status = status
+        self.headers = headers
+
+
+# ---------------------------------------------------------------------------------------------- exceptions of aiohttp
+
+
+def from_exception(error: Exception, url: str, *, sent: bool, reused: bool) -> Failure:
+    """What an exception out of aiohttp means, most specific first."""
+    host = urlsplit(url).hostname
+    match error:
+        case aiohttp.ClientConnectorCertificateError() | aiohttp.ClientConnectorSSLError() | ssl.SSLError() if not sent:
+            message = f"no secure connection to {host}: {_reason(error)}"
+            return Failure(errors.TLSError(message), Fault.FINAL)
+        case aiohttp.ClientConnectorDNSError():
+            message = f"the host {host} was not found: {_reason(error)}"
+        case aiohttp.ClientProxyConnectionError() | aiohttp.ClientHttpProxyError():
+            message = f"the proxy on the way to {host} gave no connection: {_reason(error)}"
+        case aiohttp.ConnectionTimeoutError():
+            message = f"no connection to {host} in time"
+        case TimeoutError():
+            message = f"no answer of {host} in time" if sent else f"no connection to {host} in time"
+            return Failure(errors.APITimeoutError(message), Fault.LOST if sent else Fault.NOT_SENT)
+        case aiohttp.ClientConnectorError():
+            message = f"no connection to {host}: {_reason(error)}; is the server running, and the address right?"
+        case aiohttp.InvalidURL() | aiohttp.NonHttpUrlClientError():
+            return Failure(errors.APIConnectionError(f"the address of {host} cannot be used"), Fault.FINAL)
+        case aiohttp.ClientResponseError():
+            message = f"the answer of {host} is no HTTP that could be read: {_reason(error)}"
+            return Failure(errors.MalformedReplyError(message), Fault.LOST)
+        case _:
+            message = f"the connection to {host} broke before the answer was whole: {_reason(error)}"
+    if not sent:
+        return Failure(errors.APIConnectionError(message), Fault.NOT_SENT)
+    stale = reused and isinstance(error, aiohttp.ServerDisconnectedError | aiohttp.ClientOSError)
+    return Failure(errors.APIConnectionError(message), Fault.STALE if stale else Fault.LOST)
+
+
+def _reason(error: BaseException) -> str:
+    """Why, in the words of the operating system where there are any, and never with an address or a header in it."""
+    cause = getattr(error, "os_error", None) or getattr(error, "certificate_error", None) or error
+    if isinstance(cause, aiohttp.ClientResponseError):
+        return f"HTTP {cause.status}" if cause.status >= HTTPStatus.CONTINUE else "malformed"
+    if isinstance(cause, ssl.SSLCertVerificationError):
+        return cause.verify_message
+    if isinstance(cause, OSError) and cause.strerror:
+        return cause.strerror
+    return type(cause).__name__
+
+
+# ------------------------------------------------------------------------------------------------ answers of the server
+
+
+class _Meaning(NamedTuple):
+    error: type[errors.APIError]
+    fault: Fault
+
+
+_BAD_REQUEST = _Meaning(errors.BadRequestError, Fault.FINAL)
+
+# What a GraphQL error code means, as far as it is known.
+_BY_CODE: dict[str, _Meaning] = {
+    Code.UNAUTHENTICATED: _Meaning(errors.AuthenticationError, Fault.FINAL),
+    Code.FORBIDDEN: _Meaning(errors.PermissionDeniedError, Fault.FINAL),
+    Code.NOT_FOUND: _Meaning(errors.NotFoundError, Fault.FINAL),
+    Code.CONFLICT: _Meaning(errors.ConflictError, Fault.FINAL),
+    Code.BAD_USER_INPUT: _BAD_REQUEST,
+    Code.GRAPHQL_PARSE_FAILED: _BAD_REQUEST,
+    Code.GRAPHQL_VALIDATION_FAILED: _BAD_REQUEST,
+    "BAD_REQUEST": _BAD_REQUEST,
+    "OPERATION_RESOLUTION_FAILURE": _BAD_REQUEST,
+    "PERSISTED_QUERY_NOT_FOUND": _BAD_REQUEST,
+    "PERSISTED_QUERY_NOT_SUPPORTED": _BAD_REQUEST,
+    Code.RATE_LIMITED: _Meaning(errors.RateLimitError, Fault.REFUSED),
+    Code.INSUFFICIENT_STORAGE: _Meaning(errors.ServerError, Fault.FINAL),
+}
+_UNKNOWN_CODE = _Meaning(errors.ServerError, Fault.DOUBTFUL)
+
+# What an HTTP status means.
+_BY_STATUS: dict[int, _Meaning] = {
+    400: _BAD_REQUEST,
+    401: _Meaning(errors.AuthenticationError, Fault.FINAL),
+    403: _Meaning(errors.PermissionDeniedError, Fault.FINAL),
+    404: _Meaning(errors.EndpointNotFoundError, Fault.FINAL),
+    408: _Meaning(errors.APIStatusError, Fault.LOST),
+    409: _Meaning(errors.ConflictError, Fault.FINAL),
+    413: _BAD_REQUEST,
+    422: _BAD_REQUEST,
+    425: _Meaning(errors.APIStatusError, Fault.LOST),
+    429: _Meaning(errors.RateLimitError, Fault.REFUSED),
+    500: _Meaning(errors.ServerError, Fault.CRASHED),
+    502: _Meaning(errors.APIStatusError, Fault.LOST),
+    503: _Meaning(errors.ServerError, Fault.LOST),
+    504: _Meaning(errors.APIStatusError, Fault.LOST),
+}
+_UNKNOWN_CLIENT_STATUS = _Meaning(errors.APIStatusError, Fault.FINAL)
+_UNKNOWN_SERVER_STATUS = _Meaning(errors.APIStatusError, Fault.DOUBTFUL)
+
+_OK = range(200, 300)
+_REDIRECTION = range(300, 400)
+_SERVER_ERROR = 500
+
+
+def read_reply(status: int, headers: Mapping[str, str], body: bytes) -> Reply:
+    """The GraphQL result in an HTTP answer.
+
+    Raises:
+        Failure: There is none, or the status says that it does not count.
+    """
+    facts = _facts(status, headers)
+    if status in _REDIRECTION:
+        target = shorten(headers.get("Location", "an address that it does not name"))
+        message = f"the server redirects to {target}; set api_url to the address that it really has"
+        raise Failure(errors.RedirectError(message, **facts), Fault.FINAL)
+    try:
+        reply = _parse(status, headers, body)
+    except ValueError as error:
+        if status not in _OK:
+            message = f"the server answered with HTTP {status} and no GraphQL result{_hint(status)}"
+            raise _failure(_meaning_of_status(status), message, facts) from None
+        message = f"the answer is no GraphQL result: {error} ({_content(headers, body)})"
+        raise Failure(errors.MalformedReplyError(message, **facts), Fault.BROKEN) from None
+    if status not in _OK and not reply.errors:
+        message = f"the server answered with HTTP {status}, so the data beside it do not count"
+        raise _failure(_meaning_of_status(status), message, facts)
+    return reply
+
+
+def check_errors(reply: Reply) -> dict[str, Any]:
+    """The data of an answer without errors.
+
+    Raises:
+        Failure: It has errors, or no data.
+    """
+    facts = _facts(reply.status, reply.headers)
+    listed: list[Any] = reply.errors or []
+    if reply.data is not None and not listed:
+        return reply.data
+    if not listed:
+        message = "the answer has neither data nor errors"
+        raise Failure(errors.MalformedReplyError(message, **facts), Fault.BROKEN)
+    message = "; ".join(_message(entry) for entry in listed)
+    if reply.data is not None and any(value is not None for value in reply.data.values()):
+        partial = errors.PartialResultError(f"a part failed: {message}", **facts)
+        partial.data = reply.data
+        partial.may_have_executed = "yes"
+        raise Failure(partial, Fault.DOUBTFUL)
+    extensions = listed[0].get("extensions") or {}
+    code = extensions.get("code")
+    meaning = _BY_CODE.get(code, _UNKNOWN_CODE) if isinstance(code, str) else _UNKNOWN_CODE
+    if reply.status not in _OK and meaning is _UNKNOWN_CODE:
+        meaning = _meaning_of_status(reply.status)
+    if extensions.get("retryable") is True:
+        meaning = meaning._replace(fault=Fault.REFUSED)
+    raise _failure(meaning, message, {**facts, "code": code if isinstance(code, str) else None})
+
+
+def _parse(status: int, headers: Mapping[str, str], body: bytes) -> Reply:
+    """The result in a body; raises a ValueError that says what is wrong with it."""
+    if not body:
+        raise ValueError("it is empty")
+    try:
+        content = from_json(body, allow_inf_nan=False)
+    except ValueError as error:
+        raise ValueError(f"it is not JSON, {error}") from None
+    if not isinstance(content, dict):
+        raise ValueError("it is JSON, but no object")  # noqa: TRY004  # the answer is wrong, no argument
+    data, listed = content.get("data"), content.get("errors")
+    if data is not None and not isinstance(data, dict):
+        raise ValueError("`data` is no object")
+    sound = isinstance(listed, list) and listed and all(isinstance(entry, dict) for entry in listed)
+    if listed is not None and not sound:
+        raise ValueError("`errors` is no list of objects")
+    if data is None and listed is None:
+        raise ValueError("it has neither `data` nor `errors`")
+    return Reply(data, listed, status, headers)
+
+
+def _meaning_of_status(status: int) -> _Meaning:
+    unknown = _UNKNOWN_SERVER_STATUS if status >= _SERVER_ERROR else _UNKNOWN_CLIENT_STATUS
+    return _BY_STATUS.get(status, unknown)
+
+
+def _failure(meaning: _Meaning, message: str, facts: dict[str, Any]) -> Failure:
+    return Failure(meaning.error(message, **facts), meaning.fault)
+
+
+def _facts(status: int, headers: Mapping[str, str]) -> dict[str, Any]:
+    return {
+        "status": status,
+        "request_id": headers.get("X-Request-Id"),
+        "retry_after": parse_retry_after(headers.get("Retry-After"), headers.get("Date")),
+    }
+
+
+def _hint(status: int) -> str:
+    return {
+        401: "; the API key was not accepted",
+        404: "; is api_url complete, with /graphql at its end?",
+        413: "; what was sent is too large for it",
+    }.get(status, "")
+
+
+def _content(headers: Mapping[str, str], body: bytes) -> str:
+    kind = headers.get("Content-Type", "no content type")
+    return f"{kind}, {shorten(repr(body[:200].decode(errors='replace')), 120)}"
+
+
+def _message(entry: dict[str, Any]) -> str:
+    """A GraphQL error's message, with the path that the server named."""
+    message = entry.get("message")
+    return shorten(message, 1000) if isinstance(message, str) and message else "the server gave no reason"

@@ -1,0 +1,31 @@
+# Generated from graphql/operations/Deployment.graphql by scripts/regenerate; change that file and run it again.
+"""The operation `Deployment`: its variables and the shape of its reply."""
+
+from __future__ import annotations
+
+from typing import NotRequired
+
+from typing_extensions import TypedDict
+
+from paperspace.gradient._generated.deployment_fields import Deployment
+from paperspace.gradient._generated.scalars import UUID
+from paperspace.gradient._operation import Operation
+
+
+class DeploymentResult(TypedDict):
+    """The reply to `Deployment`."""
+
+    deployment: Deployment | None
+    """A deployment by its id. Null: there is none with this id, or it is deleted."""
+
+
+class DeploymentVariables(TypedDict):
+    """The variables of `Deployment`."""
+
+    id: UUID
+    clusterId: NotRequired[str | None]
+    specsFirst: NotRequired[int | None]
+    specsAfter: NotRequired[str | None]
+
+
+DEPLOYMENT = Operation("Deployment", DeploymentVariables, DeploymentResult)

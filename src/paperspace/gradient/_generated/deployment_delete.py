@@ -1,0 +1,40 @@
+# Generated from graphql/operations/DeploymentDelete.graphql by scripts/regenerate; change that file and run it again.
+"""The operation `DeploymentDelete`: its variables and the shape of its reply."""
+
+from __future__ import annotations
+
+from typing_extensions import TypedDict
+
+from paperspace.gradient._generated.inputs import DeleteDeploymentInput
+from paperspace.gradient._generated.scalars import UUID
+from paperspace.gradient._operation import Operation
+
+
+class Deployment(TypedDict):
+    """A deployment: containers that host a model and serve inferences, behind one endpoint."""
+
+    id: UUID
+    """The id."""
+
+
+class DeleteDeploymentPayload(TypedDict):
+    """The answer to `deleteDeployment`."""
+
+    deployment: Deployment
+    """The deployment as it was before it was deleted."""
+
+
+class DeploymentDeleteResult(TypedDict):
+    """The reply to `DeploymentDelete`."""
+
+    deleteDeployment: DeleteDeploymentPayload
+    """Deletes a deployment: it stops serving, is listed no more, and its name is free again."""
+
+
+class DeploymentDeleteVariables(TypedDict):
+    """The variables of `DeploymentDelete`."""
+
+    input: DeleteDeploymentInput
+
+
+DEPLOYMENT_DELETE = Operation("DeploymentDelete", DeploymentDeleteVariables, DeploymentDeleteResult)

@@ -1,0 +1,42 @@
+# Generated from graphql/operations/DeploymentUpdate.graphql by scripts/regenerate; change that file and run it again.
+"""The operation `DeploymentUpdate`: its variables and the shape of its reply."""
+
+from __future__ import annotations
+
+from typing_extensions import TypedDict
+
+from paperspace.gradient._generated.inputs import UpdateDeploymentInput
+from paperspace.gradient._generated.scalars import UUID
+from paperspace.gradient._operation import Operation
+
+
+class Deployment(TypedDict):
+    """A deployment: containers that host a model and serve inferences, behind one endpoint."""
+
+    id: UUID
+    """The id."""
+
+
+class UpdateDeploymentPayload(TypedDict):
+    """The answer to `updateDeployment`."""
+
+    deployment: Deployment
+    """The deployment as it is after the change."""
+
+
+class DeploymentUpdateResult(TypedDict):
+    """The reply to `DeploymentUpdate`."""
+
+    updateDeployment: UpdateDeploymentPayload
+    """Changes what is given of a deployment and leaves the rest. A changed spec is kept as a new spec; the earlier ones
+    stay as its history.
+    """
+
+
+class DeploymentUpdateVariables(TypedDict):
+    """The variables of `DeploymentUpdate`."""
+
+    input: UpdateDeploymentInput
+
+
+DEPLOYMENT_UPDATE = Operation("DeploymentUpdate", DeploymentUpdateVariables, DeploymentUpdateResult)

@@ -1,0 +1,44 @@
+# Generated from graphql/operations/Deployments.graphql by scripts/regenerate; change that file and run it again.
+"""The operation `Deployments`: its variables and the shape of its reply."""
+
+from __future__ import annotations
+
+from typing import NotRequired
+
+from typing_extensions import TypedDict
+
+from paperspace.gradient._generated.deployment_fields import Deployment
+from paperspace.gradient._generated.page_info_fields import PageInfo
+from paperspace.gradient._operation import Operation
+
+
+class DeploymentConnection(TypedDict):
+    """A page of deployments."""
+
+    nodes: list[Deployment]
+    """The items of this page."""
+
+    pageInfo: PageInfo
+    """Where this page stands in the whole list."""
+
+
+class DeploymentsResult(TypedDict):
+    """The reply to `Deployments`."""
+
+    deployments: DeploymentConnection
+    """The deployments that are not deleted, those that meet every given condition."""
+
+
+class DeploymentsVariables(TypedDict):
+    """The variables of `Deployments`."""
+
+    name: NotRequired[str | None]
+    projectId: NotRequired[str | None]
+    clusterId: NotRequired[str | None]
+    first: NotRequired[int | None]
+    after: NotRequired[str | None]
+    specsFirst: NotRequired[int | None]
+    specsAfter: NotRequired[str | None]
+
+
+DEPLOYMENTS = Operation("Deployments", DeploymentsVariables, DeploymentsResult)

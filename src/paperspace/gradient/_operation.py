@@ -1,0 +1,28 @@
+"""An operation: the name of a checked-in file, tied to the types of its variables and of its reply."""
+
+from __future__ import annotations
+
+from typing import Generic, TypeVar
+
+V = TypeVar("V")
+R = TypeVar("R")
+
+
+class Operation(Generic[V, R]):
+    """An operation in `graphql/operations/`.
+
+    Attributes:
+        name: The name of the operation and, with `.graphql` behind it, of its file.
+        variables: The TypedDict that describes its variables.
+        result: The TypedDict that the reply's `data` has to fit.
+    """
+
+    __slots__ = ("name", "result", "variables")
+
+    def __init__(self, name: str, variables: type[V], result: type[R]) -> None:
+        self.name = name
+        self.variables = variables
+        self.result = result
+
+    def __repr__(self) -> str:
+        return f"Operation({self.name!r})"

@@ -1,0 +1,102 @@
+"""The way from synchronous code to the asynchronous core: one event loop in a thread of its own, for the process.
+
+Because the loop is nobody else's, a synchronous call works wherever Python runs: in a script, beside a running loop
+(notebooks), from many threads at once, and in a forked child, which starts a thread of its own.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import atexit
+import os
+import threading
+from typing import TYPE_CHECKING, Any, TypeVar
+
+from paperspace.gradient._fork import leak
+from paperspace.gradient.errors import GradientError
+
+if TYPE_CHECKING:
+    from collections.abc import Coroutine
+
+R = TypeVar("R")
+
+# Seconds for the last requests and connections to end when the interpreter does.
+_EXIT_TIMEOUT = 2.0
+
+
+class _LoopThread:
+    """A running event loop and the thread that it runs in."""
+
+    def __init__(self) -> None:
+        self.loop = asyncio.new_event_loop()
+        self.thread = threading.Thread(target=self._run, name="paperspace.gradient", daemon=True)
+        self.thread.start()
+
+    def _run(self) -> None:
+        asyncio.set_event_loop(self.loop)
+        self.loop.run_forever()
+
+    def stop(self) -> None:
+        """Ends what runs on the loop, then the loop, then the thread."""
+        asyncio.run_coroutine_threadsafe(self._wind_up(), self.loop)
+        self.thread.join(_EXIT_TIMEOUT)
+        if not self.thread.is_alive():
+            self.loop.close()
+
+    async def _wind_up(self) -> None:
+        tasks = asyncio.all_tasks() - {asyncio.current_task()}
+        for task in tasks:
+            task.cancel()
+        await asyncio.gather(*tasks, return_exceptions=True)
+        await self.loop.shutdown_asyncgens()
+        self.loop.stop()
+
+
+_lock = threading.Lock()
+_running: _LoopThread | None = None
+
+
+def run(coroutine: Coroutine[Any, Any, R]) -> R:
+    """Runs the coroutine on the loop thread and returns its result, or raises what it raises.
+
+    Interrupted, by Ctrl-C say, it cancels the coroutine and raises the interruption.
+    """
+    there = _loop_thread()
+    if threading.current_thread() is there.thread:
+        coroutine.close()
+        raise GradientError(
+            "a synchronous call on the library's own event loop would wait for itself; await it from aio instead"
+        )
+    future = asyncio.run_coroutine_threadsafe(coroutine, there.loop)
+    try:
+        return future.result()
+    except BaseException:
+        future.cancel()
+        raise
+
+
+def _loop_thread() -> _LoopThread:
+    global _running  # noqa: PLW0603  # one for the process is the point
+    if _running is None:
+        with _lock:
+            if _running is None:
+                _running = _LoopThread()
+    return _running
+
+
+def _stop() -> None:
+    global _running
+    if _running is not None:
+        there, _running = _running, None
+        there.stop()
+
+
+def _forget() -> None:
+    """In a forked child: the parent's thread does not run here, and its lock may be held for ever."""
+    global _running, _lock
+    leak(_running)
+    _running, _lock = None, threading.Lock()
+
+
+atexit.register(_stop)
+os.register_at_fork(after_in_child=_forget)

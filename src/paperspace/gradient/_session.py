@@ -1,0 +1,193 @@
+"""Runs one operation to its end: sends it, checks the answer, sends it again where that is right, within one deadline."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import platform
+from dataclasses import replace
+from functools import cache, partial
+from typing import TYPE_CHECKING, Any, TypeVar, cast
+from uuid import uuid4
+
+from pydantic import TypeAdapter, ValidationError
+
+from paperspace.gradient._base.rules import shorten
+from paperspace.gradient._connections import Connections
+from paperspace.gradient._documents import Document, load_document
+from paperspace.gradient._faults import Failure, check_errors
+from paperspace.gradient._retry import Budget, Fault, resend_delay
+from paperspace.gradient._transport import HTTPTransport
+from paperspace.gradient._version import __version__
+from paperspace.gradient.errors import APIError, ClientClosedError, MalformedReplyError, OutcomeUnknownError
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Hashable
+
+    from paperspace.gradient._operation import Operation
+    from paperspace.gradient.config import Settings
+
+V = TypeVar("V")
+R = TypeVar("R")
+
+log = logging.getLogger("paperspace.gradient")
+
+
+class Call:
+    """One call of a user: its deadline, and what has been tried. A call may take several requests."""
+
+    def __init__(self, timeout: float) -> None:
+        self._loop = asyncio.get_running_loop()
+        self.started = self._loop.time()
+        self.deadline = self.started + timeout
+        self.attempts = 0
+        self.in_doubt = False
+
+    @property
+    def elapsed(self) -> float:
+        """The seconds since its start."""
+        return self._loop.time() - self.started
+
+    @property
+    def left(self) -> float:
+        """The seconds up to its deadline."""
+        return self.deadline - self._loop.time()
+
+
+class Session:
+    """Runs operations with the settings of a client, over its connections."""
+
+    def __init__(
+        self, settings: Settings, connections: Connections | None = None, budget: Budget | None = None
+    ) -> None:
+        self.settings = settings
+        self._connections = connections or Connections(partial(_make_transport, settings))
+        self._budget = budget or Budget()
+
+    def with_settings(self, **changes: Any) -> Session:
+        """A session with other settings over the same connections."""
+        return Session(replace(self.settings, **changes), self._connections, self._budget)
+
+    def start(self) -> Call:
+        """Starts a call of several requests that share one deadline."""
+        return Call(self.settings.timeout)
+
+    async def close(self) -> None:
+        """Closes the connections. Calls that are under way end with ClientClosedError."""
+        await self._connections.close()
+
+    async def run(
+        self,
+        operation: Operation[V, R],
+        variables: V,
+        *,
+        call: Call | None = None,
+        verify: Callable[[R], str | None] = lambda _: None,
+    ) -> R:
+        """Runs a checked-in operation and returns its data, checked.
+
+        Args:
+            operation: Which one.
+            variables: Its variables. What is None is left out, so that the server's default holds.
+            call: The call that it belongs to, where it is not one of its own.
+            verify: Says what is wrong with data that have the right shape, None if nothing is.
+
+        Raises:
+            GradientError: See `paperspace.gradient.errors`.
+        """
+        document = load_document(operation.name)
+
+        def check(data: dict[str, Any]) -> R:
+            result = check_shape(operation.result, data)
+            if complaint := verify(result):
+                raise Failure(MalformedReplyError(complaint), Fault.BROKEN)
+            return result
+
+        given = {key: value for key, value in cast("dict[str, object]", variables).items() if value is not None}
+        return await self._run(document, given, check, call or self.start())
+
+    async def _run(
+        self, document: Document, variables: dict[str, Any], check: Callable[[dict[str, Any]], R], call: Call
+    ) -> R:
+        headers = {"Idempotency-Key": str(uuid4())} if document.is_mutation else None
+        resends = 0
+        while True:
+            transport = await self._connections.transport()
+            call.attempts += 1
+            try:
+                reply = await transport.execute(document.request(variables), headers=headers, deadline=call.deadline)
+                result = check(check_errors(reply))
+            except Failure as failure:
+                call.in_doubt |= failure.fault.in_doubt
+                wait = self._wait(failure, resends, call)
+                if wait is None:
+                    raise self._explain(failure, document, call) from failure.__cause__
+                log.info("%s: sent again in %.2f s, as %s", document.name, wait, failure.error)
+            else:
+                log.debug("%s: HTTP %d after %.3f s", document.name, reply.status, call.elapsed)
+                self._budget.give_back(resends)
+                return result
+            await asyncio.sleep(wait)
+            resends += 1
+
+    def _wait(self, failure: Failure, resends: int, call: Call) -> float | None:
+        """The seconds before the request is sent again; None where it is not to be."""
+        wait = resend_delay(
+            failure.fault,
+            resends=resends,
+            max_retries=self.settings.max_retries,
+            retry_after=failure.error.retry_after,
+        )
+        if wait is None or wait >= call.left or self._connections.closed or not self._budget.take():
+            return None
+        return wait
+
+    def _explain(self, failure: Failure, document: Document, call: Call) -> APIError | ClientClosedError:
+        """The error for the user, with everything that is known about the call."""
+        error = failure.error
+        if self._connections.closed:
+            return ClientClosedError(f"{document.name}: the client was closed during the call")
+        if document.is_mutation and call.in_doubt:
+            if failure.fault not in {Fault.FINAL, Fault.REFUSED, Fault.DOUBTFUL}:
+                error = OutcomeUnknownError(
+                    f"the change may have been carried out, or not; look before you try again. {error.args[0]}",
+                    status=error.status,
+                    code=error.code,
+                    request_id=error.request_id,
+                    retry_after=error.retry_after,
+                )
+                error.__cause__ = failure.error
+            if error.may_have_executed == "no":
+                error.may_have_executed = "unknown"
+        error.operation, error.attempts, error.elapsed = document.name, call.attempts, call.elapsed
+        return error
+
+
+def _make_transport(settings: Settings) -> HTTPTransport:
+    headers = {
+        "Authorization": f"Bearer {settings.api_key}",
+        "Accept": "application/graphql-response+json, application/json;q=0.9",
+        "Content-Type": "application/json",
+        "User-Agent": f"paperspace-gradient/{__version__} Python/{platform.python_version()}",
+    }
+    return HTTPTransport(settings.api_url, headers, max_response_bytes=settings.max_response_bytes)
+
+
+# The checker of a shape, made when it is first needed.
+_adapter = cache(TypeAdapter[Any])
+
+
+def check_shape(shape: type[R], data: object) -> R:
+    """The data as the shape has them: keys that it does not know are left out.
+
+    Raises:
+        Failure: They do not fit; the message names the first place.
+    """
+    try:
+        return cast("R", _adapter(cast("Hashable", shape)).validate_python(data, strict=True))
+    except ValidationError as error:
+        first = error.errors(include_url=False, include_context=False)[0]
+        place = ".".join(str(step) for step in first["loc"])
+        given = shorten(repr(first["input"]))
+        message = f"the answer is not what the API promises: {place}: {first['msg']}, but there is {given}"
+        raise Failure(MalformedReplyError(message), Fault.BROKEN) from None

@@ -1,0 +1,1 @@
+"""The functions, to be awaited: `from paperspace.gradient.aio import deployments`."""

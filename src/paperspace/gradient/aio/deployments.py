@@ -1,0 +1,34 @@
+"""The functions of `paperspace.gradient.deployments`, to be awaited, on the same default client.
+
+    >>> import asyncio
+    >>> from paperspace.gradient.aio import deployments
+    >>> async def names():
+    ...     return [deployment["name"] for deployment in await deployments.list_deployments(project_id="p1")]
+    >>> asyncio.run(names())
+    ['mnist']
+
+`iter_deployments` is an asynchronous generator, for `async for`.
+"""
+
+from __future__ import annotations
+
+from paperspace.gradient._default import default_session
+from paperspace.gradient.deployments import AsyncDeployments
+
+__all__ = [
+    "create_deployment",
+    "delete_deployment",
+    "get_deployment",
+    "iter_deployments",
+    "list_deployments",
+    "update_deployment",
+]
+
+_default = AsyncDeployments(default_session)
+
+create_deployment = _default.create_deployment
+update_deployment = _default.update_deployment
+delete_deployment = _default.delete_deployment
+list_deployments = _default.list_deployments
+iter_deployments = _default.iter_deployments
+get_deployment = _default.get_deployment

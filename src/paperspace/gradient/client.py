@@ -1,0 +1,168 @@
+"""Clients: settings and connections of one's own, and the functions on them."""
+
+from __future__ import annotations
+
+from copy import copy
+from typing import TYPE_CHECKING, Self
+
+from paperspace.gradient.config import (
+    DEFAULT_MAX_RESPONSE_BYTES,
+    DEFAULT_MAX_RETRIES,
+    DEFAULT_TIMEOUT,
+    Settings,
+)
+from paperspace.gradient.deployments import AsyncDeployments, Deployments
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+    from types import TracebackType
+
+    from paperspace.gradient._session import Session
+
+
+class _BaseClient:
+    """What both clients have in common: everything but waiting."""
+
+    def __init__(
+        self,
+        api_key: str | None = None,
+        api_url: str | None = None,
+        *,
+        timeout: float = DEFAULT_TIMEOUT,
+        max_retries: int = DEFAULT_MAX_RETRIES,
+        max_response_bytes: int = DEFAULT_MAX_RESPONSE_BYTES,
+        allow_http_hosts: Iterable[str] = (),
+    ) -> None:
+        from paperspace.gradient._session import Session
+
+        settings = Settings.resolve(
+            api_key,
+            api_url,
+            timeout=timeout,
+            max_retries=max_retries,
+            max_response_bytes=max_response_bytes,
+            allow_http_hosts=allow_http_hosts,
+        )
+        self._bind(Session(settings))
+
+    def _bind(self, session: Session) -> None:
+        self._session = session
+
+    def with_options(self, *, timeout: float | None = None, max_retries: int | None = None) -> Self:
+        """A client with other settings that shares the connections of this one; closing either closes both.
+
+        Args:
+            timeout: Seconds for a whole call with its resends. None: as here.
+            max_retries: Resends after the first try. None: as here.
+
+        Raises:
+            ConfigurationError: A setting cannot be used.
+
+        Example:
+            >>> from paperspace.gradient import Client
+            >>> with Client() as client:
+            ...     len(client.with_options(timeout=5.0).deployments.list_deployments(name="mnist"))
+            1
+        """
+        given = {"timeout": timeout, "max_retries": max_retries}
+        changes = {name: value for name, value in given.items() if value is not None}
+        other = copy(self)
+        other._bind(self._session.with_settings(**changes))  # noqa: SLF001  # one of our own
+        return other
+
+    def __repr__(self) -> str:
+        return f"{type(self).__name__}(api_url={self._session.settings.api_url!r})"
+
+
+class Client(_BaseClient):
+    """A client for synchronous code. Use it from as many threads as you like, and close it, best by `with`.
+
+    Args:
+        api_key: The API key. None: from `PAPERSPACE_API_KEY`, or `apiKey` in `~/.paperspace/config.json`.
+        api_url: The address of the GraphQL API. None: from `PAPERSPACE_API_URL`, `PAPERSPACE_API_HOST`, or `apiUrl` in
+            the same file; where there is none, the hosted API.
+        timeout: Seconds for a whole call with its resends; a list has as many for each of its pages.
+        max_retries: Resends after the first try.
+        max_response_bytes: Bytes of an answer, decompressed.
+        allow_http_hosts: Hosts to which the key may go over plain http. Loopback addresses always are.
+
+    Attributes:
+        deployments: The functions of `paperspace.gradient.deployments`, on this client.
+
+    Raises:
+        ConfigurationError: There is no key, or a setting cannot be used.
+
+    Example:
+        >>> from paperspace.gradient import Client
+        >>> with Client(timeout=10.0) as client:
+        ...     [deployment["name"] for deployment in client.deployments.list_deployments(project_id="p1")]
+        ['mnist']
+    """
+
+    deployments: Deployments
+
+    def _bind(self, session: Session) -> None:
+        super()._bind(session)
+        self.deployments = Deployments(lambda: session)
+
+    def close(self) -> None:
+        """Closes the connections. Calls that are under way, and later ones, end with ClientClosedError."""
+        from paperspace.gradient._portal import run
+
+        run(self._session.close())
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
+    ) -> None:
+        self.close()
+
+
+class AsyncClient(_BaseClient):
+    """A client for asynchronous code. Close it, best by `async with`.
+
+    It may be used on several event loops; each has connections of its own, which end with it.
+
+    Args:
+        api_key: As for `Client`, and so are the others.
+        api_url: The address of the GraphQL API.
+        timeout: Seconds for a whole call with its resends; a list has as many for each of its pages.
+        max_retries: Resends after the first try.
+        max_response_bytes: Bytes of an answer, decompressed.
+        allow_http_hosts: Hosts to which the key may go over plain http. Loopback addresses always are.
+
+    Attributes:
+        deployments: The functions of `paperspace.gradient.aio.deployments`, on this client.
+
+    Raises:
+        ConfigurationError: There is no key, or a setting cannot be used.
+
+    Example:
+        >>> import asyncio
+        >>> from paperspace.gradient import AsyncClient
+        >>> async def names():
+        ...     async with AsyncClient() as client:
+        ...         return [deployment["name"] async for deployment in client.deployments.iter_deployments()]
+        >>> asyncio.run(names())
+        ['mnist']
+    """
+
+    deployments: AsyncDeployments
+
+    def _bind(self, session: Session) -> None:
+        super()._bind(session)
+        self.deployments = AsyncDeployments(lambda: session)
+
+    async def close(self) -> None:
+        """Closes the connections. Calls that are under way, and later ones, end with ClientClosedError."""
+        await self._session.close()
+
+    async def __aenter__(self) -> Self:
+        return self
+
+    async def __aexit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
+    ) -> None:
+        await self.close()

@@ -1,0 +1,323 @@
+"""The functions of Gradient Deployments: create, update, delete, list and get them.
+
+    >>> from paperspace.gradient import deployments
+    >>> spec = {"image": "tensorflow/serving", "port": 8501, "resources": {"instanceType": "A100", "replicas": 1}}
+    >>> created = deployments.create_deployment(name="docs", project_id="p1", spec=spec)
+    >>> deployments.get_deployment(id=created["id"])["name"]
+    'docs'
+
+The functions of this module run on the default client, which takes its settings from the environment or from
+`paperspace.gradient.configure`, when it is first used. The same functions hang on a client of your own
+(`Client(...).deployments`), and there are twins to be awaited: `paperspace.gradient.aio.deployments` and
+`AsyncClient(...).deployments`. All of them are made from the one definition in `AsyncDeployments`.
+
+Every function may raise any error of `paperspace.gradient.errors`; those named below are the ones to think of.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, cast, overload
+
+from paperspace.gradient import _checks
+from paperspace.gradient._blocking import blocking, blocking_iterator
+from paperspace.gradient._default import default_session
+from paperspace.gradient._generated.deployment import DEPLOYMENT
+from paperspace.gradient._generated.deployment_create import DEPLOYMENT_CREATE, DeploymentCreateVariables
+from paperspace.gradient._generated.deployment_delete import DEPLOYMENT_DELETE, DeploymentDeleteVariables
+from paperspace.gradient._generated.deployment_update import DEPLOYMENT_UPDATE, DeploymentUpdateVariables
+from paperspace.gradient._lookups import all_specs, find_id, flattened, get_page, matching, same_id
+from paperspace.gradient.errors import InvalidArgumentError, NotFoundError
+
+if TYPE_CHECKING:
+    from collections.abc import AsyncGenerator, Callable
+
+    from paperspace.gradient._generated.inputs import CreateDeploymentInput, UpdateDeploymentInput
+    from paperspace.gradient._session import Session
+    from paperspace.gradient.types import Deployment, DeploymentRef, DeploymentSpecInput
+
+__all__ = [
+    "create_deployment",
+    "delete_deployment",
+    "get_deployment",
+    "iter_deployments",
+    "list_deployments",
+    "update_deployment",
+]
+
+
+class AsyncDeployments:
+    """The functions, to be awaited. Made by a client: `AsyncClient(...).deployments`."""
+
+    def __init__(self, session: Callable[[], Session]) -> None:
+        self._session = session
+
+    async def create_deployment(
+        self, name: str, project_id: str, spec: DeploymentSpecInput, cluster_id: str | None = None
+    ) -> DeploymentRef:
+        """Creates a deployment and starts it.
+
+        Args:
+            name: The human-readable name, 1 to 255 printable characters. Unique in its project among the deployments
+                that are not deleted.
+            project_id: The id of the project that it belongs to.
+            spec: What to run: `image` and, as needed, `port`, `resources`, `env`, and so on.
+            cluster_id: The id of the cluster to deploy onto. None: the server's default.
+
+        Returns:
+            `{'id': ...}`, the id of the deployment that was created.
+
+        Raises:
+            InvalidSpecError: The spec cannot be right; every bad place is listed. Nothing was sent.
+            InvalidArgumentError: Another argument cannot be right. Nothing was sent.
+            ConflictError: The name is taken.
+            OutcomeUnknownError: The deployment may have been created, or not.
+
+        Example:
+            >>> spec = {"image": "tensorflow/serving", "port": 8501}
+            >>> deployments.create_deployment(name="mnist", project_id="p1", spec=spec)  # doctest: +ELLIPSIS
+            {'id': '...'}
+        """
+        _checks.check_name(name)
+        _checks.check_text(project_id, "project_id")
+        _checks.check_spec(spec)
+        values: CreateDeploymentInput = {"name": name, "projectId": project_id, "spec": spec}
+        if cluster_id is not None:
+            _checks.check_text(cluster_id, "cluster_id")
+            values["clusterId"] = cluster_id
+        result = await self._session().run(DEPLOYMENT_CREATE, DeploymentCreateVariables(input=values))
+        return result["createDeployment"]["deployment"]
+
+    @overload
+    async def update_deployment(
+        self, name: str, project_id: str, spec: DeploymentSpecInput, cluster_id: str | None = None
+    ) -> DeploymentRef: ...
+
+    @overload
+    async def update_deployment(
+        self,
+        name: str | None = None,
+        project_id: str | None = None,
+        spec: DeploymentSpecInput | None = None,
+        cluster_id: str | None = None,
+        *,
+        id: str,
+    ) -> DeploymentRef: ...
+
+    async def update_deployment(
+        self,
+        name: str | None = None,
+        project_id: str | None = None,
+        spec: DeploymentSpecInput | None = None,
+        cluster_id: str | None = None,
+        *,
+        id: str | None = None,
+    ) -> DeploymentRef:
+        """Changes a deployment: its spec above all. What is not given stays as it is.
+
+        Without `id`, the deployment is the one with exactly this name in this project. With `id` it is that one,
+        everything else is optional, and another `name` or `project_id` renames or moves it. A change of the spec or
+        the cluster makes a new spec; the earlier ones stay as the history.
+
+        Args:
+            name: The name to look for; with `id`, the new name.
+            project_id: The project to look in; with `id`, the project to move it to.
+            spec: What to run from now on, whole: what it leaves out is not taken from the earlier spec.
+            cluster_id: The id of the cluster to deploy onto from now on. None: no change.
+            id: The id of the deployment.
+
+        Returns:
+            `{'id': ...}`, the id of the deployment that was updated.
+
+        Raises:
+            InvalidSpecError: The spec cannot be right; every bad place is listed. Nothing was sent.
+            InvalidArgumentError: Another argument cannot be right, or there is nothing to change. Nothing was sent.
+            NotFoundError: There is no such deployment.
+            ConflictError: The new name is taken.
+
+        Example:
+            >>> spec = {"image": "tensorflow/serving", "resources": {"replicas": 2}}
+            >>> deployments.update_deployment(name="mnist", project_id="p1", spec=spec)  # doctest: +ELLIPSIS
+            {'id': '...'}
+        """
+        values = _changes(name, project_id, spec, cluster_id, id)
+        session = self._session()
+        call = session.start()
+        if "id" not in values:
+            values["id"] = await find_id(name or "", project_id or "", session, call)
+        result = await session.run(
+            DEPLOYMENT_UPDATE,
+            DeploymentUpdateVariables(input=values),
+            call=call,
+            verify=lambda result: same_id(values["id"], result["updateDeployment"]["deployment"]["id"]),
+        )
+        return result["updateDeployment"]["deployment"]
+
+    async def delete_deployment(self, id: str) -> DeploymentRef:
+        """Deletes a deployment: it stops serving, is listed no more, and its name is free again.
+
+        Args:
+            id: The id of the deployment.
+
+        Returns:
+            `{'id': ...}`, the id of the deployment that was deleted.
+
+        Raises:
+            NotFoundError: There is no such deployment, or it is deleted already.
+
+        Example:
+            >>> [mnist] = deployments.list_deployments(name="mnist", project_id="p1")
+            >>> deployments.delete_deployment(id=mnist["id"]) == {"id": mnist["id"]}
+            True
+        """
+        _checks.check_id(id)
+        result = await self._session().run(
+            DEPLOYMENT_DELETE,
+            DeploymentDeleteVariables(input={"id": id}),
+            verify=lambda result: same_id(id, result["deleteDeployment"]["deployment"]["id"]),
+        )
+        return result["deleteDeployment"]["deployment"]
+
+    async def list_deployments(
+        self,
+        name: str | None = None,
+        project_id: str | None = None,
+        cluster_id: str | None = None,
+        first: int | None = 100,
+    ) -> list[Deployment]:
+        """Lists deployments, the newest first, each with all its specs.
+
+        Args:
+            name: Only the deployment with exactly this name. None: any name.
+            project_id: Only deployments of this project. None: any project.
+            cluster_id: Only deployments that have a spec on this cluster, with those specs. None: any cluster.
+            first: How many deployments at most. None: all of them, over as many pages as it takes.
+
+        Returns:
+            A list of dicts like that of `get_deployment`.
+
+        Raises:
+            InvalidArgumentError: An argument cannot be right. Nothing was sent.
+
+        Example:
+            >>> [deployment["name"] for deployment in deployments.list_deployments(project_id="p1", first=10)]
+            ['mnist']
+        """
+        return [deployment async for deployment in self.iter_deployments(name, project_id, cluster_id, first=first)]
+
+    def iter_deployments(
+        self,
+        name: str | None = None,
+        project_id: str | None = None,
+        cluster_id: str | None = None,
+        first: int | None = None,
+    ) -> AsyncGenerator[Deployment]:
+        """Goes through deployments, the newest first, and holds no more than a page of them in memory.
+
+        Args:
+            name: Only the deployment with exactly this name. None: any name.
+            project_id: Only deployments of this project. None: any project.
+            cluster_id: Only deployments that have a spec on this cluster, with those specs. None: any cluster.
+            first: How many deployments at most. None: all of them.
+
+        Yields:
+            Dicts like that of `get_deployment`.
+
+        Raises:
+            InvalidArgumentError: An argument cannot be right. Nothing was sent.
+
+        Example:
+            >>> for deployment in deployments.iter_deployments(project_id="p1"):
+            ...     print(deployment["name"])
+            mnist
+        """
+        for argument, value in {"name": name, "project_id": project_id, "cluster_id": cluster_id}.items():
+            if value is not None:
+                _checks.check_text(value, argument)
+        if first is not None:
+            _checks.check_count(first, "first")
+        return matching(self._session(), name, project_id, cluster_id, first)
+
+    async def get_deployment(self, id: str) -> Deployment:
+        """Gets a deployment with all its specs, the newest first.
+
+        Args:
+            id: The id of the deployment.
+
+        Returns:
+            A dict with `id`, `name` and `deploymentSpecs`; each of the latter's `nodes` has `id`, `data` (`image`,
+            `port`, `resources`), `endpointUrl` and `actor`. What a spec left out is None there.
+
+        Raises:
+            NotFoundError: There is no such deployment, or it is deleted.
+
+        Example:
+            >>> [mnist] = deployments.list_deployments(name="mnist")
+            >>> deployment = deployments.get_deployment(id=mnist["id"])
+            >>> deployment["deploymentSpecs"]["nodes"][0]["data"]["image"]
+            'tensorflow/serving'
+        """
+        _checks.check_id(id)
+        session = self._session()
+        found = await get_page(session, id)
+        specs = found and await all_specs(session, found)
+        if found is None or specs is None:
+            message = f"there is no deployment with the id {id}, or it is deleted"
+            raise NotFoundError(message, operation=DEPLOYMENT.name)
+        return flattened(found, specs)
+
+
+class Deployments:
+    """The functions, to be called. Made by a client: `Client(...).deployments`."""
+
+    def __init__(self, session: Callable[[], Session]) -> None:
+        self._awaited = AsyncDeployments(session)
+
+    create_deployment = blocking(AsyncDeployments.create_deployment)
+    update_deployment = blocking(AsyncDeployments.update_deployment)
+    delete_deployment = blocking(AsyncDeployments.delete_deployment)
+    list_deployments = blocking(AsyncDeployments.list_deployments)
+    iter_deployments = blocking_iterator(AsyncDeployments.iter_deployments)
+    get_deployment = blocking(AsyncDeployments.get_deployment)
+
+
+_default = Deployments(default_session)
+
+create_deployment = _default.create_deployment
+update_deployment = _default.update_deployment
+delete_deployment = _default.delete_deployment
+list_deployments = _default.list_deployments
+iter_deployments = _default.iter_deployments
+get_deployment = _default.get_deployment
+
+
+def _changes(
+    name: str | None,
+    project_id: str | None,
+    spec: DeploymentSpecInput | None,
+    cluster_id: str | None,
+    id: str | None,
+) -> UpdateDeploymentInput:
+    """The input of an update, checked. Without an id, name and project are for the search only, and left out."""
+    changes: dict[str, object] = {}
+    if name is not None:
+        _checks.check_name(name)
+        changes["name"] = name
+    if project_id is not None:
+        _checks.check_text(project_id, "project_id")
+        changes["projectId"] = project_id
+    if id is None:
+        if name is None or project_id is None:
+            raise InvalidArgumentError("update_deployment needs to know which one: give name and project_id, or id=")
+        changes.clear()
+    if spec is not None:
+        _checks.check_spec(spec)
+        changes["spec"] = spec
+    if cluster_id is not None:
+        _checks.check_text(cluster_id, "cluster_id")
+        changes["clusterId"] = cluster_id
+    if not changes:
+        raise InvalidArgumentError("update_deployment has nothing to change: give a spec")
+    if id is not None:
+        _checks.check_id(id)
+        changes["id"] = id
+    return cast("UpdateDeploymentInput", changes)  # the id that may be missing is found by the search
