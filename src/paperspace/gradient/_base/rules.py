@@ -69,7 +69,9 @@ def spec_problems(spec: Spec, path: Path = ("spec",)) -> Iterator[Problem]:
         yield Problem((*path, "port"), port, f"a port from 1 to {HIGHEST_PORT}")
     for index, variable in enumerate(_items(spec, "env")):
         if not variable["name"] or "=" in variable["name"] or "\0" in variable["name"]:
-            yield Problem((*path, "env", index, "name"), variable["name"], "the name of an environment variable")
+            # What stands behind a `=` is a value, and values may be secret.
+            given = "".join(variable["name"].partition("=")[:2])
+            yield Problem((*path, "env", index, "name"), given, "the name of an environment variable")
     for index, model in enumerate(_items(spec, "models")):
         yield from _needed(model, "id", "the id of a model", (*path, "models", index))
     resources = spec.get("resources")

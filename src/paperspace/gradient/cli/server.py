@@ -1,0 +1,77 @@
+"""`gradient server`: the local server, until it is told to stop."""
+
+from __future__ import annotations
+
+import asyncio
+import errno
+import shlex
+import signal
+from contextlib import suppress
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import click
+
+if TYPE_CHECKING:
+    from paperspace.gradient.server import LocalServer
+
+_IN_MEMORY = ":memory:"
+
+
+@click.command("server")
+@click.option("--host", default="127.0.0.1", show_default=True, help="The address to listen on.")
+@click.option(
+    "--port",
+    type=click.IntRange(0, 65535),
+    default=8600,
+    show_default=True,
+    help="The port to listen on; 0 takes a free one.",
+)
+@click.option(
+    "--database",
+    metavar="PATH",
+    help="The file to keep everything in, or :memory: to keep nothing. By default a file in the user's data folder.",
+)
+@click.option("--api-key", metavar="KEY", help="The key that callers have to send. By default one is made and kept.")
+@click.option("--actor", metavar="NAME", help="Who makes the specs. By default the system's user.")
+def command(host: str, port: int, database: str | None, api_key: str | None, actor: str | None) -> None:
+    """Run the local server, which has the API of the hosted service.
+
+    When it is ready it prints its address and the two lines to run in another shell so that the library and the
+    official command line talk to it. It runs until it is interrupted.
+    """
+    # Slow to import, and the help of the whole command imports this module too.
+    from paperspace.gradient.server import LocalServer, UnusableDatabaseError  # noqa: PLC0415
+    from paperspace.gradient.server.defaults import default_database, kept_key  # noqa: PLC0415
+    from paperspace.gradient.server.local import is_loopback  # noqa: PLC0415
+
+    if api_key is None and not is_loopback(host):
+        raise click.UsageError(f"{host} can be reached from other machines: choose the key yourself, with --api-key.")
+    try:
+        place = database or default_database()
+        if api_key is None and place != _IN_MEMORY:
+            api_key = kept_key(Path(place))
+        server = LocalServer(host=host, port=port, database=place, api_key=api_key, actor=actor)
+        asyncio.run(_serve(server))
+    except ValueError as error:
+        raise click.BadParameter(str(error), param_hint="--api-key") from error
+    except UnusableDatabaseError as error:
+        raise click.ClickException(f"{error}.") from error
+    except OSError as error:
+        if error.errno == errno.EADDRINUSE:
+            hint = "choose another one with --port; 0 takes a free one"
+            raise click.ClickException(f"Port {port} of {host} is in use: {hint}.") from error
+        raise click.ClickException(f"The server cannot start: {error}.") from error
+
+
+async def _serve(server: LocalServer) -> None:
+    stop = asyncio.Event()
+    for number in (signal.SIGINT, signal.SIGTERM):
+        with suppress(NotImplementedError):  # on Windows, where Ctrl-C ends asyncio.run anyway
+            asyncio.get_running_loop().add_signal_handler(number, stop.set)
+    async with server:
+        click.echo(f"Listening on {server.url}")
+        # The library reads the first of the names, the retired official client the second.
+        click.echo(f"export PAPERSPACE_API_URL={server.url} PAPERSPACE_API_HOST={server.url}")
+        click.echo(f"export PAPERSPACE_API_KEY={shlex.quote(server.api_key)}")
+        await stop.wait()

@@ -1,0 +1,13 @@
+"""The local server: the API of the hosted service, on the user's own machine.
+
+A request goes through the modules in this order, each of which knows the next one only:
+`http` (is it a request at all, and whose?), `execution` (one request, one transaction), `schema` with `resolvers`
+(what each field means), `store` (the rows, in SQLite). `local` puts them together.
+"""
+
+from __future__ import annotations
+
+from .local import LocalServer
+from .migrations import UnusableDatabaseError
+
+__all__ = ["LocalServer", "UnusableDatabaseError"]

@@ -1,0 +1,50 @@
+"""What the command falls back to: where the data is, with which key, and in whose name."""
+
+from __future__ import annotations
+
+import getpass
+import os
+import secrets
+import tempfile
+from pathlib import Path
+
+
+def default_database() -> Path:
+    """The database in the user's data folder, which is made if need be."""
+    home = os.environ.get("XDG_DATA_HOME") or Path.home() / ".local" / "share"
+    folder = Path(home) / "paperspace-gradient"
+    folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+    return folder / "gradient.db"
+
+
+def new_key() -> str:
+    """A key that nobody can guess."""
+    return secrets.token_urlsafe()
+
+
+def kept_key(database: Path) -> str:
+    """The key in the file beside the database; made at the first start, and readable by its owner only."""
+    file = database.with_name(database.name + ".key")
+    if file.exists():
+        return file.read_text(encoding="ascii").strip()
+    key = new_key()
+    # Written aside and moved into place, so that there is never half a key; mkstemp makes the mode 0600.
+    handle, draft = tempfile.mkstemp(dir=file.parent, prefix=file.name)
+    with os.fdopen(handle, "w", encoding="ascii") as stream:
+        stream.write(key + "\n")
+    Path(draft).replace(file)
+    return key
+
+
+def system_user() -> str:
+    """The full name of the user who runs this process, or else the login name."""
+    try:
+        import pwd  # noqa: PLC0415 - Windows has none
+
+        entry = pwd.getpwuid(os.getuid())
+    except (ImportError, KeyError):
+        try:
+            return getpass.getuser()
+        except (ImportError, KeyError, OSError):
+            return "Unknown"  # a container, run by a user that it does not know
+    return entry.pw_gecos.split(",")[0].strip() or entry.pw_name

@@ -1,0 +1,171 @@
+"""Executes requests: one request, one transaction.
+
+An engine belongs to one thread, with its store. Requests wait for each other there, so that they are never in
+each other's way: no lock is ever refused, and what a request reads is one state of the database.
+"""
+
+from __future__ import annotations
+
+import json
+import logging
+from collections.abc import Mapping, Sequence
+from functools import lru_cache
+from typing import TYPE_CHECKING, Any, NamedTuple
+from uuid import uuid4
+
+from graphql import (
+    DocumentNode,
+    ExecutionResult,
+    GraphQLError,
+    OperationDefinitionNode,
+    OperationType,
+    execute_sync,
+    get_operation_ast,
+    parse,
+    validate,
+)
+
+from paperspace.gradient._base.codes import Code
+
+from .refusals import Refusal, refuse
+from .schema import executable_schema
+from .variables import describe, variable_problems
+
+if TYPE_CHECKING:
+    from .resolvers import Context
+
+_log = logging.getLogger(__name__)
+
+_DOCUMENTS_KEPT = 128  # programs send the same few documents again and again
+_MOST_ERRORS = 10
+
+Error = Mapping[str, Any]
+
+
+class Request(NamedTuple):
+    """A well-formed GraphQL request, with the key that makes its repetitions harmless and a digest to know them by."""
+
+    query: str
+    operation_name: str | None = None
+    variables: Mapping[str, Any] | None = None
+    idempotency_key: str | None = None
+    digest: bytes = b""
+
+
+class Reply(NamedTuple):
+    """The body of a reply, and whether the operation was executed at all, be it with errors."""
+
+    body: bytes
+    executed: bool
+
+
+class _Refused(Exception):  # noqa: N818 - an answer, and no fault of the program
+    """The request as a whole is refused, for these reasons."""
+
+    def __init__(self, errors: Sequence[Error]) -> None:
+        self.errors = errors
+
+
+class Engine:
+    """Answers requests by executing them on the store of the context."""
+
+    def __init__(self, context: Context) -> None:
+        self._context = context
+        self._schema = executable_schema()
+        self._document = lru_cache(_DOCUMENTS_KEPT)(self._checked_document)  # refusals are not kept
+
+    def close(self) -> None:
+        """Closes the store."""
+        self._context.store.close()
+
+    def answer(self, request: Request) -> Reply:
+        """The reply to a request, whether it is carried out or refused."""
+        try:
+            document = self._document(request.query)
+            operation = self._operation(document, request)
+            if operation.operation is OperationType.MUTATION:
+                return self._change(document, request)
+            with self._context.store.reading():
+                return _reply(self._execute(document, request))
+        except _Refused as refused:
+            return Reply(_body({"errors": refused.errors}), executed=False)
+        except Refusal as refusal:
+            error = {"message": str(refusal), "extensions": refusal.extensions}
+            return Reply(_body({"errors": [error]}), executed=False)
+
+    def _checked_document(self, query: str) -> DocumentNode:
+        try:
+            document = parse(query)
+        except GraphQLError as error:
+            raise _Refused([_coded(error, Code.GRAPHQL_PARSE_FAILED)]) from None
+        if errors := validate(self._schema, document, max_errors=_MOST_ERRORS):
+            raise _Refused([_coded(error, Code.GRAPHQL_VALIDATION_FAILED) for error in errors])
+        return document
+
+    def _operation(self, document: DocumentNode, request: Request) -> OperationDefinitionNode:
+        operation = get_operation_ast(document, request.operation_name)
+        if operation is None:
+            raise Refusal(
+                Code.BAD_USER_INPUT,
+                "The document has no operation of the name in operationName, or several and no operationName says which.",
+                path="operationName",
+            )
+        refuse(variable_problems(self._schema, operation, request.variables or {}), describe)
+        return operation
+
+    def _change(self, document: DocumentNode, request: Request) -> Reply:
+        """Executes a mutation: all of it or, if there is any error, nothing. A repetition gets the first reply."""
+        store, key = self._context.store, request.idempotency_key
+        with store.writing():
+            if key is not None and (kept := store.reply_to(key, request.digest)) is not None:
+                return Reply(kept, executed=True)
+            result = self._execute(document, request)
+            if result.errors:
+                store.undo()
+                return _reply(ExecutionResult(None, result.errors))
+            reply = _reply(result)
+            if key is not None:
+                store.keep_reply(key, request.digest, reply.body)
+        return reply
+
+    def _execute(self, document: DocumentNode, request: Request) -> ExecutionResult:
+        return execute_sync(
+            self._schema,
+            document,
+            context_value=self._context,
+            variable_values=dict(request.variables or {}),
+            operation_name=request.operation_name,
+        )
+
+
+def internal_error(error: BaseException) -> Error:
+    """What the caller learns of a fault of ours: an id, by which its traceback is found in the log."""
+    incident = str(uuid4())
+    _log.error("internal error %s", incident, exc_info=error)
+    extensions = {"code": Code.INTERNAL_SERVER_ERROR, "id": incident}
+    return {"message": f"Internal error {incident}", "extensions": extensions}
+
+
+def _reply(result: ExecutionResult) -> Reply:
+    if not result.errors:
+        return Reply(_body({"data": result.data}), executed=True)
+    return Reply(_body({"errors": [_described(error) for error in result.errors], "data": result.data}), executed=True)
+
+
+def _described(error: GraphQLError) -> Error:
+    """An error of the execution, as the caller is to see it."""
+    cause = error.original_error
+    if isinstance(cause, Refusal):
+        return error.formatted
+    if isinstance(cause, GraphQLError) and cause.nodes:
+        # It points into the document: an argument whose value shows only now, through a variable within it.
+        return _coded(error, Code.BAD_USER_INPUT)
+    return {**error.formatted, **internal_error(cause or error)}
+
+
+def _coded(error: GraphQLError, code: Code) -> Error:
+    return {**error.formatted, "extensions": {"code": code}}
+
+
+def _body(reply: Mapping[str, Any]) -> bytes:
+    return json.dumps(reply, separators=(",", ":")).encode()

@@ -1,0 +1,166 @@
+"""The server as one object: started and stopped in a thread of its own, or on a running loop."""
+
+from __future__ import annotations
+
+import asyncio
+import ipaddress
+import re
+import socket
+import threading
+from concurrent.futures import Future, ThreadPoolExecutor
+from contextlib import AsyncExitStack
+from typing import TYPE_CHECKING, Self
+from uuid import UUID, uuid4
+
+from aiohttp import web
+
+from .clock import utc_now
+from .defaults import new_key, system_user
+from .execution import Engine, Reply, Request
+from .http import application
+from .migrations import IN_MEMORY
+from .resolvers import Context
+from .store import Store
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+    from datetime import datetime
+    from pathlib import Path
+    from types import TracebackType
+
+_SECONDS_TO_DRAIN = 5.0
+
+
+class LocalServer:
+    """A server with the API of the hosted service.
+
+    Used in a `with` block, or between `start` and `stop`, it runs in a thread of its own; in an `async with` block it
+    runs on the running loop. When the block is left, the requests under way are answered and nothing is left running.
+
+    Args:
+        host: The address to listen on.
+        port: The port to listen on; 0 takes a free one.
+        database: The file to keep everything in. `:memory:` keeps it until the server stops.
+        api_key: The key that callers have to send; one is made if there is none.
+        actor: The full name of whoever makes specs; by default that of the system's user.
+        now: Where the time comes from.
+        new_id: Where ids come from.
+    """
+
+    api_key: str
+    url: str
+    """The address of the API, once the server is started."""
+
+    def __init__(
+        self,
+        *,
+        host: str = "127.0.0.1",
+        port: int = 0,
+        database: str | Path = IN_MEMORY,
+        api_key: str | None = None,
+        actor: str | None = None,
+        now: Callable[[], datetime] = utc_now,
+        new_id: Callable[[], UUID] = uuid4,
+    ) -> None:
+        if api_key is not None and not re.fullmatch(r"[!-~]+", api_key):
+            raise ValueError("an API key is made of visible ASCII characters, at least one")
+        self.api_key = new_key() if api_key is None else api_key
+        self._host = host
+        self._port = port
+        self._database = database
+        self._actor = system_user() if actor is None else actor
+        self._now = now
+        self._new_id = new_id
+        self._stop: Callable[[], None] | None = None
+
+    def start(self) -> None:
+        """Starts the server and returns when it is ready.
+
+        Raises:
+            OSError: The address cannot be listened on.
+            UnusableDatabaseError: The database cannot be used.
+        """
+        started: Future[Callable[[], object]] = Future()
+        thread = threading.Thread(target=lambda: asyncio.run(self._run(started)), name="gradient server", daemon=True)
+        thread.start()
+        end = started.result()
+
+        def stop() -> None:
+            end()
+            thread.join()
+
+        self._stop = stop
+
+    def stop(self) -> None:
+        """Answers the requests under way, stops the server and returns when nothing of it is left."""
+        if self._stop is not None:
+            self._stop()
+            self._stop = None
+
+    async def _run(self, started: Future[Callable[[], object]]) -> None:
+        loop, end = asyncio.get_running_loop(), asyncio.Event()
+        try:
+            async with self:
+                started.set_result(lambda: loop.call_soon_threadsafe(end.set))
+                await end.wait()
+        except BaseException as error:
+            if started.done():
+                raise
+            started.set_exception(error)  # it is raised in the thread that waits
+
+    def __enter__(self) -> Self:
+        self.start()
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.stop()
+
+    async def __aenter__(self) -> Self:
+        loop = asyncio.get_running_loop()
+        async with AsyncExitStack() as stack:
+            listener = stack.enter_context(_listen(self._host, self._port))
+            host = f"[{self._host}]" if ":" in self._host else self._host
+            base_url = f"http://{host}:{listener.getsockname()[1]}"
+
+            # The one thread that the database belongs to; requests are executed there, one after the other.
+            worker = stack.enter_context(ThreadPoolExecutor(1, thread_name_prefix="gradient store"))
+            engine = await loop.run_in_executor(worker, self._engine, base_url)
+            stack.push_async_callback(loop.run_in_executor, worker, engine.close)
+
+            async def answer(request: Request) -> Reply:
+                return await loop.run_in_executor(worker, engine.answer, request)
+
+            app = application(answer, api_key=self.api_key, now=self._now)
+            runner = web.AppRunner(app, access_log=None, shutdown_timeout=_SECONDS_TO_DRAIN)
+            stack.push_async_callback(runner.cleanup)
+            await runner.setup()
+            await web.SockSite(runner, listener).start()
+            self.url = f"{base_url}/graphql"
+            self._exit = stack.pop_all()
+        return self
+
+    async def __aexit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        await self._exit.aclose()
+
+    def _engine(self, base_url: str) -> Engine:
+        store = Store(self._database, actor=self._actor, now=self._now, new_id=self._new_id)
+        return Engine(Context(store, base_url))
+
+
+def is_loopback(host: str) -> bool:
+    """Whether only this machine can reach a server that listens there."""
+    try:
+        return ipaddress.ip_address(host).is_loopback
+    except ValueError:
+        return host == "localhost"
+
+
+def _listen(host: str, port: int) -> socket.socket:
+    family, _kind, _protocol, _name, address = socket.getaddrinfo(
+        host, port, type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE
+    )[0]
+    return socket.create_server(address, family=family)
