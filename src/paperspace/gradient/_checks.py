@@ -31,7 +31,7 @@ _EXPECTED = {
     "list_type": "a list",
     "dict_type": "a dict",
     "missing": "a value",
-    "extra_forbidden": "no such field",
+    "extra_forbidden": "no field of this name",
 }
 
 _HINTS: dict[Path, str] = {

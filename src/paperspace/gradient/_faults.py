@@ -5,6 +5,7 @@ Each error carries its fault, from which the retry rule decides. Nothing here se
 
 from __future__ import annotations
 
+import os
 import ssl
 from http import HTTPStatus
 from typing import TYPE_CHECKING, Any, NamedTuple
@@ -86,8 +87,8 @@ def _reason(error: BaseException) -> str:
         return f"HTTP {cause.status}" if cause.status >= HTTPStatus.CONTINUE else "malformed"
     if isinstance(cause, ssl.SSLCertVerificationError):
         return cause.verify_message
-    if isinstance(cause, OSError) and cause.strerror:
-        return cause.strerror
+    if isinstance(cause, OSError) and cause.errno is not None:
+        return os.strerror(cause.errno) if cause.errno > 0 else cause.strerror or type(cause).__name__
     return type(cause).__name__
 
 

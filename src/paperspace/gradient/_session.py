@@ -42,6 +42,11 @@ class Call:
         self.deadline = self.started + timeout
         self.attempts = 0
         self.in_doubt = False
+        self.server_date: str | None = None
+
+    def refused_in_doubt(self, error: APIError) -> bool:
+        """Whether the server refused a resend whose earlier try it may have carried out."""
+        return self.in_doubt and self.attempts > 1 and not isinstance(error, OutcomeUnknownError)
 
     @property
     def elapsed(self) -> float:
@@ -124,6 +129,7 @@ class Session:
                     raise self._explain(failure, document, call) from failure.__cause__
                 log.info("%s: sent again in %.2f s, as %s", document.name, wait, failure.error)
             else:
+                call.server_date = reply.headers.get("Date")
                 log.debug("%s: HTTP %d after %.3f s", document.name, reply.status, call.elapsed)
                 self._budget.give_back(resends)
                 return result

@@ -26,7 +26,8 @@ from paperspace.gradient._generated.deployment_create import DEPLOYMENT_CREATE, 
 from paperspace.gradient._generated.deployment_delete import DEPLOYMENT_DELETE, DeploymentDeleteVariables
 from paperspace.gradient._generated.deployment_update import DEPLOYMENT_UPDATE, DeploymentUpdateVariables
 from paperspace.gradient._lookups import all_specs, find_id, flattened, get_page, matching, same_id
-from paperspace.gradient.errors import InvalidArgumentError, NotFoundError
+from paperspace.gradient._reconcile import find_created
+from paperspace.gradient.errors import APIError, InvalidArgumentError, NotFoundError
 
 if TYPE_CHECKING:
     from collections.abc import AsyncGenerator, Callable
@@ -84,7 +85,14 @@ class AsyncDeployments:
         if cluster_id is not None:
             _checks.check_text(cluster_id, "cluster_id")
             values["clusterId"] = cluster_id
-        result = await self._session().run(DEPLOYMENT_CREATE, DeploymentCreateVariables(input=values))
+        session = self._session()
+        call = session.start()
+        try:
+            result = await session.run(DEPLOYMENT_CREATE, DeploymentCreateVariables(input=values), call=call)
+        except APIError as error:
+            if not call.refused_in_doubt(error):
+                raise
+            return {"id": await find_created(session, call, values, error)}
         return result["createDeployment"]["deployment"]
 
     @overload
@@ -170,11 +178,19 @@ class AsyncDeployments:
             True
         """
         _checks.check_id(id)
-        result = await self._session().run(
-            DEPLOYMENT_DELETE,
-            DeploymentDeleteVariables(input={"id": id}),
-            verify=lambda result: same_id(id, result["deleteDeployment"]["deployment"]["id"]),
-        )
+        session = self._session()
+        call = session.start()
+        try:
+            result = await session.run(
+                DEPLOYMENT_DELETE,
+                DeploymentDeleteVariables(input={"id": id}),
+                call=call,
+                verify=lambda result: same_id(id, result["deleteDeployment"]["deployment"]["id"]),
+            )
+        except NotFoundError as error:
+            if not call.refused_in_doubt(error):
+                raise
+            return {"id": id}  # an earlier try has deleted it
         return result["deleteDeployment"]["deployment"]
 
     async def list_deployments(

@@ -39,7 +39,7 @@ def kept_key(database: Path) -> str:
 def system_user() -> str:
     """The full name of the user who runs this process, or else the login name."""
     try:
-        import pwd  # noqa: PLC0415 - Windows has none
+        import pwd
 
         entry = pwd.getpwuid(os.getuid())
     except (ImportError, KeyError):

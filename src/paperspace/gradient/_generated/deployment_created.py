@@ -1,0 +1,74 @@
+# Generated from graphql/operations/DeploymentCreated.graphql by scripts/regenerate; change that file and run it again.
+"""The operation `DeploymentCreated`: its variables and the shape of its reply."""
+
+from __future__ import annotations
+
+from typing_extensions import TypedDict
+
+from paperspace.gradient._generated.deployment_spec_data_fields import DeploymentSpecData
+from paperspace.gradient._generated.scalars import UUID, DateTime
+from paperspace.gradient._operation import Operation
+
+
+class Cluster(TypedDict):
+    """A cluster: the machines that deployments run on."""
+
+    id: str
+    """The id."""
+
+
+class DeploymentSpec(TypedDict):
+    """What a deployment is to run, as it was given at one moment. A spec never changes; each change makes a new one."""
+
+    cluster: Cluster | None
+    """The cluster that it is for. Null: the cluster is not known any more."""
+
+    data: DeploymentSpecData
+    """What to run."""
+
+
+class DeploymentSpecConnection(TypedDict):
+    """A page of specs."""
+
+    nodes: list[DeploymentSpec]
+    """The items of this page."""
+
+
+class Deployment(TypedDict):
+    """A deployment: containers that host a model and serve inferences, behind one endpoint."""
+
+    id: UUID
+    """The id."""
+
+    name: str
+    """The human-readable name, unique in its project among the deployments that are not deleted."""
+
+    dtCreated: DateTime
+    """When it was created."""
+
+    deploymentSpecs: DeploymentSpecConnection
+    """Its specs: the newest is the one to run, the others are its history."""
+
+
+class DeploymentConnection(TypedDict):
+    """A page of deployments."""
+
+    nodes: list[Deployment]
+    """The items of this page."""
+
+
+class DeploymentCreatedResult(TypedDict):
+    """The reply to `DeploymentCreated`."""
+
+    deployments: DeploymentConnection
+    """The deployments that are not deleted, those that meet every given condition."""
+
+
+class DeploymentCreatedVariables(TypedDict):
+    """The variables of `DeploymentCreated`."""
+
+    name: str
+    projectId: str
+
+
+DEPLOYMENT_CREATED = Operation("DeploymentCreated", DeploymentCreatedVariables, DeploymentCreatedResult)

@@ -1,0 +1,100 @@
+"""Finds out what became of a create whose answer was lost.
+
+It was sent again, with the same idempotency key, and refused: perhaps because the first try had done it, and the name
+is taken by our own deployment. So the name is looked up, and a deployment is taken for ours only if it was created
+since the call began and with this very spec. Another caller who asked for the very same thing at the same time cannot
+be told apart, and need not be: what we asked for is there.
+"""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime, timedelta
+from email.utils import parsedate_to_datetime
+from typing import TYPE_CHECKING, Any
+
+from paperspace.gradient._generated.deployment_created import DEPLOYMENT_CREATED, DeploymentCreatedVariables
+from paperspace.gradient._lookups import same_text
+from paperspace.gradient.errors import APIError, ConflictError, OutcomeUnknownError
+
+if TYPE_CHECKING:
+    from paperspace.gradient._generated.deployment_created import Deployment
+    from paperspace.gradient._generated.inputs import CreateDeploymentInput
+    from paperspace.gradient._session import Call, Session
+
+# A Date header has whole seconds, and a server's clocks differ a little among each other.
+TOLERANCE = timedelta(seconds=2)
+
+
+async def find_created(session: Session, call: Call, values: CreateDeploymentInput, refusal: APIError) -> str:
+    """The id of the deployment that an earlier try of this call created.
+
+    Args:
+        session: Where to look.
+        call: The call, for its deadline and its start.
+        values: What was to be created.
+        refusal: What the server said to the latest try.
+
+    Raises:
+        APIError: The refusal, where there is no such deployment; a conflict, where the name is somebody else's.
+        OutcomeUnknownError: It could not be looked up in time.
+    """
+    name, project_id = values["name"], values["projectId"]
+    try:
+        variables = DeploymentCreatedVariables(name=name, projectId=project_id)
+        result = await session.run(DEPLOYMENT_CREATED, variables, call=call)
+    except APIError as error:
+        message = f"whether {name!r} was created in the project {project_id!r} could not be found out: {error.args[0]}"
+        unknown = OutcomeUnknownError(message, operation=refusal.operation, status=error.status)
+        unknown.attempts, unknown.elapsed, unknown.may_have_executed = call.attempts, call.elapsed, "unknown"
+        raise unknown from refusal
+    found = [node for node in result["deployments"]["nodes"] if same_text(node["name"], name)]
+    if not found:
+        raise refusal
+    for node in found:
+        if _since_start(node, call) and _as_asked(node, values):
+            return node["id"]
+    if isinstance(refusal, ConflictError):
+        raise refusal
+    message = f"{refusal.args[0]} (the name {name!r} is taken in the project {project_id!r}, by another deployment)"
+    conflict = ConflictError(message, operation=refusal.operation, status=refusal.status, code=refusal.code)
+    conflict.attempts, conflict.elapsed = call.attempts, call.elapsed
+    conflict.may_have_executed = refusal.may_have_executed
+    raise conflict from refusal
+
+
+def _since_start(node: Deployment, call: Call) -> bool:
+    """Whether it was created since the call began, by the server's own clock."""
+    try:
+        created = datetime.fromisoformat(node["dtCreated"])
+        now = parsedate_to_datetime(call.server_date or "")
+    except ValueError:
+        return False
+    return _in_utc(created) >= _in_utc(now) - timedelta(seconds=call.elapsed) - TOLERANCE
+
+
+def _in_utc(moment: datetime) -> datetime:
+    return moment if moment.tzinfo else moment.replace(tzinfo=UTC)
+
+
+def _as_asked(node: Deployment, values: CreateDeploymentInput) -> bool:
+    """Whether its first spec is the one that was sent, for the cluster that was named."""
+    specs = node["deploymentSpecs"]["nodes"]
+    if not specs or not _holds(values["spec"], specs[0]["data"]):
+        return False
+    cluster = specs[0]["cluster"]
+    return "clusterId" not in values or (cluster is not None and cluster["id"] == values["clusterId"])
+
+
+def _holds(sent: Any, stored: Any) -> bool:
+    """Whether everything that was sent is stored; what was sent as null may have become a default."""
+    if isinstance(sent, dict):
+        return isinstance(stored, dict) and all(
+            value is None or _holds(value, stored.get(key)) for key, value in sent.items()
+        )
+    if isinstance(sent, list):
+        return (
+            isinstance(stored, list)
+            and len(sent) == len(stored)
+            and all(_holds(one, other) for one, other in zip(sent, stored, strict=True))
+        )
+    return bool(sent == stored)
