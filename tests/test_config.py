@@ -1,0 +1,132 @@
+"""Settings come from where they should, in the right order, and the key stays secret."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import pytest
+
+from paperspace.gradient import Client, ConfigurationError, configure, deployments
+from paperspace.gradient.config import DEFAULT_API_URL, Settings
+
+KEY = "s3cret-key"
+
+
+def write_config(folder: Path, content: str, name: str = "config.json") -> dict[str, str]:
+    """An environment whose configuration file holds this."""
+    (folder / name).write_text(content, encoding="utf-8")
+    return {"PAPERSPACE_CONFIG_PATH": str(folder), "PAPERSPACE_CONFIG_FILE_NAME": name}
+
+
+def test_precedence(tmp_path: Path) -> None:
+    """An argument goes before the environment, and the environment before the file; the settings know which it was."""
+    url = "https://{}.example/graphql"
+    file = write_config(tmp_path, json.dumps({"apiKey": "of-file", "apiUrl": url.format("file")}))
+    environment = {**file, "PAPERSPACE_API_KEY": "of-env", "PAPERSPACE_API_URL": url.format("env")}
+
+    from_argument = Settings.resolve("of-arg", url.format("arg"), environment=environment)
+    from_environment = Settings.resolve(environment=environment)
+    from_file = Settings.resolve(environment=file)
+    assert [(found.api_key, found.api_url) for found in (from_argument, from_environment, from_file)] == [
+        ("of-arg", "https://arg.example/graphql"),
+        ("of-env", "https://env.example/graphql"),
+        ("of-file", "https://file.example/graphql"),
+    ]
+    assert from_environment.api_key_source == "PAPERSPACE_API_KEY"
+    assert from_file.api_key_source == f"apiKey in {tmp_path / 'config.json'}"
+
+
+def test_older_name_of_the_address() -> None:
+    """PAPERSPACE_API_HOST is read where PAPERSPACE_API_URL is not set."""
+    environment = {"PAPERSPACE_API_KEY": KEY, "PAPERSPACE_API_HOST": "https://old.example/graphql"}
+    assert Settings.resolve(environment=environment).api_url == "https://old.example/graphql"
+    environment["PAPERSPACE_API_URL"] = "https://new.example/graphql"
+    assert Settings.resolve(environment=environment).api_url == "https://new.example/graphql"
+
+
+def test_hosted_api_is_the_default() -> None:
+    """Where no address is given, it is that of the hosted API."""
+    assert Settings.resolve(KEY, environment={"PAPERSPACE_CONFIG_PATH": "/nowhere"}).api_url == DEFAULT_API_URL
+
+
+def test_no_key_says_all_the_places() -> None:
+    """Without a key, the first call says the three places for one, and how to get one without an account."""
+    with pytest.raises(ConfigurationError) as caught:
+        deployments.list_deployments()
+    for place in ("api_key=", "PAPERSPACE_API_KEY", "config.json", "gradient server"):
+        assert place in str(caught.value)
+
+
+@pytest.mark.parametrize("key", ["", "two words", "line\nend", "key ", "schlüssel", "tab\tkey"])
+def test_key_that_cannot_be_right(key: str) -> None:
+    """A key that no header can carry is refused, and not shown."""
+    with pytest.raises(ConfigurationError, match="the argument api_key") as caught:
+        Client(key, "https://a.example/graphql")
+    assert not key or key not in str(caught.value)
+
+
+@pytest.mark.parametrize("url", ["", "a.example/graphql", "ftp://a.example/", "https://", "http://[::1", "https://a b/"])
+def test_address_that_cannot_be_right(url: str) -> None:
+    """An address that is none is refused, with an example of one."""
+    with pytest.raises(ConfigurationError, match="https://api.paperspace.com/graphql"):
+        Client(KEY, url)
+
+
+def test_address_with_a_password() -> None:
+    """Credentials in the address are refused, and not shown."""
+    with pytest.raises(ConfigurationError, match="give the key as api_key") as caught:
+        Client(KEY, "https://me:hunter2@a.example/graphql")
+    assert "hunter2" not in str(caught.value)
+
+
+def test_plain_http_is_for_loopback(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The key goes over plain http to loopback addresses only, and to hosts that were allowed."""
+    for url in ("http://127.0.0.1:8600/graphql", "http://localhost/graphql", "http://[::1]:1/graphql"):
+        Client(KEY, url)
+    with pytest.raises(ConfigurationError, match=r"allow_http_hosts=\('a.example',\)"):
+        Client(KEY, "http://a.example/graphql")
+    Client(KEY, "http://a.example/graphql", allow_http_hosts=("a.example",))
+    monkeypatch.setenv("PAPERSPACE_ALLOW_HTTP_HOSTS", "b.example,a.example")
+    Client(KEY, "http://a.example/graphql")
+
+
+@pytest.mark.parametrize("content", ["{", "[]", '{"apiKey": 5}'])
+def test_file_that_cannot_be_read(tmp_path: Path, content: str) -> None:
+    """A configuration file that holds something else is named in the error."""
+    with pytest.raises(ConfigurationError, match="config.json"):
+        Settings.resolve(environment=write_config(tmp_path, content))
+
+
+def test_numbers_that_cannot_be_right() -> None:
+    """A timeout of nothing, and less than no retries, are refused."""
+    for wrong in ({"timeout": 0.0}, {"max_retries": -1}, {"max_response_bytes": 0}):
+        with pytest.raises(ConfigurationError, match=next(iter(wrong))):
+            Client(KEY, "https://a.example/graphql", **wrong)  # type: ignore[arg-type]  # one of the three at a time
+
+
+def test_key_does_not_show() -> None:
+    """Neither a client nor its settings show the key."""
+    client = Client(KEY, "https://a.example/graphql")
+    assert KEY not in repr(client) + repr(client._session.settings) + repr(vars(client))
+
+
+def test_configure(environment: dict[str, str]) -> None:
+    """The default client is the one that was configured last."""
+    assert deployments.list_deployments() == []
+    configure(api_url="http://127.0.0.1:9/graphql", max_retries=0)
+    with pytest.raises(ConnectionError):
+        deployments.list_deployments()
+    configure()
+    assert deployments.list_deployments() == []
+
+
+def test_options_share_connections(environment: dict[str, str]) -> None:
+    """A client with other options shares the connections, and is closed with them."""
+    with Client() as client:
+        other = client.with_options(timeout=5.0)
+        assert other._session.settings.timeout == 5.0
+        assert client._session.settings.timeout == 30.0
+        assert other._session._connections is client._session._connections
+        with pytest.raises(ConfigurationError, match="timeout"):
+            client.with_options(timeout=-1.0)
