@@ -163,6 +163,13 @@ def test_a_key_belongs_to_one_request(call: Caller) -> None:
     assert [node["name"] for node in call(LIST).data["deployments"]["nodes"]] == ["a"]
 
 
+def test_any_key_will_do(call: Caller) -> None:
+    """A key is whatever the header holds; an empty one is none."""
+    for number, key in enumerate([b"\xff\xe9", b"x" * 5000, b"", b""]):
+        given = {"name": f"d{number}", "projectId": "p", "spec": call.SPEC}
+        assert call.post({"query": call.CREATE, "variables": {"input": given}}, Idempotency_Key=key).data
+
+
 def test_refusals_are_not_repeated(call: Caller) -> None:
     """A refused mutation that is sent again with its key is tried again."""
     id_ = call.create("taken")

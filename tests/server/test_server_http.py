@@ -5,6 +5,7 @@ from __future__ import annotations
 import gzip
 import http.client
 import json
+import socket
 from email.utils import parsedate_to_datetime
 from typing import TYPE_CHECKING, Any
 
@@ -212,6 +213,25 @@ def test_bodies_have_a_limit(call: Caller, packed: bool) -> None:
     assert call.post(pack(fits), **headers).status == 200
     answer = call.post(pack(large), **headers)
     assert (answer.status, answer.code) == (413, "BAD_USER_INPUT")
+
+
+def test_a_body_that_cannot_be_unpacked_is_a_400(call: Caller) -> None:
+    """A body that is not packed as it says is the caller's mistake, and no fault of the server."""
+    answer = call.post(b"no gzip", Content_Encoding="gzip")
+    assert (answer.status, answer.code) == (400, "BAD_USER_INPUT")
+
+
+def test_a_caller_that_goes_away_is_no_fault(
+    server: LocalServer, call: Caller, caplog: pytest.LogCaptureFixture
+) -> None:
+    """A caller that goes away in the middle of its body leaves no trace in the log, and the server goes on."""
+    host, port = server.url.split("/")[2].split(":")
+    with socket.create_connection((host, int(port))) as connection:
+        head = f"POST /graphql HTTP/1.1\r\nHost: x\r\nAuthorization: Bearer {server.api_key}\r\n"
+        connection.sendall(f"{head}Content-Type: {JSON}\r\nContent-Length: 100\r\n\r\nabc".encode())
+    for _ in range(10):
+        assert call.post(QUERY).status == 200
+    assert not caplog.records
 
 
 def test_other_paths_and_methods(call: Caller) -> None:

@@ -33,10 +33,12 @@ def test_nothing_is_left_running(caller: type[Caller]) -> None:
 
 
 def test_a_server_can_be_started_again(caller: type[Caller]) -> None:
-    """A server that was stopped can be started again; stopping twice is harmless."""
+    """A server that was stopped can be started again; stopping twice is harmless, starting twice is not done."""
     server = LocalServer()
     for _ in range(2):
         server.start()
+        with pytest.raises(RuntimeError, match="running already"):
+            server.start()
         assert caller(server)(QUERY).data == {"deployments": {"nodes": []}}
         caller(server).create()
         server.stop()

@@ -156,6 +156,8 @@ def test_a_page_holds_a_hundred(call: Caller) -> None:
         ({"first": 1, "last": 1}, "last"),
         ({"after": ""}, "after"),
         ({"after": "!!"}, "after"),
+        ({"after": "M!g"}, "after"),
+        ({"after": "KzE"}, "after"),  # +1
         ({"after": "é"}, "after"),
         ({"after": "MA"}, "after"),  # 0
         ({"after": "OTIyMzM3MjAzNjg1NDc3NTgwOA"}, "after"),  # 2**63
