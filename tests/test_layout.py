@@ -14,7 +14,8 @@ from graphql import GraphQLError, OperationDefinitionNode, build_schema, parse, 
 from graphql.utilities import concat_ast, lexicographic_sort_schema, print_schema
 
 import paperspace.gradient
-from paperspace.gradient import aio, deployments, errors, types
+from paperspace.gradient import deployments, errors, types
+from paperspace.gradient.aio import deployments as async_deployments
 
 TOP = Path(__file__).parent.parent
 SOURCE = TOP / "src/paperspace/gradient"
@@ -44,7 +45,7 @@ def test_paperspace_is_a_namespace() -> None:
     assert not (SOURCE.parent / "__init__.py").exists()
 
 
-@pytest.mark.parametrize("module", [paperspace.gradient, deployments, aio.deployments, errors, types])
+@pytest.mark.parametrize("module", [paperspace.gradient, deployments, async_deployments, errors, types])
 def test_all_is_sorted_and_there(module: object) -> None:
     """`__all__` is sorted and names what is really there."""
     exported = getattr(module, "__all__")  # noqa: B009  # not every module has one

@@ -15,8 +15,6 @@ import click
 if TYPE_CHECKING:
     from paperspace.gradient.server import LocalServer
 
-_IN_MEMORY = ":memory:"
-
 
 @click.command("server")
 @click.option("--host", default="127.0.0.1", show_default=True, help="The address to listen on.")
@@ -41,15 +39,16 @@ def command(host: str, port: int, database: str | None, api_key: str | None, act
     official command line talk to it. It runs until it is interrupted.
     """
     # Slow to import, and the help of the whole command imports this module too.
-    from paperspace.gradient.server import LocalServer, UnusableDatabaseError
-    from paperspace.gradient.server.defaults import default_database, kept_key
-    from paperspace.gradient.server.local import is_loopback
+    from paperspace.gradient.server import LocalServer, UnusableDatabaseError  # noqa: PLC0415
+    from paperspace.gradient.server.defaults import default_database, kept_key  # noqa: PLC0415
+    from paperspace.gradient.server.local import is_loopback  # noqa: PLC0415
+    from paperspace.gradient.server.migrations import IN_MEMORY  # noqa: PLC0415
 
     if api_key is None and not is_loopback(host):
         raise click.UsageError(f"{host} can be reached from other machines: choose the key yourself, with --api-key.")
     try:
         place = database or default_database()
-        if api_key is None and place != _IN_MEMORY:
+        if api_key is None and place != IN_MEMORY:
             api_key = kept_key(Path(place))
         server = LocalServer(host=host, port=port, database=place, api_key=api_key, actor=actor)
         asyncio.run(_serve(server))

@@ -25,8 +25,8 @@ def new_key() -> str:
 def kept_key(database: Path) -> str:
     """The key in the file beside the database; made at the first start, and readable by its owner only."""
     file = database.with_name(database.name + ".key")
-    if file.exists():
-        return file.read_text(encoding="ascii").strip()
+    if file.exists() and (key := file.read_text(encoding="ascii").strip()):
+        return key
     key = new_key()
     # Written aside and moved into place, so that there is never half a key; mkstemp makes the mode 0600.
     handle, draft = tempfile.mkstemp(dir=file.parent, prefix=file.name)

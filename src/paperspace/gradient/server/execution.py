@@ -43,12 +43,12 @@ Error = Mapping[str, Any]
 
 
 class Request(NamedTuple):
-    """A well-formed GraphQL request, with the key that makes its repetitions harmless and a digest to know them by."""
+    """A well-formed GraphQL request; digests of its idempotency key and of its body tell whether it is a repetition."""
 
     query: str
     operation_name: str | None = None
     variables: Mapping[str, Any] | None = None
-    idempotency_key: str | None = None
+    idempotency_key: bytes | None = None
     digest: bytes = b""
 
 

@@ -57,8 +57,7 @@ def application(
             raise _Refused(HTTPStatus.NOT_ACCEPTABLE, f"Replies come as {JSON} or {GRAPHQL_RESPONSE}.")
         if request.content_type != JSON or (request.charset or "utf-8").lower() != "utf-8":
             raise _Refused(HTTPStatus.UNSUPPORTED_MEDIA_TYPE, f"The body has to be {JSON}, in UTF-8.")
-        body = await request.read()
-        reply = await answer(parse_request(body, request.headers.get(IDEMPOTENCY_KEY)))
+        reply = await answer(parse_request(await _body(request), request.headers.get(IDEMPOTENCY_KEY)))
         # With the older media type the status says only that the server did its part.
         status = HTTPStatus.OK if reply.executed or media_type == JSON else HTTPStatus.BAD_REQUEST
         return web.Response(body=reply.body, status=status, content_type=media_type, charset="utf-8")
@@ -114,15 +113,21 @@ def parse_request(body: bytes, idempotency_key: str | None = None) -> Request:
         query=parameters["query"],
         operation_name=parameters.get("operationName"),
         variables=parameters.get("variables"),
-        idempotency_key=idempotency_key,
+        idempotency_key=_digest(idempotency_key) if idempotency_key else None,
         digest=hashlib.sha256(body).digest(),
     )
+
+
+async def _body(request: web.Request) -> bytes:
+    try:
+        return await request.read()
+    except (web.RequestPayloadError, ConnectionError):  # wrongly packed, or cut off
+        raise _Refused(HTTPStatus.BAD_REQUEST, "The body cannot be read.") from None
 
 
 def _authenticate(request: web.Request, digest: bytes) -> None:
     values = request.headers.getall(hdrs.AUTHORIZATION, ())
     scheme, _, key = values[0].partition(" ") if len(values) == 1 else ("", "", "")
-    # Digests, since they are of one length and all ASCII, whatever was sent.
     if not hmac.compare_digest(_digest(key.strip()), digest) or scheme.lower() != "bearer":
         raise _Refused(
             HTTPStatus.UNAUTHORIZED,
@@ -133,6 +138,7 @@ def _authenticate(request: web.Request, digest: bytes) -> None:
 
 
 def _digest(key: str) -> bytes:
+    """Keys are known by digests: of one length, whatever was sent, and of no use to whoever reads the database."""
     return hashlib.sha256(key.encode("utf-8", "surrogateescape")).digest()
 
 

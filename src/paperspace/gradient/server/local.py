@@ -77,9 +77,12 @@ class LocalServer:
         """Starts the server and returns when it is ready.
 
         Raises:
+            RuntimeError: It is running already.
             OSError: The address cannot be listened on.
             UnusableDatabaseError: The database cannot be used.
         """
+        if self._stop is not None:
+            raise RuntimeError("the server is running already")
         started: Future[Callable[[], object]] = Future()
         thread = threading.Thread(target=lambda: asyncio.run(self._run(started)), name="gradient server", daemon=True)
         thread.start()

@@ -53,7 +53,7 @@ STEPS = (
         "CREATE INDEX deployment_specs_by_deployment ON deployment_specs (deployment_id, seq)",
         """
         CREATE TABLE replies (
-            idempotency_key TEXT PRIMARY KEY,
+            idempotency_key BLOB PRIMARY KEY,
             request BLOB NOT NULL,
             reply BLOB NOT NULL,
             dt_created TEXT NOT NULL

@@ -7,7 +7,6 @@ anything: two rows may be made in the same millisecond.
 
 from __future__ import annotations
 
-import re
 from base64 import urlsafe_b64decode, urlsafe_b64encode
 from typing import TYPE_CHECKING, Any, NamedTuple
 
@@ -22,8 +21,6 @@ if TYPE_CHECKING:
 
 MOST = 100
 _HIGHEST = 2**63 - 1  # the last number that SQLite can give to a row
-
-_NUMBER = re.compile(r"[1-9][0-9]{0,18}")
 
 
 class Window(NamedTuple):
@@ -110,7 +107,11 @@ EMPTY = Page((), has_next=False, has_previous=False)
 
 def cursor(row: Row) -> str:
     """The cursor of a row."""
-    return urlsafe_b64encode(str(row["seq"]).encode()).decode().rstrip("=")
+    return _wrapped(row["seq"])
+
+
+def _wrapped(number: int) -> str:
+    return urlsafe_b64encode(str(number).encode()).decode().rstrip("=")
 
 
 def _position(text: str | None) -> int | None:
@@ -121,10 +122,10 @@ def _position(text: str | None) -> int | None:
     """
     if text is None:
         return None
-    number = urlsafe_b64decode(text.encode("ascii") + b"==").decode("ascii")
-    if not _NUMBER.fullmatch(number) or int(number) > _HIGHEST:
-        raise ValueError(number)
-    return int(number)
+    number = int(urlsafe_b64decode(text.encode("ascii") + b"=="))
+    if not 0 < number <= _HIGHEST or _wrapped(number) != text:
+        raise ValueError(text)
+    return number
 
 
 def _problems(arguments: Mapping[str, Any]) -> Iterator[Problem]:
@@ -133,7 +134,7 @@ def _problems(arguments: Mapping[str, Any]) -> Iterator[Problem]:
         if number is not None and not 0 <= number <= MOST:
             yield Problem((name,), number, f"a number from 0 to {MOST}")
     if arguments.get("first") is not None and arguments.get("last") is not None:
-        yield Problem(("last",), arguments["last"], "either first or last, not both,")
+        yield Problem(("last",), arguments["last"], "nothing beside first")
     for name in ("after", "before"):
         try:
             _position(arguments.get(name))

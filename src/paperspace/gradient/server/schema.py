@@ -8,7 +8,6 @@ from functools import cache
 from typing import Any, cast
 
 from graphql import (
-    GraphQLError,
     GraphQLObjectType,
     GraphQLScalarType,
     GraphQLSchema,
@@ -44,10 +43,10 @@ def parse_uuid(value: object) -> str:
     """The id in the one form in which it is stored.
 
     Raises:
-        GraphQLError: It is no UUID.
+        ValueError: It is no UUID.
     """
     if not isinstance(value, str) or not _UUID.fullmatch(value):
-        raise GraphQLError("UUID in its 36-character form expected")
+        raise ValueError("a UUID in its 36-character form expected")
     return value.lower()
 
 
@@ -55,14 +54,11 @@ def parse_moment(value: object) -> datetime:
     """The moment.
 
     Raises:
-        GraphQLError: It is no moment, or has no time zone.
+        ValueError: It is no moment, or has no time zone.
     """
-    try:
-        moment = datetime.fromisoformat(value) if isinstance(value, str) else None
-    except ValueError:
-        moment = None
-    if moment is None or moment.tzinfo is None:
-        raise GraphQLError("DateTime in ISO 8601 form with a time zone expected")
+    moment = datetime.fromisoformat(str(value))
+    if moment.tzinfo is None:
+        raise ValueError("a time zone expected")
     return moment
 
 

@@ -13,6 +13,7 @@ from datetime import datetime, timedelta
 from typing import TYPE_CHECKING, Any
 
 from paperspace.gradient._base.codes import Code
+from paperspace.gradient._base.rules import shorten
 
 from .clock import iso
 from .migrations import open_database
@@ -111,12 +112,12 @@ class Store:
         """
         moment = iso(self._now())
         deployment = self._existing(id_)
-        named = deployment["name"] if name is None else name
-        placed = deployment["projectId"] if project_id is None else project_id
-        with _names_are_unique(named, placed):
+        new_name = deployment["name"] if name is None else name
+        new_project = deployment["projectId"] if project_id is None else project_id
+        with _names_are_unique(new_name, new_project):
             self._db.execute(
                 "UPDATE deployments SET name = ?, project_id = ?, dt_modified = ? WHERE id = ?",
-                (named, placed, moment, id_),
+                (new_name, new_project, moment, id_),
             )
         spec = self._rows("SELECT * FROM deployment_specs WHERE deployment_id = ? ORDER BY seq DESC LIMIT 1", [id_])[0]
         if data is not None or cluster_id not in (None, spec["clusterId"]):
@@ -177,7 +178,7 @@ class Store:
 
     # Replies, kept so that a request that is sent again gets the answer that it got the first time
 
-    def reply_to(self, key: str, request: bytes) -> bytes | None:
+    def reply_to(self, key: bytes, request: bytes) -> bytes | None:
         """What was answered to the request with this idempotency key, if it was answered lately.
 
         Raises:
@@ -192,7 +193,7 @@ class Store:
         reply: bytes = kept[0]["reply"]
         return reply
 
-    def keep_reply(self, key: str, request: bytes, reply: bytes) -> None:
+    def keep_reply(self, key: bytes, request: bytes, reply: bytes) -> None:
         """Keeps an answer for as long as the request may be sent again."""
         self._db.execute(
             "INSERT INTO replies (idempotency_key, request, reply, dt_created) VALUES (?, ?, ?, ?)",
@@ -258,5 +259,6 @@ def _names_are_unique(name: str, project_id: str) -> Generator[None]:
     except sqlite3.IntegrityError as error:
         if "deployments.name" not in str(error):
             raise
-        message = f"There is a deployment named {name!r} in the project {project_id!r} already."
+        project = shorten(repr(project_id))
+        message = f"There is a deployment named {name!r} in the project {project} already."
         raise Refusal(Code.CONFLICT, message, path="input.name") from error

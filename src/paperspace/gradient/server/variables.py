@@ -73,7 +73,7 @@ def _object_problems(value: Any, type_: GraphQLInputObjectType, path: Path) -> I
         yield Problem(path, None, _expected(type_))
         return
     given = cast("dict[str, Any]", value)
-    for name in given.keys() - type_.fields.keys():
+    for name in sorted(given.keys() - type_.fields.keys()):
         hint = did_you_mean(suggestion_list(name, list(type_.fields))).strip()
         yield Problem((*path, shorten(name)), None, f"a field of {type_.name}", hint or None)
     for name, field in type_.fields.items():

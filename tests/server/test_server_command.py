@@ -1,0 +1,199 @@
+"""`gradient server`, as people run it."""
+
+from __future__ import annotations
+
+import json
+import os
+import re
+import signal
+import sqlite3
+import stat
+import subprocess
+import sys
+import time
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
+from typing import TYPE_CHECKING, NamedTuple
+
+import pytest
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+    from pathlib import Path
+
+    from tests.server.conftest import Caller
+
+
+GRADIENT = [sys.executable, "-W", "error", "-c", "from paperspace.gradient.cli import main; main(prog_name='gradient')"]
+
+
+class Running(NamedTuple):
+    """The command, and what it said when it was ready."""
+
+    process: subprocess.Popen[str]
+    lines: list[str]
+    url: str
+    api_key: str
+
+
+@contextmanager
+def running(tmp_path: Path, *options: str) -> Iterator[Running]:
+    """The command, once it is ready; ended by SIGKILL if the test has not ended it."""
+    with subprocess.Popen(
+        [*GRADIENT, "server", "--port", "0", *options],
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+        env={**os.environ, "XDG_DATA_HOME": str(tmp_path), "PYTHONUNBUFFERED": ""},
+    ) as process:
+        try:
+            assert process.stdout
+            lines = [process.stdout.readline() for _ in range(3)]
+            found = re.fullmatch(
+                r"Listening on (http://127\.0\.0\.1:\d+/graphql)\nexport PAPERSPACE_API_URL=.*\n"
+                r"export PAPERSPACE_API_KEY=(\S+)\n",
+                "".join(lines),
+            )
+            assert found, lines
+            yield Running(process, lines, found[1], found[2])
+        finally:
+            process.kill()
+
+
+def ended(*options: str) -> subprocess.CompletedProcess[str]:
+    """The command, of which is expected that it ends by itself."""
+    return subprocess.run([*GRADIENT, "server", *options], capture_output=True, text=True, timeout=30, check=False)
+
+
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+def test_three_lines_and_a_clean_end(tmp_path: Path, number: signal.Signals, caller: type[Caller]) -> None:
+    """It says where it listens and what to export, at once and nothing more, and a signal ends it cleanly."""
+    with running(tmp_path) as command:
+        url = command.url
+        assert command.lines[1] == f"export PAPERSPACE_API_URL={url} PAPERSPACE_API_HOST={url}\n"
+        assert caller(command)("{ deployments { nodes { id } } }").data
+        command.process.send_signal(number)
+        out, err = command.process.communicate(timeout=10)
+        assert (command.process.returncode, out, err) == (0, "", "")
+
+
+def test_the_export_lines_work_in_a_shell(tmp_path: Path) -> None:
+    """A shell that runs the two lines has the three variables set."""
+    with running(tmp_path, "--api-key", "it's$(key)") as command:
+        pass
+    script = (
+        "".join(command.lines[1:]) + 'printf "%s\\n" "$PAPERSPACE_API_URL" "$PAPERSPACE_API_HOST" "$PAPERSPACE_API_KEY"'
+    )
+    shell = subprocess.run(["sh", "-c", script], capture_output=True, text=True, check=True)
+    assert shell.stdout.splitlines() == [command.url, command.url, "it's$(key)"]
+
+
+def test_key_and_data_are_kept(tmp_path: Path, caller: type[Caller]) -> None:
+    """The next start has the same key and the same deployments, from files that only their owner can read."""
+    with running(tmp_path) as first:
+        id_ = caller(first).create()
+        first.process.terminate()
+        first.process.wait(10)
+    folder = tmp_path / "paperspace-gradient"
+    assert sorted(file.name for file in folder.iterdir()) == ["gradient.db", "gradient.db.key"]
+    assert {stat.S_IMODE(file.stat().st_mode) for file in folder.iterdir()} == {0o600}
+    with running(tmp_path) as second:
+        assert second.api_key == first.api_key
+        assert caller(second)("{ deployments { nodes { id } } }").data["deployments"]["nodes"] == [{"id": id_}]
+
+
+def test_a_chosen_key_is_not_stored(tmp_path: Path) -> None:
+    """A key that was given is used and not kept; in memory, each start makes a new key and nothing is written."""
+    with running(tmp_path, "--api-key", "chosen", "--database", str(tmp_path / "my.db")) as command:
+        assert command.api_key == "chosen"
+    assert not (tmp_path / "my.db.key").exists()
+    keys = set()
+    for _ in range(2):
+        with running(tmp_path / "none", "--database", ":memory:") as command:
+            keys.add(command.api_key)
+    assert len(keys) == 2
+    assert not (tmp_path / "none").exists()
+
+
+def test_the_actor_is_who_it_is_said_to_be(tmp_path: Path, caller: type[Caller]) -> None:
+    """`--actor` is who makes the specs."""
+    with running(tmp_path, "--database", ":memory:", "--actor", "Grace Example") as command:
+        call = caller(command)
+        call.create()
+        nodes = call("{ deployments { nodes { deploymentSpecs { nodes { actor { fullName } } } } } }").data
+        assert "Grace Example" in json.dumps(nodes)
+
+
+def test_what_was_acknowledged_outlives_a_kill(tmp_path: Path, caller: type[Caller]) -> None:
+    """After a SIGKILL right behind the answer, every acknowledged deployment is there, and the file is sound."""
+    file = tmp_path / "my.db"
+    made = []
+    for round_ in range(3):
+        with running(tmp_path, "--database", str(file)) as command:
+            made += [caller(command).create(f"d{round_}-{number}") for number in range(5)]
+            command.process.kill()
+            command.process.wait(10)
+    with running(tmp_path, "--database", str(file)) as command:
+        nodes = caller(command)("{ deployments { nodes { id } } }").data["deployments"]["nodes"]
+    assert [node["id"] for node in nodes] == made[::-1]
+    connection = sqlite3.connect(file)
+    assert connection.execute("PRAGMA integrity_check").fetchone() == ("ok",)
+    connection.close()
+
+
+def test_requests_under_way_are_answered(tmp_path: Path, caller: type[Caller]) -> None:
+    """A request that is being worked on when the signal comes is answered before the end."""
+    slow = "{" + " ".join(f"a{number}: __typename" for number in range(20_000)) + "}"
+    with running(tmp_path, "--database", ":memory:") as command, ThreadPoolExecutor() as threads:
+        reply = threads.submit(caller(command), slow)
+        time.sleep(0.1)
+        assert not reply.done()
+        command.process.terminate()
+        assert len(reply.result(10).data) == 20_000
+        _, err = command.process.communicate(timeout=10)
+        assert (command.process.returncode, err) == (0, "")
+
+
+def test_a_port_in_use_is_one_sentence(tmp_path: Path) -> None:
+    """A port that is taken is one sentence that says what to do, and exit code 1."""
+    with running(tmp_path, "--database", ":memory:") as command:
+        port = command.url.split(":")[2].split("/")[0]
+        second = ended("--database", ":memory:", "--port", port)
+    assert (second.returncode, second.stdout) == (1, "")
+    assert (
+        second.stderr
+        == f"Error: Port {port} of 127.0.0.1 is in use: choose another one with --port; 0 takes a free one.\n"
+    )
+
+
+@pytest.mark.parametrize(
+    ("options", "code", "words"),
+    [
+        (["--host", "0.0.0.0", "--database", ":memory:"], 2, "--api-key"),
+        (["--host", "::", "--database", ":memory:"], 2, "--api-key"),
+        (["--api-key", "é", "--database", ":memory:"], 2, "visible ASCII"),
+        (["--port", "70000"], 2, "70000"),
+        (["--port", "0", "--database", "/nowhere/at/all.db"], 1, "/nowhere/at/all.db"),
+        (["--port", "0", "--api-key", "k", "--database", "/nowhere/at/all.db"], 1, "/nowhere/at/all.db"),
+        (["--host", "192.0.2.1", "--api-key", "k", "--database", ":memory:"], 1, "cannot start"),
+    ],
+)
+def test_what_cannot_work_is_said_in_words(options: list[str], code: int, words: str) -> None:
+    """What cannot work is said in words, without a traceback."""
+    command = ended(*options)
+    assert command.returncode == code
+    assert words in command.stderr
+    assert "Traceback" not in command.stderr
+
+
+def test_help_is_quick() -> None:
+    """The help of the whole command lists the server without importing what the server needs."""
+    script = (
+        "import sys; sys.argv = ['gradient', '--help']\n"
+        "from paperspace.gradient.cli import main\n"
+        "try: main()\n"
+        "except SystemExit: print(sorted({'aiohttp', 'graphql', 'gql', 'pydantic'} & set(sys.modules)))"
+    )
+    shown = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, check=True).stdout
+    assert "server  Run the local server" in shown
+    assert shown.endswith("[]\n")

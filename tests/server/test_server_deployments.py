@@ -1,0 +1,231 @@
+"""What the five operations do to deployments and their history."""
+
+from __future__ import annotations
+
+from concurrent.futures import ThreadPoolExecutor
+from typing import TYPE_CHECKING, Any
+from uuid import uuid4
+
+import pytest
+
+if TYPE_CHECKING:
+    from tests.server.conftest import Caller, Clock
+
+    from paperspace.gradient.server import LocalServer
+
+
+GET = """
+query ($id: UUID!, $clusterId: String) {
+  deployment(id: $id) {
+    id name dtCreated dtModified dtDeleted
+    deploymentSpecs(clusterId: $clusterId) {
+      nodes { id data { port } dtCreated dtInvalid endpointUrl actor { fullName email avatarUrl }
+              cluster { id name fqdn dtCreated dtModified } deployment { id } error externalApplied }
+    }
+  }
+}
+"""
+LIST = "query ($name: String, $projectId: String) { deployments(name: $name, projectId: $projectId) { nodes { id } } }"
+ASC = "{ deployments(orderBy: {direction: ASC}) { nodes { id } } }"
+
+
+def get(call: Caller, id_: str, **variables: Any) -> Any:
+    return call(GET, id=id_, **variables).data["deployment"]
+
+
+def listed(call: Caller, **variables: Any) -> set[str]:
+    return {node["id"] for node in call(LIST, **variables).data["deployments"]["nodes"]}
+
+
+def ports(call: Caller, id_: str, **variables: Any) -> list[int]:
+    return [spec["data"]["port"] for spec in get(call, id_, **variables)["deploymentSpecs"]["nodes"]]
+
+
+def test_a_new_deployment_reads_back(call: Caller, server: LocalServer) -> None:
+    """A created deployment reads back whole: its own fields, its one spec, and that spec's cluster and actor."""
+    id_ = call.create("Bert, der Übersetzer", clusterId="c1")
+    moment = "2024-05-17T09:30:00.000Z"
+    deployment = get(call, id_)
+    (spec,) = deployment.pop("deploymentSpecs")["nodes"]
+    assert deployment == {
+        "id": id_,
+        "name": "Bert, der Übersetzer",
+        "dtCreated": moment,
+        "dtModified": None,
+        "dtDeleted": None,
+    }
+    assert spec.pop("id") != id_
+    assert spec == {
+        "data": {"port": 8501},
+        "dtCreated": moment,
+        "dtInvalid": None,
+        "endpointUrl": server.url.replace("graphql", f"endpoints/{id_}"),
+        "actor": {"fullName": "Ada Example", "email": None, "avatarUrl": None},
+        "cluster": {"id": "c1", "name": "c1", "fqdn": "127.0.0.1", "dtCreated": moment, "dtModified": moment},
+        "deployment": {"id": id_},
+        "error": None,
+        "externalApplied": None,
+    }
+
+
+def test_changes_of_the_spec_are_history(call: Caller, clock: Clock) -> None:
+    """A spec or another cluster makes a new spec, newest first; the one before it is invalid from then on."""
+    id_ = call.create(spec={"image": "i", "port": 1})
+    clock.forward(seconds=1)
+    call.update(id_, spec={"image": "i", "port": 2})
+    clock.forward(seconds=1)
+    call.update(id_, clusterId="c2")
+    call.update(id_, clusterId="c2")
+    call.update(id_, name="renamed", projectId="p2")
+    specs = get(call, id_)["deploymentSpecs"]["nodes"]
+    assert [(spec["data"]["port"], spec["cluster"]["id"], spec["dtInvalid"]) for spec in specs] == [
+        (2, "c2", None),
+        (2, "local", "2024-05-17T09:30:02.000Z"),
+        (1, "local", "2024-05-17T09:30:01.000Z"),
+    ]
+    assert len({spec["id"] for spec in specs}) == 3
+    assert get(call, id_)["dtModified"] == "2024-05-17T09:30:02.000Z"
+
+
+def test_a_new_spec_stays_where_the_deployment_is(call: Caller) -> None:
+    """A spec without a cluster runs on the cluster of the spec before it; the same spec again is a new one."""
+    id_ = call.create(clusterId="c1")
+    call.update(id_, spec=call.SPEC)
+    call.update(id_, spec=call.SPEC, clusterId="c2")
+    specs = get(call, id_)["deploymentSpecs"]["nodes"]
+    assert [spec["cluster"]["id"] for spec in specs] == ["c2", "c1", "c1"]
+
+
+def test_null_in_an_update_changes_nothing(call: Caller) -> None:
+    """What is null in an update stays as it is."""
+    id_ = call.create("kept", clusterId="c1")
+    call.update(id_, name=None, projectId=None, clusterId=None, spec=None)
+    assert get(call, id_)["name"] == "kept"
+    assert listed(call, projectId="p1") == {id_}
+    assert len(ports(call, id_)) == 1
+
+
+def test_specs_by_cluster(call: Caller) -> None:
+    """`clusterId` leaves the specs for that cluster only."""
+    id_ = call.create(spec={"image": "i", "port": 1}, clusterId="c1")
+    call.update(id_, spec={"image": "i", "port": 2}, clusterId="c2")
+    call.update(id_, spec={"image": "i", "port": 3}, clusterId="c1")
+    assert ports(call, id_, clusterId="c1") == [3, 1]
+    assert ports(call, id_, clusterId="c2") == [2]
+    assert ports(call, id_, clusterId="c3") == []
+
+
+@pytest.mark.parametrize("cluster", ["with space", "a\0b", "", "é\u202e", "'; DROP TABLE clusters --"])
+def test_any_cluster_id_is_a_cluster(call: Caller, cluster: str) -> None:
+    """Whatever the id of a cluster, its specs have it and are found by it."""
+    id_ = call.create(clusterId=cluster)
+    (spec,) = get(call, id_, clusterId=cluster)["deploymentSpecs"]["nodes"]
+    assert spec["cluster"]["id"] == cluster
+
+
+def test_names_are_unique_in_a_project(call: Caller) -> None:
+    """A taken name is a CONFLICT that says name and project, on create and on update; other projects have their own."""
+    first, other = call.create("a", "p1"), call.create("b", "p1")
+    call.create("a", "p2")
+    create = call(call.CREATE, input={"name": "a", "projectId": "p1", "spec": call.SPEC})
+    assert create.code == "CONFLICT"
+    assert create.error["message"] == "There is a deployment named 'a' in the project 'p1' already."
+    assert call(call.UPDATE, input={"id": other, "name": "a"}).code == "CONFLICT"
+    assert call(call.UPDATE, input={"id": first, "projectId": "p2"}).code == "CONFLICT"
+    assert listed(call, name="a", projectId="p1") == {first}
+    call.update(first, name="a", projectId="p1")  # its own name is free for it
+
+
+def test_names_are_compared_in_composed_form(call: Caller) -> None:
+    """Names that only differ in how their characters are composed are one name; case makes a difference."""
+    id_ = call.create("cafe\u0301")
+    assert get(call, id_)["name"] == "caf\u00e9"
+    assert listed(call, name="caf\u00e9") == listed(call, name="cafe\u0301") == {id_}
+    assert call(call.CREATE, input={"name": "caf\u00e9", "projectId": "p1", "spec": call.SPEC}).code == "CONFLICT"
+    call.create("Caf\u00e9")
+
+
+def test_a_refused_change_leaves_no_trace(call: Caller) -> None:
+    """An update that is refused for its name does not change the spec either."""
+    call.create("taken")
+    id_ = call.create("mine", spec={"image": "i", "port": 1})
+    assert call(call.UPDATE, input={"id": id_, "name": "taken", "spec": {"image": "i", "port": 2}}).code == "CONFLICT"
+    assert ports(call, id_) == [1]
+    assert get(call, id_)["dtModified"] is None
+
+
+def test_one_of_many_racing_creates_succeeds(call: Caller) -> None:
+    """64 creates of one name at once: one succeeds, 63 are conflicts, and nothing else happens."""
+    inputs = {"name": "race", "projectId": "p1", "spec": call.SPEC}
+    with ThreadPoolExecutor(64) as threads:
+        answers = list(threads.map(lambda _: call(call.CREATE, input=inputs), range(64)))
+    codes = [answer.code for answer in answers if "errors" in answer.body]
+    assert codes == ["CONFLICT"] * 63
+    assert len(listed(call)) == 1
+
+
+def test_filters(call: Caller) -> None:
+    """Name and project each restrict the list, exactly, and together."""
+    a1, b1, a2 = call.create("a", "p1"), call.create("b", "p1"), call.create("a", "p2")
+    assert listed(call) == {a1, b1, a2}
+    assert listed(call, name="a") == {a1, a2}
+    assert listed(call, projectId="p1") == {a1, b1}
+    assert listed(call, name="a", projectId="p1") == {a1}
+    assert listed(call, name="A") == listed(call, name="a%") == listed(call, projectId="") == set()
+
+
+def test_order_is_that_of_creation(call: Caller) -> None:
+    """The order is that of creation, though all were created in the same millisecond."""
+    ids = [call.create(f"d{number}") for number in range(5)]
+    assert [node["id"] for node in call(ASC).data["deployments"]["nodes"]] == ids
+
+
+def test_a_deleted_deployment_is_gone(call: Caller) -> None:
+    """A deleted deployment is null by its id and not listed, cannot be changed or deleted, and frees its name."""
+    id_ = call.create("a")
+    deleted = call(
+        "mutation ($input: DeleteDeploymentInput!)"
+        " { deleteDeployment(input: $input) { deployment { id name dtDeleted } } }",
+        input={"id": id_},
+    )
+    assert deleted.data["deleteDeployment"]["deployment"] == {"id": id_, "name": "a", "dtDeleted": None}
+    assert get(call, id_) is None
+    assert listed(call) == set()
+    assert call(call.UPDATE, input={"id": id_, "name": "b"}).code == "NOT_FOUND"
+    assert call(call.DELETE, input={"id": id_}).code == "NOT_FOUND"
+    assert listed(call, name="a") == set()
+    assert {call.create("a")} == listed(call)
+
+
+def test_unknown_ids(call: Caller) -> None:
+    """An unknown id reads null, and cannot be changed or deleted."""
+    id_ = str(uuid4())
+    assert get(call, id_) is None
+    for mutation in (call.UPDATE, call.DELETE):
+        answer = call(mutation, input={"id": id_})
+        assert (answer.code, answer.error["extensions"]["path"]) == ("NOT_FOUND", "input.id")
+        assert id_ in answer.error["message"]
+
+
+def test_ids_in_capitals_are_the_same_ids(call: Caller) -> None:
+    """A UUID is the same in capitals."""
+    id_ = call.create()
+    assert get(call, id_.upper())["id"] == id_
+
+
+def test_what_is_not_run_yet_is_empty(call: Caller) -> None:
+    """Rollouts, runs and logs are empty lists or null, in the shapes of the schema."""
+    id_ = call.create()
+    query = """
+    query ($id: UUID!) { deployment(id: $id) {
+      deploymentRollouts { nodes { id } pageInfo { hasNextPage } } logs { edges { cursor } }
+      log(instanceName: "x") { instanceName }
+      deploymentSpecs { nodes { deploymentRuns(first: 3) { nodes { id } } } }
+    } }
+    """
+    assert call(query, id=id_).data["deployment"] == {
+        "deploymentRollouts": {"nodes": [], "pageInfo": {"hasNextPage": False}},
+        "logs": {"edges": []},
+        "log": None,
+        "deploymentSpecs": {"nodes": [{"deploymentRuns": {"nodes": []}}]},
+    }

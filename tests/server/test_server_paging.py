@@ -1,0 +1,200 @@
+"""Pages: forwards, backwards, nested, and while the list changes."""
+
+from __future__ import annotations
+
+from itertools import product
+from typing import TYPE_CHECKING, Any
+
+import pytest
+
+if TYPE_CHECKING:
+    from tests.server.conftest import Caller, Json
+
+
+LIST = """
+query ($first: Int, $last: Int, $after: String, $before: String, $orderBy: DeploymentOrder, $projectId: String) {
+  deployments(
+    first: $first, last: $last, after: $after, before: $before, orderBy: $orderBy, projectId: $projectId
+  ) {
+    edges { cursor node { name } }
+    nodes { name }
+    pageInfo { hasNextPage hasPreviousPage startCursor endCursor }
+  }
+}
+"""
+SPECS = """
+query ($first: Int, $last: Int, $after: String, $before: String, $orderBy: DeploymentSpecOrder) {
+  deployments(orderBy: {direction: ASC}) {
+    nodes {
+      deploymentSpecs(first: $first, last: $last, after: $after, before: $before, orderBy: $orderBy) {
+        edges { cursor node { data { port } } }
+        pageInfo { hasNextPage hasPreviousPage startCursor endCursor }
+      }
+    }
+  }
+}
+"""
+ASC, DESC = {"direction": "ASC"}, {"direction": "DESC", "field": "dtCreated"}
+
+
+def names(page: Json) -> list[str]:
+    return [node["name"] for node in page["nodes"]]
+
+
+def expected_page(
+    items: list[str], cursors: list[str], *, first: int | None, last: int | None, after: str | None, before: str | None
+) -> tuple[list[str], bool, bool]:
+    """The page and its two flags, by the words of the Relay specification, on a list that is held in memory."""
+    begin = 0 if after is None else cursors.index(after) + 1
+    end = len(items) if before is None else cursors.index(before)
+    window = items[begin:end] if begin < end else []
+    if last is not None:
+        page = window[len(window) - min(last, len(window)) :]
+        return page, before is not None, len(window) > last
+    limit = 100 if first is None else first
+    return window[:limit], len(window) > limit, after is not None
+
+
+@pytest.mark.parametrize("order", [None, ASC, DESC])
+def test_every_window_is_the_one_that_relay_describes(call: Caller, order: Json | None) -> None:
+    """For every combination of arguments, items, edges and all four fields of pageInfo are as Relay defines them."""
+    for number in range(4):
+        call.create(f"d{number}")
+    whole = call(LIST, orderBy=order).data["deployments"]
+    cursors = [edge["cursor"] for edge in whole["edges"]]
+    assert names(whole) == [f"d{number}" for number in (range(4) if order is ASC else range(3, -1, -1))]
+
+    counts = [(None, None), *((n, None) for n in (0, 1, 2, 4, 5)), *((None, n) for n in (0, 1, 2, 4, 5))]
+    for (first, last), after, before in product(counts, [None, *cursors], [None, *cursors]):
+        arguments = {"first": first, "last": last, "after": after, "before": before}
+        page = call(LIST, orderBy=order, **arguments).data["deployments"]
+        expected, has_next, has_previous = expected_page(names(whole), cursors, **arguments)
+        assert names(page) == [edge["node"]["name"] for edge in page["edges"]] == expected, arguments
+        places = [edge["cursor"] for edge in page["edges"]]
+        assert page["pageInfo"] == {
+            "hasNextPage": has_next,
+            "hasPreviousPage": has_previous,
+            "startCursor": places[0] if places else None,
+            "endCursor": places[-1] if places else None,
+        }, arguments
+
+
+@pytest.mark.parametrize(
+    ("count", "cursor", "more", "edge"),
+    [
+        ("first", "after", "hasNextPage", "endCursor"),
+        ("last", "before", "hasPreviousPage", "startCursor"),
+    ],
+)
+def test_walking_meets_each_item_once(call: Caller, count: str, cursor: str, more: Any, edge: str) -> None:
+    """Walking in pages of 3, from either end, meets each of 7 deployments exactly once."""
+    for number in range(7):
+        call.create(f"d{number}")
+    met: list[str] = []
+    sizes: list[int] = []
+    place = None
+    while True:
+        page = call(LIST, **{count: 3, cursor: place}).data["deployments"]
+        met = met + names(page) if count == "first" else names(page) + met
+        sizes.append(len(page["nodes"]))
+        if not page["pageInfo"][more]:
+            break
+        place = page["pageInfo"][edge]
+    assert met == [f"d{number}" for number in range(6, -1, -1)]
+    assert sizes == [3, 3, 1]
+
+
+def test_nested_connections_page_for_each_parent(call: Caller) -> None:
+    """The pages of nested connections are right for each parent of a list, both ways, cursors included."""
+    for name in ("a", "b"):
+        id_ = call.create(name, spec={"image": "i", "port": 1})
+        for port in range(2, 6 if name == "a" else 3):
+            call.update(id_, spec={"image": "i", "port": port})
+
+    def pages(**arguments: Any) -> list[Any]:
+        nodes = call(SPECS, **arguments).data["deployments"]["nodes"]
+        found = []
+        for node in nodes:
+            connection = node["deploymentSpecs"]
+            info = connection["pageInfo"]
+            found.append(
+                (
+                    [edge["node"]["data"]["port"] for edge in connection["edges"]],
+                    info["hasPreviousPage"],
+                    info["hasNextPage"],
+                )
+            )
+        return found
+
+    assert pages() == [([5, 4, 3, 2, 1], False, False), ([2, 1], False, False)]
+    assert pages(first=2) == [([5, 4], False, True), ([2, 1], False, False)]
+    assert pages(last=1) == [([1], True, False), ([1], True, False)]
+    assert pages(first=2, orderBy=ASC) == [([1, 2], False, True), ([1, 2], False, False)]
+    place = call(SPECS, first=2).data["deployments"]["nodes"][0]["deploymentSpecs"]["pageInfo"]["endCursor"]
+    # A cursor is a place among all specs: those of the other deployment are all newer.
+    assert pages(after=place) == [([3, 2, 1], True, False), ([], True, False)]
+    assert pages(before=place, last=1) == [([5], False, True), ([1], True, False)]
+
+
+def test_a_page_holds_a_hundred(call: Caller) -> None:
+    """Without a number a page holds 100, and 100 is the most that can be asked for."""
+    for number in range(101):
+        call.create(f"d{number}")
+    for arguments in ({}, {"first": None, "last": None}, {"first": 100}):
+        page = call(LIST, **arguments).data["deployments"]
+        assert len(page["nodes"]) == 100
+        assert page["pageInfo"]["hasNextPage"]
+
+
+@pytest.mark.parametrize(
+    ("arguments", "place"),
+    [
+        ({"first": 101}, "first"),
+        ({"first": -1}, "first"),
+        ({"last": 101}, "last"),
+        ({"last": -1}, "last"),
+        ({"first": 1, "last": 1}, "last"),
+        ({"after": ""}, "after"),
+        ({"after": "!!"}, "after"),
+        ({"after": "M!g"}, "after"),
+        ({"after": "KzE"}, "after"),  # +1
+        ({"after": "é"}, "after"),
+        ({"after": "MA"}, "after"),  # 0
+        ({"after": "OTIyMzM3MjAzNjg1NDc3NTgwOA"}, "after"),  # 2**63
+        ({"before": "LTE"}, "before"),  # -1
+    ],
+)
+def test_senseless_arguments_are_refused(call: Caller, arguments: Json, place: str) -> None:
+    """A page that nobody can mean is refused, and the error names the argument."""
+    for query in (LIST, SPECS):
+        call.create(f"for {query is LIST}")
+        error = call(query, **arguments).error
+        assert error["extensions"]["code"] == "BAD_USER_INPUT"
+        assert error["extensions"]["path"] == place
+        assert error["path"][-1] in ("deployments", "deploymentSpecs")
+
+
+def test_cursors_outlive_changes(call: Caller) -> None:
+    """A cursor keeps its place when items around it, or its own item, come and go."""
+    ids = [call.create(f"d{number}") for number in range(5)]
+    page = call(LIST, first=2).data["deployments"]
+    assert names(page) == ["d4", "d3"]
+    call.delete(ids[3])
+    call.delete(ids[2])
+    call.create("new")
+    after = call(LIST, after=page["pageInfo"]["endCursor"]).data["deployments"]
+    assert names(after) == ["d1", "d0"]
+    before = call(LIST, before=page["pageInfo"]["endCursor"]).data["deployments"]
+    assert names(before) == ["new", "d4"]
+
+
+def test_pages_know_the_filter(call: Caller) -> None:
+    """Whether a list goes on is a matter of the filtered list only."""
+    for number in range(3):
+        call.create(f"d{number}", project="p1")
+        call.create(f"d{number}", project="p2")
+    page = call(LIST, first=3, projectId="p1").data["deployments"]
+    assert len(page["nodes"]) == 3
+    assert not page["pageInfo"]["hasNextPage"]
+    page = call(LIST, last=3, projectId="p1").data["deployments"]
+    assert not page["pageInfo"]["hasPreviousPage"]

@@ -1,0 +1,181 @@
+"""The data of a spec: what is given reads back, what is wrong is refused with its place."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+import pytest
+
+if TYPE_CHECKING:
+    from tests.server.conftest import Caller, Json
+
+
+DATA = """
+query ($id: UUID!) { deployment(id: $id) { deploymentSpecs { nodes { data {
+  image port command containerRegistry enabled protocol
+  env { name value }
+  models { id path }
+  repositories { dataset mountPath repositories { name url ref username password } }
+  resources { replicas instanceType autoscaling { enabled maxReplicas metrics { metric summary value } } }
+} } } } }
+"""
+NOTHING = {
+    "image": "i",
+    "port": None,
+    "command": None,
+    "containerRegistry": None,
+    "enabled": None,
+    "protocol": None,
+    "env": None,
+    "models": None,
+    "repositories": None,
+    "resources": {"replicas": 1, "instanceType": None, "autoscaling": None},
+}
+
+
+def stored(call: Caller, spec: Json) -> Any:
+    (node,) = call(DATA, id=call.create(spec=spec)).data["deployment"]["deploymentSpecs"]["nodes"]
+    return node["data"]
+
+
+def test_every_field_reads_back(call: Caller) -> None:
+    """Every field of the data reads back what was given, secrets included."""
+    spec = {
+        "image": "registry.example/serving:2",
+        "port": 8501,
+        "command": ["serve", "--flag", 'é "quoted" \\ \u0000 \U0001f600'],
+        "containerRegistry": "private",
+        "enabled": False,
+        "protocol": "http2",
+        "env": [{"name": "A", "value": "1"}, {"name": "EMPTY", "value": ""}],
+        "models": [{"id": "m1", "path": "/models/one"}, {"id": "m2", "path": None}],
+        "repositories": {
+            "dataset": "d1",
+            "mountPath": "/code",
+            "repositories": [
+                {"name": "r", "url": "https://git.example/r", "ref": "main", "username": "u", "password": "s3cret"},
+                {"name": "q", "url": "https://git.example/q", "ref": None, "username": None, "password": None},
+            ],
+        },
+        "resources": {
+            "replicas": 2,
+            "instanceType": "A100",
+            "autoscaling": {
+                "enabled": True,
+                "maxReplicas": 5,
+                "metrics": [{"metric": "requestDuration", "summary": "average", "value": 0.15}],
+            },
+        },
+    }
+    assert stored(call, spec) == spec
+
+
+@pytest.mark.parametrize("spec", [{"image": "i"}, {**NOTHING, "resources": None}, NOTHING])
+def test_what_is_left_out_reads_null(call: Caller, spec: Json) -> None:
+    """What is left out or null reads back null, apart from resources, which always say how many replicas."""
+    assert stored(call, spec) == NOTHING
+
+
+def test_empty_is_not_null(call: Caller) -> None:
+    """An empty list reads back empty."""
+    assert stored(call, {"image": "i", "env": [], "command": []}) == {**NOTHING, "env": [], "command": []}
+
+
+def test_defaults_where_the_schema_promises_a_value(call: Caller) -> None:
+    """Where the schema promises a value, its documented default reads back."""
+    resources: Json = {"instanceType": "C4", "autoscaling": {"maxReplicas": 3}}
+    assert stored(call, {"image": "i", "resources": resources})["resources"] == {
+        "replicas": 1,
+        "instanceType": "C4",
+        "autoscaling": {"enabled": None, "maxReplicas": 3, "metrics": []},
+    }
+    resources["autoscaling"]["metrics"] = [{"metric": "cpu", "value": 80}]
+    call.update(call.create("other"), spec={"image": "i"})
+    id_ = call.create("more", spec={"image": "i", "resources": resources})
+    (node,) = call(DATA, id=id_).data["deployment"]["deploymentSpecs"]["nodes"]
+    assert node["data"]["resources"]["autoscaling"]["metrics"] == [
+        {"metric": "cpu", "summary": "average", "value": 80.0}
+    ]
+
+
+@pytest.mark.parametrize(
+    ("name", "spec", "places"),
+    [
+        ("", {"image": "i"}, ["input.name"]),
+        ("x" * 256, {"image": "i"}, ["input.name"]),
+        ("a\nb", {"image": "i"}, ["input.name"]),
+        ("a\u202eb", {"image": "i"}, ["input.name"]),
+        ("a", {}, ["input.spec.image"]),
+        ("a", {"image": None, "port": 0}, ["input.spec.image", "input.spec.port"]),
+        ("a", {"image": "i", "port": 65536}, ["input.spec.port"]),
+        ("a", {"image": "i", "resources": {"replicas": -1}}, ["input.spec.resources.replicas"]),
+        ("a", {"image": "i", "models": [{"id": "m"}, {}]}, ["input.spec.models[1].id"]),
+    ],
+)
+def test_broken_rules_are_refused_with_their_places(
+    call: Caller, name: str, spec: Json | None, places: list[str]
+) -> None:
+    """A name or spec that breaks the rules is refused with all its bad places, on create and on update."""
+    update = {"id": call.create("fine"), "name": name, "spec": spec}
+    for answer in (
+        call(call.CREATE, input={"name": name, "projectId": "p", "spec": spec}),
+        call(call.UPDATE, input=update),
+    ):
+        assert answer.code == "BAD_USER_INPUT"
+        extensions = answer.error["extensions"]
+        assert extensions["path"] == places[0]
+        assert [problem["path"] for problem in extensions["problems"]] == places
+        for problem in extensions["problems"]:
+            assert problem["path"] in problem["message"]
+            assert problem["expected"] in problem["message"]
+            assert problem["message"] in answer.error["message"]
+
+
+@pytest.mark.parametrize(
+    ("spec", "place", "expected"),
+    [
+        ({"imag": "i"}, "input.spec.imag", "Did you mean 'image'?"),
+        ({"image": 5}, "input.spec.image", "a string expected"),
+        ({"image": "i", "port": "80"}, "input.spec.port", "a whole number of 32 bits expected"),
+        ({"image": "i", "port": 2**31}, "input.spec.port", "a whole number of 32 bits expected"),
+        ({"image": "i", "protocol": "h3"}, "input.spec.protocol", "one of http, http2 expected"),
+        ({"image": "i", "env": [{"name": "A"}]}, "input.spec.env[0].value", "a string expected"),
+        ({"image": "i", "command": ["a", None]}, "input.spec.command[1]", "a string expected"),
+        ({"image": "i", "resources": []}, "input.spec.resources", "an object expected"),
+        (None, "input.spec", "an object expected"),
+    ],
+)
+def test_wrong_types_are_refused_with_their_places(call: Caller, spec: Json | None, place: str, expected: str) -> None:
+    """A variable of the wrong type is refused before anything is executed, with its place and what is expected."""
+    answer = call(call.CREATE, input={"name": "a", "projectId": "p", "spec": spec})
+    assert answer.code == "BAD_USER_INPUT"
+    assert answer.error["extensions"]["path"] == place
+    assert expected in answer.error["message"]
+    assert "data" not in answer.body
+
+
+@pytest.mark.parametrize(
+    "spec",
+    [
+        {"image": "i", "env": [{"name": "A", "value": 4711}]},
+        {"image": "i", "env": [{"name": "A", "value": "4711", "extra": 1}]},
+        {"image": "i", "env": [{"value": "4711"}]},
+        {"image": "i", "env": "4711"},
+        {"image": "i", "env": [{"name": "A=4711", "value": ""}]},
+        {"image": "", "env": [{"name": "A", "value": "4711"}]},
+        {"image": "i", "repositories": {"repositories": [{"name": "r", "url": "u", "password": 4711}]}},
+        {"image": "i", "repositories": {"repositories": [{"name": "r", "password": "4711"}]}},
+    ],
+)
+def test_secrets_are_not_repeated(call: Caller, spec: Json | None) -> None:
+    """However a spec is wrong, the reply does not repeat values of variables or passwords."""
+    answer = call(call.CREATE, input={"name": "a", "projectId": "p", "spec": spec})
+    assert answer.code == "BAD_USER_INPUT"
+    assert "4711" not in str(answer.body)
+
+
+def test_a_reply_lists_few_of_many_problems(call: Caller) -> None:
+    """However many places are bad, the reply stays readable."""
+    spec = {"image": "i", "env": [{"name": "", "value": ""}] * 1000}
+    answer = call(call.CREATE, input={"name": "a", "projectId": "p", "spec": spec})
+    assert len(answer.error["extensions"]["problems"]) == 20
