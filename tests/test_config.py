@@ -58,7 +58,7 @@ def test_no_key_says_all_the_places() -> None:
         assert place in str(caught.value)
 
 
-@pytest.mark.parametrize("key", ["", "two words", "line\nend", "key ", "schlüssel", "tab\tkey"])
+@pytest.mark.parametrize("key", ["", "s3 cret", "s3\ncret", "s3cret ", "s3crét", "s3\tcret"])
 def test_key_that_cannot_be_right(key: str) -> None:
     """A key that no header can carry is refused, and not shown."""
     with pytest.raises(ConfigurationError, match="the argument api_key") as caught:

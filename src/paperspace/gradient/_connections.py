@@ -27,6 +27,7 @@ class Connections:
         self._make = make
         self._by_loop: dict[asyncio.AbstractEventLoop, tuple[HTTPTransport, AsyncGenerator[None]]] = {}
         self.closed = False
+        weakref.finalize(self, _end_all, self._by_loop).atexit = False  # at exit, the loop thread ends them
         _all.add(self)
 
     async def transport(self) -> HTTPTransport:
@@ -50,32 +51,36 @@ class Connections:
     async def close(self) -> None:
         """Closes every transport, each on its own loop. Calls that are under way end with ClientClosedError."""
         self.closed = True
-        here = asyncio.get_running_loop()
-        for loop, (_, lifetime) in self._by_loop.items():
-            if loop is not here and loop.is_running():
-                asyncio.run_coroutine_threadsafe(lifetime.aclose(), loop)
-        if here in self._by_loop:
-            await self._by_loop[here][1].aclose()
-        self._by_loop.clear()
+        here = self._by_loop.pop(asyncio.get_running_loop(), None)
+        _end_all(self._by_loop)
+        if here is not None:
+            await here[1].aclose()
 
     def forget(self) -> None:
         """Leaves everything to the parent process, in a child that was forked."""
-        leak(self._by_loop)
-        self._by_loop = {}
+        leak(self._by_loop.copy())
+        self._by_loop.clear()
 
 
 async def _lifetime(transport: HTTPTransport) -> AsyncGenerator[None]:
     """Keeps a transport open for as long as it makes sense.
 
-    asyncio ends a generator like this one when it is no longer referred to (the client is garbage) and when its loop
-    shuts down (at the end of `asyncio.run`), and does so on the right loop. So nothing is left open, and nobody has to
-    be told to close anything.
+    asyncio ends a generator like this one when its loop shuts down, as it does at the end of `asyncio.run`. So nothing
+    is left open there, and nobody has to close anything.
     """
     await transport.connect()
     try:
         yield
     finally:
         await transport.close()
+
+
+def _end_all(by_loop: dict[asyncio.AbstractEventLoop, tuple[HTTPTransport, AsyncGenerator[None]]]) -> None:
+    """Ends every transport on its own loop: those of a client that was closed elsewhere, or is garbage."""
+    while by_loop:
+        loop, (_, lifetime) = by_loop.popitem()
+        if not loop.is_closed():
+            loop.call_soon_threadsafe(loop.create_task, lifetime.aclose())
 
 
 _all: weakref.WeakSet[Connections] = weakref.WeakSet()
