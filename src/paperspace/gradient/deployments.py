@@ -75,7 +75,7 @@ class AsyncDeployments:
 
         Example:
             >>> spec = {"image": "tensorflow/serving", "port": 8501}
-            >>> deployments.create_deployment(name="mnist", project_id="p1", spec=spec)  # doctest: +ELLIPSIS
+            >>> deployments.create_deployment(name="fashion", project_id="p1", spec=spec)  # doctest: +ELLIPSIS
             {'id': '...'}
         """
         _checks.check_name(name)

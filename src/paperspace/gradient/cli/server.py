@@ -39,10 +39,10 @@ def command(host: str, port: int, database: str | None, api_key: str | None, act
     official command line talk to it. It runs until it is interrupted.
     """
     # Slow to import, and the help of the whole command imports this module too.
-    from paperspace.gradient.server import LocalServer, UnusableDatabaseError  # noqa: PLC0415
-    from paperspace.gradient.server.defaults import default_database, kept_key  # noqa: PLC0415
-    from paperspace.gradient.server.local import is_loopback  # noqa: PLC0415
-    from paperspace.gradient.server.migrations import IN_MEMORY  # noqa: PLC0415
+    from paperspace.gradient.server import LocalServer, UnusableDatabaseError
+    from paperspace.gradient.server.defaults import default_database, kept_key
+    from paperspace.gradient.server.local import is_loopback
+    from paperspace.gradient.server.migrations import IN_MEMORY
 
     if api_key is None and not is_loopback(host):
         raise click.UsageError(f"{host} can be reached from other machines: choose the key yourself, with --api-key.")
