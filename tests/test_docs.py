@@ -12,14 +12,14 @@ from typing import Any
 import pytest
 from tests.samples import SPEC
 
-import paperspace.gradient
-from paperspace.gradient import Client, configure, deployments, types
+from paperspace.gradient import AsyncClient, Client, configure, deployments, schema, types
 from paperspace.gradient.aio import deployments as async_deployments
 
 TOP = Path(__file__).parent.parent
-MODULES: list[ModuleType] = [deployments, async_deployments]
+MODULES: list[ModuleType] = [deployments, async_deployments, schema]
 FUNCTIONS = [getattr(deployments, name) for name in deployments.__all__]
-OBJECTS = [*MODULES, *FUNCTIONS, configure, Client, paperspace.gradient.AsyncClient, Client.with_options]
+CLIENTS = [Client, AsyncClient, Client.with_options, Client.execute]
+OBJECTS = [*MODULES, *FUNCTIONS, configure, *CLIENTS, schema.diff, schema.pull]
 
 
 @pytest.fixture
