@@ -4,11 +4,15 @@ from __future__ import annotations
 
 import importlib
 import pkgutil
+import re
+from pathlib import Path
 from typing import Any, get_args, get_origin, get_type_hints
 
 from typing_extensions import is_typeddict
 
-from paperspace.gradient import _generated, types
+import paperspace.gradient
+from paperspace.gradient import Client, _generated, _session, schema, types
+from paperspace.gradient import deployments as functions
 from paperspace.gradient._generated import deployment, deployment_create, deployments, inputs
 
 MACHINERY = {"pageInfo", "edges", "cursor", "__typename"}
@@ -43,6 +47,21 @@ def test_every_public_shape_is_tied() -> None:
         }
     untied = {name for name in types.__all__ if id(getattr(types, name)) not in generated}
     assert untied == {"Deployment", "DeploymentSpecs"}
+
+
+def test_every_public_name_is_type_checked() -> None:
+    """The file that the type checkers read touches every public name."""
+    text = (Path(__file__).parent / "typing/surface.py").read_text(encoding="utf-8")
+    public = {*types.__all__, *functions.__all__, *schema.__all__, *paperspace.gradient.__all__}
+    assert {name for name in public if not re.search(rf"\b{name}\b", text)} == set()
+
+
+def test_checkers_are_built_once(client: Client) -> None:
+    """The checker of a reply is built when the first one comes, and only then."""
+    _session._adapter.cache_clear()
+    for _ in range(3):
+        client.deployments.list_deployments()
+    assert _session._adapter.cache_info().misses == 1
 
 
 def test_every_input_is_public() -> None:

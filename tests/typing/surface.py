@@ -6,11 +6,39 @@ A line that has to be an error says so, for both checkers; if it is none any mor
 from __future__ import annotations
 
 from collections.abc import AsyncGenerator, Iterator
+from pathlib import Path
 
 import paperspace.gradient
 from paperspace.gradient import AsyncClient, Client, configure, deployments
 from paperspace.gradient.aio import deployments as async_deployments
-from paperspace.gradient.errors import APIError, InvalidArgumentError
+from paperspace.gradient.errors import (
+    APIConnectionError,
+    APIError,
+    APIStatusError,
+    APITimeoutError,
+    AuthenticationError,
+    BadRequestError,
+    ClientClosedError,
+    ConfigurationError,
+    ConflictError,
+    EndpointNotFoundError,
+    GradientError,
+    InvalidArgumentError,
+    InvalidSpecError,
+    MalformedReplyError,
+    NotFoundError,
+    OutcomeUnknownError,
+    PaginationError,
+    PartialResultError,
+    PermissionDeniedError,
+    RateLimitError,
+    RedirectError,
+    ReplyTooLargeError,
+    SchemaError,
+    ServerError,
+    TLSError,
+)
+from paperspace.gradient.schema import SchemaReport, diff, pull
 from paperspace.gradient.types import (
     Actor,
     AutoscalingInput,
@@ -105,6 +133,44 @@ async def clients() -> None:
     async with AsyncClient() as other:
         found: Deployment = await other.deployments.get_deployment(created["id"])
         read(found)
+
+
+def own_operations(client: Client) -> None:
+    """Operations of one's own, and schemas."""
+    data: dict[str, object] = client.execute("query Q { __typename }", {}, check=False, repeatable=True)
+    ref: DeploymentRef = client.execute(Path("Q.graphql"), result=DeploymentRef)
+    report: SchemaReport = diff("schema.graphql")
+    texts: tuple[str, ...] = report.breaking + report.dangerous + report.safe + report.invalid_operations
+    sdl: str = pull("https://a.example/graphql", api_key="key")
+    print(data, ref, texts, sdl, report.breaks_us)
+
+
+TREE: dict[type[GradientError], type[GradientError]] = {
+    ConfigurationError: GradientError,
+    InvalidArgumentError: GradientError,
+    InvalidSpecError: InvalidArgumentError,
+    ClientClosedError: GradientError,
+    SchemaError: GradientError,
+    APIError: GradientError,
+    APIConnectionError: APIError,
+    TLSError: APIConnectionError,
+    APITimeoutError: APIError,
+    OutcomeUnknownError: APIError,
+    APIStatusError: APIError,
+    EndpointNotFoundError: APIStatusError,
+    RedirectError: APIStatusError,
+    MalformedReplyError: APIError,
+    ReplyTooLargeError: MalformedReplyError,
+    PaginationError: MalformedReplyError,
+    AuthenticationError: APIError,
+    PermissionDeniedError: APIError,
+    NotFoundError: APIError,
+    ConflictError: APIError,
+    BadRequestError: APIError,
+    RateLimitError: APIError,
+    ServerError: APIError,
+    PartialResultError: APIError,
+}
 
 
 def errors(error: APIError, mistake: InvalidArgumentError) -> None:
