@@ -41,12 +41,15 @@ from paperspace.gradient.errors import (
 from paperspace.gradient.schema import SchemaReport, diff, pull
 from paperspace.gradient.types import (
     Actor,
+    AppliedDeployment,
     AutoscalingInput,
     AutoscalingMetricInput,
+    Cluster,
     Deployment,
     DeploymentRef,
     DeploymentResources,
     DeploymentResourcesInput,
+    DeploymentRevision,
     DeploymentSpec,
     DeploymentSpecData,
     DeploymentSpecInput,
@@ -56,6 +59,8 @@ from paperspace.gradient.types import (
     Protocol,
     RepositoriesInput,
     RepositoryInput,
+    SpecChange,
+    SpecDifference,
 )
 
 version: str = paperspace.gradient.__version__
@@ -121,6 +126,22 @@ async def asynchronous() -> None:
     read(found)
     async for deployment in streamed:
         read(deployment)
+
+
+def desired() -> None:
+    """What brings a deployment to a state."""
+    applied: AppliedDeployment = deployments.apply_deployment("n", "p", spec, "c", dry_run=True)
+    difference: SpecDifference = deployments.diff_deployment("n", "p", spec)
+    changes: list[SpecChange] = difference["changes"] + applied["difference"]["changes"]
+    refs: list[DeploymentRef] = [
+        deployments.scale_deployment("id", 2),
+        deployments.stop_deployment("id"),
+        deployments.start_deployment("id"),
+        deployments.rollback_deployment("id", to="spec"),
+    ]
+    revisions: list[DeploymentRevision] = deployments.get_deployment_history("id")
+    cluster: Cluster | None = revisions[0]["cluster"]
+    print(applied["id"], applied["action"], changes[0]["path"], refs, cluster, revisions[0]["dtCreated"])
 
 
 async def clients() -> None:
