@@ -73,4 +73,5 @@ async def _serve(server: LocalServer) -> None:
         # The library reads the first of the names, the retired official client the second.
         click.echo(f"export PAPERSPACE_API_URL={server.url} PAPERSPACE_API_HOST={server.url}")
         click.echo(f"export PAPERSPACE_API_KEY={shlex.quote(server.api_key)}")
+        click.echo("Deployments are simulated: their life is told, no container is run.")
         await stop.wait()
