@@ -22,6 +22,8 @@ __all__ = [
     "diff_deployment",
     "get_deployment",
     "get_deployment_history",
+    "get_deployment_logs",
+    "get_deployment_status",
     "iter_deployments",
     "list_deployments",
     "rollback_deployment",
@@ -29,6 +31,8 @@ __all__ = [
     "start_deployment",
     "stop_deployment",
     "update_deployment",
+    "wait_for_deployment",
+    "watch_deployment",
 ]
 
 _default = AsyncDeployments(default_session)
@@ -46,3 +50,7 @@ stop_deployment = _default.stop_deployment
 start_deployment = _default.start_deployment
 get_deployment_history = _default.get_deployment_history
 rollback_deployment = _default.rollback_deployment
+get_deployment_logs = _default.get_deployment_logs
+get_deployment_status = _default.get_deployment_status
+watch_deployment = _default.watch_deployment
+wait_for_deployment = _default.wait_for_deployment
