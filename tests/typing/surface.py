@@ -97,6 +97,8 @@ def synchronous() -> None:
     """The functions of the module."""
     created: DeploymentRef = deployments.create_deployment("n", "p", spec, None)
     updated: DeploymentRef = deployments.update_deployment(name="n", project_id="p", spec=spec, cluster_id="c")
+    loaded: DeploymentSpecInput = deployments.load_spec("paperspace.yaml", image="nginx")
+    deployments.create_deployment("n", "p", loaded)
     renamed: DeploymentRef = deployments.update_deployment(id=created["id"], name="m")
     deleted: DeploymentRef = deployments.delete_deployment(id=updated["id"])
     listed: list[Deployment] = deployments.list_deployments(name=None, project_id="p", cluster_id=None, first=None)

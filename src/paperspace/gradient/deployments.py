@@ -26,6 +26,7 @@ from paperspace.gradient._generated.deployment import DEPLOYMENT
 from paperspace.gradient._lookups import all_specs, find_id, flattened, get_page, matching
 from paperspace.gradient._observed import Observed
 from paperspace.gradient._reconcile import create, delete, update
+from paperspace.gradient._spec_files import load_spec
 from paperspace.gradient.errors import InvalidArgumentError, NotFoundError
 
 if TYPE_CHECKING:
@@ -46,6 +47,7 @@ __all__ = [
     "get_deployment_status",
     "iter_deployments",
     "list_deployments",
+    "load_spec",
     "rollback_deployment",
     "scale_deployment",
     "start_deployment",

@@ -13,7 +13,7 @@
 from __future__ import annotations
 
 from paperspace.gradient._default import default_session
-from paperspace.gradient.deployments import AsyncDeployments
+from paperspace.gradient.deployments import AsyncDeployments, load_spec
 
 __all__ = [
     "apply_deployment",
@@ -26,6 +26,7 @@ __all__ = [
     "get_deployment_status",
     "iter_deployments",
     "list_deployments",
+    "load_spec",
     "rollback_deployment",
     "scale_deployment",
     "start_deployment",
