@@ -68,7 +68,7 @@ def load_spec(path: str | PathLike[str] | None = None, *, image: str | None = No
 
     Example:
         >>> from pathlib import Path
-        >>> text = "{image: :image, port: 8501, resources: {machineType: A100}}"
+        >>> text = "{image: ':image', port: 8501, resources: {machineType: A100}}"
         >>> _ = Path("paperspace.yaml").write_text(text)
         >>> deployments.load_spec(image="tensorflow/serving")
         {'image': 'tensorflow/serving', 'port': 8501, 'resources': {'instanceType': 'A100'}}
