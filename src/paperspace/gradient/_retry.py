@@ -62,8 +62,8 @@ def resend_delay(
         return None
     if fault is Fault.STALE:
         return 0.0
-    wait = backoff(resends + 1, random.random() if chance is None else chance)  # noqa: S311  # no secret
-    return wait if retry_after is None else max(wait, retry_after)
+    # On top of what the server asks for, so that those whom it sent away together do not come back together.
+    return (retry_after or 0.0) + backoff(resends + 1, random.random() if chance is None else chance)  # noqa: S311
 
 
 def backoff(resend: int, chance: float) -> float:
@@ -115,6 +115,6 @@ def _parse_date(value: str) -> datetime | None:
     """An HTTP date in any of its three forms."""
     try:
         moment = parsedate_to_datetime(value)
-    except ValueError:
+    except (ValueError, OverflowError):
         return None
     return moment if moment.tzinfo else moment.replace(tzinfo=UTC)
