@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import os
 import ssl
-from http import HTTPStatus
 from typing import TYPE_CHECKING, Any, NamedTuple
 from urllib.parse import urlsplit
 
@@ -45,6 +44,9 @@ class Reply(ExecutionResult):
         super().__init__(data, error_list)
         self.status = status
         self.headers = headers
+
+    def __repr__(self) -> str:
+        return f"Reply(status={self.status})"  # tools that show local variables would show all that the server said
 
 
 # ---------------------------------------------------------------------------------------------- exceptions of aiohttp
@@ -99,7 +101,7 @@ _BY_EXCEPTION: tuple[tuple[type[Exception] | tuple[type[Exception], ...], str, _
     ),
     (
         aiohttp.ClientResponseError,
-        "the answer of {host} is no HTTP that could be read: {reason}",
+        "the answer of {host} is no HTTP that could be read",
         _Meaning(errors.MalformedReplyError, Fault.LOST),
     ),
     (
@@ -136,8 +138,8 @@ def presentable(error: BaseException) -> BaseException | None:
 def _reason(error: BaseException) -> str:
     """Why, in the words of the operating system where there are any, and never with an address or a header in it."""
     cause = getattr(error, "os_error", None) or getattr(error, "certificate_error", None) or error
-    if isinstance(cause, aiohttp.ClientResponseError):
-        return f"HTTP {cause.status}" if cause.status >= HTTPStatus.CONTINUE else "malformed"
+    if isinstance(cause, aiohttp.ClientHttpProxyError):
+        return f"it answered with HTTP {cause.status}"
     if isinstance(cause, ssl.SSLCertVerificationError):
         return cause.verify_message
     if isinstance(cause, OSError) and cause.errno is not None:
@@ -195,6 +197,7 @@ _SERVER_ERROR = 500
 
 # The errors of an answer that a message tells of, from the first.
 _MOST_ERRORS = 5
+_LONGEST_MESSAGE = 2000
 
 
 def read_reply(status: int, headers: Mapping[str, str], body: bytes) -> Reply:
@@ -232,7 +235,7 @@ def check_errors(reply: Reply) -> dict[str, Any]:
     listed: list[Any] = reply.errors or []
     if reply.data is not None and not listed:
         return reply.data
-    message = "; ".join(_message(entry) for entry in listed[:_MOST_ERRORS])
+    message = shorten("; ".join(_message(entry) for entry in listed[:_MOST_ERRORS]), _LONGEST_MESSAGE)
     if reply.data is not None and any(value is not None for value in reply.data.values()):
         partial = errors.PartialResultError(f"a part failed: {message}", **facts)
         partial.data = reply.data
@@ -302,6 +305,6 @@ def _content(headers: Mapping[str, str], body: bytes) -> str:
 
 
 def _message(entry: dict[str, Any]) -> str:
-    """A GraphQL error's message, with the path that the server named."""
+    """A GraphQL error's message."""
     message = entry.get("message")
-    return shorten(message, 1000) if isinstance(message, str) and message else "the server gave no reason"
+    return message if isinstance(message, str) and message else "the server gave no reason"
