@@ -60,11 +60,14 @@ class HTTPTransport(AsyncTransport):
         Raises:
             ConfigurationError: The certificates that the environment names cannot be read.
         """
-        certificates = _certificates() or True
+        # Not trust_env, which would read .netrc too, and fail where it names the host.
+        proxy = proxy_for(self.url)
+        encrypted = any(address.startswith("https:") for address in (self.url, proxy or ""))
+        certificates = (encrypted and _certificates()) or True
         # Two, since aiohttp cannot be told to leave the connections aside that it keeps.
-        self._sessions = [self._session(certificates, keep=True), self._session(certificates, keep=False)]
+        self._sessions = [self._session(certificates, proxy, keep=keep) for keep in (True, False)]
 
-    def _session(self, certificates: ssl.SSLContext | bool, *, keep: bool) -> aiohttp.ClientSession:
+    def _session(self, certificates: ssl.SSLContext | bool, proxy: str | None, *, keep: bool) -> aiohttp.ClientSession:
         return aiohttp.ClientSession(
             connector=aiohttp.TCPConnector(
                 limit=MAX_CONNECTIONS, ssl=certificates, force_close=not keep, socket_factory=self._socket
@@ -73,8 +76,7 @@ class HTTPTransport(AsyncTransport):
             cookie_jar=aiohttp.DummyCookieJar(),
             # The deadline spans the whole call and is kept by the session; None: there is no other limit here.
             timeout=aiohttp.ClientTimeout(total=None, sock_connect=CONNECT_TIMEOUT),
-            # Not trust_env, which would read .netrc too, and fail where it names the host.
-            proxy=proxy_for(self.url),
+            proxy=proxy,
             trace_configs=[_trace()],
         )
 
