@@ -68,7 +68,7 @@ def resend_delay(
 
 def backoff(resend: int, chance: float) -> float:
     """The seconds before a resend (1 is the first): doubling, capped, and of that a share by chance."""
-    return min(FIRST_BACKOFF * 2.0 ** (resend - 1), LAST_BACKOFF) * chance
+    return min(FIRST_BACKOFF * 2.0 ** min(resend - 1, 60), LAST_BACKOFF) * chance  # 60: floats have an end
 
 
 class Budget:
