@@ -121,9 +121,9 @@ def from_exception(error: Exception, url: str, *, sent: bool, reused: bool) -> F
     error = inner if isinstance(inner, ContentEncodingError) else error
     text, meaning = next(row[1:] for row in _BY_EXCEPTION if isinstance(error, row[0]))
     fault = meaning.fault
-    if fault is not Fault.FINAL and not sent:
+    if fault is Fault.LOST and not sent:
         fault = Fault.NOT_SENT
-    elif reused and isinstance(error, _STALE):
+    elif fault is Fault.LOST and reused and isinstance(error, _STALE):
         fault = Fault.STALE
     message = text.format(host=urlsplit(url).hostname, reason=_reason(error))
     return Failure(meaning.error(message), fault)
@@ -140,8 +140,8 @@ def _reason(error: BaseException) -> str:
     cause = getattr(error, "os_error", None) or getattr(error, "certificate_error", None) or error
     if isinstance(cause, aiohttp.ClientHttpProxyError):
         return f"it answered with HTTP {cause.status}"
-    if isinstance(cause, ssl.SSLCertVerificationError):
-        return cause.verify_message
+    if isinstance(cause, ssl.SSLError):  # whose numbers are not those of the operating system
+        return getattr(cause, "verify_message", None) or getattr(cause, "reason", None) or "no reason given"
     if isinstance(cause, OSError) and cause.errno is not None:
         return os.strerror(cause.errno) if cause.errno > 0 else cause.strerror or type(cause).__name__
     return type(cause).__name__
