@@ -101,12 +101,12 @@ _BY_EXCEPTION: tuple[tuple[type[Exception] | tuple[type[Exception], ...], str, _
     ),
     (
         aiohttp.ClientResponseError,
-        "the answer of {host} is no HTTP that could be read",
+        "what answered for {host} spoke no HTTP that could be read",
         _Meaning(errors.MalformedReplyError, Fault.LOST),
     ),
     (
         Exception,
-        "the connection to {host} broke before the answer was whole: {reason}",
+        "the connection to {host} broke: {reason}",
         _Meaning(errors.APIConnectionError, Fault.LOST),
     ),
 )
@@ -144,6 +144,8 @@ def _reason(error: BaseException) -> str:
         return getattr(cause, "verify_message", None) or getattr(cause, "reason", None) or "no reason given"
     if isinstance(cause, OSError) and cause.errno is not None:
         return os.strerror(cause.errno) if cause.errno > 0 else cause.strerror or type(cause).__name__
+    if isinstance(cause, aiohttp.ServerDisconnectedError | aiohttp.ClientPayloadError):
+        return "it was closed before the answer was whole"
     return type(cause).__name__
 
 

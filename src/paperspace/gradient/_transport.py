@@ -72,7 +72,6 @@ class HTTPTransport(AsyncTransport):
             connector=aiohttp.TCPConnector(
                 limit=MAX_CONNECTIONS, ssl=certificates, force_close=not keep, socket_factory=self._socket
             ),
-            headers=self.headers,
             cookie_jar=aiohttp.DummyCookieJar(),
             # The deadline spans the whole call and is kept by the session; None: there is no other limit here.
             timeout=aiohttp.ClientTimeout(total=None, sock_connect=CONNECT_TIMEOUT),
@@ -149,7 +148,8 @@ class HTTPTransport(AsyncTransport):
                 self._sessions[fresh].post(
                     self.url,
                     data=body,
-                    headers=headers,
+                    # Not the session's own headers: aiohttp sends those to a proxy as well, the key included.
+                    headers={**self.headers, **(headers or {})},
                     allow_redirects=False,
                     trace_request_ctx=progress,
                 ) as response,
