@@ -102,6 +102,12 @@ def good_data(request: Received) -> dict[str, Any]:
         case "Deployment":
             specs = {"nodes": [], "pageInfo": page}
             return {"deployment": {"id": variables["id"], "name": "mine", "deploymentSpecs": specs}}
+        case "Deployments":
+            nodes = [
+                {"id": one, "name": "mine", "deploymentSpecs": {"nodes": [], "pageInfo": page}}
+                for one in (ID, OTHER_ID)
+            ]
+            return {"deployments": {"nodes": nodes, "pageInfo": page}}
         case _:
             return {"deployments": {"nodes": [], "pageInfo": page}}
 

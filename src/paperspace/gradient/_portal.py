@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import atexit
+import concurrent.futures
 import os
 import threading
 from typing import TYPE_CHECKING, Any, TypeVar
@@ -29,6 +30,7 @@ class _LoopThread:
 
     def __init__(self) -> None:
         self.loop = asyncio.new_event_loop()
+        self.stopping = False
         self.thread = threading.Thread(target=self._run, name="paperspace.gradient", daemon=True)
         self.thread.start()
 
@@ -38,6 +40,7 @@ class _LoopThread:
 
     def stop(self) -> None:
         """Ends what runs on the loop, then the loop, then the thread."""
+        self.stopping = True
         asyncio.run_coroutine_threadsafe(self._wind_up(), self.loop)
         self.thread.join(_EXIT_TIMEOUT)
         if not self.thread.is_alive():
@@ -70,6 +73,10 @@ def run(coroutine: Coroutine[Any, Any, R]) -> R:
     future = asyncio.run_coroutine_threadsafe(coroutine, there.loop)
     try:
         return future.result()
+    except concurrent.futures.CancelledError:
+        if there.stopping:  # the interpreter ends, and this is a daemon thread, which ends with it in silence
+            raise SystemExit from None
+        raise
     except BaseException:
         future.cancel()
         raise

@@ -10,7 +10,7 @@ import asyncio
 import os
 import socket
 import ssl
-from contextlib import asynccontextmanager, suppress
+from contextlib import AsyncExitStack, asynccontextmanager, suppress
 from pathlib import Path
 from types import SimpleNamespace
 from typing import TYPE_CHECKING, Any
@@ -89,8 +89,9 @@ class HTTPTransport(AsyncTransport):
         for limit in self._limits:
             if not limit.expired():
                 limit.reschedule(0)
-        for session in self._sessions:
-            await session.close()
+        async with AsyncExitStack() as stack:  # all of them, also where the loop ends and cancels this
+            for session in self._sessions:
+                stack.push_async_callback(session.close)
 
     def abandon(self) -> None:
         """Closes every connection where the loop runs no more, so that nothing can be closed as it should be."""
