@@ -24,6 +24,9 @@ R = TypeVar("R")
 # Seconds for the last requests and connections to end when the interpreter does.
 _EXIT_TIMEOUT = 2.0
 
+# Seconds that a fork waits for the loop to be between two steps.
+_HOLD_TIMEOUT = 1.0
+
 
 class _LoopThread:
     """A running event loop and the thread that it runs in."""
@@ -56,6 +59,7 @@ class _LoopThread:
 
 
 _lock = threading.Lock()
+_holds: list[threading.Event] = []
 _running: _LoopThread | None = None
 
 
@@ -98,12 +102,38 @@ def _stop() -> None:
         there.stop()
 
 
+def _hold() -> None:
+    """Before a fork: holds the loop between two of its steps, so that its thread has no lock that the child would need.
+
+    In the middle of a step it may be importing something, and the child would wait for that import for ever.
+    """
+    there = _running
+    if there is None or there.stopping or threading.current_thread() is there.thread:
+        return
+    held, forked = threading.Event(), threading.Event()
+
+    def step() -> None:
+        held.set()
+        forked.wait()
+
+    there.loop.call_soon_threadsafe(step)
+    held.wait(_HOLD_TIMEOUT)
+    _holds.append(forked)
+
+
+def _release() -> None:
+    """After a fork, in the parent."""
+    if _holds:
+        _holds.pop().set()
+
+
 def _forget() -> None:
     """In a forked child: the parent's thread does not run here, and its lock may be held for ever."""
     global _running, _lock
     leak(_running)
     _running, _lock = None, threading.Lock()
+    _holds.clear()
 
 
 atexit.register(_stop)
-os.register_at_fork(after_in_child=_forget)
+os.register_at_fork(before=_hold, after_in_parent=_release, after_in_child=_forget)
