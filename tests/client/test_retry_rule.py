@@ -43,9 +43,16 @@ def test_resends_by_fault(fault: Fault, most: int) -> None:
         allowed = [
             resends
             for resends in range(8)
-            if resend_delay(fault, resends=resends, max_retries=max_retries, chance=1.0) is not None
+            if resend_delay(fault, resends=resends, alike=resends, max_retries=max_retries, chance=1.0) is not None
         ]
         assert allowed == list(range(min(most, max_retries)))
+
+
+def test_faults_of_several_kinds() -> None:
+    """What a fault is worth counts for that fault: an answer without sense is asked for again after other faults too."""
+    assert resend_delay(Fault.BROKEN, resends=3, alike=0, max_retries=5) is not None
+    assert resend_delay(Fault.BROKEN, resends=3, alike=1, max_retries=5) is None
+    assert resend_delay(Fault.BROKEN, resends=5, alike=0, max_retries=5) is None
 
 
 def test_every_fault_is_in_the_table() -> None:
@@ -70,7 +77,7 @@ def test_every_fault_is_in_the_table() -> None:
 def test_doubt(fault: Fault, doubt: bool) -> None:
     """In doubt is what may have been carried out, and what must not be repeated is not sent again then."""
     assert fault.in_doubt is doubt
-    delay = resend_delay(fault, resends=0, max_retries=5, repeatable=False, chance=0.0)
+    delay = resend_delay(fault, resends=0, alike=0, max_retries=5, repeatable=False, chance=0.0)
     assert (delay is None) is (doubt or fault is Fault.FINAL)
 
 
@@ -87,21 +94,24 @@ def test_backoff(resend: int, seconds: float) -> None:
 def test_jitter_is_full() -> None:
     """Where no chance is given, it is drawn: the waits are spread over the whole range."""
     random.seed(1)
-    waits = [resend_delay(Fault.LOST, resends=9, max_retries=10) or 0.0 for _ in range(500)]
+    waits = [resend_delay(Fault.LOST, resends=9, alike=9, max_retries=10) or 0.0 for _ in range(500)]
     assert min(waits) < LAST_BACKOFF / 10
     assert max(waits) > LAST_BACKOFF * 9 / 10
 
 
 def test_stale_connection() -> None:
     """A connection that the server closed meanwhile costs no wait."""
-    assert resend_delay(Fault.STALE, resends=0, max_retries=1, chance=1.0) == 0.0
+    assert resend_delay(Fault.STALE, resends=0, alike=0, max_retries=1, chance=1.0) == 0.0
 
 
 def test_retry_after_comes_first() -> None:
     """What the server asks for is waited in full, and a little more, so that not all come back at once."""
-    assert resend_delay(Fault.REFUSED, resends=0, max_retries=1, retry_after=7.0, chance=0.0) == 7.0
-    assert resend_delay(Fault.REFUSED, resends=0, max_retries=1, retry_after=7.0, chance=1.0) == 7.0 + FIRST_BACKOFF
-    assert resend_delay(Fault.REFUSED, resends=0, max_retries=1, retry_after=0.0, chance=1.0) == FIRST_BACKOFF
+    assert resend_delay(Fault.REFUSED, resends=0, alike=0, max_retries=1, retry_after=7.0, chance=0.0) == 7.0
+    assert (
+        resend_delay(Fault.REFUSED, resends=0, alike=0, max_retries=1, retry_after=7.0, chance=1.0)
+        == 7.0 + FIRST_BACKOFF
+    )
+    assert resend_delay(Fault.REFUSED, resends=0, alike=0, max_retries=1, retry_after=0.0, chance=1.0) == FIRST_BACKOFF
 
 
 @pytest.mark.parametrize(

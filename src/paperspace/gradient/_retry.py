@@ -41,6 +41,7 @@ def resend_delay(
     fault: Fault,
     *,
     resends: int,
+    alike: int,
     max_retries: int,
     retry_after: float | None = None,
     repeatable: bool = True,
@@ -51,12 +52,13 @@ def resend_delay(
     Args:
         fault: What happened to the latest request.
         resends: How often it was sent again already.
+        alike: How often of these after the same fault.
         max_retries: How often it may be sent again at most.
         retry_after: What the server asked for, in seconds.
         repeatable: Whether the server may carry the request out twice without harm.
         chance: What the jitter makes of the wait, 0 to 1; drawn where it is not given.
     """
-    if resends >= min(_MOST_RESENDS.get(fault, max_retries), max_retries):
+    if resends >= max_retries or alike >= _MOST_RESENDS.get(fault, max_retries):
         return None
     if fault.in_doubt and not repeatable:
         return None

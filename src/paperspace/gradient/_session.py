@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import logging
 import platform
+from collections import Counter
 from dataclasses import replace
 from functools import cache, partial
 from typing import TYPE_CHECKING, Any, TypeVar, cast
@@ -121,19 +122,19 @@ class Session:
         self, document: Document, variables: dict[str, Any], check: Callable[[dict[str, Any]], R], call: Call
     ) -> R:
         headers = {"Idempotency-Key": str(uuid4())} if document.is_mutation else None
-        resends = 0
+        met: Counter[Fault] = Counter()  # the faults after which it was sent again
         while True:
             transport = await self._connections.transport()
             request = document.request(variables)
             call.attempts += 1
             reply = None
             try:
-                reply = await transport.execute(request, headers=headers, deadline=call.deadline, fresh=resends > 0)
+                reply = await transport.execute(request, headers=headers, deadline=call.deadline, fresh=bool(met))
                 result = check(check_errors(reply))
             except Failure as failure:
                 call.in_doubt |= document.is_mutation and failure.fault.in_doubt
                 add_facts(failure.error, reply)
-                wait = self._wait(failure, resends, call)
+                wait = self._wait(failure, met, call)
                 if wait is not None:
                     # Not the message, in which the server may repeat what it was sent.
                     log.info(
@@ -147,18 +148,19 @@ class Session:
                 if wait is None or self._connections.closed:
                     error = self._explain(failure, document, call)
                     raise error from error.__cause__
-                resends += 1
+                met[failure.fault] += 1
             else:
                 call.server_date = reply.headers.get("Date")
                 log.debug("%s: HTTP %d after %.3f s", document.name, reply.status, call.elapsed)
-                self._budget.give_back(resends)
+                self._budget.give_back(met.total())
                 return result
 
-    def _wait(self, failure: Failure, resends: int, call: Call) -> float | None:
+    def _wait(self, failure: Failure, met: Counter[Fault], call: Call) -> float | None:
         """The seconds before the request is sent again; None where it is not to be."""
         wait = resend_delay(
             failure.fault,
-            resends=resends,
+            resends=met.total(),
+            alike=met[failure.fault],
             max_retries=self.settings.max_retries,
             retry_after=failure.error.retry_after,
         )
