@@ -135,3 +135,11 @@ def check_pickle(error: BaseException) -> None:
     assert type(again) is type(error)
     assert str(again) == str(error)
     assert again.__dict__ == error.__dict__
+
+
+def wait_for(condition: Callable[[], object]) -> None:
+    """Waits until something holds, five seconds at most."""
+    end = time.monotonic() + 5
+    while not condition():
+        assert time.monotonic() < end
+        time.sleep(0.005)

@@ -5,8 +5,10 @@ from __future__ import annotations
 import logging
 import socket
 from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack
 from pathlib import Path
+from threading import Timer
 from typing import Any
 
 import pytest
@@ -52,18 +54,13 @@ def test_refused() -> None:
     everywhere(f"http://127.0.0.1:{free_port()}/graphql", Outcome(APIConnectionError, SENDS), "Connection refused")
 
 
-def test_refused_at_first() -> None:
+def test_refused_at_first(monkeypatch: pytest.MonkeyPatch) -> None:
     """A server that comes back within the deadline is found, as after a restart."""
+    monkeypatch.setattr(_retry, "FIRST_BACKOFF", 0.05)
     server = FaultServer()
     with server:
         pass
-    with Client(CANARY, server.url, timeout=5, max_retries=50) as client, ExitStack() as stack:
-        client.with_options(max_retries=0)
-        monkey = pytest.MonkeyPatch()
-        monkey.setattr(_retry, "FIRST_BACKOFF", 0.05)
-        stack.callback(monkey.undo)
-        from threading import Timer
-
+    with ExitStack() as stack, Client(CANARY, server.url, timeout=5, max_retries=50) as client:
         timer = Timer(0.2, lambda: stack.enter_context(server))
         timer.start()
         assert CALLS["create"](client.deployments)
@@ -314,8 +311,6 @@ async def good_then_close(exchange: Exchange) -> None:
 def test_stale_connections(monkeypatch: pytest.MonkeyPatch) -> None:
     """Where every kept connection turns out to be closed, each call costs one resend, at once, on a fresh one."""
     monkeypatch.setattr(_retry, "FIRST_BACKOFF", 60.0)  # a wait would be noticed
-    from concurrent.futures import ThreadPoolExecutor
-
     with FaultServer(*[good_then_close] * 20) as server, Client(CANARY, server.url, timeout=5) as client:
         with ThreadPoolExecutor(20) as pool:
             list(pool.map(lambda _: CALLS["create"](client.deployments), range(20)))

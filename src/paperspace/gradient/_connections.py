@@ -40,14 +40,18 @@ class Connections:
         if self.closed:
             raise ClientClosedError("the client is closed; make a new one")
         loop = asyncio.get_running_loop()
-        if loop not in self._by_loop:
-            for other in [other for other in self._by_loop if other.is_closed()]:
-                self._by_loop.pop(other)[0].abandon()
-            transport = self._make()
-            lifetime = _lifetime(transport)
-            self._by_loop[loop] = transport, lifetime
-            await anext(lifetime)
-        return self._by_loop[loop][0]
+        found = self._by_loop.get(loop)
+        if found is not None:
+            return found[0]
+        # Other threads have loops too, and may be here at the same time.
+        for other in [other for other in list(self._by_loop) if other.is_closed()]:
+            if gone := self._by_loop.pop(other, None):
+                gone[0].abandon()
+        transport = self._make()
+        lifetime = _lifetime(transport)
+        self._by_loop[loop] = transport, lifetime
+        await anext(lifetime)
+        return transport
 
     async def close(self) -> None:
         """Closes every transport, each on its own loop. Calls that are under way end with ClientClosedError."""
@@ -59,7 +63,7 @@ class Connections:
 
     def abandon_stopped(self) -> None:
         """Lets go of what was left open on loops that do not run."""
-        for loop, (transport, _) in self._by_loop.items():
+        for loop, (transport, _) in list(self._by_loop.items()):
             if not loop.is_running():
                 transport.abandon()
 

@@ -57,6 +57,8 @@ class _Meaning(NamedTuple):
     fault: Fault
 
 
+_NO_ANSWER = _Meaning(errors.APIConnectionError, Fault.LOST)
+
 # What an exception means, most specific first. The fault is that of a request that was on its way.
 _BY_EXCEPTION: tuple[tuple[type[Exception] | tuple[type[Exception], ...], str, _Meaning], ...] = (
     (
@@ -70,34 +72,9 @@ _BY_EXCEPTION: tuple[tuple[type[Exception] | tuple[type[Exception], ...], str, _
         _Meaning(errors.APIConnectionError, Fault.FINAL),
     ),
     (
-        aiohttp.ClientConnectorDNSError,
-        "the host {host} was not found: {reason}",
-        _Meaning(errors.APIConnectionError, Fault.LOST),
-    ),
-    (
         (aiohttp.ClientProxyConnectionError, aiohttp.ClientHttpProxyError),
         "the proxy on the way to {host} gave no connection: {reason}",
-        _Meaning(errors.APIConnectionError, Fault.LOST),
-    ),
-    (
-        aiohttp.ConnectionTimeoutError,
-        "no connection to {host} in time",
-        _Meaning(errors.APIConnectionError, Fault.LOST),
-    ),
-    (
-        TimeoutError,
-        "{host} did not answer in time",
-        _Meaning(errors.APITimeoutError, Fault.LOST),
-    ),
-    (
-        aiohttp.ClientConnectorError,
-        "no connection to {host}: {reason}; is the server running, and the address right?",
-        _Meaning(errors.APIConnectionError, Fault.LOST),
-    ),
-    (
-        ContentEncodingError,
-        "the answer of {host} cannot be decompressed",
-        _Meaning(errors.MalformedReplyError, Fault.BROKEN),
+        _NO_ANSWER,
     ),
     (
         aiohttp.ClientResponseError,
@@ -105,10 +82,19 @@ _BY_EXCEPTION: tuple[tuple[type[Exception] | tuple[type[Exception], ...], str, _
         _Meaning(errors.MalformedReplyError, Fault.LOST),
     ),
     (
-        Exception,
-        "the connection to {host} broke: {reason}",
-        _Meaning(errors.APIConnectionError, Fault.LOST),
+        ContentEncodingError,
+        "the answer of {host} cannot be decompressed",
+        _Meaning(errors.MalformedReplyError, Fault.BROKEN),
     ),
+    (aiohttp.ClientConnectorDNSError, "the host {host} was not found: {reason}", _NO_ANSWER),
+    (
+        aiohttp.ClientConnectorError,
+        "no connection to {host}: {reason}; is the server running, and the address right?",
+        _NO_ANSWER,
+    ),
+    (aiohttp.ConnectionTimeoutError, "no connection to {host} in time", _NO_ANSWER),
+    (TimeoutError, "{host} did not answer in time", _Meaning(errors.APITimeoutError, Fault.LOST)),
+    (Exception, "the connection to {host} broke: {reason}", _NO_ANSWER),
 )
 
 # How it shows that the server has closed a connection that was kept, before it read the request or while it did.
@@ -285,6 +271,7 @@ def _failure(meaning: _Meaning, message: str, facts: dict[str, Any]) -> Failure:
 
 
 def facts_of(status: int, headers: Mapping[str, str]) -> dict[str, Any]:
+    """What an answer says of itself, as an error keeps it."""
     request_id = headers.get("X-Request-Id")
     return {
         "status": status,
