@@ -75,8 +75,10 @@ def test_every_fault_is_in_the_table() -> None:
     ],
 )
 def test_doubt(fault: Fault, doubt: bool) -> None:
-    """In doubt is what may have been carried out."""
+    """In doubt is what may have been carried out, and what must not be repeated is not sent again then."""
     assert fault.in_doubt is doubt
+    delay = resend_delay(fault, resends=0, alike=0, max_retries=5, repeatable=False, chance=0.0)
+    assert (delay is None) is (doubt or fault is Fault.FINAL)
 
 
 @pytest.mark.parametrize(

@@ -48,10 +48,10 @@ def running(tmp_path: Path, *options: str) -> Iterator[Running]:
     ) as process:
         try:
             assert process.stdout
-            lines = [process.stdout.readline() for _ in range(3)]
+            lines = [process.stdout.readline() for _ in range(4)]
             found = re.fullmatch(
                 r"Listening on (http://127\.0\.0\.1:\d+/graphql)\nexport PAPERSPACE_API_URL=.*\n"
-                r"export PAPERSPACE_API_KEY=(\S+)\n",
+                r"export PAPERSPACE_API_KEY=(\S+)\nDeployments are simulated: .*\n",
                 "".join(lines),
             )
             assert found, lines
@@ -66,7 +66,7 @@ def ended(*options: str) -> subprocess.CompletedProcess[str]:
 
 
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
-def test_three_lines_and_a_clean_end(tmp_path: Path, number: signal.Signals, caller: type[Caller]) -> None:
+def test_a_few_lines_and_a_clean_end(tmp_path: Path, number: signal.Signals, caller: type[Caller]) -> None:
     """It says where it listens and what to export, at once and nothing more, and a signal ends it cleanly."""
     with running(tmp_path) as command:
         url = command.url
@@ -82,7 +82,8 @@ def test_the_export_lines_work_in_a_shell(tmp_path: Path) -> None:
     with running(tmp_path, "--api-key", "it's$(key)") as command:
         pass
     script = (
-        "".join(command.lines[1:]) + 'printf "%s\\n" "$PAPERSPACE_API_URL" "$PAPERSPACE_API_HOST" "$PAPERSPACE_API_KEY"'
+        "".join(command.lines[1:3])
+        + 'printf "%s\\n" "$PAPERSPACE_API_URL" "$PAPERSPACE_API_HOST" "$PAPERSPACE_API_KEY"'
     )
     shell = subprocess.run(["sh", "-c", script], capture_output=True, text=True, check=True)
     assert shell.stdout.splitlines() == [command.url, command.url, "it's$(key)"]

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 if TYPE_CHECKING:
-    from tests.server.conftest import Caller, Json
+    from tests.server.conftest import Caller, Clock, Json
 
 
 LIST = """
@@ -198,3 +198,88 @@ def test_pages_know_the_filter(call: Caller) -> None:
     assert not page["pageInfo"]["hasNextPage"]
     page = call(LIST, last=3, projectId="p1").data["deployments"]
     assert not page["pageInfo"]["hasPreviousPage"]
+
+
+PAGE = (
+    "({order}first: $first, last: $last, after: $after, before: $before)"
+    " {{ edges {{ cursor node {{ {field} }} }} nodes {{ {field} }}"
+    " pageInfo {{ hasNextPage hasPreviousPage startCursor endCursor }} }}"
+)
+
+
+@pytest.mark.parametrize(
+    ("path", "field", "order"),
+    [
+        ("deploymentSpecs", "id", "DeploymentSpecOrder"),
+        ("deploymentRollouts", "id", None),
+        ("deploymentRollouts nodes deploymentRuns", "id", None),
+        ("deploymentSpecs nodes deploymentRuns", "id", "DeploymentRunOrder"),
+        ("deploymentRollouts nodes deploymentRuns nodes deploymentRunInstances", "id", "DeploymentRunInstanceOrder"),
+        ("deploymentRollouts nodes deploymentRuns nodes deploymentRunInstances nodes history", "id", None),
+        ("logs", "instanceName", "DeploymentLogOrder"),
+        ("logs nodes lines", "line", "DeploymentLogLineOrder"),
+    ],
+)
+def test_every_connection_is_right_in_both_directions(
+    call: Caller, clock: Clock, path: str, field: str, order: str | None
+) -> None:
+    """Items, edges, cursors and flags of each connection are as Relay has them, for every combination of arguments."""
+    id_ = call.create(spec={**call.SPEC, "resources": {"replicas": 3}})
+    clock.forward(minutes=1)
+    call.update(id_, spec={**call.SPEC, "resources": {"replicas": 3}})
+    clock.forward(minutes=1)
+    *above, name = path.split()
+    arguments = "orderBy: $orderBy " if order else ""
+    query = "query ($id: UUID!, $first: Int, $last: Int, $after: String, $before: String"
+    query += (f", $orderBy: {order}" if order else "") + ") { deployment(id: $id) { "
+    query += " { ".join([*above, name]) + PAGE.format(order=arguments, field=field) + " }" * (len(above) + 2)
+
+    def page(**variables: Any) -> Any:
+        found = call(query, id=id_, **variables).data["deployment"]
+        for step in above:
+            found = found[step][0] if step == "nodes" else found[step]
+            if isinstance(found, list):
+                found = found[0]
+        return found[name]
+
+    for direction in [None, {"direction": "ASC"}, {"direction": "DESC"}] if order else [None]:
+        given = {"orderBy": direction} if order else {}
+        whole = page(**given)
+        items = [node[field] for node in whole["nodes"]]
+        cursors = [edge["cursor"] for edge in whole["edges"]]
+        assert len(set(items)) == len(items) == len(set(cursors)) >= 1
+        for (first, last), after, before in product(
+            [(None, None), (1, None), (2, None), (None, 1), (None, 2)], [None, cursors[0]], [None, cursors[-1]]
+        ):
+            window = {"first": first, "last": last, "after": after, "before": before}
+            found = page(**given, **window)
+            expected, has_next, has_previous = expected_page(items, cursors, **window)
+            places = [edge["cursor"] for edge in found["edges"]]
+            assert [node[field] for node in found["nodes"]] == expected, window
+            assert [edge["node"][field] for edge in found["edges"]] == expected, window
+            assert places == [cursors[items.index(item)] for item in expected], window
+            assert found["pageInfo"] == {
+                "hasNextPage": has_next,
+                "hasPreviousPage": has_previous,
+                "startCursor": places[0] if places else None,
+                "endCursor": places[-1] if places else None,
+            }, window
+
+
+def test_cursors_outlive_the_rows_around_them(call: Caller, clock: Clock) -> None:
+    """Whoever follows a log by its cursors meets each line once, though the deployment changes and its log goes on."""
+    id_ = call.create()
+    query = (
+        "query ($id: UUID!, $after: String) { deployment(id: $id) { logs { nodes {"
+        " lines(first: 1, after: $after) { edges { cursor node { line message } } } } } } }"
+    )
+    lines, after = [], None
+    for _ in range(12):
+        edges = call(query, id=id_, after=after).data["deployment"]["logs"]["nodes"][0]["lines"]["edges"]
+        if edges:
+            lines.append(edges[0]["node"]["line"])
+            after = edges[0]["cursor"]
+        clock.forward(seconds=1)
+        if len(lines) == 2:
+            call.update(id_, spec=call.SPEC)
+    assert lines == [1, 2, 3, 4]

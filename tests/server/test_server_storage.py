@@ -4,16 +4,13 @@ from __future__ import annotations
 
 import sqlite3
 import stat
-import uuid
 from typing import TYPE_CHECKING
 
 import pytest
 
 from paperspace.gradient.server import LocalServer, UnusableDatabaseError
-from paperspace.gradient.server.execution import Engine, Request
+from paperspace.gradient.server.execution import Request
 from paperspace.gradient.server.migrations import STEPS, open_database
-from paperspace.gradient.server.resolvers import Context
-from paperspace.gradient.server.store import Store
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -26,9 +23,21 @@ query ($first: Int) {
   deployments(first: $first) {
     nodes {
       id
-      deploymentSpecs { nodes { id data { image } cluster { id } actor { fullName } deployment { name } endpointUrl } }
+      deploymentSpecs {
+        nodes {
+          id data { image } cluster { id } actor { fullName } deployment { name } endpointUrl
+          deploymentRuns { nodes { id } }
+        }
+      }
       some: deploymentSpecs(first: 1, clusterId: "c1") { nodes { id } pageInfo { hasPreviousPage } }
-      deploymentRollouts { nodes { id } }
+      deploymentRollouts {
+        nodes {
+          deployment { id }
+          deploymentRuns { nodes { readyReplicas deploymentRunInstances { nodes { phase history { nodes { state } } } } } }
+        }
+      }
+      log(instanceName: "x") { instanceName }
+      logs { nodes { lines { nodes { message } } } }
     }
   }
 }
@@ -36,26 +45,26 @@ query ($first: Int) {
 
 
 def test_a_page_costs_the_same_number_of_statements_whatever_its_size(clock: Clock, caller: type[Caller]) -> None:
-    """A page of 100 deployments with specs, clusters and back references takes as many statements as a page of 1."""
-    store = Store(":memory:", actor="A", now=clock, new_id=uuid.uuid4)
-    with store.writing():
+    """A page of 100 deployments with all that hangs on them takes as many statements as a page of 1."""
+    engine = LocalServer(actor="A", now=clock)._engine("http://localhost")
+    store, database = engine.context.store, engine.context.database
+    with database.writing():
         for number in range(100):
             id_ = store.create_deployment(
                 name=f"d{number}", project_id="p", cluster_id=f"c{number % 7}", data=caller.SPEC
             )["id"]
             store.update_deployment(id_, name=None, project_id=None, cluster_id="c1", data=caller.SPEC)
-    engine = Engine(Context(store, "http://localhost"))
     counts = {}
     for first in (1, 100):
         statements: list[str] = []
-        store._db.set_trace_callback(statements.append)
+        database._connection.set_trace_callback(statements.append)
         reply = engine.answer(Request(EVERYTHING, variables={"first": first}))
-        store._db.set_trace_callback(None)
+        database._connection.set_trace_callback(None)
         assert reply.executed
         assert b"errors" not in reply.body
         counts[first] = len(statements)
     engine.close()
-    assert counts[1] == counts[100] == 7  # BEGIN, deployments, specs, clusters, back references, specs on c1, COMMIT
+    assert counts[1] == counts[100] == 16  # BEGIN, COMMIT, and one for each of the 14 fields that look something up
 
 
 def test_a_restart_keeps_everything(tmp_path: Path, caller: type[Caller]) -> None:

@@ -7,6 +7,7 @@ AsyncClient      the same for asynchronous code
 configure        sets up the default client, which the functions of the modules run on
 errors           every error; all of them are here too
 types            the shapes of what goes in and comes out, for annotations
+schema           compares the schema of a server with ours
 server           the local server
 """
 
@@ -24,6 +25,7 @@ from paperspace.gradient.errors import (
     ClientClosedError,
     ConfigurationError,
     ConflictError,
+    DeploymentFailedError,
     EndpointNotFoundError,
     GradientError,
     InvalidArgumentError,
@@ -37,8 +39,10 @@ from paperspace.gradient.errors import (
     RateLimitError,
     RedirectError,
     ReplyTooLargeError,
+    SchemaError,
     ServerError,
     TLSError,
+    WaitTimeoutError,
 )
 
 __all__ = [
@@ -53,6 +57,7 @@ __all__ = [
     "ClientClosedError",
     "ConfigurationError",
     "ConflictError",
+    "DeploymentFailedError",
     "EndpointNotFoundError",
     "GradientError",
     "InvalidArgumentError",
@@ -66,8 +71,10 @@ __all__ = [
     "RateLimitError",
     "RedirectError",
     "ReplyTooLargeError",
+    "SchemaError",
     "ServerError",
     "TLSError",
+    "WaitTimeoutError",
     "__version__",
     "configure",
     "deployments",

@@ -44,6 +44,7 @@ def resend_delay(
     alike: int,
     max_retries: int,
     retry_after: float | None = None,
+    repeatable: bool = True,
     chance: float | None = None,
 ) -> float | None:
     """The seconds to wait before the request is sent again; None where it is not to be.
@@ -54,9 +55,12 @@ def resend_delay(
         alike: How often of these after the same fault.
         max_retries: How often it may be sent again at most.
         retry_after: What the server asked for, in seconds.
+        repeatable: Whether the server may carry the request out twice without harm.
         chance: What the jitter makes of the wait, 0 to 1; drawn where it is not given.
     """
     if resends >= max_retries or alike >= _MOST_RESENDS.get(fault, max_retries):
+        return None
+    if fault.in_doubt and not repeatable:
         return None
     if fault is Fault.STALE:
         return 0.0

@@ -17,6 +17,7 @@ from paperspace.gradient._base.rules import shorten
 from paperspace.gradient._connections import Connections
 from paperspace.gradient._documents import Document, load_document
 from paperspace.gradient._faults import Failure, Reply, check_errors, facts_of
+from paperspace.gradient._own_operations import own_document
 from paperspace.gradient._retry import Budget, Fault, resend_delay
 from paperspace.gradient._transport import HTTPTransport
 from paperspace.gradient._version import __version__
@@ -29,7 +30,8 @@ from paperspace.gradient.errors import (
 )
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Hashable
+    from collections.abc import Callable, Hashable, Mapping
+    from pathlib import Path
 
     from paperspace.gradient._operation import Operation
     from paperspace.gradient.config import Settings
@@ -118,8 +120,31 @@ class Session:
         given = {key: value for key, value in cast("dict[str, object]", variables).items() if value is not None}
         return await self._run(document, given, check, call or self.start())
 
+    async def execute(
+        self,
+        document: str | Path,
+        variables: Mapping[str, object],
+        result: type[R] | None,
+        *,
+        check: bool,
+        repeatable: bool,
+    ) -> R | dict[str, object]:
+        """Runs an operation of the user's own; see `Client.execute`."""
+        own = own_document(document, check=check)
+
+        def fit(data: dict[str, Any]) -> R | dict[str, object]:
+            return data if result is None else check_shape(result, data)
+
+        return await self._run(own, dict(variables), fit, self.start(), repeatable=repeatable or not own.is_mutation)
+
     async def _run(
-        self, document: Document, variables: dict[str, Any], check: Callable[[dict[str, Any]], R], call: Call
+        self,
+        document: Document,
+        variables: dict[str, Any],
+        check: Callable[[dict[str, Any]], R],
+        call: Call,
+        *,
+        repeatable: bool = True,
     ) -> R:
         headers = {"Idempotency-Key": str(uuid4())} if document.is_mutation else None
         met: Counter[Fault] = Counter()  # the faults after which it was sent again
@@ -134,7 +159,7 @@ class Session:
             except Failure as failure:
                 call.in_doubt |= document.is_mutation and failure.fault.in_doubt
                 add_facts(failure.error, reply)
-                wait = self._wait(failure, met, call)
+                wait = self._wait(failure, met, call, repeatable=repeatable)
                 if wait is not None:
                     # Not the message, in which the server may repeat what it was sent.
                     log.info(
@@ -155,7 +180,7 @@ class Session:
                 self._budget.give_back(met.total())
                 return result
 
-    def _wait(self, failure: Failure, met: Counter[Fault], call: Call) -> float | None:
+    def _wait(self, failure: Failure, met: Counter[Fault], call: Call, *, repeatable: bool) -> float | None:
         """The seconds before the request is sent again; None where it is not to be."""
         wait = resend_delay(
             failure.fault,
@@ -163,6 +188,7 @@ class Session:
             alike=met[failure.fault],
             max_retries=self.settings.max_retries,
             retry_after=failure.error.retry_after,
+            repeatable=repeatable,
         )
         if wait is None or wait >= call.left or self._connections.closed or not self._budget.take():
             return None

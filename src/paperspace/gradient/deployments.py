@@ -21,13 +21,13 @@ from typing import TYPE_CHECKING, cast, overload
 from paperspace.gradient import _checks
 from paperspace.gradient._blocking import blocking, blocking_iterator
 from paperspace.gradient._default import default_session
+from paperspace.gradient._desired import Desired
 from paperspace.gradient._generated.deployment import DEPLOYMENT
-from paperspace.gradient._generated.deployment_create import DEPLOYMENT_CREATE, DeploymentCreateVariables
-from paperspace.gradient._generated.deployment_delete import DEPLOYMENT_DELETE, DeploymentDeleteVariables
-from paperspace.gradient._generated.deployment_update import DEPLOYMENT_UPDATE, DeploymentUpdateVariables
-from paperspace.gradient._lookups import all_specs, find_id, flattened, get_page, matching, same_id
-from paperspace.gradient._reconcile import find_created
-from paperspace.gradient.errors import APIError, InvalidArgumentError, NotFoundError
+from paperspace.gradient._lookups import all_specs, find_id, flattened, get_page, matching
+from paperspace.gradient._observed import Observed
+from paperspace.gradient._reconcile import create, delete, update
+from paperspace.gradient._spec_files import load_spec
+from paperspace.gradient.errors import InvalidArgumentError, NotFoundError
 
 if TYPE_CHECKING:
     from collections.abc import AsyncGenerator, Callable
@@ -37,23 +37,38 @@ if TYPE_CHECKING:
     from paperspace.gradient.types import Deployment, DeploymentRef, DeploymentSpecInput
 
 __all__ = [
+    "apply_deployment",
     "create_deployment",
     "delete_deployment",
+    "diff_deployment",
     "get_deployment",
+    "get_deployment_history",
+    "get_deployment_logs",
+    "get_deployment_status",
     "iter_deployments",
     "list_deployments",
+    "load_spec",
+    "rollback_deployment",
+    "scale_deployment",
+    "start_deployment",
+    "stop_deployment",
     "update_deployment",
+    "wait_for_deployment",
+    "watch_deployment",
 ]
 
 
-class AsyncDeployments:
+class AsyncDeployments(Desired, Observed):
     """The functions, to be awaited. Made by a client: `AsyncClient(...).deployments`."""
 
-    def __init__(self, session: Callable[[], Session]) -> None:
-        self._session = session
-
     async def create_deployment(
-        self, name: str, project_id: str, spec: DeploymentSpecInput, cluster_id: str | None = None
+        self,
+        name: str,
+        project_id: str,
+        spec: DeploymentSpecInput,
+        cluster_id: str | None = None,
+        *,
+        wait: bool = False,
     ) -> DeploymentRef:
         """Creates a deployment and starts it.
 
@@ -63,6 +78,7 @@ class AsyncDeployments:
             project_id: The id of the project that it belongs to.
             spec: What to run: `image` and, as needed, `port`, `resources`, `env`, and so on.
             cluster_id: The id of the cluster to deploy onto. None: the server's default.
+            wait: Whether to return only when it is ready; see `wait_for_deployment`.
 
         Returns:
             `{'id': ...}`, the id of the deployment that was created.
@@ -72,10 +88,12 @@ class AsyncDeployments:
             InvalidArgumentError: Another argument cannot be right. Nothing was sent.
             ConflictError: The name is taken.
             OutcomeUnknownError: The deployment may have been created, or not.
+            DeploymentFailedError: It was waited for, and failed.
+            WaitTimeoutError: It was waited for, and was not ready in time.
 
         Example:
             >>> spec = {"image": "tensorflow/serving", "port": 8501}
-            >>> deployments.create_deployment(name="mnist", project_id="p1", spec=spec)  # doctest: +ELLIPSIS
+            >>> deployments.create_deployment(name="fashion", project_id="p1", spec=spec)  # doctest: +ELLIPSIS
             {'id': '...'}
         """
         _checks.check_name(name)
@@ -86,18 +104,20 @@ class AsyncDeployments:
             _checks.check_text(cluster_id, "cluster_id")
             values["clusterId"] = cluster_id
         session = self._session()
-        call = session.start()
-        try:
-            result = await session.run(DEPLOYMENT_CREATE, DeploymentCreateVariables(input=values), call=call)
-        except APIError as error:
-            if not call.refused_in_doubt(error):
-                raise
-            return {"id": await find_created(session, call, values, error)}
-        return result["createDeployment"]["deployment"]
+        created = await create(session, session.start(), values)
+        if wait:
+            await self.wait_for_deployment(created["id"])
+        return created
 
     @overload
     async def update_deployment(
-        self, name: str, project_id: str, spec: DeploymentSpecInput, cluster_id: str | None = None
+        self,
+        name: str,
+        project_id: str,
+        spec: DeploymentSpecInput,
+        cluster_id: str | None = None,
+        *,
+        wait: bool = False,
     ) -> DeploymentRef: ...
 
     @overload
@@ -109,6 +129,7 @@ class AsyncDeployments:
         cluster_id: str | None = None,
         *,
         id: str,
+        wait: bool = False,
     ) -> DeploymentRef: ...
 
     async def update_deployment(
@@ -119,6 +140,7 @@ class AsyncDeployments:
         cluster_id: str | None = None,
         *,
         id: str | None = None,
+        wait: bool = False,
     ) -> DeploymentRef:
         """Changes a deployment: its spec above all. What is not given stays as it is.
 
@@ -132,6 +154,7 @@ class AsyncDeployments:
             spec: What to run from now on, whole: what it leaves out is not taken from the earlier spec.
             cluster_id: The id of the cluster to deploy onto from now on. None: no change.
             id: The id of the deployment.
+            wait: Whether to return only when the newest spec is at work; see `wait_for_deployment`.
 
         Returns:
             `{'id': ...}`, the id of the deployment that was updated.
@@ -141,6 +164,8 @@ class AsyncDeployments:
             InvalidArgumentError: Another argument cannot be right, or there is nothing to change. Nothing was sent.
             NotFoundError: There is no such deployment.
             ConflictError: The new name is taken.
+            DeploymentFailedError: It was waited for, and failed.
+            WaitTimeoutError: It was waited for, and was not ready in time.
 
         Example:
             >>> spec = {"image": "tensorflow/serving", "resources": {"replicas": 2}}
@@ -152,13 +177,10 @@ class AsyncDeployments:
         call = session.start()
         if "id" not in values:
             values["id"] = await find_id(name or "", project_id or "", session, call)
-        result = await session.run(
-            DEPLOYMENT_UPDATE,
-            DeploymentUpdateVariables(input=values),
-            call=call,
-            verify=lambda result: same_id(values["id"], result["updateDeployment"]["deployment"]["id"]),
-        )
-        return result["updateDeployment"]["deployment"]
+        updated = await update(session, call, values)
+        if wait:
+            await self.wait_for_deployment(updated["id"])
+        return updated
 
     async def delete_deployment(self, id: str) -> DeploymentRef:
         """Deletes a deployment: it stops serving, is listed no more, and its name is free again.
@@ -179,19 +201,7 @@ class AsyncDeployments:
         """
         _checks.check_id(id)
         session = self._session()
-        call = session.start()
-        try:
-            result = await session.run(
-                DEPLOYMENT_DELETE,
-                DeploymentDeleteVariables(input={"id": id}),
-                call=call,
-                verify=lambda result: same_id(id, result["deleteDeployment"]["deployment"]["id"]),
-            )
-        except NotFoundError as error:
-            if not call.refused_in_doubt(error):
-                raise
-            return {"id": id}  # an earlier try has deleted it
-        return result["deleteDeployment"]["deployment"]
+        return await delete(session, session.start(), id)
 
     async def list_deployments(
         self,
@@ -294,6 +304,17 @@ class Deployments:
     list_deployments = blocking(AsyncDeployments.list_deployments)
     iter_deployments = blocking_iterator(AsyncDeployments.iter_deployments)
     get_deployment = blocking(AsyncDeployments.get_deployment)
+    apply_deployment = blocking(AsyncDeployments.apply_deployment)
+    diff_deployment = blocking(AsyncDeployments.diff_deployment)
+    scale_deployment = blocking(AsyncDeployments.scale_deployment)
+    stop_deployment = blocking(AsyncDeployments.stop_deployment)
+    start_deployment = blocking(AsyncDeployments.start_deployment)
+    get_deployment_history = blocking(AsyncDeployments.get_deployment_history)
+    rollback_deployment = blocking(AsyncDeployments.rollback_deployment)
+    get_deployment_logs = blocking_iterator(AsyncDeployments.get_deployment_logs)
+    get_deployment_status = blocking(AsyncDeployments.get_deployment_status)
+    watch_deployment = blocking_iterator(AsyncDeployments.watch_deployment)
+    wait_for_deployment = blocking(AsyncDeployments.wait_for_deployment)
 
 
 _default = Deployments(default_session)
@@ -304,6 +325,17 @@ delete_deployment = _default.delete_deployment
 list_deployments = _default.list_deployments
 iter_deployments = _default.iter_deployments
 get_deployment = _default.get_deployment
+apply_deployment = _default.apply_deployment
+diff_deployment = _default.diff_deployment
+scale_deployment = _default.scale_deployment
+stop_deployment = _default.stop_deployment
+start_deployment = _default.start_deployment
+get_deployment_history = _default.get_deployment_history
+rollback_deployment = _default.rollback_deployment
+get_deployment_logs = _default.get_deployment_logs
+get_deployment_status = _default.get_deployment_status
+watch_deployment = _default.watch_deployment
+wait_for_deployment = _default.wait_for_deployment
 
 
 def _changes(

@@ -13,15 +13,27 @@
 from __future__ import annotations
 
 from paperspace.gradient._default import default_session
-from paperspace.gradient.deployments import AsyncDeployments
+from paperspace.gradient.deployments import AsyncDeployments, load_spec
 
 __all__ = [
+    "apply_deployment",
     "create_deployment",
     "delete_deployment",
+    "diff_deployment",
     "get_deployment",
+    "get_deployment_history",
+    "get_deployment_logs",
+    "get_deployment_status",
     "iter_deployments",
     "list_deployments",
+    "load_spec",
+    "rollback_deployment",
+    "scale_deployment",
+    "start_deployment",
+    "stop_deployment",
     "update_deployment",
+    "wait_for_deployment",
+    "watch_deployment",
 ]
 
 _default = AsyncDeployments(default_session)
@@ -32,3 +44,14 @@ delete_deployment = _default.delete_deployment
 list_deployments = _default.list_deployments
 iter_deployments = _default.iter_deployments
 get_deployment = _default.get_deployment
+apply_deployment = _default.apply_deployment
+diff_deployment = _default.diff_deployment
+scale_deployment = _default.scale_deployment
+stop_deployment = _default.stop_deployment
+start_deployment = _default.start_deployment
+get_deployment_history = _default.get_deployment_history
+rollback_deployment = _default.rollback_deployment
+get_deployment_logs = _default.get_deployment_logs
+get_deployment_status = _default.get_deployment_status
+watch_deployment = _default.watch_deployment
+wait_for_deployment = _default.wait_for_deployment

@@ -39,10 +39,10 @@ def command(host: str, port: int, database: str | None, api_key: str | None, act
     official command line talk to it. It runs until it is interrupted.
     """
     # Slow to import, and the help of the whole command imports this module too.
-    from paperspace.gradient.server import LocalServer, UnusableDatabaseError  # noqa: PLC0415
-    from paperspace.gradient.server.defaults import default_database, kept_key  # noqa: PLC0415
-    from paperspace.gradient.server.local import is_loopback  # noqa: PLC0415
-    from paperspace.gradient.server.migrations import IN_MEMORY  # noqa: PLC0415
+    from paperspace.gradient.server import LocalServer, UnusableDatabaseError
+    from paperspace.gradient.server.defaults import default_database, kept_key
+    from paperspace.gradient.server.local import is_loopback
+    from paperspace.gradient.server.migrations import IN_MEMORY
 
     if api_key is None and not is_loopback(host):
         raise click.UsageError(f"{host} can be reached from other machines: choose the key yourself, with --api-key.")
@@ -73,4 +73,5 @@ async def _serve(server: LocalServer) -> None:
         # The library reads the first of the names, the retired official client the second.
         click.echo(f"export PAPERSPACE_API_URL={server.url} PAPERSPACE_API_HOST={server.url}")
         click.echo(f"export PAPERSPACE_API_KEY={shlex.quote(server.api_key)}")
+        click.echo("Deployments are simulated: their life is told, no container is run.")
         await stop.wait()

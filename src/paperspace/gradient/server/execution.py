@@ -10,6 +10,7 @@ import json
 import logging
 from collections.abc import Mapping, Sequence
 from functools import lru_cache
+from http import HTTPStatus
 from typing import TYPE_CHECKING, Any, NamedTuple
 from uuid import uuid4
 
@@ -59,6 +60,13 @@ class Reply(NamedTuple):
     executed: bool
 
 
+class Endpoint(NamedTuple):
+    """What the endpoint of a deployment answers."""
+
+    status: HTTPStatus
+    facts: Mapping[str, Any]
+
+
 class _Refused(Exception):  # noqa: N818 - an answer, and no fault of the program
     """The request as a whole is refused, for these reasons."""
 
@@ -70,13 +78,13 @@ class Engine:
     """Answers requests by executing them on the store of the context."""
 
     def __init__(self, context: Context) -> None:
-        self._context = context
+        self.context = context
         self._schema = executable_schema()
         self._document = lru_cache(_DOCUMENTS_KEPT)(self._checked_document)  # refusals are not kept
 
     def close(self) -> None:
-        """Closes the store."""
-        self._context.store.close()
+        """Closes the database."""
+        self.context.database.close()
 
     def answer(self, request: Request) -> Reply:
         """The reply to a request, whether it is carried out or refused."""
@@ -85,13 +93,28 @@ class Engine:
             operation = self._operation(document, request)
             if operation.operation is OperationType.MUTATION:
                 return self._change(document, request)
-            with self._context.store.reading():
+            with self.context.database.reading():
                 return _reply(self._execute(document, request))
         except _Refused as refused:
             return Reply(_body({"errors": refused.errors}), executed=False)
         except Refusal as refusal:
             error = {"message": str(refusal), "extensions": refusal.extensions}
             return Reply(_body({"errors": [error]}), executed=False)
+
+    def endpoint(self, deployment_id: str) -> Endpoint:
+        """What the endpoint of a deployment answers: not found, not ready, or who serves."""
+        with self.context.database.reading():
+            deployment = self.context.store.deployments_by_id([deployment_id]).get(deployment_id)
+            if deployment is None:
+                return Endpoint(HTTPStatus.NOT_FOUND, {})
+            serving = self.context.workloads.serving(deployment_id)
+        facts = {
+            "deployment": {"id": deployment_id, "name": deployment["name"]},
+            "spec": {"id": serving.spec_id} if serving.spec_id else None,
+            "simulated": self.context.workloads.simulated,
+            "readyReplicas": serving.ready,
+        }
+        return Endpoint(HTTPStatus.OK if serving.ready else HTTPStatus.SERVICE_UNAVAILABLE, facts)
 
     def _checked_document(self, query: str) -> DocumentNode:
         try:
@@ -115,13 +138,13 @@ class Engine:
 
     def _change(self, document: DocumentNode, request: Request) -> Reply:
         """Executes a mutation: all of it or, if there is any error, nothing. A repetition gets the first reply."""
-        store, key = self._context.store, request.idempotency_key
-        with store.writing():
+        store, key = self.context.store, request.idempotency_key
+        with self.context.database.writing():
             if key is not None and (kept := store.reply_to(key, request.digest)) is not None:
                 return Reply(kept, executed=True)
             result = self._execute(document, request)
             if result.errors:
-                store.undo()
+                self.context.database.undo()
                 return _reply(ExecutionResult(None, result.errors))
             reply = _reply(result)
             if key is not None:
@@ -132,7 +155,7 @@ class Engine:
         return execute_sync(
             self._schema,
             document,
-            context_value=self._context,
+            context_value=self.context,
             variable_values=dict(request.variables or {}),
             operation_name=request.operation_name,
         )

@@ -15,7 +15,7 @@ from aiohttp import hdrs, web
 
 from paperspace.gradient._base.codes import Code
 
-from .execution import Error, Reply, Request, internal_error
+from .execution import Endpoint, Error, Reply, Request, internal_error
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable, Iterable, Mapping
@@ -45,9 +45,13 @@ class _Refused(Exception):  # noqa: N818 - an answer, and no fault of the progra
 
 
 def application(
-    answer: Callable[[Request], Awaitable[Reply]], *, api_key: str, now: Callable[[], datetime]
+    answer: Callable[[Request], Awaitable[Reply]],
+    endpoint: Callable[[str], Awaitable[Endpoint]],
+    *,
+    api_key: str,
+    now: Callable[[], datetime],
 ) -> web.Application:
-    """The web application that passes the requests of those who have the key to `answer`."""
+    """The web application: requests of those who have the key go to `answer`, those to endpoints to `endpoint`."""
     digest = _digest(api_key)
 
     async def graphql(request: web.Request) -> web.Response:
@@ -62,12 +66,21 @@ def application(
         status = HTTPStatus.OK if reply.executed or media_type == JSON else HTTPStatus.BAD_REQUEST
         return web.Response(body=reply.body, status=status, content_type=media_type, charset="utf-8")
 
+    async def serve(request: web.Request) -> web.Response:
+        found = await endpoint(request.match_info["id"])
+        if found.status == HTTPStatus.NOT_FOUND:
+            raise web.HTTPNotFound
+        headers = {hdrs.RETRY_AFTER: "1"} if found.status == HTTPStatus.SERVICE_UNAVAILABLE else None
+        return web.json_response(found.facts, status=found.status, headers=headers)
+
     async def tell_time(_request: web.BaseRequest, response: web.StreamResponse) -> None:
         # By the clock that stamps the rows, so that callers can tell how old a row is.
         response.headers[hdrs.DATE] = format_datetime(now().astimezone(UTC), usegmt=True)
 
     app = web.Application(client_max_size=LARGEST_BODY, middlewares=[_errors_as_json])
     app.router.add_post("/graphql", graphql)
+    # Whatever is asked of a model, the endpoint says who would have answered.
+    app.router.add_route("*", "/endpoints/{id}{path:(?:/.*)?}", serve)
     app.on_response_prepare.append(tell_time)
     return app
 

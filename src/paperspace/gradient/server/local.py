@@ -15,18 +15,23 @@ from uuid import UUID, uuid4
 from aiohttp import web
 
 from .clock import utc_now
+from .database import Database
 from .defaults import new_key, system_user
-from .execution import Engine, Reply, Request
+from .execution import Endpoint, Engine, Reply, Request
 from .http import application
 from .migrations import IN_MEMORY
 from .resolvers import Context
+from .simulation import Simulation
 from .store import Store
+from .workloads import Workloads
 
 if TYPE_CHECKING:
     from collections.abc import Callable
     from datetime import datetime
     from pathlib import Path
     from types import TracebackType
+
+    from .runtime import Runtime
 
 _SECONDS_TO_DRAIN = 5.0
 
@@ -45,6 +50,7 @@ class LocalServer:
         actor: The full name of whoever makes specs; by default that of the system's user.
         now: Where the time comes from.
         new_id: Where ids come from.
+        runtime: What runs the deployments; by default a simulation.
     """
 
     api_key: str
@@ -61,6 +67,7 @@ class LocalServer:
         actor: str | None = None,
         now: Callable[[], datetime] = utc_now,
         new_id: Callable[[], UUID] = uuid4,
+        runtime: Runtime | None = None,
     ) -> None:
         if api_key is not None and not re.fullmatch(r"[!-~]+", api_key):
             raise ValueError("an API key is made of visible ASCII characters, at least one")
@@ -71,6 +78,7 @@ class LocalServer:
         self._actor = system_user() if actor is None else actor
         self._now = now
         self._new_id = new_id
+        self._runtime = Simulation() if runtime is None else runtime
         self._stop: Callable[[], None] | None = None
 
     def start(self) -> None:
@@ -135,7 +143,10 @@ class LocalServer:
             async def answer(request: Request) -> Reply:
                 return await loop.run_in_executor(worker, engine.answer, request)
 
-            app = application(answer, api_key=self.api_key, now=self._now)
+            async def endpoint(deployment_id: str) -> Endpoint:
+                return await loop.run_in_executor(worker, engine.endpoint, deployment_id)
+
+            app = application(answer, endpoint, api_key=self.api_key, now=self._now)
             runner = web.AppRunner(app, access_log=None, shutdown_timeout=_SECONDS_TO_DRAIN)
             stack.push_async_callback(runner.cleanup)
             await runner.setup()
@@ -150,8 +161,12 @@ class LocalServer:
         await self._exit.aclose()
 
     def _engine(self, base_url: str) -> Engine:
-        store = Store(self._database, actor=self._actor, now=self._now, new_id=self._new_id)
-        return Engine(Context(store, base_url))
+        database = Database(self._database, self._now)
+        workloads = Workloads(database, self._runtime)
+        store = Store(database, workloads, actor=self._actor, new_id=self._new_id)
+        with database.writing():
+            workloads.put_all_to_work()
+        return Engine(Context(database, store, workloads, base_url))
 
 
 def is_loopback(host: str) -> bool:

@@ -61,6 +61,66 @@ STEPS = (
         """,
         "CREATE INDEX replies_by_age ON replies (dt_created)",
     ),
+    (
+        """
+        CREATE TABLE rollouts (
+            seq INTEGER PRIMARY KEY AUTOINCREMENT,
+            id TEXT NOT NULL UNIQUE,
+            deployment_id TEXT NOT NULL REFERENCES deployments (id),
+            spec_id TEXT NOT NULL REFERENCES deployment_specs (id),
+            dt_created TEXT NOT NULL
+        ) STRICT
+        """,
+        "CREATE INDEX rollouts_by_deployment ON rollouts (deployment_id, seq)",
+        """
+        CREATE TABLE runs (
+            seq INTEGER PRIMARY KEY AUTOINCREMENT,
+            id TEXT NOT NULL UNIQUE,
+            rollout_id TEXT NOT NULL REFERENCES rollouts (id),
+            deployment_id TEXT NOT NULL REFERENCES deployments (id),
+            spec_id TEXT NOT NULL REFERENCES deployment_specs (id),
+            dt_created TEXT NOT NULL
+        ) STRICT
+        """,
+        "CREATE INDEX runs_by_rollout ON runs (rollout_id, seq)",
+        "CREATE INDEX runs_by_spec ON runs (spec_id, seq)",
+        """
+        CREATE TABLE instances (
+            seq INTEGER PRIMARY KEY AUTOINCREMENT,
+            id TEXT NOT NULL UNIQUE,
+            run_id TEXT NOT NULL REFERENCES runs (id),
+            deployment_id TEXT NOT NULL REFERENCES deployments (id),
+            spec_id TEXT NOT NULL REFERENCES deployment_specs (id),
+            instance_id TEXT NOT NULL UNIQUE,
+            dt_created TEXT NOT NULL,
+            dt_deleted TEXT
+        ) STRICT
+        """,
+        "CREATE INDEX instances_by_run ON instances (run_id, seq)",
+        "CREATE INDEX instances_by_deployment ON instances (deployment_id, seq)",
+        """
+        CREATE TABLE instance_states (
+            seq INTEGER PRIMARY KEY AUTOINCREMENT,
+            id TEXT NOT NULL UNIQUE,
+            deployment_run_instance_id TEXT NOT NULL REFERENCES instances (id),
+            timestamp TEXT NOT NULL,
+            phase TEXT NOT NULL,
+            state TEXT NOT NULL,
+            message TEXT NOT NULL
+        ) STRICT
+        """,
+        "CREATE INDEX instance_states_by_instance ON instance_states (deployment_run_instance_id, seq)",
+        """
+        CREATE TABLE log_lines (
+            seq INTEGER PRIMARY KEY AUTOINCREMENT,
+            deployment_run_instance_id TEXT NOT NULL REFERENCES instances (id),
+            line INTEGER NOT NULL,
+            message TEXT NOT NULL,
+            dt_created TEXT NOT NULL
+        ) STRICT
+        """,
+        "CREATE INDEX log_lines_by_instance ON log_lines (deployment_run_instance_id, seq)",
+    ),
 )
 
 _OLDEST_SQLITE = (3, 37, 0)  # the first with STRICT tables

@@ -102,9 +102,6 @@ class Page(NamedTuple):
         }
 
 
-EMPTY = Page((), has_next=False, has_previous=False)
-
-
 def cursor(row: Row) -> str:
     """The cursor of a row."""
     return _wrapped(row["seq"])

@@ -15,22 +15,27 @@ from graphql import GraphQLResolveInfo
 
 from paperspace.gradient._base.rules import Problem, name_problems, spec_problems
 
-from .pages import EMPTY, Page, Window
+from . import workloads
+from .pages import Page, Window
 from .refusals import refuse
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
+    from .database import Database, Nested
     from .rows import Row
     from .store import Store
+    from .workloads import Workloads
 
 Data = Mapping[str, Any]
 
 
 class Context(NamedTuple):
-    """What resolvers work with: the store, and the address that the server is reached at."""
+    """What resolvers work with, and the address that the server is reached at."""
 
+    database: Database
     store: Store
+    workloads: Workloads
     base_url: str
 
 
@@ -97,7 +102,7 @@ def _normalized(name: str) -> str:
     return unicodedata.normalize("NFC", name)
 
 
-# Deployment and DeploymentSpec
+# Deployment, DeploymentSpec and DeploymentRollout
 
 
 def _specs(deployment: Row, info: Info, **arguments: Any) -> Page:
@@ -110,10 +115,16 @@ def _specs(deployment: Row, info: Info, **arguments: Any) -> Page:
     return pages[deployment["id"]]
 
 
-def _spec_deployment(spec: Row, info: Info) -> Row | None:
+def _log(deployment: Row, info: Info, **arguments: Any) -> Row | None:
+    name, context = arguments["instanceName"], info.context
+    logs = deployment.batch.once(("log", name), lambda batch: context.workloads.log(batch.each("id"), name))
+    return logs.get(deployment["id"])
+
+
+def _parent_deployment(row: Row, info: Info) -> Row | None:
     store = info.context.store
-    found = spec.batch.once("deployment", lambda batch: store.deployments_by_id(batch.each("deploymentId")))
-    return found.get(spec["deploymentId"])
+    found = row.batch.once("deployment", lambda batch: store.deployments_by_id(batch.each("deploymentId")))
+    return found.get(row["deploymentId"])
 
 
 def _spec_cluster(spec: Row, info: Info) -> Row | None:
@@ -139,6 +150,11 @@ def _cluster_fqdn(_cluster: Row, info: Info) -> str | None:
     return urlsplit(info.context.base_url).hostname  # every endpoint is on this very server
 
 
+def _available_replicas(run: Row, _info: Info) -> int:
+    available: int = run["readyReplicas"]  # what is ready counts at once
+    return available
+
+
 # Connections
 
 
@@ -154,12 +170,17 @@ def _page_info(page: Page, _info: Info) -> dict[str, object]:
     return page.info()
 
 
-# Rollouts, runs and logs: nothing is run yet, so there are none
+# Rollouts, runs, instances, their states, logs and lines
 
 
-def _none_yet(_parent: Row, _info: Info, **arguments: Any) -> Page:
-    Window.of(arguments, newest_first=True)
-    return EMPTY
+def _nested(nested: Nested) -> Callable[..., Page]:
+    def resolve(parent: Row, info: Info, **arguments: Any) -> Page:
+        window = Window.of(arguments, newest_first=nested.newest_first)
+        database = info.context.database
+        pages = parent.batch.once((nested, window), lambda batch: database.nested(nested, batch.each("id"), window))
+        return pages[parent["id"]]
+
+    return resolve
 
 
 # What a spec leaves out where the schema promises a value
@@ -180,14 +201,21 @@ RESOLVERS: Mapping[tuple[str, str], Callable[..., Any]] = {
     ("Mutation", "updateDeployment"): _update,
     ("Mutation", "deleteDeployment"): _delete,
     ("Deployment", "deploymentSpecs"): _specs,
-    ("Deployment", "deploymentRollouts"): _none_yet,
-    ("Deployment", "logs"): _none_yet,
-    ("DeploymentSpec", "deployment"): _spec_deployment,
+    ("Deployment", "deploymentRollouts"): _nested(workloads.ROLLOUTS),
+    ("Deployment", "log"): _log,
+    ("Deployment", "logs"): _nested(workloads.LOGS),
+    ("DeploymentLog", "lines"): _nested(workloads.LINES),
+    ("DeploymentRollout", "deployment"): _parent_deployment,
+    ("DeploymentRollout", "deploymentRuns"): _nested(workloads.RUNS_OF_ROLLOUT),
+    ("DeploymentRun", "availableReplicas"): _available_replicas,
+    ("DeploymentRun", "deploymentRunInstances"): _nested(workloads.INSTANCES),
+    ("DeploymentRunInstance", "history"): _nested(workloads.STATES),
+    ("DeploymentSpec", "deployment"): _parent_deployment,
     ("DeploymentSpec", "cluster"): _spec_cluster,
     ("DeploymentSpec", "data"): _spec_data,
     ("DeploymentSpec", "actor"): _spec_actor,
     ("DeploymentSpec", "endpointUrl"): _spec_endpoint_url,
-    ("DeploymentSpec", "deploymentRuns"): _none_yet,
+    ("DeploymentSpec", "deploymentRuns"): _nested(workloads.RUNS_OF_SPEC),
     ("Cluster", "fqdn"): _cluster_fqdn,
     ("DeploymentSpecData", "resources"): _or("resources", {}),
     ("DeploymentSpecResources", "replicas"): _or("replicas", 1),

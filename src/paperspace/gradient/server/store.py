@@ -1,32 +1,33 @@
-"""The rows of the API, in SQLite: everything that knows SQL, apart from the tables themselves.
+"""Deployments, their specs, the clusters, and the replies that are kept, in SQLite.
 
-A store belongs to one thread. Whoever calls it has begun a transaction by `reading` or `writing`.
+Whoever calls a store has begun a transaction of its database.
 """
 
 from __future__ import annotations
 
 import json
 import sqlite3
-from collections import defaultdict
 from contextlib import contextmanager
-from datetime import datetime, timedelta
+from datetime import timedelta
 from typing import TYPE_CHECKING, Any
 
 from paperspace.gradient._base.codes import Code
 from paperspace.gradient._base.rules import shorten
 
 from .clock import iso
-from .migrations import open_database
+from .database import Nested
 from .refusals import Refusal
-from .rows import Batch, Row
 
 if TYPE_CHECKING:
     import uuid
     from collections.abc import Callable, Generator, Mapping, Sequence
-    from pathlib import Path
 
+    from .database import Database
     from .pages import Page, Window
+    from .rows import Row
+    from .workloads import Workloads
 
+SPECS = Nested("deployment_specs", "deployment_id", newest_first=True)
 DEFAULT_CLUSTER = "local"
 _REPLIES_KEPT_FOR = timedelta(hours=24)
 
@@ -35,35 +36,12 @@ class Store:
     """Reads and changes deployments and what belongs to them. `actor` is the full name of who makes the specs."""
 
     def __init__(
-        self, database: str | Path, *, actor: str, now: Callable[[], datetime], new_id: Callable[[], uuid.UUID]
+        self, database: Database, workloads: Workloads, *, actor: str, new_id: Callable[[], uuid.UUID]
     ) -> None:
-        self._db = open_database(database)
+        self._db = database
+        self._workloads = workloads
         self._actor = actor
-        self._now = now
         self._new_id = new_id
-
-    def close(self) -> None:
-        """Lets go of the file."""
-        self._db.close()
-
-    @contextmanager
-    def reading(self) -> Generator[None]:
-        """A transaction that sees one state of the database, whatever happens meanwhile."""
-        with self._db:
-            self._db.execute("BEGIN")
-            yield
-
-    @contextmanager
-    def writing(self) -> Generator[None]:
-        """A transaction that is committed at its end, or undone by an exception or by `undo`."""
-        with self._db:
-            # The lock is taken at once: one that is taken at the first change may be refused halfway.
-            self._db.execute("BEGIN IMMEDIATE")
-            yield
-
-    def undo(self) -> None:
-        """Takes back all changes of the transaction."""
-        self._db.rollback()
 
     # Deployments
 
@@ -74,11 +52,11 @@ class Store:
             conditions += " AND name = :name"
         if project_id is not None:
             conditions += " AND project_id = :project_id"
-        return self._page("deployments", conditions, window, name=name, project_id=project_id)
+        return self._db.page("deployments", conditions, window, name=name, project_id=project_id)
 
     def deployments_by_id(self, ids: Sequence[str]) -> dict[str, Row]:
         """Those of the deployments that exist and are not deleted."""
-        return self._by_id("SELECT * FROM deployments WHERE dt_deleted IS NULL AND id", ids)
+        return self._db.by_id("SELECT * FROM deployments WHERE dt_deleted IS NULL AND id", ids)
 
     def create_deployment(self, *, name: str, project_id: str, cluster_id: str | None, data: Mapping[str, Any]) -> Row:
         """A new deployment with its first spec.
@@ -86,12 +64,15 @@ class Store:
         Raises:
             Refusal: The name is taken.
         """
-        moment = iso(self._now())
+        moment = iso(self._db.moment)
         id_ = str(self._new_id())
         with _names_are_unique(name, project_id):
             self._db.execute(
                 "INSERT INTO deployments (id, project_id, name, dt_created) VALUES (?, ?, ?, ?)",
-                (id_, project_id, name, moment),
+                id_,
+                project_id,
+                name,
+                moment,
             )
         self._add_spec(id_, DEFAULT_CLUSTER if cluster_id is None else cluster_id, json.dumps(data), moment)
         return self._existing(id_)
@@ -110,16 +91,19 @@ class Store:
         Raises:
             Refusal: There is none with this id, or the new name is taken.
         """
-        moment = iso(self._now())
+        moment = iso(self._db.moment)
         deployment = self._existing(id_)
         new_name = deployment["name"] if name is None else name
         new_project = deployment["projectId"] if project_id is None else project_id
         with _names_are_unique(new_name, new_project):
             self._db.execute(
                 "UPDATE deployments SET name = ?, project_id = ?, dt_modified = ? WHERE id = ?",
-                (new_name, new_project, moment, id_),
+                new_name,
+                new_project,
+                moment,
+                id_,
             )
-        spec = self._rows("SELECT * FROM deployment_specs WHERE deployment_id = ? ORDER BY seq DESC LIMIT 1", [id_])[0]
+        spec = self._db.rows("SELECT * FROM deployment_specs WHERE deployment_id = ? ORDER BY seq DESC LIMIT 1", id_)[0]
         if data is not None or cluster_id not in (None, spec["clusterId"]):
             data_text = spec["data"] if data is None else json.dumps(data)
             self._add_spec(id_, spec["clusterId"] if cluster_id is None else cluster_id, data_text, moment)
@@ -131,10 +115,11 @@ class Store:
         Raises:
             Refusal: There is none with this id.
         """
-        moment = iso(self._now())
+        moment = iso(self._db.moment)
         deployment = self._existing(id_)
-        self._db.execute("UPDATE deployments SET dt_deleted = ? WHERE id = ?", (moment, id_))
+        self._db.execute("UPDATE deployments SET dt_deleted = ? WHERE id = ?", moment, id_)
         self._end_spec(id_, moment)
+        self._workloads.end(id_)
         return deployment
 
     def _existing(self, id_: str) -> Row:
@@ -147,33 +132,40 @@ class Store:
 
     def specs(self, deployment_ids: Sequence[str], window: Window, *, cluster_id: str | None) -> dict[str, Page]:
         """For each of the deployments, a page of its specs; only of those on the given cluster, if there is one."""
-        conditions = "deployment_id = parent.value"
-        if cluster_id is not None:
-            conditions += " AND cluster_id = :cluster_id"
-        return self._pages(
-            "deployment_specs", conditions, window, parents=deployment_ids, of="deploymentId", cluster_id=cluster_id
-        )
+        condition = "TRUE" if cluster_id is None else "cluster_id = :cluster_id"
+        return self._db.nested(SPECS, deployment_ids, window, condition, cluster_id=cluster_id)
 
     def clusters_by_id(self, ids: Sequence[str]) -> dict[str, Row]:
         """Those of the clusters that are known."""
-        return self._by_id("SELECT * FROM clusters WHERE id", ids)
+        return self._db.by_id("SELECT * FROM clusters WHERE id", ids)
 
     def _add_spec(self, deployment_id: str, cluster_id: str, data: str, moment: str) -> None:
         self._end_spec(deployment_id, moment)
         self._db.execute(
             "INSERT INTO clusters (id, name, dt_created, dt_modified) VALUES (?, ?, ?, ?) ON CONFLICT DO NOTHING",
-            (cluster_id, cluster_id, moment, moment),
+            cluster_id,
+            cluster_id,
+            moment,
+            moment,
         )
         self._db.execute(
             "INSERT INTO deployment_specs (id, deployment_id, cluster_id, actor, data, dt_created)"
             " VALUES (?, ?, ?, ?, ?, ?)",
-            (str(self._new_id()), deployment_id, cluster_id, self._actor, data, moment),
+            str(self._new_id()),
+            deployment_id,
+            cluster_id,
+            self._actor,
+            data,
+            moment,
         )
+
+        self._workloads.put_to_work(deployment_id)
 
     def _end_spec(self, deployment_id: str, moment: str) -> None:
         self._db.execute(
             "UPDATE deployment_specs SET dt_invalid = ? WHERE deployment_id = ? AND dt_invalid IS NULL",
-            (moment, deployment_id),
+            moment,
+            deployment_id,
         )
 
     # Replies, kept so that a request that is sent again gets the answer that it got the first time
@@ -184,8 +176,8 @@ class Store:
         Raises:
             Refusal: The key was used for another request.
         """
-        self._db.execute("DELETE FROM replies WHERE dt_created < ?", (iso(self._now() - _REPLIES_KEPT_FOR),))
-        kept = self._rows("SELECT * FROM replies WHERE idempotency_key = ?", [key])
+        self._db.execute("DELETE FROM replies WHERE dt_created < ?", iso(self._db.moment - _REPLIES_KEPT_FOR))
+        kept = self._db.rows("SELECT * FROM replies WHERE idempotency_key = ?", key)
         if not kept:
             return None
         if kept[0]["request"] != request:
@@ -197,58 +189,11 @@ class Store:
         """Keeps an answer for as long as the request may be sent again."""
         self._db.execute(
             "INSERT INTO replies (idempotency_key, request, reply, dt_created) VALUES (?, ?, ?, ?)",
-            (key, request, reply, iso(self._now())),
+            key,
+            request,
+            reply,
+            iso(self._db.moment),
         )
-
-    # How rows are fetched. Table names and conditions are written in this file; values are always parameters.
-
-    def _rows(self, sql: str, values: Sequence[Any] | Mapping[str, Any]) -> list[Row]:
-        cursor = self._db.execute(sql, values)
-        return Batch([column[0] for column in cursor.description], cursor).rows
-
-    def _by_id(self, select: str, ids: Sequence[str]) -> dict[str, Row]:
-        rows = self._rows(f"{select} IN ({', '.join('?' * len(ids))})", ids)
-        return {row["id"]: row for row in rows}
-
-    def _page(self, table: str, conditions: str, window: Window, **values: Any) -> Page:
-        """A page of a list that has no parent: of the one list there is."""
-        return self._pages(table, conditions, window, parents=[""], of=None, **values)[""]
-
-    def _pages(
-        self, table: str, conditions: str, window: Window, *, parents: Sequence[str], of: str | None, **values: Any
-    ) -> dict[str, Page]:
-        """For each parent, the page of the rows that meet the conditions; `of` is the field that names the parent.
-
-        It takes one statement whatever the number of parents, and a second one if the window starts at a cursor.
-        For each parent SQLite reads as many rows as the page has, however long the list is.
-        """
-        values |= {
-            "parents": json.dumps(parents),
-            "low": window.low,
-            "high": window.high,
-            "start": window.start,
-            "limit": window.limit + 1,
-        }
-        direction = "DESC" if window.descending else "ASC"
-        rows = self._rows(
-            f"SELECT item.* FROM json_each(:parents) AS parent JOIN {table} AS item ON item.seq IN ("  # noqa: S608
-            f"SELECT seq FROM {table} WHERE {conditions} AND seq > :low AND seq < :high"
-            f" ORDER BY seq {direction} LIMIT :limit) ORDER BY item.seq {direction}",
-            values,
-        )
-        fetched: defaultdict[str, list[Row]] = defaultdict(list)
-        for row in rows:
-            fetched[row[of] if of else ""].append(row)
-        behind: set[str] = set()
-        if window.start is not None:
-            beyond = ">=" if window.descending else "<="
-            found = self._db.execute(
-                f"SELECT parent.value FROM json_each(:parents) AS parent WHERE EXISTS ("  # noqa: S608
-                f"SELECT 1 FROM {table} WHERE {conditions} AND seq {beyond} :start)",
-                values,
-            )
-            behind = {parent for (parent,) in found}
-        return {parent: window.page(fetched[parent], more_behind_start=parent in behind) for parent in parents}
 
 
 @contextmanager

@@ -1,0 +1,144 @@
+"""SQLite as the server uses it: transactions, and how rows and pages of rows are fetched.
+
+A database belongs to one thread. Table names and conditions are written in the modules that call this one; values are
+always parameters.
+"""
+
+from __future__ import annotations
+
+import json
+from collections import defaultdict
+from contextlib import contextmanager
+from typing import TYPE_CHECKING, NamedTuple
+
+from .clock import iso
+from .migrations import open_database
+from .rows import Batch, Row
+from .views import VIEWS
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Generator, Iterable, Mapping, Sequence
+    from datetime import datetime
+    from pathlib import Path
+
+    from .pages import Page, Window
+
+
+class Nested(NamedTuple):
+    """The rows of a table that belong to a parent: `column` holds the parent's id."""
+
+    table: str
+    column: str
+    newest_first: bool
+
+
+class Database:
+    """One connection. All that a transaction does happens at one moment: that of its beginning."""
+
+    def __init__(self, place: str | Path, now: Callable[[], datetime]) -> None:
+        self._connection = open_database(place)
+        self._now = now
+        self.moment = now()
+        # What the views take for the present. It changes between statements only, so SQLite may ask once for each.
+        self._connection.create_function("moment", 0, lambda: iso(self.moment), deterministic=True)
+        for view in VIEWS:
+            self._connection.execute(view)
+
+    def close(self) -> None:
+        """Lets go of the file."""
+        self._connection.close()
+
+    @contextmanager
+    def reading(self) -> Generator[None]:
+        """A transaction that sees one state of the database, whatever happens meanwhile."""
+        with self._connection:
+            self._connection.execute("BEGIN")
+            self.moment = self._now()
+            yield
+
+    @contextmanager
+    def writing(self) -> Generator[None]:
+        """A transaction that is committed at its end, or undone by an exception or by `undo`."""
+        with self._connection:
+            # The lock is taken at once: one that is taken at the first change may be refused halfway.
+            self._connection.execute("BEGIN IMMEDIATE")
+            self.moment = self._now()
+            yield
+
+    def undo(self) -> None:
+        """Takes back all changes of the transaction."""
+        self._connection.rollback()
+
+    def execute(self, sql: str, *values: object) -> None:
+        """Carries out a change."""
+        self._connection.execute(sql, values)
+
+    def insert(self, table: str, rows: Iterable[Mapping[str, object]]) -> None:
+        """Adds rows, all of the same columns."""
+        for row in rows:
+            columns, places = ", ".join(row), ", ".join("?" * len(row))
+            self.execute(f"INSERT INTO {table} ({columns}) VALUES ({places})", *row.values())  # noqa: S608
+
+    def rows(self, sql: str, *values: object, **named: object) -> list[Row]:
+        """What a query finds."""
+        cursor = self._connection.execute(sql, named or values)
+        return Batch([column[0] for column in cursor.description], cursor).rows
+
+    def by_id(self, select: str, ids: Sequence[str]) -> dict[str, Row]:
+        """What a query that ends in the name of an id column finds for these ids."""
+        # Not by json_each, which ends a text at a NUL: whatever the caller says is the id of a cluster.
+        return {row["id"]: row for row in self.rows(f"{select} IN ({', '.join('?' * len(ids))})", *ids)}
+
+    def page(self, table: str, conditions: str, window: Window, **values: object) -> Page:
+        """A page of a list that has no parent: of the one list there is."""
+        return self._pages(table, conditions, window, parents=[""], values=values)[""]
+
+    def nested(
+        self, nested: Nested, parents: Sequence[str], window: Window, conditions: str = "TRUE", **values: object
+    ) -> dict[str, Page]:
+        """For each parent, the page of its rows that meet the conditions."""
+        conditions = f"{nested.column} = parent.value AND {conditions}"
+        return self._pages(nested.table, conditions, window, parents=parents, values=values)
+
+    def _pages(
+        self,
+        table: str,
+        conditions: str,
+        window: Window,
+        *,
+        parents: Sequence[str],
+        values: dict[str, object],
+    ) -> dict[str, Page]:
+        """For each parent, the page of the rows that meet the conditions.
+
+        It takes one statement whatever the number of parents, and a second one if the window starts at a cursor.
+        For each parent SQLite reads as many rows as the page has, however long the list is.
+        """
+        values |= {
+            "parents": json.dumps(parents),
+            "low": window.low,
+            "high": window.high,
+            "start": window.start,
+            "limit": window.limit + 1,
+        }
+        direction = "DESC" if window.descending else "ASC"
+        rows = self.rows(
+            "SELECT item.*, parent.value AS parent FROM json_each(:parents) AS parent"  # noqa: S608
+            f" JOIN {table} AS item ON item.seq IN ("
+            f"SELECT seq FROM {table} WHERE {conditions} AND seq > :low AND seq < :high"
+            f" ORDER BY seq {direction} LIMIT :limit) ORDER BY item.seq {direction}",
+            **values,
+        )
+        fetched: defaultdict[str, list[Row]] = defaultdict(list)
+        for row in rows:
+            fetched[row["parent"]].append(row)
+        behind: set[str] = set()
+        if window.start is not None:
+            beyond = ">=" if window.descending else "<="
+            found = self.rows(
+                f"SELECT parent.value FROM json_each(:parents) AS parent WHERE EXISTS ("  # noqa: S608
+                f"SELECT 1 FROM {table} WHERE {conditions} AND seq {beyond} :start)",
+                **values,
+            )
+            behind = {row["value"] for row in found}
+        return {parent: window.page(fetched[parent], more_behind_start=parent in behind) for parent in parents}

@@ -1,0 +1,71 @@
+"""What is true at the present moment.
+
+A runtime says when things happen, and may say so beforehand: the tables of instances, states and lines hold rows of
+the future too. These views leave out what has not happened yet, and derive the rest from what has; so time passes
+without a task that makes it pass, and goes on where it was after a restart, however the server ended.
+
+They are made anew for each connection, as `moment()` is known to ours only.
+"""
+
+from __future__ import annotations
+
+VIEWS = (
+    """
+    CREATE TEMP VIEW states_now AS
+    SELECT * FROM instance_states WHERE timestamp <= moment()
+    """,
+    """
+    CREATE TEMP VIEW instances_now AS
+    SELECT
+        instances.seq, instances.id, run_id, deployment_id, spec_id, instance_id, dt_created,
+        latest.state,
+        latest.message AS state_message,
+        CASE
+            WHEN latest.phase = 'Failed' THEN 'Failed'
+            WHEN dt_deleted <= moment() THEN 'Succeeded'
+            ELSE latest.phase
+        END AS phase,
+        (
+            SELECT min(timestamp) FROM states_now
+            WHERE deployment_run_instance_id = instances.id AND phase = 'Running'
+        ) AS dt_started,
+        CASE
+            WHEN latest.phase = 'Failed' THEN latest.timestamp
+            WHEN dt_deleted <= moment() THEN dt_deleted
+        END AS dt_finished,
+        CASE WHEN dt_deleted <= moment() THEN dt_deleted END AS dt_deleted,
+        CASE WHEN dt_deleted <= moment() THEN dt_deleted ELSE latest.timestamp END AS external_applied
+    FROM instances LEFT JOIN instance_states AS latest ON latest.seq = (
+        SELECT max(seq) FROM states_now WHERE deployment_run_instance_id = instances.id
+    )
+    """,
+    """
+    CREATE TEMP VIEW runs_now AS
+    SELECT
+        seq, id, rollout_id, deployment_id, spec_id, dt_created,
+        (SELECT max(external_applied) FROM instances_now WHERE run_id = runs.id) AS dt_modified,
+        CASE WHEN NOT EXISTS (SELECT 1 FROM instances_now WHERE run_id = runs.id AND dt_deleted IS NULL) THEN
+            (SELECT max(dt_deleted) FROM instances_now WHERE run_id = runs.id)
+        END AS dt_deleted,
+        (SELECT count(*) FROM instances_now WHERE run_id = runs.id AND dt_deleted IS NULL) AS replicas,
+        (
+            SELECT count(*) FROM instances_now WHERE run_id = runs.id AND dt_deleted IS NULL AND state = 'healthy'
+        ) AS ready_replicas
+    FROM runs
+    """,
+    """
+    CREATE TEMP VIEW logs_now AS
+    SELECT
+        seq, id, deployment_id, instance_id AS instance_name, dt_created,
+        dt_started AS instance_started, dt_finished AS instance_stopped
+    FROM instances_now
+    """,
+    """
+    CREATE TEMP VIEW lines_now AS
+    SELECT
+        log_lines.seq, deployment_run_instance_id, line, message, log_lines.dt_created,
+        deployment_id, spec_id AS deployment_spec_id, instance_id AS instance_name
+    FROM log_lines JOIN instances ON instances.id = deployment_run_instance_id
+    WHERE log_lines.dt_created <= moment()
+    """,
+)
