@@ -119,3 +119,53 @@ def test_server_that_knows_more(client: Client) -> None:
     """Unchecked, an operation is left to the server to judge."""
     with pytest.raises(BadRequestError, match="nothing"):
         client.execute("query Q { nothing }", check=False)
+
+
+BY_NAME = "query ByName($name: String!) { deployments(name: $name) { nodes { id } } }"
+MAKE = "mutation Make($input: CreateDeploymentInput!) { createDeployment(input: $input) { deployment { id } } }"
+
+
+@pytest.mark.parametrize(
+    ("arguments", "complaint"),
+    [
+        ((BY_NAME, {"nmae": "n", "name": "n"}), r"ByName has no variable \$nmae; it has \['name'\]"),
+        ((BY_NAME, {}), r"ByName: .*\$name.* to be provided"),
+        ((BY_NAME, {"name": 5}), r"ByName: .*\$name"),
+        ((BY_NAME, 5), "variables: a dict by name expected, int given"),
+        ((BY_NAME, {5: "n"}), "variables: a dict by name expected"),
+        ((None,), "the path of a .graphql file or the text of an operation expected, NoneType given"),
+        (("Ops.graphql",), r"give its pathlib\.Path"),
+        ((Path("a\0b"),), "cannot be read"),
+    ],
+)
+def test_odd_arguments(client: Client, wire: list[dict[str, Any]], arguments: Any, complaint: str) -> None:
+    """Whatever does not fit is refused before anything is sent, and says what would."""
+    with pytest.raises(InvalidArgumentError, match=complaint):
+        client.execute(*arguments)
+    assert wire == []
+
+
+@pytest.mark.parametrize("result", [[1], "Result", object()])
+def test_odd_result(client: Client, wire: list[dict[str, Any]], result: Any) -> None:
+    """What is no shape is refused before anything is sent."""
+    with pytest.raises(InvalidArgumentError, match="result: a TypedDict expected"):
+        client.execute(CLUSTERS + WHERE, result=result)
+    assert wire == []
+
+
+def test_result_that_does_not_fit_is_not_the_servers_fault(client: Client, wire: list[dict[str, Any]]) -> None:
+    """A mutation whose data do not fit the user's shape was carried out, is not sent again, and says so."""
+    variables = {"input": {"name": "n", "projectId": "p", "spec": SPEC}}
+    with pytest.raises(MalformedReplyError) as caught:
+        client.execute(MAKE, variables, result=Impossible, repeatable=True)
+    assert caught.value.may_have_executed == "yes"
+    assert len(wire) == 1
+    assert len(client.deployments.list_deployments()) == 1
+
+
+@pytest.mark.parametrize("value", [object(), "\ud800"])
+def test_variable_that_is_no_json(client: Client, wire: list[dict[str, Any]], value: object) -> None:
+    """What JSON cannot carry is the caller's mistake, not a broken connection."""
+    with pytest.raises(InvalidArgumentError, match="cannot be written as JSON"):
+        client.execute(BY_NAME, {"name": value}, check=False)
+    assert len(wire) <= 1

@@ -239,7 +239,7 @@ FAULTS = [
     final("402", E.APIStatusError, reply(402)),
     final("403", E.PermissionDeniedError, reply(403)),
     final("404", E.EndpointNotFoundError, reply(404, b"<html>")),
-    final("404 of GraphQL", E.NotFoundError, graphql_error("NOT_FOUND", 404)),
+    final("404 of GraphQL", E.EndpointNotFoundError, graphql_error("NOT_FOUND", 404)),
     final("405", E.APIStatusError, reply(405)),
     lost("408", E.APIStatusError, reply(408, Connection="close")),
     final("409", E.ConflictError, reply(409)),

@@ -232,17 +232,23 @@ def test_proxy_that_is_down(monkeypatch: pytest.MonkeyPatch) -> None:
     everywhere("https://api.example/graphql", outcome, "the proxy on the way to api.example")
 
 
+PLAIN = "http://api.example/graphql"
+
+
 @pytest.mark.usefixtures("_no_proxies")
 def test_proxy_of_the_environment(monkeypatch: pytest.MonkeyPatch) -> None:
-    """The proxy that the environment names is used, and not where NO_PROXY names the host."""
+    """The proxy that the environment names is used, but not where NO_PROXY names the host, nor to this machine itself."""
     with FaultServer() as proxy, FaultServer() as server:
         monkeypatch.setenv("http_proxy", f"http://127.0.0.1:{proxy.port}")
-        with Client(CANARY, "http://localhost:1/graphql") as client:
+        with Client(CANARY, PLAIN, allow_http_hosts=("api.example",)) as client:
             assert CALLS["get"](client.deployments)
-        assert proxy.requests[0].line == "POST http://localhost:1/graphql HTTP/1.1"
-        monkeypatch.setenv("no_proxy", "127.0.0.1")
+        assert proxy.requests[0].line == f"POST {PLAIN} HTTP/1.1"
         with Client(CANARY, server.url) as client:
             assert CALLS["get"](client.deployments)
+        monkeypatch.setenv("no_proxy", "api.example")
+        made = Client(CANARY, PLAIN, max_retries=0, allow_http_hosts=("api.example",))
+        with made as client, pytest.raises(APIConnectionError, match="was not found"):
+            CALLS["get"](client.deployments)
         assert (len(proxy.requests), len(server.requests)) == (1, 1)
 
 
@@ -251,7 +257,8 @@ def test_proxy_of_the_environment(monkeypatch: pytest.MonkeyPatch) -> None:
 def test_proxy_that_cannot_be_used(address: str, monkeypatch: pytest.MonkeyPatch) -> None:
     """A proxy of another kind, or a mistyped one, gives an error of ours."""
     monkeypatch.setenv("http_proxy", address)
-    with Client(CANARY, "http://localhost:1/graphql", max_retries=0) as client, pytest.raises(APIConnectionError):
+    made = Client(CANARY, PLAIN, max_retries=0, allow_http_hosts=("api.example",))
+    with made as client, pytest.raises(APIConnectionError):
         CALLS["get"](client.deployments)
 
 

@@ -11,6 +11,7 @@ if TYPE_CHECKING:
 P = ParamSpec("P")
 R = TypeVar("R")
 A = TypeVar("A")
+F = TypeVar("F", bound="Callable[..., object]")
 A_co = TypeVar("A_co", covariant=True)
 
 
@@ -39,7 +40,7 @@ def blocking(
 
         return run(method(self._awaited, *args, **kwargs))
 
-    return call
+    return _named(call, method)
 
 
 def blocking_iterator(
@@ -51,6 +52,12 @@ def blocking_iterator(
     def call(self: Blocking[A], /, *args: P.args, **kwargs: P.kwargs) -> Iterator[R]:
         return _items(method(self._awaited, *args, **kwargs))
 
+    return _named(call, method)
+
+
+def _named(call: F, method: Callable[..., object]) -> F:
+    """The function, under the method's bare name, as the class of the other face would mislead."""
+    call.__qualname__ = method.__name__
     return call
 
 

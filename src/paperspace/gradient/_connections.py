@@ -13,6 +13,7 @@ import weakref
 from typing import TYPE_CHECKING
 
 from paperspace.gradient._fork import leak
+from paperspace.gradient._portal import owns
 from paperspace.gradient.errors import ClientClosedError
 
 if TYPE_CHECKING:
@@ -28,7 +29,7 @@ class Connections:
         self._make = make
         self._by_loop: dict[asyncio.AbstractEventLoop, tuple[HTTPTransport, AsyncGenerator[None]]] = {}
         self.closed = False
-        weakref.finalize(self, _end_all, self._by_loop).atexit = False  # at exit, the loop thread ends them
+        weakref.finalize(self, _let_go, self._by_loop).atexit = False  # at exit, the loop thread ends them
         _all.add(self)
 
     async def transport(self) -> HTTPTransport:
@@ -96,6 +97,20 @@ def _end_all(by_loop: dict[asyncio.AbstractEventLoop, tuple[HTTPTransport, Async
             loop.call_soon_threadsafe(loop.create_task, lifetime.aclose())
 
 
+def _let_go(by_loop: dict[asyncio.AbstractEventLoop, tuple[HTTPTransport, AsyncGenerator[None]]]) -> None:
+    """Ends what a client that is garbage has left open.
+
+    On a loop of the user's, that is left to the end of the loop, which may just be coming: two cannot end it at once.
+    Until then, connections that idle are closed by aiohttp.
+    """
+    for loop in [loop for loop in by_loop if not loop.is_closed() and not owns(loop)]:
+        _left.setdefault(loop, []).append(by_loop.pop(loop))
+    _end_all(by_loop)
+
+
+# What garbage clients have left to the end of a loop.
+_left: weakref.WeakKeyDictionary[asyncio.AbstractEventLoop, list[object]] = weakref.WeakKeyDictionary()
+
 _all: weakref.WeakSet[Connections] = weakref.WeakSet()
 
 
@@ -108,6 +123,8 @@ def _abandon_all() -> None:
 def _forget_all() -> None:
     for connections in _all:
         connections.forget()
+    leak(dict(_left))
+    _left.clear()
 
 
 atexit.register(_abandon_all)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import threading
 from typing import TYPE_CHECKING
 
@@ -83,3 +84,12 @@ def _use(settings: Settings) -> None:
     from paperspace.gradient._session import Session
 
     _session = Session(settings)
+
+
+def _renew_lock() -> None:
+    """In a forked child: whoever holds the lock does not run here."""
+    global _lock  # noqa: PLW0603
+    _lock = threading.Lock()
+
+
+os.register_at_fork(after_in_child=_renew_lock)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from contextlib import aclosing
 from typing import TYPE_CHECKING, Any, cast
 
 from paperspace.gradient import _checks
@@ -260,13 +261,14 @@ class Desired:
         _checks.require(_checks.identifier(id), _checks.identifier(to, "to"))
         session = self._session()
         newest = None
-        async for page in revision_pages(session, id):
-            for revision in page:
-                newest = newest or revision
-                if revision["id"] == to:
-                    cluster = revision["cluster"]
-                    values = {"spec": data_of(revision), **({"clusterId": cluster["id"]} if cluster else {})}
-                    return await put_revision(session, session.start(), id, newest, values)
+        async with aclosing(revision_pages(session, id)) as pages:
+            async for page in pages:
+                for revision in page:
+                    newest = newest or revision
+                    if revision["id"] == to:
+                        cluster = revision["cluster"]
+                        values = {"spec": data_of(revision), **({"clusterId": cluster["id"]} if cluster else {})}
+                        return await put_revision(session, session.start(), id, newest, values)
         raise NotFoundError(f"the deployment {id} has no spec {to}", operation=DEPLOYMENT_HISTORY.name)
 
     async def _revise(self, id: str, change: Callable[[dict[str, Any]], None]) -> DeploymentRef:

@@ -181,6 +181,7 @@ _UNKNOWN_SERVER_STATUS = _Meaning(errors.APIStatusError, Fault.DOUBTFUL)
 
 _OK = range(200, 300)
 _REDIRECTION = range(300, 400)
+_NOT_FOUND = 404
 _SERVER_ERROR = 500
 
 # The errors of an answer that a message tells of, from the first.
@@ -233,7 +234,8 @@ def check_errors(reply: Reply) -> dict[str, Any]:
     code = extensions.get("code")
     code = shorten(code) if isinstance(code, str) else None
     meaning = _UNKNOWN_CODE if code is None else _BY_CODE.get(code, _UNKNOWN_CODE)
-    if reply.status not in _OK and meaning is _UNKNOWN_CODE:
+    if reply.status not in _OK and (meaning is _UNKNOWN_CODE or reply.status == _NOT_FOUND):
+        # HTTP's 404 is about the address, whatever the code beside it says.
         meaning = _meaning_of_status(reply.status)
     if extensions.get("retryable") is True:
         meaning = meaning._replace(fault=Fault.REFUSED)

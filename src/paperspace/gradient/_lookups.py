@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import unicodedata
+from contextlib import aclosing
 from typing import TYPE_CHECKING
 
 from paperspace.gradient._generated.deployment import DEPLOYMENT, DeploymentVariables
@@ -39,17 +40,18 @@ async def matching(
     # Where some are left out here, nobody knows how many to ask for: whole pages take the fewest requests.
     filtered = name is not None or cluster_id is not None
     count = 0
-    async for page in walk(fetch, operation=DEPLOYMENTS.name, limit=None if filtered else first):
-        for node in page:
-            if name is not None and not same_text(node["name"], name):
-                continue
-            specs = await all_specs(session, node, cluster_id)
-            if specs is None or (cluster_id is not None and not specs):
-                continue
-            yield flattened(node, specs)
-            count += 1
-            if count == first:
-                return
+    async with aclosing(walk(fetch, operation=DEPLOYMENTS.name, limit=None if filtered else first)) as pages:
+        async for page in pages:
+            for node in page:
+                if name is not None and not same_text(node["name"], name):
+                    continue
+                specs = await all_specs(session, node, cluster_id)
+                if specs is None or (cluster_id is not None and not specs):
+                    continue
+                yield flattened(node, specs)
+                count += 1
+                if count == first:
+                    return
 
 
 async def find_id(name: str, project_id: str, session: Session, call: Call) -> str:

@@ -86,6 +86,11 @@ def run(coroutine: Coroutine[Any, Any, R]) -> R:
         raise
 
 
+def owns(loop: asyncio.AbstractEventLoop) -> bool:
+    """Whether this is the loop of the loop thread."""
+    return _running is not None and _running.loop is loop
+
+
 def _loop_thread() -> _LoopThread:
     global _running  # noqa: PLW0603  # one for the process is the point
     if _running is None:

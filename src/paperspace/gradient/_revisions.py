@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from contextlib import aclosing
 from typing import TYPE_CHECKING, Any, cast
 
 from paperspace.gradient._generated.deployment_history import DEPLOYMENT_HISTORY, DeploymentHistoryVariables
@@ -30,10 +31,11 @@ async def current_revision(session: Session, call: Call, name: str, project_id: 
         result = await session.run(DEPLOYMENTS_CURRENT, variables, call=call)
         return result["deployments"]["nodes"], result["deployments"]["pageInfo"]
 
-    async for page in walk(fetch, operation=DEPLOYMENTS_CURRENT.name):
-        for node in page:
-            if same_text(node["name"], name):
-                return node
+    async with aclosing(walk(fetch, operation=DEPLOYMENTS_CURRENT.name)) as pages:
+        async for page in pages:
+            for node in page:
+                if same_text(node["name"], name):
+                    return node
     return None
 
 

@@ -11,26 +11,27 @@ from functools import cache, partial
 from typing import TYPE_CHECKING, Any, TypeVar, cast
 from uuid import uuid4
 
-from pydantic import TypeAdapter, ValidationError
+from pydantic import PydanticUserError, TypeAdapter, ValidationError
 
 from paperspace.gradient._base.rules import shorten
 from paperspace.gradient._connections import Connections
 from paperspace.gradient._documents import Document, load_document
 from paperspace.gradient._faults import Failure, Reply, check_errors, facts_of
-from paperspace.gradient._own_operations import own_document
+from paperspace.gradient._own_operations import check_variables, own_document, require_variables
 from paperspace.gradient._retry import Budget, Fault, resend_delay
 from paperspace.gradient._transport import HTTPTransport
 from paperspace.gradient._version import __version__
 from paperspace.gradient.errors import (
     APIError,
     ClientClosedError,
+    InvalidArgumentError,
     MalformedReplyError,
     OutcomeUnknownError,
     PartialResultError,
 )
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Hashable, Mapping
+    from collections.abc import Callable, Hashable
     from pathlib import Path
 
     from paperspace.gradient._operation import Operation
@@ -123,7 +124,7 @@ class Session:
     async def execute(
         self,
         document: str | Path,
-        variables: Mapping[str, object],
+        variables: object,
         result: type[R] | None,
         *,
         check: bool,
@@ -131,11 +132,21 @@ class Session:
     ) -> R | dict[str, object]:
         """Runs an operation of the user's own; see `Client.execute`."""
         own = own_document(document, check=check)
-
-        def fit(data: dict[str, Any]) -> R | dict[str, object]:
-            return data if result is None else check_shape(result, data)
-
-        return await self._run(own, dict(variables), fit, self.start(), repeatable=repeatable or not own.is_mutation)
+        given = check_variables(own, variables) if check else require_variables(variables)
+        if result is not None:
+            require_shape(result)
+        call = self.start()
+        data = await self._run(own, given, dict, call, repeatable=repeatable or not own.is_mutation)
+        if result is None:
+            return data
+        try:
+            return check_shape(result, data)
+        except Failure as failure:
+            # The server has done what it was asked for; it is the shape that does not fit.
+            error = failure.error
+            error.operation, error.attempts, error.elapsed = own.name, call.attempts, call.elapsed
+            error.may_have_executed = "yes" if own.is_mutation else "no"
+            raise error from None
 
     async def _run(
         self,
@@ -239,6 +250,21 @@ def _make_transport(settings: Settings) -> HTTPTransport:
 
 # The checker of a shape, made when it is first needed.
 _adapter = cache(TypeAdapter[Any])
+
+
+def require_shape(shape: object) -> None:
+    """Makes the checker of a user's own shape.
+
+    Raises:
+        InvalidArgumentError: There is none for it.
+    """
+    expected = "result: a TypedDict expected (that of typing_extensions, below Python 3.12)"
+    if not isinstance(shape, type):
+        raise InvalidArgumentError(f"{expected}, {shorten(repr(shape))} given")
+    try:
+        _adapter(shape)
+    except PydanticUserError as error:
+        raise InvalidArgumentError(f"{expected}: {error}") from None
 
 
 def check_shape(shape: type[R], data: object) -> R:

@@ -25,6 +25,7 @@ from pydantic_core import PydanticSerializationError, to_json
 from paperspace.gradient._faults import Failure, Reply, from_exception, presentable, read_reply
 from paperspace.gradient._fork import leak
 from paperspace.gradient._retry import Fault
+from paperspace.gradient.config import is_loopback
 from paperspace.gradient.errors import ConfigurationError, InvalidArgumentError, ReplyTooLargeError
 
 if TYPE_CHECKING:
@@ -140,8 +141,9 @@ class HTTPTransport(AsyncTransport):
             await self.connect()
         try:
             body = to_json(request.payload)
-        except PydanticSerializationError:
-            raise InvalidArgumentError("an argument holds text that is no Unicode, such as half a character") from None
+        except (PydanticSerializationError, ValueError, RecursionError):
+            message = "an argument cannot be written as JSON: it holds half a character, or what is no plain value"
+            raise InvalidArgumentError(message) from None
         progress = SimpleNamespace(sent=False, reused=False)
         try:
             async with (
@@ -208,8 +210,10 @@ def _certificates() -> ssl.SSLContext | None:
 
 
 def proxy_for(url: str) -> str | None:
-    """The proxy that the environment names for an address, if any."""
+    """The proxy that the environment names for an address, if any. To this machine itself there is no detour."""
     parts = urlsplit(url)
+    if is_loopback(parts.hostname or ""):
+        return None
     proxies = getproxies()
     proxy = proxies.get(parts.scheme) or proxies.get("all")
     return None if proxy is None or proxy_bypass(parts.netloc) else proxy

@@ -138,7 +138,9 @@ class _OwnOperations:
             ...     client.execute("query Newest { deployments(first: 1) { nodes { name } } }")
             {'deployments': {'nodes': [{'name': 'mnist'}]}}
         """
-        return await self._session.execute(document, variables or {}, result, check=check, repeatable=repeatable)
+        return await self._session.execute(
+            document, {} if variables is None else variables, result, check=check, repeatable=repeatable
+        )
 
 
 class Client(_BaseClient):

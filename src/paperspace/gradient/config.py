@@ -97,7 +97,10 @@ class Settings:
         key = find_api_key(api_key, environment)
         url = find_api_url(api_url, environment)
         _check_key(key)
-        _check_url(url, {*allow_http_hosts, *environment.get("PAPERSPACE_ALLOW_HTTP_HOSTS", "").split(",")})
+        if isinstance(allow_http_hosts, str):
+            raise ConfigurationError(f"allow_http_hosts is {allow_http_hosts!r}; ({allow_http_hosts!r},) is expected")
+        allowed = [*allow_http_hosts, *environment.get("PAPERSPACE_ALLOW_HTTP_HOSTS", "").split(",")]
+        _check_url(url, {host.strip().lower() for host in allowed})
         return cls(
             api_key=key.value,
             api_url=url.value,
@@ -162,6 +165,8 @@ def _find(
     argument: str | None, name: str, variables: tuple[str, ...], entry: str, environment: Mapping[str, str]
 ) -> Sourced | None:
     if argument is not None:
+        if not isinstance(argument, str):
+            raise ConfigurationError(f"the argument {name} is no string, but of type {type(argument).__name__}")
         return Sourced(argument, f"the argument {name}")
     for variable in variables:
         if value := environment.get(variable):
@@ -189,6 +194,7 @@ def _check_url(url: Sourced, allowed_hosts: set[str]) -> None:
     try:
         parts = urlsplit(url.value)
         host, port = parts.hostname or "", parts.port
+        host.encode("idna")  # as the resolver will; it refuses empty and overlong parts
     except ValueError:
         raise expected from None
     if (
@@ -201,14 +207,15 @@ def _check_url(url: Sourced, allowed_hosts: set[str]) -> None:
         raise expected
     if parts.username is not None or parts.password is not None:
         raise ConfigurationError(f"the address from {url.source} holds a user or a password; give the key as api_key")
-    if parts.scheme == "http" and host not in allowed_hosts and not _is_loopback(host):
+    if parts.scheme == "http" and host not in allowed_hosts and not is_loopback(host):
         raise ConfigurationError(
             f"the address from {url.source} is plain http to {host}, where anybody on the way could read the API key; "
             f"use https, or allow it by allow_http_hosts=({host!r},) or PAPERSPACE_ALLOW_HTTP_HOSTS={host}"
         )
 
 
-def _is_loopback(host: str) -> bool:
+def is_loopback(host: str) -> bool:
+    """Whether a host is this machine itself."""
     from ipaddress import ip_address
 
     try:

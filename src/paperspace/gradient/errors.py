@@ -163,7 +163,7 @@ class APIError(GradientError):
         self.code = code
         self.request_id = request_id
         self.retry_after = retry_after
-        self.may_have_executed = may_have_executed
+        self.may_have_executed: Literal["no", "yes", "unknown"] = may_have_executed
 
     def __str__(self) -> str:
         facts: list[str] = []
