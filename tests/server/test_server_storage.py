@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 import pytest
 
 from paperspace.gradient.server import LocalServer, UnusableDatabaseError
-from paperspace.gradient.server.execution import Request
+from paperspace.gradient.server.execution import Outcome, Request
 from paperspace.gradient.server.migrations import STEPS, open_database
 
 if TYPE_CHECKING:
@@ -60,7 +60,7 @@ def test_a_page_costs_the_same_number_of_statements_whatever_its_size(clock: Clo
         database._connection.set_trace_callback(statements.append)
         reply = engine.answer(Request(EVERYTHING, variables={"first": first}))
         database._connection.set_trace_callback(None)
-        assert reply.executed
+        assert reply.outcome is Outcome.EXECUTED
         assert b"errors" not in reply.body
         counts[first] = len(statements)
     engine.close()

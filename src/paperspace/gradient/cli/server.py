@@ -40,8 +40,8 @@ def command(host: str, port: int, database: str | None, api_key: str | None, act
     """
     # Slow to import, and the help of the whole command imports this module too.
     from paperspace.gradient.server import LocalServer, UnusableDatabaseError
+    from paperspace.gradient.server.addresses import is_loopback
     from paperspace.gradient.server.defaults import default_database, kept_key
-    from paperspace.gradient.server.local import is_loopback
     from paperspace.gradient.server.migrations import IN_MEMORY
 
     if api_key is None and not is_loopback(host):

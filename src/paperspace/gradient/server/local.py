@@ -3,22 +3,22 @@
 from __future__ import annotations
 
 import asyncio
-import ipaddress
 import re
-import socket
 import threading
 from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import AsyncExitStack
-from typing import TYPE_CHECKING, Self
+from typing import TYPE_CHECKING, Any, Self, cast
 from uuid import UUID, uuid4
 
 from aiohttp import web
 
+from .addresses import accept, is_loopback, open_listener, url_of
 from .clock import utc_now
 from .database import Database
 from .defaults import new_key, system_user
 from .execution import Endpoint, Engine, Reply, Request
-from .http import application
+from .gate import Gate
+from .http import Routes
 from .migrations import IN_MEMORY
 from .resolvers import Context
 from .simulation import Simulation
@@ -33,7 +33,9 @@ if TYPE_CHECKING:
 
     from .runtime import Runtime
 
-_SECONDS_TO_DRAIN = 5.0
+# Seconds. A connection that sends no request, or only half of its head, is closed; one whose body was refused may go
+# on sending for a moment, so that it gets to read the reply; and after the gate is closed nothing is left to wait for.
+TIMES: dict[str, Any] = {"keepalive_timeout": 10.0, "lingering_time": 1.0, "shutdown_timeout": 1.0}
 
 
 class LocalServer:
@@ -131,9 +133,8 @@ class LocalServer:
     async def __aenter__(self) -> Self:
         loop = asyncio.get_running_loop()
         async with AsyncExitStack() as stack:
-            listener = stack.enter_context(_listen(self._host, self._port))
-            host = f"[{self._host}]" if ":" in self._host else self._host
-            base_url = f"http://{host}:{listener.getsockname()[1]}"
+            listener = stack.enter_context(open_listener(self._host, self._port))
+            base_url = url_of(self._host, listener)
 
             # The one thread that the database belongs to; requests are executed there, one after the other.
             worker = stack.enter_context(ThreadPoolExecutor(1, thread_name_prefix="gradient store"))
@@ -146,12 +147,15 @@ class LocalServer:
             async def endpoint(deployment_id: str) -> Endpoint:
                 return await loop.run_in_executor(worker, engine.endpoint, deployment_id)
 
-            app = application(answer, endpoint, api_key=self.api_key, now=self._now)
-            runner = web.AppRunner(app, access_log=None, shutdown_timeout=_SECONDS_TO_DRAIN)
+            self.url = f"{base_url}/graphql"
+            gate = Gate(local=is_loopback(self._host))
+            routes = Routes(answer, endpoint, gate, url=self.url, api_key=self.api_key, now=self._now)
+            runner = web.AppRunner(routes.application(), access_log=None, **TIMES)
             stack.push_async_callback(runner.cleanup)
             await runner.setup()
-            await web.SockSite(runner, listener).start()
-            self.url = f"{base_url}/graphql"
+            accepting = await accept(listener, cast("web.Server", runner.server))
+            stack.callback(accepting.close)
+            stack.push_async_callback(gate.close)
             self._exit = stack.pop_all()
         return self
 
@@ -167,18 +171,3 @@ class LocalServer:
         with database.writing():
             workloads.put_all_to_work()
         return Engine(Context(database, store, workloads, base_url))
-
-
-def is_loopback(host: str) -> bool:
-    """Whether only this machine can reach a server that listens there."""
-    try:
-        return ipaddress.ip_address(host).is_loopback
-    except ValueError:
-        return host == "localhost"
-
-
-def _listen(host: str, port: int) -> socket.socket:
-    family, _kind, _protocol, _name, address = socket.getaddrinfo(
-        host, port, type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE
-    )[0]
-    return socket.create_server(address, family=family)
