@@ -24,6 +24,13 @@ if TYPE_CHECKING:
     from .pages import Page, Window
 
 
+MOST_ROWS = 50_000  # of all pages of one request together: a few seconds' work
+
+
+class TooManyRowsError(BaseException):
+    """A request asks for too many rows. No `Exception`, which GraphQL would take for the fault of one field."""
+
+
 class Nested(NamedTuple):
     """The rows of a table that belong to a parent: `column` holds the parent's id."""
 
@@ -39,6 +46,7 @@ class Database:
         self._connection = open_database(place)
         self._now = now
         self.moment = now()
+        self._rows_left = 0
         # What the views take for the present. It changes between statements only, so SQLite may ask once for each.
         self._connection.create_function("moment", 0, lambda: iso(self.moment), deterministic=True)
         for view in VIEWS:
@@ -53,7 +61,7 @@ class Database:
         """A transaction that sees one state of the database, whatever happens meanwhile."""
         with self._connection:
             self._connection.execute("BEGIN")
-            self.moment = self._now()
+            self._begin()
             yield
 
     @contextmanager
@@ -62,8 +70,12 @@ class Database:
         with self._connection:
             # The lock is taken at once: one that is taken at the first change may be refused halfway.
             self._connection.execute("BEGIN IMMEDIATE")
-            self.moment = self._now()
+            self._begin()
             yield
+
+    def _begin(self) -> None:
+        self.moment = self._now()
+        self._rows_left = MOST_ROWS
 
     def undo(self) -> None:
         """Takes back all changes of the transaction."""
@@ -129,6 +141,9 @@ class Database:
             f" ORDER BY seq {direction} LIMIT :limit) ORDER BY item.seq {direction}",
             **values,
         )
+        self._rows_left -= len(rows)
+        if self._rows_left < 0:
+            raise TooManyRowsError
         fetched: defaultdict[str, list[Row]] = defaultdict(list)
         for row in rows:
             fetched[row["parent"]].append(row)

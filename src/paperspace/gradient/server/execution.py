@@ -29,6 +29,7 @@ from graphql import (
 
 from paperspace.gradient._base.codes import Code
 
+from .database import MOST_ROWS, TooManyRowsError
 from .limits import MOST_TOKENS, Limits, TooMuchError, check_length
 from .refusals import Refusal, refuse
 from .schema import executable_schema
@@ -40,7 +41,8 @@ if TYPE_CHECKING:
 _log = logging.getLogger(__name__)
 
 _DOCUMENTS_KEPT = 128  # programs send the same few documents again and again
-_MOST_ERRORS = 10
+_MOST_ERRORS = 5  # each may take milliseconds to look for what was meant
+_MOST_FIELD_ERRORS = 100  # an argument that is wrong may be so for each item of a list
 
 Error = Mapping[str, Any]
 
@@ -123,6 +125,9 @@ class Engine:
                 return self._change(document, request)
             with self.context.database.reading():
                 return _reply(self._execute(document, request))
+        except TooManyRowsError:
+            message = f"This asks for more than {MOST_ROWS} rows; ask for smaller pages."
+            return Reply(_body({"errors": [_error(message, Code.BAD_USER_INPUT)]}), Outcome.TOO_MUCH)
         except _Refused as refused:
             return Reply(_body({"errors": refused.errors}), refused.outcome)
         except Refusal as refusal:
@@ -150,8 +155,7 @@ class Engine:
             document = parse(query, max_lexical_tokens=MOST_TOKENS)
             limits = Limits(self._schema, document)
         except TooMuchError as error:
-            facts = {"code": Code.GRAPHQL_VALIDATION_FAILED}
-            raise _Refused([{"message": str(error), "extensions": facts}], Outcome.TOO_MUCH) from None
+            raise _Refused([_error(str(error), Code.GRAPHQL_VALIDATION_FAILED)], Outcome.TOO_MUCH) from None
         except GraphQLError as error:
             raise _Refused([_coded(error, Code.GRAPHQL_PARSE_FAILED)]) from None
         if errors := validate(self._schema, document, max_errors=_MOST_ERRORS):
@@ -168,8 +172,7 @@ class Engine:
             )
         if request.read_only and operation.operation is not OperationType.QUERY:
             message = "By GET nothing can be changed: send it by POST."
-            error = {"message": message, "extensions": {"code": Code.BAD_USER_INPUT}}
-            raise _Refused([error], Outcome.NOT_BY_GET)
+            raise _Refused([_error(message, Code.BAD_USER_INPUT)], Outcome.NOT_BY_GET)
         refuse(variable_problems(self._schema, operation, request.variables or {}), describe)
         return operation
 
@@ -210,7 +213,8 @@ def _reply(result: ExecutionResult) -> Reply:
     if not result.errors:
         return Reply(_body({"data": result.data}), Outcome.EXECUTED)
     return Reply(
-        _body({"errors": [_described(error) for error in result.errors], "data": result.data}), Outcome.EXECUTED
+        _body({"errors": [_described(error) for error in result.errors[:_MOST_FIELD_ERRORS]], "data": result.data}),
+        Outcome.EXECUTED,
     )
 
 
@@ -223,6 +227,10 @@ def _described(error: GraphQLError) -> Error:
         # It points into the document: an argument whose value shows only now, through a variable within it.
         return _coded(error, Code.BAD_USER_INPUT)
     return {**error.formatted, **internal_error(cause or error)}
+
+
+def _error(message: str, code: Code) -> Error:
+    return {"message": message, "extensions": {"code": code}}
 
 
 def _coded(error: GraphQLError, code: Code) -> Error:

@@ -14,7 +14,7 @@ from graphql import (
     FieldNode,
     FragmentDefinitionNode,
     FragmentSpreadNode,
-    GraphQLInterfaceType,
+    GraphQLNamedType,
     GraphQLObjectType,
     GraphQLSchema,
     InlineFragmentNode,
@@ -39,11 +39,13 @@ MOST_DEPTH = 12
 MOST_ALIASES = 30
 MOST_ROOT_FIELDS = 10
 MOST_SPREADS = 20
-MOST_REPEATS = 20
+MOST_REPEATS = 20  # of one name in one selection set
+MOST_REPEATS_IN_ALL = 50
 MOST_COST = 5000
 
-# Below these fields graphql-core has a rule of its own, by which the standard introspection query may pass.
-_INTROSPECTION = ("__schema", "__type")
+# What graphql-core adds to each root. Levels within are not counted here: it has a rule of its own for them, by which
+# the standard introspection query passes.
+_INTROSPECTION = {"__schema": "__Schema", "__type": "__Type"}
 
 
 class TooMuchError(Exception):
@@ -109,13 +111,13 @@ class Limits:
             self._measured[name] = self._selection(fragment.selection_set, type_)
         return self._measured[name]
 
-    def _selection(self, selection_set: SelectionSetNode, parent: object, *, introspection: bool = False) -> Measured:
+    def _selection(self, selection_set: SelectionSetNode, parent: GraphQLNamedType | None) -> Measured:
         depth, cost, names = 0, 0, Counter[str]()
         measured = Measured(0, 0)
         for node in selection_set.selections:
             if isinstance(node, FieldNode):
                 names[node.alias.value if node.alias else node.name.value] += 1
-                measured = self._field(node, parent, introspection=introspection)
+                measured = self._field(node, parent)
             elif isinstance(node, FragmentSpreadNode):
                 self._count("fragment spreads", MOST_SPREADS)
                 fragment = self._fragments.get(node.name.value)
@@ -124,27 +126,28 @@ class Limits:
                 self._count("fragment spreads", MOST_SPREADS)
                 condition = node.type_condition
                 type_ = parent if condition is None else self._schema.type_map.get(condition.name.value)
-                measured = self._selection(node.selection_set, type_, introspection=introspection)
+                measured = self._selection(node.selection_set, type_)
             depth, cost = max(depth, measured.depth), cost + measured.cost
-        if names:
-            ((name, repeats),) = names.most_common(1)
-            _at_most(repeats, MOST_REPEATS, f"fields that answer as {name}")
+        # Fields that answer under one name are compared with each other, and so are those within them.
+        repeats = names.total() - len(names)
+        if repeats:
+            ((name, times),) = names.most_common(1)
+            _at_most(times, MOST_REPEATS, f"fields that answer as {name}")
+            self._count("repeated fields", MOST_REPEATS_IN_ALL, repeats)
         return Measured(depth, cost)
 
-    def _field(self, node: FieldNode, parent: object, *, introspection: bool) -> Measured:
+    def _field(self, node: FieldNode, parent: GraphQLNamedType | None) -> Measured:
         if node.alias:
             self._count("aliases", MOST_ALIASES)
-        cost = 1
-        type_ = None
-        if isinstance(parent, GraphQLObjectType | GraphQLInterfaceType) and node.name.value in parent.fields:
-            type_ = get_named_type(parent.fields[node.name.value].type)
+        name, cost = node.name.value, 1
+        type_ = self._schema.type_map.get(_INTROSPECTION.get(name, ""))
+        if isinstance(parent, GraphQLObjectType) and name in parent.fields:
+            type_ = get_named_type(parent.fields[name].type)
             if type_.name.endswith("Connection"):
                 cost += self._page_size(node)
-        if node.selection_set is None:
-            return Measured(0 if introspection else 1, cost)
-        within = introspection or node.name.value in _INTROSPECTION
-        inner = self._selection(node.selection_set, type_, introspection=within)
-        return Measured(inner.depth + (not introspection), inner.cost + cost)
+        inner = self._selection(node.selection_set, type_) if node.selection_set else Measured(0, 0)
+        counted = parent is None or not parent.name.startswith("__")
+        return Measured(inner.depth + counted, inner.cost + cost)
 
     def _page_size(self, node: FieldNode) -> int:
         size = MOST
@@ -158,8 +161,8 @@ class Limits:
                         raise TooMuchError(str(problem))
         return size
 
-    def _count(self, what: str, most: int) -> None:
-        self._totals[what] += 1
+    def _count(self, what: str, most: int, number: int = 1) -> None:
+        self._totals[what] += number
         _at_most(self._totals[what], most, what)
 
 

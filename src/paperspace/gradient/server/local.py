@@ -31,6 +31,7 @@ if TYPE_CHECKING:
     from pathlib import Path
     from types import TracebackType
 
+    from .disturbances import Disturbance
     from .runtime import Runtime
 
 # Seconds. A connection that sends no request, or only half of its head, is closed; one whose body was refused may go
@@ -110,6 +111,10 @@ class LocalServer:
             self._stop()
             self._stop = None
 
+    def disturb(self, *what: Disturbance) -> None:
+        """Makes things happen to the next requests to the API, one each, in this order."""
+        self._gate.disturbances.extend(what)
+
     async def _run(self, started: Future[Callable[[], object]]) -> None:
         loop, end = asyncio.get_running_loop(), asyncio.Event()
         try:
@@ -148,14 +153,14 @@ class LocalServer:
                 return await loop.run_in_executor(worker, engine.endpoint, deployment_id)
 
             self.url = f"{base_url}/graphql"
-            gate = Gate(local=is_loopback(self._host))
-            routes = Routes(answer, endpoint, gate, url=self.url, api_key=self.api_key, now=self._now)
+            self._gate = Gate(local=is_loopback(self._host))
+            routes = Routes(answer, endpoint, self._gate, url=self.url, api_key=self.api_key, now=self._now)
             runner = web.AppRunner(routes.application(), access_log=None, **TIMES)
             stack.push_async_callback(runner.cleanup)
             await runner.setup()
             accepting = await accept(listener, cast("web.Server", runner.server))
             stack.callback(accepting.close)
-            stack.push_async_callback(gate.close)
+            stack.push_async_callback(self._gate.close)
             self._exit = stack.pop_all()
         return self
 
