@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import json
 import logging
+import sqlite3
 from collections.abc import Mapping, Sequence
 from enum import Enum
 from functools import lru_cache
@@ -29,7 +30,7 @@ from graphql import (
 
 from paperspace.gradient._base.codes import Code
 
-from .database import MOST_ROWS, TooManyRowsError
+from .database import MOST_ROWS, TooManyRowsError, storage_refusal
 from .limits import MOST_TOKENS, Limits, TooMuchError, check_length
 from .refusals import Refusal, refuse
 from .schema import executable_schema
@@ -125,14 +126,16 @@ class Engine:
                 return self._change(document, request)
             with self.context.database.reading():
                 return _reply(self._execute(document, request))
+        except sqlite3.Error as error:  # at the beginning or the end of a transaction
+            return _reply(ExecutionResult(None, [GraphQLError(str(error), original_error=error)]))
         except TooManyRowsError:
             message = f"This asks for more than {MOST_ROWS} rows; ask for smaller pages."
             return Reply(_body({"errors": [_error(message, Code.BAD_USER_INPUT)]}), Outcome.TOO_MUCH)
         except _Refused as refused:
             return Reply(_body({"errors": refused.errors}), refused.outcome)
         except Refusal as refusal:
-            error = {"message": str(refusal), "extensions": refusal.extensions}
-            return Reply(_body({"errors": [error]}), Outcome.FAULTY)
+            refused_for = {"message": str(refusal), "extensions": refusal.extensions}
+            return Reply(_body({"errors": [refused_for]}), Outcome.FAULTY)
 
     def endpoint(self, deployment_id: str) -> Endpoint:
         """What the endpoint of a deployment answers: not found, not ready, or who serves."""
@@ -221,6 +224,8 @@ def _reply(result: ExecutionResult) -> Reply:
 def _described(error: GraphQLError) -> Error:
     """An error of the execution, as the caller is to see it."""
     cause = error.original_error
+    if refusal := storage_refusal(cause):
+        return {**error.formatted, "message": str(refusal), "extensions": refusal.extensions}
     if isinstance(cause, Refusal):
         return error.formatted
     if isinstance(cause, GraphQLError) and cause.nodes:
