@@ -58,10 +58,11 @@ class Module:
     def render(self) -> str:
         """The text of the module."""
         groups: dict[str, list[str]] = {"typing": [], "typing_extensions": [], "paperspace": []}
-        for module, names in sorted(self.imports.items()):
-            line = f"from {module} import {', '.join(sorted(names))}"
+        for module, used in sorted(self.imports.items()):
+            names = sorted(used, key=lambda name: (not name.isupper(), name))  # as the linter has it
+            line = f"from {module} import {', '.join(names)}"
             if len(line) > WIDTH:
-                line = enclosed(f"from {module} import (", sorted(names), ")")
+                line = enclosed(f"from {module} import (", names, ")")
             groups[module.split(".")[0]].append(line)
         blocks = ["\n".join(group) for group in groups.values() if group]
         if blocks:

@@ -28,14 +28,16 @@ from graphql import (
     OperationDefinitionNode,
     SelectionSetNode,
     Source,
-    build_schema,
+    build_ast_schema,
     concat_ast,
     is_input_type,
     is_required_input_field,
     parse,
     type_from_ast,
     validate,
+    validate_schema,
 )
+from graphql.validation.validate import validate_sdl
 
 PACKAGE = "paperspace.gradient"
 GENERATED = f"{PACKAGE}._generated"
@@ -63,20 +65,31 @@ def generate(folder: Path) -> dict[str, str]:
 
 def read_schema(path: Path) -> GraphQLSchema:
     """The schema in the file, checked."""
+    document = read_document(path)
+    errors = validate_sdl(document)
+    if not errors:
+        schema = build_ast_schema(document, assume_valid_sdl=True)
+        errors = validate_schema(schema)
+    if errors:
+        raise GenerationError("\n".join(describe(error) for error in errors))
+    return schema
+
+
+def read_document(path: Path) -> DocumentNode:
+    """The file, parsed."""
     try:
-        return build_schema(Source(path.read_text(encoding="utf-8"), str(path)))
-    except (GraphQLError, TypeError, OSError) as error:
-        raise GenerationError(describe(error, path)) from error
+        return parse(Source(path.read_text(encoding="utf-8"), str(path)))
+    except OSError as error:
+        raise GenerationError(f"{path}: {error.strerror}") from error
+    except GraphQLError as error:
+        raise GenerationError(describe(error)) from error
 
 
 def read_operations(folder: Path) -> dict[str, DocumentNode]:
     """Each file in the folder by its stem, parsed; it holds one definition, named like it."""
     documents = {}
     for path in sorted(folder.glob("*.graphql")):
-        try:
-            document = parse(Source(path.read_text(encoding="utf-8"), str(path)))
-        except (GraphQLError, OSError) as error:
-            raise GenerationError(describe(error, path)) from error
+        document = read_document(path)
         names = [node.name and node.name.value for node in document.definitions if isinstance(node, Definition)]
         if names != [path.stem]:
             raise GenerationError(f"{path}: has to hold one operation or fragment, and that named {path.stem}")
@@ -84,12 +97,12 @@ def read_operations(folder: Path) -> dict[str, DocumentNode]:
     return documents
 
 
-def describe(error: Exception, path: Path | None = None) -> str:
+def describe(error: GraphQLError) -> str:
     """`FILE:LINE:COLUMN: reason`, as editors understand it."""
-    if isinstance(error, GraphQLError) and error.source and error.locations:
-        line, column = error.locations[0]
-        return f"{error.source.name}:{line}:{column}: {error.message}"
-    return f"{path}: {error}"
+    if not error.source or not error.locations:
+        return error.message
+    line, column = error.locations[0]
+    return f"{error.source.name}:{line}:{column}: {error.message}"
 
 
 class Generator:

@@ -44,5 +44,7 @@ async def _proxy(server: LocalServer, request: Change | None, reply: Change | No
         site = web.TCPSite(runner, "127.0.0.1", 0)
         await site.start()
         host, port = runner.addresses[0][:2]
-        yield f"http://{host}:{port}/graphql"
-        await runner.cleanup()
+        try:
+            yield f"http://{host}:{port}/graphql"
+        finally:
+            await runner.cleanup()

@@ -10,17 +10,11 @@ from typing import Any
 from uuid import UUID
 
 import pytest
+from tests.samples import API_KEY
 
 from paperspace.gradient import AsyncClient, Client, _default
 from paperspace.gradient._transport import HTTPTransport
 from paperspace.gradient.server import LocalServer
-
-API_KEY = "a-key-for-tests"
-SPEC: dict[str, Any] = {
-    "image": "tensorflow/serving",
-    "port": 8501,
-    "resources": {"instanceType": "A100", "replicas": 1},
-}
 
 
 class Clock:
@@ -47,13 +41,12 @@ def anyio_backend() -> str:
 
 
 @pytest.fixture(autouse=True)
-def _clean_environment(monkeypatch: pytest.MonkeyPatch, tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
+def _clean_environment(monkeypatch: pytest.MonkeyPatch, tmp_path_factory: pytest.TempPathFactory) -> None:
     """No setting, configuration file or default client of the outside, or of another test, is met."""
     for name in [name for name in os.environ if name.startswith("PAPERSPACE_")]:
         monkeypatch.delenv(name)
     monkeypatch.setenv("PAPERSPACE_CONFIG_PATH", str(tmp_path_factory.getbasetemp() / "no-configuration"))
     monkeypatch.setattr(_default, "_session", None)
-    yield
 
 
 @pytest.fixture
@@ -71,7 +64,7 @@ def client(server: LocalServer) -> Iterator[Client]:
 
 
 @pytest.fixture
-async def aclient(server: LocalServer, anyio_backend: str) -> AsyncIterator[AsyncClient]:
+async def aclient(server: LocalServer) -> AsyncIterator[AsyncClient]:
     """An asynchronous client of the server."""
     async with AsyncClient(server.api_key, server.url) as client:
         yield client

@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 import pytest
-from conftest import SPEC
+from tests.samples import SPEC
 
 from paperspace.gradient import aio, deployments
 from paperspace.gradient.aio import deployments as async_deployments
@@ -111,11 +111,11 @@ def test_calls_return_the_documented_keys(call: Calls, *, by_keyword: bool) -> N
 
     results = {}
     results["create_deployment"] = run("create_deployment", "Test Deployment", "p1", SPEC, None)
-    id = results["create_deployment"]["id"]
-    results["get_deployment"] = run("get_deployment", id)
+    created = results["create_deployment"]["id"]
+    results["get_deployment"] = run("get_deployment", created)
     results["list_deployments"] = run("list_deployments", "Test Deployment", "p1", None, 100)
     results["update_deployment"] = run("update_deployment", "Test Deployment", "p1", SPEC, None)
-    results["delete_deployment"] = run("delete_deployment", id)
+    results["delete_deployment"] = run("delete_deployment", created)
 
     documented = {name: shape(entry.response) for name, entry in DOCUMENTED.items()}
     assert {name: shape(result) for name, result in results.items()} == documented

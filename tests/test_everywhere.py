@@ -8,7 +8,7 @@ import sys
 from concurrent.futures import ThreadPoolExecutor
 
 import pytest
-from conftest import SPEC
+from tests.samples import SPEC
 
 from paperspace.gradient import Client, deployments
 from paperspace.gradient.aio import deployments as async_deployments

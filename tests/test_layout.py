@@ -56,9 +56,7 @@ def test_all_is_sorted_and_there(module: object) -> None:
 
 def test_every_error_is_exported() -> None:
     """`paperspace.gradient` exports every error class, and so does `errors`."""
-    defined = {
-        name for name, value in vars(errors).items() if isinstance(value, type) and issubclass(value, Exception)
-    }
+    defined = {name for name, value in vars(errors).items() if isinstance(value, type) and issubclass(value, Exception)}
     assert defined == set(errors.__all__)
     assert defined <= set(paperspace.gradient.__all__)
 
@@ -66,10 +64,9 @@ def test_every_error_is_exported() -> None:
 def test_error_tree_is_drawn() -> None:
     """The tree at the top of the module is the tree of the classes, in their order."""
     assert errors.__doc__ is not None
-    drawn = []
-    for line in errors.__doc__.splitlines():
-        if entry := re.match(r"([ │├└─]*)(\w+Error)\b", line):
-            drawn.append((len(entry[1]), entry[2]))
+    drawn = [
+        (len(entry[1]), entry[2]) for entry in re.finditer(r"^([ │├└─]*)(\w+Error)\b", errors.__doc__, re.MULTILINE)
+    ]
     parents: dict[int, str] = {}
     for depth, name in drawn:
         above = [parents[other] for other in sorted(parents) if other < depth]

@@ -5,8 +5,8 @@ from __future__ import annotations
 from typing import Any
 
 import pytest
-from altered import altered
-from conftest import SPEC
+from tests.altered import altered
+from tests.samples import SPEC, spec
 
 from paperspace.gradient import Client, ConflictError, InvalidArgumentError, NotFoundError
 from paperspace.gradient.server import LocalServer
@@ -68,11 +68,11 @@ def test_specs_are_complete(client: Client, wire: Wire) -> None:
     """A deployment with 120 specs returns all of them, newest first, in one request more."""
     created = client.deployments.create_deployment("n", "p", SPEC)
     for port in range(2, 121):
-        client.deployments.update_deployment(id=created["id"], spec={**SPEC, "port": port})
+        client.deployments.update_deployment(id=created["id"], spec=spec(port))
     wire.clear()
 
     [listed] = client.deployments.list_deployments()
-    assert [spec["data"]["port"] for spec in listed["deploymentSpecs"]["nodes"]] == [*range(120, 1, -1), 8501]
+    assert [entry["data"]["port"] for entry in listed["deploymentSpecs"]["nodes"]] == [*range(120, 1, -1), 8501]
     assert len(wire) == 2
     assert client.deployments.get_deployment(created["id"]) == listed
     assert len(wire) == 4
@@ -89,7 +89,7 @@ def test_server_with_small_pages(server: LocalServer, client: Client) -> None:
     for number in range(25):
         client.deployments.create_deployment(f"n{number}", "p", SPEC)
     for port in range(1, 25):
-        client.deployments.update_deployment("n3", "p", {**SPEC, "port": port})
+        client.deployments.update_deployment("n3", "p", spec(port))
     with altered(server, request=cap) as url, Client(server.api_key, url) as other:
         assert other.deployments.list_deployments() == client.deployments.list_deployments()
 
@@ -118,11 +118,11 @@ def test_cluster_restricts_deployments_and_specs(client: Client) -> None:
     """With a cluster, deployments without a spec there are left out, and so are the specs elsewhere."""
     client.deployments.create_deployment("elsewhere", "p", SPEC, "cl-2")
     client.deployments.create_deployment("moved", "p", SPEC, "cl-1")
-    client.deployments.update_deployment("moved", "p", {**SPEC, "port": 2}, "cl-2")
+    client.deployments.update_deployment("moved", "p", spec(2), "cl-2")
     client.deployments.create_deployment("here", "p", SPEC, "cl-1")
 
     listed = client.deployments.list_deployments(cluster_id="cl-1")
-    ports = {entry["name"]: [spec["data"]["port"] for spec in entry["deploymentSpecs"]["nodes"]] for entry in listed}
+    ports = {entry["name"]: [node["data"]["port"] for node in entry["deploymentSpecs"]["nodes"]] for entry in listed}
     assert ports == {"here": [8501], "moved": [8501]}
 
 
@@ -151,11 +151,11 @@ class TestUpdate:
         created = client.deployments.create_deployment("n", "p", SPEC)
         client.deployments.create_deployment("n", "other", SPEC)
         wire.clear()
-        assert client.deployments.update_deployment("n", "p", {**SPEC, "port": 2}) == created
+        assert client.deployments.update_deployment("n", "p", spec(2)) == created
         assert [request["operationName"] for request in wire] == ["Deployments", "DeploymentUpdate"]
         assert set(wire[1]["variables"]["input"]) == {"id", "spec"}
-        specs = client.deployments.get_deployment(created["id"])["deploymentSpecs"]["nodes"]
-        assert [spec["data"]["port"] for spec in specs] == [2, 8501]
+        nodes = client.deployments.get_deployment(created["id"])["deploymentSpecs"]["nodes"]
+        assert [node["data"]["port"] for node in nodes] == [2, 8501]
 
     def test_by_id(self, client: Client) -> None:
         """By id, everything else is optional: here, the deployment is renamed and keeps its spec."""

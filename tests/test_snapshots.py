@@ -7,9 +7,9 @@ from collections.abc import Callable
 from typing import Any
 
 import pytest
-from conftest import SPEC
 from syrupy.assertion import SnapshotAssertion
 from syrupy.extensions.single_file import SingleFileSnapshotExtension, WriteMode
+from tests.samples import SPEC, spec
 
 from paperspace.gradient import AsyncClient, Client, GradientError
 from paperspace.gradient.server import LocalServer
@@ -39,13 +39,12 @@ def story(snapshot: SnapshotAssertion, server: LocalServer) -> Callable[[Any], N
 def walk(client: Client) -> dict[str, Any]:
     """Every function once, on a deployment of its own: what each returned."""
     functions = client.deployments
-    created = functions.create_deployment(name="Test Deployment", project_id="p1", spec=SPEC)  # type: ignore[arg-type]
-    more = {**SPEC, "resources": {"instanceType": "A100", "replicas": 2}}
+    created = functions.create_deployment(name="Test Deployment", project_id="p1", spec=SPEC)
     return {
         "create": created,
         "get": functions.get_deployment(id=created["id"]),
         "list": functions.list_deployments(name="Test Deployment", project_id="p1", cluster_id="local", first=10),
-        "update": functions.update_deployment(name="Test Deployment", project_id="p1", spec=more),  # type: ignore[arg-type]
+        "update": functions.update_deployment(name="Test Deployment", project_id="p1", spec=spec(replicas=2)),
         "get after the update": functions.get_deployment(id=created["id"]),
         "delete": functions.delete_deployment(id=created["id"]),
     }
@@ -84,7 +83,7 @@ async def test_responses_of_the_async_functions(
     assert wire[2] == wire[3]
 
 
-WRONG_SPEC: dict[str, Any] = {
+WRONG_SPEC: Any = {
     "imag": "tensorflow/serving",
     "port": "8501",
     "resources": {"instancetype": "A100", "replicas": -1, "autoscaling": {"metrics": [{"metric": "gpu", "value": 1}]}},
@@ -93,9 +92,16 @@ WRONG_SPEC: dict[str, Any] = {
     "healthChecks": {},
 }
 
+
+def closed(client: Client) -> Client:
+    """The client, closed."""
+    client.close()
+    return client
+
+
 MISTAKES: dict[str, Callable[[Client], object]] = {
     "name taken": lambda client: client.deployments.create_deployment("taken", "p", {"image": "nginx"}),
-    "wrong spec": lambda client: client.deployments.create_deployment("n", "p", WRONG_SPEC),  # type: ignore[arg-type]
+    "wrong spec": lambda client: client.deployments.create_deployment("n", "p", WRONG_SPEC),
     "no dict": lambda client: client.deployments.create_deployment("n", "p", "nginx"),  # type: ignore[arg-type]
     "unprintable name": lambda client: client.deployments.create_deployment("a\u202eb", "p", {"image": "nginx"}),
     "malformed id": lambda client: client.deployments.get_deployment("mnist"),
@@ -106,14 +112,12 @@ MISTAKES: dict[str, Callable[[Client], object]] = {
     "wrong key": lambda client: Client("wrong", client._session.settings.api_url).deployments.list_deployments(),
     "no key": lambda _: Client(api_url="http://127.0.0.1/graphql"),
     "plain http": lambda _: Client("key", "http://gradient.example/graphql"),
-    "closed client": lambda client: (client.close(), client.deployments.list_deployments()),
+    "closed client": lambda client: closed(client).deployments.list_deployments(),
     "no server": lambda _: Client("key", "http://127.0.0.1:9/graphql", max_retries=0).deployments.list_deployments(),
 }
 
 
-def test_errors(
-    client: Client, story: Callable[[Any], None], monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_errors(client: Client, story: Callable[[Any], None], monkeypatch: pytest.MonkeyPatch) -> None:
     """Each mistake is answered by this class and this text."""
     monkeypatch.setenv("PAPERSPACE_CONFIG_PATH", "/home/me/.paperspace")
     client.deployments.create_deployment("taken", "p", {"image": "nginx"})

@@ -7,6 +7,7 @@ AsyncClient      the same for asynchronous code
 configure        sets up the default client, which the functions of the modules run on
 errors           every error; all of them are here too
 types            the shapes of what goes in and comes out, for annotations
+schema           compares the schema of a server with ours
 server           the local server
 """
 
@@ -37,6 +38,7 @@ from paperspace.gradient.errors import (
     RateLimitError,
     RedirectError,
     ReplyTooLargeError,
+    SchemaError,
     ServerError,
     TLSError,
 )
@@ -66,6 +68,7 @@ __all__ = [
     "RateLimitError",
     "RedirectError",
     "ReplyTooLargeError",
+    "SchemaError",
     "ServerError",
     "TLSError",
     "__version__",

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any, get_args, get_type_hints
 
 from typing_extensions import is_typeddict
 
-from paperspace.gradient._base.rules import Path, Problem, name_problems, spec_problems
+from paperspace.gradient._base.rules import Path, Problem, listed, name_problems, spec_problems
 from paperspace.gradient._generated.inputs import DeploymentSpecDataInput
 from paperspace.gradient.errors import InvalidArgumentError, InvalidSpecError
 
@@ -78,16 +78,12 @@ def check_spec(spec: object) -> None:
         bad = {problem.path for problem in problems}
         problems += [problem for problem in spec_problems(_without(spec, bad)) if problem.path not in bad]
     if problems:
-        raise InvalidSpecError("the spec cannot be right: " + _listed(problems), problems=problems)
+        raise InvalidSpecError(listed("the spec cannot be right: ", problems), problems=problems)
 
 
 def _refuse(problems: list[Problem]) -> None:
     if problems:
-        raise InvalidArgumentError(_listed(problems), problems=problems)
-
-
-def _listed(problems: list[Problem]) -> str:
-    return "; ".join(str(problem) for problem in problems)
+        raise InvalidArgumentError(listed("", problems), problems=problems)
 
 
 @cache
@@ -113,7 +109,16 @@ def _problem(entry: ErrorDetails) -> Problem:
 def _shown(path: Path, given: object) -> object:
     """What may be shown of a value: not that of an environment variable or a password, which may be secret."""
     secret = path[-1] == "password" or (path[:2] == ("spec", "env") and path[-1] == "value")
-    return type(given) if secret else given
+    return _Hidden(type(given).__name__) if secret else given
+
+
+class _Hidden(str):
+    """Stands for a value that is not shown: says its type."""
+
+    __slots__ = ()
+
+    def __repr__(self) -> str:
+        return f"a value of type {self!s}"
 
 
 def _did_you_mean(path: Path) -> str:

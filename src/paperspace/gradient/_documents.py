@@ -11,9 +11,11 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 from gql import GraphQLRequest
 from graphql import (
     DocumentNode,
+    FragmentDefinitionNode,
     FragmentSpreadNode,
     OperationDefinitionNode,
     OperationType,
+    Source,
     Visitor,
     concat_ast,
     parse,
@@ -63,19 +65,29 @@ class Request(GraphQLRequest):
 @cache
 def load_document(name: str) -> Document:
     """The checked-in operation of this name."""
+    return Document.from_node(read_with_fragments(graphql_folder() / "operations" / f"{name}.graphql"))
+
+
+def read_with_fragments(path: Path) -> DocumentNode:
+    """The file, and those beside it that hold the fragments that it spreads, each named like its fragment."""
     parts: dict[str, DocumentNode] = {}
-    _collect(graphql_folder() / "operations", name, parts)
-    return Document.from_node(concat_ast(list(parts.values())))
+    _collect(path, parts)
+    return concat_ast(list(parts.values()))
 
 
-def _collect(folder: Path, name: str, parts: dict[str, DocumentNode]) -> None:
-    """Adds the file of this name, and those of the fragments that it spreads."""
-    parts[name] = parse((folder / f"{name}.graphql").read_text(encoding="utf-8"))
+def _collect(path: Path, parts: dict[str, DocumentNode]) -> None:
+    node = parse(Source(path.read_text(encoding="utf-8"), str(path)))
+    parts[path.stem] = node
     spreads = _Spreads()
-    visit(parts[name], spreads)
-    for spread in spreads.names:
-        if spread not in parts:
-            _collect(folder, spread, parts)
+    visit(node, spreads)
+    for name in spreads.names:
+        if name not in parts and name not in _defined(node):
+            _collect(path.with_name(f"{name}.graphql"), parts)
+
+
+def _defined(node: DocumentNode) -> set[str]:
+    """The names of the fragments that a document holds itself."""
+    return {part.name.value for part in node.definitions if isinstance(part, FragmentDefinitionNode)}
 
 
 class _Spreads(Visitor):

@@ -1,6 +1,6 @@
-"""Finds out what became of a create whose answer was lost.
+"""Changes of deployments that stay true when an answer is lost.
 
-It was sent again, with the same idempotency key, and refused: perhaps because the first try had done it, and the name
+An update may be sent again as it is. A create that was sent again, with the same idempotency key, may be refused because the first try had done it, and the name
 is taken by our own deployment. So the name is looked up, and a deployment is taken for ours only if it was created
 since the call began and with this very spec. Another caller who asked for the very same thing at the same time cannot
 be told apart, and need not be: what we asked for is there.
@@ -12,20 +12,62 @@ from datetime import UTC, datetime, timedelta
 from email.utils import parsedate_to_datetime
 from typing import TYPE_CHECKING, Any
 
+from paperspace.gradient._generated.deployment_create import DEPLOYMENT_CREATE, DeploymentCreateVariables
 from paperspace.gradient._generated.deployment_created import DEPLOYMENT_CREATED, DeploymentCreatedVariables
-from paperspace.gradient._lookups import same_text
-from paperspace.gradient.errors import APIError, ConflictError, OutcomeUnknownError
+from paperspace.gradient._generated.deployment_delete import DEPLOYMENT_DELETE, DeploymentDeleteVariables
+from paperspace.gradient._generated.deployment_update import DEPLOYMENT_UPDATE, DeploymentUpdateVariables
+from paperspace.gradient._lookups import same_id, same_text
+from paperspace.gradient.errors import APIError, ConflictError, NotFoundError, OutcomeUnknownError
 
 if TYPE_CHECKING:
     from paperspace.gradient._generated.deployment_created import Deployment
-    from paperspace.gradient._generated.inputs import CreateDeploymentInput
+    from paperspace.gradient._generated.inputs import CreateDeploymentInput, UpdateDeploymentInput
     from paperspace.gradient._session import Call, Session
+    from paperspace.gradient.types import DeploymentRef
 
 # A Date header has whole seconds, and a server's clocks differ a little among each other.
 TOLERANCE = timedelta(seconds=2)
 
 
-async def find_created(session: Session, call: Call, values: CreateDeploymentInput, refusal: APIError) -> str:
+async def create(session: Session, call: Call, values: CreateDeploymentInput) -> DeploymentRef:
+    """Creates a deployment, or finds the one that an earlier try of this very call has created."""
+    try:
+        result = await session.run(DEPLOYMENT_CREATE, DeploymentCreateVariables(input=values), call=call)
+    except APIError as error:
+        if not call.refused_in_doubt(error):
+            raise
+        return {"id": await _find_created(session, call, values, error)}
+    return result["createDeployment"]["deployment"]
+
+
+async def update(session: Session, call: Call, values: UpdateDeploymentInput) -> DeploymentRef:
+    """Changes what is given of a deployment."""
+    result = await session.run(
+        DEPLOYMENT_UPDATE,
+        DeploymentUpdateVariables(input=values),
+        call=call,
+        verify=lambda result: same_id(values["id"], result["updateDeployment"]["deployment"]["id"]),
+    )
+    return result["updateDeployment"]["deployment"]
+
+
+async def delete(session: Session, call: Call, id: str) -> DeploymentRef:
+    """Deletes a deployment. Where an earlier try of this very call may have done so, not to find it is to be done."""
+    try:
+        result = await session.run(
+            DEPLOYMENT_DELETE,
+            DeploymentDeleteVariables(input={"id": id}),
+            call=call,
+            verify=lambda result: same_id(id, result["deleteDeployment"]["deployment"]["id"]),
+        )
+    except NotFoundError as error:
+        if not call.refused_in_doubt(error):
+            raise
+        return {"id": id}
+    return result["deleteDeployment"]["deployment"]
+
+
+async def _find_created(session: Session, call: Call, values: CreateDeploymentInput, refusal: APIError) -> str:
     """The id of the deployment that an earlier try of this call created.
 
     Args:

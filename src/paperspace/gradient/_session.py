@@ -16,13 +16,15 @@ from paperspace.gradient._base.rules import shorten
 from paperspace.gradient._connections import Connections
 from paperspace.gradient._documents import Document, load_document
 from paperspace.gradient._faults import Failure, check_errors
+from paperspace.gradient._own_operations import own_document
 from paperspace.gradient._retry import Budget, Fault, resend_delay
 from paperspace.gradient._transport import HTTPTransport
 from paperspace.gradient._version import __version__
 from paperspace.gradient.errors import APIError, ClientClosedError, MalformedReplyError, OutcomeUnknownError
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Hashable
+    from collections.abc import Callable, Hashable, Mapping
+    from pathlib import Path
 
     from paperspace.gradient._operation import Operation
     from paperspace.gradient.config import Settings
@@ -111,8 +113,31 @@ class Session:
         given = {key: value for key, value in cast("dict[str, object]", variables).items() if value is not None}
         return await self._run(document, given, check, call or self.start())
 
+    async def execute(
+        self,
+        document: str | Path,
+        variables: Mapping[str, object],
+        result: type[R] | None,
+        *,
+        check: bool,
+        repeatable: bool,
+    ) -> R | dict[str, object]:
+        """Runs an operation of the user's own; see `Client.execute`."""
+        own = own_document(document, check=check)
+
+        def fit(data: dict[str, Any]) -> R | dict[str, object]:
+            return data if result is None else check_shape(result, data)
+
+        return await self._run(own, dict(variables), fit, self.start(), repeatable=repeatable or not own.is_mutation)
+
     async def _run(
-        self, document: Document, variables: dict[str, Any], check: Callable[[dict[str, Any]], R], call: Call
+        self,
+        document: Document,
+        variables: dict[str, Any],
+        check: Callable[[dict[str, Any]], R],
+        call: Call,
+        *,
+        repeatable: bool = True,
     ) -> R:
         headers = {"Idempotency-Key": str(uuid4())} if document.is_mutation else None
         resends = 0
@@ -124,7 +149,7 @@ class Session:
                 result = check(check_errors(reply))
             except Failure as failure:
                 call.in_doubt |= failure.fault.in_doubt
-                wait = self._wait(failure, resends, call)
+                wait = self._wait(failure, resends, call, repeatable=repeatable)
                 if wait is None:
                     raise self._explain(failure, document, call) from failure.__cause__
                 log.info("%s: sent again in %.2f s, as %s", document.name, wait, failure.error)
@@ -136,13 +161,14 @@ class Session:
             await asyncio.sleep(wait)
             resends += 1
 
-    def _wait(self, failure: Failure, resends: int, call: Call) -> float | None:
+    def _wait(self, failure: Failure, resends: int, call: Call, *, repeatable: bool) -> float | None:
         """The seconds before the request is sent again; None where it is not to be."""
         wait = resend_delay(
             failure.fault,
             resends=resends,
             max_retries=self.settings.max_retries,
             retry_after=failure.error.retry_after,
+            repeatable=repeatable,
         )
         if wait is None or wait >= call.left or self._connections.closed or not self._budget.take():
             return None

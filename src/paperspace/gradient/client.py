@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 from copy import copy
-from typing import TYPE_CHECKING, Self
+from typing import TYPE_CHECKING, Self, TypeVar, overload
 
+from paperspace.gradient._blocking import blocking
 from paperspace.gradient.config import (
     DEFAULT_MAX_RESPONSE_BYTES,
     DEFAULT_MAX_RETRIES,
@@ -14,10 +15,13 @@ from paperspace.gradient.config import (
 from paperspace.gradient.deployments import AsyncDeployments, Deployments
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
+    from collections.abc import Iterable, Mapping
+    from pathlib import Path
     from types import TracebackType
 
     from paperspace.gradient._session import Session
+
+R = TypeVar("R")
 
 
 class _BaseClient:
@@ -74,6 +78,69 @@ class _BaseClient:
         return f"{type(self).__name__}(api_url={self._session.settings.api_url!r})"
 
 
+class _OwnOperations:
+    """Runs operations that a user wrote."""
+
+    def __init__(self, session: Session) -> None:
+        self._session = session
+
+    @overload
+    async def execute(
+        self,
+        document: str | Path,
+        variables: Mapping[str, object] | None = None,
+        *,
+        check: bool = True,
+        repeatable: bool = False,
+    ) -> dict[str, object]: ...
+
+    @overload
+    async def execute(
+        self,
+        document: str | Path,
+        variables: Mapping[str, object] | None = None,
+        *,
+        result: type[R],
+        check: bool = True,
+        repeatable: bool = False,
+    ) -> R: ...
+
+    async def execute(
+        self,
+        document: str | Path,
+        variables: Mapping[str, object] | None = None,
+        *,
+        result: type[R] | None = None,
+        check: bool = True,
+        repeatable: bool = False,
+    ) -> R | dict[str, object]:
+        """Runs an operation of your own, with the errors, the deadline and the resends of the functions.
+
+        Args:
+            document: The path of a `.graphql` file with one named operation, which may spread fragments that it holds
+                itself or that lie beside it in files of their names; or the text of such an operation.
+            variables: Its variables.
+            result: The TypedDict that the data have to fit; what it does not name is left out. None: as they come.
+            check: Whether the operation has to be valid against the schema of this library. False: the server knows
+                more than that.
+            repeatable: Whether a mutation may be sent again when its answer was lost. Queries always are.
+
+        Returns:
+            The data of the answer.
+
+        Raises:
+            InvalidArgumentError: The operation cannot be read or is not valid; says where. Nothing was sent.
+            APIError: The call did not come out.
+
+        Example:
+            >>> from paperspace.gradient import Client
+            >>> with Client() as client:
+            ...     client.execute("query Newest { deployments(first: 1) { nodes { name } } }")
+            {'deployments': {'nodes': [{'name': 'mnist'}]}}
+        """
+        return await self._session.execute(document, variables or {}, result, check=check, repeatable=repeatable)
+
+
 class Client(_BaseClient):
     """A client for synchronous code. Use it from as many threads as you like, and close it, best by `with`.
 
@@ -100,9 +167,11 @@ class Client(_BaseClient):
     """
 
     deployments: Deployments
+    execute = blocking(_OwnOperations.execute)
 
     def _bind(self, session: Session) -> None:
         super()._bind(session)
+        self._awaited = _OwnOperations(session)
         self.deployments = Deployments(lambda: session)
 
     def close(self) -> None:
@@ -120,7 +189,7 @@ class Client(_BaseClient):
         self.close()
 
 
-class AsyncClient(_BaseClient):
+class AsyncClient(_BaseClient, _OwnOperations):
     """A client for asynchronous code. Close it, best by `async with`.
 
     It may be used on several event loops; each has connections of its own, which end with it.

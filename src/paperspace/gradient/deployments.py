@@ -21,13 +21,11 @@ from typing import TYPE_CHECKING, cast, overload
 from paperspace.gradient import _checks
 from paperspace.gradient._blocking import blocking, blocking_iterator
 from paperspace.gradient._default import default_session
+from paperspace.gradient._desired import Desired
 from paperspace.gradient._generated.deployment import DEPLOYMENT
-from paperspace.gradient._generated.deployment_create import DEPLOYMENT_CREATE, DeploymentCreateVariables
-from paperspace.gradient._generated.deployment_delete import DEPLOYMENT_DELETE, DeploymentDeleteVariables
-from paperspace.gradient._generated.deployment_update import DEPLOYMENT_UPDATE, DeploymentUpdateVariables
-from paperspace.gradient._lookups import all_specs, find_id, flattened, get_page, matching, same_id
-from paperspace.gradient._reconcile import find_created
-from paperspace.gradient.errors import APIError, InvalidArgumentError, NotFoundError
+from paperspace.gradient._lookups import all_specs, find_id, flattened, get_page, matching
+from paperspace.gradient._reconcile import create, delete, update
+from paperspace.gradient.errors import InvalidArgumentError, NotFoundError
 
 if TYPE_CHECKING:
     from collections.abc import AsyncGenerator, Callable
@@ -37,20 +35,24 @@ if TYPE_CHECKING:
     from paperspace.gradient.types import Deployment, DeploymentRef, DeploymentSpecInput
 
 __all__ = [
+    "apply_deployment",
     "create_deployment",
     "delete_deployment",
+    "diff_deployment",
     "get_deployment",
+    "get_deployment_history",
     "iter_deployments",
     "list_deployments",
+    "rollback_deployment",
+    "scale_deployment",
+    "start_deployment",
+    "stop_deployment",
     "update_deployment",
 ]
 
 
-class AsyncDeployments:
+class AsyncDeployments(Desired):
     """The functions, to be awaited. Made by a client: `AsyncClient(...).deployments`."""
-
-    def __init__(self, session: Callable[[], Session]) -> None:
-        self._session = session
 
     async def create_deployment(
         self, name: str, project_id: str, spec: DeploymentSpecInput, cluster_id: str | None = None
@@ -75,7 +77,7 @@ class AsyncDeployments:
 
         Example:
             >>> spec = {"image": "tensorflow/serving", "port": 8501}
-            >>> deployments.create_deployment(name="mnist", project_id="p1", spec=spec)  # doctest: +ELLIPSIS
+            >>> deployments.create_deployment(name="fashion", project_id="p1", spec=spec)  # doctest: +ELLIPSIS
             {'id': '...'}
         """
         _checks.check_name(name)
@@ -86,14 +88,7 @@ class AsyncDeployments:
             _checks.check_text(cluster_id, "cluster_id")
             values["clusterId"] = cluster_id
         session = self._session()
-        call = session.start()
-        try:
-            result = await session.run(DEPLOYMENT_CREATE, DeploymentCreateVariables(input=values), call=call)
-        except APIError as error:
-            if not call.refused_in_doubt(error):
-                raise
-            return {"id": await find_created(session, call, values, error)}
-        return result["createDeployment"]["deployment"]
+        return await create(session, session.start(), values)
 
     @overload
     async def update_deployment(
@@ -152,13 +147,7 @@ class AsyncDeployments:
         call = session.start()
         if "id" not in values:
             values["id"] = await find_id(name or "", project_id or "", session, call)
-        result = await session.run(
-            DEPLOYMENT_UPDATE,
-            DeploymentUpdateVariables(input=values),
-            call=call,
-            verify=lambda result: same_id(values["id"], result["updateDeployment"]["deployment"]["id"]),
-        )
-        return result["updateDeployment"]["deployment"]
+        return await update(session, call, values)
 
     async def delete_deployment(self, id: str) -> DeploymentRef:
         """Deletes a deployment: it stops serving, is listed no more, and its name is free again.
@@ -179,19 +168,7 @@ class AsyncDeployments:
         """
         _checks.check_id(id)
         session = self._session()
-        call = session.start()
-        try:
-            result = await session.run(
-                DEPLOYMENT_DELETE,
-                DeploymentDeleteVariables(input={"id": id}),
-                call=call,
-                verify=lambda result: same_id(id, result["deleteDeployment"]["deployment"]["id"]),
-            )
-        except NotFoundError as error:
-            if not call.refused_in_doubt(error):
-                raise
-            return {"id": id}  # an earlier try has deleted it
-        return result["deleteDeployment"]["deployment"]
+        return await delete(session, session.start(), id)
 
     async def list_deployments(
         self,
@@ -294,6 +271,13 @@ class Deployments:
     list_deployments = blocking(AsyncDeployments.list_deployments)
     iter_deployments = blocking_iterator(AsyncDeployments.iter_deployments)
     get_deployment = blocking(AsyncDeployments.get_deployment)
+    apply_deployment = blocking(AsyncDeployments.apply_deployment)
+    diff_deployment = blocking(AsyncDeployments.diff_deployment)
+    scale_deployment = blocking(AsyncDeployments.scale_deployment)
+    stop_deployment = blocking(AsyncDeployments.stop_deployment)
+    start_deployment = blocking(AsyncDeployments.start_deployment)
+    get_deployment_history = blocking(AsyncDeployments.get_deployment_history)
+    rollback_deployment = blocking(AsyncDeployments.rollback_deployment)
 
 
 _default = Deployments(default_session)
@@ -304,6 +288,13 @@ delete_deployment = _default.delete_deployment
 list_deployments = _default.list_deployments
 iter_deployments = _default.iter_deployments
 get_deployment = _default.get_deployment
+apply_deployment = _default.apply_deployment
+diff_deployment = _default.diff_deployment
+scale_deployment = _default.scale_deployment
+stop_deployment = _default.stop_deployment
+start_deployment = _default.start_deployment
+get_deployment_history = _default.get_deployment_history
+rollback_deployment = _default.rollback_deployment
 
 
 def _changes(

@@ -5,6 +5,7 @@ GradientError
 ├── InvalidArgumentError         also a ValueError: an argument that cannot be right; nothing was sent
 │   └── InvalidSpecError         the same for a spec, with every bad place
 ├── ClientClosedError            the client was closed before the call or during it
+├── SchemaError                  a schema that was to be compared cannot be had, or is none
 └── APIError                     a call was tried and did not come out; knows what was tried
     ├── APIConnectionError       also a ConnectionError: no connection, or it broke
     │   └── TLSError             the server could not prove who it is
@@ -58,6 +59,7 @@ __all__ = [
     "RateLimitError",
     "RedirectError",
     "ReplyTooLargeError",
+    "SchemaError",
     "ServerError",
     "TLSError",
 ]
@@ -89,6 +91,10 @@ class InvalidSpecError(InvalidArgumentError):
 
 class ClientClosedError(GradientError):
     """The client was closed before the call, or while it was under way."""
+
+
+class SchemaError(GradientError):
+    """A schema that was to be compared cannot be had, or is none."""
 
 
 class APIError(GradientError):

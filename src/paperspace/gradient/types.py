@@ -11,9 +11,13 @@ They are made from the GraphQL schema and named here; `tests/test_types.py` ties
 
 from __future__ import annotations
 
+from typing import Literal
+
 from typing_extensions import TypedDict
 
 from paperspace.gradient._generated.deployment_create import Deployment as DeploymentRef
+from paperspace.gradient._generated.deployment_revision_fields import Cluster
+from paperspace.gradient._generated.deployment_revision_fields import DeploymentSpec as _Revision
 from paperspace.gradient._generated.deployment_spec_fields import Actor, DeploymentSpec, DeploymentSpecData
 from paperspace.gradient._generated.deployment_spec_fields import DeploymentSpecResources as DeploymentResources
 from paperspace.gradient._generated.enums import Protocol
@@ -28,12 +32,15 @@ from paperspace.gradient._generated.inputs import DeploymentSpecResourcesInput a
 
 __all__ = [
     "Actor",
+    "AppliedDeployment",
     "AutoscalingInput",
     "AutoscalingMetricInput",
+    "Cluster",
     "Deployment",
     "DeploymentRef",
     "DeploymentResources",
     "DeploymentResourcesInput",
+    "DeploymentRevision",
     "DeploymentSpec",
     "DeploymentSpecData",
     "DeploymentSpecInput",
@@ -43,6 +50,8 @@ __all__ = [
     "Protocol",
     "RepositoriesInput",
     "RepositoryInput",
+    "SpecChange",
+    "SpecDifference",
 ]
 
 
@@ -64,3 +73,46 @@ class Deployment(TypedDict):
 
     deploymentSpecs: DeploymentSpecs
     """Its specs, newest first."""
+
+
+class SpecChange(TypedDict):
+    """A place at which two specs differ."""
+
+    path: str
+    """The place, such as `resources.replicas` or `env.NAME`."""
+
+    before: object
+    """What is said there before. None: nothing."""
+
+    after: object
+    """What is said there afterwards. None: nothing."""
+
+
+class SpecDifference(TypedDict):
+    """How two specs differ in what they mean."""
+
+    changes: list[SpecChange]
+    """The places at which they differ; none where they mean the same."""
+
+    text: str
+    """The same to be read, a line for each place."""
+
+
+class AppliedDeployment(TypedDict):
+    """What `apply_deployment` did, or would do."""
+
+    id: str | None
+    """The id of the deployment. None: it is yet to be created, in a dry run."""
+
+    action: Literal["created", "updated", "unchanged"]
+    """What was done."""
+
+    difference: SpecDifference
+    """What that changed."""
+
+
+class DeploymentRevision(_Revision):
+    """A spec in the history of its deployment."""
+
+    difference: SpecDifference
+    """What it changed of the one before."""

@@ -46,6 +46,13 @@ class Problem(NamedTuple):
         return f"{self.place}: {self.expected} expected, {given} given{hint}"
 
 
+def listed(head: str, problems: Sequence[Problem]) -> str:
+    """A message with the problems: one on the same line, several on lines of their own."""
+    if len(problems) == 1:
+        return f"{head}{problems[0]}"
+    return "\n  ".join([head.rstrip(), *(str(problem) for problem in problems)])
+
+
 def shorten(text: str, limit: int = 80) -> str:
     """The text, cut to `limit` characters with an ellipsis at its end."""
     return text if len(text) <= limit else text[: limit - 1] + "…"

@@ -16,11 +16,18 @@ from paperspace.gradient._default import default_session
 from paperspace.gradient.deployments import AsyncDeployments
 
 __all__ = [
+    "apply_deployment",
     "create_deployment",
     "delete_deployment",
+    "diff_deployment",
     "get_deployment",
+    "get_deployment_history",
     "iter_deployments",
     "list_deployments",
+    "rollback_deployment",
+    "scale_deployment",
+    "start_deployment",
+    "stop_deployment",
     "update_deployment",
 ]
 
@@ -32,3 +39,10 @@ delete_deployment = _default.delete_deployment
 list_deployments = _default.list_deployments
 iter_deployments = _default.iter_deployments
 get_deployment = _default.get_deployment
+apply_deployment = _default.apply_deployment
+diff_deployment = _default.diff_deployment
+scale_deployment = _default.scale_deployment
+stop_deployment = _default.stop_deployment
+start_deployment = _default.start_deployment
+get_deployment_history = _default.get_deployment_history
+rollback_deployment = _default.rollback_deployment

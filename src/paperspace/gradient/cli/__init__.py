@@ -6,7 +6,9 @@ from importlib import import_module
 
 import click
 
-_COMMANDS = ("server",)
+from paperspace.gradient._version import __version__
+
+_COMMANDS = ("schema", "server")
 
 
 class _Commands(click.Group):
@@ -21,5 +23,6 @@ class _Commands(click.Group):
 
 
 @click.group(cls=_Commands)
+@click.version_option(__version__, prog_name="gradient")
 def main() -> None:
     """Gradient Deployments, from the command line."""

@@ -1,0 +1,53 @@
+# Generated from graphql/operations/DeploymentRevise.graphql by scripts/regenerate; change that file and run it again.
+"""The operation `DeploymentRevise`: its variables and the shape of its reply."""
+
+from __future__ import annotations
+
+from typing_extensions import TypedDict
+
+from paperspace.gradient._generated.deployment_revision_fields import DeploymentSpec
+from paperspace.gradient._generated.inputs import UpdateDeploymentInput
+from paperspace.gradient._generated.scalars import UUID
+from paperspace.gradient._operation import Operation
+
+
+class DeploymentSpecConnection(TypedDict):
+    """A page of specs."""
+
+    nodes: list[DeploymentSpec]
+    """The items of this page."""
+
+
+class Deployment(TypedDict):
+    """A deployment: containers that host a model and serve inferences, behind one endpoint."""
+
+    id: UUID
+    """The id."""
+
+    deploymentSpecs: DeploymentSpecConnection
+    """Its specs: the newest is the one to run, the others are its history."""
+
+
+class UpdateDeploymentPayload(TypedDict):
+    """The answer to `updateDeployment`."""
+
+    deployment: Deployment
+    """The deployment as it is after the change."""
+
+
+class DeploymentReviseResult(TypedDict):
+    """The reply to `DeploymentRevise`."""
+
+    updateDeployment: UpdateDeploymentPayload
+    """Changes what is given of a deployment and leaves the rest. A changed spec is kept as a new spec; the earlier ones
+    stay as its history.
+    """
+
+
+class DeploymentReviseVariables(TypedDict):
+    """The variables of `DeploymentRevise`."""
+
+    input: UpdateDeploymentInput
+
+
+DEPLOYMENT_REVISE = Operation("DeploymentRevise", DeploymentReviseVariables, DeploymentReviseResult)

@@ -1,0 +1,179 @@
+"""The schema of a server, compared with the one that this library was made for.
+
+    >>> from paperspace.gradient import schema
+    >>> report = schema.diff("graphql/schema.graphql")
+    >>> report.breaks_us
+    False
+
+`gradient schema diff` and `gradient schema pull` do the same from the shell.
+"""
+
+from __future__ import annotations
+
+import json
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from graphql import (
+    BreakingChange,
+    DangerousChange,
+    GraphQLError,
+    GraphQLSchema,
+    Source,
+    build_client_schema,
+    build_schema,
+    concat_ast,
+    find_schema_changes,
+    get_introspection_query,
+    lexicographic_sort_schema,
+    parse,
+    print_schema,
+    validate,
+)
+
+from paperspace.gradient._base.files import graphql_folder
+from paperspace.gradient._own_operations import pinned_schema, place
+from paperspace.gradient.client import Client
+from paperspace.gradient.errors import BadRequestError, SchemaError
+
+__all__ = ["SchemaReport", "diff", "pull"]
+
+
+@dataclass(frozen=True)
+class SchemaReport:
+    """How a schema differs from the checked-in one, and what that means for our operations.
+
+    Attributes:
+        breaking: Changes that may break a client.
+        dangerous: Changes that may change what a client sees.
+        safe: Changes that no client notices unless it asks.
+        invalid_operations: Why operations of ours are not valid any more, each with file, line and column.
+    """
+
+    breaking: tuple[str, ...] = ()
+    dangerous: tuple[str, ...] = ()
+    safe: tuple[str, ...] = ()
+    invalid_operations: tuple[str, ...] = ()
+
+    @property
+    def breaks_us(self) -> bool:
+        """Whether an operation of ours would stop being valid."""
+        return bool(self.invalid_operations)
+
+    def __str__(self) -> str:
+        groups = {
+            "Breaking changes": self.breaking,
+            "Dangerous changes": self.dangerous,
+            "Safe changes": self.safe,
+            "Operations that are not valid any more": self.invalid_operations,
+        }
+        texts = ["\n  ".join([f"{title}:", *entries]) for title, entries in groups.items() if entries]
+        if not texts:
+            return "The schemas are the same."
+        if not self.breaks_us:
+            texts.append("All our operations stay valid.")
+        return "\n".join(texts)
+
+
+def diff(source: str | Path | None = None, *, api_key: str | None = None) -> SchemaReport:
+    """Compares a schema with the checked-in one.
+
+    Args:
+        source: The URL of a server, the path of a file with SDL, or the path of a `.json` file with the result of an
+            introspection. None: the server that the environment names.
+        api_key: The API key for a server. None: that of the environment.
+
+    Raises:
+        SchemaError: The schema cannot be had, or is none.
+        APIError: The server cannot be asked.
+
+    Example:
+        >>> from paperspace.gradient import schema
+        >>> print(schema.diff())
+        The schemas are the same.
+    """
+    other = _load(source, api_key)
+    changes = find_schema_changes(pinned_schema(), other)
+    breaking = [change.description for change in changes if isinstance(change, BreakingChange)]
+    dangerous = [change.description for change in changes if isinstance(change, DangerousChange)]
+    safe = [change.description for change in changes if not isinstance(change, BreakingChange | DangerousChange)]
+    return SchemaReport(tuple(breaking), tuple(dangerous), tuple(safe), _invalid_operations(other))
+
+
+def pull(url: str | None = None, *, api_key: str | None = None) -> str:
+    """The schema of a server as canonical SDL: sorted, with its descriptions.
+
+    Args:
+        url: The URL of the server. None: the server that the environment names.
+        api_key: The API key. None: that of the environment.
+
+    Raises:
+        SchemaError: The server does not tell its schema.
+        APIError: The server cannot be asked.
+
+    Example:
+        >>> from pathlib import Path
+        >>> from paperspace.gradient import schema
+        >>> schema.pull() == Path("graphql/schema.graphql").read_text()
+        True
+    """
+    return print_schema(lexicographic_sort_schema(_introspect(url, api_key))) + "\n"
+
+
+def _load(source: str | Path | None, api_key: str | None) -> GraphQLSchema:
+    if source is None or (isinstance(source, str) and source.startswith(("http://", "https://"))):
+        return _introspect(source, api_key)
+    path = Path(source)
+    try:
+        text = path.read_text(encoding="utf-8")
+    except (OSError, UnicodeDecodeError) as error:
+        raise SchemaError(f"{path} cannot be read: {getattr(error, 'strerror', None) or 'not UTF-8'}") from error
+    return _from_json(text, path) if path.suffix == ".json" else _from_sdl(text, path)
+
+
+def _from_sdl(text: str, path: Path) -> GraphQLSchema:
+    try:
+        return build_schema(Source(text, str(path)))
+    except (GraphQLError, TypeError) as error:
+        reason = place(error) if isinstance(error, GraphQLError) else f"{path}: {error}"
+        raise SchemaError(f"no GraphQL schema: {reason}") from error
+
+
+def _from_json(text: str, path: Path) -> GraphQLSchema:
+    try:
+        content = json.loads(text)
+        return _from_introspection(content.get("data", content))
+    except (ValueError, AttributeError) as error:
+        raise SchemaError(f"{path} is not the JSON result of an introspection") from error
+
+
+def _from_introspection(data: Any) -> GraphQLSchema:
+    try:
+        return build_client_schema(data)
+    except (GraphQLError, TypeError) as error:
+        raise SchemaError(f"the introspection gives no schema: {error}") from error
+
+
+def _introspect(url: str | None, api_key: str | None) -> GraphQLSchema:
+    """Asks a server for its schema: for everything first, then for what older servers know."""
+    everything = get_introspection_query(
+        specified_by_url=True, directive_is_repeatable=True, schema_description=True, input_value_deprecation=True
+    )
+    with Client(api_key, url) as client:
+        try:
+            data = client.execute(everything, check=False)
+        except BadRequestError:
+            try:
+                data = client.execute(get_introspection_query(), check=False)
+            except BadRequestError as error:
+                message = f"the server does not tell its schema; introspection seems to be switched off there: {error}"
+                raise SchemaError(message) from error
+    return _from_introspection(data)
+
+
+def _invalid_operations(schema: GraphQLSchema) -> tuple[str, ...]:
+    """Why operations of ours are not valid against a schema."""
+    paths = sorted((graphql_folder() / "operations").glob("*.graphql"))
+    documents = [parse(Source(path.read_text(encoding="utf-8"), str(path))) for path in paths]
+    return tuple(place(error) for error in validate(schema, concat_ast(documents)))

@@ -1,0 +1,217 @@
+"""Touches every public name with its type written out. Checked by mypy and pyright, never run.
+
+A line that has to be an error says so, for both checkers; if it is none any more, they complain about the comment.
+"""
+
+from __future__ import annotations
+
+from collections.abc import AsyncGenerator, Iterator
+from pathlib import Path
+
+import paperspace.gradient
+from paperspace.gradient import AsyncClient, Client, configure, deployments
+from paperspace.gradient.aio import deployments as async_deployments
+from paperspace.gradient.errors import (
+    APIConnectionError,
+    APIError,
+    APIStatusError,
+    APITimeoutError,
+    AuthenticationError,
+    BadRequestError,
+    ClientClosedError,
+    ConfigurationError,
+    ConflictError,
+    EndpointNotFoundError,
+    GradientError,
+    InvalidArgumentError,
+    InvalidSpecError,
+    MalformedReplyError,
+    NotFoundError,
+    OutcomeUnknownError,
+    PaginationError,
+    PartialResultError,
+    PermissionDeniedError,
+    RateLimitError,
+    RedirectError,
+    ReplyTooLargeError,
+    SchemaError,
+    ServerError,
+    TLSError,
+)
+from paperspace.gradient.schema import SchemaReport, diff, pull
+from paperspace.gradient.types import (
+    Actor,
+    AppliedDeployment,
+    AutoscalingInput,
+    AutoscalingMetricInput,
+    Cluster,
+    Deployment,
+    DeploymentRef,
+    DeploymentResources,
+    DeploymentResourcesInput,
+    DeploymentRevision,
+    DeploymentSpec,
+    DeploymentSpecData,
+    DeploymentSpecInput,
+    DeploymentSpecs,
+    EnvVariableInput,
+    ModelInput,
+    Protocol,
+    RepositoriesInput,
+    RepositoryInput,
+    SpecChange,
+    SpecDifference,
+)
+
+version: str = paperspace.gradient.__version__
+
+metric: AutoscalingMetricInput = {"metric": "cpu", "summary": "average", "value": 80.0}
+autoscaling: AutoscalingInput = {"enabled": True, "maxReplicas": 5, "metrics": [metric]}
+resources: DeploymentResourcesInput = {"replicas": 1, "instanceType": "A100", "autoscaling": autoscaling}
+variable: EnvVariableInput = {"name": "NAME", "value": "value"}
+model: ModelInput = {"id": "m1", "path": "/models/m1"}
+repository: RepositoryInput = {"name": "code", "url": "https://git.example/code"}
+repositories: RepositoriesInput = {"mountPath": "/code", "repositories": [repository]}
+protocol: Protocol = "http2"
+spec: DeploymentSpecInput = {
+    "image": "tensorflow/serving",
+    "port": 8501,
+    "command": ["serve"],
+    "containerRegistry": "registry",
+    "enabled": True,
+    "env": [variable],
+    "models": [model],
+    "protocol": protocol,
+    "repositories": repositories,
+    "resources": resources,
+}
+
+
+def synchronous() -> None:
+    """The functions of the module."""
+    created: DeploymentRef = deployments.create_deployment("n", "p", spec, None)
+    updated: DeploymentRef = deployments.update_deployment(name="n", project_id="p", spec=spec, cluster_id="c")
+    renamed: DeploymentRef = deployments.update_deployment(id=created["id"], name="m")
+    deleted: DeploymentRef = deployments.delete_deployment(id=updated["id"])
+    listed: list[Deployment] = deployments.list_deployments(name=None, project_id="p", cluster_id=None, first=None)
+    streamed: Iterator[Deployment] = deployments.iter_deployments(first=3)
+    found: Deployment = deployments.get_deployment(id=renamed["id"] or deleted["id"] or listed[0]["id"])
+    read(found)
+    read(next(streamed))
+    configure(api_key="key", api_url="https://a.example/graphql", timeout=1.0, max_retries=0, allow_http_hosts=("a",))
+
+
+def read(found: Deployment) -> None:
+    """What a deployment holds."""
+    specs: DeploymentSpecs = found["deploymentSpecs"]
+    newest: DeploymentSpec = specs["nodes"][0]
+    data: DeploymentSpecData = newest["data"]
+    port: int | None = data["port"]
+    machine: DeploymentResources | None = data["resources"]
+    replicas: int = machine["replicas"] if machine else port or 0
+    actor: Actor = newest["actor"]
+    name: str | None = actor["fullName"]
+    words: list[str | None] = [found["id"], found["name"], newest["id"], newest["endpointUrl"], data["image"], name]
+    print(words, replicas)
+
+
+async def asynchronous() -> None:
+    """The functions to be awaited."""
+    created: DeploymentRef = await async_deployments.create_deployment("n", "p", spec)
+    updated: DeploymentRef = await async_deployments.update_deployment(id=created["id"], spec=spec)
+    deleted: DeploymentRef = await async_deployments.delete_deployment(updated["id"])
+    listed: list[Deployment] = await async_deployments.list_deployments()
+    streamed: AsyncGenerator[Deployment] = async_deployments.iter_deployments(project_id="p")
+    found: Deployment = await async_deployments.get_deployment(deleted["id"] or listed[0]["id"])
+    read(found)
+    async for deployment in streamed:
+        read(deployment)
+
+
+def desired() -> None:
+    """What brings a deployment to a state."""
+    applied: AppliedDeployment = deployments.apply_deployment("n", "p", spec, "c", dry_run=True)
+    difference: SpecDifference = deployments.diff_deployment("n", "p", spec)
+    changes: list[SpecChange] = difference["changes"] + applied["difference"]["changes"]
+    refs: list[DeploymentRef] = [
+        deployments.scale_deployment("id", 2),
+        deployments.stop_deployment("id"),
+        deployments.start_deployment("id"),
+        deployments.rollback_deployment("id", to="spec"),
+    ]
+    revisions: list[DeploymentRevision] = deployments.get_deployment_history("id")
+    cluster: Cluster | None = revisions[0]["cluster"]
+    print(applied["id"], applied["action"], changes[0]["path"], refs, cluster, revisions[0]["dtCreated"])
+
+
+async def clients() -> None:
+    """The functions on clients."""
+    with Client("key", "https://a.example/graphql", timeout=1.0) as client:
+        patient: Client = client.with_options(timeout=60.0, max_retries=9)
+        created: DeploymentRef = patient.deployments.create_deployment(name="n", project_id="p", spec=spec)
+        streamed: Iterator[Deployment] = client.deployments.iter_deployments()
+        read(next(streamed))
+    async with AsyncClient() as other:
+        found: Deployment = await other.deployments.get_deployment(created["id"])
+        read(found)
+
+
+def own_operations(client: Client) -> None:
+    """Operations of one's own, and schemas."""
+    data: dict[str, object] = client.execute("query Q { __typename }", {}, check=False, repeatable=True)
+    ref: DeploymentRef = client.execute(Path("Q.graphql"), result=DeploymentRef)
+    report: SchemaReport = diff("schema.graphql")
+    texts: tuple[str, ...] = report.breaking + report.dangerous + report.safe + report.invalid_operations
+    sdl: str = pull("https://a.example/graphql", api_key="key")
+    print(data, ref, texts, sdl, report.breaks_us)
+
+
+TREE: dict[type[GradientError], type[GradientError]] = {
+    ConfigurationError: GradientError,
+    InvalidArgumentError: GradientError,
+    InvalidSpecError: InvalidArgumentError,
+    ClientClosedError: GradientError,
+    SchemaError: GradientError,
+    APIError: GradientError,
+    APIConnectionError: APIError,
+    TLSError: APIConnectionError,
+    APITimeoutError: APIError,
+    OutcomeUnknownError: APIError,
+    APIStatusError: APIError,
+    EndpointNotFoundError: APIStatusError,
+    RedirectError: APIStatusError,
+    MalformedReplyError: APIError,
+    ReplyTooLargeError: MalformedReplyError,
+    PaginationError: MalformedReplyError,
+    AuthenticationError: APIError,
+    PermissionDeniedError: APIError,
+    NotFoundError: APIError,
+    ConflictError: APIError,
+    BadRequestError: APIError,
+    RateLimitError: APIError,
+    ServerError: APIError,
+    PartialResultError: APIError,
+}
+
+
+def errors(error: APIError, mistake: InvalidArgumentError) -> None:
+    """What errors know."""
+    facts: tuple[str | None, int, float, int | None] = (error.operation, error.attempts, error.elapsed, error.status)
+    more: tuple[str | None, str | None, float | None] = (error.code, error.request_id, error.retry_after)
+    doubt: str = error.may_have_executed
+    places: list[str] = [problem.place for problem in mistake.problems]
+    print(facts, more, doubt, places)
+
+
+def mistakes(found: Deployment) -> None:
+    """What the checkers have to catch."""
+    found["nmae"]  # type: ignore[typeddict-item]  # pyright: ignore[reportGeneralTypeIssues]
+    found["deploymentSpecs"]["nodes"][0]["data"]["imgae"]  # type: ignore[typeddict-item]  # pyright: ignore[reportGeneralTypeIssues]
+    wrong_type: DeploymentSpecInput = {"image": "nginx", "port": "80"}  # type: ignore[typeddict-item]  # pyright: ignore[reportAssignmentType]
+    unknown_key: DeploymentSpecInput = {"imgae": "nginx"}  # type: ignore[typeddict-unknown-key]  # pyright: ignore[reportAssignmentType]
+    wrong_value: Protocol = "grpc"  # type: ignore[assignment]  # pyright: ignore[reportAssignmentType]
+    deployments.create_deployment("n", "p", {"resources": {"replicas": "2"}})  # type: ignore[typeddict-item]  # pyright: ignore[reportArgumentType]
+    deployments.create_deployment("n")  # type: ignore[call-arg]  # pyright: ignore[reportCallIssue]
+    deployments.update_deployment(name="n")  # type: ignore[call-overload]  # pyright: ignore[reportCallIssue]
+    deployments.list_deployments(first="3")  # type: ignore[arg-type]  # pyright: ignore[reportArgumentType]
+    print(wrong_type, unknown_key, wrong_value)
