@@ -50,7 +50,7 @@ query ($first: Int) {
 
 def test_a_page_costs_the_same_number_of_statements_whatever_its_size(clock: Clock, caller: type[Caller]) -> None:
     """A page of 100 deployments with all that hangs on them takes as many statements as a page of 1."""
-    engine = LocalServer(actor="A", now=clock)._engine("http://localhost")
+    engine = LocalServer(actor="A", now=clock)._make_engine("http://localhost")
     store, database = engine.context.store, engine.context.database
     with database.writing():
         for number in range(100):
@@ -120,7 +120,7 @@ def large(number: int, caller: type[Caller]) -> Any:
 def test_a_full_disk(tmp_path: Path, caller: type[Caller]) -> None:
     """On a full disk changes are INSUFFICIENT_STORAGE and leave no trace, reading goes on, and room ends the trouble."""
     server = LocalServer(database=tmp_path / "gradient.db")
-    engine = server._engine("http://localhost")
+    engine = server._make_engine("http://localhost")
     database = engine.context.database
 
     def answer(payload: Any) -> Any:
@@ -165,7 +165,7 @@ def test_a_file_that_may_not_grow(tmp_path: Path, caller: type[Caller]) -> None:
 
 def test_a_file_that_may_not_be_written(tmp_path: Path, caller: type[Caller]) -> None:
     """Where nothing can be written, changes are refused in words and reading goes on."""
-    engine = LocalServer(database=tmp_path / "gradient.db")._engine("http://localhost")
+    engine = LocalServer(database=tmp_path / "gradient.db")._make_engine("http://localhost")
     engine.context.database._connection.execute("PRAGMA query_only = ON")
     payload = large(1, caller)
     reply = json.loads(engine.answer(Request(payload["query"], variables=payload["variables"])).body)

@@ -32,6 +32,7 @@ from paperspace.gradient._base.codes import Code
 
 from .database import MOST_ROWS, TooManyRowsError, storage_refusal
 from .limits import MOST_TOKENS, Limits, TooMuchError, check_length
+from .pages import Window
 from .refusals import Refusal, refuse
 from .schema import executable_schema
 from .variables import describe, variable_problems
@@ -136,6 +137,12 @@ class Engine:
         except Refusal as refusal:
             refused_for = {"message": str(refusal), "extensions": refusal.extensions}
             return Reply(_body({"errors": [refused_for]}), Outcome.FAULTY)
+
+    def reconsider(self, name: str) -> None:
+        """Has the runtime look again at the deployments of this name."""
+        with self.context.database.writing():
+            for deployment in self.context.store.deployments(Window.of({}, newest_first=True), name=name).rows:
+                self.context.workloads.put_to_work(deployment["id"])
 
     def endpoint(self, deployment_id: str) -> Endpoint:
         """What the endpoint of a deployment answers: not found, not ready, or who serves."""

@@ -10,7 +10,6 @@ from http import HTTPStatus
 from time import monotonic
 from typing import TYPE_CHECKING, Any
 from urllib.parse import urlsplit
-from uuid import uuid4
 
 from aiohttp import hdrs, web
 
@@ -23,6 +22,7 @@ from .requests import RefusedError
 
 if TYPE_CHECKING:
     from collections.abc import AsyncGenerator, Awaitable, Callable
+    from uuid import UUID
 
     from .disturbances import Disturbance
 
@@ -37,12 +37,14 @@ class Gate:
     """Lets requests in until it is closed.
 
     Args:
+        new_request_id: Where the ids of requests come from.
         local: Whether the server listens for this machine only. Then requests that name another host are refused:
             a web page whose name leads here would send them.
     """
 
-    def __init__(self, *, local: bool) -> None:
+    def __init__(self, new_request_id: Callable[[], UUID], *, local: bool) -> None:
         self.disturbances: deque[Disturbance] = deque()
+        self._new_request_id = new_request_id
         self._local = local
         self._closed = False
         self._under_way = 0
@@ -55,7 +57,7 @@ class Gate:
         self, request: web.Request, handler: Callable[[web.Request], Awaitable[web.StreamResponse]]
     ) -> web.StreamResponse:
         """Answers a request, whatever happens, and writes its line into the log."""
-        began, request_id = monotonic(), uuid4().hex
+        began, request_id = monotonic(), self._new_request_id().hex
         self._under_way += 1
         self._idle.clear()
         try:

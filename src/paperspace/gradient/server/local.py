@@ -53,6 +53,7 @@ class LocalServer:
         actor: The full name of whoever makes specs; by default that of the system's user.
         now: Where the time comes from.
         new_id: Where ids come from.
+        new_request_id: Where the ids of requests come from.
         runtime: What runs the deployments; by default a simulation.
     """
 
@@ -70,6 +71,7 @@ class LocalServer:
         actor: str | None = None,
         now: Callable[[], datetime] = utc_now,
         new_id: Callable[[], UUID] = uuid4,
+        new_request_id: Callable[[], UUID] = uuid4,
         runtime: Runtime | None = None,
     ) -> None:
         if api_key is not None and not re.fullmatch(r"[!-~]+", api_key):
@@ -81,6 +83,7 @@ class LocalServer:
         self._actor = system_user() if actor is None else actor
         self._now = now
         self._new_id = new_id
+        self._new_request_id = new_request_id
         self._runtime = Simulation() if runtime is None else runtime
         self._stop: Callable[[], None] | None = None
 
@@ -115,6 +118,10 @@ class LocalServer:
         """Makes things happen to the next requests to the API, one each, in this order."""
         self._gate.disturbances.extend(what)
 
+    def reconsider(self, name: str) -> None:
+        """Has the runtime look again at the deployments of this name, as something else is wanted of them."""
+        self._worker.submit(self._engine.reconsider, name).result()
+
     async def _run(self, started: Future[Callable[[], object]]) -> None:
         loop, end = asyncio.get_running_loop(), asyncio.Event()
         try:
@@ -143,8 +150,9 @@ class LocalServer:
 
             # The one thread that the database belongs to; requests are executed there, one after the other.
             worker = stack.enter_context(ThreadPoolExecutor(1, thread_name_prefix="gradient store"))
-            engine = await loop.run_in_executor(worker, self._engine, base_url)
+            engine = await loop.run_in_executor(worker, self._make_engine, base_url)
             stack.push_async_callback(loop.run_in_executor, worker, engine.close)
+            self._worker, self._engine = worker, engine
 
             async def answer(request: Request) -> Reply:
                 return await loop.run_in_executor(worker, engine.answer, request)
@@ -153,7 +161,7 @@ class LocalServer:
                 return await loop.run_in_executor(worker, engine.endpoint, deployment_id)
 
             self.url = f"{base_url}/graphql"
-            self._gate = Gate(local=is_loopback(self._host))
+            self._gate = Gate(self._new_request_id, local=is_loopback(self._host))
             routes = Routes(answer, endpoint, self._gate, url=self.url, api_key=self.api_key, now=self._now)
             runner = web.AppRunner(routes.application(), access_log=None, **TIMES)
             stack.push_async_callback(runner.cleanup)
@@ -169,7 +177,7 @@ class LocalServer:
     ) -> None:
         await self._exit.aclose()
 
-    def _engine(self, base_url: str) -> Engine:
+    def _make_engine(self, base_url: str) -> Engine:
         database = Database(self._database, self._now)
         workloads = Workloads(database, self._runtime)
         store = Store(database, workloads, actor=self._actor, new_id=self._new_id)

@@ -74,9 +74,11 @@ class Runtime(Protocol):
         Raises:
             CannotRunError: It cannot be run.
         """
+        ...
 
     def events(self, work: Work | None, instances: Sequence[Instance], moment: datetime) -> Iterable[Event]:
         """What happens from this moment on, so that there is what is wanted; without work, nothing is."""
+        ...
 
 
 def replicas_of(data: Mapping[str, Any], proposed: int = 0) -> int:
