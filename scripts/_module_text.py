@@ -31,10 +31,14 @@ class Module:
     def define(self, name: str, text: str) -> None:
         """Adds a definition; the same one twice is one."""
         if self.definitions.setdefault(name, text) != text:
-            raise GenerationError(
-                f"{self.source}: two different selections of the type {name} in one file; "
-                "move one of them to a fragment in a file of its own"
-            )
+            raise self.clash(name)
+
+    def clash(self, name: str) -> GenerationError:
+        """What to say of two shapes of one name."""
+        return GenerationError(
+            f"{self.source}: two different selections of the type {name} in one file; "
+            "move one of them, or what it stands in, to a fragment in a file of its own"
+        )
 
     def define_shape(self, name: str, doc: str, bases: str, members: list[str]) -> None:
         """Adds a TypedDict; `bases` is what stands in its parentheses."""
@@ -57,6 +61,8 @@ class Module:
 
     def render(self) -> str:
         """The text of the module."""
+        for name in set().union(*self.imports.values()) & set(self.definitions):
+            raise self.clash(name)
         groups: dict[str, list[str]] = {"typing": [], "typing_extensions": [], "paperspace": []}
         for module, used in sorted(self.imports.items()):
             names = sorted(used, key=lambda name: (not name.isupper(), name))  # as the linter has it

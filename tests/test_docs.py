@@ -30,8 +30,16 @@ def example_names(environment: dict[str, str]) -> dict[str, Any]:  # noqa: ARG00
 
 
 @pytest.mark.parametrize("documented", [pytest.param(entry, id=entry.__name__) for entry in OBJECTS])
-def test_docstring(documented: Any, example_names: dict[str, Any], capsys: pytest.CaptureFixture[str]) -> None:
+def test_docstring(
+    documented: Any,
+    example_names: dict[str, Any],
+    capsys: pytest.CaptureFixture[str],
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
     """The docstring has an example, and the example gives what the docstring says."""
+    (tmp_path / "graphql").symlink_to(TOP / "graphql")
+    monkeypatch.chdir(tmp_path)
     text = inspect.getdoc(documented) or ""
     test = doctest.DocTestParser().get_doctest(text, example_names, documented.__name__, None, None)
     assert test.examples

@@ -144,6 +144,18 @@ def test_new_scalar_says_what_to_do(workshop: Workshop) -> None:
     assert "add its Python type to CUSTOM_SCALARS" in workshop.run().stderr
 
 
+@pytest.mark.parametrize("selection", ["nodes { id dtCreated }", "nodes { ...DeploymentSpecFields }"])
+def test_two_shapes_of_one_name(workshop: Workshop, selection: str) -> None:
+    """Two different selections of one type in a file are refused, as neither could be named after what it is."""
+    workshop.edit(
+        "operations/DeploymentHistory.graphql",
+        "    id\n",
+        f"    id\n    other: deploymentSpecs(first: 1) {{ {selection} }}\n",
+    )
+    done = workshop.run("--check")
+    assert "two different selections of the type DeploymentSpec" in done.stderr
+
+
 def test_directives_and_shared_shapes(workshop: Workshop) -> None:
     """A field that may be skipped is not required; a fragment with more beside it becomes a base."""
     workshop.edit(

@@ -21,6 +21,7 @@ from paperspace.gradient.errors import (
     ClientClosedError,
     ConfigurationError,
     ConflictError,
+    DeploymentFailedError,
     EndpointNotFoundError,
     GradientError,
     InvalidArgumentError,
@@ -37,6 +38,7 @@ from paperspace.gradient.errors import (
     SchemaError,
     ServerError,
     TLSError,
+    WaitTimeoutError,
 )
 from paperspace.gradient.schema import SchemaReport, diff, pull
 from paperspace.gradient.types import (
@@ -46,6 +48,7 @@ from paperspace.gradient.types import (
     AutoscalingMetricInput,
     Cluster,
     Deployment,
+    DeploymentEvent,
     DeploymentRef,
     DeploymentResources,
     DeploymentResourcesInput,
@@ -54,7 +57,10 @@ from paperspace.gradient.types import (
     DeploymentSpecData,
     DeploymentSpecInput,
     DeploymentSpecs,
+    DeploymentStatus,
     EnvVariableInput,
+    InstanceStatus,
+    LogLine,
     ModelInput,
     Protocol,
     RepositoriesInput,
@@ -91,6 +97,8 @@ def synchronous() -> None:
     """The functions of the module."""
     created: DeploymentRef = deployments.create_deployment("n", "p", spec, None)
     updated: DeploymentRef = deployments.update_deployment(name="n", project_id="p", spec=spec, cluster_id="c")
+    loaded: DeploymentSpecInput = deployments.load_spec("paperspace.yaml", image="nginx")
+    deployments.create_deployment("n", "p", loaded)
     renamed: DeploymentRef = deployments.update_deployment(id=created["id"], name="m")
     deleted: DeploymentRef = deployments.delete_deployment(id=updated["id"])
     listed: list[Deployment] = deployments.list_deployments(name=None, project_id="p", cluster_id=None, first=None)
@@ -144,6 +152,17 @@ def desired() -> None:
     print(applied["id"], applied["action"], changes[0]["path"], refs, cluster, revisions[0]["dtCreated"])
 
 
+def observed() -> None:
+    """What watches a deployment."""
+    status: DeploymentStatus = deployments.get_deployment_status("id")
+    done: DeploymentStatus = deployments.wait_for_deployment("id", timeout=60.0, on_event=print)
+    events: Iterator[DeploymentEvent] = deployments.watch_deployment("id", timeout=60.0)
+    lines: Iterator[LogLine] = deployments.get_deployment_logs("id", instance="i", tail=10, since=None, follow=True)
+    instances: list[InstanceStatus] = status["instances"]
+    ref: DeploymentRef = deployments.create_deployment("n", "p", spec, wait=True)
+    print(done["state"], next(events)["message"], next(lines)["message"], instances[0]["state"], ref)
+
+
 async def clients() -> None:
     """The functions on clients."""
     with Client("key", "https://a.example/graphql", timeout=1.0) as client:
@@ -172,6 +191,8 @@ TREE: dict[type[GradientError], type[GradientError]] = {
     InvalidSpecError: InvalidArgumentError,
     ClientClosedError: GradientError,
     SchemaError: GradientError,
+    DeploymentFailedError: GradientError,
+    WaitTimeoutError: GradientError,
     APIError: GradientError,
     APIConnectionError: APIError,
     TLSError: APIConnectionError,

@@ -25,6 +25,7 @@ from paperspace.gradient.errors import (
     ClientClosedError,
     ConfigurationError,
     ConflictError,
+    DeploymentFailedError,
     EndpointNotFoundError,
     GradientError,
     InvalidArgumentError,
@@ -41,6 +42,7 @@ from paperspace.gradient.errors import (
     SchemaError,
     ServerError,
     TLSError,
+    WaitTimeoutError,
 )
 
 __all__ = [
@@ -55,6 +57,7 @@ __all__ = [
     "ClientClosedError",
     "ConfigurationError",
     "ConflictError",
+    "DeploymentFailedError",
     "EndpointNotFoundError",
     "GradientError",
     "InvalidArgumentError",
@@ -71,6 +74,7 @@ __all__ = [
     "SchemaError",
     "ServerError",
     "TLSError",
+    "WaitTimeoutError",
     "__version__",
     "configure",
     "deployments",

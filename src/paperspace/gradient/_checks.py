@@ -35,6 +35,10 @@ _EXPECTED = {
 }
 
 _HINTS: dict[Path, str] = {
+    ("ports",): "a spec of this API has one `port`",
+    ("resources", "ports"): "a spec of this API has one `port`, beside `resources`",
+    ("resources", "machineType"): "a spec of this API calls it `instanceType`",
+    ("apiVersion",): "a spec of this API has no version; leave it out",
     ("healthChecks",): "the GraphQL API cannot carry health checks, so they would be lost; leave them out",
 }
 

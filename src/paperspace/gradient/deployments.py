@@ -24,7 +24,9 @@ from paperspace.gradient._default import default_session
 from paperspace.gradient._desired import Desired
 from paperspace.gradient._generated.deployment import DEPLOYMENT
 from paperspace.gradient._lookups import all_specs, find_id, flattened, get_page, matching
+from paperspace.gradient._observed import Observed
 from paperspace.gradient._reconcile import create, delete, update
+from paperspace.gradient._spec_files import load_spec
 from paperspace.gradient.errors import InvalidArgumentError, NotFoundError
 
 if TYPE_CHECKING:
@@ -41,21 +43,32 @@ __all__ = [
     "diff_deployment",
     "get_deployment",
     "get_deployment_history",
+    "get_deployment_logs",
+    "get_deployment_status",
     "iter_deployments",
     "list_deployments",
+    "load_spec",
     "rollback_deployment",
     "scale_deployment",
     "start_deployment",
     "stop_deployment",
     "update_deployment",
+    "wait_for_deployment",
+    "watch_deployment",
 ]
 
 
-class AsyncDeployments(Desired):
+class AsyncDeployments(Desired, Observed):
     """The functions, to be awaited. Made by a client: `AsyncClient(...).deployments`."""
 
     async def create_deployment(
-        self, name: str, project_id: str, spec: DeploymentSpecInput, cluster_id: str | None = None
+        self,
+        name: str,
+        project_id: str,
+        spec: DeploymentSpecInput,
+        cluster_id: str | None = None,
+        *,
+        wait: bool = False,
     ) -> DeploymentRef:
         """Creates a deployment and starts it.
 
@@ -65,6 +78,7 @@ class AsyncDeployments(Desired):
             project_id: The id of the project that it belongs to.
             spec: What to run: `image` and, as needed, `port`, `resources`, `env`, and so on.
             cluster_id: The id of the cluster to deploy onto. None: the server's default.
+            wait: Whether to return only when it is ready; see `wait_for_deployment`.
 
         Returns:
             `{'id': ...}`, the id of the deployment that was created.
@@ -74,6 +88,8 @@ class AsyncDeployments(Desired):
             InvalidArgumentError: Another argument cannot be right. Nothing was sent.
             ConflictError: The name is taken.
             OutcomeUnknownError: The deployment may have been created, or not.
+            DeploymentFailedError: It was waited for, and failed.
+            WaitTimeoutError: It was waited for, and was not ready in time.
 
         Example:
             >>> spec = {"image": "tensorflow/serving", "port": 8501}
@@ -88,11 +104,20 @@ class AsyncDeployments(Desired):
             _checks.check_text(cluster_id, "cluster_id")
             values["clusterId"] = cluster_id
         session = self._session()
-        return await create(session, session.start(), values)
+        created = await create(session, session.start(), values)
+        if wait:
+            await self.wait_for_deployment(created["id"])
+        return created
 
     @overload
     async def update_deployment(
-        self, name: str, project_id: str, spec: DeploymentSpecInput, cluster_id: str | None = None
+        self,
+        name: str,
+        project_id: str,
+        spec: DeploymentSpecInput,
+        cluster_id: str | None = None,
+        *,
+        wait: bool = False,
     ) -> DeploymentRef: ...
 
     @overload
@@ -104,6 +129,7 @@ class AsyncDeployments(Desired):
         cluster_id: str | None = None,
         *,
         id: str,
+        wait: bool = False,
     ) -> DeploymentRef: ...
 
     async def update_deployment(
@@ -114,6 +140,7 @@ class AsyncDeployments(Desired):
         cluster_id: str | None = None,
         *,
         id: str | None = None,
+        wait: bool = False,
     ) -> DeploymentRef:
         """Changes a deployment: its spec above all. What is not given stays as it is.
 
@@ -127,6 +154,7 @@ class AsyncDeployments(Desired):
             spec: What to run from now on, whole: what it leaves out is not taken from the earlier spec.
             cluster_id: The id of the cluster to deploy onto from now on. None: no change.
             id: The id of the deployment.
+            wait: Whether to return only when the newest spec is at work; see `wait_for_deployment`.
 
         Returns:
             `{'id': ...}`, the id of the deployment that was updated.
@@ -136,6 +164,8 @@ class AsyncDeployments(Desired):
             InvalidArgumentError: Another argument cannot be right, or there is nothing to change. Nothing was sent.
             NotFoundError: There is no such deployment.
             ConflictError: The new name is taken.
+            DeploymentFailedError: It was waited for, and failed.
+            WaitTimeoutError: It was waited for, and was not ready in time.
 
         Example:
             >>> spec = {"image": "tensorflow/serving", "resources": {"replicas": 2}}
@@ -147,7 +177,10 @@ class AsyncDeployments(Desired):
         call = session.start()
         if "id" not in values:
             values["id"] = await find_id(name or "", project_id or "", session, call)
-        return await update(session, call, values)
+        updated = await update(session, call, values)
+        if wait:
+            await self.wait_for_deployment(updated["id"])
+        return updated
 
     async def delete_deployment(self, id: str) -> DeploymentRef:
         """Deletes a deployment: it stops serving, is listed no more, and its name is free again.
@@ -278,6 +311,10 @@ class Deployments:
     start_deployment = blocking(AsyncDeployments.start_deployment)
     get_deployment_history = blocking(AsyncDeployments.get_deployment_history)
     rollback_deployment = blocking(AsyncDeployments.rollback_deployment)
+    get_deployment_logs = blocking_iterator(AsyncDeployments.get_deployment_logs)
+    get_deployment_status = blocking(AsyncDeployments.get_deployment_status)
+    watch_deployment = blocking_iterator(AsyncDeployments.watch_deployment)
+    wait_for_deployment = blocking(AsyncDeployments.wait_for_deployment)
 
 
 _default = Deployments(default_session)
@@ -295,6 +332,10 @@ stop_deployment = _default.stop_deployment
 start_deployment = _default.start_deployment
 get_deployment_history = _default.get_deployment_history
 rollback_deployment = _default.rollback_deployment
+get_deployment_logs = _default.get_deployment_logs
+get_deployment_status = _default.get_deployment_status
+watch_deployment = _default.watch_deployment
+wait_for_deployment = _default.wait_for_deployment
 
 
 def _changes(

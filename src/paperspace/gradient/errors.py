@@ -6,6 +6,8 @@ GradientError
 │   └── InvalidSpecError         the same for a spec, with every bad place
 ├── ClientClosedError            the client was closed before the call or during it
 ├── SchemaError                  a schema that was to be compared cannot be had, or is none
+├── DeploymentFailedError        a deployment that was waited for failed; has its status and log lines
+├── WaitTimeoutError             also a TimeoutError: a deployment was not there in time; has its last status
 └── APIError                     a call was tried and did not come out; knows what was tried
     ├── APIConnectionError       also a ConnectionError: no connection, or it broke
     │   └── TLSError             the server could not prove who it is
@@ -35,6 +37,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterable
 
     from paperspace.gradient._base.rules import Problem
+    from paperspace.gradient.types import DeploymentStatus, LogLine
 
 __all__ = [
     "APIConnectionError",
@@ -46,6 +49,7 @@ __all__ = [
     "ClientClosedError",
     "ConfigurationError",
     "ConflictError",
+    "DeploymentFailedError",
     "EndpointNotFoundError",
     "GradientError",
     "InvalidArgumentError",
@@ -62,6 +66,7 @@ __all__ = [
     "SchemaError",
     "ServerError",
     "TLSError",
+    "WaitTimeoutError",
 ]
 
 
@@ -95,6 +100,32 @@ class ClientClosedError(GradientError):
 
 class SchemaError(GradientError):
     """A schema that was to be compared cannot be had, or is none."""
+
+
+class DeploymentFailedError(GradientError):
+    """A deployment that was waited for failed.
+
+    Attributes:
+        status: The status that it came to.
+        logs: The last lines of its logs.
+    """
+
+    def __init__(self, message: str, *, status: DeploymentStatus | None = None, logs: Iterable[LogLine] = ()) -> None:
+        super().__init__(message)
+        self.status = status
+        self.logs = list(logs)
+
+
+class WaitTimeoutError(GradientError, TimeoutError):
+    """A deployment that was waited for was not there in time.
+
+    Attributes:
+        status: The last status that was seen, None where there was none.
+    """
+
+    def __init__(self, message: str, *, status: DeploymentStatus | None = None) -> None:
+        super().__init__(message)
+        self.status = status
 
 
 class APIError(GradientError):

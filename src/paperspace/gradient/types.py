@@ -16,6 +16,7 @@ from typing import Literal
 from typing_extensions import TypedDict
 
 from paperspace.gradient._generated.deployment_create import Deployment as DeploymentRef
+from paperspace.gradient._generated.deployment_log_lines import DeploymentLogLine as LogLine
 from paperspace.gradient._generated.deployment_revision_fields import Cluster
 from paperspace.gradient._generated.deployment_revision_fields import DeploymentSpec as _Revision
 from paperspace.gradient._generated.deployment_spec_fields import Actor, DeploymentSpec, DeploymentSpecData
@@ -37,6 +38,7 @@ __all__ = [
     "AutoscalingMetricInput",
     "Cluster",
     "Deployment",
+    "DeploymentEvent",
     "DeploymentRef",
     "DeploymentResources",
     "DeploymentResourcesInput",
@@ -45,7 +47,10 @@ __all__ = [
     "DeploymentSpecData",
     "DeploymentSpecInput",
     "DeploymentSpecs",
+    "DeploymentStatus",
     "EnvVariableInput",
+    "InstanceStatus",
+    "LogLine",
     "ModelInput",
     "Protocol",
     "RepositoriesInput",
@@ -116,3 +121,66 @@ class DeploymentRevision(_Revision):
 
     difference: SpecDifference
     """What it changed of the one before."""
+
+
+class InstanceStatus(TypedDict):
+    """How one replica is doing."""
+
+    name: str | None
+    """The name that the cluster knows it by, and its log. None: it is not placed yet."""
+
+    phase: str | None
+    """The phase of its container, such as `Running`. None: not known yet."""
+
+    state: str | None
+    """How it is doing, such as `healthy`. None: not known yet."""
+
+    message: str | None
+    """What is to be said about its state. None: nothing."""
+
+
+class DeploymentStatus(TypedDict):
+    """How a deployment is doing, by its newest spec and that spec's own run."""
+
+    id: str
+    """The id of the deployment."""
+
+    name: str
+    """Its name."""
+
+    specId: str
+    """The id of its newest spec."""
+
+    state: Literal["pending", "ready", "stopped", "failed"]
+    """What it has come to: `ready` with all its replicas, `stopped` with none and none to come."""
+
+    applied: bool
+    """Whether the cluster has taken the newest spec over."""
+
+    replicas: int
+    """How many replicas there are to be."""
+
+    readyReplicas: int
+    """How many of them are ready to serve."""
+
+    endpointUrl: str
+    """The URL that it answers at."""
+
+    error: str | None
+    """Why the newest spec could not be applied. None: nothing went wrong."""
+
+    instances: list[InstanceStatus]
+    """The replicas of the newest spec that are there."""
+
+
+class DeploymentEvent(TypedDict):
+    """Something that happened to a deployment while it was watched."""
+
+    type: Literal["applied", "instance", "replicas", "ready", "stopped", "failed"]
+    """What happened. The last three end the watch."""
+
+    message: str
+    """The same, to be read."""
+
+    status: DeploymentStatus
+    """How the deployment is doing now."""

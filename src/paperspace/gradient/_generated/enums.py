@@ -5,5 +5,11 @@ from __future__ import annotations
 
 from typing import Literal, TypeAlias
 
+DeploymentRunInstanceState: TypeAlias = Literal["errored", "failed", "healthy", "pending", "retrying"]
+"""How an instance of a run is doing."""
+
+InstancePhase: TypeAlias = Literal["Failed", "Pending", "Running", "Succeeded", "Unknown"]
+"""The phase of an instance's container, as the cluster's scheduler reports it."""
+
 Protocol: TypeAlias = Literal["http", "http2"]
 """The protocol that the container speaks on its port."""

@@ -13,7 +13,7 @@
 from __future__ import annotations
 
 from paperspace.gradient._default import default_session
-from paperspace.gradient.deployments import AsyncDeployments
+from paperspace.gradient.deployments import AsyncDeployments, load_spec
 
 __all__ = [
     "apply_deployment",
@@ -22,13 +22,18 @@ __all__ = [
     "diff_deployment",
     "get_deployment",
     "get_deployment_history",
+    "get_deployment_logs",
+    "get_deployment_status",
     "iter_deployments",
     "list_deployments",
+    "load_spec",
     "rollback_deployment",
     "scale_deployment",
     "start_deployment",
     "stop_deployment",
     "update_deployment",
+    "wait_for_deployment",
+    "watch_deployment",
 ]
 
 _default = AsyncDeployments(default_session)
@@ -46,3 +51,7 @@ stop_deployment = _default.stop_deployment
 start_deployment = _default.start_deployment
 get_deployment_history = _default.get_deployment_history
 rollback_deployment = _default.rollback_deployment
+get_deployment_logs = _default.get_deployment_logs
+get_deployment_status = _default.get_deployment_status
+watch_deployment = _default.watch_deployment
+wait_for_deployment = _default.wait_for_deployment

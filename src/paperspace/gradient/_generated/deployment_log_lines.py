@@ -1,0 +1,91 @@
+# Generated from graphql/operations/DeploymentLogLines.graphql by scripts/regenerate; change that file and run it again.
+"""The operation `DeploymentLogLines`: its variables and the shape of its reply."""
+
+from __future__ import annotations
+
+from typing import NotRequired
+
+from typing_extensions import TypedDict
+
+from paperspace.gradient._generated.scalars import UUID, DateTime
+from paperspace.gradient._operation import Operation
+
+
+class DeploymentLogLine(TypedDict):
+    """A line of a log."""
+
+    instanceName: str
+    """The `instanceId` of the instance."""
+
+    line: int
+    """The number of the line in its log, from 1."""
+
+    message: str
+    """The text, without a line end."""
+
+    dtCreated: DateTime
+    """When it was written."""
+
+
+class PageInfo(TypedDict):
+    """Where a page stands in the whole list."""
+
+    hasNextPage: bool
+    """Whether the list goes on behind this page."""
+
+    hasPreviousPage: bool
+    """Whether the list has items ahead of this page."""
+
+    startCursor: str | None
+    """The cursor of the first item. Null: the page is empty."""
+
+    endCursor: str | None
+    """The cursor of the last item. Null: the page is empty."""
+
+
+class DeploymentLogLineConnection(TypedDict):
+    """A page of log lines."""
+
+    nodes: list[DeploymentLogLine]
+    """The items of this page."""
+
+    pageInfo: PageInfo
+    """Where this page stands in the whole list."""
+
+
+class DeploymentLog(TypedDict):
+    """The log of one instance."""
+
+    lines: DeploymentLogLineConnection
+    """Its lines."""
+
+
+class Deployment(TypedDict):
+    """A deployment: containers that host a model and serve inferences, behind one endpoint."""
+
+    id: UUID
+    """The id."""
+
+    log: DeploymentLog | None
+    """The log of one instance. Null: there is no instance of that name, or it has not logged."""
+
+
+class DeploymentLogLinesResult(TypedDict):
+    """The reply to `DeploymentLogLines`."""
+
+    deployment: Deployment | None
+    """A deployment by its id. Null: there is none with this id, or it is deleted."""
+
+
+class DeploymentLogLinesVariables(TypedDict):
+    """The variables of `DeploymentLogLines`."""
+
+    id: UUID
+    instanceName: str
+    first: NotRequired[int | None]
+    after: NotRequired[str | None]
+    last: NotRequired[int | None]
+    before: NotRequired[str | None]
+
+
+DEPLOYMENT_LOG_LINES = Operation("DeploymentLogLines", DeploymentLogLinesVariables, DeploymentLogLinesResult)

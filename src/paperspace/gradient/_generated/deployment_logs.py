@@ -1,0 +1,57 @@
+# Generated from graphql/operations/DeploymentLogs.graphql by scripts/regenerate; change that file and run it again.
+"""The operation `DeploymentLogs`: its variables and the shape of its reply."""
+
+from __future__ import annotations
+
+from typing import NotRequired
+
+from typing_extensions import TypedDict
+
+from paperspace.gradient._generated.page_info_fields import PageInfo
+from paperspace.gradient._generated.scalars import UUID
+from paperspace.gradient._operation import Operation
+
+
+class DeploymentLog(TypedDict):
+    """The log of one instance."""
+
+    instanceName: str
+    """The `instanceId` of the instance."""
+
+
+class DeploymentLogConnection(TypedDict):
+    """A page of logs."""
+
+    nodes: list[DeploymentLog]
+    """The items of this page."""
+
+    pageInfo: PageInfo
+    """Where this page stands in the whole list."""
+
+
+class Deployment(TypedDict):
+    """A deployment: containers that host a model and serve inferences, behind one endpoint."""
+
+    id: UUID
+    """The id."""
+
+    logs: DeploymentLogConnection
+    """The logs of its instances, one for each instance that has logged."""
+
+
+class DeploymentLogsResult(TypedDict):
+    """The reply to `DeploymentLogs`."""
+
+    deployment: Deployment | None
+    """A deployment by its id. Null: there is none with this id, or it is deleted."""
+
+
+class DeploymentLogsVariables(TypedDict):
+    """The variables of `DeploymentLogs`."""
+
+    id: UUID
+    first: NotRequired[int | None]
+    after: NotRequired[str | None]
+
+
+DEPLOYMENT_LOGS = Operation("DeploymentLogs", DeploymentLogsVariables, DeploymentLogsResult)
