@@ -66,7 +66,7 @@ def set_up() -> Path:
     if not done.exists():
         print(f"Setting up {CLIENT} in an environment of its own (once) ...", file=sys.stderr)
         venv.create(ENVIRONMENT, clear=True, with_pip=True)
-        install = [python, "-m", "pip", "install", "--quiet", "--disable-pip-version-check"]
+        install = [str(python), "-m", "pip", "install", "--quiet", "--disable-pip-version-check"]
         subprocess.run([*install, *NEEDED], check=True)
         subprocess.run([*install, "--no-deps", CLIENT, *UNPINNED], check=True)
         done.touch()
