@@ -150,7 +150,18 @@ FITTING = {
     "printed introspection": print_ast(parse(NEWEST_INTROSPECTION)),
     **{name: with_fragments(text) for name, text in OWN.items() if not re.search("^fragment ", text, re.MULTILINE)},
 }
-VARIABLES: dict[str, Any] = {"first": 100, "specsFirst": 100, "id": ID, "name": "n", "projectId": "p"}
+BY_TYPE: dict[str, Any] = {"Int": 100, "String": "x", "UUID": ID}
+
+
+def variables(document: str, given: Any) -> dict[str, Any]:
+    """A value for each variable that the document cannot do without, and as large a page as there may be."""
+    values = {}
+    for definition in parse(document).definitions:
+        for variable in getattr(definition, "variable_definitions", None) or ():
+            type_ = print_ast(variable.type)
+            if type_.endswith("!") or type_ == "Int":
+                values[variable.variable.name.value] = BY_TYPE.get(type_.removesuffix("!"), given)
+    return values
 
 
 @pytest.mark.parametrize("name", FITTING)
@@ -161,7 +172,7 @@ def test_what_programs_send_fits(call: Caller, name: str) -> None:
         "DeploymentCreate": {"name": "n", "projectId": "p", "spec": call.SPEC},
         "DeploymentDelete": {"id": call.create("d")},
     }.get(name, {"id": call.create("b"), "spec": call.SPEC})
-    answer = call.post({"query": FITTING[name], "variables": {**VARIABLES, "input": given}})
+    answer = call.post({"query": FITTING[name], "variables": variables(FITTING[name], given)})
     assert "errors" not in answer.body
     assert answer.data
 
