@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import logging
 import os
 import re
 import signal
@@ -16,6 +17,8 @@ from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 import pytest
+
+from paperspace.gradient.cli.server import _Lines
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -238,3 +241,9 @@ def test_help_is_quick() -> None:
     shown = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, check=True).stdout
     assert "server  Run the local server" in shown
     assert shown.endswith("[]\n")
+
+
+def test_records_are_lines() -> None:
+    """In the log of the command, a record of several lines cannot look like several records, or steer a terminal."""
+    record = logging.LogRecord("n", logging.INFO, "", 1, "one\n2024-01-01 two\r\x1b[2J%s", ("é",), None)
+    assert _Lines("%(message)s").format(record) == "one\n  2024-01-01 two\\r\\x1b[2Jé"

@@ -201,6 +201,26 @@ def test_the_key_and_the_data_are_not_logged(call: Caller, caplog: pytest.LogCap
         assert word not in caplog.text
 
 
+@pytest.mark.parametrize(
+    "sent",
+    [
+        b"a-secret\r\n\r\n",
+        b"GET / HTTP/9.9 a-secret\r\n\r\n",
+        b"GET / HTTP/1.1\r\nAuthorization: Bearer a-secret\0\r\n\r\n",
+        b"GET /a-secret" + b"x" * 20_000 + b" HTTP/1.1\r\n\r\n",
+        b"POST / HTTP/1.1\r\nHost: a-secret\r\nContent-Length: 1\r\nTransfer-Encoding: chunked\r\n\r\n",
+    ],
+)
+def test_what_is_no_http(server: LocalServer, call: Caller, caplog: pytest.LogCaptureFixture, sent: bytes) -> None:
+    """What is no HTTP is a 400 and at most one line in the log, without what was sent, and the server goes on."""
+    with caplog.at_level(logging.DEBUG, "paperspace.gradient.server"), connect(server) as connection:
+        connection.sendall(sent)
+        assert b" 400 " in connection.recv(65536)
+        assert "a-secret" not in caplog.text
+        assert len(caplog.text.splitlines()) <= 1
+    assert call.post(QUERY).data
+
+
 def stopping(server: LocalServer) -> threading.Thread:
     thread = threading.Thread(target=server.stop)
     thread.start()

@@ -4,8 +4,11 @@ from __future__ import annotations
 
 import asyncio
 import ipaddress
+import logging
 import socket
 from typing import TYPE_CHECKING, cast
+
+from aiohttp.http_exceptions import HttpProcessingError
 
 if TYPE_CHECKING:
     from aiohttp import web
@@ -13,6 +16,20 @@ if TYPE_CHECKING:
 MOST_CONNECTIONS = 500
 
 _FULL = b"HTTP/1.1 503 Service Unavailable\r\nRetry-After: 1\r\nContent-Length: 0\r\nConnection: close\r\n\r\n"
+
+
+class _WithoutContent(logging.Filter):
+    """Takes out of a record what was sent: where it is no HTTP, it may yet hold a key."""
+
+    def filter(self, record: logging.LogRecord) -> bool:
+        if record.exc_info and isinstance(record.exc_info[1], HttpProcessingError):
+            record.msg += ": what came is no HTTP"
+            record.exc_info = None
+        return True
+
+
+connection_log = logging.getLogger(f"{__name__}.connections")
+connection_log.addFilter(_WithoutContent())
 
 
 class _Full(asyncio.Protocol):

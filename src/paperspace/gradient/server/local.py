@@ -12,7 +12,7 @@ from uuid import UUID, uuid4
 
 from aiohttp import web
 
-from .addresses import accept, is_loopback, open_listener, url_of
+from .addresses import accept, connection_log, is_loopback, open_listener, url_of
 from .clock import utc_now
 from .database import Database
 from .defaults import new_key, system_user
@@ -163,7 +163,7 @@ class LocalServer:
             self.url = f"{base_url}/graphql"
             self._gate = Gate(self._new_request_id, local=is_loopback(self._host))
             routes = Routes(answer, endpoint, self._gate, url=self.url, api_key=self.api_key, now=self._now)
-            runner = web.AppRunner(routes.application(), access_log=None, **TIMES)
+            runner = web.AppRunner(routes.application(), access_log=None, logger=connection_log, **TIMES)
             stack.push_async_callback(runner.cleanup)
             await runner.setup()
             accepting = await accept(listener, cast("web.Server", runner.server))
