@@ -91,6 +91,8 @@ def enclosed(head: str, items: list[str], tail: str) -> str:
 def docstring(text: str, indent: str = "") -> str:
     """The text as a docstring, on one line where it fits."""
     text = text.replace("\\", "\\\\").replace('"""', "'''")
+    if text.endswith('"'):
+        text = text[:-1] + '\\"'
     if "\n" not in text and len(f'{indent}"""{text}"""') <= WIDTH:
         return f'{indent}"""{text}"""'
     lines = [part for line in f'"""{text}'.splitlines() for part in textwrap.wrap(line, WIDTH - len(indent)) or [""]]

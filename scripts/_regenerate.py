@@ -33,7 +33,11 @@ def main(arguments: list[str] | None = None) -> int:
         return 1
     if options.check:
         return check(files, options.output)
-    write(files, options.output)
+    try:
+        write(files, options.output)
+    except OSError as error:
+        print(f"{error.filename}: {error.strerror}", file=sys.stderr)
+        return 1
     return 0
 
 

@@ -7,6 +7,7 @@ named like the GraphQL type that it is a selection of.
 
 from __future__ import annotations
 
+from keyword import iskeyword
 from pathlib import Path
 
 from _module_text import GenerationError, Module, enclosed, snake
@@ -25,6 +26,7 @@ from graphql import (
     GraphQLOutputType,
     GraphQLScalarType,
     GraphQLSchema,
+    NameNode,
     OperationDefinitionNode,
     SelectionSetNode,
     Source,
@@ -45,6 +47,9 @@ BUILT_IN_SCALARS = {"Int": "int", "Float": "float", "String": "str", "Boolean": 
 
 # The Python type of each custom scalar, as JSON carries it.
 CUSTOM_SCALARS = {"DateTime": "str", "UUID": "str"}
+
+# The modules that are there anyway.
+RESERVED = {"inputs", "enums", "scalars"}
 
 Definition = OperationDefinitionNode | FragmentDefinitionNode
 
@@ -81,19 +86,25 @@ def read_document(path: Path) -> DocumentNode:
         return parse(Source(path.read_text(encoding="utf-8"), str(path)))
     except OSError as error:
         raise GenerationError(f"{path}: {error.strerror}") from error
+    except UnicodeDecodeError as error:
+        raise GenerationError(f"{path}: not UTF-8") from error
     except GraphQLError as error:
         raise GenerationError(describe(error)) from error
 
 
 def read_operations(folder: Path) -> dict[str, DocumentNode]:
     """Each file in the folder by its stem, parsed; it holds one definition, named like it."""
-    documents = {}
+    documents: dict[str, DocumentNode] = {}
     for path in sorted(folder.glob("*.graphql")):
         document = read_document(path)
         names = [node.name and node.name.value for node in document.definitions if isinstance(node, Definition)]
         if names != [path.stem]:
             raise GenerationError(f"{path}: has to hold one operation or fragment, and that named {path.stem}")
+        if snake(path.stem) in {snake(other) for other in documents} | RESERVED:
+            raise GenerationError(f"{path}: its module would be {snake(path.stem)}.py, and that is taken")
         documents[path.stem] = document
+    if not documents:
+        raise GenerationError(f"{folder}: there is no operation in it")
     return documents
 
 
@@ -103,6 +114,13 @@ def describe(error: GraphQLError) -> str:
         return error.message
     line, column = error.locations[0]
     return f"{error.source.name}:{line}:{column}: {error.message}"
+
+
+def check_key(module: Module, node: NameNode) -> None:
+    """Refuses what cannot be a name in a class."""
+    if iskeyword(node.value) or node.value.startswith("__"):
+        line = node.loc.start_token.line if node.loc else 1
+        raise GenerationError(f"{module.source}:{line}: {node.value} cannot be a name in Python; give it an alias")
 
 
 class Generator:
@@ -129,7 +147,10 @@ class Generator:
             if module.definitions:
                 module.definitions = dict(sorted(module.definitions.items()))
                 modules[name] = module
-        return {f"{name}.py": module.render() for name, module in modules.items()}
+        texts = {f"{name}.py": module.render() for name, module in modules.items()}
+        for name, text in texts.items():
+            compile(text, name, "exec")  # better no code than code that does not parse
+        return texts
 
     def fragment_module(self, name: str, node: FragmentDefinitionNode) -> Module:
         """The module of a fragment."""
@@ -178,12 +199,15 @@ class Generator:
         spreads = [node for node in selection.selections if isinstance(node, FragmentSpreadNode)]
         if len(fields) + len(spreads) != len(selection.selections):
             raise GenerationError(f"{module.source}: inline fragments are not supported; use a fragment in a file")
+        if any(spread.directives for spread in spreads):
+            raise GenerationError(f"{module.source}: a directive on a fragment is not supported; put it on the fields")
         if not fields and len(spreads) == 1:
             return module.use(f"{GENERATED}.{snake(spreads[0].name.value)}", parent.name)
         bases = [self.base(module, parent, spread) for spread in spreads]
         members = []
         for node in fields:
             key = node.alias or node.name
+            check_key(module, key)
             entry = parent.fields[node.name.value]
             optional = any(directive.name.value in {"skip", "include"} for directive in node.directives or ())
             annotation = self.output_annotation(module, entry.type, node.selection_set)

@@ -5,6 +5,8 @@ from __future__ import annotations
 import doctest
 import inspect
 import re
+import subprocess
+import sys
 from pathlib import Path
 from types import ModuleType
 from typing import Any
@@ -62,6 +64,16 @@ def test_readme(capsys: pytest.CaptureFixture[str]) -> None:
     out = capsys.readouterr().out
     assert re.search(r"^mnist http://127.0.0.1:\d+/endpoints/", out)
     assert "there is no deployment with the id d4e74a9c-b125-4bd7-b143-8f5c386df8a9" in out
+
+
+def test_readme_types(tmp_path: Path) -> None:
+    """The README's code is what a strict type checker accepts."""
+    for number, block in enumerate(python_blocks(TOP / "README.md")):
+        path = tmp_path / f"block{number}.py"
+        path.write_text(block, encoding="utf-8")
+        command = [sys.executable, "-m", "mypy", "--strict", "--config-file=", str(path)]
+        done = subprocess.run(command, capture_output=True, text=True, check=False, cwd=tmp_path)
+        assert done.returncode == 0, done.stdout
 
 
 def test_links() -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import ast
 import re
 import shutil
 import subprocess
@@ -135,6 +136,52 @@ def test_fault_writes_nothing(workshop: Workshop, name: str, old: str, new: str,
     assert done.returncode == 1
     assert re.search(complaint, done.stderr), done.stderr
     assert workshop.files() == before
+
+
+def test_odd_descriptions(workshop: Workshop) -> None:
+    """A description may end in a quotation mark, and hold backslashes."""
+    workshop.edit("schema.graphql", '"""First and last name. Null: not known."""', r'"Such as \\ or \"First Last\""')
+    done = workshop.run()
+    assert done.returncode == 0, done.stderr
+    assert ast.parse(workshop.files()["deployment_spec_fields.py"])
+
+
+@pytest.mark.parametrize(
+    ("change", "complaint"),
+    [
+        (("endpointUrl", "from: endpointUrl"), r"Fields\.graphql:11: from cannot be a name in Python"),
+        (("endpointUrl", "__typename"), r"Fields\.graphql:11: __typename cannot be a name in Python"),
+        (("actor {", "...PageInfoFields\n  actor {"), r"PageInfoFields"),
+    ],
+)
+def test_names_that_cannot_be(workshop: Workshop, change: tuple[str, str], complaint: str) -> None:
+    """What cannot be a name in Python is refused with its place, and nothing is written."""
+    before = workshop.files()
+    workshop.edit("operations/DeploymentSpecFields.graphql", *change)
+    done = workshop.run()
+    assert (done.returncode, workshop.files()) == (1, before)
+    assert re.search(complaint, done.stderr), done.stderr
+
+
+def test_no_operations(workshop: Workshop) -> None:
+    """Without operations nothing is written, or taken away."""
+    before = workshop.files()
+    shutil.rmtree(workshop.graphql / "operations")
+    done = workshop.run()
+    assert (done.returncode, workshop.files()) == (1, before)
+    assert "no operation" in done.stderr
+
+
+def test_module_that_is_taken(workshop: Workshop) -> None:
+    """An operation whose module would be one that is there anyway is refused."""
+    (workshop.graphql / "operations/Inputs.graphql").write_text("query Inputs { __typename }", encoding="utf-8")
+    assert "inputs.py, and that is taken" in workshop.run().stderr
+
+
+def test_file_that_is_no_text(workshop: Workshop) -> None:
+    """A file that is not UTF-8 is named."""
+    (workshop.graphql / "operations/Deployment.graphql").write_bytes(b"\xff")
+    assert "Deployment.graphql: not UTF-8" in workshop.run().stderr
 
 
 def test_new_scalar_says_what_to_do(workshop: Workshop) -> None:

@@ -104,6 +104,9 @@ def test_introspection_file(tmp_path: Path) -> None:
         ("a.json", "{", r"a\.json is not the JSON result"),
         ("a.json", "[]", r"a\.json is not the JSON result"),
         ("a.json", "{}", r"the introspection gives no schema"),
+        ("a.json", '{"data": {"__schema": {}}}', r"the introspection gives no schema"),
+        ("a.json", "[" * 100_000, r"a\.json is not the JSON result"),
+        ("a.graphql", "type Other { a: String }", r"Query root type must be provided"),
         ("a.graphql", None, r"a\.graphql cannot be read: No such file"),
     ],
 )
@@ -143,7 +146,9 @@ class TestCommand:
         assert "DeploymentSpecFields.graphql:11:3" in broken.stdout
         nothing = run(main, ["schema", "diff", "nowhere.graphql"])
         assert (nothing.exit_code, nothing.stdout) == (1, "")
-        assert nothing.stderr == "Error: nowhere.graphql cannot be read: No such file or directory\n"
+        assert nothing.stderr == (
+            "Error: nowhere.graphql cannot be read: No such file or directory; a URL begins with http:// or https://\n"
+        )
 
     def test_pull(self, tmp_path: Path, environment: dict[str, str]) -> None:
         """The schema goes to stdout, or into a file, and nothing else does."""
@@ -155,3 +160,8 @@ class TestCommand:
         written = CliRunner().invoke(main, ["schema", "pull", url, "--apiKey", key, "--output", str(path)])
         assert (written.exit_code, written.stdout) == (0, "")
         assert path.read_text(encoding="utf-8") == TEXT
+        nowhere = CliRunner().invoke(main, ["schema", "pull", url, "--apiKey", key, "--output", "/nowhere/x"])
+        assert (nowhere.exit_code, nowhere.stderr) == (
+            1,
+            "Error: /nowhere/x cannot be written: No such file or directory\n",
+        )

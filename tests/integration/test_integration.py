@@ -120,7 +120,32 @@ def test_wrong_key_is_said(
     """A key that is not accepted is said, with the server's words."""
     monkeypatch.setenv("PAPERSPACE_API_KEY", "wrong")
     assert _integration.main([server.url]) == 1
-    assert 'raises is not expected, but there is "AuthenticationError"' in capsys.readouterr().out
+    assert "could not be held to the calls. Deployments: The API key is" in capsys.readouterr().err
+
+
+def test_server_that_is_down(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
+    """A server that is not there is one sentence, and nothing is written for it."""
+    monkeypatch.setenv("PAPERSPACE_API_KEY", "key")
+    before = _integration.EXPECTED.read_bytes()
+    for arguments in (["http://127.0.0.1:9/graphql"], ["http://127.0.0.1:9/graphql", "--update"]):
+        assert _integration.main(arguments) == 1
+        assert "no connection to 127.0.0.1" in capsys.readouterr().err
+    assert _integration.EXPECTED.read_bytes() == before
+
+
+def test_unknown_cluster(held: Run) -> None:
+    """A server that does not say the cluster fails where that is asked for, and goes through the rest."""
+
+    def forget_cluster(reply: dict[str, Any]) -> None:
+        for specs in specs_of(reply):
+            for node in specs["nodes"]:
+                if "cluster" in node:
+                    node["cluster"] = None
+
+    code, out = held(reply=forget_cluster)
+    assert code == 1
+    assert "differs list_deployments by cluster\n        was not reached" in out
+    assert "ok      get_deployment, unknown" in out
 
 
 def test_no_key_is_said(capsys: pytest.CaptureFixture[str]) -> None:

@@ -1,20 +1,23 @@
-"""Looks at arguments before anything is sent, and lists every bad place at once."""
+"""Looks at arguments before anything is sent, and lists every bad place at once.
+
+Each function yields what is wrong with one argument; `require` raises one error for all of them.
+"""
 
 from __future__ import annotations
 
-import copy
 import re
-from difflib import get_close_matches
 from functools import cache
 from typing import TYPE_CHECKING, Any, get_args, get_type_hints
 
 from typing_extensions import is_typeddict
 
-from paperspace.gradient._base.rules import Path, Problem, listed, name_problems, spec_problems
+from paperspace.gradient._base.rules import Path, Problem, abbreviated, listed, name_problems, spec_problems
 from paperspace.gradient._generated.inputs import DeploymentSpecDataInput
 from paperspace.gradient.errors import InvalidArgumentError, InvalidSpecError
 
 if TYPE_CHECKING:
+    from collections.abc import Iterable, Iterator
+
     from pydantic import TypeAdapter
     from pydantic_core import ErrorDetails
 
@@ -26,7 +29,6 @@ _EXPECTED = {
     "int_type": "a whole number",
     "int_from_float": "a whole number",
     "float_type": "a number",
-    "finite_number": "a finite number",
     "bool_type": "True or False",
     "list_type": "a list",
     "dict_type": "a dict",
@@ -35,59 +37,81 @@ _EXPECTED = {
 }
 
 _HINTS: dict[Path, str] = {
+    ("healthChecks",): "the GraphQL API cannot carry health checks, so they would be lost; leave them out",
     ("ports",): "a spec of this API has one `port`",
     ("resources", "ports"): "a spec of this API has one `port`, beside `resources`",
     ("resources", "machineType"): "a spec of this API calls it `instanceType`",
     ("apiVersion",): "a spec of this API has no version; leave it out",
-    ("healthChecks",): "the GraphQL API cannot carry health checks, so they would be lost; leave them out",
 }
 
+# What is given at these places, or below them, is not shown: it may hold a secret, however it is misspelt.
+_SECRET = {"env", "repositories"}
 
-def check_name(name: object) -> None:
-    """Raises InvalidArgumentError where the name of a deployment cannot be right."""
-    if isinstance(name, str):
-        _refuse(list(name_problems(name)))
+
+def require(*arguments: Iterable[Problem]) -> None:
+    """Raises one error for all the problems of the arguments, if there are any.
+
+    Raises:
+        InvalidSpecError: The spec has some.
+        InvalidArgumentError: Only other arguments have some.
+    """
+    problems = [problem for argument in arguments for problem in argument]
+    if not problems:
+        return
+    if all(problem.path[0] == "spec" for problem in problems):
+        raise InvalidSpecError(listed("the spec cannot be right: ", problems), problems=problems)
+    error = InvalidSpecError if any(problem.path[0] == "spec" for problem in problems) else InvalidArgumentError
+    raise error(listed("" if len(problems) == 1 else "the call cannot be right: ", problems), problems=problems)
+
+
+def name(value: object) -> Iterator[Problem]:
+    """What is wrong with the name of a deployment."""
+    if isinstance(value, str):
+        yield from name_problems(value)
     else:
-        _refuse([Problem(("name",), name, "a string")])
+        yield Problem(("name",), abbreviated(value), "a string")
 
 
-def check_id(value: object, argument: str = "id") -> None:
-    """Raises InvalidArgumentError where the id of a deployment cannot be right."""
+def identifier(value: object, argument: str = "id") -> Iterator[Problem]:
+    """What is wrong with the id of a deployment, or of a spec."""
     if not isinstance(value, str) or not _UUID.fullmatch(value):
-        _refuse([Problem((argument,), value, "a UUID", "such as 'd4e74a9c-b125-4bd7-b143-8f5c386df8a9'")])
+        hint = "a string such as 'd4e74a9c-b125-4bd7-b143-8f5c386df8a9'"
+        yield Problem((argument,), abbreviated(value), "a UUID", hint)
 
 
-def check_text(value: object, argument: str) -> None:
-    """Raises InvalidArgumentError where an argument is no string, or an empty one."""
+def text(value: object, argument: str) -> Iterator[Problem]:
+    """What is wrong with an argument that has to say something."""
     if not isinstance(value, str) or not value.strip():
-        _refuse([Problem((argument,), value, "a string that is not empty")])
+        yield Problem((argument,), abbreviated(value), "a string that is not empty")
 
 
-def check_count(value: object, argument: str) -> None:
-    """Raises InvalidArgumentError where an argument is no whole number of 0 or more."""
+def optional_text(value: object, argument: str) -> Iterator[Problem]:
+    """The same, where None says nothing."""
+    if value is not None:
+        yield from text(value, argument)
+
+
+def count(value: object, argument: str) -> Iterator[Problem]:
+    """What is wrong with an argument that counts."""
     if not isinstance(value, int) or isinstance(value, bool) or value < 0:
-        _refuse([Problem((argument,), value, "a whole number, 0 or more")])
+        yield Problem((argument,), abbreviated(value), "a whole number, 0 or more")
 
 
-def check_spec(spec: object) -> None:
-    """Raises InvalidSpecError with every place where a spec cannot be right."""
+def spec(value: object) -> Iterator[Problem]:
+    """What is wrong with a spec: with its types first, and then with what the types do not say."""
     from pydantic import ValidationError
 
-    problems = []
+    wrong: dict[Path, Problem] = {}
     try:
-        _adapter().validate_python(spec, strict=True, extra="forbid")
+        _adapter().validate_python(value, strict=True, extra="forbid")
     except ValidationError as error:
-        problems = [_problem(entry) for entry in error.errors(include_url=False)]
-    if isinstance(spec, dict):
-        bad = {problem.path for problem in problems}
-        problems += [problem for problem in spec_problems(_without(spec, bad)) if problem.path not in bad]
-    if problems:
-        raise InvalidSpecError(listed("the spec cannot be right: ", problems), problems=problems)
-
-
-def _refuse(problems: list[Problem]) -> None:
-    if problems:
-        raise InvalidArgumentError(listed("", problems), problems=problems)
+        for entry in error.errors(include_url=False):
+            wrong.setdefault(("spec", *entry["loc"]), _problem(entry))
+    yield from wrong.values()
+    if isinstance(value, dict):
+        for problem in spec_problems(_sound(value, wrong, ("spec",))):
+            if not any(problem.path[: len(path)] == path for path in wrong):
+                yield problem
 
 
 @cache
@@ -111,9 +135,9 @@ def _problem(entry: ErrorDetails) -> Problem:
 
 
 def _shown(path: Path, given: object) -> object:
-    """What may be shown of a value: not that of an environment variable or a password, which may be secret."""
-    secret = path[-1] == "password" or (path[:2] == ("spec", "env") and path[-1] == "value")
-    return _Hidden(type(given).__name__) if secret else given
+    """What may be shown of a value."""
+    secret = _SECRET.intersection(path[1:2]) or path[-1] == "password"
+    return _Hidden(type(given).__name__) if secret else abbreviated(given)
 
 
 class _Hidden(str):
@@ -127,14 +151,16 @@ class _Hidden(str):
 
 def _did_you_mean(path: Path) -> str:
     """A field of nearly the same name, or else all the fields that there are."""
-    *parents, name = path
+    from difflib import get_close_matches
+
+    *parents, last = path
     shape: Any = DeploymentSpecDataInput
     for step in parents:
         if isinstance(step, str):
             shape = _item(get_type_hints(shape)[step])
     fields = sorted(get_type_hints(shape))
     lowered = {field.lower(): field for field in fields}
-    close = get_close_matches(str(name).lower(), lowered, n=1)
+    close = get_close_matches(str(last).lower(), lowered, n=1)
     return f"did you mean {lowered[close[0]]!r}?" if close else f"there are {', '.join(fields)}"
 
 
@@ -145,13 +171,14 @@ def _item(annotation: Any) -> Any:
     return annotation
 
 
-def _without(spec: dict[str, Any], places: set[Path]) -> dict[str, Any]:
-    """A copy with nothing at the given places, so that what is right about it can be looked at further."""
-    clean = copy.deepcopy(spec)
-    for _, *parents, last in places:
-        parent: Any = clean
-        for step in parents:
-            parent = parent[step]
-        if isinstance(last, int) or last in parent:
-            parent[last] = None
-    return clean
+def _sound(value: Any, wrong: dict[Path, Problem], path: Path) -> Any:
+    """A copy without what is wrong, so that the rest can be looked at: null there, and in a list nothing at all said."""
+    if isinstance(value, dict):
+        return {
+            key: None if (*path, key) in wrong else _sound(entry, wrong, (*path, key)) for key, entry in value.items()
+        }
+    if isinstance(value, list):
+        return [
+            {} if (*path, index) in wrong else _sound(entry, wrong, (*path, index)) for index, entry in enumerate(value)
+        ]
+    return value

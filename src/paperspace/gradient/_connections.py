@@ -7,6 +7,7 @@ A connection belongs to its loop, and a client may meet several: the loop thread
 from __future__ import annotations
 
 import asyncio
+import atexit
 import os
 import weakref
 from typing import TYPE_CHECKING
@@ -39,14 +40,18 @@ class Connections:
         if self.closed:
             raise ClientClosedError("the client is closed; make a new one")
         loop = asyncio.get_running_loop()
-        if loop not in self._by_loop:
-            for other in [other for other in self._by_loop if other.is_closed()]:
-                del self._by_loop[other]
-            transport = self._make()
-            lifetime = _lifetime(transport)
-            self._by_loop[loop] = transport, lifetime
-            await anext(lifetime)
-        return self._by_loop[loop][0]
+        found = self._by_loop.get(loop)
+        if found is not None:
+            return found[0]
+        # Other threads have loops too, and may be here at the same time.
+        for other in [other for other in list(self._by_loop) if other.is_closed()]:
+            if gone := self._by_loop.pop(other, None):
+                gone[0].abandon()
+        transport = self._make()
+        lifetime = _lifetime(transport)
+        self._by_loop[loop] = transport, lifetime
+        await anext(lifetime)
+        return transport
 
     async def close(self) -> None:
         """Closes every transport, each on its own loop. Calls that are under way end with ClientClosedError."""
@@ -55,6 +60,12 @@ class Connections:
         _end_all(self._by_loop)
         if here is not None:
             await here[1].aclose()
+
+    def abandon_stopped(self) -> None:
+        """Lets go of what was left open on loops that do not run."""
+        for loop, (transport, _) in list(self._by_loop.items()):
+            if not loop.is_running():
+                transport.abandon()
 
     def forget(self) -> None:
         """Leaves everything to the parent process, in a child that was forked."""
@@ -78,12 +89,20 @@ async def _lifetime(transport: HTTPTransport) -> AsyncGenerator[None]:
 def _end_all(by_loop: dict[asyncio.AbstractEventLoop, tuple[HTTPTransport, AsyncGenerator[None]]]) -> None:
     """Ends every transport on its own loop: those of a client that was closed elsewhere, or is garbage."""
     while by_loop:
-        loop, (_, lifetime) = by_loop.popitem()
-        if not loop.is_closed():
+        loop, (transport, lifetime) = by_loop.popitem()
+        if loop.is_closed():
+            transport.abandon()
+        else:
             loop.call_soon_threadsafe(loop.create_task, lifetime.aclose())
 
 
 _all: weakref.WeakSet[Connections] = weakref.WeakSet()
+
+
+def _abandon_all() -> None:
+    """At the end of the interpreter: no loop that has stopped will run again."""
+    for connections in _all:
+        connections.abandon_stopped()
 
 
 def _forget_all() -> None:
@@ -91,4 +110,5 @@ def _forget_all() -> None:
         connections.forget()
 
 
+atexit.register(_abandon_all)
 os.register_at_fork(after_in_child=_forget_all)

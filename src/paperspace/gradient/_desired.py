@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Any, cast
 
 from paperspace.gradient import _checks
 from paperspace.gradient._generated.deployment_history import DEPLOYMENT_HISTORY
+from paperspace.gradient._inputs import create_input
 from paperspace.gradient._reconcile import create, update
 from paperspace.gradient._revisions import current_revision, data_of, put_revision, revision_page, revision_pages
 from paperspace.gradient._spec_diff import difference
@@ -75,7 +76,7 @@ class Desired:
             >>> deployments.apply_deployment("mnist", "p1", spec)["action"]
             'unchanged'
         """
-        wanted = _wanted(name, project_id, spec, cluster_id)
+        wanted = create_input(name, project_id, spec, cluster_id)
         session = self._session()
         call = session.start()
         rounds = 0
@@ -149,11 +150,11 @@ class Desired:
             >>> deployments.get_deployment(mnist["id"])["deploymentSpecs"]["nodes"][0]["data"]["resources"]
             {'instanceType': 'A100', 'replicas': 4}
         """
-        _checks.check_count(replicas, "replicas")
 
         def scaled(spec: dict[str, Any]) -> None:
             spec["resources"] = {**spec.get("resources", {}), "replicas": replicas}
 
+        _checks.require(_checks.identifier(id), _checks.count(replicas, "replicas"))
         return await self._revise(id, scaled)
 
     async def stop_deployment(self, id: str) -> DeploymentRef:
@@ -223,7 +224,7 @@ class Desired:
             >>> newest["difference"]["text"]
             '~ resources.replicas: 1 -> 4'
         """
-        _checks.check_id(id)
+        _checks.require(_checks.identifier(id))
         session = self._session()
         revisions = [revision async for page in revision_pages(session, id) for revision in page]
         before: list[Revision | None] = [*revisions[1:], None]
@@ -256,8 +257,7 @@ class Desired:
             >>> deployments.rollback_deployment(mnist["id"], to=first["id"]) == {"id": mnist["id"]}
             True
         """
-        _checks.check_id(id)
-        _checks.check_id(to, "to")
+        _checks.require(_checks.identifier(id), _checks.identifier(to, "to"))
         session = self._session()
         newest = None
         async for page in revision_pages(session, id):
@@ -271,7 +271,7 @@ class Desired:
 
     async def _revise(self, id: str, change: Callable[[dict[str, Any]], None]) -> DeploymentRef:
         """Changes the newest spec, where that makes a difference."""
-        _checks.check_id(id)
+        _checks.require(_checks.identifier(id))
         session = self._session()
         call = session.start()
         [newest], _ = await revision_page(session, id, first=1, call=call)
@@ -280,18 +280,6 @@ class Desired:
         if not difference(data_of(newest), spec)["changes"]:
             return {"id": id}
         return await put_revision(session, call, id, newest, {"spec": spec})
-
-
-def _wanted(name: str, project_id: str, spec: DeploymentSpecInput, cluster_id: str | None) -> CreateDeploymentInput:
-    """The deployment as it is to be, checked."""
-    _checks.check_name(name)
-    _checks.check_text(project_id, "project_id")
-    _checks.check_spec(spec)
-    wanted: CreateDeploymentInput = {"name": name, "projectId": project_id, "spec": spec}
-    if cluster_id is not None:
-        _checks.check_text(cluster_id, "cluster_id")
-        wanted["clusterId"] = cluster_id
-    return wanted
 
 
 def _plan(current: Current | None, wanted: CreateDeploymentInput) -> AppliedDeployment:

@@ -7,11 +7,11 @@ from __future__ import annotations
 
 import os
 import ssl
-from http import HTTPStatus
 from typing import TYPE_CHECKING, Any, NamedTuple
 from urllib.parse import urlsplit
 
 import aiohttp
+from aiohttp.http_exceptions import ContentEncodingError
 from graphql import ExecutionResult
 from pydantic_core import from_json
 
@@ -45,59 +45,97 @@ class Reply(ExecutionResult):
         self.status = status
         self.headers = headers
 
+    def __repr__(self) -> str:
+        return f"Reply(status={self.status})"  # tools that show local variables would show all that the server said
+
 
 # ---------------------------------------------------------------------------------------------- exceptions of aiohttp
-
-
-def from_exception(error: Exception, url: str, *, sent: bool, reused: bool) -> Failure:
-    """What an exception out of aiohttp means, most specific first."""
-    host = urlsplit(url).hostname
-    match error:
-        case aiohttp.ClientConnectorCertificateError() | aiohttp.ClientConnectorSSLError() | ssl.SSLError() if not sent:
-            message = f"no secure connection to {host}: {_reason(error)}"
-            return Failure(errors.TLSError(message), Fault.FINAL)
-        case aiohttp.ClientConnectorDNSError():
-            message = f"the host {host} was not found: {_reason(error)}"
-        case aiohttp.ClientProxyConnectionError() | aiohttp.ClientHttpProxyError():
-            message = f"the proxy on the way to {host} gave no connection: {_reason(error)}"
-        case aiohttp.ConnectionTimeoutError():
-            message = f"no connection to {host} in time"
-        case TimeoutError():
-            message = f"no answer of {host} in time" if sent else f"no connection to {host} in time"
-            return Failure(errors.APITimeoutError(message), Fault.LOST if sent else Fault.NOT_SENT)
-        case aiohttp.ClientConnectorError():
-            message = f"no connection to {host}: {_reason(error)}; is the server running, and the address right?"
-        case aiohttp.InvalidURL() | aiohttp.NonHttpUrlClientError():
-            return Failure(errors.APIConnectionError(f"the address of {host} cannot be used"), Fault.FINAL)
-        case aiohttp.ClientResponseError():
-            message = f"the answer of {host} is no HTTP that could be read: {_reason(error)}"
-            return Failure(errors.MalformedReplyError(message), Fault.LOST)
-        case _:
-            message = f"the connection to {host} broke before the answer was whole: {_reason(error)}"
-    if not sent:
-        return Failure(errors.APIConnectionError(message), Fault.NOT_SENT)
-    stale = reused and isinstance(error, aiohttp.ServerDisconnectedError | aiohttp.ClientOSError)
-    return Failure(errors.APIConnectionError(message), Fault.STALE if stale else Fault.LOST)
-
-
-def _reason(error: BaseException) -> str:
-    """Why, in the words of the operating system where there are any, and never with an address or a header in it."""
-    cause = getattr(error, "os_error", None) or getattr(error, "certificate_error", None) or error
-    if isinstance(cause, aiohttp.ClientResponseError):
-        return f"HTTP {cause.status}" if cause.status >= HTTPStatus.CONTINUE else "malformed"
-    if isinstance(cause, ssl.SSLCertVerificationError):
-        return cause.verify_message
-    if isinstance(cause, OSError) and cause.errno is not None:
-        return os.strerror(cause.errno) if cause.errno > 0 else cause.strerror or type(cause).__name__
-    return type(cause).__name__
-
-
-# ------------------------------------------------------------------------------------------------ answers of the server
 
 
 class _Meaning(NamedTuple):
     error: type[errors.APIError]
     fault: Fault
+
+
+_NO_ANSWER = _Meaning(errors.APIConnectionError, Fault.LOST)
+
+# What an exception means, most specific first. The fault is that of a request that was on its way.
+_BY_EXCEPTION: tuple[tuple[type[Exception] | tuple[type[Exception], ...], str, _Meaning], ...] = (
+    (
+        (aiohttp.ClientConnectorCertificateError, aiohttp.ClientConnectorSSLError),
+        "no secure connection to {host}: {reason}",
+        _Meaning(errors.TLSError, Fault.FINAL),
+    ),
+    (
+        (aiohttp.InvalidURL, aiohttp.NonHttpUrlClientError),
+        "the address of {host}, or of the proxy on the way, cannot be used",
+        _Meaning(errors.APIConnectionError, Fault.FINAL),
+    ),
+    (
+        (aiohttp.ClientProxyConnectionError, aiohttp.ClientHttpProxyError),
+        "the proxy on the way to {host} gave no connection: {reason}",
+        _NO_ANSWER,
+    ),
+    (
+        aiohttp.ClientResponseError,
+        "what answered for {host} spoke no HTTP that could be read",
+        _Meaning(errors.MalformedReplyError, Fault.LOST),
+    ),
+    (
+        ContentEncodingError,
+        "the answer of {host} cannot be decompressed",
+        _Meaning(errors.MalformedReplyError, Fault.BROKEN),
+    ),
+    (aiohttp.ClientConnectorDNSError, "the host {host} was not found: {reason}", _NO_ANSWER),
+    (
+        aiohttp.ClientConnectorError,
+        "no connection to {host}: {reason}; is the server running, and the address right?",
+        _NO_ANSWER,
+    ),
+    (aiohttp.ConnectionTimeoutError, "no connection to {host} in time", _NO_ANSWER),
+    (TimeoutError, "{host} did not answer in time", _Meaning(errors.APITimeoutError, Fault.LOST)),
+    (Exception, "the connection to {host} broke: {reason}", _NO_ANSWER),
+)
+
+# How it shows that the server has closed a connection that was kept, before it read the request or while it did.
+_STALE = (aiohttp.ServerDisconnectedError, aiohttp.ClientConnectionResetError, aiohttp.ClientOSError)
+
+
+def from_exception(error: Exception, url: str, *, sent: bool, reused: bool) -> Failure:
+    """What an exception out of aiohttp means for a request to this address."""
+    inner = error.__cause__ if isinstance(error, aiohttp.ClientPayloadError) else None
+    error = inner if isinstance(inner, ContentEncodingError) else error
+    text, meaning = next(row[1:] for row in _BY_EXCEPTION if isinstance(error, row[0]))
+    fault = meaning.fault
+    if fault is Fault.LOST and not sent:
+        fault = Fault.NOT_SENT
+    elif fault is Fault.LOST and reused and isinstance(error, _STALE):
+        fault = Fault.STALE
+    message = text.format(host=urlsplit(url).hostname, reason=_reason(error))
+    return Failure(meaning.error(message), fault)
+
+
+def presentable(error: BaseException) -> BaseException | None:
+    """The exception as a cause that may be shown to anybody: without the frames and the request that hold the key."""
+    cause = error.__cause__ and presentable(error.__cause__)
+    return cause if isinstance(error, aiohttp.ClientResponseError) else error.with_traceback(None)
+
+
+def _reason(error: BaseException) -> str:
+    """Why, in the words of the operating system where there are any, and never with an address or a header in it."""
+    cause = getattr(error, "os_error", None) or getattr(error, "certificate_error", None) or error
+    if isinstance(cause, aiohttp.ClientHttpProxyError):
+        return f"it answered with HTTP {cause.status}"
+    if isinstance(cause, ssl.SSLError):  # whose numbers are not those of the operating system
+        return getattr(cause, "verify_message", None) or getattr(cause, "reason", None) or "no reason given"
+    if isinstance(cause, OSError) and cause.errno is not None:
+        return os.strerror(cause.errno) if cause.errno > 0 else cause.strerror or type(cause).__name__
+    if isinstance(cause, aiohttp.ServerDisconnectedError | aiohttp.ClientPayloadError):
+        return "it was closed before the answer was whole"
+    return type(cause).__name__
+
+
+# ------------------------------------------------------------------------------------------------ answers of the server
 
 
 _BAD_REQUEST = _Meaning(errors.BadRequestError, Fault.FINAL)
@@ -137,12 +175,17 @@ _BY_STATUS: dict[int, _Meaning] = {
     503: _Meaning(errors.ServerError, Fault.LOST),
     504: _Meaning(errors.APIStatusError, Fault.LOST),
 }
+_NO_FINAL_STATUS = _Meaning(errors.MalformedReplyError, Fault.BROKEN)
 _UNKNOWN_CLIENT_STATUS = _Meaning(errors.APIStatusError, Fault.FINAL)
 _UNKNOWN_SERVER_STATUS = _Meaning(errors.APIStatusError, Fault.DOUBTFUL)
 
 _OK = range(200, 300)
 _REDIRECTION = range(300, 400)
 _SERVER_ERROR = 500
+
+# The errors of an answer that a message tells of, from the first.
+_MOST_ERRORS = 5
+_LONGEST_MESSAGE = 2000
 
 
 def read_reply(status: int, headers: Mapping[str, str], body: bytes) -> Reply:
@@ -151,7 +194,7 @@ def read_reply(status: int, headers: Mapping[str, str], body: bytes) -> Reply:
     Raises:
         Failure: There is none, or the status says that it does not count.
     """
-    facts = _facts(status, headers)
+    facts = facts_of(status, headers)
     if status in _REDIRECTION:
         target = shorten(headers.get("Location", "an address that it does not name"))
         message = f"the server redirects to {target}; set api_url to the address that it really has"
@@ -176,27 +219,25 @@ def check_errors(reply: Reply) -> dict[str, Any]:
     Raises:
         Failure: It has errors, or no data.
     """
-    facts = _facts(reply.status, reply.headers)
+    facts = facts_of(reply.status, reply.headers)
     listed: list[Any] = reply.errors or []
     if reply.data is not None and not listed:
         return reply.data
-    if not listed:
-        message = "the answer has neither data nor errors"
-        raise Failure(errors.MalformedReplyError(message, **facts), Fault.BROKEN)
-    message = "; ".join(_message(entry) for entry in listed)
+    message = shorten("; ".join(_message(entry) for entry in listed[:_MOST_ERRORS]), _LONGEST_MESSAGE)
     if reply.data is not None and any(value is not None for value in reply.data.values()):
         partial = errors.PartialResultError(f"a part failed: {message}", **facts)
         partial.data = reply.data
-        partial.may_have_executed = "yes"
         raise Failure(partial, Fault.DOUBTFUL)
-    extensions = listed[0].get("extensions") or {}
+    extensions = listed[0].get("extensions")
+    extensions = extensions if isinstance(extensions, dict) else {}
     code = extensions.get("code")
-    meaning = _BY_CODE.get(code, _UNKNOWN_CODE) if isinstance(code, str) else _UNKNOWN_CODE
+    code = shorten(code) if isinstance(code, str) else None
+    meaning = _UNKNOWN_CODE if code is None else _BY_CODE.get(code, _UNKNOWN_CODE)
     if reply.status not in _OK and meaning is _UNKNOWN_CODE:
         meaning = _meaning_of_status(reply.status)
     if extensions.get("retryable") is True:
         meaning = meaning._replace(fault=Fault.REFUSED)
-    raise _failure(meaning, message, {**facts, "code": code if isinstance(code, str) else None})
+    raise _failure(meaning, message, {**facts, "code": code})
 
 
 def _parse(status: int, headers: Mapping[str, str], body: bytes) -> Reply:
@@ -212,27 +253,29 @@ def _parse(status: int, headers: Mapping[str, str], body: bytes) -> Reply:
     data, listed = content.get("data"), content.get("errors")
     if data is not None and not isinstance(data, dict):
         raise ValueError("`data` is no object")
-    sound = isinstance(listed, list) and listed and all(isinstance(entry, dict) for entry in listed)
-    if listed is not None and not sound:
+    if listed is not None and not (isinstance(listed, list) and all(isinstance(entry, dict) for entry in listed)):
         raise ValueError("`errors` is no list of objects")
-    if data is None and listed is None:
+    if data is None and not listed:
         raise ValueError("it has neither `data` nor `errors`")
     return Reply(data, listed, status, headers)
 
 
 def _meaning_of_status(status: int) -> _Meaning:
-    unknown = _UNKNOWN_SERVER_STATUS if status >= _SERVER_ERROR else _UNKNOWN_CLIENT_STATUS
-    return _BY_STATUS.get(status, unknown)
+    if status < _OK.start:
+        return _NO_FINAL_STATUS
+    return _BY_STATUS.get(status, _UNKNOWN_SERVER_STATUS if status >= _SERVER_ERROR else _UNKNOWN_CLIENT_STATUS)
 
 
 def _failure(meaning: _Meaning, message: str, facts: dict[str, Any]) -> Failure:
     return Failure(meaning.error(message, **facts), meaning.fault)
 
 
-def _facts(status: int, headers: Mapping[str, str]) -> dict[str, Any]:
+def facts_of(status: int, headers: Mapping[str, str]) -> dict[str, Any]:
+    """What an answer says of itself, as an error keeps it."""
+    request_id = headers.get("X-Request-Id")
     return {
         "status": status,
-        "request_id": headers.get("X-Request-Id"),
+        "request_id": request_id and shorten(request_id),
         "retry_after": parse_retry_after(headers.get("Retry-After"), headers.get("Date")),
     }
 
@@ -246,11 +289,11 @@ def _hint(status: int) -> str:
 
 
 def _content(headers: Mapping[str, str], body: bytes) -> str:
-    kind = headers.get("Content-Type", "no content type")
+    kind = shorten(headers.get("Content-Type", "no content type"))
     return f"{kind}, {shorten(repr(body[:200].decode(errors='replace')), 120)}"
 
 
 def _message(entry: dict[str, Any]) -> str:
-    """A GraphQL error's message, with the path that the server named."""
+    """A GraphQL error's message."""
     message = entry.get("message")
-    return shorten(message, 1000) if isinstance(message, str) and message else "the server gave no reason"
+    return message if isinstance(message, str) and message else "the server gave no reason"

@@ -39,7 +39,7 @@ async def matching(
     # Where some are left out here, nobody knows how many to ask for: whole pages take the fewest requests.
     filtered = name is not None or cluster_id is not None
     count = 0
-    async for page in walk(fetch, limit=None if filtered else first):
+    async for page in walk(fetch, operation=DEPLOYMENTS.name, limit=None if filtered else first):
         for node in page:
             if name is not None and not same_text(node["name"], name):
                 continue
@@ -62,7 +62,7 @@ async def find_id(name: str, project_id: str, session: Session, call: Call) -> s
         result = await session.run(DEPLOYMENTS, variables, call=call)
         return result["deployments"]["nodes"], result["deployments"]["pageInfo"]
 
-    async for page in walk(fetch):
+    async for page in walk(fetch, operation=DEPLOYMENTS.name):
         found.update(node["id"] for node in page if same_text(node["name"], name))
     if not found:
         message = f"there is no deployment named {name!r} in the project {project_id!r}"
@@ -88,7 +88,8 @@ async def all_specs(
         return page["deploymentSpecs"]["nodes"], page["deploymentSpecs"]["pageInfo"]
 
     try:
-        return [spec async for page in walk(fetch, head=(first["nodes"], first["pageInfo"])) for spec in page]
+        pages = walk(fetch, operation=DEPLOYMENT.name, head=(first["nodes"], first["pageInfo"]))
+        return [spec async for page in pages for spec in page]
     except _GoneError:
         return None
 

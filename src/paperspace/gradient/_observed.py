@@ -63,7 +63,7 @@ class Observed:
             >>> deployments.get_deployment_status(mnist["id"])["replicas"]
             1
         """
-        _checks.check_id(id)
+        _checks.require(_checks.identifier(id))
         return await _status(self._session(), id)
 
     def watch_deployment(self, id: str, *, timeout: float = DEFAULT_WAIT) -> AsyncGenerator[DeploymentEvent]:
@@ -86,7 +86,7 @@ class Observed:
             >>> [event["type"] for event in deployments.watch_deployment(mnist["id"])][-1]
             'ready'
         """
-        _checks.check_id(id)
+        _checks.require(_checks.identifier(id))
         if not timeout > 0:
             raise InvalidArgumentError(f"timeout: a number of seconds above 0 expected, {timeout!r} given")
         return _watch(self._session(), id, timeout)
@@ -159,11 +159,11 @@ class Observed:
             ...     print(line["message"])
             [simulated] ready
         """
-        _checks.check_id(id)
-        if tail is not None:
-            _checks.check_count(tail, "tail")
-        if instance is not None:
-            _checks.check_text(instance, "instance")
+        _checks.require(
+            _checks.identifier(id),
+            _checks.optional_text(instance, "instance"),
+            () if tail is None else _checks.count(tail, "tail"),
+        )
         return _logs(self._session(), id, instance, tail, since, follow=follow)
 
 

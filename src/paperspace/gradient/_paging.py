@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from time import monotonic
 from typing import TYPE_CHECKING, TypeVar
 
 from paperspace.gradient.errors import PaginationError
@@ -25,12 +26,17 @@ if TYPE_CHECKING:
 
 
 async def walk(
-    fetch: Callable[[int, str | None], Awaitable[Page[N]]], *, limit: int | None = None, head: Page[N] | None = None
+    fetch: Callable[[int, str | None], Awaitable[Page[N]]],
+    *,
+    operation: str,
+    limit: int | None = None,
+    head: Page[N] | None = None,
 ) -> AsyncGenerator[list[N]]:
     """The nodes of a connection, a page at a time, none twice.
 
     Args:
         fetch: Gets the page of so many nodes behind a cursor; None: the first one.
+        operation: What `fetch` runs, for errors.
         limit: How many nodes at most. None: all.
         head: The first page, where it is there already.
 
@@ -39,16 +45,24 @@ async def walk(
     """
     seen: set[object] = set()
     cursors: set[str | None] = {None}
-    empty_pages = 0
+    empty_pages = fetched = 0
     page = head
     cursor = None
+    started = monotonic()
+
+    def misfit(message: str) -> PaginationError:
+        return PaginationError(message, operation=operation, attempts=fetched, elapsed=monotonic() - started)
+
     while True:
         wanted = MAX_PAGE if limit is None else min(limit - len(seen), MAX_PAGE)
-        nodes, info = page or await fetch(wanted, cursor)
+        if page is None:
+            page = await fetch(wanted, cursor)
+            fetched += 1
+        nodes, info = page
         page = None
-        fresh = [node for node in nodes if node["id"] not in seen]
+        fresh = list({node["id"]: node for node in nodes if node["id"] not in seen}.values())
         if nodes and not fresh:
-            raise PaginationError("the server gives the same page of a list twice")
+            raise misfit("the server gives the same page of a list twice")
         if limit is not None:
             fresh = fresh[: limit - len(seen)]
         seen.update(node["id"] for node in fresh)
@@ -58,5 +72,5 @@ async def walk(
         empty_pages = 0 if fresh else empty_pages + 1
         cursor = info["endCursor"]
         if cursor in cursors or empty_pages > MAX_EMPTY_PAGES:
-            raise PaginationError("the server says that a list goes on, but does not get on with it")
+            raise misfit("the server says that a list goes on, but does not get on with it")
         cursors.add(cursor)

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import atexit
+import concurrent.futures
 import os
 import threading
 from typing import TYPE_CHECKING, Any, TypeVar
@@ -23,12 +24,16 @@ R = TypeVar("R")
 # Seconds for the last requests and connections to end when the interpreter does.
 _EXIT_TIMEOUT = 2.0
 
+# Seconds that a fork waits for the loop to be between two steps.
+_HOLD_TIMEOUT = 1.0
+
 
 class _LoopThread:
     """A running event loop and the thread that it runs in."""
 
     def __init__(self) -> None:
         self.loop = asyncio.new_event_loop()
+        self.stopping = False
         self.thread = threading.Thread(target=self._run, name="paperspace.gradient", daemon=True)
         self.thread.start()
 
@@ -38,6 +43,7 @@ class _LoopThread:
 
     def stop(self) -> None:
         """Ends what runs on the loop, then the loop, then the thread."""
+        self.stopping = True
         asyncio.run_coroutine_threadsafe(self._wind_up(), self.loop)
         self.thread.join(_EXIT_TIMEOUT)
         if not self.thread.is_alive():
@@ -53,6 +59,7 @@ class _LoopThread:
 
 
 _lock = threading.Lock()
+_holds: list[threading.Event] = []
 _running: _LoopThread | None = None
 
 
@@ -70,6 +77,10 @@ def run(coroutine: Coroutine[Any, Any, R]) -> R:
     future = asyncio.run_coroutine_threadsafe(coroutine, there.loop)
     try:
         return future.result()
+    except concurrent.futures.CancelledError:
+        if there.stopping:  # the interpreter ends, and this is a daemon thread, which ends with it in silence
+            raise SystemExit from None
+        raise
     except BaseException:
         future.cancel()
         raise
@@ -91,12 +102,38 @@ def _stop() -> None:
         there.stop()
 
 
+def _hold() -> None:
+    """Before a fork: holds the loop between two of its steps, so that its thread has no lock that the child would need.
+
+    In the middle of a step it may be importing something, and the child would wait for that import for ever.
+    """
+    there = _running
+    if there is None or there.stopping or threading.current_thread() is there.thread:
+        return
+    held, forked = threading.Event(), threading.Event()
+
+    def step() -> None:
+        held.set()
+        forked.wait()
+
+    there.loop.call_soon_threadsafe(step)
+    held.wait(_HOLD_TIMEOUT)
+    _holds.append(forked)
+
+
+def _release() -> None:
+    """After a fork, in the parent."""
+    if _holds:
+        _holds.pop().set()
+
+
 def _forget() -> None:
     """In a forked child: the parent's thread does not run here, and its lock may be held for ever."""
     global _running, _lock
     leak(_running)
     _running, _lock = None, threading.Lock()
+    _holds.clear()
 
 
 atexit.register(_stop)
-os.register_at_fork(after_in_child=_forget)
+os.register_at_fork(before=_hold, after_in_parent=_release, after_in_child=_forget)

@@ -86,9 +86,15 @@ async def _find_created(session: Session, call: Call, values: CreateDeploymentIn
         result = await session.run(DEPLOYMENT_CREATED, variables, call=call)
     except APIError as error:
         message = f"whether {name!r} was created in the project {project_id!r} could not be found out: {error.args[0]}"
-        unknown = OutcomeUnknownError(message, operation=refusal.operation, status=error.status)
-        unknown.attempts, unknown.elapsed, unknown.may_have_executed = call.attempts, call.elapsed, "unknown"
-        raise unknown from refusal
+        raise OutcomeUnknownError(
+            message,
+            operation=refusal.operation,
+            status=error.status,
+            attempts=call.attempts,
+            elapsed=call.elapsed,
+            may_have_executed="unknown",
+        ) from refusal
+    refusal.attempts, refusal.elapsed = call.attempts, call.elapsed
     found = [node for node in result["deployments"]["nodes"] if same_text(node["name"], name)]
     if not found:
         raise refusal
@@ -98,10 +104,15 @@ async def _find_created(session: Session, call: Call, values: CreateDeploymentIn
     if isinstance(refusal, ConflictError):
         raise refusal
     message = f"{refusal.args[0]} (the name {name!r} is taken in the project {project_id!r}, by another deployment)"
-    conflict = ConflictError(message, operation=refusal.operation, status=refusal.status, code=refusal.code)
-    conflict.attempts, conflict.elapsed = call.attempts, call.elapsed
-    conflict.may_have_executed = refusal.may_have_executed
-    raise conflict from refusal
+    raise ConflictError(
+        message,
+        operation=refusal.operation,
+        status=refusal.status,
+        code=refusal.code,
+        attempts=call.attempts,
+        elapsed=call.elapsed,
+        may_have_executed=refusal.may_have_executed,
+    ) from refusal
 
 
 def _since_start(node: Deployment, call: Call) -> bool:

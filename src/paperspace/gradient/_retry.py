@@ -41,6 +41,7 @@ def resend_delay(
     fault: Fault,
     *,
     resends: int,
+    alike: int,
     max_retries: int,
     retry_after: float | None = None,
     repeatable: bool = True,
@@ -51,24 +52,25 @@ def resend_delay(
     Args:
         fault: What happened to the latest request.
         resends: How often it was sent again already.
+        alike: How often of these after the same fault.
         max_retries: How often it may be sent again at most.
         retry_after: What the server asked for, in seconds.
         repeatable: Whether the server may carry the request out twice without harm.
         chance: What the jitter makes of the wait, 0 to 1; drawn where it is not given.
     """
-    if resends >= min(_MOST_RESENDS.get(fault, max_retries), max_retries):
+    if resends >= max_retries or alike >= _MOST_RESENDS.get(fault, max_retries):
         return None
     if fault.in_doubt and not repeatable:
         return None
     if fault is Fault.STALE:
         return 0.0
-    wait = backoff(resends + 1, random.random() if chance is None else chance)  # noqa: S311  # no secret
-    return wait if retry_after is None else max(wait, retry_after)
+    # On top of what the server asks for, so that those whom it sent away together do not come back together.
+    return (retry_after or 0.0) + backoff(resends + 1, random.random() if chance is None else chance)  # noqa: S311
 
 
 def backoff(resend: int, chance: float) -> float:
     """The seconds before a resend (1 is the first): doubling, capped, and of that a share by chance."""
-    return min(FIRST_BACKOFF * 2.0 ** (resend - 1), LAST_BACKOFF) * chance
+    return min(FIRST_BACKOFF * 2.0 ** min(resend - 1, 60), LAST_BACKOFF) * chance  # 60: floats have an end
 
 
 class Budget:
@@ -115,6 +117,6 @@ def _parse_date(value: str) -> datetime | None:
     """An HTTP date in any of its three forms."""
     try:
         moment = parsedate_to_datetime(value)
-    except ValueError:
+    except (ValueError, OverflowError):
         return None
     return moment if moment.tzinfo else moment.replace(tzinfo=UTC)

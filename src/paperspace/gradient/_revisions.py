@@ -30,7 +30,7 @@ async def current_revision(session: Session, call: Call, name: str, project_id: 
         result = await session.run(DEPLOYMENTS_CURRENT, variables, call=call)
         return result["deployments"]["nodes"], result["deployments"]["pageInfo"]
 
-    async for page in walk(fetch):
+    async for page in walk(fetch, operation=DEPLOYMENTS_CURRENT.name):
         for node in page:
             if same_text(node["name"], name):
                 return node
@@ -39,7 +39,9 @@ async def current_revision(session: Session, call: Call, name: str, project_id: 
 
 def revision_pages(session: Session, id: str) -> AsyncGenerator[list[Revision]]:
     """The revisions of a deployment, the newest first, a page at a time."""
-    return walk(lambda size, after: revision_page(session, id, first=size, after=after))
+    return walk(
+        lambda size, after: revision_page(session, id, first=size, after=after), operation=DEPLOYMENT_HISTORY.name
+    )
 
 
 async def revision_page(

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import logging
 import platform
+from collections import Counter
 from dataclasses import replace
 from functools import cache, partial
 from typing import TYPE_CHECKING, Any, TypeVar, cast
@@ -15,12 +16,18 @@ from pydantic import TypeAdapter, ValidationError
 from paperspace.gradient._base.rules import shorten
 from paperspace.gradient._connections import Connections
 from paperspace.gradient._documents import Document, load_document
-from paperspace.gradient._faults import Failure, check_errors
+from paperspace.gradient._faults import Failure, Reply, check_errors, facts_of
 from paperspace.gradient._own_operations import own_document
 from paperspace.gradient._retry import Budget, Fault, resend_delay
 from paperspace.gradient._transport import HTTPTransport
 from paperspace.gradient._version import __version__
-from paperspace.gradient.errors import APIError, ClientClosedError, MalformedReplyError, OutcomeUnknownError
+from paperspace.gradient.errors import (
+    APIError,
+    ClientClosedError,
+    MalformedReplyError,
+    OutcomeUnknownError,
+    PartialResultError,
+)
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Hashable, Mapping
@@ -140,32 +147,45 @@ class Session:
         repeatable: bool = True,
     ) -> R:
         headers = {"Idempotency-Key": str(uuid4())} if document.is_mutation else None
-        resends = 0
+        met: Counter[Fault] = Counter()  # the faults after which it was sent again
         while True:
             transport = await self._connections.transport()
+            request = document.request(variables)
             call.attempts += 1
+            reply = None
             try:
-                reply = await transport.execute(document.request(variables), headers=headers, deadline=call.deadline)
+                reply = await transport.execute(request, headers=headers, deadline=call.deadline, fresh=bool(met))
                 result = check(check_errors(reply))
             except Failure as failure:
-                call.in_doubt |= failure.fault.in_doubt
-                wait = self._wait(failure, resends, call, repeatable=repeatable)
-                if wait is None:
-                    raise self._explain(failure, document, call) from failure.__cause__
-                log.info("%s: sent again in %.2f s, as %s", document.name, wait, failure.error)
+                call.in_doubt |= document.is_mutation and failure.fault.in_doubt
+                add_facts(failure.error, reply)
+                wait = self._wait(failure, met, call, repeatable=repeatable)
+                if wait is not None:
+                    # Not the message, in which the server may repeat what it was sent.
+                    log.info(
+                        "%s: sent again in %.2f s, after %s (HTTP status %s)",
+                        document.name,
+                        wait,
+                        type(failure.error).__name__,
+                        failure.error.status,
+                    )
+                    await transport.pause(wait)
+                if wait is None or self._connections.closed:
+                    error = self._explain(failure, document, call)
+                    raise error from error.__cause__
+                met[failure.fault] += 1
             else:
                 call.server_date = reply.headers.get("Date")
                 log.debug("%s: HTTP %d after %.3f s", document.name, reply.status, call.elapsed)
-                self._budget.give_back(resends)
+                self._budget.give_back(met.total())
                 return result
-            await asyncio.sleep(wait)
-            resends += 1
 
-    def _wait(self, failure: Failure, resends: int, call: Call, *, repeatable: bool) -> float | None:
+    def _wait(self, failure: Failure, met: Counter[Fault], call: Call, *, repeatable: bool) -> float | None:
         """The seconds before the request is sent again; None where it is not to be."""
         wait = resend_delay(
             failure.fault,
-            resends=resends,
+            resends=met.total(),
+            alike=met[failure.fault],
             max_retries=self.settings.max_retries,
             retry_after=failure.error.retry_after,
             repeatable=repeatable,
@@ -177,22 +197,34 @@ class Session:
     def _explain(self, failure: Failure, document: Document, call: Call) -> APIError | ClientClosedError:
         """The error for the user, with everything that is known about the call."""
         error = failure.error
+        error.__cause__ = failure.__cause__
+        message = self.settings.masked(str(error.args[0]))
+        error.args = (message,)
+        doubt = "the change may have been carried out, or not; look before you try again"
         if self._connections.closed:
-            return ClientClosedError(f"{document.name}: the client was closed during the call")
-        if document.is_mutation and call.in_doubt:
-            if failure.fault not in {Fault.FINAL, Fault.REFUSED, Fault.DOUBTFUL}:
-                error = OutcomeUnknownError(
-                    f"the change may have been carried out, or not; look before you try again. {error.args[0]}",
-                    status=error.status,
-                    code=error.code,
-                    request_id=error.request_id,
-                    retry_after=error.retry_after,
-                )
-                error.__cause__ = failure.error
-            if error.may_have_executed == "no":
-                error.may_have_executed = "unknown"
+            hint = f"; {doubt}" if call.in_doubt else ""
+            return ClientClosedError(f"{document.name}: the client was closed during the call{hint}")
+        if call.in_doubt and failure.fault not in {Fault.FINAL, Fault.REFUSED, Fault.DOUBTFUL}:
+            error = OutcomeUnknownError(
+                f"{doubt}. {message}",
+                status=error.status,
+                code=error.code,
+                request_id=error.request_id,
+                retry_after=error.retry_after,
+            )
+            error.__cause__ = failure.error
         error.operation, error.attempts, error.elapsed = document.name, call.attempts, call.elapsed
+        if call.in_doubt:
+            executed = isinstance(error, PartialResultError)
+            error.may_have_executed = "yes" if executed else "unknown"
         return error
+
+
+def add_facts(error: APIError, reply: Reply | None) -> None:
+    """Notes on the error what the answer that it is about says of itself."""
+    if reply is not None and error.status is None:
+        facts = facts_of(reply.status, reply.headers)
+        error.status, error.request_id, error.retry_after = facts["status"], facts["request_id"], facts["retry_after"]
 
 
 def _make_transport(settings: Settings) -> HTTPTransport:

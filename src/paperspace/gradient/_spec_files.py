@@ -6,8 +6,8 @@ import re
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple, cast
 
+from paperspace.gradient import _checks
 from paperspace.gradient._base.rules import Problem, shorten
-from paperspace.gradient._checks import check_spec
 from paperspace.gradient.errors import InvalidSpecError
 
 if TYPE_CHECKING:
@@ -90,11 +90,8 @@ def load_spec(path: str | PathLike[str] | None = None, *, image: str | None = No
         if image is None:
             hint = "give the image that :image stands for"
             problems.append(Problem(("spec", "image"), IMAGE_PLACEHOLDER, "an image", hint))
-    try:
-        check_spec(content)
-    except InvalidSpecError as error:
-        known = {problem.path for problem in problems}
-        problems += [problem for problem in error.problems if problem.path not in known]
+    known = {problem.path for problem in problems}
+    problems += [problem for problem in _checks.spec(content) if problem.path not in known]
     if problems:
         lines = [_located(problem, file, marks) for problem in problems]
         raise InvalidSpecError("\n".join(lines), problems=problems)

@@ -8,19 +8,24 @@ from __future__ import annotations
 
 import asyncio
 import os
+import socket
 import ssl
+from contextlib import AsyncExitStack, asynccontextmanager, suppress
+from pathlib import Path
 from types import SimpleNamespace
 from typing import TYPE_CHECKING, Any
 from urllib.parse import urlsplit
 from urllib.request import getproxies, proxy_bypass
+from weakref import WeakSet
 
 import aiohttp
 from gql.transport.async_transport import AsyncTransport
-from pydantic_core import to_json
+from pydantic_core import PydanticSerializationError, to_json
 
-from paperspace.gradient._faults import Failure, Reply, from_exception, read_reply
+from paperspace.gradient._faults import Failure, Reply, from_exception, presentable, read_reply
+from paperspace.gradient._fork import leak
 from paperspace.gradient._retry import Fault
-from paperspace.gradient.errors import ReplyTooLargeError
+from paperspace.gradient.errors import ConfigurationError, InvalidArgumentError, ReplyTooLargeError
 
 if TYPE_CHECKING:
     from collections.abc import AsyncGenerator, Mapping
@@ -45,29 +50,79 @@ class HTTPTransport(AsyncTransport):
         self.url = url
         self.headers = headers
         self.max_response_bytes = max_response_bytes
-        self._session: aiohttp.ClientSession | None = None
+        self._sessions: list[aiohttp.ClientSession] = []
+        self._limits: set[asyncio.Timeout] = set()
+        self._sockets: WeakSet[socket.socket] = WeakSet()
 
     async def connect(self) -> None:
-        """Makes the transport ready. Opens no connection yet."""
-        connector = aiohttp.TCPConnector(limit=MAX_CONNECTIONS, ssl=_certificates() or True)
-        self._session = aiohttp.ClientSession(
-            connector=connector,
-            headers=self.headers,
+        """Makes the transport ready. Opens no connection yet.
+
+        Raises:
+            ConfigurationError: The certificates that the environment names cannot be read.
+        """
+        # Not trust_env, which would read .netrc too, and fail where it names the host.
+        proxy = proxy_for(self.url)
+        encrypted = any(address.startswith("https:") for address in (self.url, proxy or ""))
+        certificates = (encrypted and _certificates()) or True
+        # Two, since aiohttp cannot be told to leave the connections aside that it keeps.
+        self._sessions = [self._session(certificates, proxy, keep=keep) for keep in (True, False)]
+
+    def _session(self, certificates: ssl.SSLContext | bool, proxy: str | None, *, keep: bool) -> aiohttp.ClientSession:
+        return aiohttp.ClientSession(
+            connector=aiohttp.TCPConnector(
+                limit=MAX_CONNECTIONS, ssl=certificates, force_close=not keep, socket_factory=self._socket
+            ),
             cookie_jar=aiohttp.DummyCookieJar(),
             # The deadline spans the whole call and is kept by the session; None: there is no other limit here.
             timeout=aiohttp.ClientTimeout(total=None, sock_connect=CONNECT_TIMEOUT),
-            # Not trust_env, which would read .netrc too, and fail where it names the host.
-            proxy=proxy_for(self.url),
+            proxy=proxy,
             trace_configs=[_trace()],
         )
 
+    def _socket(self, address: aiohttp.AddrInfoType) -> socket.socket:
+        made = socket.socket(*address[:3])
+        self._sockets.add(made)
+        return made
+
     async def close(self) -> None:
-        """Closes every connection."""
-        if self._session is not None:
-            await self._session.close()
+        """Closes every connection; what waits here waits no longer."""
+        for limit in self._limits:
+            if not limit.expired():
+                limit.reschedule(0)
+        async with AsyncExitStack() as stack:  # all of them, also where the loop ends and cancels this
+            for session in self._sessions:
+                stack.push_async_callback(session.close)
+
+    def abandon(self) -> None:
+        """Closes every connection where the loop runs no more, so that nothing can be closed as it should be."""
+        if not all(session.closed for session in self._sessions):
+            leak(self)  # the parts of asyncio and aiohttp would warn about it, and cannot be told that it is in order
+            for opened in self._sockets:
+                opened.close()
+
+    async def pause(self, seconds: float) -> None:
+        """Waits, but not beyond the close of the transport."""
+        with suppress(TimeoutError):
+            async with self._limited(None):
+                await asyncio.sleep(seconds)
+
+    @asynccontextmanager
+    async def _limited(self, deadline: float | None) -> AsyncGenerator[None]:
+        """Raises TimeoutError at the deadline, or when the transport is closed."""
+        async with asyncio.timeout_at(deadline) as limit:
+            self._limits.add(limit)
+            try:
+                yield
+            finally:
+                self._limits.discard(limit)
 
     async def execute(
-        self, request: GraphQLRequest, *, headers: Mapping[str, str] | None = None, deadline: float | None = None
+        self,
+        request: GraphQLRequest,
+        *,
+        headers: Mapping[str, str] | None = None,
+        deadline: float | None = None,
+        fresh: bool = False,
     ) -> Reply:
         """Sends the request once.
 
@@ -75,29 +130,36 @@ class HTTPTransport(AsyncTransport):
             request: What to send.
             headers: Headers of this request, beside those of all.
             deadline: The time of the loop's clock by which the whole answer has to be there. None: no limit.
+            fresh: Whether to open a connection for it, rather than to take one that was kept.
 
         Raises:
             Failure: There is no GraphQL result; it knows why, and what became of the request.
+            InvalidArgumentError: The request cannot be written as JSON.
         """
-        if self._session is None:
+        if not self._sessions:
             await self.connect()
-        assert self._session is not None  # noqa: S101  # connect made it
+        try:
+            body = to_json(request.payload)
+        except PydanticSerializationError:
+            raise InvalidArgumentError("an argument holds text that is no Unicode, such as half a character") from None
         progress = SimpleNamespace(sent=False, reused=False)
         try:
             async with (
-                asyncio.timeout_at(deadline),
-                self._session.post(
+                self._limited(deadline),
+                self._sessions[fresh].post(
                     self.url,
-                    data=to_json(request.payload),
-                    headers=headers,
+                    data=body,
+                    # Not the session's own headers: aiohttp sends those to a proxy as well, the key included.
+                    headers={**self.headers, **(headers or {})},
                     allow_redirects=False,
                     trace_request_ctx=progress,
                 ) as response,
             ):
-                body = await self._read(response)
+                answer = await self._read(response)
         except (aiohttp.ClientError, OSError, ValueError) as error:
-            raise from_exception(error, self.url, sent=progress.sent, reused=progress.reused) from error
-        return read_reply(response.status, response.headers, body)
+            failure = from_exception(error, self.url, sent=progress.sent, reused=progress.reused)
+            raise failure from presentable(error)
+        return read_reply(response.status, response.headers, answer)
 
     async def _read(self, response: aiohttp.ClientResponse) -> bytes:
         """The body, decompressed, up to the limit."""
@@ -134,8 +196,15 @@ def _trace() -> aiohttp.TraceConfig:
 
 def _certificates() -> ssl.SSLContext | None:
     """The certificates that the environment names; SSL_CERT_FILE and SSL_CERT_DIR are heeded by OpenSSL itself."""
-    bundle = os.environ.get("REQUESTS_CA_BUNDLE") or os.environ.get("CURL_CA_BUNDLE")
-    return ssl.create_default_context(cafile=bundle) if bundle else None
+    name = next((name for name in ("REQUESTS_CA_BUNDLE", "CURL_CA_BUNDLE") if os.environ.get(name)), None)
+    if name is None:
+        return None
+    place = os.environ[name]
+    try:
+        folder = Path(place).is_dir()
+        return ssl.create_default_context(cafile=None if folder else place, capath=place if folder else None)
+    except OSError:
+        raise ConfigurationError(f"{name} names no certificates that can be read: {place}") from None
 
 
 def proxy_for(url: str) -> str | None:

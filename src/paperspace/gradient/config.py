@@ -28,6 +28,9 @@ DEFAULT_MAX_RETRIES = 5
 # Bytes of an answer, decompressed.
 DEFAULT_MAX_RESPONSE_BYTES = 32 * 1024 * 1024
 
+# Characters that a key has to have to be taken out of texts; a shorter one may be met in them by accident.
+_SECRET_LENGTH = 16
+
 CONFIG_FOLDER = "~/.paperspace"
 CONFIG_FILE = "config.json"
 
@@ -62,12 +65,17 @@ class Settings:
     max_response_bytes: int = DEFAULT_MAX_RESPONSE_BYTES
 
     def __post_init__(self) -> None:
-        if not self.timeout > 0:
+        if not (isinstance(self.timeout, int | float) and self.timeout > 0):
             raise ConfigurationError(f"timeout is {self.timeout!r}; a number of seconds above 0 is expected")
-        if self.max_retries < 0:
-            raise ConfigurationError(f"max_retries is {self.max_retries!r}; 0 or more is expected")
-        if self.max_response_bytes <= 0:
-            raise ConfigurationError(f"max_response_bytes is {self.max_response_bytes!r}; 1 or more is expected")
+        if not (isinstance(self.max_retries, int) and self.max_retries >= 0):
+            raise ConfigurationError(f"max_retries is {self.max_retries!r}; a whole number, 0 or more, is expected")
+        if not (isinstance(self.max_response_bytes, int) and self.max_response_bytes > 0):
+            message = f"max_response_bytes is {self.max_response_bytes!r}; a whole number, 1 or more, is expected"
+            raise ConfigurationError(message)
+
+    def masked(self, text: str) -> str:
+        """A text from elsewhere without the API key, which a server may repeat."""
+        return text if len(self.api_key) < _SECRET_LENGTH else text.replace(self.api_key, "***")
 
     @classmethod
     def resolve(

@@ -16,23 +16,23 @@ Every function may raise any error of `paperspace.gradient.errors`; those named 
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, cast, overload
+from typing import TYPE_CHECKING, overload
 
 from paperspace.gradient import _checks
 from paperspace.gradient._blocking import blocking, blocking_iterator
 from paperspace.gradient._default import default_session
 from paperspace.gradient._desired import Desired
 from paperspace.gradient._generated.deployment import DEPLOYMENT
+from paperspace.gradient._inputs import create_input, update_input
 from paperspace.gradient._lookups import all_specs, find_id, flattened, get_page, matching
 from paperspace.gradient._observed import Observed
 from paperspace.gradient._reconcile import create, delete, update
 from paperspace.gradient._spec_files import load_spec
-from paperspace.gradient.errors import InvalidArgumentError, NotFoundError
+from paperspace.gradient.errors import NotFoundError
 
 if TYPE_CHECKING:
     from collections.abc import AsyncGenerator, Callable
 
-    from paperspace.gradient._generated.inputs import CreateDeploymentInput, UpdateDeploymentInput
     from paperspace.gradient._session import Session
     from paperspace.gradient.types import Deployment, DeploymentRef, DeploymentSpecInput
 
@@ -96,13 +96,7 @@ class AsyncDeployments(Desired, Observed):
             >>> deployments.create_deployment(name="fashion", project_id="p1", spec=spec)  # doctest: +ELLIPSIS
             {'id': '...'}
         """
-        _checks.check_name(name)
-        _checks.check_text(project_id, "project_id")
-        _checks.check_spec(spec)
-        values: CreateDeploymentInput = {"name": name, "projectId": project_id, "spec": spec}
-        if cluster_id is not None:
-            _checks.check_text(cluster_id, "cluster_id")
-            values["clusterId"] = cluster_id
+        values = create_input(name, project_id, spec, cluster_id)
         session = self._session()
         created = await create(session, session.start(), values)
         if wait:
@@ -172,7 +166,7 @@ class AsyncDeployments(Desired, Observed):
             >>> deployments.update_deployment(name="mnist", project_id="p1", spec=spec)  # doctest: +ELLIPSIS
             {'id': '...'}
         """
-        values = _changes(name, project_id, spec, cluster_id, id)
+        values = update_input(name, project_id, spec, cluster_id, id)
         session = self._session()
         call = session.start()
         if "id" not in values:
@@ -199,7 +193,7 @@ class AsyncDeployments(Desired, Observed):
             >>> deployments.delete_deployment(id=mnist["id"]) == {"id": mnist["id"]}
             True
         """
-        _checks.check_id(id)
+        _checks.require(_checks.identifier(id))
         session = self._session()
         return await delete(session, session.start(), id)
 
@@ -256,11 +250,12 @@ class AsyncDeployments(Desired, Observed):
             ...     print(deployment["name"])
             mnist
         """
-        for argument, value in {"name": name, "project_id": project_id, "cluster_id": cluster_id}.items():
-            if value is not None:
-                _checks.check_text(value, argument)
-        if first is not None:
-            _checks.check_count(first, "first")
+        _checks.require(
+            _checks.optional_text(name, "name"),
+            _checks.optional_text(project_id, "project_id"),
+            _checks.optional_text(cluster_id, "cluster_id"),
+            () if first is None else _checks.count(first, "first"),
+        )
         return matching(self._session(), name, project_id, cluster_id, first)
 
     async def get_deployment(self, id: str) -> Deployment:
@@ -282,7 +277,7 @@ class AsyncDeployments(Desired, Observed):
             >>> deployment["deploymentSpecs"]["nodes"][0]["data"]["image"]
             'tensorflow/serving'
         """
-        _checks.check_id(id)
+        _checks.require(_checks.identifier(id))
         session = self._session()
         found = await get_page(session, id)
         specs = found and await all_specs(session, found)
@@ -336,36 +331,3 @@ get_deployment_logs = _default.get_deployment_logs
 get_deployment_status = _default.get_deployment_status
 watch_deployment = _default.watch_deployment
 wait_for_deployment = _default.wait_for_deployment
-
-
-def _changes(
-    name: str | None,
-    project_id: str | None,
-    spec: DeploymentSpecInput | None,
-    cluster_id: str | None,
-    id: str | None,
-) -> UpdateDeploymentInput:
-    """The input of an update, checked. Without an id, name and project are for the search only, and left out."""
-    changes: dict[str, object] = {}
-    if name is not None:
-        _checks.check_name(name)
-        changes["name"] = name
-    if project_id is not None:
-        _checks.check_text(project_id, "project_id")
-        changes["projectId"] = project_id
-    if id is None:
-        if name is None or project_id is None:
-            raise InvalidArgumentError("update_deployment needs to know which one: give name and project_id, or id=")
-        changes.clear()
-    if spec is not None:
-        _checks.check_spec(spec)
-        changes["spec"] = spec
-    if cluster_id is not None:
-        _checks.check_text(cluster_id, "cluster_id")
-        changes["clusterId"] = cluster_id
-    if not changes:
-        raise InvalidArgumentError("update_deployment has nothing to change: give a spec")
-    if id is not None:
-        _checks.check_id(id)
-        changes["id"] = id
-    return cast("UpdateDeploymentInput", changes)  # the id that may be missing is found by the search

@@ -151,16 +151,19 @@ class APIError(GradientError):
         code: str | None = None,
         request_id: str | None = None,
         retry_after: float | None = None,
+        attempts: int = 1,
+        elapsed: float = 0.0,
+        may_have_executed: Literal["no", "yes", "unknown"] = "no",
     ) -> None:
         super().__init__(message)
         self.operation = operation
-        self.attempts = 1
-        self.elapsed = 0.0
+        self.attempts = attempts
+        self.elapsed = elapsed
         self.status = status
         self.code = code
         self.request_id = request_id
         self.retry_after = retry_after
-        self.may_have_executed: Literal["no", "yes", "unknown"] = "no"
+        self.may_have_executed = may_have_executed
 
     def __str__(self) -> str:
         facts: list[str] = []

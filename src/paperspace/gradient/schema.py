@@ -30,6 +30,7 @@ from graphql import (
     parse,
     print_schema,
     validate,
+    validate_schema,
 )
 
 from paperspace.gradient._base.files import graphql_folder
@@ -122,37 +123,47 @@ def pull(url: str | None = None, *, api_key: str | None = None) -> str:
 
 
 def _load(source: str | Path | None, api_key: str | None) -> GraphQLSchema:
-    if source is None or (isinstance(source, str) and source.startswith(("http://", "https://"))):
-        return _introspect(source, api_key)
+    if source is None or "://" in str(source):
+        return _introspect(None if source is None else str(source), api_key)
     path = Path(source)
     try:
         text = path.read_text(encoding="utf-8")
     except (OSError, UnicodeDecodeError) as error:
-        raise SchemaError(f"{path} cannot be read: {getattr(error, 'strerror', None) or 'not UTF-8'}") from error
+        reason = getattr(error, "strerror", None) or "not UTF-8"
+        raise SchemaError(f"{source!s} cannot be read: {reason}; a URL begins with http:// or https://") from error
     return _from_json(text, path) if path.suffix == ".json" else _from_sdl(text, path)
 
 
 def _from_sdl(text: str, path: Path) -> GraphQLSchema:
     try:
-        return build_schema(Source(text, str(path)))
-    except (GraphQLError, TypeError) as error:
-        reason = place(error) if isinstance(error, GraphQLError) else f"{path}: {error}"
-        raise SchemaError(f"no GraphQL schema: {reason}") from error
+        return _sound(build_schema(Source(text, str(path))))
+    except GraphQLError as error:
+        raise SchemaError(f"no GraphQL schema: {place(error)}") from error
+    except TypeError as error:
+        raise SchemaError(f"no GraphQL schema: {path}: {error}") from error
 
 
 def _from_json(text: str, path: Path) -> GraphQLSchema:
     try:
         content = json.loads(text)
         return _from_introspection(content.get("data", content))
-    except (ValueError, AttributeError) as error:
+    except (ValueError, AttributeError, RecursionError) as error:
         raise SchemaError(f"{path} is not the JSON result of an introspection") from error
 
 
 def _from_introspection(data: Any) -> GraphQLSchema:
     try:
-        return build_client_schema(data)
-    except (GraphQLError, TypeError) as error:
+        return _sound(build_client_schema(data))
+    except (GraphQLError, TypeError, KeyError) as error:
         raise SchemaError(f"the introspection gives no schema: {error}") from error
+
+
+def _sound(schema: GraphQLSchema) -> GraphQLSchema:
+    """The schema, where it is one that could be queried."""
+    errors = validate_schema(schema)
+    if errors:
+        raise SchemaError("no GraphQL schema: " + "; ".join(place(error) for error in errors))
+    return schema
 
 
 def _introspect(url: str | None, api_key: str | None) -> GraphQLSchema:

@@ -7,6 +7,7 @@ the client) have done that before.
 
 from __future__ import annotations
 
+import reprlib
 import unicodedata
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any, NamedTuple
@@ -19,6 +20,16 @@ SUMMARIES = ("average",)
 # Cc: control characters, Cs: lone surrogates, Zl and Zp: line ends; the marks that turn the reading direction.
 _UNPRINTABLE = {"Cc", "Cs", "Zl", "Zp"}
 _BIDI_OVERRIDES = set("\u202a\u202b\u202c\u202d\u202e\u2066\u2067\u2068\u2069")
+
+# The largest Int of GraphQL.
+LARGEST = 2**31 - 1
+
+# Neither infinite nor no number at all, which JSON cannot carry.
+_HUGE = 1e300
+
+_SHORT = 80
+_REPR = reprlib.Repr()
+_REPR.maxstring = _REPR.maxother = _SHORT
 
 Path = tuple[str | int, ...]
 Spec = Mapping[str, Any]
@@ -41,7 +52,7 @@ class Problem(NamedTuple):
         return text.removeprefix(".")
 
     def __str__(self) -> str:
-        given = "nothing" if self.given is None else shorten(repr(self.given))
+        given = "nothing" if self.given is None else repr(abbreviated(self.given))
         hint = f" ({self.hint})" if self.hint else ""
         return f"{self.place}: {self.expected} expected, {given} given{hint}"
 
@@ -51,6 +62,27 @@ def listed(head: str, problems: Sequence[Problem]) -> str:
     if len(problems) == 1:
         return f"{head}{problems[0]}"
     return "\n  ".join([head.rstrip(), *(str(problem) for problem in problems)])
+
+
+class _Abbreviated(str):
+    """Stands for a value that is not plain, or is too large: what its repr begins with."""
+
+    __slots__ = ()
+
+    def __repr__(self) -> str:
+        return str(self)
+
+
+def abbreviated(value: object) -> object:
+    """The value where it is plain and short; else a short text that stands for it, however odd the value is."""
+    if value is None or (isinstance(value, bool | float | str) and type(value).__module__ == "builtins"):
+        return value if not isinstance(value, str) or len(value) <= _SHORT else _Abbreviated(shorten(repr(value)))
+    if isinstance(value, _Abbreviated):
+        return value
+    try:
+        return _Abbreviated(shorten(_REPR.repr(value)))
+    except Exception:  # noqa: BLE001  # a repr may do anything; for one, refuse numbers of thousands of digits
+        return _Abbreviated(f"a value of type {type(value).__name__}")
 
 
 def shorten(text: str, limit: int = 80) -> str:
@@ -75,9 +107,10 @@ def spec_problems(spec: Spec, path: Path = ("spec",)) -> Iterator[Problem]:
     if port is not None and not 1 <= port <= HIGHEST_PORT:
         yield Problem((*path, "port"), port, f"a port from 1 to {HIGHEST_PORT}")
     for index, variable in enumerate(_items(spec, "env")):
-        if not variable["name"] or "=" in variable["name"] or "\0" in variable["name"]:
+        name = variable.get("name") or ""
+        if not name or "=" in name or "\0" in name:
             # What stands behind a `=` is a value, and values may be secret.
-            given = "".join(variable["name"].partition("=")[:2])
+            given = "".join(name.partition("=")[:2])
             yield Problem((*path, "env", index, "name"), given, "the name of an environment variable")
     for index, model in enumerate(_items(spec, "models")):
         yield from _needed(model, "id", "the id of a model", (*path, "models", index))
@@ -88,15 +121,15 @@ def spec_problems(spec: Spec, path: Path = ("spec",)) -> Iterator[Problem]:
 
 def _resources_problems(resources: Spec, path: Path) -> Iterator[Problem]:
     replicas = resources.get("replicas")
-    if replicas is not None and replicas < 0:
+    if replicas is not None and not 0 <= replicas <= LARGEST:
         yield Problem((*path, "replicas"), replicas, "a number of replicas, 0 or more")
     autoscaling = resources.get("autoscaling")
     if autoscaling is None:
         return
     path = (*path, "autoscaling")
-    least = max(1 if replicas is None else replicas, 1)
+    least = min(max(1 if replicas is None else replicas, 1), LARGEST)
     most = autoscaling.get("maxReplicas")
-    if most is None or most < least:
+    if most is None or not least <= most <= LARGEST:
         yield Problem((*path, "maxReplicas"), most, f"a number of replicas, {least} or more")
     for index, metric in enumerate(_items(autoscaling, "metrics")):
         yield from _metric_problems(metric, (*path, "metrics", index))
@@ -108,7 +141,7 @@ def _metric_problems(metric: Spec, path: Path) -> Iterator[Problem]:
     if metric.get("summary") not in (None, *SUMMARIES):
         yield Problem((*path, "summary"), metric.get("summary"), f"one of {', '.join(SUMMARIES)}")
     value = metric.get("value")
-    if value is None or value <= 0:
+    if value is None or not 0 < value < _HUGE:
         yield Problem((*path, "value"), value, "a number above 0")
 
 

@@ -67,7 +67,10 @@ def pull(url: str | None, output: Path | None, api_key: str | None) -> None:
     if output is None:
         click.echo(text, nl=False)
     else:
-        output.write_text(text, encoding="utf-8")
+        try:
+            output.write_text(text, encoding="utf-8")
+        except OSError as error:
+            raise click.ClickException(f"{output} cannot be written: {error.strerror}") from error
         click.echo(f"Wrote {output}", err=True)
 
 

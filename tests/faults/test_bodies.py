@@ -1,0 +1,99 @@
+"""Answers that are too large: an error at once, and little memory."""
+
+from __future__ import annotations
+
+import asyncio
+import gzip
+import io
+import json
+import subprocess
+import sys
+import zlib
+from typing import Any
+
+import pytest
+
+from paperspace.gradient import Client, ReplyTooLargeError, _retry
+
+from .harness import CANARY
+from .server import Exchange, FaultServer
+
+MEASURE = """
+import resource, sys, threading, time
+from paperspace.gradient import Client, ReplyTooLargeError
+url, key = sys.argv[1:]
+with Client(key, url, max_retries=0, timeout=20) as client:
+    client.deployments.list_deployments()
+    before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+    start = time.monotonic()
+    try:
+        client.deployments.get_deployment("3f0c1c1e-5f0a-4b0e-9b7e-2f6f2a2d9c11")
+    except ReplyTooLargeError as error:
+        print(time.monotonic() - start, resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - before)
+"""
+
+
+def gzip_bomb(size: int) -> bytes:
+    buffer = io.BytesIO()
+    with gzip.GzipFile(fileobj=buffer, mode="wb", compresslevel=9) as file:
+        for _ in range(size // 2**20):
+            file.write(b"0" * 2**20)
+    return buffer.getvalue()
+
+
+@pytest.mark.parametrize("kind", ["gzip", "deflate", "members", "plain", "chunked"])
+def test_gigabyte(kind: str) -> None:
+    """A gigabyte, compressed or not, costs under a second and at most 64 MB."""
+    zeros = zlib.compress(b"0" * 2**26, 9)
+    bodies = {
+        "gzip": lambda: gzip_bomb(2**30),
+        "deflate": lambda: zeros,
+        "members": lambda: gzip_bomb(2**20) * 1000,
+    }
+    body = bodies[kind]() if kind in bodies else b""
+
+    async def answer(exchange: Exchange) -> None:
+        if exchange.request.operation == "Deployments":
+            await exchange.reply(body={"data": {"deployments": {"nodes": [], "pageInfo": PAGE}}})
+        elif body:
+            await exchange.reply(200, body, Content_Encoding="deflate" if kind == "deflate" else "gzip")
+        else:
+            framing = b"Content-Length: 1073741824" if kind == "plain" else b"Transfer-Encoding: chunked"
+            await exchange.write(b"HTTP/1.1 200 OK\r\n" + framing + b"\r\n\r\n")
+            block = b"0" * 2**16 if kind == "plain" else b"10000\r\n" + b"0" * 2**16 + b"\r\n"
+            for _ in range(2**14):
+                await exchange.write(block)
+
+    with FaultServer(then=answer) as server:
+        command = [sys.executable, "-c", MEASURE, server.url, CANARY]
+        done = subprocess.run(command, check=False, capture_output=True, text=True, timeout=60)
+    assert done.stderr == ""
+    seconds, kilobytes = map(float, done.stdout.split())
+    assert seconds < 1.0
+    assert kilobytes < 64 * 1024
+
+
+PAGE = {"hasNextPage": False, "endCursor": None}
+
+
+@pytest.mark.parametrize("sized", [True, False])
+def test_just_below_the_limit(sized: bool, monkeypatch: pytest.MonkeyPatch) -> None:
+    """An answer as large as is allowed is read whole, and one byte more is too much."""
+    monkeypatch.setattr(_retry, "FIRST_BACKOFF", 0.001)
+
+    async def answer(exchange: Exchange) -> None:
+        data: Any = {"data": {"deployments": {"nodes": [], "pageInfo": PAGE}}}
+        if sized:
+            await exchange.reply(body=data)
+        else:
+            text = json.dumps(data).encode()
+            await exchange.write(b"HTTP/1.1 200 OK\r\nContent-Type: application/json\r\n\r\n" + text)
+            await asyncio.sleep(0.01)
+            exchange.close()
+
+    with FaultServer(then=answer) as server:
+        size = 95  # of the text above, as JSON
+        with Client(CANARY, server.url, max_response_bytes=size) as client:
+            assert client.deployments.list_deployments() == []
+        with Client(CANARY, server.url, max_response_bytes=size - 1) as client, pytest.raises(ReplyTooLargeError):
+            client.deployments.list_deployments()

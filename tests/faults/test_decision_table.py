@@ -1,0 +1,72 @@
+"""The table of HTTP status and body in docs/errors.md: each of its rows is run."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from paperspace.gradient import Client, GradientError, _retry, errors
+from paperspace.gradient._faults import _BY_STATUS
+
+from .harness import CALLS, CANARY
+from .server import Exchange, FaultServer, Received, good_data
+
+PAGE = Path(__file__).parents[2] / "docs" / "errors.md"
+HTML = b"<!doctype html><title>No</title>"
+
+
+def rows() -> list[list[str]]:
+    """The cells of the last table of the page, without its head."""
+    section = PAGE.read_text(encoding="utf-8").partition("## HTTP status and body")[2]
+    lines = [line for line in section.splitlines() if line.startswith("|")]
+    return [[cell.strip() for cell in line.strip("|").split("|")] for line in lines[2:]]
+
+
+def body(words: str, request: Received) -> Any:
+    """The body that a row describes."""
+    data = good_data(request)
+    bodies = {
+        "data": {"data": data},
+        "data and errors": {"data": data, "errors": [{"message": "half"}]},
+        "empty": b"",
+        "HTML": HTML,
+        "neither data nor errors": {},
+        "data of another shape": {"data": dict.fromkeys(data, 5)},
+        "any other code": {"errors": [{"message": "No.", "extensions": {"code": "OTHER"}}]},
+        "retryable": {"errors": [{"message": "No.", "extensions": {"retryable": True}}]},
+    }
+    code = words.removeprefix("code `").removesuffix("`")
+    return bodies.get(words, {"errors": [{"message": "No.", "extensions": {"code": code}}]})
+
+
+@pytest.mark.parametrize("row", rows(), ids=" ".join)
+def test_row(row: list[str], monkeypatch: pytest.MonkeyPatch) -> None:
+    """The client does what its documentation says, for a read and for a change."""
+    monkeypatch.setattr(_retry, "FIRST_BACKOFF", 0.001)
+    status, words, *outcomes = row
+
+    async def answer(exchange: Exchange) -> None:
+        await exchange.reply(int(status), body(words, exchange.request))
+
+    seen = []
+    for operation in ("get", "update"):
+        with FaultServer(then=answer) as server, Client(CANARY, server.url) as client:
+            try:
+                CALLS[operation](client.deployments)
+            except GradientError as raised:
+                seen.append(f"`{type(raised).__name__}`")
+            else:
+                seen.append("success")
+            seen.append(str(len(server.requests)))
+    assert seen == outcomes
+
+
+def test_rows_are_complete() -> None:
+    """The table has every error that an answer can end in, and each status that is treated in a way of its own."""
+    named = {cell.strip("`") for row in rows() for cell in (row[2], row[4])}
+    answers = {name for name in errors.__all__ if issubclass(getattr(errors, name), errors.APIError)}
+    without_answer = {"APIError", "APIConnectionError", "TLSError", "APITimeoutError", "ReplyTooLargeError"}
+    assert named - {"success"} == answers - without_answer - {"PaginationError"}
+    assert {int(row[0]) for row in rows()} >= set(_BY_STATUS)

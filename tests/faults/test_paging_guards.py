@@ -1,0 +1,123 @@
+"""Lists whose pages do not fit together: a clear error or a right result, never a hang, a double or a silent cut."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+import pytest
+
+from paperspace.gradient import Client, PaginationError, ServerError, _retry
+from paperspace.gradient._paging import MAX_EMPTY_PAGES
+
+from .harness import CANARY, check_pickle
+from .server import Exchange, FaultServer
+
+Pages = Callable[[str | None, int], tuple[list[int], bool, str | None]]
+
+
+def server_of(pages: Pages) -> FaultServer:
+    """A server whose pages are made by a function of the cursor and the number of the request."""
+    served = 0
+
+    async def behaviour(exchange: Exchange) -> None:
+        nonlocal served
+        served += 1
+        numbers, more, cursor = pages(exchange.request.payload["variables"].get("after"), served)
+        info = {"hasNextPage": more, "endCursor": cursor}
+        specs = {"nodes": [], "pageInfo": {"hasNextPage": False, "endCursor": None}}
+        nodes = [{"id": str(number), "name": "mine", "deploymentSpecs": specs} for number in numbers]
+        await exchange.reply(body={"data": {"deployments": {"nodes": nodes, "pageInfo": info}}})
+
+    return FaultServer(then=behaviour)
+
+
+def listed(server: FaultServer) -> list[str]:
+    with Client(CANARY, server.url) as client:
+        return [deployment["id"] for deployment in client.deployments.list_deployments(first=None)]
+
+
+MISFITS: dict[str, tuple[Pages, int]] = {
+    "the same cursor": (lambda _, served: ([served], True, "a"), 2),
+    "a cycle of cursors": (lambda _, served: ([served], True, "abc"[served % 3]), 4),
+    "no cursor": (lambda _, served: ([served], True, None), 1),
+    "the same page": (lambda _, served: ([1, 2], True, str(served)), 2),
+    "empty pages without end": (lambda _, served: ([], True, str(served)), MAX_EMPTY_PAGES + 1),
+}
+
+
+@pytest.mark.parametrize("name", MISFITS)
+def test_misfit(name: str) -> None:
+    """It is an error, after one useless page at most, and the error knows what was tried."""
+    pages, requests = MISFITS[name]
+    with server_of(pages) as server:
+        with pytest.raises(PaginationError) as caught:
+            listed(server)
+        assert len(server.requests) == requests
+    assert caught.value.attempts == requests
+    assert caught.value.operation == "Deployments"
+    assert caught.value.elapsed > 0
+    check_pickle(caught.value)
+
+
+FITS: dict[str, tuple[Pages, list[str]]] = {
+    "an empty page in the middle": (
+        lambda after, _: {None: ([1], True, "a"), "a": ([], True, "b"), "b": ([2], False, None)}[after],
+        ["1", "2"],
+    ),
+    "an item on two pages": (
+        lambda after, _: {None: ([1, 2], True, "a"), "a": ([2, 3], False, None)}[after],
+        ["1", "2", "3"],
+    ),
+    "an item twice on a page": (lambda *_: ([1, 1, 2], False, None), ["1", "2"]),
+    "a thousand pages": (
+        lambda after, _: ([int(after or 0)], int(after or 0) < 999, str(int(after or 0) + 1)),
+        [str(number) for number in range(1000)],
+    ),
+    "a cursor behind the end": (lambda *_: ([1], False, "a"), ["1"]),
+}
+
+
+@pytest.mark.parametrize("name", FITS)
+def test_fit(name: str) -> None:
+    """Whatever the sizes of the pages, each item comes once, in order."""
+    pages, expected = FITS[name]
+    with server_of(pages) as server:
+        assert listed(server) == expected
+
+
+def test_page_that_fails_at_first(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Only the page that failed is fetched again, and no item is lost or comes twice."""
+    monkeypatch.setattr(_retry, "FIRST_BACKOFF", 0.001)
+    with server_of(lambda after, _: ([int(after or 0)], int(after or 0) < 9, str(int(after or 0) + 1))) as server:
+        good = server._then
+        served = 0
+
+        async def every_third(exchange: Exchange) -> None:
+            nonlocal served
+            served += 1
+            await (exchange.reply(503, b"") if served % 3 == 0 else good(exchange))
+
+        server._then = every_third
+        assert listed(server) == [str(number) for number in range(10)]
+        assert len(server.requests) == 14
+
+
+def test_page_that_fails_for_good(monkeypatch: pytest.MonkeyPatch) -> None:
+    """What came before is there, and then the error: a list is never cut short in silence."""
+    monkeypatch.setattr(_retry, "FIRST_BACKOFF", 0.001)
+    seen: list[Any] = []
+    with server_of(lambda after, _: ([int(after or 0)], True, str(int(after or 0) + 1))) as server:
+        good = server._then
+
+        async def three(exchange: Exchange) -> None:
+            await (
+                good(exchange)
+                if exchange.request.payload["variables"].get("after") != "3"
+                else exchange.reply(503, b"")
+            )
+
+        server._then = three
+        with Client(CANARY, server.url) as client, pytest.raises(ServerError):
+            seen.extend(deployment["id"] for deployment in client.deployments.iter_deployments())
+    assert seen == ["0", "1", "2"]

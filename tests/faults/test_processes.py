@@ -1,0 +1,262 @@
+"""The life of a client in its process: interrupted, forked, and at the end of the interpreter."""
+
+from __future__ import annotations
+
+import asyncio
+import gc
+import signal
+import subprocess
+import sys
+import textwrap
+import time
+from typing import Any
+
+import pytest
+
+from paperspace.gradient import AsyncClient
+
+from .behaviours import never_answer
+from .harness import CALLS, CANARY, wait_for
+from .server import FaultServer, good
+
+# Each program runs as users run theirs, with every warning an error.
+
+PRELUDE = """
+import asyncio, gc, os, signal, sys, threading, time
+from concurrent.futures import ThreadPoolExecutor
+from uuid import uuid4
+from paperspace.gradient import AsyncClient, Client
+url, key = sys.argv[1:]
+ID = "3f0c1c1e-5f0a-4b0e-9b7e-2f6f2a2d9c11"
+"""
+
+
+# What asyncio's debug mode says of a step that took more than 0.1 s, such as the one that imports the libraries.
+SLOW = "Executing <"
+
+
+def program(text: str, url: str, *, developer: bool = True) -> subprocess.Popen[str]:
+    flags = ["-X", "dev", "-W", "error"] if developer else []
+    code = PRELUDE + textwrap.dedent(text)
+    return subprocess.Popen(
+        [sys.executable, *flags, "-c", code, url, CANARY], text=True, stdout=subprocess.PIPE, stderr=subprocess.PIPE
+    )
+
+
+def run_program(text: str, url: str) -> str:
+    """What the program prints. It must end well, and say nothing on stderr."""
+    with program(text, url) as process:
+        out, err = process.communicate(timeout=30)
+    err = "".join(line for line in err.splitlines(keepends=True) if not line.startswith(SLOW))
+    assert (process.returncode, err) == (0, "")
+    return out
+
+
+EXITS = {
+    "sync, not closed": """
+        client = Client(key, url)
+        client.deployments.get_deployment(ID)
+    """,
+    "sync, garbage": """
+        Client(key, url).deployments.get_deployment(ID)
+        gc.collect()
+        time.sleep(0.1)
+    """,
+    "sync, iterator dropped half way": """
+        client = Client(key, url)
+        for deployment in client.deployments.iter_deployments():
+            break
+        del deployment
+    """,
+    "sync, calls in flight in daemon threads": """
+        client = Client(key, url + "?slow")
+        for _ in range(3):
+            threading.Thread(target=lambda: client.deployments.delete_deployment(ID), daemon=True).start()
+        time.sleep(0.3)
+    """,
+    "async, not closed": """
+        client = AsyncClient(key, url)
+        asyncio.run(client.deployments.get_deployment(ID))
+    """,
+    "async, garbage in a running loop": """
+        async def main():
+            await AsyncClient(key, url).deployments.get_deployment(ID)
+            gc.collect()
+            await asyncio.sleep(0.1)
+        asyncio.run(main())
+    """,
+    "async, loop closed by hand": """
+        client = AsyncClient(key, url)
+        for _ in range(3):
+            loop = asyncio.new_event_loop()
+            loop.run_until_complete(client.deployments.get_deployment(ID))
+            loop.close()
+    """,
+    "async, loop closed by hand, then garbage": """
+        loop = asyncio.new_event_loop()
+        client = AsyncClient(key, url)
+        loop.run_until_complete(client.deployments.get_deployment(ID))
+        loop.close()
+        del client
+        gc.collect()
+    """,
+    "async, loop closed by hand, then closed": """
+        loop = asyncio.new_event_loop()
+        client = AsyncClient(key, url)
+        loop.run_until_complete(client.deployments.get_deployment(ID))
+        loop.close()
+        asyncio.run(client.close())
+    """,
+    "both, in a child that was forked": """
+        client, aclient = Client(key, url), AsyncClient(key, url)
+        client.deployments.get_deployment(ID)
+        asyncio.run(aclient.deployments.get_deployment(ID))
+        if (child := os.fork()):
+            assert os.waitpid(child, 0)[1] == 0
+        client.deployments.get_deployment(ID)
+        asyncio.run(aclient.deployments.get_deployment(ID))
+    """,
+}
+
+
+async def slow_or_good(exchange: Any) -> None:
+    await (never_answer if "slow" in exchange.request.line else good)(exchange)
+
+
+@pytest.mark.parametrize("text", EXITS.values(), ids=EXITS)
+def test_end_of_the_interpreter(text: str) -> None:
+    """Nothing is said on stderr, whatever was left open, with every warning switched on."""
+    with FaultServer(then=slow_or_good) as server:
+        run_program(text, server.url)
+        assert server.requests
+        wait_for(lambda: server.open == 0 or "slow" in text)
+
+
+def test_loop_closed_by_hand_leaves_no_connection() -> None:
+    """The connections of a loop that was closed by hand are closed when the client is next used."""
+    with FaultServer() as server:
+        client = AsyncClient(CANARY, server.url)
+        for _ in range(5):
+            loop = asyncio.new_event_loop()
+            loop.run_until_complete(CALLS["get"](client.deployments))
+            loop.close()
+        wait_for(lambda: server.open == 1)
+        asyncio.run(client.close())
+        wait_for(lambda: server.open == 0)
+        del client
+        gc.collect()
+
+
+def test_interrupt() -> None:
+    """Ctrl-C ends a synchronous call at once, its request too, and the next call works."""
+    text = """
+        client = Client(key, url, timeout=60)
+        try:
+            client.with_options(timeout=50).deployments.delete_deployment(ID)
+        except KeyboardInterrupt:
+            print("interrupted", time.monotonic(), flush=True)
+        print(client.deployments.get_deployment(ID)["name"])
+    """
+    with FaultServer(never_answer) as server, program(text, server.url) as process:
+        wait_for(lambda: server.requests)
+        time.sleep(0.1)
+        sent = time.monotonic()
+        process.send_signal(signal.SIGINT)
+        out, err = process.communicate(timeout=10)
+        word, moment, name = out.split()
+        assert (word, name, process.returncode) == ("interrupted", "mine", 0), err
+        assert float(moment) - sent < 0.2 + 0.1
+        assert len(server.requests) == 2
+
+
+FORKS = {
+    "before the first use": """
+        client = Client(key, url)
+        child = os.fork()
+        check(client)
+    """,
+    "after the first use": """
+        client = Client(key, url)
+        check(client)
+        child = os.fork()
+        check(client)
+    """,
+    "with calls in flight": """
+        client = Client(key, url)
+        threads = [threading.Thread(target=check, args=(client,)) for _ in range(8)]
+        for thread in threads: thread.start()
+        time.sleep(0.1)
+        child = os.fork()
+        if child == 0:
+            check(client)
+            os._exit(0)
+        for thread in threads: thread.join()
+    """,
+    "many times": """
+        client = Client(key, url)
+        check(client)
+        child = [os.fork() for _ in range(3)][-1]
+        check(client)
+    """,
+    "of an async client": """
+        client = AsyncClient(key, url)
+        async def main():
+            ids = [str(uuid4()) for _ in range(50)]
+            found = await asyncio.gather(*(client.deployments.get_deployment(id) for id in ids))
+            assert [one["id"] for one in found] == ids
+        asyncio.run(main())
+        child = os.fork()
+        asyncio.run(main())
+    """,
+    "inside a running loop": """
+        client = AsyncClient(key, url)
+        async def main():
+            global child
+            task = asyncio.create_task(client.deployments.get_deployment(ID))
+            await asyncio.sleep(0.001)
+            child = os.fork()
+            if child == 0:
+                os._exit(0)
+            assert (await task)["id"] == ID
+            assert (await client.deployments.get_deployment(ID))["id"] == ID
+        asyncio.run(main())
+    """,
+}
+
+
+@pytest.mark.parametrize("text", FORKS.values(), ids=FORKS)
+def test_fork(text: str) -> None:
+    """Parent and child both get their own answers, and nobody's connection is cut."""
+    head = """
+        def check(client):
+            with ThreadPoolExecutor(4) as pool:
+                ids = [str(uuid4()) for _ in range(50)]
+                found = pool.map(lambda id: client.deployments.get_deployment(id)["id"], ids)
+                assert list(found) == ids
+    """
+    tail = """
+        if child and os.waitpid(child, 0)[1]:
+            sys.exit("the child failed")
+    """
+    with FaultServer() as server:
+        run_program(textwrap.dedent(head) + textwrap.dedent(text) + textwrap.dedent(tail), server.url)
+
+
+def test_multiprocessing() -> None:
+    """A pool of forked workers that inherit a used client works."""
+    text = """
+        import multiprocessing
+        client = Client(key, url)
+        client.deployments.get_deployment(ID)
+        def work(id):
+            return client.deployments.get_deployment(id)["id"]
+        ids = [str(uuid4()) for _ in range(60)]
+        with multiprocessing.get_context("fork").Pool(3) as pool:
+            found = pool.map_async(work, ids)
+            own = [work(id) for id in ids]
+            assert found.get(20) == own == ids
+            pool.close()
+            pool.join()
+    """
+    with FaultServer() as server:
+        run_program(text, server.url)
