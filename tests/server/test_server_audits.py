@@ -130,12 +130,13 @@ def test_no_audit_is_left_out() -> None:
 
 
 @pytest.fixture
-def auditor(request: pytest.FixtureRequest) -> Path:
+def auditor(request: pytest.FixtureRequest, tmp_path: Path) -> Path:
     """A folder with the audits of the npm package `graphql-http`, where there is Node."""
     node, npm = shutil.which("node"), shutil.which("npm")
     if node is None or npm is None:
         pytest.skip("the original audits need Node and npm")
-    folder: Path = request.config.cache.mkdir("graphql-http-1.23.1")
+    cache = getattr(request.config, "cache", None)
+    folder: Path = cache.mkdir("graphql-http-1.23.1") if cache else tmp_path
     if not (folder / "node_modules/graphql-http").exists():
         install = [npm, "install", "--no-audit", "--no-fund", "--prefix", str(folder), "graphql-http@1.23.1", "graphql"]
         if subprocess.run(install, capture_output=True, timeout=120, check=False).returncode:
