@@ -72,6 +72,9 @@ class Caller:
     UPDATE = "mutation ($input: UpdateDeploymentInput!) { updateDeployment(input: $input) { deployment { id } } }"
     DELETE = "mutation ($input: DeleteDeploymentInput!) { deleteDeployment(input: $input) { deployment { id } } }"
 
+    # A spec whose look at takes the server a good part of a second.
+    HEAVY: ClassVar[Json] = {"image": "i", "env": [{"name": "A", "value": ""}] * 34_000}
+
     def __init__(self, server: Address) -> None:
         self.server = server
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import logging
 import os
 import re
 import signal
@@ -13,9 +14,11 @@ import sys
 import time
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import pytest
+
+from paperspace.gradient.cli.server import _Lines
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -37,14 +40,14 @@ class Running(NamedTuple):
 
 
 @contextmanager
-def running(tmp_path: Path, *options: str) -> Iterator[Running]:
+def running(tmp_path: Path, *options: str, **environment: str) -> Iterator[Running]:
     """The command, once it is ready; ended by SIGKILL if the test has not ended it."""
     with subprocess.Popen(
         [*GRADIENT, "server", "--port", "0", *options],
         stdout=subprocess.PIPE,
         stderr=subprocess.PIPE,
         text=True,
-        env={**os.environ, "XDG_DATA_HOME": str(tmp_path), "PYTHONUNBUFFERED": ""},
+        env={**os.environ, "XDG_DATA_HOME": str(tmp_path), "PYTHONUNBUFFERED": "", **environment},
     ) as process:
         try:
             assert process.stdout
@@ -67,14 +70,16 @@ def ended(*options: str) -> subprocess.CompletedProcess[str]:
 
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
 def test_a_few_lines_and_a_clean_end(tmp_path: Path, number: signal.Signals, caller: type[Caller]) -> None:
-    """It says where it listens and what to export, at once and nothing more, and a signal ends it cleanly."""
+    """It says where it listens and what to export, at once, logs each request, and a signal ends it cleanly."""
     with running(tmp_path) as command:
         url = command.url
         assert command.lines[1] == f"export PAPERSPACE_API_URL={url} PAPERSPACE_API_HOST={url}\n"
         assert caller(command)("{ deployments { nodes { id } } }").data
         command.process.send_signal(number)
         out, err = command.process.communicate(timeout=10)
-        assert (command.process.returncode, out, err) == (0, "", "")
+        assert (command.process.returncode, out) == (0, "")
+        (line,) = err.splitlines()
+        assert re.fullmatch(r"\S+ \S+ [0-9a-f]{32} POST /graphql 200 \d+\.\d ms", line)
 
 
 def test_the_export_lines_work_in_a_shell(tmp_path: Path) -> None:
@@ -125,6 +130,36 @@ def test_the_actor_is_who_it_is_said_to_be(tmp_path: Path, caller: type[Caller])
         assert "Grace Example" in json.dumps(nodes)
 
 
+@pytest.mark.parametrize("before", [None, {"apiKey": "old", "other": {"kept": True}}])
+def test_the_client_is_set_up(tmp_path: Path, before: Any) -> None:
+    """`--save-config` writes address and key for the client, to be read by their owner only, and keeps the rest."""
+    folder = tmp_path / "settings"
+    if before:
+        folder.mkdir()
+        (folder / "config.json").write_text(json.dumps(before))
+    with running(tmp_path, "--database", ":memory:", "--save-config", PAPERSPACE_CONFIG_PATH=str(folder)) as command:
+        config = json.loads((folder / "config.json").read_text())
+        assert config == {**(before or {}), "apiUrl": command.url, "apiKey": command.api_key}
+        assert stat.S_IMODE((folder / "config.json").stat().st_mode) == 0o600
+        assert [file.name for file in folder.iterdir()] == ["config.json"]
+        script = "from paperspace.gradient import deployments; print(deployments.list_deployments())"
+        environment = {name: value for name, value in os.environ.items() if not name.startswith("PAPERSPACE_")}
+        environment["PAPERSPACE_CONFIG_PATH"] = str(folder)
+        shown = subprocess.run([sys.executable, "-c", script], capture_output=True, env=environment, check=True).stdout
+        assert shown == b"[]\n"
+
+
+def test_a_configuration_that_cannot_be_kept(tmp_path: Path) -> None:
+    """A configuration file that holds something else is not overwritten: the command says so and ends."""
+    (tmp_path / "config.json").write_text("[1]")
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("PAPERSPACE_CONFIG_PATH", str(tmp_path))
+        command = ended("--port", "0", "--database", ":memory:", "--save-config")
+    assert command.returncode == 1
+    assert "has to hold a JSON object" in command.stderr
+    assert (tmp_path / "config.json").read_text() == "[1]"
+
+
 def test_what_was_acknowledged_outlives_a_kill(tmp_path: Path, caller: type[Caller]) -> None:
     """After a SIGKILL right behind the answer, every acknowledged deployment is there, and the file is sound."""
     file = tmp_path / "my.db"
@@ -143,16 +178,24 @@ def test_what_was_acknowledged_outlives_a_kill(tmp_path: Path, caller: type[Call
 
 
 def test_requests_under_way_are_answered(tmp_path: Path, caller: type[Caller]) -> None:
-    """A request that is being worked on when the signal comes is answered before the end."""
-    slow = "{" + " ".join(f"a{number}: __typename" for number in range(20_000)) + "}"
+    """What is being worked on when the signal comes is answered before the end; what comes later is a 503, not done."""
+
+    def create(number: int) -> Any:
+        given = {"name": f"d{number}", "projectId": "p", "spec": caller.HEAVY}
+        return call.post({"query": call.CREATE, "variables": {"input": given}})
+
     with running(tmp_path, "--database", ":memory:") as command, ThreadPoolExecutor() as threads:
-        reply = threads.submit(caller(command), slow)
-        time.sleep(0.1)
-        assert not reply.done()
+        call = caller(command)
+        replies = [threads.submit(create, number) for number in range(4)]
+        while not any(reply.done() for reply in replies):
+            time.sleep(0.01)
         command.process.terminate()
-        assert len(reply.result(10).data) == 20_000
-        _, err = command.process.communicate(timeout=10)
-        assert (command.process.returncode, err) == (0, "")
+        answers = [reply.result(10) for reply in replies]
+        assert sum(answer.status == 200 for answer in answers) > 1
+        for answer in answers:
+            assert answer.status == 200 or (answer.code, answer.headers["Retry-After"]) == ("SERVICE_UNAVAILABLE", "1")
+        command.process.communicate(timeout=10)
+        assert command.process.returncode == 0
 
 
 def test_a_port_in_use_is_one_sentence(tmp_path: Path) -> None:
@@ -198,3 +241,9 @@ def test_help_is_quick() -> None:
     shown = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, check=True).stdout
     assert "server  Run the local server" in shown
     assert shown.endswith("[]\n")
+
+
+def test_records_are_lines() -> None:
+    """In the log of the command, a record of several lines cannot look like several records, or steer a terminal."""
+    record = logging.LogRecord("n", logging.INFO, "", 1, "one\n2024-01-01 two\r\x1b[2J%s", ("é",), None)
+    assert _Lines("%(message)s").format(record) == "one\n  2024-01-01 two\\r\\x1b[2Jé"

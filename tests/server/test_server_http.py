@@ -3,15 +3,19 @@
 from __future__ import annotations
 
 import gzip
+import html
 import http.client
 import json
+import shlex
 import socket
+import urllib.request
 from email.utils import parsedate_to_datetime
 from typing import TYPE_CHECKING, Any
+from urllib.parse import quote
 
 import pytest
 
-from paperspace.gradient.server.http import negotiate
+from paperspace.gradient.server.requests import negotiate
 
 if TYPE_CHECKING:
     from tests.server.conftest import Caller, Clock, Json
@@ -227,7 +231,7 @@ def test_a_caller_that_goes_away_is_no_fault(
     """A caller that goes away in the middle of its body leaves no trace in the log, and the server goes on."""
     host, port = server.url.split("/")[2].split(":")
     with socket.create_connection((host, int(port))) as connection:
-        head = f"POST /graphql HTTP/1.1\r\nHost: x\r\nAuthorization: Bearer {server.api_key}\r\n"
+        head = f"POST /graphql HTTP/1.1\r\nHost: localhost\r\nAuthorization: Bearer {server.api_key}\r\n"
         connection.sendall(f"{head}Content-Type: {JSON}\r\nContent-Length: 100\r\n\r\nabc".encode())
     for _ in range(10):
         assert call.post(QUERY).status == 200
@@ -238,8 +242,70 @@ def test_other_paths_and_methods(call: Caller) -> None:
     """Everything else is a 404 or 405, with a body of the same form."""
     assert call.http("POST", "/").status == 404
     assert call.http("POST", "/").code == "NOT_FOUND"
-    answer = call.http("GET", "/graphql?query=%7B__typename%7D")
-    assert (answer.status, answer.headers["Allow"]) == (405, "POST")
+    for method in ("PUT", "DELETE", "OPTIONS", "PATCH"):
+        answer = call.http(method, "/graphql")
+        assert (answer.status, answer.headers["Allow"]) == (405, "GET,POST")
+
+
+def get(call: Caller, query: str, **headers: str) -> Any:
+    headers = {"Authorization": f"Bearer {call.server.api_key}"} | headers
+    return call.http("GET", f"/graphql?{query}", None, headers)
+
+
+def test_reading_by_get(call: Caller) -> None:
+    """A query may come in the URL, with its variables as JSON, from those who have the key; a mutation may not."""
+    id_ = call.create()
+    query = quote("query ($id: UUID!) { deployment(id: $id) { id } }")
+    variables = quote(json.dumps({"id": id_}))
+    assert get(call, f"query={query}&variables={variables}&unknown=1").data == {"deployment": {"id": id_}}
+    assert get(call, f"query={query}&variables={variables}", Authorization="Bearer x").status == 401
+    mutation = quote(f'mutation {{ deleteDeployment(input: {{id: "{id_}"}}) {{ deployment {{ id }} }} }}')
+    for accept in (JSON, GRAPHQL):
+        refused = get(call, f"query={mutation}", Accept=accept)
+        assert (refused.status, refused.headers["Allow"], refused.code) == (405, "POST", "BAD_USER_INPUT")
+    assert call(QUERY["query"]).data == {"deployments": {"nodes": [{"id": id_}]}}
+
+
+@pytest.mark.parametrize(
+    "query",
+    [
+        "",
+        "a=b",
+        "query={__typename}&query={__typename}",
+        "query={__typename}&variables={",
+        "variables={}",
+        "query={__typename}&variables=[]",
+        "query={__typename}&extensions=1",
+        "query={__typename}&variables=%ff",
+    ],
+)
+def test_urls_that_are_no_request(call: Caller, query: str) -> None:
+    """A URL that holds no GraphQL request is a 400."""
+    answer = get(call, query)
+    assert (answer.status, answer.code) == (400, "BAD_USER_INPUT")
+
+
+def test_a_browser_gets_a_page(call: Caller, server: LocalServer) -> None:
+    """A browser is told in plain HTML what this is, the address, how to call it, and what to export; never the key."""
+    headers = {"Accept": "text/html,application/xhtml+xml,application/xml;q=0.9,*/*;q=0.8"}
+    with urllib.request.urlopen(urllib.request.Request(server.url, headers=headers)) as reply:
+        page = reply.read().decode()
+        assert reply.headers["Content-Type"] == "text/html; charset=utf-8"
+    for words in (f"export PAPERSPACE_API_URL={server.url}", "export PAPERSPACE_API_KEY=KEY", f"curl {server.url}"):
+        assert words in page
+    assert "simulated" in page
+    assert server.api_key not in page
+    # What the page says works: the command, with the key put in its place.
+    command = html.unescape(page[page.index("curl ") : page.index("</pre>", page.index("curl "))])
+    arguments = shlex.split(command.replace("KEY", server.api_key).replace("\\\n", ""))
+    assert arguments[6] == "-d"
+    assert call.post(arguments[7].encode()).data == {"deployments": {"nodes": []}}
+    assert get(call, "query={__typename}", Accept=headers["Accept"]).data == {"__typename": "Query"}
+
+
+def test_batches_are_refused(call: Caller) -> None:
+    """Several requests in one body are refused."""
+    assert call.post(json.dumps([QUERY, QUERY]).encode()).status == 400
 
 
 def test_the_date_is_that_of_the_rows(call: Caller, clock: Clock) -> None:

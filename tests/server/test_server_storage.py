@@ -1,16 +1,20 @@
-"""The database: what it costs, what it keeps, and what it refuses."""
+"""The database: what it costs, what it keeps, and what it says when it cannot keep more."""
 
 from __future__ import annotations
 
+import json
 import sqlite3
 import stat
-from typing import TYPE_CHECKING
+import subprocess
+import sys
+from types import SimpleNamespace
+from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from paperspace.gradient.server import LocalServer, UnusableDatabaseError
-from paperspace.gradient.server.execution import Request
-from paperspace.gradient.server.migrations import STEPS, open_database
+from paperspace.gradient.server import LocalServer
+from paperspace.gradient.server.execution import Outcome, Request
+from paperspace.gradient.server.migrations import open_database
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -46,7 +50,7 @@ query ($first: Int) {
 
 def test_a_page_costs_the_same_number_of_statements_whatever_its_size(clock: Clock, caller: type[Caller]) -> None:
     """A page of 100 deployments with all that hangs on them takes as many statements as a page of 1."""
-    engine = LocalServer(actor="A", now=clock)._engine("http://localhost")
+    engine = LocalServer(actor="A", now=clock)._make_engine("http://localhost")
     store, database = engine.context.store, engine.context.database
     with database.writing():
         for number in range(100):
@@ -60,7 +64,7 @@ def test_a_page_costs_the_same_number_of_statements_whatever_its_size(clock: Clo
         database._connection.set_trace_callback(statements.append)
         reply = engine.answer(Request(EVERYTHING, variables={"first": first}))
         database._connection.set_trace_callback(None)
-        assert reply.executed
+        assert reply.outcome is Outcome.EXECUTED
         assert b"errors" not in reply.body
         counts[first] = len(statements)
     engine.close()
@@ -108,33 +112,92 @@ def test_a_file_is_its_owners_alone(tmp_path: Path, caller: type[Caller]) -> Non
         assert {stat.S_IMODE(file.stat().st_mode) for file in files} == {0o600}
 
 
-def test_a_newer_file_is_refused_and_left_alone(tmp_path: Path) -> None:
-    """A database of a newer version is refused in words, and not one byte of it changes."""
+def large(number: int, caller: type[Caller]) -> Any:
+    spec = {"image": "i", "env": [{"name": "A", "value": "x" * 50_000}]}
+    return {"query": caller.CREATE, "variables": {"input": {"name": f"d{number}", "projectId": "p", "spec": spec}}}
+
+
+def test_a_full_disk(tmp_path: Path, caller: type[Caller]) -> None:
+    """On a full disk changes are INSUFFICIENT_STORAGE and leave no trace, reading goes on, and room ends the trouble."""
+    server = LocalServer(database=tmp_path / "gradient.db")
+    engine = server._make_engine("http://localhost")
+    database = engine.context.database
+
+    def answer(payload: Any) -> Any:
+        return json.loads(engine.answer(Request(payload["query"], variables=payload.get("variables"))).body)
+
+    database._connection.execute("PRAGMA max_page_count = 200")
+    answers = [answer(large(number, caller)) for number in range(20)]
+    refused = [reply["errors"][0] for reply in answers if "errors" in reply]
+    assert {error["extensions"]["code"] for error in refused} == {"INSUFFICIENT_STORAGE"}
+    assert 0 < len(refused) < 20
+    listed = answer({"query": "{ deployments { nodes { id } } }"})["data"]["deployments"]["nodes"]
+    assert len(listed) == 20 - len(refused)
+    database._connection.execute("PRAGMA max_page_count = 100000")
+    assert "errors" not in answer(large(99, caller))
+    engine.close()
+
+
+def test_a_file_that_may_not_grow(tmp_path: Path, caller: type[Caller]) -> None:
+    """A server whose files may not grow any more says so, keeps what it acknowledged, and goes on reading."""
     file = tmp_path / "gradient.db"
-    connection = open_database(file)
-    connection.execute(f"PRAGMA user_version = {len(STEPS) + 1}")
-    connection.close()
-    before = file.read_bytes()
-    with pytest.raises(UnusableDatabaseError, match="newer version of paperspace-gradient"):
-        LocalServer(database=file).start()
-    assert file.read_bytes() == before
-    assert list(tmp_path.iterdir()) == [file]
+    script = (
+        "import resource, sys\n"
+        "from paperspace.gradient.server import LocalServer\n"
+        "resource.setrlimit(resource.RLIMIT_FSIZE, (2_000_000, 2_000_000))\n"
+        "with LocalServer(database=sys.argv[1], api_key='k') as server:\n"
+        "    print(server.url, flush=True); sys.stdin.read()"
+    )
+    command = [sys.executable, "-W", "error", "-c", script, str(file)]
+    with subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True) as process:
+        assert process.stdout
+        call = caller(SimpleNamespace(url=process.stdout.readline().strip(), api_key="k"))
+        answers = [call.post(large(number, caller)) for number in range(60)]
+        made = sum("errors" not in answer.body for answer in answers)
+        assert 0 < made < 60
+        assert {answer.code for answer in answers if "errors" in answer.body} == {"INSUFFICIENT_STORAGE"}
+        names = call("{ deployments { nodes { name } } }").data["deployments"]["nodes"]
+        assert len(names) == made
+        process.communicate("", timeout=10)
+    with LocalServer(database=file) as server:
+        assert caller(server)("{ deployments { nodes { name } } }").data["deployments"]["nodes"] == names
 
 
-@pytest.mark.parametrize("content", [b"no database, " * 400, b"SQLite format 3\0" + b"\xff" * 4096])
-def test_what_is_no_database_is_refused_and_left_alone(tmp_path: Path, content: bytes) -> None:
-    """A file that is no database is refused in words and stays as it is."""
-    file = tmp_path / "notes.txt"
-    file.write_bytes(content)
-    with pytest.raises(UnusableDatabaseError, match=r"notes\.txt"):
-        LocalServer(database=file).start()
-    assert file.read_bytes() == content
+def test_a_file_that_may_not_be_written(tmp_path: Path, caller: type[Caller]) -> None:
+    """Where nothing can be written, changes are refused in words and reading goes on."""
+    engine = LocalServer(database=tmp_path / "gradient.db")._make_engine("http://localhost")
+    engine.context.database._connection.execute("PRAGMA query_only = ON")
+    payload = large(1, caller)
+    reply = json.loads(engine.answer(Request(payload["query"], variables=payload["variables"])).body)
+    assert reply["errors"][0]["extensions"]["code"] == "SERVICE_UNAVAILABLE"
+    assert engine.answer(Request("{ deployments { nodes { id } } }")).outcome is Outcome.EXECUTED
+    engine.close()
 
 
-def test_a_place_that_cannot_be_is_refused(tmp_path: Path) -> None:
-    """A database in a folder that does not exist is refused in words."""
-    with pytest.raises(UnusableDatabaseError, match="cannot open the database"):
-        LocalServer(database=tmp_path / "missing" / "gradient.db").start()
+@pytest.mark.parametrize("replaced", [False, True])
+def test_a_file_that_is_taken_away(tmp_path: Path, caller: type[Caller], replaced: bool) -> None:
+    """When the file is deleted or replaced under the server, changes are refused, as they would be lost."""
+    file = tmp_path / "gradient.db"
+    with LocalServer(database=file) as server:
+        call = caller(server)
+        call.create()
+        file.rename(tmp_path / "elsewhere.db")
+        if replaced:
+            file.write_bytes(b"")
+        answer = call.post(large(1, caller))
+        assert answer.code == "SERVICE_UNAVAILABLE"
+        assert "removed or replaced" in answer.error["message"]
+        assert len(call("{ deployments { nodes { id } } }").data["deployments"]["nodes"]) == 1
+
+
+def test_the_log_beside_the_file_stays_small(tmp_path: Path, caller: type[Caller]) -> None:
+    """However much is written, the log beside the file has a bound."""
+    file = tmp_path / "gradient.db"
+    with LocalServer(database=file) as server:
+        for number in range(400):
+            assert caller(server).post(large(number, caller)).data
+        assert file.stat().st_size + (tmp_path / "gradient.db-wal").stat().st_size > 20_000_000
+        assert (tmp_path / "gradient.db-wal").stat().st_size < 8_000_000
 
 
 def test_the_database_holds_its_own_rules(tmp_path: Path) -> None:

@@ -1,7 +1,9 @@
-"""Finds the checked-in GraphQL files, wherever the package was installed from."""
+"""Finds the checked-in GraphQL files, wherever the package was installed from, and writes files with secrets."""
 
 from __future__ import annotations
 
+import os
+import tempfile
 from pathlib import Path
 
 _PACKAGE = Path(__file__).resolve().parents[1]
@@ -21,3 +23,20 @@ def graphql_folder() -> Path:
             return place
     places = " or ".join(str(place) for place in _PLACES)
     raise FileNotFoundError(f"no schema.graphql in {places}; install paperspace-gradient again")
+
+
+def write_private(file: Path, text: str) -> None:
+    """Writes a file that its owner alone can read and change; there is never half of it.
+
+    Raises:
+        OSError: It cannot be written; what was there is there still.
+    """
+    # Written aside and moved into place; mkstemp makes the mode 0600.
+    handle, draft = tempfile.mkstemp(dir=file.parent, prefix=file.name)
+    try:
+        with os.fdopen(handle, "w", encoding="utf-8") as stream:
+            stream.write(text)
+        Path(draft).replace(file)
+    except BaseException:
+        Path(draft).unlink(missing_ok=True)
+        raise

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import asyncio
 import errno
+import json
+import logging
 import shlex
 import signal
 from contextlib import suppress
@@ -11,6 +13,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 import click
+
+from paperspace.gradient._base.files import write_private
 
 if TYPE_CHECKING:
     from paperspace.gradient.server import LocalServer
@@ -32,30 +36,37 @@ if TYPE_CHECKING:
 )
 @click.option("--api-key", metavar="KEY", help="The key that callers have to send. By default one is made and kept.")
 @click.option("--actor", metavar="NAME", help="Who makes the specs. By default the system's user.")
-def command(host: str, port: int, database: str | None, api_key: str | None, actor: str | None) -> None:
+@click.option(
+    "--save-config", is_flag=True, help="Write the address and the key into the client's configuration file too."
+)
+def command(
+    *, host: str, port: int, database: str | None, api_key: str | None, actor: str | None, save_config: bool
+) -> None:
     """Run the local server, which has the API of the hosted service.
 
     When it is ready it prints its address and the two lines to run in another shell so that the library and the
     official command line talk to it. It runs until it is interrupted.
     """
     # Slow to import, and the help of the whole command imports this module too.
+    from paperspace.gradient.errors import ConfigurationError
     from paperspace.gradient.server import LocalServer, UnusableDatabaseError
+    from paperspace.gradient.server.addresses import is_loopback
     from paperspace.gradient.server.defaults import default_database, kept_key
-    from paperspace.gradient.server.local import is_loopback
     from paperspace.gradient.server.migrations import IN_MEMORY
 
     if api_key is None and not is_loopback(host):
         raise click.UsageError(f"{host} can be reached from other machines: choose the key yourself, with --api-key.")
+    _log_to_stderr()
     try:
         place = database or default_database()
         if api_key is None and place != IN_MEMORY:
             api_key = kept_key(Path(place))
         server = LocalServer(host=host, port=port, database=place, api_key=api_key, actor=actor)
-        asyncio.run(_serve(server))
+        asyncio.run(_serve(server, save_config=save_config))
+    except (UnusableDatabaseError, ConfigurationError) as error:
+        raise click.ClickException(f"{error}.") from error
     except ValueError as error:
         raise click.BadParameter(str(error), param_hint="--api-key") from error
-    except UnusableDatabaseError as error:
-        raise click.ClickException(f"{error}.") from error
     except OSError as error:
         if error.errno == errno.EADDRINUSE:
             hint = "choose another one with --port; 0 takes a free one"
@@ -63,7 +74,21 @@ def command(host: str, port: int, database: str | None, api_key: str | None, act
         raise click.ClickException(f"The server cannot start: {error}.") from error
 
 
-async def _serve(server: LocalServer) -> None:
+class _Lines(logging.Formatter):
+    """Records as lines: what goes on over several, as a traceback does, is indented; nothing steers a terminal."""
+
+    def format(self, record: logging.LogRecord) -> str:
+        text = super().format(record).replace("\n", "\n  ")
+        return "".join(c if c.isprintable() or c == "\n" else ascii(c)[1:-1] for c in text)
+
+
+def _log_to_stderr() -> None:
+    handler = logging.StreamHandler()
+    handler.setFormatter(_Lines("%(asctime)s %(message)s"))
+    logging.basicConfig(level=logging.INFO, handlers=[handler])
+
+
+async def _serve(server: LocalServer, *, save_config: bool) -> None:
     stop = asyncio.Event()
     for number in (signal.SIGINT, signal.SIGTERM):
         with suppress(NotImplementedError):  # on Windows, where Ctrl-C ends asyncio.run anyway
@@ -73,5 +98,18 @@ async def _serve(server: LocalServer) -> None:
         # The library reads the first of the names, the retired official client the second.
         click.echo(f"export PAPERSPACE_API_URL={server.url} PAPERSPACE_API_HOST={server.url}")
         click.echo(f"export PAPERSPACE_API_KEY={shlex.quote(server.api_key)}")
+        if save_config:
+            _save_config(server)
         click.echo("Deployments are simulated: their life is told, no container is run.")
         await stop.wait()
+
+
+def _save_config(server: LocalServer) -> None:
+    """Puts address and key into the client's configuration file, beside whatever else is in it."""
+    from paperspace.gradient.config import config_path, read_config
+
+    path = config_path()
+    path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
+    config = {**read_config(), "apiUrl": server.url, "apiKey": server.api_key}
+    write_private(path, json.dumps(config, indent=2) + "\n")
+    click.echo(f"Saved to {path}", err=True)

@@ -7,21 +7,32 @@ always parameters.
 from __future__ import annotations
 
 import json
+import sqlite3
 from collections import defaultdict
 from contextlib import contextmanager
+from pathlib import Path
 from typing import TYPE_CHECKING, NamedTuple
 
+from paperspace.gradient._base.codes import Code
+
 from .clock import iso
-from .migrations import open_database
+from .migrations import IN_MEMORY, open_database
+from .refusals import Refusal
 from .rows import Batch, Row
 from .views import VIEWS
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Generator, Iterable, Mapping, Sequence
     from datetime import datetime
-    from pathlib import Path
 
     from .pages import Page, Window
+
+
+MOST_ROWS = 50_000  # of all pages of one request together: a few seconds' work
+
+
+class TooManyRowsError(BaseException):
+    """A request asks for too many rows. No `Exception`, which GraphQL would take for the fault of one field."""
 
 
 class Nested(NamedTuple):
@@ -37,8 +48,11 @@ class Database:
 
     def __init__(self, place: str | Path, now: Callable[[], datetime]) -> None:
         self._connection = open_database(place)
+        self._file = None if str(place) == IN_MEMORY else Path(place)
+        self._identity = self._file and _identity(self._file)
         self._now = now
         self.moment = now()
+        self._rows_left = 0
         # What the views take for the present. It changes between statements only, so SQLite may ask once for each.
         self._connection.create_function("moment", 0, lambda: iso(self.moment), deterministic=True)
         for view in VIEWS:
@@ -53,17 +67,32 @@ class Database:
         """A transaction that sees one state of the database, whatever happens meanwhile."""
         with self._connection:
             self._connection.execute("BEGIN")
-            self.moment = self._now()
+            self._begin()
             yield
 
     @contextmanager
     def writing(self) -> Generator[None]:
-        """A transaction that is committed at its end, or undone by an exception or by `undo`."""
-        with self._connection:
-            # The lock is taken at once: one that is taken at the first change may be refused halfway.
-            self._connection.execute("BEGIN IMMEDIATE")
-            self.moment = self._now()
-            yield
+        """A transaction that is committed at its end, or undone by an exception or by `undo`.
+
+        Raises:
+            Refusal: The file is not there any more, so nothing would be kept.
+        """
+        if self._file and _identity(self._file) != self._identity:
+            message = "The database was removed or replaced, so nothing can be changed. Start the server again."
+            raise Refusal(Code.SERVICE_UNAVAILABLE, message)
+        try:
+            with self._connection:
+                # The lock is taken at once: one that is taken at the first change may be refused halfway.
+                self._connection.execute("BEGIN IMMEDIATE")
+                self._begin()
+                yield
+        except sqlite3.Error:
+            self._connection.rollback()  # where it was the end that failed
+            raise
+
+    def _begin(self) -> None:
+        self.moment = self._now()
+        self._rows_left = MOST_ROWS
 
     def undo(self) -> None:
         """Takes back all changes of the transaction."""
@@ -129,6 +158,9 @@ class Database:
             f" ORDER BY seq {direction} LIMIT :limit) ORDER BY item.seq {direction}",
             **values,
         )
+        self._rows_left -= len(rows)
+        if self._rows_left < 0:
+            raise TooManyRowsError
         fetched: defaultdict[str, list[Row]] = defaultdict(list)
         for row in rows:
             fetched[row["parent"]].append(row)
@@ -142,3 +174,21 @@ class Database:
             )
             behind = {row["value"] for row in found}
         return {parent: window.page(fetched[parent], more_behind_start=parent in behind) for parent in parents}
+
+
+def storage_refusal(error: BaseException | None) -> Refusal | None:
+    """What SQLite could not do, in words, if it is for lack of space or of the right to write."""
+    code = getattr(error, "sqlite_errorcode", 0) & 0xFF  # what is above says more than callers need
+    if code in (sqlite3.SQLITE_FULL, sqlite3.SQLITE_IOERR):
+        return Refusal(Code.INSUFFICIENT_STORAGE, "There is no room to keep the change; nothing was changed.")
+    if code in (sqlite3.SQLITE_READONLY, sqlite3.SQLITE_CANTOPEN):
+        return Refusal(Code.SERVICE_UNAVAILABLE, "The database cannot be written; nothing was changed.")
+    return None
+
+
+def _identity(file: Path) -> tuple[int, int] | None:
+    try:
+        found = file.stat()
+    except OSError:
+        return None
+    return found.st_dev, found.st_ino

@@ -5,8 +5,9 @@ from __future__ import annotations
 import getpass
 import os
 import secrets
-import tempfile
 from pathlib import Path
+
+from paperspace.gradient._base.files import write_private
 
 
 def default_database() -> Path:
@@ -28,11 +29,7 @@ def kept_key(database: Path) -> str:
     if file.exists() and (key := file.read_text(encoding="ascii").strip()):
         return key
     key = new_key()
-    # Written aside and moved into place, so that there is never half a key; mkstemp makes the mode 0600.
-    handle, draft = tempfile.mkstemp(dir=file.parent, prefix=file.name)
-    with os.fdopen(handle, "w", encoding="ascii") as stream:
-        stream.write(key + "\n")
-    Path(draft).replace(file)
+    write_private(file, key + "\n")
     return key
 
 

@@ -8,7 +8,9 @@ from __future__ import annotations
 
 import json
 import logging
+import sqlite3
 from collections.abc import Mapping, Sequence
+from enum import Enum
 from functools import lru_cache
 from http import HTTPStatus
 from typing import TYPE_CHECKING, Any, NamedTuple
@@ -28,6 +30,9 @@ from graphql import (
 
 from paperspace.gradient._base.codes import Code
 
+from .database import MOST_ROWS, TooManyRowsError, storage_refusal
+from .limits import MOST_TOKENS, Limits, TooMuchError, check_length
+from .pages import Window
 from .refusals import Refusal, refuse
 from .schema import executable_schema
 from .variables import describe, variable_problems
@@ -38,9 +43,33 @@ if TYPE_CHECKING:
 _log = logging.getLogger(__name__)
 
 _DOCUMENTS_KEPT = 128  # programs send the same few documents again and again
-_MOST_ERRORS = 10
+_MOST_ERRORS = 5  # each may take milliseconds to look for what was meant
+_MOST_FIELD_ERRORS = 100  # an argument that is wrong may be so for each item of a list
 
 Error = Mapping[str, Any]
+
+
+class Outcome(Enum):
+    """What became of a request: the status of its reply, and the one that it has in the older media type."""
+
+    EXECUTED = (HTTPStatus.OK, HTTPStatus.OK)
+    """Carried out, be it with errors."""
+    FAULTY = (HTTPStatus.BAD_REQUEST, HTTPStatus.OK)
+    """The document or the variables are not right."""
+    TOO_MUCH = (HTTPStatus.BAD_REQUEST, HTTPStatus.BAD_REQUEST)
+    """The document asks for more than a document may."""
+    NOT_BY_GET = (HTTPStatus.METHOD_NOT_ALLOWED, HTTPStatus.METHOD_NOT_ALLOWED)
+    """It would change something, and came by a method that is for reading."""
+
+    @property
+    def status(self) -> HTTPStatus:
+        """The status of the reply."""
+        return self.value[0]
+
+    @property
+    def older_status(self) -> HTTPStatus:
+        """The status of the reply in application/json."""
+        return self.value[1]
 
 
 class Request(NamedTuple):
@@ -51,13 +80,14 @@ class Request(NamedTuple):
     variables: Mapping[str, Any] | None = None
     idempotency_key: bytes | None = None
     digest: bytes = b""
+    read_only: bool = False
 
 
 class Reply(NamedTuple):
-    """The body of a reply, and whether the operation was executed at all, be it with errors."""
+    """The body of a reply, and what became of the request."""
 
     body: bytes
-    executed: bool
+    outcome: Outcome
 
 
 class Endpoint(NamedTuple):
@@ -70,8 +100,9 @@ class Endpoint(NamedTuple):
 class _Refused(Exception):  # noqa: N818 - an answer, and no fault of the program
     """The request as a whole is refused, for these reasons."""
 
-    def __init__(self, errors: Sequence[Error]) -> None:
+    def __init__(self, errors: Sequence[Error], outcome: Outcome = Outcome.FAULTY) -> None:
         self.errors = errors
+        self.outcome = outcome
 
 
 class Engine:
@@ -89,17 +120,29 @@ class Engine:
     def answer(self, request: Request) -> Reply:
         """The reply to a request, whether it is carried out or refused."""
         try:
-            document = self._document(request.query)
+            document, limits = self._document(request.query)
             operation = self._operation(document, request)
+            refuse(limits.page_sizes(request.variables or {}), describe)
             if operation.operation is OperationType.MUTATION:
                 return self._change(document, request)
             with self.context.database.reading():
                 return _reply(self._execute(document, request))
+        except sqlite3.Error as error:  # at the beginning or the end of a transaction
+            return _reply(ExecutionResult(None, [GraphQLError(str(error), original_error=error)]))
+        except TooManyRowsError:
+            message = f"This asks for more than {MOST_ROWS} rows; ask for smaller pages."
+            return Reply(_body({"errors": [_error(message, Code.BAD_USER_INPUT)]}), Outcome.TOO_MUCH)
         except _Refused as refused:
-            return Reply(_body({"errors": refused.errors}), executed=False)
+            return Reply(_body({"errors": refused.errors}), refused.outcome)
         except Refusal as refusal:
-            error = {"message": str(refusal), "extensions": refusal.extensions}
-            return Reply(_body({"errors": [error]}), executed=False)
+            refused_for = {"message": str(refusal), "extensions": refusal.extensions}
+            return Reply(_body({"errors": [refused_for]}), Outcome.FAULTY)
+
+    def reconsider(self, name: str) -> None:
+        """Has the runtime look again at the deployments of this name."""
+        with self.context.database.writing():
+            for deployment in self.context.store.deployments(Window.of({}, newest_first=True), name=name).rows:
+                self.context.workloads.put_to_work(deployment["id"])
 
     def endpoint(self, deployment_id: str) -> Endpoint:
         """What the endpoint of a deployment answers: not found, not ready, or who serves."""
@@ -116,14 +159,18 @@ class Engine:
         }
         return Endpoint(HTTPStatus.OK if serving.ready else HTTPStatus.SERVICE_UNAVAILABLE, facts)
 
-    def _checked_document(self, query: str) -> DocumentNode:
+    def _checked_document(self, query: str) -> tuple[DocumentNode, Limits]:
         try:
-            document = parse(query)
+            check_length(query)
+            document = parse(query, max_lexical_tokens=MOST_TOKENS)
+            limits = Limits(self._schema, document)
+        except TooMuchError as error:
+            raise _Refused([_error(str(error), Code.GRAPHQL_VALIDATION_FAILED)], Outcome.TOO_MUCH) from None
         except GraphQLError as error:
             raise _Refused([_coded(error, Code.GRAPHQL_PARSE_FAILED)]) from None
         if errors := validate(self._schema, document, max_errors=_MOST_ERRORS):
             raise _Refused([_coded(error, Code.GRAPHQL_VALIDATION_FAILED) for error in errors])
-        return document
+        return document, limits
 
     def _operation(self, document: DocumentNode, request: Request) -> OperationDefinitionNode:
         operation = get_operation_ast(document, request.operation_name)
@@ -133,6 +180,9 @@ class Engine:
                 "The document has no operation of the name in operationName, or several and no operationName says which.",
                 path="operationName",
             )
+        if request.read_only and operation.operation is not OperationType.QUERY:
+            message = "By GET nothing can be changed: send it by POST."
+            raise _Refused([_error(message, Code.BAD_USER_INPUT)], Outcome.NOT_BY_GET)
         refuse(variable_problems(self._schema, operation, request.variables or {}), describe)
         return operation
 
@@ -141,7 +191,7 @@ class Engine:
         store, key = self.context.store, request.idempotency_key
         with self.context.database.writing():
             if key is not None and (kept := store.reply_to(key, request.digest)) is not None:
-                return Reply(kept, executed=True)
+                return Reply(kept, Outcome.EXECUTED)
             result = self._execute(document, request)
             if result.errors:
                 self.context.database.undo()
@@ -171,19 +221,28 @@ def internal_error(error: BaseException) -> Error:
 
 def _reply(result: ExecutionResult) -> Reply:
     if not result.errors:
-        return Reply(_body({"data": result.data}), executed=True)
-    return Reply(_body({"errors": [_described(error) for error in result.errors], "data": result.data}), executed=True)
+        return Reply(_body({"data": result.data}), Outcome.EXECUTED)
+    return Reply(
+        _body({"errors": [_described(error) for error in result.errors[:_MOST_FIELD_ERRORS]], "data": result.data}),
+        Outcome.EXECUTED,
+    )
 
 
 def _described(error: GraphQLError) -> Error:
     """An error of the execution, as the caller is to see it."""
     cause = error.original_error
+    if refusal := storage_refusal(cause):
+        return {**error.formatted, "message": str(refusal), "extensions": refusal.extensions}
     if isinstance(cause, Refusal):
         return error.formatted
     if isinstance(cause, GraphQLError) and cause.nodes:
         # It points into the document: an argument whose value shows only now, through a variable within it.
         return _coded(error, Code.BAD_USER_INPUT)
     return {**error.formatted, **internal_error(cause or error)}
+
+
+def _error(message: str, code: Code) -> Error:
+    return {"message": message, "extensions": {"code": code}}
 
 
 def _coded(error: GraphQLError, code: Code) -> Error:

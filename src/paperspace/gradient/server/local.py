@@ -3,22 +3,22 @@
 from __future__ import annotations
 
 import asyncio
-import ipaddress
 import re
-import socket
 import threading
 from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import AsyncExitStack
-from typing import TYPE_CHECKING, Self
+from typing import TYPE_CHECKING, Any, Self, cast
 from uuid import UUID, uuid4
 
 from aiohttp import web
 
+from .addresses import accept, connection_log, is_loopback, open_listener, url_of
 from .clock import utc_now
 from .database import Database
 from .defaults import new_key, system_user
 from .execution import Endpoint, Engine, Reply, Request
-from .http import application
+from .gate import Gate
+from .http import Routes
 from .migrations import IN_MEMORY
 from .resolvers import Context
 from .simulation import Simulation
@@ -31,9 +31,12 @@ if TYPE_CHECKING:
     from pathlib import Path
     from types import TracebackType
 
+    from .disturbances import Disturbance
     from .runtime import Runtime
 
-_SECONDS_TO_DRAIN = 5.0
+# Seconds. A connection that sends no request, or only half of its head, is closed; one whose body was refused may go
+# on sending for a moment, so that it gets to read the reply; and after the gate is closed nothing is left to wait for.
+TIMES: dict[str, Any] = {"keepalive_timeout": 10.0, "lingering_time": 1.0, "shutdown_timeout": 1.0}
 
 
 class LocalServer:
@@ -50,6 +53,7 @@ class LocalServer:
         actor: The full name of whoever makes specs; by default that of the system's user.
         now: Where the time comes from.
         new_id: Where ids come from.
+        new_request_id: Where the ids of requests come from.
         runtime: What runs the deployments; by default a simulation.
     """
 
@@ -67,6 +71,7 @@ class LocalServer:
         actor: str | None = None,
         now: Callable[[], datetime] = utc_now,
         new_id: Callable[[], UUID] = uuid4,
+        new_request_id: Callable[[], UUID] = uuid4,
         runtime: Runtime | None = None,
     ) -> None:
         if api_key is not None and not re.fullmatch(r"[!-~]+", api_key):
@@ -78,6 +83,7 @@ class LocalServer:
         self._actor = system_user() if actor is None else actor
         self._now = now
         self._new_id = new_id
+        self._new_request_id = new_request_id
         self._runtime = Simulation() if runtime is None else runtime
         self._stop: Callable[[], None] | None = None
 
@@ -108,6 +114,14 @@ class LocalServer:
             self._stop()
             self._stop = None
 
+    def disturb(self, *what: Disturbance) -> None:
+        """Makes things happen to the next requests to the API, one each, in this order."""
+        self._gate.disturbances.extend(what)
+
+    def reconsider(self, name: str) -> None:
+        """Has the runtime look again at the deployments of this name, as something else is wanted of them."""
+        self._worker.submit(self._engine.reconsider, name).result()
+
     async def _run(self, started: Future[Callable[[], object]]) -> None:
         loop, end = asyncio.get_running_loop(), asyncio.Event()
         try:
@@ -131,14 +145,14 @@ class LocalServer:
     async def __aenter__(self) -> Self:
         loop = asyncio.get_running_loop()
         async with AsyncExitStack() as stack:
-            listener = stack.enter_context(_listen(self._host, self._port))
-            host = f"[{self._host}]" if ":" in self._host else self._host
-            base_url = f"http://{host}:{listener.getsockname()[1]}"
+            listener = stack.enter_context(open_listener(self._host, self._port))
+            base_url = url_of(self._host, listener)
 
             # The one thread that the database belongs to; requests are executed there, one after the other.
             worker = stack.enter_context(ThreadPoolExecutor(1, thread_name_prefix="gradient store"))
-            engine = await loop.run_in_executor(worker, self._engine, base_url)
+            engine = await loop.run_in_executor(worker, self._make_engine, base_url)
             stack.push_async_callback(loop.run_in_executor, worker, engine.close)
+            self._worker, self._engine = worker, engine
 
             async def answer(request: Request) -> Reply:
                 return await loop.run_in_executor(worker, engine.answer, request)
@@ -146,12 +160,15 @@ class LocalServer:
             async def endpoint(deployment_id: str) -> Endpoint:
                 return await loop.run_in_executor(worker, engine.endpoint, deployment_id)
 
-            app = application(answer, endpoint, api_key=self.api_key, now=self._now)
-            runner = web.AppRunner(app, access_log=None, shutdown_timeout=_SECONDS_TO_DRAIN)
+            self.url = f"{base_url}/graphql"
+            self._gate = Gate(self._new_request_id, local=is_loopback(self._host))
+            routes = Routes(answer, endpoint, self._gate, url=self.url, api_key=self.api_key, now=self._now)
+            runner = web.AppRunner(routes.application(), access_log=None, logger=connection_log, **TIMES)
             stack.push_async_callback(runner.cleanup)
             await runner.setup()
-            await web.SockSite(runner, listener).start()
-            self.url = f"{base_url}/graphql"
+            accepting = await accept(listener, cast("web.Server", runner.server))
+            stack.callback(accepting.close)
+            stack.push_async_callback(self._gate.close)
             self._exit = stack.pop_all()
         return self
 
@@ -160,25 +177,10 @@ class LocalServer:
     ) -> None:
         await self._exit.aclose()
 
-    def _engine(self, base_url: str) -> Engine:
+    def _make_engine(self, base_url: str) -> Engine:
         database = Database(self._database, self._now)
         workloads = Workloads(database, self._runtime)
         store = Store(database, workloads, actor=self._actor, new_id=self._new_id)
         with database.writing():
             workloads.put_all_to_work()
         return Engine(Context(database, store, workloads, base_url))
-
-
-def is_loopback(host: str) -> bool:
-    """Whether only this machine can reach a server that listens there."""
-    try:
-        return ipaddress.ip_address(host).is_loopback
-    except ValueError:
-        return host == "localhost"
-
-
-def _listen(host: str, port: int) -> socket.socket:
-    family, _kind, _protocol, _name, address = socket.getaddrinfo(
-        host, port, type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE
-    )[0]
-    return socket.create_server(address, family=family)

@@ -4,12 +4,11 @@ from __future__ import annotations
 
 import os
 import sqlite3
-from typing import TYPE_CHECKING
-
-if TYPE_CHECKING:
-    from pathlib import Path
+from contextlib import ExitStack, closing, suppress
+from pathlib import Path
 
 IN_MEMORY = ":memory:"
+APPLICATION_ID = 0x47724C73  # by which a file is known as ours from version 2 on
 
 # Each step is applied once, in one transaction with the number that says so; a step that has been released never
 # changes. `seq` numbers the rows of a table in the order in which they were made and is never given twice.
@@ -120,18 +119,20 @@ STEPS = (
         ) STRICT
         """,
         "CREATE INDEX log_lines_by_instance ON log_lines (deployment_run_instance_id, seq)",
+        f"PRAGMA application_id = {APPLICATION_ID}",
     ),
 )
 
 _OLDEST_SQLITE = (3, 37, 0)  # the first with STRICT tables
+_SECONDS_TO_WAIT = 1.0  # for a server that is about to let go of the file
 
 
 class UnusableDatabaseError(Exception):
-    """The database cannot be opened, is none, or was made by a newer version."""
+    """The database cannot be opened, is none or is another's, is in use, or was made by a newer version."""
 
 
 def open_database(database: str | Path) -> sqlite3.Connection:
-    """A connection to the database, made or brought up to date if need be. Transactions are begun by hand.
+    """The one connection to the database, made or brought up to date if need be. Transactions are begun by hand.
 
     Raises:
         UnusableDatabaseError: The file cannot be used; it is left as it is.
@@ -140,27 +141,65 @@ def open_database(database: str | Path) -> sqlite3.Connection:
         raise UnusableDatabaseError(f"SQLite 3.37 or newer is needed; this Python has {sqlite3.sqlite_version}")
     try:
         if str(database) != IN_MEMORY:
-            # Specs hold secrets: the file is its owner's alone. SQLite gives the files beside it the same mode.
-            os.close(os.open(database, os.O_CREAT | os.O_RDWR, 0o600))
-        connection = sqlite3.connect(database, isolation_level=None, timeout=5.0)
+            _make(database)
+            _look_at(Path(database))
+        connection = sqlite3.connect(database, isolation_level=None, timeout=_SECONDS_TO_WAIT)
     except (OSError, sqlite3.Error) as error:
-        raise UnusableDatabaseError(f"cannot open the database {database}: {error}") from error
+        raise UnusableDatabaseError(f"cannot open the database {database}: {_in_words(error)}") from error
     try:
-        _prepare(connection)
-    except (sqlite3.Error, UnusableDatabaseError) as error:
+        _prepare(connection, database)
+    except (OSError, sqlite3.Error) as error:
         connection.close()
-        raise UnusableDatabaseError(f"cannot use the database {database}: {error}") from error
+        raise UnusableDatabaseError(f"cannot use the database {database}: {_in_words(error)}") from error
     return connection
 
 
-def _prepare(connection: sqlite3.Connection) -> None:
-    if _version(connection) > len(STEPS):
-        raise UnusableDatabaseError("it was made by a newer version of paperspace-gradient")
+def _make(file: str | Path) -> None:
+    # Specs hold secrets: the file is its owner's alone. SQLite gives the files beside it the same mode. A file that is
+    # there is not opened: to close it again would end the locks that another server of this process has on it.
+    with suppress(FileExistsError):
+        os.close(os.open(file, os.O_CREAT | os.O_EXCL | os.O_RDWR, 0o600))
+
+
+def _look_at(file: Path) -> None:
+    """Makes sure that the file is ours and sound, by a connection that changes nothing.
+
+    Raises:
+        UnusableDatabaseError: It is not.
+    """
+    log, index = (file.with_name(file.name + end) for end in ("-wal", "-shm"))
+    # Where nothing lies in a log, the file alone is read, without a trace; else SQLite needs an index of the log.
+    in_the_log = log.exists() and log.stat().st_size > 0
+    uri = f"{file.absolute().as_uri()}?mode=ro" + ("" if in_the_log else "&immutable=1")
+    with ExitStack() as stack:
+        if in_the_log and not index.exists():
+            stack.callback(index.unlink, missing_ok=True)
+        connection = sqlite3.connect(uri, uri=True, isolation_level=None, timeout=_SECONDS_TO_WAIT)
+        stack.enter_context(closing(connection))
+        version, (application,) = _version(connection), connection.execute("PRAGMA application_id").fetchone()
+        tables = {name for (name,) in connection.execute("SELECT name FROM sqlite_schema WHERE type = 'table'")}
+        ours = application == APPLICATION_ID or (version == 1 and {"deployments", "replies"} <= tables)
+        if not ours and (version or tables):
+            raise UnusableDatabaseError(f"cannot use the database {file}: it belongs to another program")
+        if version > len(STEPS):
+            message = "it was made by a newer version of paperspace-gradient"
+            raise UnusableDatabaseError(f"cannot use the database {file}: {message}")
+        (verdict,) = connection.execute("PRAGMA quick_check(1)").fetchone()
+        if verdict != "ok":
+            raise UnusableDatabaseError(f"cannot use the database {file}: it is damaged: {verdict}")
+
+
+def _prepare(connection: sqlite3.Connection, database: str | Path) -> None:
+    # One server, one connection: a second one is refused rather than let in between.
+    connection.execute("PRAGMA locking_mode = EXCLUSIVE")
     connection.execute("PRAGMA journal_mode = WAL")
     # With WAL, NORMAL loses nothing when the process is killed. FULL would stand a power cut too, at a twelfth of
     # the speed.
     connection.execute("PRAGMA synchronous = NORMAL")
+    connection.execute(f"PRAGMA journal_size_limit = {4 * 1024 * 1024}")
     connection.execute("PRAGMA foreign_keys = ON")
+    if 0 < (version := _version(connection)) < len(STEPS) and str(database) != IN_MEMORY:
+        _back_up(connection, f"{database}.version-{version}")
     for version, step in enumerate(STEPS, start=1):
         with connection:
             connection.execute("BEGIN IMMEDIATE")
@@ -170,6 +209,18 @@ def _prepare(connection: sqlite3.Connection) -> None:
                 connection.execute(f"PRAGMA user_version = {version}")
 
 
+def _back_up(connection: sqlite3.Connection, place: str) -> None:
+    _make(place)
+    with closing(sqlite3.connect(place)) as copy:
+        connection.backup(copy)
+
+
 def _version(connection: sqlite3.Connection) -> int:
     (version,) = connection.execute("PRAGMA user_version").fetchone()
     return int(version)
+
+
+def _in_words(error: Exception) -> str:
+    if isinstance(error, sqlite3.Error) and getattr(error, "sqlite_errorcode", None) == sqlite3.SQLITE_BUSY:
+        return "another server is using it"
+    return str(error)

@@ -125,11 +125,15 @@ def _position(text: str | None) -> int | None:
     return number
 
 
+def page_size_problems(name: str, size: int | None) -> Iterator[Problem]:
+    """What is wrong with the number of items that a page is to have."""
+    if size is not None and not 0 <= size <= MOST:
+        yield Problem((name,), size, f"a number from 0 to {MOST}")
+
+
 def _problems(arguments: Mapping[str, Any]) -> Iterator[Problem]:
     for name in ("first", "last"):
-        number = arguments.get(name)
-        if number is not None and not 0 <= number <= MOST:
-            yield Problem((name,), number, f"a number from 0 to {MOST}")
+        yield from page_size_problems(name, arguments.get(name))
     if arguments.get("first") is not None and arguments.get("last") is not None:
         yield Problem(("last",), arguments["last"], "nothing beside first")
     for name in ("after", "before"):

@@ -73,21 +73,21 @@ class Simulation:
 
     def events(self, work: Work | None, instances: Sequence[Instance], moment: datetime) -> Iterator[Event]:
         """What happens from this moment on."""
-        wanted = 0 if work is None else self.replicas(work)
         new = [instance for instance in instances if instance.current]
-        ready = []
+        old = [instance for instance in instances if not instance.current]
+        wanted, ready = 0, []
         if work is not None:
+            wanted = self.replicas(work)
             for index, instance in enumerate(new[:wanted]):
-                begin = moment + index * self.step / 2
-                lives = list(self._life(work, instance, moment, begin))
-                yield from lives
-                if lives and isinstance(lives[-1], State) and lives[-1].state == HEALTHY:
-                    ready.append(lives[-1].at)
-                elif not lives and instance.state == HEALTHY:
-                    ready.append(moment)
+                life = list(self._life(work, instance, moment, moment + index * self.step / 2))
+                yield from life
+                states = [(event.state, event.at) for event in life if isinstance(event, State)]
+                state, at = states[-1] if states else (instance.state, moment)
+                if state == HEALTHY:
+                    ready.append(at)
         for instance in new[wanted:]:
             yield from _end(instance, moment + SCALE_DOWN_AFTER)
-        yield from self._give_way([instance for instance in instances if not instance.current], wanted, ready, moment)
+        yield from self._give_way(old, wanted, sorted(ready), moment)
 
     def _give_way(
         self, old: Sequence[Instance], wanted: int, ready: Sequence[datetime], moment: datetime

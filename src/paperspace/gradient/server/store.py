@@ -45,7 +45,7 @@ class Store:
 
     # Deployments
 
-    def deployments(self, window: Window, *, name: str | None, project_id: str | None) -> Page:
+    def deployments(self, window: Window, *, name: str | None = None, project_id: str | None = None) -> Page:
         """A page of the deployments that are not deleted and meet the given conditions."""
         conditions = "dt_deleted IS NULL"
         if name is not None:

@@ -66,7 +66,7 @@ class Workloads:
         )
         self._forget_the_future(deployment_id)
         self._add_instances(spec, wanted)
-        self._record(self._runtime.events(work, self._instances(deployment_id, spec["id"]), self._db.moment))
+        self.record(self._runtime.events(work, self._instances(deployment_id, spec["id"]), self._db.moment))
 
     def put_all_to_work(self) -> None:
         """Puts to work what is not: the specs of a database from before there were runs."""
@@ -79,7 +79,22 @@ class Workloads:
     def end(self, deployment_id: str) -> None:
         """Takes away all that runs for a deployment."""
         self._forget_the_future(deployment_id)
-        self._record(self._runtime.events(None, self._instances(deployment_id, None), self._db.moment))
+        self.record(self._runtime.events(None, self._instances(deployment_id, None), self._db.moment))
+
+    def record(self, events: Iterable[Event]) -> None:
+        """Keeps events: those that a runtime foresees, and those that it has to tell of later."""
+        for event in sorted(events, key=lambda event: event.at):
+            match event:
+                case State(instance, at, phase, state, message):
+                    number = self._count("instance_states", instance)
+                    row: dict[str, Any] = {"phase": phase, "state": state, "message": message, "timestamp": iso(at)}
+                    row |= {"id": str(uuid5(UUID(instance), f"state {number}")), "deployment_run_instance_id": instance}
+                    self._db.insert("instance_states", [row])
+                case Line(instance, at, message):
+                    row = {"line": self._count("log_lines", instance) + 1, "message": message, "dt_created": iso(at)}
+                    self._db.insert("log_lines", [row | {"deployment_run_instance_id": instance}])
+                case Gone(instance, at):
+                    self._db.execute("UPDATE instances SET dt_deleted = ? WHERE id = ?", iso(at), instance)
 
     def log(self, deployment_ids: Sequence[str], instance_name: str) -> dict[str, Row]:
         """For those of the deployments that have an instance of the name, its log."""
@@ -150,20 +165,6 @@ class Workloads:
         self._db.execute(
             "UPDATE instances SET dt_deleted = NULL WHERE dt_deleted > ? AND deployment_id = ?", moment, deployment_id
         )
-
-    def _record(self, events: Iterable[Event]) -> None:
-        for event in sorted(events, key=lambda event: event.at):
-            match event:
-                case State(instance, at, phase, state, message):
-                    number = self._count("instance_states", instance)
-                    row: dict[str, Any] = {"phase": phase, "state": state, "message": message, "timestamp": iso(at)}
-                    row |= {"id": str(uuid5(UUID(instance), f"state {number}")), "deployment_run_instance_id": instance}
-                    self._db.insert("instance_states", [row])
-                case Line(instance, at, message):
-                    row = {"line": self._count("log_lines", instance) + 1, "message": message, "dt_created": iso(at)}
-                    self._db.insert("log_lines", [row | {"deployment_run_instance_id": instance}])
-                case Gone(instance, at):
-                    self._db.execute("UPDATE instances SET dt_deleted = ? WHERE id = ?", iso(at), instance)
 
     def _count(self, table: str, instance: str) -> int:
         (row,) = self._db.rows(

@@ -1,0 +1,162 @@
+"""The audits of the GraphQL-over-HTTP specification: 61 of them, by their ids, with the key sent along."""
+
+from __future__ import annotations
+
+import json
+import shutil
+import subprocess
+from typing import TYPE_CHECKING, Any, NamedTuple
+from urllib.parse import urlencode
+
+import pytest
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from tests.server.conftest import Answer, Caller
+
+    from paperspace.gradient.server import LocalServer
+
+
+JSON, GRAPHQL = "application/json", "application/graphql-response+json"
+TYPENAME = {"query": "{ __typename }"}
+TYPE_VARIABLE = {"query": "query Type($name: String!) { __type(name: $name) { name } }", "variables": {"name": "Query"}}
+NAMED = {"query": "query Q { __typename }", "operationName": "Q"}
+UNPARSABLE = {"query": "{"}
+INVALID = {"query": "{ 8f31403dfe404bccbb0e835f2629c6a7 }"}
+UNKNOWN = {"query": "{ aFieldThatIsNotThere }"}
+UNCOERCED = {"query": "query CoerceFailure($id: ID!) { __typename }", "variables": {"id": None}}
+BROKEN = b'{ "not a JSON'
+
+
+class Audit(NamedTuple):
+    """What is sent, and what the answer has to be."""
+
+    id: str
+    body: Any
+    status: int | None = 200
+    accept: str | None = GRAPHQL
+    media_type: str | None = None
+    data: bool | None = None
+    content_type: str | None = JSON
+    by_get: bool = False
+
+
+def of_each(ids: str, field: str, values: list[Any], **more: Any) -> list[Audit]:
+    """One audit for each of the values that a field cannot have."""
+    first, last = ids.split("-")
+    names = [first[:-1] + str(number) for number in range(int(first[-1]), int(last) + 1)]
+    audits = zip(names, values, strict=True)
+    return [Audit(name, {**TYPENAME, field: value}, 400, JSON, **more) for name, value in audits]
+
+
+def in_both(names: tuple[str, str], body: Any) -> list[Audit]:
+    """The same audit for either media type."""
+    newer, older = names
+    return [Audit(newer, body, data=True), Audit(older, body, accept=JSON, data=True)]
+
+
+AUDITS = [
+    Audit("22EB", TYPENAME, accept=GRAPHQL, media_type=GRAPHQL),
+    Audit("4655", TYPENAME, accept=JSON, media_type=JSON),
+    Audit("47DE", TYPENAME, accept="*/*", media_type=JSON),
+    Audit("80D8", TYPENAME, accept=None, media_type=JSON),
+    Audit("82A3", TYPENAME, media_type=f"{GRAPHQL}; charset=utf-8"),
+    Audit("BF61", TYPENAME, content_type=f"{JSON}; charset=utf-8"),
+    Audit("78D5", TYPENAME, content_type=JSON),
+    Audit("2C94", TYPENAME, data=True),
+    Audit("5A70", TYPENAME, by_get=True, data=True),
+    Audit("9C48", {"query": "mutation { __typename }"}, 405, by_get=True),
+    Audit("9ABE", TYPENAME, 415, content_type=None),
+    Audit("03D4", TYPENAME, data=True),
+    Audit("A5BF", b"", 400),
+    Audit("423L", {"notquery": "{ __typename }"}, 400),
+    *of_each("LKJ0-3", "query", [{"obj": "ect"}, 0, False, ["array"]]),
+    *in_both(("34A2", "13EE"), TYPENAME),
+    *of_each("6C00-3", "operationName", [{"obj": "ect"}, 0, False, ["array"]]),
+    *in_both(("8161", "B8B3"), NAMED),
+    *in_both(("94B0", "0220"), {**TYPENAME, "variables": None}),
+    *in_both(("94B1", "0221"), {**TYPENAME, "operationName": None}),
+    *in_both(("94B2", "0222"), {**TYPENAME, "extensions": None}),
+    *of_each("4760-3", "variables", ["string", 0, False, ["array"]]),
+    *in_both(("2EA1", "28B9"), TYPE_VARIABLE),
+    Audit("D6D5", TYPE_VARIABLE, by_get=True, data=True),
+    Audit("6A70", TYPE_VARIABLE, accept=JSON, by_get=True, data=True),
+    *of_each("58B0-3", "extensions", ["string", 0, False, ["array"]]),
+    *in_both(("428F", "1B7A"), {**TYPENAME, "extensions": {"some": "value"}}),
+    Audit("B6DC", BROKEN, 400, JSON),
+    Audit("BCF8", BROKEN, 400, JSON, data=False),
+    Audit("B7N8", BROKEN, 400),
+    Audit("8764", {"qeury": "{ __typename }"}, 400),
+    Audit("3E3A", {"qeury": "{ __typename }"}, 400, JSON),
+    Audit("572B", UNPARSABLE, 200, JSON),
+    Audit("FDE2", INVALID, 200, JSON),
+    Audit("7B9B", UNCOERCED, 200, JSON),
+    Audit("865D", UNPARSABLE, 400),
+    Audit("556A", UNPARSABLE, 400),
+    Audit("D586", UNPARSABLE, None, data=False),
+    Audit("51FE", UNKNOWN, 400),
+    Audit("74FF", UNKNOWN, 400),
+    Audit("5E5B", UNKNOWN, None, data=False),
+    Audit("86EE", UNCOERCED, 400, data=False),
+]
+
+
+def send(call: Caller, audit: Audit) -> Answer:
+    headers = {"Accept": audit.accept, "Authorization": f"Bearer {call.server.api_key}"}
+    if audit.by_get:
+        query = urlencode(
+            {key: value if isinstance(value, str) else json.dumps(value) for key, value in audit.body.items()}
+        )
+        return call.http("GET", f"/graphql?{query}", None, {key: value for key, value in headers.items() if value})
+    body = audit.body if isinstance(audit.body, bytes) else json.dumps(audit.body).encode()
+    return call.post(body, **headers, Content_Type=audit.content_type)
+
+
+@pytest.mark.parametrize("audit", AUDITS, ids=[audit.id for audit in AUDITS])
+def test_audit(call: Caller, audit: Audit) -> None:
+    """The answer has the status, the media type and the parts that the specification wants."""
+    answer = send(call, audit)
+    assert audit.status in (None, answer.status)
+    assert (audit.media_type or "") in answer.headers["Content-Type"]
+    if audit.data is not None:
+        assert ("data" in answer.body) is audit.data
+        assert ("errors" in answer.body) is not audit.data
+
+
+def test_no_audit_is_left_out() -> None:
+    """There are 61 audits, each once."""
+    assert len({audit.id for audit in AUDITS}) == len(AUDITS) == 61
+
+
+@pytest.fixture
+def auditor(request: pytest.FixtureRequest, tmp_path: Path) -> Path:
+    """A folder with the audits of the npm package `graphql-http`, where there is Node."""
+    node, npm = shutil.which("node"), shutil.which("npm")
+    if node is None or npm is None:
+        pytest.skip("the original audits need Node and npm")
+    cache = getattr(request.config, "cache", None)
+    folder: Path = cache.mkdir("graphql-http-1.23.1") if cache else tmp_path
+    if not (folder / "node_modules/graphql-http").exists():
+        install = [npm, "install", "--no-audit", "--no-fund", "--prefix", str(folder), "graphql-http@1.23.1", "graphql"]
+        if subprocess.run(install, capture_output=True, timeout=120, check=False).returncode:
+            pytest.skip("npm cannot install graphql-http")
+    return folder
+
+
+def test_the_original_audits(server: LocalServer, auditor: Path) -> None:
+    """The audits of the reference implementation, run by Node, are all passed, none with a notice."""
+    script = """
+    import { auditServer } from 'graphql-http';
+    const [url, key] = process.argv.slice(2);
+    const fetchFn = (to, { headers, ...rest } = {}) =>
+      fetch(to, { ...rest, headers: { ...headers, authorization: `Bearer ${key}` } });
+    const results = await auditServer({ url, fetchFn });
+    console.log(JSON.stringify(results.map(({ id, status, reason }) => ({ id, status, reason }))));
+    """
+    (auditor / "audit.mjs").write_text(script)
+    command = ["node", str(auditor / "audit.mjs"), server.url, server.api_key]
+    ran = subprocess.run(command, capture_output=True, text=True, timeout=60, check=True)
+    results = json.loads(ran.stdout)
+    assert [result for result in results if result["status"] != "ok"] == []
+    assert {result["id"] for result in results} == {audit.id for audit in AUDITS}
