@@ -52,7 +52,9 @@ def _clean_environment(monkeypatch: pytest.MonkeyPatch, tmp_path_factory: pytest
 @pytest.fixture
 def server() -> Iterator[LocalServer]:
     """A fresh server on a free port, with numbered ids and a clock of its own."""
-    with LocalServer(api_key=API_KEY, actor="First Last", now=Clock(), new_id=counted_ids()) as server:
+    with LocalServer(
+        api_key=API_KEY, actor="First Last", now=Clock(), new_id=counted_ids(), new_request_id=counted_ids()
+    ) as server:
         yield server
 
 
