@@ -8,7 +8,7 @@ import pytest
 from tests.altered import altered
 from tests.samples import SPEC, spec
 
-from paperspace.gradient import Client, ConflictError, InvalidArgumentError, NotFoundError
+from paperspace.gradient import BadRequestError, Client, ConflictError, InvalidArgumentError, NotFoundError
 from paperspace.gradient.server import LocalServer
 
 Wire = list[dict[str, Any]]
@@ -190,3 +190,19 @@ class TestUpdate:
         created = client.deployments.create_deployment("n", "p", SPEC)
         with pytest.raises(InvalidArgumentError, match="nothing to change"):
             client.deployments.update_deployment(id=created["id"])
+
+
+def test_vague_refusal(server: LocalServer) -> None:
+    """Where the server does not say what is wrong, the error says what is not, and what may be."""
+
+    def refuse(reply: dict[str, Any]) -> None:
+        reply.clear()
+        error = {"message": "One or more invalid values were supplied.", "extensions": {"code": "BAD_USER_INPUT"}}
+        reply["errors"] = [error]
+
+    complaint = r"the spec itself passes .* is the name taken"
+    with altered(server, reply=refuse) as url, Client(server.api_key, url) as client:
+        with pytest.raises(BadRequestError, match=complaint):
+            client.deployments.create_deployment("n", "p", SPEC)
+        with pytest.raises(BadRequestError, match=complaint):
+            client.deployments.update_deployment(id="00000000-0000-0000-0000-0000000000ff", spec=SPEC)

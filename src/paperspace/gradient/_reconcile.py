@@ -1,9 +1,9 @@
 """Changes of deployments that stay true when an answer is lost.
 
-An update may be sent again as it is. A create that was sent again, with the same idempotency key, may be refused because the first try had done it, and the name
-is taken by our own deployment. So the name is looked up, and a deployment is taken for ours only if it was created
-since the call began and with this very spec. Another caller who asked for the very same thing at the same time cannot
-be told apart, and need not be: what we asked for is there.
+An update may be sent again as it is. A create that was sent again, with the same idempotency key, may be refused because
+the first try had done it, and the name is taken by our own deployment. So the name is looked up, and a deployment is
+taken for ours only if it was created since the call began and with this very spec. Another caller who asked for the
+very same thing at the same time cannot be told apart, and need not be: what we asked for is there.
 """
 
 from __future__ import annotations
@@ -17,13 +17,18 @@ from paperspace.gradient._generated.deployment_created import DEPLOYMENT_CREATED
 from paperspace.gradient._generated.deployment_delete import DEPLOYMENT_DELETE, DeploymentDeleteVariables
 from paperspace.gradient._generated.deployment_update import DEPLOYMENT_UPDATE, DeploymentUpdateVariables
 from paperspace.gradient._lookups import same_id, same_text
-from paperspace.gradient.errors import APIError, ConflictError, NotFoundError, OutcomeUnknownError
+from paperspace.gradient._paging import walk
+from paperspace.gradient.errors import APIError, BadRequestError, ConflictError, NotFoundError, OutcomeUnknownError
 
 if TYPE_CHECKING:
     from paperspace.gradient._generated.deployment_created import Deployment
     from paperspace.gradient._generated.inputs import CreateDeploymentInput, UpdateDeploymentInput
+    from paperspace.gradient._paging import Page
     from paperspace.gradient._session import Call, Session
     from paperspace.gradient.types import DeploymentRef
+
+# What Apollo servers say of any input that they refuse, with no word about which.
+_VAGUE = "invalid values"
 
 # A Date header has whole seconds, and a server's clocks differ a little among each other.
 TOLERANCE = timedelta(seconds=2)
@@ -35,19 +40,22 @@ async def create(session: Session, call: Call, values: CreateDeploymentInput) ->
         result = await session.run(DEPLOYMENT_CREATE, DeploymentCreateVariables(input=values), call=call)
     except APIError as error:
         if not call.refused_in_doubt(error):
-            raise
+            raise _hinted(error) from error.__cause__
         return {"id": await _find_created(session, call, values, error)}
     return result["createDeployment"]["deployment"]
 
 
 async def update(session: Session, call: Call, values: UpdateDeploymentInput) -> DeploymentRef:
     """Changes what is given of a deployment."""
-    result = await session.run(
-        DEPLOYMENT_UPDATE,
-        DeploymentUpdateVariables(input=values),
-        call=call,
-        verify=lambda result: same_id(values["id"], result["updateDeployment"]["deployment"]["id"]),
-    )
+    try:
+        result = await session.run(
+            DEPLOYMENT_UPDATE,
+            DeploymentUpdateVariables(input=values),
+            call=call,
+            verify=lambda result: same_id(values["id"], result["updateDeployment"]["deployment"]["id"]),
+        )
+    except BadRequestError as error:
+        raise _hinted(error) from error.__cause__
     return result["updateDeployment"]["deployment"]
 
 
@@ -67,6 +75,14 @@ async def delete(session: Session, call: Call, id: str) -> DeploymentRef:
     return result["deleteDeployment"]["deployment"]
 
 
+def _hinted(error: APIError) -> APIError:
+    """The error, and where the server does not say what is wrong, what is not, and what may be."""
+    if isinstance(error, BadRequestError) and _VAGUE in str(error.args[0]).lower():
+        hint = "the spec itself passes the library's own check; is the name taken, or the cluster or instance type unknown?"
+        error.args = (f"{error.args[0]} ({hint})",)
+    return error
+
+
 async def _find_created(session: Session, call: Call, values: CreateDeploymentInput, refusal: APIError) -> str:
     """The id of the deployment that an earlier try of this call created.
 
@@ -81,9 +97,15 @@ async def _find_created(session: Session, call: Call, values: CreateDeploymentIn
         OutcomeUnknownError: It could not be looked up in time.
     """
     name, project_id = values["name"], values["projectId"]
-    try:
-        variables = DeploymentCreatedVariables(name=name, projectId=project_id)
+
+    async def fetch(size: int, after: str | None) -> Page[Deployment]:
+        variables = DeploymentCreatedVariables(name=name, projectId=project_id, first=size, after=after)
         result = await session.run(DEPLOYMENT_CREATED, variables, call=call)
+        return result["deployments"]["nodes"], result["deployments"]["pageInfo"]
+
+    try:
+        pages = walk(fetch, operation=DEPLOYMENT_CREATED.name)
+        found = [node async for page in pages for node in page if same_text(node["name"], name)]
     except APIError as error:
         message = f"whether {name!r} was created in the project {project_id!r} could not be found out: {error.args[0]}"
         raise OutcomeUnknownError(
@@ -95,7 +117,6 @@ async def _find_created(session: Session, call: Call, values: CreateDeploymentIn
             may_have_executed="unknown",
         ) from refusal
     refusal.attempts, refusal.elapsed = call.attempts, call.elapsed
-    found = [node for node in result["deployments"]["nodes"] if same_text(node["name"], name)]
     if not found:
         raise refusal
     for node in found:

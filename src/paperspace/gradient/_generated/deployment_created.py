@@ -3,9 +3,12 @@
 
 from __future__ import annotations
 
+from typing import NotRequired
+
 from typing_extensions import TypedDict
 
 from paperspace.gradient._generated.deployment_spec_data_fields import DeploymentSpecData
+from paperspace.gradient._generated.page_info_fields import PageInfo
 from paperspace.gradient._generated.scalars import UUID, DateTime
 from paperspace.gradient._operation import Operation
 
@@ -56,6 +59,9 @@ class DeploymentConnection(TypedDict):
     nodes: list[Deployment]
     """The items of this page."""
 
+    pageInfo: PageInfo
+    """Where this page stands in the whole list."""
+
 
 class DeploymentCreatedResult(TypedDict):
     """The reply to `DeploymentCreated`."""
@@ -69,6 +75,8 @@ class DeploymentCreatedVariables(TypedDict):
 
     name: str
     projectId: str
+    first: NotRequired[int | None]
+    after: NotRequired[str | None]
 
 
 DEPLOYMENT_CREATED = Operation("DeploymentCreated", DeploymentCreatedVariables, DeploymentCreatedResult)
