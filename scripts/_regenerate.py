@@ -43,7 +43,7 @@ def main(arguments: list[str] | None = None) -> int:
 
 def check(files: dict[str, str], folder: Path) -> int:
     """Prints how the folder differs from what would be written; 0 where it does not."""
-    current = {path.name: path.read_bytes().decode() for path in folder.glob("*.py")}
+    current = {path.name: path.read_bytes().decode() for path in _generated(folder)}
     stale = False
     for name in sorted({*files, *current}):
         old, new = current.get(name, ""), files.get(name, "")
@@ -64,11 +64,16 @@ def check(files: dict[str, str], folder: Path) -> int:
 def write(files: dict[str, str], folder: Path) -> None:
     """Makes the folder hold exactly these files."""
     folder.mkdir(parents=True, exist_ok=True)
-    for path in folder.glob("*.py"):
+    for path in _generated(folder):
         if path.name not in files:
             path.unlink()
     for name, text in files.items():
         (folder / name).write_bytes(text.encode())
+
+
+def _generated(folder: Path) -> list[Path]:
+    """The files in the folder that are ours."""
+    return [path for path in folder.glob("*") if path.suffix in {".py", ".json"}]
 
 
 if __name__ == "__main__":

@@ -10,6 +10,7 @@ from __future__ import annotations
 from keyword import iskeyword
 from pathlib import Path
 
+from _json_schema import json_schema
 from _module_text import GenerationError, Module, enclosed, snake
 from graphql import (
     DocumentNode,
@@ -55,7 +56,7 @@ Definition = OperationDefinitionNode | FragmentDefinitionNode
 
 
 def generate(folder: Path) -> dict[str, str]:
-    """The generated modules, file name to text.
+    """The generated files, name to text.
 
     Raises:
         GenerationError: The schema is not valid, or an operation does not fit it.
@@ -65,7 +66,7 @@ def generate(folder: Path) -> dict[str, str]:
     errors = validate(schema, concat_ast(list(documents.values())))
     if errors:
         raise GenerationError("\n".join(describe(error) for error in errors))
-    return Generator(schema, documents).modules()
+    return {**Generator(schema, documents).modules(), "deployment-spec.schema.json": json_schema(schema)}
 
 
 def read_schema(path: Path) -> GraphQLSchema:

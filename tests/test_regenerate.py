@@ -39,7 +39,7 @@ class Workshop:
 
     def files(self) -> dict[str, str]:
         """The generated files, name to text."""
-        return {path.name: path.read_text(encoding="utf-8") for path in self.output.iterdir()}
+        return {path.name: path.read_text(encoding="utf-8") for path in self.output.iterdir() if path.is_file()}
 
 
 @pytest.fixture

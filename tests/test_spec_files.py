@@ -4,11 +4,14 @@ from __future__ import annotations
 
 import json
 from pathlib import Path
+from typing import Any
 
+import jsonschema
 import pytest
 from tests.samples import SPEC
+from tests.test_desired import FULL
 
-from paperspace.gradient import InvalidSpecError
+from paperspace.gradient import InvalidSpecError, _checks, _generated
 from paperspace.gradient._spec_files import SEARCHED
 from paperspace.gradient.deployments import load_spec
 
@@ -167,3 +170,34 @@ class TestOlderFiles:
         """Two machine types are one too many."""
         [line] = refusal("a.yaml", "image: nginx\nresources: {machineType: C4, instanceType: A100}\n")
         assert "resources.machineType" in line
+
+
+class TestJsonSchema:
+    """The JSON Schema for editors says what the library says."""
+
+    @pytest.fixture
+    def schema(self) -> Any:
+        """The published schema."""
+        path = Path(_generated.__path__[0]) / "deployment-spec.schema.json"
+        return json.loads(path.read_text(encoding="utf-8"))
+
+    def test_accepts(self, schema: Any) -> None:
+        """It accepts whatever the library takes."""
+        for good in (SPEC, FULL, {"image": "nginx", "port": None, "resources": {}}):
+            jsonschema.validate(good, schema)
+
+    @pytest.mark.parametrize(
+        "bad",
+        [
+            {},
+            {"image": "x", "port": "80"},
+            {"image": "x", "prot": 80},
+            {"image": "x", "env": [{"name": "A"}]},
+            {"image": 5},
+        ],
+    )
+    def test_refuses(self, schema: Any, bad: Any) -> None:
+        """It refuses what the library refuses for its types."""
+        assert list(_checks.spec(bad)) != []
+        with pytest.raises(jsonschema.ValidationError):
+            jsonschema.validate(bad, schema)
