@@ -183,7 +183,8 @@ class TestJsonSchema:
 
     def test_accepts(self, schema: Any) -> None:
         """It accepts whatever the library takes."""
-        for good in (SPEC, FULL, {"image": "nginx", "port": None, "resources": {}}):
+        accepted: list[Any] = [SPEC, FULL, {"image": "nginx", "port": None, "resources": {}}]
+        for good in accepted:
             jsonschema.validate(good, schema)
 
     @pytest.mark.parametrize(
