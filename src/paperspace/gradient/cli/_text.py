@@ -1,0 +1,39 @@
+"""Results as text: what a terminal may be given, JSON, YAML, and lines."""
+
+from __future__ import annotations
+
+import sys
+from typing import TYPE_CHECKING, Any
+
+import click
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+_LAYOUT = {"\n", "\t"}
+
+
+def printable(text: str) -> str:
+    """The text, with a mark in place of what would steer a terminal."""
+    return "".join(c if c.isprintable() or c in _LAYOUT else "\N{REPLACEMENT CHARACTER}" for c in text)
+
+
+def output_option(*formats: str) -> Callable[[Callable[..., Any]], Callable[..., Any]]:
+    """The option `-o`, which chooses one of the formats for machines."""
+    return click.option("--output", "-o", type=click.Choice(formats), help="Print this instead, for other programs.")
+
+
+def write_data(data: object, output: str) -> None:
+    """Prints plain data as JSON or YAML."""
+    if output == "yaml":
+        import yaml
+
+        click.echo(yaml.safe_dump(data, sort_keys=False, allow_unicode=_speaks_unicode()), nl=False)
+    else:
+        import json
+
+        click.echo(json.dumps(data, indent=2, ensure_ascii=not _speaks_unicode()))
+
+
+def _speaks_unicode() -> bool:
+    return (sys.stdout.encoding or "").lower().replace("-", "") == "utf8"
