@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import shlex
 from contextlib import suppress
 from typing import TYPE_CHECKING
 
@@ -33,7 +32,11 @@ def complete_id(context: click.Context, parameter: click.Parameter, incomplete: 
 def complete_name(context: click.Context, parameter: click.Parameter, incomplete: str) -> list[str]:  # noqa: ARG001  # the same
     """The names of deployments that begin like this; none that would have to be quoted, as bash does not do it."""
     names = [deployment["name"] for deployment in _newest(context)]
-    return sorted({name for name in names if name.startswith(incomplete) and shlex.quote(name) == name})
+    return sorted({name for name in names if name.startswith(incomplete) and _needs_no_quotes(name)})
+
+
+def _needs_no_quotes(name: str) -> bool:
+    return all(c.isalnum() or c in "-_.,:/@%+=" for c in name)
 
 
 def _newest(context: click.Context) -> list[Deployment]:

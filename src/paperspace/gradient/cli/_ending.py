@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 import click
 
 from paperspace.gradient import errors
-from paperspace.gradient.cli._text import printable
+from paperspace.gradient.cli._text import printable, tell
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -77,10 +77,12 @@ def exit_code(run: Callable[[], object], debug: Callable[[], bool]) -> int:
         code = run()
         if sys.stdout:
             sys.stdout.flush()  # while a failure can still be told
-    except click.Abort as error:
-        return INTERRUPTED if isinstance(error.__context__, KeyboardInterrupt) else ExitCode.FAILED
+    except click.Abort as error:  # at a question: by Ctrl-C, or because there is nobody to answer
+        code = INTERRUPTED if isinstance(error.__context__, KeyboardInterrupt) else ExitCode.FAILED
+        _end_line()
     except KeyboardInterrupt:
-        return INTERRUPTED
+        code = INTERRUPTED
+        _end_line()
     except BrokenPipeError:  # whoever read the result has seen enough; click does the same where it notices first
         _give_up_stdout()
         return ExitCode.FAILED
@@ -93,6 +95,12 @@ def exit_code(run: Callable[[], object], debug: Callable[[], bool]) -> int:
     return code if isinstance(code, int) else ExitCode.FINE
 
 
+def _end_line() -> None:
+    """Leaves the prompt of the shell a line of its own, behind the ^C that the terminal shows."""
+    if sys.stderr and sys.stderr.isatty():
+        click.echo(err=True)
+
+
 def _code(error: Exception) -> int:
     if isinstance(error, click.ClickException):
         return error.exit_code
@@ -103,20 +111,22 @@ def _tell(error: Exception, *, debug: bool) -> None:
     if debug:
         import traceback
 
-        click.echo(printable("".join(traceback.format_exception(error))), err=True)
+        click.echo(printable("".join(traceback.format_exception(error))), err=True, nl=False)
         for fact in _FACTS if isinstance(error, errors.APIError) else ():
             click.echo(printable(f"{fact}: {getattr(error, fact)}"), err=True)
-    if isinstance(error, click.ClickException):
-        error.show()
+    if isinstance(error, click.UsageError):
+        error.show()  # with the usage of the command
         return
     if isinstance(error, errors.NotFoundError):
-        click.echo("Deployment not found", err=True)  # the line of the retired client, which scripts look for
-    click.echo(f"Error: {printable(_message(error))}", err=True)
+        tell("Deployment not found")  # the line of the retired client, which scripts look for
+    tell(f"Error: {_message(error)}")
 
 
 def _message(error: Exception) -> str:
     if isinstance(error, errors.GradientError):
         message = str(error.args[0])  # without the facts, which --debug shows
+    elif isinstance(error, click.ClickException):
+        message = error.format_message()
     elif isinstance(error, OSError):
         message = ": ".join(part for part in (error.filename, error.strerror or str(error)) if part)
     else:

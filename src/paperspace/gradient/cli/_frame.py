@@ -9,7 +9,7 @@ from typing import Any, NamedTuple, NoReturn
 
 import click
 
-from paperspace.gradient.cli._ending import INTERRUPTED, exit_code
+from paperspace.gradient.cli._ending import exit_code
 
 
 @dataclass
@@ -99,8 +99,8 @@ class Main(Group):
         """Runs the command that was asked for."""
         try:
             return super().invoke(ctx)
-        except KeyboardInterrupt:
-            raise click.exceptions.Exit(INTERRUPTED) from None
+        except KeyboardInterrupt as error:
+            raise click.Abort from error  # before click writes an empty line, terminal or not
 
     def main(self, *args: Any, **settings: Any) -> NoReturn:
         """Runs the whole thing and leaves the process with the exit code that its end has."""

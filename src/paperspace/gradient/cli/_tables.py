@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, NamedTuple, TypeVar
 
 import click
 
-from paperspace.gradient.cli._text import printable
+from paperspace.gradient.cli._text import printable, tell
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
@@ -47,7 +47,7 @@ def draw(columns: dict[Column, Callable[[Row], str]], rows: Sequence[Row]) -> No
         click.echo(click.style(line, bold=True) if index == 0 else line)
     hidden = [column.title for column in columns if column not in widths]
     if hidden:
-        click.echo(f"Too narrow for: {', '.join(hidden)}; -o json shows everything.", err=True)
+        tell(f"Too narrow for: {', '.join(hidden)}; -o json shows everything.")
 
 
 def _widths(cells: dict[Column, list[str]], room: int | None) -> dict[Column, int]:
@@ -61,20 +61,22 @@ def _widths(cells: dict[Column, list[str]], room: int | None) -> dict[Column, in
     def excess(widths: dict[Column, int]) -> int:
         return sum(widths.values()) + len(_GAP) * (len(widths) - 1) - room
 
+    natural = widths.copy()
+
     def least(column: Column) -> int:
-        return widths[column] if column.least is None else min(widths[column], column.least)
+        return natural[column] if column.least is None else min(natural[column], column.least)
 
     while excess({column: least(column) for column in widths}) > 0 and any(column.rank for column in widths):
         del widths[max(widths, key=lambda column: column.rank)]
-    for column in sorted(widths, key=lambda column: -widths[column]):
-        widths[column] = max(least(column), widths[column] - max(excess(widths), 0))
+    while excess(widths) > 0 and (shorter := [column for column in widths if widths[column] > least(column)]):
+        widths[max(shorter, key=lambda column: widths[column])] -= 1
     return widths
 
 
 def _fit(text: str, width: int, column: Column) -> str:
     from rich.cells import cell_len, set_cell_size
 
-    if (length := cell_len(text)) > width:
-        return set_cell_size(text, width - 1) + "…"
-    padding = " " * (width - length)
+    if cell_len(text) > width:
+        text = set_cell_size(text, width - 1).rstrip() + "…"
+    padding = " " * (width - cell_len(text))
     return padding + text if column.right else text + padding

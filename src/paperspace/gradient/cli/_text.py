@@ -18,6 +18,23 @@ def printable(text: str) -> str:
     return "".join(c if c.isprintable() or c in _LAYOUT else "\N{REPLACEMENT CHARACTER}" for c in text)
 
 
+def tell(text: str) -> None:
+    """Prints a message on stderr. On a terminal, lines are broken between words, so that none is torn."""
+    text = printable(text)
+    if sys.stderr.isatty():
+        import shutil
+        import textwrap
+
+        width = shutil.get_terminal_size().columns
+        breaks = textwrap.TextWrapper(width, break_long_words=False, break_on_hyphens=False)
+        lines = text.splitlines()
+        for index, line in enumerate(lines):
+            breaks.subsequent_indent = line[: len(line) - len(line.lstrip())] + "  "
+            lines[index] = breaks.fill(line)
+        text = "\n".join(lines)
+    click.echo(text, err=True)
+
+
 def output_option(*formats: str) -> Callable[[Callable[..., Any]], Callable[..., Any]]:
     """The option `-o`, which chooses one of the formats for machines."""
     return click.option("--output", "-o", type=click.Choice(formats), help="Print this instead, for other programs.")

@@ -13,7 +13,7 @@ import click
 from paperspace.gradient import config
 from paperspace.gradient.cli._frame import Command, Group, invocation
 from paperspace.gradient.cli._tables import Column, draw
-from paperspace.gradient.cli._text import output_option, write_data
+from paperspace.gradient.cli._text import output_option, tell, write_data
 from paperspace.gradient.errors import ConfigurationError
 
 if TYPE_CHECKING:
@@ -45,9 +45,9 @@ def api_key(key: str | None) -> None:
     content = config.read_config() | {"apiKey": key} | ({"apiUrl": url} if url else {})
     path = config.config_path()
     _write(path, content)
-    click.echo(f"Stored the API key in {path}", err=True)
+    tell(f"Stored the API key in {path}")
     if os.environ.get("PAPERSPACE_API_KEY"):
-        click.echo("PAPERSPACE_API_KEY is set in this shell, and goes before it.", err=True)
+        tell("PAPERSPACE_API_KEY is set in this shell, and goes before it.")
 
 
 @click.command(cls=Command)
@@ -61,13 +61,13 @@ def logout() -> None:
     path = config.config_path()
     content = config.read_config()
     if content.pop("apiKey", None) is None:
-        click.echo(f"There is no API key in {path}", err=True)
+        tell(f"There is no API key in {path}")
         return
     if content:
         _write(path, content)
     else:
         path.unlink()
-    click.echo(f"Removed the API key from {path}", err=True)
+    tell(f"Removed the API key from {path}")
 
 
 @click.group("config", cls=Group)
@@ -115,8 +115,8 @@ def show(output: str | None) -> None:
 
 _COLUMNS: dict[Column, Callable[[_Row], str]] = {
     Column("Setting"): lambda row: row.setting,
-    Column("Value", least=16): lambda row: row.value,
-    Column("From", least=16): lambda row: row.source,
+    Column("Value"): lambda row: row.value,
+    Column("From", least=12): lambda row: row.source,
 }
 
 

@@ -11,7 +11,7 @@ from paperspace.gradient.cli._calls import deployments
 from paperspace.gradient.cli._completion import complete_id
 from paperspace.gradient.cli._ending import ExitCode
 from paperspace.gradient.cli._spec import read_spec, spec_option
-from paperspace.gradient.cli._text import output_option, printable, write_data
+from paperspace.gradient.cli._text import output_option, printable, tell, write_data
 from paperspace.gradient.cli.deployments._group import (
     cluster_option,
     command,
@@ -111,7 +111,7 @@ def delete(arguments: tuple[str, ...], options: tuple[str, ...], yes: bool) -> N
             names = [calls.get_deployment(entry)["name"] for entry in ids]
             question = f"Delete {', '.join(printable(name) for name in names)}?"
             if not click.confirm(question, err=True):
-                click.echo("Nothing was deleted.", err=True)
+                tell("Nothing was deleted.")
                 raise click.exceptions.Exit(ExitCode.FAILED)
         missing: list[NotFoundError] = []
         for entry in ids:
