@@ -27,7 +27,7 @@ def spec_option(*, required: bool) -> Callable[[Callable[..., Any]], Callable[..
 
 
 def read_spec(path: str) -> DeploymentSpecInput:
-    """The spec in a file of YAML or JSON, of which YAML is a superset. What it means is looked at elsewhere.
+    """The spec in a file of YAML or JSON. What it means is looked at elsewhere.
 
     Raises:
         InvalidSpecError: There is no mapping in it, or nothing that could be read.
@@ -37,7 +37,7 @@ def read_spec(path: str) -> DeploymentSpecInput:
     name = "standard input" if path == "-" else path
     try:
         with click.open_file(path, encoding="utf-8") as file:
-            content = yaml.safe_load(file)
+            content = _parse(file.read())
     except (yaml.YAMLError, UnicodeDecodeError) as error:
         mark = getattr(error, "problem_mark", None)
         place = f"{name}:{mark.line + 1}:{mark.column + 1}" if mark else name
@@ -46,3 +46,14 @@ def read_spec(path: str) -> DeploymentSpecInput:
     if not isinstance(content, dict):
         raise InvalidSpecError(f"{name}: a spec is a mapping, such as `image: tensorflow/serving`")
     return cast("DeploymentSpecInput", content)
+
+
+def _parse(text: str) -> object:
+    import json
+
+    import yaml
+
+    try:
+        return json.loads(text)
+    except ValueError:
+        return yaml.safe_load(text)  # a superset of JSON, but for the tabs that JSON may be indented with

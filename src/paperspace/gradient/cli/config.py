@@ -38,11 +38,12 @@ def api_key(key: str | None) -> None:
       gradient apiKey 0123456789abcdef
       gradient apiKey --api-url http://127.0.0.1:8600/graphql < key.txt
     """
+    given = invocation()
+    key = key or given.api_key
     if key is None:
         key = click.prompt("API key", hide_input=True, err=True) if sys.stdin.isatty() else sys.stdin.read().strip()
-    url = invocation().api_url
-    config.Settings.resolve(key, url or config.DEFAULT_API_URL)  # refuses what cannot be right
-    content = config.read_config() | {"apiKey": key} | ({"apiUrl": url} if url else {})
+    config.Settings.resolve(key, given.api_url or config.DEFAULT_API_URL)  # refuses what cannot be right
+    content = config.read_config() | {"apiKey": key} | ({"apiUrl": given.api_url} if given.api_url else {})
     path = config.config_path()
     _write(path, content)
     tell(f"Stored the API key in {path}")
@@ -50,7 +51,7 @@ def api_key(key: str | None) -> None:
         tell("PAPERSPACE_API_KEY is set in this shell, and goes before it.")
 
 
-@click.command(cls=Command)
+@click.command()
 def logout() -> None:
     """Forget the API key that `gradient apiKey` has stored.
 
