@@ -5,11 +5,13 @@ from __future__ import annotations
 import fcntl
 import os
 import pty
+import select
 import socket
 import struct
 import subprocess
 import sys
 import termios
+import time
 from collections.abc import Iterator
 from contextlib import closing, suppress
 from pathlib import Path
@@ -22,6 +24,9 @@ from paperspace.gradient.cli import main
 
 CALL = "from paperspace.gradient.cli import main; main(prog_name='gradient')"
 GRADIENT = [sys.executable, "-W", "error", "-c", CALL]
+
+# Nothing here takes longer, however busy the machine.
+SECONDS = 30
 
 # Makes a terminal that of the process, so that Ctrl-C on it reaches it.
 OWN_TERMINAL = "import fcntl, termios; fcntl.ioctl(0, termios.TIOCSCTTY, 0)"
@@ -86,7 +91,7 @@ def own_process(*arguments: str, **environment: str) -> subprocess.CompletedProc
         [*GRADIENT, *arguments],
         capture_output=True,
         text=True,
-        timeout=30,
+        timeout=SECONDS,
         check=False,
         env={**os.environ, **environment},
     )
@@ -108,10 +113,16 @@ def on_terminal(*arguments: str, columns: int = 80, typed: bytes = b"", **enviro
     os.close(theirs)
     text = b""
     with suppress(OSError):  # Linux says so when the other side is gone
-        while part := os.read(ours, 4096):
+        while select.select([ours], [], [], SECONDS)[0] and (part := os.read(ours, 4096)):
             text += part
-            if typed and text.rstrip().endswith((b":", b"?")):
+            if typed and text.endswith(b": "):  # not before the space: what is typed until then may be thrown away
+                time.sleep(
+                    0.2
+                )  # a person's: Ctrl-C between the prompt and the reading would only be noticed at the next key
                 os.write(ours, typed)
                 typed = b""
     os.close(ours)
-    return Shown(text.decode().replace("\r\n", "\n"), process.wait(30))
+    try:
+        return Shown(text.decode().replace("\r\n", "\n"), process.wait(SECONDS))
+    finally:
+        process.kill()
