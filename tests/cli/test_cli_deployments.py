@@ -147,13 +147,39 @@ def test_nothing_to_list(run: Run) -> None:
     assert (shown.exit_code, shown.stdout, shown.stderr) == (0, "No deployments found\n", "")
 
 
-def test_not_json_alone(client: Client) -> None:
-    """Where standard output does not speak Unicode, JSON and YAML say the same in ASCII."""
-    client.deployments.create_deployment("zürich", "p1", spec())
+def test_other_encodings(client: Client) -> None:
+    """Where standard output lacks a character, JSON and YAML say it in ASCII, and a table shows its number."""
+    client.deployments.create_deployment("数字", "p1", spec())
     for output, read in (("json", json.loads), ("yaml", yaml.safe_load)):
-        shown = own_process("deployments", "list", "-o", output, PYTHONIOENCODING="ascii")
+        shown = own_process("deployments", "list", "-o", output, PYTHONIOENCODING="latin-1")
         assert (shown.returncode, shown.stderr) == (0, "")
-        assert read(shown.stdout)[0]["name"] == "zürich"
+        assert read(shown.stdout)[0]["name"] == "数字"
+    assert "\n\\u6570\\u5b57 " in own_process("deployments", "list", PYTHONIOENCODING="latin-1").stdout
+
+
+def test_names_are_whole(run: Run, client: Client) -> None:
+    """A name with a space of another script, or an emoji that is put together, is printed as it is."""
+    for name in ("a\u3000b\u00a0c", "\N{WOMAN}\N{ZERO WIDTH JOINER}\N{PERSONAL COMPUTER}"):
+        client.deployments.create_deployment(name, "p1", spec())
+        assert run("deployments", "list", "-o", "name", "--limit", "1").stdout == f"{name}\n"
+
+
+@pytest.mark.parametrize("command", ["get", "delete", "update"])
+def test_empty_id(run: Run, client: Client, mnist: str, spec_file: str, command: str) -> None:
+    """An empty id, out of a variable that is not set, is a bad id: nothing else is looked for in its place."""
+    more = ["--name", "mnist", "--projectId", "p1", "--spec", spec_file] if command == "update" else []
+    before = client.deployments.get_deployment(mnist)
+    shown = run("deployments", command, "--id", "", *more)
+    assert shown.exit_code == ExitCode.USAGE
+    assert "a UUID expected, '' given" in shown.stderr
+    assert client.deployments.get_deployment(mnist) == before
+
+
+def test_empty_key(run: Run) -> None:
+    """An empty key is refused: the one of the environment does not take its place."""
+    shown = run("deployments", "list", "--apiKey", "")
+    assert shown.exit_code == ExitCode.USAGE
+    assert "the API key from --api-key cannot be right" in shown.stderr
 
 
 @pytest.mark.parametrize("command", ["get", "delete", "update"])

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import io
 import sys
 from dataclasses import dataclass
+from functools import partial
 from importlib import import_module
 from typing import Any, NamedTuple, NoReturn
 
@@ -28,20 +30,18 @@ def invocation() -> Invocation:
 
 def _note(context: click.Context, option: click.Parameter, value: object) -> None:
     """Notes an option of every command. What stands further to the right goes before."""
-    if value:
+    if value is not None and value is not False:  # an empty key is one, and not that of the environment
         setattr(context.ensure_object(Invocation), str(option.name), value)
 
 
 def _everywhere() -> list[click.Parameter]:
     """The options of every command, so that they may stand wherever one thinks of them."""
-    key = click.Option(["--api-key", "--apiKey"], metavar="KEY", help="The API key.")
-    url = click.Option(["--api-url"], metavar="URL", help="The address of the GraphQL API.")
-    debug = click.Option(["--debug"], is_flag=True, is_eager=True, help="Tell everything about an error.")
-    for option in (key, url, debug):
-        option.callback = _note
-        option.expose_value = False
-    key.name = "api_key"
-    return [key, url, debug]
+    option = partial(click.Option, expose_value=False, callback=_note)
+    return [
+        option(["--api-key", "--apiKey", "api_key"], metavar="KEY", help="The API key."),
+        option(["--api-url"], metavar="URL", help="The address of the GraphQL API."),
+        option(["--debug"], is_flag=True, is_eager=True, help="Tell everything about an error."),
+    ]
 
 
 class Command(click.Command):
@@ -104,6 +104,8 @@ class Main(Group):
 
     def main(self, *args: Any, **settings: Any) -> NoReturn:
         """Runs the whole thing and leaves the process with the exit code that its end has."""
+        if isinstance(sys.stdout, io.TextIOWrapper):
+            sys.stdout.reconfigure(errors="backslashreplace")  # a name that the encoding lacks is no reason to fail
         given = Invocation()
         settings |= {"standalone_mode": False, "obj": given}
         sys.exit(exit_code(lambda: super(Main, self).main(*args, **settings), lambda: given.debug))

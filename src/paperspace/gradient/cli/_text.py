@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import sys
+import unicodedata
 from typing import TYPE_CHECKING, Any
 
 import click
@@ -10,12 +11,19 @@ import click
 if TYPE_CHECKING:
     from collections.abc import Callable
 
+# Control characters, lone surrogates, line ends, and the marks that turn the reading direction.
+_STEERING = {"Cc", "Cs", "Zl", "Zp"}
+_TURNING = set("\u202a\u202b\u202c\u202d\u202e\u2066\u2067\u2068\u2069")
 _LAYOUT = {"\n", "\t"}
 
 
 def printable(text: str) -> str:
     """The text, with a mark in place of what would steer a terminal."""
-    return "".join(c if c.isprintable() or c in _LAYOUT else "\N{REPLACEMENT CHARACTER}" for c in text)
+    return "".join(c if c in _LAYOUT or not _steers(c) else "\N{REPLACEMENT CHARACTER}" for c in text)
+
+
+def _steers(character: str) -> bool:
+    return character in _TURNING or unicodedata.category(character) in _STEERING
 
 
 def tell(text: str) -> None:

@@ -39,7 +39,8 @@ def api_key(key: str | None) -> None:
       gradient apiKey --api-url http://127.0.0.1:8600/graphql < key.txt
     """
     given = invocation()
-    key = key or given.api_key
+    if key is None:
+        key = given.api_key
     if key is None:
         key = click.prompt("API key", hide_input=True, err=True) if sys.stdin.isatty() else sys.stdin.read().strip()
     config.Settings.resolve(key, given.api_url or config.DEFAULT_API_URL)  # refuses what cannot be right
@@ -98,12 +99,12 @@ def show(output: str | None) -> None:
     """
     given = invocation()
     try:
-        key = config.find_api_key(given.api_key or None, os.environ)
+        key = config.find_api_key(given.api_key, os.environ)
         rows = [_Row("apiKey", _masked(key.value), key.source)]
     except ConfigurationError:
         config.read_config()  # says so where it is the file that cannot be used
         rows = [_Row("apiKey", "-", "nowhere")]
-    url = config.find_api_url(given.api_url or None, os.environ)
+    url = config.find_api_url(given.api_url, os.environ)
     rows.append(_Row("apiUrl", re.sub("//[^/]*@", "//…@", url.value), url.source))
     path = config.config_path()
     rows.append(_Row("configFile", str(path), "there" if path.exists() else "not there"))

@@ -34,11 +34,12 @@ def id_parameter(*, required: bool = True) -> Callable[[Function], Function]:
         @click.option("--id", metavar="ID", shell_complete=complete_id, help="The id of the deployment.")
         @wraps(function)
         def with_id(*, id: str | None, argument: str | None, **others: Any) -> Any:
-            if id and argument and id != argument:
+            if id is not None and argument is not None:
                 raise click.UsageError(f"Two ids are given, {argument} and {id}; give one.")
-            if required and not (id or argument):
+            given = argument if id is None else id
+            if required and given is None:
                 raise click.UsageError("The id of the deployment is missing. `gradient deployments list` shows it.")
-            return function(id=id or argument, **others)
+            return function(id=given, **others)
 
         return with_id
 

@@ -72,11 +72,13 @@ def update(
       gradient deployments update --name mnist --project-id p1 --spec mnist.yaml
       gradient deployments update --id d4e74a9c-b125-4bd7-b143-8f5c386df8a9 --name digits
     """
-    content = read_spec(spec) if spec else None
+    content = None if spec is None else read_spec(spec)
+    changes = (name, project_id, content, cluster_id)
     with deployments() as calls:
-        if id and (name or project_id or content is not None or cluster_id):
-            updated = calls.update_deployment(name, project_id, content, cluster_id, id=id)
-        elif name and project_id and content is not None:
+        # An empty id, out of a variable that is not set, is a bad id: never a reason to look by name.
+        if id is not None and changes != (None, None, None, None):
+            updated = calls.update_deployment(*changes, id=id)
+        elif id is None and name is not None and project_id is not None and content is not None:
             updated = calls.update_deployment(name, project_id, content, cluster_id)
         else:
             raise click.UsageError("Give --id and what to change, or --name, --project-id and --spec.")
@@ -92,8 +94,8 @@ def update(
 def delete(arguments: tuple[str, ...], options: tuple[str, ...], yes: bool) -> None:
     """Delete one or more deployments.
 
-    On a terminal it asks first. Elsewhere it does not, and deletes more than one only with --yes. Where one is not
-    found, the others are deleted all the same, and the exit code is 3.
+    On a terminal it asks first, by name, and does nothing where one is not found. Elsewhere, or with --yes, it does
+    not ask, and deletes the others all the same; the exit code is 3 then. Elsewhere, more than one needs --yes.
 
     \b
     Examples:
