@@ -2,30 +2,27 @@
 
 from __future__ import annotations
 
-from contextlib import contextmanager
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 import click
 
-if TYPE_CHECKING:
-    from collections.abc import Iterator
-
-# What an exit code says: an operation of ours would break.
-BREAKS_US = 8
-
-API_KEY = click.option("--api-key", "--apiKey", metavar="KEY", help="The API key. By default that of the environment.")
+from paperspace.gradient.cli._ending import ExitCode
+from paperspace.gradient.cli._frame import Group, invocation
 
 
-@click.group("schema")
+@click.group("schema", cls=Group)
 def command() -> None:
-    """Compare the schema of a server with the one of this library, or fetch it."""
+    """Compare the schema of a server with ours, or fetch it.
+
+    \b
+    Example:
+      gradient schema diff http://127.0.0.1:8600/graphql
+    """
 
 
 @command.command()
 @click.argument("source", required=False, metavar="[URL or FILE]")
-@API_KEY
-def diff(source: str | None, api_key: str | None) -> None:
+def diff(source: str | None) -> None:
     """Show how a schema differs, and which of our operations it would break.
 
     The schema is that of the server at URL, or in FILE: SDL, or the JSON result of an introspection (.json). Without
@@ -42,18 +39,17 @@ def diff(source: str | None, api_key: str | None) -> None:
     """
     from paperspace.gradient import schema
 
-    with _errors():
-        report = schema.diff(source, api_key=api_key)
+    given = invocation()
+    report = schema.diff(source or given.api_url, api_key=given.api_key)
     click.echo(report)
     if report.breaks_us:
-        raise click.exceptions.Exit(BREAKS_US)
+        raise click.exceptions.Exit(ExitCode.DIFFERS)
 
 
 @command.command()
 @click.argument("url", required=False)
 @click.option("--output", "-o", type=click.Path(path_type=Path, dir_okay=False), help="Write to this file instead.")
-@API_KEY
-def pull(url: str | None, output: Path | None, api_key: str | None) -> None:
+def pull(url: str | None, output: Path | None) -> None:
     """Print the schema of the server at URL, sorted and with its descriptions.
 
     \b
@@ -62,8 +58,8 @@ def pull(url: str | None, output: Path | None, api_key: str | None) -> None:
     """
     from paperspace.gradient import schema
 
-    with _errors():
-        text = schema.pull(url, api_key=api_key)
+    given = invocation()
+    text = schema.pull(url or given.api_url, api_key=given.api_key)
     if output is None:
         click.echo(text, nl=False)
     else:
@@ -72,14 +68,3 @@ def pull(url: str | None, output: Path | None, api_key: str | None) -> None:
         except OSError as error:
             raise click.ClickException(f"{output} cannot be written: {error.strerror}") from error
         click.echo(f"Wrote {output}", err=True)
-
-
-@contextmanager
-def _errors() -> Iterator[None]:
-    """Says what went wrong as the command does, with exit code 1."""
-    from paperspace.gradient import GradientError
-
-    try:
-        yield
-    except GradientError as error:
-        raise click.ClickException(str(error)) from error

@@ -1,0 +1,139 @@
+"""`gradient apiKey`, `gradient logout` and `gradient config`: the settings, and the file that keeps them."""
+
+from __future__ import annotations
+
+import json
+import os
+import re
+import sys
+from typing import TYPE_CHECKING, NamedTuple
+
+import click
+
+from paperspace.gradient import config
+from paperspace.gradient.cli._frame import Command, Group, invocation
+from paperspace.gradient.cli._tables import Column, draw
+from paperspace.gradient.cli._text import output_option, tell, write_data
+from paperspace.gradient.errors import ConfigurationError
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+    from pathlib import Path
+
+# The last characters of a key tell it from others; of a short one they would tell too much.
+_SHOWN = 4
+_LONG_ENOUGH = 16
+
+
+@click.command("apiKey", cls=Command)
+@click.argument("key", required=False)
+def api_key(key: str | None) -> None:
+    """Store an API key for all calls from now on.
+
+    It goes into the configuration file, which only its owner can read; with --api-url, so does the address. Without
+    KEY it is asked for, or read from standard input, so that it is in no history of the shell.
+
+    \b
+    Examples:
+      gradient apiKey 0123456789abcdef
+      gradient apiKey --api-url http://127.0.0.1:8600/graphql < key.txt
+    """
+    given = invocation()
+    if key is None:
+        key = given.api_key
+    if key is None:
+        key = click.prompt("API key", hide_input=True, err=True) if sys.stdin.isatty() else sys.stdin.read().strip()
+    config.Settings.resolve(key, given.api_url or config.DEFAULT_API_URL)  # refuses what cannot be right
+    content = config.read_config() | {"apiKey": key} | ({"apiUrl": given.api_url} if given.api_url else {})
+    path = config.config_path()
+    _write(path, content)
+    tell(f"Stored the API key in {path}")
+    if os.environ.get("PAPERSPACE_API_KEY"):
+        tell("PAPERSPACE_API_KEY is set in this shell, and goes before it.")
+
+
+@click.command()
+def logout() -> None:
+    """Forget the API key that `gradient apiKey` has stored.
+
+    \b
+    Example:
+      gradient logout
+    """
+    path = config.config_path()
+    content = config.read_config()
+    if content.pop("apiKey", None) is None:
+        tell(f"There is no API key in {path}")
+        return
+    if content:
+        _write(path, content)
+    else:
+        path.unlink()
+    tell(f"Removed the API key from {path}")
+
+
+@click.group("config", cls=Group)
+def command() -> None:
+    """Look at the settings.
+
+    \b
+    Example:
+      gradient config show
+    """
+
+
+class _Row(NamedTuple):
+    setting: str
+    value: str
+    source: str
+
+
+@command.command()
+@output_option("json", "yaml")
+def show(output: str | None) -> None:
+    """Show each setting and where it comes from. The key is masked.
+
+    \b
+    Example:
+      gradient config show
+    """
+    given = invocation()
+    try:
+        key = config.find_api_key(given.api_key, os.environ)
+        rows = [_Row("apiKey", _masked(key.value), key.source)]
+    except ConfigurationError:
+        config.read_config()  # says so where it is the file that cannot be used
+        rows = [_Row("apiKey", "-", "nowhere")]
+    url = config.find_api_url(given.api_url, os.environ)
+    rows.append(_Row("apiUrl", re.sub("//[^/]*@", "//…@", url.value), url.source))
+    path = config.config_path()
+    rows.append(_Row("configFile", str(path), "there" if path.exists() else "not there"))
+    rows = [row._replace(source=row.source.replace("the argument api_", "--api-")) for row in rows]
+    if output:
+        write_data({row.setting: {"value": row.value, "source": row.source} for row in rows}, output)
+    else:
+        draw(_COLUMNS, rows)
+
+
+_COLUMNS: dict[Column, Callable[[_Row], str]] = {
+    Column("Setting"): lambda row: row.setting,
+    Column("Value"): lambda row: row.value,
+    Column("From", least=12): lambda row: row.source,
+}
+
+
+def _masked(key: str) -> str:
+    return f"…{key[-_SHOWN:]}" if len(key) >= _LONG_ENOUGH else "…"
+
+
+def _write(path: Path, content: dict[str, object]) -> None:
+    """Replaces the file whole, readable by its owner only; a link to it stays a link."""
+    path = path.resolve()
+    path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
+    draft = path.with_name(f"{path.name}.{os.getpid()}")
+    try:
+        with os.fdopen(os.open(draft, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "w", encoding="utf-8") as file:
+            file.write(json.dumps(content, indent=2) + "\n")
+        draft.replace(path)
+    finally:
+        draft.unlink(missing_ok=True)
