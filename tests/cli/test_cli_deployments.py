@@ -47,11 +47,14 @@ def test_spec_from_stdin(run: Run, client: Client, text: str) -> None:
 @pytest.mark.parametrize(
     ("text", "words"),
     [
-        ("image: [", "standard input:1:9: neither YAML nor JSON"),
-        ("just words", "standard input: a spec is a mapping"),
-        ("", "standard input: a spec is a mapping"),
-        ("image: x\nprot: 1\n", "spec.prot: no field of this name expected, 1 given (did you mean 'port'?)"),
-        ("port: 1\n", "spec.image"),
+        ("image: [", "standard input:1:9: no YAML: "),
+        ("just words", "standard input: a spec expected"),
+        ("", "standard input: a spec expected"),
+        (
+            "image: x\nprot: 1\n",
+            "standard input:2:1: prot: no field of this name expected, 1 given (did you mean 'port'?)",
+        ),
+        ("port: 1\n", "standard input:1:1: image: the reference"),
     ],
 )
 def test_bad_spec(run: Run, client: Client, text: str, words: str) -> None:

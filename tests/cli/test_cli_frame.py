@@ -27,6 +27,8 @@ CODES = {
     "APIError": 1,
     "APIStatusError": 1,
     "APITimeoutError": 7,
+    "DeploymentFailedError": 6,
+    "WaitTimeoutError": 7,
     "AuthenticationError": 4,
     "BadRequestError": 1,
     "ClientClosedError": 1,

@@ -78,7 +78,12 @@ def load_spec(path: str | PathLike[str] | None = None, *, image: str | None = No
         text = file.read_text(encoding="utf-8-sig")
     except (OSError, UnicodeDecodeError) as error:
         raise InvalidSpecError(f"{file} cannot be read: {getattr(error, 'strerror', None) or 'not UTF-8'}") from error
-    parse = _PARSERS.get(file.suffix.lower())
+    return parse_spec(text, str(file), file.suffix.lower(), image=image)
+
+
+def parse_spec(text: str, file: str, suffix: str, *, image: str | None = None) -> DeploymentSpecInput:
+    """The same for a text: `file` is what messages call it, and `suffix` says how to read it."""
+    parse = _PARSERS.get(suffix)
     if parse is None:
         raise InvalidSpecError(f"{file}: a file that ends in {', '.join(SUFFIXES)} expected")
     content, marks = parse(text, file)
@@ -105,7 +110,7 @@ def _find() -> Path:
     raise InvalidSpecError(f"there is no spec here: none of {', '.join(SEARCHED)}")
 
 
-def _located(problem: Problem, file: Path, marks: Marks) -> str:
+def _located(problem: Problem, file: str, marks: Marks) -> str:
     """A problem with its place, as editors understand it."""
     mark = marks.of(problem)
     text = str(problem).removeprefix("spec.")
@@ -137,7 +142,7 @@ def _modernise(content: dict[Any, Any]) -> Iterator[Problem]:
 # --------------------------------------------------------------------------------------------------------------- parsers
 
 
-def _yaml(text: str, file: Path) -> tuple[Any, Marks]:
+def _yaml(text: str, file: str) -> tuple[Any, Marks]:
     import yaml
 
     try:
@@ -155,7 +160,7 @@ def _yaml(text: str, file: Path) -> tuple[Any, Marks]:
         raise InvalidSpecError(f"{file}: no YAML: {shorten(str(error) or type(error).__name__)}") from error
 
 
-def _json(text: str, file: Path) -> tuple[Any, Marks]:
+def _json(text: str, file: str) -> tuple[Any, Marks]:
     import json
 
     import yaml
@@ -173,7 +178,7 @@ def _json(text: str, file: Path) -> tuple[Any, Marks]:
         return content, Marks({}, {})
 
 
-def _jsonc(text: str, file: Path) -> tuple[Any, Marks]:
+def _jsonc(text: str, file: str) -> tuple[Any, Marks]:
     """Comments and trailing commas become blanks, so that every place stays what it is."""
     string = r'"(?:\\.|[^"\\])*"'
 
@@ -186,7 +191,7 @@ def _jsonc(text: str, file: Path) -> tuple[Any, Marks]:
     return _json(blank(r",(?=\s*[}\]])", blank(r"//[^\n]*|/\*.*?\*/", text)), file)
 
 
-def _toml(text: str, file: Path) -> tuple[Any, Marks]:
+def _toml(text: str, file: str) -> tuple[Any, Marks]:
     import tomllib
 
     try:
@@ -195,7 +200,7 @@ def _toml(text: str, file: Path) -> tuple[Any, Marks]:
         raise InvalidSpecError(f"{file}: no TOML: {error}") from error
 
 
-_PARSERS: dict[str, Callable[[str, Path], tuple[Any, Marks]]] = {
+_PARSERS: dict[str, Callable[[str, str], tuple[Any, Marks]]] = {
     ".yaml": _yaml,
     ".yml": _yaml,
     ".json": _json,
@@ -204,7 +209,7 @@ _PARSERS: dict[str, Callable[[str, Path], tuple[Any, Marks]]] = {
 }
 
 
-def _marks(node: Any, file: Path) -> Marks:
+def _marks(node: Any, file: str) -> Marks:
     """Where everything stands. A key that is there twice is refused, as one of the two would be lost."""
     import yaml
 

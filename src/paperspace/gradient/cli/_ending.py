@@ -42,6 +42,8 @@ _MEANINGS: tuple[tuple[type[Exception], ExitCode], ...] = (
     (errors.NotFoundError, ExitCode.NOT_FOUND),
     (errors.AuthenticationError, ExitCode.AUTH),
     (errors.PermissionDeniedError, ExitCode.AUTH),
+    (errors.DeploymentFailedError, ExitCode.DEPLOYMENT_FAILED),
+    (errors.WaitTimeoutError, ExitCode.TIMED_OUT),
     (errors.APITimeoutError, ExitCode.TIMED_OUT),
 )
 

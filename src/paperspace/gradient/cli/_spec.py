@@ -1,8 +1,8 @@
-"""Spec files."""
+"""Spec files, as options and arguments."""
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, cast
+from typing import TYPE_CHECKING
 
 import click
 
@@ -22,38 +22,35 @@ def spec_option(*, required: bool) -> Callable[[Callable[..., Any]], Callable[..
         required=required,
         type=click.Path(exists=True, dir_okay=False, allow_dash=True),
         metavar="FILE",
-        help="What to run: a file with the spec, in YAML or JSON; - reads it from standard input.",
+        help="What to run: a file with the spec, in YAML, JSON or TOML; - reads YAML or JSON from standard input.",
     )
 
 
-def read_spec(path: str) -> DeploymentSpecInput:
-    """The spec in a file of YAML or JSON. What it means is looked at elsewhere.
+def read_spec(path: str | None, image: str | None = None) -> DeploymentSpecInput:
+    """The spec in a file, or in the first of the known files; `-` is standard input.
 
     Raises:
-        InvalidSpecError: There is no mapping in it, or nothing that could be read.
+        InvalidSpecError: It is no spec; every mistake has its place.
     """
-    import yaml
+    from paperspace.gradient._spec_files import load_spec, parse_spec
 
-    name = "standard input" if path == "-" else path
+    if path != "-":
+        return load_spec(path, image=image)
+    name = "standard input"
     try:
         with click.open_file(path, encoding="utf-8") as file:
-            content = _parse(file.read())
-    except (yaml.YAMLError, UnicodeDecodeError) as error:
-        mark = getattr(error, "problem_mark", None)
-        place = f"{name}:{mark.line + 1}:{mark.column + 1}" if mark else name
-        reason = getattr(error, "problem", None) or "it is no text"
-        raise InvalidSpecError(f"{place}: neither YAML nor JSON: {reason}") from error
-    if not isinstance(content, dict):
-        raise InvalidSpecError(f"{name}: a spec is a mapping, such as `image: tensorflow/serving`")
-    return cast("DeploymentSpecInput", content)
+            text = file.read()
+    except UnicodeDecodeError as error:
+        raise InvalidSpecError(f"{name} cannot be read: not UTF-8") from error
+    return parse_spec(text, name, ".json" if _is_json(text) else ".yaml", image=image)
 
 
-def _parse(text: str) -> object:
+def _is_json(text: str) -> bool:
+    """Whether it is JSON: nearly all of that is YAML too, but not where it is indented by tabs."""
     import json
 
-    import yaml
-
     try:
-        return json.loads(text)
-    except ValueError:
-        return yaml.safe_load(text)  # a superset of JSON, but for the tabs that JSON may be indented with
+        json.loads(text)
+    except (ValueError, RecursionError):
+        return False
+    return True

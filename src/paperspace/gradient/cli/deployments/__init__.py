@@ -1,6 +1,6 @@
-"""`gradient deployments`: a module for the commands that look, one for those that change something."""
+"""`gradient deployments`: a module for each kind of command."""
 
-from paperspace.gradient.cli.deployments import changes, reads
+from paperspace.gradient.cli.deployments import changes, desired, observed, reads
 from paperspace.gradient.cli.deployments._group import command
 
-__all__ = ["changes", "command", "reads"]
+__all__ = ["changes", "command", "desired", "observed", "reads"]

@@ -1,0 +1,118 @@
+"""The commands beyond the retired client's: what they print, and how they end."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import pytest
+import yaml
+from tests.samples import SPEC, spec
+
+from paperspace.gradient import deployments
+
+if TYPE_CHECKING:
+    from tests.cli.conftest import Run
+
+pytestmark = pytest.mark.usefixtures("environment")
+
+
+@pytest.fixture
+def file(tmp_path: Path) -> str:
+    """A spec file."""
+    path = tmp_path / "paperspace.yaml"
+    path.write_text(yaml.safe_dump(dict(SPEC)), encoding="utf-8")
+    return str(path)
+
+
+@pytest.fixture(name="id")
+def _id() -> str:
+    """A deployment named n in p."""
+    return deployments.create_deployment("n", "p", SPEC)["id"]
+
+
+def test_apply(run: Run, file: str) -> None:
+    """The first time it creates, then nothing is to do, and a change updates; what changes is on stderr."""
+    arguments = ["deployments", "apply", "--name", "n", "--projectId", "p", "--spec", file]
+    planned = run(*arguments, "--dry-run")
+    assert (planned.exit_code, planned.stdout) == (0, "Not done, a dry run: Created deployment: n\n")
+    created = run(*arguments)
+    [deployment] = deployments.list_deployments()
+    assert created.stdout == f"Created deployment: {deployment['id']}\n"
+    assert run(*arguments).stdout == f"Unchanged deployment: {deployment['id']}\n"
+    deployments.scale_deployment(deployment["id"], 2)
+    updated = run(*arguments)
+    assert (updated.stdout, updated.stderr) == (
+        f"Updated deployment: {deployment['id']}\n",
+        "~ resources.replicas: 2 -> 1\n",
+    )
+    assert json.loads(run(*arguments, "-o", "json").stdout)["action"] == "unchanged"
+
+
+def test_diff(run: Run, file: str, id: str) -> None:
+    """What differs is on stdout; only on demand it is an exit code."""
+    arguments = ["deployments", "diff", "--name", "n", "--project-id", "p", "--spec", file, "--exit-code"]
+    assert (run(*arguments).exit_code, run(*arguments).stdout) == (0, "")
+    deployments.scale_deployment(id, 2)
+    differs = run(*arguments)
+    assert (differs.exit_code, differs.stdout) == (8, "~ resources.replicas: 2 -> 1\n")
+    assert run(*arguments[:-1]).exit_code == 0
+
+
+def test_scale_stop_start(run: Run, id: str) -> None:
+    """Each says what it did, by the id as an argument or as an option."""
+    assert run("deployments", "scale", id, "--replicas", "3").stdout == f"Scaled deployment: {id}\n"
+    assert run("deployments", "stop", "--id", id).stdout == f"Stopped deployment: {id}\n"
+    assert run("deployments", "start", id).stdout == f"Started deployment: {id}\n"
+    [newest, *_] = deployments.get_deployment_history(id)
+    assert (newest["data"]["enabled"], newest["data"]["resources"]) != (False, None)
+    assert len(deployments.get_deployment_history(id)) == 4
+
+
+def test_history_and_rollback(run: Run, id: str) -> None:
+    """The history names each spec with its change, and one of them is put back."""
+    deployments.scale_deployment(id, 3)
+    newest, first = deployments.get_deployment_history(id)
+    shown = run("deployments", "history", id).stdout.splitlines()
+    assert shown[0].startswith(f"{newest['id']}  {newest['dtCreated']}  First Last")
+    assert shown[1] == "    ~ resources.replicas: 1 -> 3"
+    assert run("deployments", "history", id, "-o", "id").stdout.split() == [newest["id"], first["id"]]
+    assert run("deployments", "rollback", id, "--to", first["id"]).stdout == f"Rolled back deployment: {id}\n"
+    assert deployments.diff_deployment("n", "p", SPEC)["changes"] == []
+
+
+def test_wait_and_logs(run: Run, id: str) -> None:
+    """A wait ends with the state, what happens is on stderr; then the log has what was written."""
+    waited = run("deployments", "wait", id)
+    assert (waited.exit_code, waited.stdout) == (0, f"Ready deployment: {id}\n")
+    assert "all replicas are ready" in waited.stderr
+    lines = run("deployments", "logs", id, "--tail", "1").stdout
+    assert lines.endswith("[simulated] ready\n")
+    assert (
+        json.loads(run("deployments", "logs", id, "--tail", "1", "-o", "json").stdout)["message"] == "[simulated] ready"
+    )
+    assert run("deployments", "logs", id, "--since", "2100-01-01").stdout == ""
+    assert run("deployments", "logs", id, "--since", "soon").exit_code == 2
+
+
+@pytest.mark.parametrize(("fate", "code"), [("fail", 6), ("pending", 7)])
+def test_wait_that_does_not_end_well(run: Run, fate: str, code: int) -> None:
+    """A deployment that fails is exit code 6, one that is not there in time is 7; both say why."""
+    made = deployments.create_deployment("m", "p", {**spec(), "env": [{"name": "GRADIENT_SIMULATE", "value": fate}]})
+    waited = run("deployments", "wait", made["id"], "--timeout", "1" if code == 7 else "60")
+    assert (waited.exit_code, waited.stdout) == (code, "")
+    assert "failed" in waited.stderr or "not there after 1 s" in waited.stderr
+
+
+def test_validate(run: Run, file: str, tmp_path: Path) -> None:
+    """A sound file is valid; every mistake of another is shown with its line, exit code 5."""
+    assert run("deployments", "validate", file).stdout == "The spec is valid.\n"
+    wrong = tmp_path / "wrong.yaml"
+    wrong.write_text("image: nginx\nport: '80'\nprot: 1\n", encoding="utf-8")
+    refused = run("deployments", "validate", str(wrong))
+    assert refused.exit_code == 5
+    assert f"{wrong}:2:7: port: a whole number expected" in refused.stderr
+    assert f"{wrong}:3:1: prot: no field of this name expected" in refused.stderr
+    assert run("deployments", "validate", "-", stdin="image: :image\n").exit_code == 5
+    assert run("deployments", "validate", "-", "--image", "nginx", stdin="image: :image\n").exit_code == 0
