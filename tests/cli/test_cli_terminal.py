@@ -34,8 +34,8 @@ def table(columns: int) -> Shown:
     ("columns", "titles"),
     [
         (60, ["Name", "ID", "Replicas"]),
-        (100, ["Name", "ID", "Image", "Replicas"]),
-        (200, ["Name", "ID", "Image", "Replicas", "Endpoint"]),
+        (100, ["Name", "ID", "Image", "Replicas", "State", "Age"]),
+        (200, ["Name", "ID", "Image", "Replicas", "State", "Endpoint", "Age"]),
     ],
 )
 def test_table_fits(ids: list[str], columns: int, titles: list[str]) -> None:
@@ -46,8 +46,9 @@ def test_table_fits(ids: list[str], columns: int, titles: list[str]) -> None:
     assert lines[0].split() == titles
     assert max(map(cell_len, lines)) <= columns
     assert all(own in line for line, own in zip(lines[1:4], reversed(ids), strict=True))
-    hidden = [title for title in ("Image", "Endpoint") if title not in titles]
-    assert lines[4:] == ([f"Too narrow for: {', '.join(hidden)}; -o json shows everything."] if hidden else [])
+    hidden = [title for title in ("Image", "State", "Endpoint", "Age") if title not in titles]
+    note = f"Too narrow for: {', '.join(hidden)}; -o json shows everything." if hidden else ""
+    assert " ".join(line.strip() for line in lines[4:]) == note
 
 
 def test_columns_line_up(ids: list[str]) -> None:

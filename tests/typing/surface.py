@@ -155,6 +155,8 @@ def desired() -> None:
 def observed() -> None:
     """What watches a deployment."""
     status: DeploymentStatus = deployments.get_deployment_status("id")
+    statuses: list[DeploymentStatus] = deployments.list_deployment_statuses("n", "p", "c", first=None)
+    print(statuses)
     done: DeploymentStatus = deployments.wait_for_deployment("id", timeout=60.0, on_event=print)
     events: Iterator[DeploymentEvent] = deployments.watch_deployment("id", timeout=60.0)
     lines: Iterator[LogLine] = deployments.get_deployment_logs("id", instance="i", tail=10, since=None, follow=True)

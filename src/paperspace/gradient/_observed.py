@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
+from contextlib import aclosing
 from time import monotonic
 from typing import TYPE_CHECKING
 
 from paperspace.gradient import _checks
 from paperspace.gradient._generated.deployment_status import DEPLOYMENT_STATUS, DeploymentStatusVariables
+from paperspace.gradient._generated.deployment_statuses import DEPLOYMENT_STATUSES, DeploymentStatusesVariables
 from paperspace.gradient._logs import LogReader, written_since
+from paperspace.gradient._lookups import same_text
+from paperspace.gradient._paging import walk
 from paperspace.gradient._status import events_between, reason, status_of
 from paperspace.gradient.errors import (
     APITimeoutError,
@@ -21,6 +25,8 @@ if TYPE_CHECKING:
     from collections.abc import AsyncGenerator, Callable
     from datetime import datetime
 
+    from paperspace.gradient._generated.deployment_statuses import Deployment as Node
+    from paperspace.gradient._paging import Page
     from paperspace.gradient._session import Session
     from paperspace.gradient.types import DeploymentEvent, DeploymentStatus, LogLine
 
@@ -65,6 +71,39 @@ class Observed:
         """
         _checks.require(_checks.identifier(id))
         return await _status(self._session(), id)
+
+    async def list_deployment_statuses(
+        self,
+        name: str | None = None,
+        project_id: str | None = None,
+        cluster_id: str | None = None,
+        first: int | None = 100,
+    ) -> list[DeploymentStatus]:
+        """How deployments are doing, the newest first.
+
+        Args:
+            name: Only the deployment with exactly this name. None: any name.
+            project_id: Only deployments of this project. None: any project.
+            cluster_id: Only deployments that have a spec on this cluster. None: any cluster.
+            first: How many deployments at most. None: all of them, over as many pages as it takes.
+
+        Returns:
+            A list of dicts like that of `get_deployment_status`.
+
+        Raises:
+            InvalidArgumentError: An argument cannot be right. Nothing was sent.
+
+        Example:
+            >>> [(status["name"], status["image"]) for status in deployments.list_deployment_statuses(project_id="p1")]
+            [('mnist', 'tensorflow/serving')]
+        """
+        _checks.require(
+            _checks.optional_text(name, "name"),
+            _checks.optional_text(project_id, "project_id"),
+            _checks.optional_text(cluster_id, "cluster_id"),
+            () if first is None else _checks.count(first, "first"),
+        )
+        return await _statuses(self._session(), name, project_id, cluster_id, first)
 
     def watch_deployment(self, id: str, *, timeout: float = DEFAULT_WAIT) -> AsyncGenerator[DeploymentEvent]:
         """Tells what happens to a deployment until it is ready, stopped or failed.
@@ -176,6 +215,32 @@ async def _status(session: Session, id: str, timeout: float | None = None) -> De
         message = f"there is no deployment with the id {id}, or it is deleted"
         raise NotFoundError(message, operation=DEPLOYMENT_STATUS.name)
     return status_of(result["deployment"])
+
+
+async def _statuses(
+    session: Session, name: str | None, project_id: str | None, cluster_id: str | None, first: int | None
+) -> list[DeploymentStatus]:
+    found: list[DeploymentStatus] = []
+    if first == 0:
+        return found
+
+    async def fetch(size: int, after: str | None) -> Page[Node]:
+        variables: DeploymentStatusesVariables = {"name": name, "projectId": project_id, "clusterId": cluster_id}
+        variables |= {"first": size, "after": after}
+        result = await session.run(DEPLOYMENT_STATUSES, variables)
+        return result["deployments"]["nodes"], result["deployments"]["pageInfo"]
+
+    filtered = name is not None or cluster_id is not None
+    async with aclosing(walk(fetch, operation=DEPLOYMENT_STATUSES.name, limit=None if filtered else first)) as pages:
+        async for page in pages:
+            found += [
+                status_of(node)
+                for node in page
+                if (name is None or same_text(node["name"], name)) and node["onCluster"]["nodes"]
+            ]
+            if first is not None and len(found) >= first:
+                break
+    return found[:first]
 
 
 async def _watch(session: Session, id: str, timeout: float) -> AsyncGenerator[DeploymentEvent]:

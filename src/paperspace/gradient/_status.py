@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Literal
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-    from paperspace.gradient._generated.deployment_status import Deployment, DeploymentRun, DeploymentSpec
+    from paperspace.gradient._generated.deployment_status_fields import Deployment, DeploymentRun, DeploymentSpec
     from paperspace.gradient.types import DeploymentEvent, DeploymentStatus, InstanceStatus
 
 State = Literal["pending", "ready", "stopped", "failed"]
@@ -28,6 +28,8 @@ def status_of(deployment: Deployment) -> DeploymentStatus:
     status: DeploymentStatus = {
         "id": deployment["id"],
         "name": deployment["name"],
+        "dtCreated": deployment["dtCreated"],
+        "image": spec["data"]["image"],
         "specId": spec["id"],
         "state": "pending",
         "applied": spec["externalApplied"] is not None,

@@ -46,6 +46,7 @@ __all__ = [
     "get_deployment_logs",
     "get_deployment_status",
     "iter_deployments",
+    "list_deployment_statuses",
     "list_deployments",
     "load_spec",
     "rollback_deployment",
@@ -308,6 +309,7 @@ class Deployments:
     rollback_deployment = blocking(AsyncDeployments.rollback_deployment)
     get_deployment_logs = blocking_iterator(AsyncDeployments.get_deployment_logs)
     get_deployment_status = blocking(AsyncDeployments.get_deployment_status)
+    list_deployment_statuses = blocking(AsyncDeployments.list_deployment_statuses)
     watch_deployment = blocking_iterator(AsyncDeployments.watch_deployment)
     wait_for_deployment = blocking(AsyncDeployments.wait_for_deployment)
 
@@ -329,5 +331,6 @@ get_deployment_history = _default.get_deployment_history
 rollback_deployment = _default.rollback_deployment
 get_deployment_logs = _default.get_deployment_logs
 get_deployment_status = _default.get_deployment_status
+list_deployment_statuses = _default.list_deployment_statuses
 watch_deployment = _default.watch_deployment
 wait_for_deployment = _default.wait_for_deployment

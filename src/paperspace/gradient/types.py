@@ -148,8 +148,14 @@ class DeploymentStatus(TypedDict):
     name: str
     """Its name."""
 
+    dtCreated: str
+    """When it was created, in ISO 8601."""
+
     specId: str
     """The id of its newest spec."""
+
+    image: str
+    """The container image of that spec."""
 
     state: Literal["pending", "ready", "stopped", "failed"]
     """What it has come to: `ready` with all its replicas, `stopped` with none and none to come."""

@@ -25,6 +25,7 @@ __all__ = [
     "get_deployment_logs",
     "get_deployment_status",
     "iter_deployments",
+    "list_deployment_statuses",
     "list_deployments",
     "load_spec",
     "rollback_deployment",
@@ -53,5 +54,6 @@ get_deployment_history = _default.get_deployment_history
 rollback_deployment = _default.rollback_deployment
 get_deployment_logs = _default.get_deployment_logs
 get_deployment_status = _default.get_deployment_status
+list_deployment_statuses = _default.list_deployment_statuses
 watch_deployment = _default.watch_deployment
 wait_for_deployment = _default.wait_for_deployment

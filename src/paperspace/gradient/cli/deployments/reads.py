@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from datetime import UTC, datetime
 from typing import TYPE_CHECKING
 
 import click
@@ -20,7 +21,7 @@ from paperspace.gradient.cli.deployments._group import (
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from paperspace.gradient.types import Deployment, DeploymentSpec
+    from paperspace.gradient.types import DeploymentStatus
 
 
 @command.command("list")
@@ -44,17 +45,22 @@ def list_(
       gradient deployments list -o json | jq '.[].name'
     """
     with deployments() as calls:
+        if output is None:
+            _show(calls.list_deployment_statuses(name, project_id, cluster_id, first=limit))
+            return
         found = calls.list_deployments(name, project_id, cluster_id, first=limit)
-    match output:
-        case "name" | "id":
-            for deployment in found:
-                click.echo(printable(deployment[output]))
-        case "json" | "yaml":
-            write_data(found, output)
-        case _ if found:
-            draw(_COLUMNS, found)
-        case _:
-            click.echo("No deployments found")
+    if output in {"json", "yaml"}:
+        write_data(found, output)
+        return
+    for deployment in found:
+        click.echo(printable(deployment["name" if output == "name" else "id"]))
+
+
+def _show(statuses: list[DeploymentStatus]) -> None:
+    if statuses:
+        draw(_COLUMNS, statuses)
+    else:
+        click.echo("No deployments found")
 
 
 @command.command()
@@ -89,32 +95,26 @@ def _with_lists(value: object) -> object:
             return value
 
 
-def _newest(deployment: Deployment) -> DeploymentSpec | None:
-    """The spec that is to run. A deployment made elsewhere may have none."""
-    return next(iter(deployment["deploymentSpecs"]["nodes"]), None)
+def _replicas(status: DeploymentStatus) -> str:
+    return f"{status['readyReplicas']}/{status['replicas']}"
 
 
-def _image(deployment: Deployment) -> str:
-    spec = _newest(deployment)
-    return spec["data"]["image"] if spec else "-"
+def _age(status: DeploymentStatus) -> str:
+    """How long ago it was created, in the largest unit that is over."""
+    seconds = int((datetime.now(UTC) - datetime.fromisoformat(status["dtCreated"])).total_seconds())
+    for unit, length in {"d": 86400, "h": 3600, "m": 60}.items():
+        if seconds >= length:
+            return f"{seconds // length}{unit}"
+    return f"{max(seconds, 0)}s"
 
 
-def _replicas(deployment: Deployment) -> str:
-    spec = _newest(deployment)
-    resources = spec["data"]["resources"] if spec else None
-    return str(resources["replicas"]) if resources else "-"
-
-
-def _endpoint(deployment: Deployment) -> str:
-    spec = _newest(deployment)
-    return spec["endpointUrl"] if spec else "-"
-
-
-# The table. A column more is a line here and a function above.
-_COLUMNS: dict[Column, Callable[[Deployment], str]] = {
-    Column("Name", least=12): lambda deployment: deployment["name"],
-    Column("ID"): lambda deployment: deployment["id"],
-    Column("Image", rank=2, least=16): _image,
+# The table. A column more is a line here and perhaps a function above.
+_COLUMNS: dict[Column, Callable[[DeploymentStatus], str]] = {
+    Column("Name", least=12): lambda status: status["name"],
+    Column("ID"): lambda status: status["id"],
+    Column("Image", rank=4, least=16): lambda status: status["image"],
     Column("Replicas", rank=1, right=True): _replicas,
-    Column("Endpoint", rank=3): _endpoint,
+    Column("State", rank=2): lambda status: status["state"],
+    Column("Endpoint", rank=5): lambda status: status["endpointUrl"],
+    Column("Age", rank=3, right=True): _age,
 }

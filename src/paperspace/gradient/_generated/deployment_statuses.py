@@ -1,0 +1,50 @@
+# Generated from graphql/operations/DeploymentStatuses.graphql by scripts/regenerate; change that file and run it again.
+"""The operation `DeploymentStatuses`: its variables and the shape of its reply."""
+
+from __future__ import annotations
+
+from typing import NotRequired
+
+from typing_extensions import TypedDict
+
+from paperspace.gradient._generated.any_spec_fields import DeploymentSpecConnection
+from paperspace.gradient._generated.deployment_status_fields import Deployment as DeploymentStatusFields
+from paperspace.gradient._generated.page_info_fields import PageInfo
+from paperspace.gradient._operation import Operation
+
+
+class Deployment(DeploymentStatusFields):
+    """A deployment: containers that host a model and serve inferences, behind one endpoint."""
+
+    onCluster: DeploymentSpecConnection
+    """Its specs: the newest is the one to run, the others are its history."""
+
+
+class DeploymentConnection(TypedDict):
+    """A page of deployments."""
+
+    nodes: list[Deployment]
+    """The items of this page."""
+
+    pageInfo: PageInfo
+    """Where this page stands in the whole list."""
+
+
+class DeploymentStatusesResult(TypedDict):
+    """The reply to `DeploymentStatuses`."""
+
+    deployments: DeploymentConnection
+    """The deployments that are not deleted, those that meet every given condition."""
+
+
+class DeploymentStatusesVariables(TypedDict):
+    """The variables of `DeploymentStatuses`."""
+
+    name: NotRequired[str | None]
+    projectId: NotRequired[str | None]
+    clusterId: NotRequired[str | None]
+    first: NotRequired[int | None]
+    after: NotRequired[str | None]
+
+
+DEPLOYMENT_STATUSES = Operation("DeploymentStatuses", DeploymentStatusesVariables, DeploymentStatusesResult)
