@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import signal
 from collections.abc import AsyncIterator, Callable, Iterator
 from datetime import UTC, datetime, timedelta
 from itertools import count
@@ -15,6 +16,11 @@ from tests.samples import API_KEY
 from paperspace.gradient import AsyncClient, Client, _default
 from paperspace.gradient._transport import HTTPTransport
 from paperspace.gradient.server import LocalServer
+
+
+# A shell that starts the tests in the background has them ignore Ctrl-C, and so would every child of theirs.
+if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
+    signal.signal(signal.SIGINT, signal.default_int_handler)
 
 
 class Clock:

@@ -150,6 +150,12 @@ class FaultServer:
         self.port = self._server.sockets[0].getsockname()[1]
 
     async def _stop(self) -> None:
+        # No new connections; and those that were just accepted get their transports before the server is closed, as
+        # asyncio below Python 3.12 forgets to close them otherwise.
+        for listener in self._server.sockets:
+            asyncio.get_running_loop().remove_reader(listener.fileno())
+        await asyncio.sleep(0)
+        await asyncio.sleep(0)
         self._server.close()
         for task in self._tasks:
             task.cancel()
