@@ -17,7 +17,6 @@ from paperspace.gradient import AsyncClient, Client, _default
 from paperspace.gradient._transport import HTTPTransport
 from paperspace.gradient.server import LocalServer
 
-
 # A shell that starts the tests in the background has them ignore Ctrl-C, and so would every child of theirs.
 if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
     signal.signal(signal.SIGINT, signal.default_int_handler)
