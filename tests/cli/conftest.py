@@ -97,8 +97,10 @@ def own_process(*arguments: str, **environment: str) -> subprocess.CompletedProc
     )
 
 
-def on_terminal(*arguments: str, columns: int = 80, typed: bytes = b"", **environment: str) -> Shown:
-    """The command, on a terminal where these keys are typed."""
+def on_terminal(
+    *arguments: str, columns: int = 80, typed: bytes = b"", interrupt: str = "", **environment: str
+) -> Shown:
+    """The command, on a terminal where these keys are typed at the prompt, or Ctrl-C once this text is shown."""
     ours, theirs = pty.openpty()
     fcntl.ioctl(theirs, termios.TIOCSWINSZ, struct.pack("4H", 40, columns, 0, 0))
     variables = {name: value for name, value in os.environ.items() if name not in {"COLUMNS", "LINES", "NO_COLOR"}}
@@ -115,6 +117,9 @@ def on_terminal(*arguments: str, columns: int = 80, typed: bytes = b"", **enviro
     with suppress(OSError):  # Linux says so when the other side is gone
         while select.select([ours], [], [], SECONDS)[0] and (part := os.read(ours, 4096)):
             text += part
+            if interrupt and interrupt in text.decode(errors="ignore"):
+                os.write(ours, b"\x03")
+                interrupt = ""
             if typed and text.endswith(b": "):  # not before the space: what is typed until then may be thrown away
                 time.sleep(
                     0.2

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 import yaml
+from tests.cli.conftest import on_terminal
 from tests.samples import SPEC, spec
 
 from paperspace.gradient import deployments
@@ -94,6 +95,30 @@ def test_wait_and_logs(run: Run, id: str) -> None:
     )
     assert run("deployments", "logs", id, "--since", "2100-01-01").stdout == ""
     assert run("deployments", "logs", id, "--since", "soon").exit_code == 2
+
+
+@pytest.mark.parametrize("columns", [60, 100, 200])
+def test_wait_on_a_terminal(columns: int) -> None:
+    """On a terminal a bar shows the replicas and their states while it waits; then it is gone, and the cursor back."""
+    created = deployments.create_deployment("t", "p", spec(replicas=3))
+    waited = on_terminal("deployments", "wait", created["id"], columns=columns)
+    assert waited.code == 0
+    assert "3/3" in waited.text
+    assert "3 healthy" in waited.text
+    assert "all replicas are ready" in waited.text
+    assert waited.text.rstrip().endswith(f"Ready deployment: {created['id']}")
+    assert waited.text.count("\x1b[?25l") == waited.text.count("\x1b[?25h") == 1
+
+
+def test_ctrl_c_while_waiting() -> None:
+    """Ctrl-C ends the wait with 130, and the terminal is as it was."""
+    created = deployments.create_deployment(
+        "t", "p", {**spec(), "env": [{"name": "GRADIENT_SIMULATE", "value": "pending"}]}
+    )
+    waited = on_terminal("deployments", "wait", created["id"], interrupt="0 of 1 replicas are ready")
+    assert waited.code == 130
+    assert waited.text.count("\x1b[?25l") == waited.text.count("\x1b[?25h") == 1
+    assert "Traceback" not in waited.text
 
 
 @pytest.mark.parametrize(("fate", "code"), [("fail", 6), ("pending", 7)])

@@ -9,7 +9,6 @@ very same thing at the same time cannot be told apart, and need not be: what we 
 from __future__ import annotations
 
 from datetime import UTC, datetime, timedelta
-from email.utils import parsedate_to_datetime
 from typing import TYPE_CHECKING, Any
 
 from paperspace.gradient._generated.deployment_create import DEPLOYMENT_CREATE, DeploymentCreateVariables
@@ -138,6 +137,8 @@ async def _find_created(session: Session, call: Call, values: CreateDeploymentIn
 
 def _since_start(node: Deployment, call: Call) -> bool:
     """Whether it was created since the call began, by the server's own clock."""
+    from email.utils import parsedate_to_datetime
+
     try:
         created = datetime.fromisoformat(node["dtCreated"])
         now = parsedate_to_datetime(call.server_date or "")

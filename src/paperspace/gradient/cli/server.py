@@ -46,6 +46,10 @@ def command(
 
     When it is ready it prints its address and the two lines to run in another shell so that the library and the
     official command line talk to it. It runs until it is interrupted.
+
+    \b
+    Example:
+      gradient server --port 8600 --database :memory:
     """
     # Slow to import, and the help of the whole command imports this module too.
     from paperspace.gradient.errors import ConfigurationError
