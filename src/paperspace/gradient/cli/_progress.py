@@ -33,7 +33,9 @@ def shown() -> Iterator[Callable[[DeploymentEvent], object]]:
         def show(event: DeploymentEvent) -> None:
             status = event["status"]
             total = status["replicas"] or None
-            progress.update(bar, completed=status["readyReplicas"], total=total, description=_states(status))
+            progress.update(
+                bar, completed=status["readyReplicas"], total=total, description=_states(status), refresh=True
+            )
             console.print(printable(event["message"]), soft_wrap=True)
 
         yield show
