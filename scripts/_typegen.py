@@ -42,8 +42,6 @@ from graphql import (
 )
 from graphql.validation.validate import validate_sdl
 
-from paperspace.gradient._own_operations import place
-
 PACKAGE = "paperspace.gradient"
 GENERATED = f"{PACKAGE}._generated"
 BUILT_IN_SCALARS = {"Int": "int", "Float": "float", "String": "str", "Boolean": "bool", "ID": "str"}
@@ -67,7 +65,7 @@ def generate(folder: Path) -> dict[str, str]:
     documents = read_operations(folder / "operations")
     errors = validate(schema, concat_ast(list(documents.values())))
     if errors:
-        raise GenerationError("\n".join(place(error) for error in errors))
+        raise GenerationError("\n".join(describe(error) for error in errors))
     return {**Generator(schema, documents).modules(), "deployment-spec.schema.json": json_schema(schema)}
 
 
@@ -79,7 +77,7 @@ def read_schema(path: Path) -> GraphQLSchema:
         schema = build_ast_schema(document, assume_valid_sdl=True)
         errors = validate_schema(schema)
     if errors:
-        raise GenerationError("\n".join(place(error) for error in errors))
+        raise GenerationError("\n".join(describe(error) for error in errors))
     return schema
 
 
@@ -92,7 +90,7 @@ def read_document(path: Path) -> DocumentNode:
     except UnicodeDecodeError as error:
         raise GenerationError(f"{path}: not UTF-8") from error
     except GraphQLError as error:
-        raise GenerationError(place(error)) from error
+        raise GenerationError(describe(error)) from error
 
 
 def read_operations(folder: Path) -> dict[str, DocumentNode]:
@@ -109,6 +107,14 @@ def read_operations(folder: Path) -> dict[str, DocumentNode]:
     if not documents:
         raise GenerationError(f"{folder}: there is no operation in it")
     return documents
+
+
+def describe(error: GraphQLError) -> str:
+    """`FILE:LINE:COLUMN: reason`, as editors understand it."""
+    if not error.source or not error.locations:
+        return error.message
+    line, column = error.locations[0]
+    return f"{error.source.name}:{line}:{column}: {error.message}"
 
 
 def check_key(module: Module, node: NameNode) -> None:
