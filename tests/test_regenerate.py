@@ -5,6 +5,7 @@ from __future__ import annotations
 import ast
 import re
 import shutil
+import site
 import subprocess
 import sys
 from pathlib import Path
@@ -102,6 +103,21 @@ def test_check_sees_one_byte(workshop: Workshop) -> None:
     assert workshop.run().returncode == 0
     assert workshop.run("--check").returncode == 0
     assert {"stray.py", "stray2.py"}.isdisjoint(workshop.files())
+
+
+def test_from_nothing(tmp_path: Path) -> None:
+    """The generator runs where there is no generated code yet, which the package could not even be imported without."""
+    scripts = tmp_path / "scripts"
+    scripts.mkdir()
+    for path in (TOP / "scripts").glob("_*.py"):
+        shutil.copy2(path, scripts)
+    shutil.copytree(TOP / "graphql", tmp_path / "graphql")
+    command = [sys.executable, "-S", "-c", f"import sys; sys.path += {[str(scripts), *site.getsitepackages()]!r}"]
+    command[-1] += "; import _regenerate; sys.exit(_regenerate.main([]))"
+    done = subprocess.run(command, capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stderr
+    made = tmp_path / "src/paperspace/gradient/_generated"
+    assert (made / "enums.py").read_bytes() == (GENERATED / "enums.py").read_bytes()
 
 
 def test_a_field_more(workshop: Workshop) -> None:
