@@ -232,7 +232,7 @@ class TestRevise:
     def test_start_of_no_replicas(self, client: Client, id: str) -> None:
         """What has 0 replicas cannot be started, and the way out is named."""
         client.deployments.scale_deployment(id, 0)
-        with pytest.raises(InvalidArgumentError, match="scale it instead"):
+        with pytest.raises(InvalidArgumentError, match="scale it first"):
             client.deployments.start_deployment(id)
 
     def test_rollback(self, client: Client, id: str) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -124,6 +125,22 @@ class TestWait:
         assert (status["state"], status["replicas"], status["readyReplicas"]) == ("ready", 1, 1)
         assert status == client.deployments.get_deployment_status(created["id"])
         assert types_of(heard)[-1] == "ready"
+
+    def test_callback_is_the_callers(self, client: Client, clock: MovedClock) -> None:
+        """The callback runs on the caller's thread: it may call the library, and end the program."""
+        created = client.deployments.create_deployment("n", "p", SPEC)
+        clock.move(60)
+        threads: list[Any] = []
+
+        def heard(event: Any) -> None:
+            threads.append(threading.current_thread())
+            assert client.deployments.get_deployment(event["status"]["id"])["name"] == "n"
+
+        client.deployments.wait_for_deployment(created["id"], on_event=heard)
+        assert set(threads) == {threading.current_thread()}
+        with pytest.raises(SystemExit):
+            client.deployments.wait_for_deployment(created["id"], on_event=lambda _: sys.exit(3))
+        assert client.deployments.get_deployment_status(created["id"])["state"] == "ready"
 
     def test_rolling_update_is_not_early(self, still: LocalServer, client: Client, clock: MovedClock) -> None:
         """After an update, the old run is healthy all along, and the wait ends only with the new run's replicas."""
@@ -303,6 +320,18 @@ class TestLogs:
         assert sorted((line["instanceName"], line["line"]) for line in followed) == sorted(
             (line["instanceName"], line["line"]) for line in self.lines(client, created["id"])
         )
+
+    def test_follow_from_the_end(self, client: Client, clock: MovedClock, id: str) -> None:
+        """With a tail of none, following gives only what is written from now on."""
+        client.deployments.stop_deployment(id)
+        clock.move(0.1)
+        assert list(client.deployments.get_deployment_logs(id, tail=0)) == []
+        before = len(self.lines(client, id))
+        follow = client.deployments.get_deployment_logs(id, tail=0, follow=True)
+        mover = threading.Timer(0.2, clock.move, [60])
+        mover.start()
+        assert len(list(follow)) == len(self.lines(client, id)) - before
+        mover.join()
 
     def test_follow_ends_with_the_deployment(self, client: Client, id: str) -> None:
         """Following ends when the deployment is deleted."""

@@ -128,6 +128,11 @@ def test_toml_by_path() -> None:
         ("a.json", '{"image": }', "a.json:1:11: no JSON: "),
         ("a.json", "[" * 100_000, "a.json: no JSON: "),
         ("a.toml", "image =", "a.toml: no TOML: "),
+        ("a.toml", "port = " + "9" * 5000, "a.toml: no TOML: "),
+        ("a.toml", "a = " + "[" * 100_000, "a.toml: no TOML: "),
+        ("a.json", '{"port": ' + "9" * 5000 + "}", "a.json: no JSON: "),
+        ("a.yaml", "x: !!bool foo", "a.yaml: no YAML: "),
+        ("a.yaml", "x: !!timestamp foo", "a.yaml: no YAML: "),
         ("a.txt", "", "a.txt: a file that ends in .yaml"),
     ],
 )

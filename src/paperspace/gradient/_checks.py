@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any, get_args, get_type_hints
 
 from typing_extensions import is_typeddict
 
-from paperspace.gradient._base.rules import Path, Problem, abbreviated, listed, name_problems, spec_problems
+from paperspace.gradient._base.rules import LARGEST, Path, Problem, abbreviated, listed, name_problems, spec_problems
 from paperspace.gradient._generated.inputs import DeploymentSpecDataInput
 from paperspace.gradient.errors import InvalidArgumentError, InvalidSpecError
 
@@ -93,7 +93,7 @@ def optional_text(value: object, argument: str) -> Iterator[Problem]:
 
 def count(value: object, argument: str) -> Iterator[Problem]:
     """What is wrong with an argument that counts."""
-    if not isinstance(value, int) or isinstance(value, bool) or value < 0:
+    if not isinstance(value, int) or isinstance(value, bool) or not 0 <= value <= LARGEST:
         yield Problem((argument,), abbreviated(value), "a whole number, 0 or more")
 
 

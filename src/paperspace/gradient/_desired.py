@@ -200,7 +200,7 @@ class Desired:
 
         def started(spec: dict[str, Any]) -> None:
             if spec.get("resources", {}).get("replicas") == 0:
-                raise InvalidArgumentError(f"the deployment {id} has 0 replicas: scale it instead of starting it")
+                raise InvalidArgumentError(f"the deployment {id} has 0 replicas: scale it first, then start it")
             spec["enabled"] = True
 
         return await self._revise(id, started)

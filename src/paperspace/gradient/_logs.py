@@ -51,7 +51,7 @@ class LogReader:
         lines: list[LogLine] = []
         for instance in await self._instances():
             before: str | None = None
-            left = count
+            left = max(count, 1)  # one at least, to know where the end is
             while left > 0:
                 page = await self._page(instance, last=min(left, MAX_PAGE), before=before)
                 if page is None or not page["nodes"]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from contextlib import aclosing
+from datetime import datetime
 from time import monotonic
 from typing import TYPE_CHECKING
 
@@ -23,7 +24,6 @@ from paperspace.gradient.errors import (
 
 if TYPE_CHECKING:
     from collections.abc import AsyncGenerator, Callable
-    from datetime import datetime
 
     from paperspace.gradient._generated.deployment_statuses import Deployment as Node
     from paperspace.gradient._paging import Page
@@ -126,7 +126,7 @@ class Observed:
             'ready'
         """
         _checks.require(_checks.identifier(id))
-        if not timeout > 0:
+        if not isinstance(timeout, int | float) or not timeout > 0:
             raise InvalidArgumentError(f"timeout: a number of seconds above 0 expected, {timeout!r} given")
         return _watch(self._session(), id, timeout)
 
@@ -161,6 +161,10 @@ class Observed:
             status = event["status"]
             if on_event is not None:
                 on_event(event)
+        return await self.settled(status)
+
+    async def settled(self, status: DeploymentStatus | None) -> DeploymentStatus:
+        """The status that a watch ended with, where that is a good end; a part of `wait_for_deployment`."""
         assert status is not None  # noqa: S101  # there is an event at the end at least
         if status["state"] == "failed":
             raise await _failure(self._session(), status)
@@ -203,6 +207,8 @@ class Observed:
             _checks.optional_text(instance, "instance"),
             () if tail is None else _checks.count(tail, "tail"),
         )
+        if since is not None and not isinstance(since, datetime):
+            raise InvalidArgumentError(f"since: a datetime expected, {since!r} given")
         return _logs(self._session(), id, instance, tail, since, follow=follow)
 
 

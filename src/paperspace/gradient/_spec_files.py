@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple, cast
 
 from paperspace.gradient import _checks
-from paperspace.gradient._base.rules import Problem, shorten
+from paperspace.gradient._base.rules import Problem, abbreviated, shorten
 from paperspace.gradient.errors import InvalidSpecError
 
 if TYPE_CHECKING:
@@ -76,7 +76,7 @@ def load_spec(path: str | PathLike[str] | None = None, *, image: str | None = No
     file = _find() if path is None else Path(path)
     try:
         text = file.read_text(encoding="utf-8-sig")
-    except (OSError, UnicodeDecodeError) as error:
+    except (OSError, ValueError) as error:
         raise InvalidSpecError(f"{file} cannot be read: {getattr(error, 'strerror', None) or 'not UTF-8'}") from error
     return parse_spec(text, str(file), file.suffix.lower(), image=image)
 
@@ -88,7 +88,7 @@ def parse_spec(text: str, file: str, suffix: str, *, image: str | None = None) -
         raise InvalidSpecError(f"{file}: a file that ends in {', '.join(SUFFIXES)} expected")
     content, marks = parse(text, file)
     if not isinstance(content, dict):
-        raise InvalidSpecError(f"{file}: a spec expected, {shorten(repr(content))} found")
+        raise InvalidSpecError(f"{file}: a spec expected, {abbreviated(content)!r} found")
     problems = list(_modernise(content))
     if content.get("image") == IMAGE_PLACEHOLDER:
         content["image"] = image
@@ -156,7 +156,7 @@ def _yaml(text: str, file: str) -> tuple[Any, Marks]:
         raise InvalidSpecError(f"{place}: no YAML: {error.problem or error.context}") from error
     except InvalidSpecError:
         raise
-    except (yaml.YAMLError, RecursionError, ValueError) as error:
+    except (yaml.YAMLError, RecursionError, ValueError, KeyError, AttributeError, TypeError) as error:
         raise InvalidSpecError(f"{file}: no YAML: {shorten(str(error) or type(error).__name__)}") from error
 
 
@@ -169,8 +169,8 @@ def _json(text: str, file: str) -> tuple[Any, Marks]:
         content = json.loads(text)
     except json.JSONDecodeError as error:
         raise InvalidSpecError(f"{file}:{error.lineno}:{error.colno}: no JSON: {error.msg}") from error
-    except RecursionError as error:
-        raise InvalidSpecError(f"{file}: no JSON: nested too deeply") from error
+    except (RecursionError, ValueError) as error:
+        raise InvalidSpecError(f"{file}: no JSON: nested too deeply, or a number of too many digits") from error
     try:
         # JSON is YAML, all but a few corners; there, mistakes are reported without their lines.
         return content, _marks(yaml.compose(text, Loader=yaml.SafeLoader), file)
@@ -196,7 +196,7 @@ def _toml(text: str, file: str) -> tuple[Any, Marks]:
 
     try:
         return tomllib.loads(text), Marks({}, {})
-    except tomllib.TOMLDecodeError as error:
+    except (ValueError, RecursionError) as error:
         raise InvalidSpecError(f"{file}: no TOML: {error}") from error
 
 

@@ -25,7 +25,7 @@ from paperspace.gradient._desired import Desired
 from paperspace.gradient._generated.deployment import DEPLOYMENT
 from paperspace.gradient._inputs import create_input, update_input
 from paperspace.gradient._lookups import all_specs, find_id, flattened, get_page, matching
-from paperspace.gradient._observed import Observed
+from paperspace.gradient._observed import DEFAULT_WAIT, Observed
 from paperspace.gradient._reconcile import create, delete, update
 from paperspace.gradient._spec_files import load_spec
 from paperspace.gradient.errors import NotFoundError
@@ -34,7 +34,13 @@ if TYPE_CHECKING:
     from collections.abc import AsyncGenerator, Callable
 
     from paperspace.gradient._session import Session
-    from paperspace.gradient.types import Deployment, DeploymentRef, DeploymentSpecInput
+    from paperspace.gradient.types import (
+        Deployment,
+        DeploymentEvent,
+        DeploymentRef,
+        DeploymentSpecInput,
+        DeploymentStatus,
+    )
 
 __all__ = [
     "apply_deployment",
@@ -311,7 +317,25 @@ class Deployments:
     get_deployment_status = blocking(AsyncDeployments.get_deployment_status)
     list_deployment_statuses = blocking(AsyncDeployments.list_deployment_statuses)
     watch_deployment = blocking_iterator(AsyncDeployments.watch_deployment)
-    wait_for_deployment = blocking(AsyncDeployments.wait_for_deployment)
+    _settled = blocking(AsyncDeployments.settled)
+
+    def wait_for_deployment(
+        self,
+        id: str,
+        *,
+        timeout: float = DEFAULT_WAIT,
+        on_event: Callable[[DeploymentEvent], object] | None = None,
+    ) -> DeploymentStatus:
+        """See `AsyncDeployments.wait_for_deployment`, whose docstring takes the place of this one."""
+        # Not `blocking`: the callback belongs on the caller's thread, where it may wait, exit and call us.
+        status: DeploymentStatus | None = None
+        for event in self.watch_deployment(id, timeout=timeout):
+            status = event["status"]
+            if on_event is not None:
+                on_event(event)
+        return self._settled(status)
+
+    wait_for_deployment.__doc__ = AsyncDeployments.wait_for_deployment.__doc__
 
 
 _default = Deployments(default_session)

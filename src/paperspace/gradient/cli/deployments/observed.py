@@ -51,11 +51,11 @@ class Since(click.ParamType[datetime]):
     def convert(self, value: object, param: click.Parameter | None, ctx: click.Context | None) -> datetime:
         """The moment."""
         text = str(value)
-        if text[-1:] in _UNITS and text[:-1].isdigit():
-            return datetime.now(UTC) - timedelta(seconds=int(text[:-1]) * _UNITS[text[-1]])
         try:
+            if text[-1:] in _UNITS and text[:-1].isdigit():
+                return datetime.now(UTC) - timedelta(seconds=int(text[:-1]) * _UNITS[text[-1]])
             return datetime.fromisoformat(text)
-        except ValueError:
+        except (ValueError, OverflowError):
             self.fail(f"{text} is neither a moment such as 2024-05-17T09:30 nor a time such as 10m.", param, ctx)
 
 
