@@ -97,6 +97,15 @@ def count(value: object, argument: str) -> Iterator[Problem]:
         yield Problem((argument,), abbreviated(value), "a whole number, 0 or more")
 
 
+def filters(name: object, project_id: object, cluster_id: object, first: object) -> Iterator[Problem]:
+    """What is wrong with the conditions of a list, each of which may be None."""
+    yield from optional_text(name, "name")
+    yield from optional_text(project_id, "project_id")
+    yield from optional_text(cluster_id, "cluster_id")
+    if first is not None:
+        yield from count(first, "first")
+
+
 def spec(value: object) -> Iterator[Problem]:
     """What is wrong with a spec: with its types first, and then with what the types do not say."""
     from pydantic import ValidationError

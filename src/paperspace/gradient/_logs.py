@@ -7,8 +7,9 @@ from typing import TYPE_CHECKING
 
 from paperspace.gradient._generated.deployment_log_lines import DEPLOYMENT_LOG_LINES, DeploymentLogLinesVariables
 from paperspace.gradient._generated.deployment_logs import DEPLOYMENT_LOGS, DeploymentLogsVariables
+from paperspace.gradient._lookups import not_found
 from paperspace.gradient._paging import MAX_PAGE
-from paperspace.gradient.errors import NotFoundError, PaginationError
+from paperspace.gradient.errors import PaginationError
 
 if TYPE_CHECKING:
     from paperspace.gradient._generated.deployment_log_lines import DeploymentLogLineConnection
@@ -75,7 +76,7 @@ class LogReader:
                 DEPLOYMENT_LOGS, DeploymentLogsVariables(id=self._id, first=MAX_PAGE, after=after)
             )
             if result["deployment"] is None:
-                raise self._gone(DEPLOYMENT_LOGS.name)
+                raise not_found(self._id, DEPLOYMENT_LOGS.name)
             logs = result["deployment"]["logs"]
             names += [log["instanceName"] for log in logs["nodes"]]
             if not logs["pageInfo"]["hasNextPage"] or logs["pageInfo"]["endCursor"] in {None, after}:
@@ -96,12 +97,9 @@ class LogReader:
         )
         result = await self._session.run(DEPLOYMENT_LOG_LINES, variables)
         if result["deployment"] is None:
-            raise self._gone(DEPLOYMENT_LOG_LINES.name)
+            raise not_found(self._id, DEPLOYMENT_LOG_LINES.name)
         log = result["deployment"]["log"]
         return log and log["lines"]
-
-    def _gone(self, operation: str) -> NotFoundError:
-        return NotFoundError(f"there is no deployment with the id {self._id}, or it is deleted", operation=operation)
 
 
 def in_order(lines: list[LogLine]) -> list[LogLine]:

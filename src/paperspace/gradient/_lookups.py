@@ -113,6 +113,11 @@ def flattened(found: DeploymentPage, specs: list[DeploymentSpec]) -> Deployment:
     return {"id": found["id"], "name": found["name"], "deploymentSpecs": {"nodes": specs}}
 
 
+def not_found(id: str, operation: str) -> NotFoundError:
+    """The error for an id that no deployment has."""
+    return NotFoundError(f"there is no deployment with the id {id}, or it is deleted", operation=operation)
+
+
 def same_id(asked: str, answered: str) -> str | None:
     """A complaint where the server answers about another deployment than was asked for."""
     return None if asked.lower() == answered.lower() else f"asked for {asked}, the server answered about {answered}"

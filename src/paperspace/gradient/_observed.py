@@ -11,7 +11,7 @@ from paperspace.gradient import _checks
 from paperspace.gradient._generated.deployment_status import DEPLOYMENT_STATUS, DeploymentStatusVariables
 from paperspace.gradient._generated.deployment_statuses import DEPLOYMENT_STATUSES, DeploymentStatusesVariables
 from paperspace.gradient._logs import LogReader, written_since
-from paperspace.gradient._lookups import same_text
+from paperspace.gradient._lookups import not_found, same_text
 from paperspace.gradient._paging import walk
 from paperspace.gradient._status import events_between, reason, status_of
 from paperspace.gradient.errors import (
@@ -97,12 +97,7 @@ class Observed:
             >>> [(status["name"], status["image"]) for status in deployments.list_deployment_statuses(project_id="p1")]
             [('mnist', 'tensorflow/serving')]
         """
-        _checks.require(
-            _checks.optional_text(name, "name"),
-            _checks.optional_text(project_id, "project_id"),
-            _checks.optional_text(cluster_id, "cluster_id"),
-            () if first is None else _checks.count(first, "first"),
-        )
+        _checks.require(_checks.filters(name, project_id, cluster_id, first))
         return await _statuses(self._session(), name, project_id, cluster_id, first)
 
     def watch_deployment(self, id: str, *, timeout: float = DEFAULT_WAIT) -> AsyncGenerator[DeploymentEvent]:
@@ -218,8 +213,7 @@ async def _status(session: Session, id: str, timeout: float | None = None) -> De
         session = session.with_settings(timeout=timeout)
     result = await session.run(DEPLOYMENT_STATUS, DeploymentStatusVariables(id=id))
     if result["deployment"] is None:
-        message = f"there is no deployment with the id {id}, or it is deleted"
-        raise NotFoundError(message, operation=DEPLOYMENT_STATUS.name)
+        raise not_found(id, DEPLOYMENT_STATUS.name)
     return status_of(result["deployment"])
 
 

@@ -8,9 +8,9 @@ from typing import TYPE_CHECKING, Any, cast
 from paperspace.gradient._generated.deployment_history import DEPLOYMENT_HISTORY, DeploymentHistoryVariables
 from paperspace.gradient._generated.deployment_revise import DEPLOYMENT_REVISE, DeploymentReviseVariables
 from paperspace.gradient._generated.deployments_current import DEPLOYMENTS_CURRENT, DeploymentsCurrentVariables
-from paperspace.gradient._lookups import same_id, same_text
+from paperspace.gradient._lookups import not_found, same_id, same_text
 from paperspace.gradient._paging import MAX_PAGE, walk
-from paperspace.gradient.errors import ConflictError, NotFoundError
+from paperspace.gradient.errors import ConflictError
 
 if TYPE_CHECKING:
     from collections.abc import AsyncGenerator
@@ -54,8 +54,7 @@ async def revision_page(
         DEPLOYMENT_HISTORY, DeploymentHistoryVariables(id=id, first=first, after=after), call=call
     )
     if result["deployment"] is None:
-        message = f"there is no deployment with the id {id}, or it is deleted"
-        raise NotFoundError(message, operation=DEPLOYMENT_HISTORY.name)
+        raise not_found(id, DEPLOYMENT_HISTORY.name)
     specs = result["deployment"]["deploymentSpecs"]
     return specs["nodes"], specs["pageInfo"]
 

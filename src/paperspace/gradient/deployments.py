@@ -24,11 +24,10 @@ from paperspace.gradient._default import default_session
 from paperspace.gradient._desired import Desired
 from paperspace.gradient._generated.deployment import DEPLOYMENT
 from paperspace.gradient._inputs import create_input, update_input
-from paperspace.gradient._lookups import all_specs, find_id, flattened, get_page, matching
+from paperspace.gradient._lookups import all_specs, find_id, flattened, get_page, matching, not_found
 from paperspace.gradient._observed import DEFAULT_WAIT, Observed
 from paperspace.gradient._reconcile import create, delete, update
 from paperspace.gradient._spec_files import load_spec
-from paperspace.gradient.errors import NotFoundError
 
 if TYPE_CHECKING:
     from collections.abc import AsyncGenerator, Callable
@@ -257,12 +256,7 @@ class AsyncDeployments(Desired, Observed):
             ...     print(deployment["name"])
             mnist
         """
-        _checks.require(
-            _checks.optional_text(name, "name"),
-            _checks.optional_text(project_id, "project_id"),
-            _checks.optional_text(cluster_id, "cluster_id"),
-            () if first is None else _checks.count(first, "first"),
-        )
+        _checks.require(_checks.filters(name, project_id, cluster_id, first))
         return matching(self._session(), name, project_id, cluster_id, first)
 
     async def get_deployment(self, id: str) -> Deployment:
@@ -289,8 +283,7 @@ class AsyncDeployments(Desired, Observed):
         found = await get_page(session, id)
         specs = found and await all_specs(session, found)
         if found is None or specs is None:
-            message = f"there is no deployment with the id {id}, or it is deleted"
-            raise NotFoundError(message, operation=DEPLOYMENT.name)
+            raise not_found(id, DEPLOYMENT.name)
         return flattened(found, specs)
 
 
