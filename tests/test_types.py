@@ -11,7 +11,7 @@ from typing import Any, get_args, get_origin, get_type_hints
 from typing_extensions import is_typeddict
 
 import paperspace.gradient
-from paperspace.gradient import Client, _generated, _session, schema, types
+from paperspace.gradient import Client, _generated, _shapes, schema, types
 from paperspace.gradient import deployments as functions
 from paperspace.gradient._generated import deployment, deployment_create, deployments, inputs
 
@@ -63,10 +63,10 @@ def test_every_public_name_is_type_checked() -> None:
 
 def test_checkers_are_built_once(client: Client) -> None:
     """The checker of a reply is built when the first one comes, and only then."""
-    _session._adapter.cache_clear()
+    _shapes.reader.cache_clear()
     for _ in range(3):
         client.deployments.list_deployments()
-    assert _session._adapter.cache_info().misses == 1
+    assert _shapes.reader.cache_info().misses == 1
 
 
 def test_every_input_is_public() -> None:

@@ -6,17 +6,13 @@ import os
 import threading
 from typing import TYPE_CHECKING
 
-from paperspace.gradient.config import (
-    DEFAULT_MAX_RESPONSE_BYTES,
-    DEFAULT_MAX_RETRIES,
-    DEFAULT_TIMEOUT,
-    Settings,
-)
+from paperspace.gradient._defaults import DEFAULT_MAX_RESPONSE_BYTES, DEFAULT_MAX_RETRIES, DEFAULT_TIMEOUT
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
     from paperspace.gradient._session import Session
+    from paperspace.gradient.config import Settings
 
 _lock = threading.Lock()
 _session: Session | None = None
@@ -29,6 +25,8 @@ def default_session() -> Session:
         ConfigurationError: There is no key, or a setting cannot be used.
     """
     if _session is None:
+        from paperspace.gradient.config import Settings
+
         with _lock:
             if _session is None:
                 _use(Settings.resolve())
@@ -67,6 +65,8 @@ def configure(
         >>> len(deployments.list_deployments(name="mnist"))
         1
     """
+    from paperspace.gradient.config import Settings
+
     settings = Settings.resolve(
         api_key,
         api_url,

@@ -34,16 +34,27 @@ class Failure(Exception):  # noqa: N818  # never leaves the library: the session
 
 
 class Reply(ExecutionResult):
-    """A GraphQL answer together with the status and the headers that came with this very answer."""
+    """A GraphQL answer together with the status and the headers that came with this very answer.
 
-    __slots__ = ("headers", "status")
+    Attributes:
+        shape: The shape that the data are known to have. None: they were not looked at yet.
+    """
+
+    __slots__ = ("headers", "shape", "status")
 
     def __init__(
-        self, data: dict[str, Any] | None, error_list: list[Any] | None, status: int, headers: Mapping[str, str]
+        self,
+        data: dict[str, Any] | None,
+        error_list: list[Any] | None,
+        status: int,
+        headers: Mapping[str, str],
+        *,
+        shape: object = None,
     ) -> None:
         super().__init__(data, error_list)
         self.status = status
         self.headers = headers
+        self.shape = shape
 
     def __repr__(self) -> str:
         return f"Reply(status={self.status})"  # tools that show local variables would show all that the server said
@@ -195,14 +206,15 @@ def read_reply(status: int, headers: Mapping[str, str], body: bytes) -> Reply:
     Raises:
         Failure: There is none, or the status says that it does not count.
     """
-    facts = facts_of(status, headers)
     if status in _REDIRECTION:
+        facts = facts_of(status, headers)
         target = shorten(headers.get("Location", "an address that it does not name"))
         message = f"the server redirects to {target}; set api_url to the address that it really has"
         raise Failure(errors.RedirectError(message, **facts), Fault.FINAL)
     try:
         reply = _parse(status, headers, body)
     except ValueError as error:
+        facts = facts_of(status, headers)
         if status not in _OK:
             message = f"the server answered with HTTP {status} and no GraphQL result{_hint(status)}"
             raise _failure(_meaning_of_status(status), message, facts) from None
@@ -210,7 +222,7 @@ def read_reply(status: int, headers: Mapping[str, str], body: bytes) -> Reply:
         raise Failure(errors.MalformedReplyError(message, **facts), Fault.BROKEN) from None
     if status not in _OK and not reply.errors:
         message = f"the server answered with HTTP {status}, so the data beside it do not count"
-        raise _failure(_meaning_of_status(status), message, facts)
+        raise _failure(_meaning_of_status(status), message, facts_of(status, headers))
     return reply
 
 
@@ -220,10 +232,10 @@ def check_errors(reply: Reply) -> dict[str, Any]:
     Raises:
         Failure: It has errors, or no data.
     """
-    facts = facts_of(reply.status, reply.headers)
     listed: list[Any] = reply.errors or []
     if reply.data is not None and not listed:
         return reply.data
+    facts = facts_of(reply.status, reply.headers)
     message = shorten("; ".join(_message(entry) for entry in listed[:_MOST_ERRORS]), _LONGEST_MESSAGE)
     if reply.data is not None and any(value is not None for value in reply.data.values()):
         partial = errors.PartialResultError(f"a part failed: {message}", **facts)

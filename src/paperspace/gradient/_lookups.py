@@ -96,6 +96,15 @@ async def all_specs(
         return None
 
 
+async def get_complete(session: Session, id: str) -> Deployment:
+    """The deployment with all its specs."""
+    found = await get_page(session, id)
+    specs = found and await all_specs(session, found)
+    if found is None or specs is None:
+        raise not_found(id, DEPLOYMENT.name)
+    return flattened(found, specs)
+
+
 async def get_page(
     session: Session, id: str, cluster_id: str | None = None, after: str | None = None
 ) -> DeploymentPage | None:

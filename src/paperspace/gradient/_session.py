@@ -7,31 +7,28 @@ import logging
 import platform
 from collections import Counter
 from dataclasses import replace
-from functools import cache, partial
+from functools import partial
 from typing import TYPE_CHECKING, Any, TypeVar, cast
 from uuid import uuid4
 
-from pydantic import PydanticUserError, TypeAdapter, ValidationError
-
-from paperspace.gradient._base.rules import shorten
 from paperspace.gradient._connections import Connections
 from paperspace.gradient._documents import Document, load_document
-from paperspace.gradient._faults import Failure, Reply, check_errors, facts_of
+from paperspace.gradient._faults import Failure, Reply, check_errors, facts_of, read_reply
 from paperspace.gradient._own_operations import check_variables, own_document, require_variables
 from paperspace.gradient._retry import Budget, Fault, resend_delay
+from paperspace.gradient._shapes import check_shape, reader, require_shape
 from paperspace.gradient._transport import HTTPTransport
 from paperspace.gradient._version import __version__
 from paperspace.gradient.errors import (
     APIError,
     ClientClosedError,
-    InvalidArgumentError,
     MalformedReplyError,
     OutcomeUnknownError,
     PartialResultError,
 )
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Hashable
+    from collections.abc import Callable, Hashable, Mapping
     from pathlib import Path
 
     from paperspace.gradient._operation import Operation
@@ -110,16 +107,18 @@ class Session:
         Raises:
             GradientError: See `paperspace.gradient.errors`.
         """
-        document = load_document(operation.name)
+        shape = operation.result
 
-        def check(data: dict[str, Any]) -> R:
-            result = check_shape(operation.result, data)
+        def check(reply: Reply) -> R:
+            data = check_errors(reply)
+            result = cast("R", data) if reply.shape is shape else check_shape(shape, data)
             if complaint := verify(result):
                 raise Failure(MalformedReplyError(complaint), Fault.BROKEN)
             return result
 
+        document = load_document(operation.name)
         given = {key: value for key, value in cast("dict[str, object]", variables).items() if value is not None}
-        return await self._run(document, given, check, call or self.start())
+        return await self._run(document, given, check, call or self.start(), read=reader(cast("Hashable", shape)))
 
     async def execute(
         self,
@@ -136,7 +135,7 @@ class Session:
         if result is not None:
             require_shape(result)
         call = self.start()
-        data = await self._run(own, given, dict, call, repeatable=repeatable or not own.is_mutation)
+        data = await self._run(own, given, check_errors, call, repeatable=repeatable or not own.is_mutation)
         if result is None:
             return data
         try:
@@ -152,9 +151,10 @@ class Session:
         self,
         document: Document,
         variables: dict[str, Any],
-        check: Callable[[dict[str, Any]], R],
+        check: Callable[[Reply], R],
         call: Call,
         *,
+        read: Callable[[int, Mapping[str, str], bytes], Reply] = read_reply,
         repeatable: bool = True,
     ) -> R:
         headers = {"Idempotency-Key": str(uuid4())} if document.is_mutation else None
@@ -165,8 +165,10 @@ class Session:
             call.attempts += 1
             reply = None
             try:
-                reply = await transport.execute(request, headers=headers, deadline=call.deadline, fresh=bool(met))
-                result = check(check_errors(reply))
+                reply = await transport.execute(
+                    request, headers=headers, deadline=call.deadline, fresh=bool(met), read=read
+                )
+                result = check(reply)
             except Failure as failure:
                 call.in_doubt |= document.is_mutation and failure.fault.in_doubt
                 add_facts(failure.error, reply)
@@ -246,38 +248,3 @@ def _make_transport(settings: Settings) -> HTTPTransport:
         "User-Agent": f"paperspace-gradient/{__version__} Python/{platform.python_version()}",
     }
     return HTTPTransport(settings.api_url, headers, max_response_bytes=settings.max_response_bytes)
-
-
-# The checker of a shape, made when it is first needed.
-_adapter = cache(TypeAdapter[Any])
-
-
-def require_shape(shape: object) -> None:
-    """Makes the checker of a user's own shape.
-
-    Raises:
-        InvalidArgumentError: There is none for it.
-    """
-    expected = "result: a TypedDict expected (that of typing_extensions, below Python 3.12)"
-    if not isinstance(shape, type):
-        raise InvalidArgumentError(f"{expected}, {shorten(repr(shape))} given")
-    try:
-        _adapter(shape)
-    except PydanticUserError as error:
-        raise InvalidArgumentError(f"{expected}: {error}") from None
-
-
-def check_shape(shape: type[R], data: object) -> R:
-    """The data as the shape has them: keys that it does not know are left out.
-
-    Raises:
-        Failure: They do not fit; the message names the first place.
-    """
-    try:
-        return cast("R", _adapter(cast("Hashable", shape)).validate_python(data, strict=True))
-    except ValidationError as error:
-        first = error.errors(include_url=False, include_context=False)[0]
-        place = ".".join(str(step) for step in first["loc"])
-        given = shorten(repr(first["input"]))
-        message = f"the answer is not what the API promises: {place}: {first['msg']}, but there is {given}"
-        raise Failure(MalformedReplyError(message), Fault.BROKEN) from None

@@ -11,9 +11,9 @@ import os
 import socket
 import ssl
 from contextlib import AsyncExitStack, asynccontextmanager, suppress
+from contextvars import ContextVar
 from pathlib import Path
-from types import SimpleNamespace
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 from urllib.parse import urlsplit
 from urllib.request import getproxies, proxy_bypass
 from weakref import WeakSet
@@ -29,8 +29,10 @@ from paperspace.gradient.config import is_loopback
 from paperspace.gradient.errors import ConfigurationError, InvalidArgumentError, ReplyTooLargeError
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncGenerator, Mapping
+    from collections.abc import AsyncGenerator, Callable, Mapping
 
+    from aiohttp.client_proto import ResponseHandler
+    from aiohttp.tracing import Trace
     from gql import GraphQLRequest
     from graphql import ExecutionResult
 
@@ -39,6 +41,49 @@ CONNECT_TIMEOUT = 10.0
 
 # Connections at once. aiohttp's own limit; calls beyond it wait for their turn.
 MAX_CONNECTIONS = 100
+
+
+class Progress:
+    """How far a request has come.
+
+    Attributes:
+        sent: Whether it has a connection: from then on, bytes of it may be out.
+        reused: Whether that connection was kept from an earlier request.
+    """
+
+    __slots__ = ("reused", "sent")
+
+    def __init__(self) -> None:
+        self.sent = self.reused = False
+
+
+_progress: ContextVar[Progress] = ContextVar("progress")
+
+
+class Connector(aiohttp.TCPConnector):
+    """Notes on the progress of a request when it has its connection. aiohttp's tracing does it at thrice the price."""
+
+    def __init__(self, *, certificates: ssl.SSLContext | bool, keep: bool) -> None:
+        self.sockets: WeakSet[socket.socket] = WeakSet()
+        self._known: WeakSet[ResponseHandler] = WeakSet()
+        super().__init__(limit=MAX_CONNECTIONS, ssl=certificates, force_close=not keep, socket_factory=self._opened)
+
+    def _opened(self, address: aiohttp.AddrInfoType) -> socket.socket:
+        made = socket.socket(*address[:3])
+        self.sockets.add(made)
+        return made
+
+    async def connect(
+        self, req: aiohttp.ClientRequest, traces: list[Trace], timeout: aiohttp.ClientTimeout
+    ) -> aiohttp.connector.Connection:
+        """A connection, kept or new."""
+        connection = await super().connect(req, traces, timeout)
+        progress = _progress.get()
+        progress.sent = True
+        if (protocol := connection.protocol) is not None:
+            progress.reused = protocol in self._known
+            self._known.add(protocol)
+        return connection
 
 
 class HTTPTransport(AsyncTransport):
@@ -52,8 +97,8 @@ class HTTPTransport(AsyncTransport):
         self.headers = headers
         self.max_response_bytes = max_response_bytes
         self._sessions: list[aiohttp.ClientSession] = []
+        self._connectors: list[Connector] = []
         self._limits: set[asyncio.Timeout] = set()
-        self._sockets: WeakSet[socket.socket] = WeakSet()
 
     async def connect(self) -> None:
         """Makes the transport ready. Opens no connection yet.
@@ -66,24 +111,17 @@ class HTTPTransport(AsyncTransport):
         encrypted = any(address.startswith("https:") for address in (self.url, proxy or ""))
         certificates = (encrypted and _certificates()) or True
         # Two, since aiohttp cannot be told to leave the connections aside that it keeps.
-        self._sessions = [self._session(certificates, proxy, keep=keep) for keep in (True, False)]
-
-    def _session(self, certificates: ssl.SSLContext | bool, proxy: str | None, *, keep: bool) -> aiohttp.ClientSession:
-        return aiohttp.ClientSession(
-            connector=aiohttp.TCPConnector(
-                limit=MAX_CONNECTIONS, ssl=certificates, force_close=not keep, socket_factory=self._socket
-            ),
-            cookie_jar=aiohttp.DummyCookieJar(),
-            # The deadline spans the whole call and is kept by the session; None: there is no other limit here.
-            timeout=aiohttp.ClientTimeout(total=None, sock_connect=CONNECT_TIMEOUT),
-            proxy=proxy,
-            trace_configs=[_trace()],
-        )
-
-    def _socket(self, address: aiohttp.AddrInfoType) -> socket.socket:
-        made = socket.socket(*address[:3])
-        self._sockets.add(made)
-        return made
+        self._connectors = [Connector(certificates=certificates, keep=keep) for keep in (True, False)]
+        self._sessions = [
+            aiohttp.ClientSession(
+                connector=connector,
+                cookie_jar=aiohttp.DummyCookieJar(),
+                # The deadline spans the whole call and is kept by the session; None: there is no other limit here.
+                timeout=aiohttp.ClientTimeout(total=None, sock_connect=CONNECT_TIMEOUT),
+                proxy=proxy,
+            )
+            for connector in self._connectors
+        ]
 
     async def close(self) -> None:
         """Closes every connection; what waits here waits no longer."""
@@ -98,8 +136,9 @@ class HTTPTransport(AsyncTransport):
         """Closes every connection where the loop runs no more, so that nothing can be closed as it should be."""
         if not all(session.closed for session in self._sessions):
             leak(self)  # the parts of asyncio and aiohttp would warn about it, and cannot be told that it is in order
-            for opened in self._sockets:
-                opened.close()
+            for connector in self._connectors:
+                for opened in connector.sockets:
+                    opened.close()
 
     async def pause(self, seconds: float) -> None:
         """Waits, but not beyond the close of the transport."""
@@ -124,6 +163,7 @@ class HTTPTransport(AsyncTransport):
         headers: Mapping[str, str] | None = None,
         deadline: float | None = None,
         fresh: bool = False,
+        read: Callable[[int, Mapping[str, str], bytes], Reply] = read_reply,
     ) -> Reply:
         """Sends the request once.
 
@@ -132,6 +172,7 @@ class HTTPTransport(AsyncTransport):
             headers: Headers of this request, beside those of all.
             deadline: The time of the loop's clock by which the whole answer has to be there. None: no limit.
             fresh: Whether to open a connection for it, rather than to take one that was kept.
+            read: Makes the reply of status, headers and body.
 
         Raises:
             Failure: There is no GraphQL result; it knows why, and what became of the request.
@@ -144,7 +185,8 @@ class HTTPTransport(AsyncTransport):
         except (PydanticSerializationError, ValueError, RecursionError):
             message = "an argument cannot be written as JSON: it holds half a character, or what is no plain value"
             raise InvalidArgumentError(message) from None
-        progress = SimpleNamespace(sent=False, reused=False)
+        progress = Progress()
+        _progress.set(progress)
         try:
             async with (
                 self._limited(deadline),
@@ -154,14 +196,13 @@ class HTTPTransport(AsyncTransport):
                     # Not the session's own headers: aiohttp sends those to a proxy as well, the key included.
                     headers={**self.headers, **(headers or {})},
                     allow_redirects=False,
-                    trace_request_ctx=progress,
                 ) as response,
             ):
                 answer = await self._read(response)
         except (aiohttp.ClientError, OSError, ValueError) as error:
             failure = from_exception(error, self.url, sent=progress.sent, reused=progress.reused)
             raise failure from presentable(error)
-        return read_reply(response.status, response.headers, answer)
+        return read(response.status, response.headers, answer)
 
     async def _read(self, response: aiohttp.ClientResponse) -> bytes:
         """The body, decompressed, up to the limit."""
@@ -179,21 +220,6 @@ class HTTPTransport(AsyncTransport):
     def subscribe(self, request: GraphQLRequest) -> AsyncGenerator[ExecutionResult, None]:
         """Not to be had: the API has no subscriptions."""
         raise NotImplementedError("the Gradient API has no subscriptions")
-
-
-def _trace() -> aiohttp.TraceConfig:
-    """Notes on a request's own `progress` when it has a connection: from then on, bytes of it may be out."""
-    trace = aiohttp.TraceConfig()
-
-    async def created(_session: object, context: Any, _params: object) -> None:  # aiohttp awaits it
-        context.trace_request_ctx.sent = True
-
-    async def reused(_session: object, context: Any, _params: object) -> None:
-        context.trace_request_ctx.sent = context.trace_request_ctx.reused = True
-
-    trace.on_connection_create_end.append(created)
-    trace.on_connection_reuseconn.append(reused)
-    return trace
 
 
 def _certificates() -> ssl.SSLContext | None:

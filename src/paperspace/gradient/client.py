@@ -6,12 +6,7 @@ from copy import copy
 from typing import TYPE_CHECKING, Self, TypeVar, overload
 
 from paperspace.gradient._blocking import blocking
-from paperspace.gradient.config import (
-    DEFAULT_MAX_RESPONSE_BYTES,
-    DEFAULT_MAX_RETRIES,
-    DEFAULT_TIMEOUT,
-    Settings,
-)
+from paperspace.gradient._defaults import DEFAULT_MAX_RESPONSE_BYTES, DEFAULT_MAX_RETRIES, DEFAULT_TIMEOUT
 from paperspace.gradient.deployments import AsyncDeployments, Deployments
 
 if TYPE_CHECKING:
@@ -38,6 +33,7 @@ class _BaseClient:
         allow_http_hosts: Iterable[str] = (),
     ) -> None:
         from paperspace.gradient._session import Session
+        from paperspace.gradient.config import Settings
 
         settings = Settings.resolve(
             api_key,

@@ -11,22 +11,17 @@ import os
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, NamedTuple, cast
 
+from paperspace.gradient._defaults import (
+    DEFAULT_API_URL,
+    DEFAULT_MAX_RESPONSE_BYTES,
+    DEFAULT_MAX_RETRIES,
+    DEFAULT_TIMEOUT,
+)
 from paperspace.gradient.errors import ConfigurationError
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
     from pathlib import Path
-
-DEFAULT_API_URL = "https://api.paperspace.com/graphql"
-
-# Seconds for a whole call with its resends; a list has as many for each of its pages.
-DEFAULT_TIMEOUT = 30.0
-
-# Resends after the first try.
-DEFAULT_MAX_RETRIES = 5
-
-# Bytes of an answer, decompressed.
-DEFAULT_MAX_RESPONSE_BYTES = 32 * 1024 * 1024
 
 # Characters that a key has to have to be taken out of texts; a shorter one may be met in them by accident.
 _SECRET_LENGTH = 16

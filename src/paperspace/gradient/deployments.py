@@ -18,15 +18,11 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, overload
 
-from paperspace.gradient import _checks
 from paperspace.gradient._blocking import blocking, blocking_iterator
 from paperspace.gradient._default import default_session
+from paperspace.gradient._defaults import DEFAULT_WAIT
 from paperspace.gradient._desired import Desired
-from paperspace.gradient._generated.deployment import DEPLOYMENT
-from paperspace.gradient._inputs import create_input, update_input
-from paperspace.gradient._lookups import all_specs, find_id, flattened, get_page, matching, not_found
-from paperspace.gradient._observed import DEFAULT_WAIT, Observed
-from paperspace.gradient._reconcile import create, delete, update
+from paperspace.gradient._observed import Observed
 from paperspace.gradient._spec_files import load_spec
 
 if TYPE_CHECKING:
@@ -102,6 +98,9 @@ class AsyncDeployments(Desired, Observed):
             >>> deployments.create_deployment(name="fashion", project_id="p1", spec=spec)  # doctest: +ELLIPSIS
             {'id': '...'}
         """
+        from paperspace.gradient._inputs import create_input
+        from paperspace.gradient._reconcile import create
+
         values = create_input(name, project_id, spec, cluster_id)
         session = self._session()
         created = await create(session, session.start(), values)
@@ -172,6 +171,10 @@ class AsyncDeployments(Desired, Observed):
             >>> deployments.update_deployment(name="mnist", project_id="p1", spec=spec)  # doctest: +ELLIPSIS
             {'id': '...'}
         """
+        from paperspace.gradient._inputs import update_input
+        from paperspace.gradient._lookups import find_id
+        from paperspace.gradient._reconcile import update
+
         values = update_input(name, project_id, spec, cluster_id, id)
         session = self._session()
         call = session.start()
@@ -199,6 +202,9 @@ class AsyncDeployments(Desired, Observed):
             >>> deployments.delete_deployment(id=mnist["id"]) == {"id": mnist["id"]}
             True
         """
+        from paperspace.gradient import _checks
+        from paperspace.gradient._reconcile import delete
+
         _checks.require(_checks.identifier(id))
         session = self._session()
         return await delete(session, session.start(), id)
@@ -256,6 +262,9 @@ class AsyncDeployments(Desired, Observed):
             ...     print(deployment["name"])
             mnist
         """
+        from paperspace.gradient import _checks
+        from paperspace.gradient._lookups import matching
+
         _checks.require(_checks.filters(name, project_id, cluster_id, first))
         return matching(self._session(), name, project_id, cluster_id, first)
 
@@ -278,13 +287,11 @@ class AsyncDeployments(Desired, Observed):
             >>> deployment["deploymentSpecs"]["nodes"][0]["data"]["image"]
             'tensorflow/serving'
         """
+        from paperspace.gradient import _checks
+        from paperspace.gradient._lookups import get_complete
+
         _checks.require(_checks.identifier(id))
-        session = self._session()
-        found = await get_page(session, id)
-        specs = found and await all_specs(session, found)
-        if found is None or specs is None:
-            raise not_found(id, DEPLOYMENT.name)
-        return flattened(found, specs)
+        return await get_complete(self._session(), id)
 
 
 class Deployments:

@@ -7,6 +7,7 @@ from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
 from paperspace.gradient import config
+from paperspace.gradient._defaults import DEFAULT_MAX_RETRIES, DEFAULT_TIMEOUT
 from paperspace.gradient.cli._ending import NoKeyError
 from paperspace.gradient.cli._frame import invocation
 
@@ -17,9 +18,7 @@ if TYPE_CHECKING:
 
 
 @contextmanager
-def deployments(
-    *, timeout: float = config.DEFAULT_TIMEOUT, max_retries: int = config.DEFAULT_MAX_RETRIES
-) -> Iterator[Deployments]:
+def deployments(*, timeout: float = DEFAULT_TIMEOUT, max_retries: int = DEFAULT_MAX_RETRIES) -> Iterator[Deployments]:
     """The functions, on a client that is closed behind the block.
 
     Raises:

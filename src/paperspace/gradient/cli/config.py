@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, NamedTuple
 import click
 
 from paperspace.gradient import config
+from paperspace.gradient._defaults import DEFAULT_API_URL
 from paperspace.gradient.cli._frame import Command, Group, invocation
 from paperspace.gradient.cli._tables import Column, draw
 from paperspace.gradient.cli._text import output_option, tell, write_data
@@ -43,7 +44,7 @@ def api_key(key: str | None) -> None:
         key = given.api_key
     if key is None:
         key = click.prompt("API key", hide_input=True, err=True) if sys.stdin.isatty() else sys.stdin.read().strip()
-    config.Settings.resolve(key, given.api_url or config.DEFAULT_API_URL)  # refuses what cannot be right
+    config.Settings.resolve(key, given.api_url or DEFAULT_API_URL)  # refuses what cannot be right
     content = config.read_config() | {"apiKey": key} | ({"apiUrl": given.api_url} if given.api_url else {})
     path = config.config_path()
     _write(path, content)

@@ -1,0 +1,112 @@
+"""What is measured in one process: calls, lists and creates, over TLS on kept connections."""
+
+from __future__ import annotations
+
+import asyncio
+import ssl
+from collections.abc import Callable, Coroutine, Iterator
+from concurrent.futures import ThreadPoolExecutor
+from time import perf_counter
+from typing import Any
+
+from paperspace.gradient import AsyncClient, Client
+
+from .peers import HTTPX, ID, KEY, SGQLC, SPEC, Floor, FloorOnThread, gql_aiohttp, official
+from .timing import Turn, Work, interleaved, timed
+
+AT_ONCE = 32
+LISTED = 10_000
+CREATED = 1_000
+
+
+def synchronous(url: str, tls: ssl.SSLContext, rounds: int) -> Work:
+    """A get, from synchronous code."""
+    floor, httpx, sgqlc = FloorOnThread(url, tls), HTTPX(url, tls), SGQLC(url)
+    with Client(KEY, url) as client:
+        turns = {
+            "ours": timed(100, lambda: client.deployments.get_deployment(ID)),
+            "aiohttp, loop thread": timed(100, floor.get),
+            "httpx": timed(100, httpx.get),
+            "sgqlc": timed(25, sgqlc.get),
+            "gql with aiohttp": timed(25, lambda: gql_aiohttp(url, tls)),
+            "official pattern": timed(25, lambda: official(url)),
+        }
+        work = interleaved("get, synchronous", "a call", turns, rounds)
+    floor.close()
+    httpx.close()
+    return work
+
+
+def asynchronous(url: str, tls: ssl.SSLContext, rounds: int) -> Iterator[Work]:
+    """Gets one after another and many at once, and lists, on one event loop."""
+    with asyncio.Runner() as runner:
+        floor, client = Floor(url, tls), AsyncClient(KEY, url)
+        runner.run(floor.open())
+
+        def turn(work: Callable[[], Coroutine[Any, Any, float]]) -> Turn:
+            return lambda: runner.run(work())
+
+        def both(
+            ours: Callable[[], Coroutine[Any, Any, object]],
+            theirs: Callable[[], Coroutine[Any, Any, object]],
+            measure: Callable[[Callable[[], Coroutine[Any, Any, object]]], Coroutine[Any, Any, float]],
+        ) -> dict[str, Turn]:
+            return {"ours": turn(lambda: measure(ours)), "aiohttp and orjson": turn(lambda: measure(theirs))}
+
+        calls = client.deployments
+        get = both(lambda: calls.get_deployment(ID), floor.get, _one_after_another)
+        yield interleaved("get, asynchronous", "a call", get, rounds)
+        get = both(lambda: calls.get_deployment(ID), floor.get, _at_once)
+        yield interleaved(f"get, {AT_ONCE} at once", "a call", get, rounds)
+        listing = both(
+            lambda: calls.list_deployments(project_id=str(LISTED), first=None), lambda: floor.list(LISTED), _once
+        )
+        yield interleaved(f"list of {LISTED:,}", "a list", listing, max(rounds // 2, 3))
+        runner.run(client.close())
+        runner.run(floor.close())
+
+
+def creates(url: str, tls: ssl.SSLContext, rounds: int) -> Work:
+    """Many creates from synchronous code, so many at once."""
+    floor = Floor(url, tls)
+    with asyncio.Runner() as runner, Client(KEY, url) as client, ThreadPoolExecutor(AT_ONCE) as pool:
+        runner.run(floor.open())
+
+        def create(number: int) -> object:
+            return client.deployments.create_deployment(f"n{number}", "p1", SPEC)
+
+        def ours() -> float:
+            began = perf_counter()
+            list(pool.map(create, range(CREATED)))
+            return (perf_counter() - began) / CREATED
+
+        theirs = lambda: runner.run(_at_once(floor.create, CREATED))  # noqa: E731  # a turn, as the other
+        turns: dict[str, Turn] = {"ours": ours, "aiohttp and orjson": theirs}
+        work = interleaved(f"{CREATED:,} creates, {AT_ONCE} at once", "a call", turns, max(rounds // 2, 3))
+        runner.run(floor.close())
+    return work
+
+
+async def _one_after_another(call: Callable[[], Coroutine[Any, Any, object]], times: int = 150) -> float:
+    began = perf_counter()
+    for _ in range(times):
+        await call()
+    return (perf_counter() - began) / times
+
+
+async def _at_once(call: Callable[[], Coroutine[Any, Any, object]], times: int = AT_ONCE * 12) -> float:
+    left = iter(range(times))
+
+    async def worker() -> None:
+        for _ in left:
+            await call()
+
+    began = perf_counter()
+    await asyncio.gather(*(worker() for _ in range(AT_ONCE)))
+    return (perf_counter() - began) / times
+
+
+async def _once(call: Callable[[], Coroutine[Any, Any, object]]) -> float:
+    began = perf_counter()
+    await call()
+    return perf_counter() - began
