@@ -38,7 +38,7 @@ def reader(shape: Hashable) -> Callable[[int, Mapping[str, str], bytes], Reply]:
     An answer that is all right is parsed and checked in one go, which takes half the time. Any other is read by
     `read_reply`, which knows what to say about it.
     """
-    adapter = TypeAdapter(_Answer[shape])  # type: ignore[valid-type]
+    adapter: TypeAdapter[_Answer[dict[str, Any]]] = TypeAdapter(cast("Any", _Answer)[shape])
 
     def read(status: int, headers: Mapping[str, str], body: bytes) -> Reply:
         if status == _OK:
