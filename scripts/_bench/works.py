@@ -67,24 +67,41 @@ def asynchronous(url: str, tls: ssl.SSLContext, rounds: int) -> Iterator[Work]:
 
 
 def creates(url: str, tls: ssl.SSLContext, rounds: int) -> Work:
-    """Many creates from synchronous code, so many at once."""
-    floor = Floor(url, tls)
-    with asyncio.Runner() as runner, Client(KEY, url) as client, ThreadPoolExecutor(AT_ONCE) as pool:
-        runner.run(floor.open())
+    """Many creates from synchronous code, so many at once: as the documentation has it, and by threads."""
 
-        def create(number: int) -> object:
-            return client.deployments.create_deployment(f"n{number}", "p1", SPEC)
+    def ours() -> float:
+        return asyncio.run(_with(AsyncClient(KEY, url), lambda client: _at_once(_creator(client), CREATED)))
 
-        def ours() -> float:
+    async def theirs() -> float:
+        floor = Floor(url, tls)
+        await floor.open()
+        taken = await _at_once(floor.create, CREATED)
+        await floor.close()
+        return taken
+
+    def threads() -> float:
+        with Client(KEY, url) as client, ThreadPoolExecutor(AT_ONCE) as pool:
             began = perf_counter()
-            list(pool.map(create, range(CREATED)))
+            list(
+                pool.map(lambda number: client.deployments.create_deployment(f"n{number}", "p1", SPEC), range(CREATED))
+            )
             return (perf_counter() - began) / CREATED
 
-        theirs = lambda: runner.run(_at_once(floor.create, CREATED))  # noqa: E731  # a turn, as the other
-        turns: dict[str, Turn] = {"ours": ours, "aiohttp and orjson": theirs}
-        work = interleaved(f"{CREATED:,} creates, {AT_ONCE} at once", "a call", turns, max(rounds // 2, 3))
-        runner.run(floor.close())
-    return work
+    turns: dict[str, Turn] = {
+        "ours": ours,
+        "aiohttp and orjson": lambda: asyncio.run(theirs()),
+        "ours, by threads": threads,
+    }
+    return interleaved(f"{CREATED:,} creates, {AT_ONCE} at once", "a call", turns, max(rounds // 2, 3))
+
+
+def _creator(client: AsyncClient) -> Callable[[], Coroutine[Any, Any, object]]:
+    return lambda: client.deployments.create_deployment("n", "p1", SPEC)
+
+
+async def _with(client: AsyncClient, work: Callable[[AsyncClient], Coroutine[Any, Any, float]]) -> float:
+    async with client:
+        return await work(client)
 
 
 async def _one_after_another(call: Callable[[], Coroutine[Any, Any, object]], times: int = 150) -> float:

@@ -26,8 +26,8 @@ class _GoneError(Exception):
 
 async def matching(
     session: Session, name: str | None, project_id: str | None, cluster_id: str | None, first: int | None
-) -> AsyncGenerator[Deployment]:
-    """The deployments that meet the conditions, up to `first` of them, each complete."""
+) -> AsyncGenerator[list[Deployment]]:
+    """The deployments that meet the conditions, up to `first` of them, each complete; a page at a time."""
     if first == 0:
         return
 
@@ -39,19 +39,23 @@ async def matching(
 
     # Where some are left out here, nobody knows how many to ask for: whole pages take the fewest requests.
     filtered = name is not None or cluster_id is not None
-    count = 0
+    left = first
     async with aclosing(walk(fetch, operation=DEPLOYMENTS.name, limit=None if filtered else first)) as pages:
         async for page in pages:
+            found = []
             for node in page:
                 if name is not None and not same_text(node["name"], name):
                     continue
                 specs = await all_specs(session, node, cluster_id)
                 if specs is None or (cluster_id is not None and not specs):
                     continue
-                yield flattened(node, specs)
-                count += 1
-                if count == first:
-                    return
+                found.append(flattened(node, specs))
+            if left is not None:
+                found = found[:left]
+                left -= len(found)
+            yield found
+            if left == 0:
+                return
 
 
 async def find_id(name: str, project_id: str, session: Session, call: Call) -> str:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from contextlib import aclosing
 from time import monotonic
 from typing import TYPE_CHECKING, TypeVar
 
@@ -20,6 +21,7 @@ MAX_PAGE = 100
 MAX_EMPTY_PAGES = 100
 
 N = TypeVar("N", bound=Mapping[str, object])
+T = TypeVar("T")
 
 if TYPE_CHECKING:
     Page = tuple[Sequence[N], PageInfo]
@@ -74,3 +76,11 @@ async def walk(
         if cursor in cursors or empty_pages > MAX_EMPTY_PAGES:
             raise misfit("the server says that a list goes on, but does not get on with it")
         cursors.add(cursor)
+
+
+async def one_by_one(pages: AsyncGenerator[list[T]]) -> AsyncGenerator[T]:
+    """What the pages hold, one at a time."""
+    async with aclosing(pages):
+        async for page in pages:
+            for node in page:
+                yield node

@@ -10,7 +10,7 @@ import asyncio
 import os
 import socket
 import ssl
-from contextlib import AsyncExitStack, asynccontextmanager, suppress
+from contextlib import AsyncExitStack, contextmanager, suppress
 from contextvars import ContextVar
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -29,7 +29,7 @@ from paperspace.gradient.config import is_loopback
 from paperspace.gradient.errors import ConfigurationError, InvalidArgumentError, ReplyTooLargeError
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncGenerator, Callable, Mapping
+    from collections.abc import AsyncGenerator, Callable, Generator, Mapping
 
     from aiohttp.client_proto import ResponseHandler
     from aiohttp.tracing import Trace
@@ -82,7 +82,8 @@ class Connector(aiohttp.TCPConnector):
         progress.sent = True
         if (protocol := connection.protocol) is not None:
             progress.reused = protocol in self._known
-            self._known.add(protocol)
+            if not progress.reused:
+                self._known.add(protocol)
         return connection
 
 
@@ -142,19 +143,19 @@ class HTTPTransport(AsyncTransport):
 
     async def pause(self, seconds: float) -> None:
         """Waits, but not beyond the close of the transport."""
-        with suppress(TimeoutError):
-            async with self._limited(None):
+        limit = asyncio.timeout_at(None)
+        with suppress(TimeoutError), self._ended_by_close(limit):
+            async with limit:
                 await asyncio.sleep(seconds)
 
-    @asynccontextmanager
-    async def _limited(self, deadline: float | None) -> AsyncGenerator[None]:
-        """Raises TimeoutError at the deadline, or when the transport is closed."""
-        async with asyncio.timeout_at(deadline) as limit:
-            self._limits.add(limit)
-            try:
-                yield
-            finally:
-                self._limits.discard(limit)
+    @contextmanager
+    def _ended_by_close(self, limit: asyncio.Timeout) -> Generator[None]:
+        """Lets the timeout end too when the transport is closed."""
+        self._limits.add(limit)
+        try:
+            yield
+        finally:
+            self._limits.discard(limit)
 
     async def execute(
         self,
@@ -187,18 +188,20 @@ class HTTPTransport(AsyncTransport):
             raise InvalidArgumentError(message) from None
         progress = Progress()
         _progress.set(progress)
+        limit = asyncio.timeout_at(deadline)
         try:
-            async with (
-                self._limited(deadline),
-                self._sessions[fresh].post(
-                    self.url,
-                    data=body,
-                    # Not the session's own headers: aiohttp sends those to a proxy as well, the key included.
-                    headers={**self.headers, **(headers or {})},
-                    allow_redirects=False,
-                ) as response,
-            ):
-                answer = await self._read(response)
+            with self._ended_by_close(limit):
+                async with (
+                    limit,
+                    self._sessions[fresh].post(
+                        self.url,
+                        data=body,
+                        # Not the session's own headers: aiohttp sends those to a proxy as well, the key included.
+                        headers={**self.headers, **(headers or {})},
+                        allow_redirects=False,
+                    ) as response,
+                ):
+                    answer = await self._read(response)
         except (aiohttp.ClientError, OSError, ValueError) as error:
             failure = from_exception(error, self.url, sent=progress.sent, reused=progress.reused)
             raise failure from presentable(error)
@@ -208,7 +211,7 @@ class HTTPTransport(AsyncTransport):
         """The body, decompressed, up to the limit."""
         chunks = []
         size = 0
-        async for chunk in response.content.iter_any():
+        while chunk := await response.content.readany():
             size += len(chunk)
             if size > self.max_response_bytes:
                 response.close()

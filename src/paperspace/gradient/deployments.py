@@ -202,10 +202,10 @@ class AsyncDeployments(Desired, Observed):
             >>> deployments.delete_deployment(id=mnist["id"]) == {"id": mnist["id"]}
             True
         """
-        from paperspace.gradient import _checks
+        from paperspace.gradient._checks import identifier, require
         from paperspace.gradient._reconcile import delete
 
-        _checks.require(_checks.identifier(id))
+        require(identifier(id))
         session = self._session()
         return await delete(session, session.start(), id)
 
@@ -234,7 +234,12 @@ class AsyncDeployments(Desired, Observed):
             >>> [deployment["name"] for deployment in deployments.list_deployments(project_id="p1", first=10)]
             ['mnist']
         """
-        return [deployment async for deployment in self.iter_deployments(name, project_id, cluster_id, first=first)]
+        from paperspace.gradient._checks import filters, require
+        from paperspace.gradient._lookups import matching
+
+        require(filters(name, project_id, cluster_id, first))
+        pages = matching(self._session(), name, project_id, cluster_id, first)
+        return [deployment async for page in pages for deployment in page]
 
     def iter_deployments(
         self,
@@ -262,11 +267,12 @@ class AsyncDeployments(Desired, Observed):
             ...     print(deployment["name"])
             mnist
         """
-        from paperspace.gradient import _checks
+        from paperspace.gradient._checks import filters, require
         from paperspace.gradient._lookups import matching
+        from paperspace.gradient._paging import one_by_one
 
-        _checks.require(_checks.filters(name, project_id, cluster_id, first))
-        return matching(self._session(), name, project_id, cluster_id, first)
+        require(filters(name, project_id, cluster_id, first))
+        return one_by_one(matching(self._session(), name, project_id, cluster_id, first))
 
     async def get_deployment(self, id: str) -> Deployment:
         """Gets a deployment with all its specs, the newest first.
@@ -287,10 +293,10 @@ class AsyncDeployments(Desired, Observed):
             >>> deployment["deploymentSpecs"]["nodes"][0]["data"]["image"]
             'tensorflow/serving'
         """
-        from paperspace.gradient import _checks
+        from paperspace.gradient._checks import identifier, require
         from paperspace.gradient._lookups import get_complete
 
-        _checks.require(_checks.identifier(id))
+        require(identifier(id))
         return await get_complete(self._session(), id)
 
 
