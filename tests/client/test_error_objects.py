@@ -58,7 +58,10 @@ def test_api_errors_keep_their_facts(error: Any) -> None:
         assert {name: getattr(twin, name) for name in FACTS} == FACTS
         assert twin.__dict__ == original.__dict__
         assert str(twin) == str(original)
-    assert str(original) == "DeploymentCreate: What happened (HTTP 503, CONFLICT, request r-1, 3 attempts in 1.2 s)"
+    assert (
+        str(original)
+        == "DeploymentCreate: What happened (HTTP 503, CONFLICT, request r-1, 3 attempts in 1.2 s, come back in 2.5 s)"
+    )
 
 
 @pytest.mark.parametrize("error", [errors.InvalidArgumentError, errors.InvalidSpecError])

@@ -138,7 +138,10 @@ def test_tls_of_another_host(folder: Path, monkeypatch: pytest.MonkeyPatch) -> N
 
 @pytest.mark.parametrize(
     ("answer", "words"),
-    [(b"\x15\x03\x01\x00\x02\x02\x46", "PROTOCOL_VERSION"), (b"HTTP/1.1 400 Bad Request\r\n\r\n", "WRONG_VERSION")],
+    [
+        (b"\x15\x03\x01\x00\x02\x02\x46", "PROTOCOL_VERSION"),
+        (b"HTTP/1.1 400 Bad Request\r\n\r\n", "does not speak TLS"),
+    ],
     ids=["old protocol", "no TLS"],
 )
 def test_tls_that_is_none(answer: bytes, words: str) -> None:

@@ -138,7 +138,8 @@ def _reason(error: BaseException) -> str:
     if isinstance(cause, aiohttp.ClientHttpProxyError):
         return f"it answered with HTTP {cause.status}"
     if isinstance(cause, ssl.SSLError):  # whose numbers are not those of the operating system
-        return getattr(cause, "verify_message", None) or getattr(cause, "reason", None) or "no reason given"
+        reason = getattr(cause, "verify_message", None) or getattr(cause, "reason", None) or "no reason given"
+        return {"WRONG_VERSION_NUMBER": "what answers there does not speak TLS; is it http://?"}.get(reason, reason)
     if isinstance(cause, OSError) and cause.errno is not None:
         return os.strerror(cause.errno) if cause.errno > 0 else cause.strerror or type(cause).__name__
     if isinstance(cause, aiohttp.ServerDisconnectedError | aiohttp.ClientPayloadError):
@@ -249,6 +250,7 @@ def check_errors(reply: Reply) -> dict[str, Any]:
     if reply.status not in _OK and (meaning is _UNKNOWN_CODE or reply.status == _NOT_FOUND):
         # HTTP's 404 is about the address, whatever the code beside it says.
         meaning = _meaning_of_status(reply.status)
+        message = message.removesuffix(".") + _hint(reply.status)
     if extensions.get("retryable") is True:
         meaning = meaning._replace(fault=Fault.REFUSED)
     raise _failure(meaning, message, {**facts, "code": code})

@@ -21,6 +21,8 @@ from paperspace.gradient._transport import HTTPTransport
 from paperspace.gradient._version import __version__
 from paperspace.gradient.errors import (
     APIError,
+    APITimeoutError,
+    AuthenticationError,
     ClientClosedError,
     MalformedReplyError,
     OutcomeUnknownError,
@@ -212,6 +214,10 @@ class Session:
         error = failure.error
         error.__cause__ = failure.__cause__
         message = self.settings.masked(str(error.args[0]))
+        if isinstance(error, APITimeoutError):
+            message += f", within the {self.settings.timeout:g} s of this call (timeout)"
+        elif isinstance(error, AuthenticationError):
+            message = f"{message.removesuffix('.')}; the key comes from {self.settings.api_key_source}"
         error.args = (message,)
         doubt = "the change may have been carried out, or not; look before you try again"
         if self._connections.closed:
@@ -219,7 +225,7 @@ class Session:
             return ClientClosedError(f"{document.name}: the client was closed during the call{hint}")
         if call.in_doubt and failure.fault not in {Fault.FINAL, Fault.REFUSED, Fault.DOUBTFUL}:
             error = OutcomeUnknownError(
-                f"{doubt}. {message}",
+                f"{doubt}; what happened: {message}",
                 status=error.status,
                 code=error.code,
                 request_id=error.request_id,

@@ -175,6 +175,8 @@ class APIError(GradientError):
             facts.append(f"request {self.request_id}")
         if self.attempts > 1:
             facts.append(f"{self.attempts} attempts in {self.elapsed:.1f} s")
+        if self.retry_after is not None:
+            facts.append(f"come back in {self.retry_after:g} s")
         head = f"{self.operation}: " if self.operation else ""
         tail = f" ({', '.join(facts)})" if facts else ""
         return f"{head}{self.args[0]}{tail}"
