@@ -9,13 +9,14 @@ import socket
 import subprocess
 import sys
 from contextlib import closing
+from pathlib import Path
 from typing import Any
 
 import click
 import pytest
 from tests.cli.conftest import GRADIENT, Run, own_process
 
-from paperspace.gradient import errors
+from paperspace.gradient import deployments, errors
 from paperspace.gradient.cli import main
 from paperspace.gradient.cli._ending import ExitCode, exit_code
 
@@ -230,6 +231,32 @@ def test_a_full_disk(environment: dict[str, str]) -> None:
         words = [*GRADIENT, "deployments", "list"]
         done = subprocess.run(words, stdout=full, stderr=subprocess.PIPE, text=True, check=False, env=environment)
     assert (done.returncode, done.stderr) == (1, "Error: No space left on device\n")
+
+
+@pytest.mark.parametrize("closed", ["<&-", ">&-", "2>&-", "<&- >&- 2>&-", "2>/dev/full"])
+def test_streams_that_are_missing(closed: str, tmp_path: Path, environment: dict[str, str]) -> None:
+    """Whichever of the three streams is closed, or cannot be written to, the work is done and the exit code says so."""
+    file = tmp_path / "spec.yaml"
+    file.write_text("image: nginx\n", encoding="utf-8")
+    apply = ["deployments", "apply", "--name", "n", "--project-id", "p", "--spec", str(file)]
+    unknown = ["deployments", "get", "00000000-0000-0000-0000-0000000000ff"]
+    for words, code in {(*apply,): 0, (*unknown,): ExitCode.NOT_FOUND, ("nonsense",): ExitCode.USAGE}.items():
+        shell = ["sh", "-c", f'"$@" {closed}', "sh", *GRADIENT, *words]
+        done = subprocess.run(shell, capture_output=True, text=True, check=False, env=environment)
+        assert done.returncode == code, done
+        assert "fault" not in done.stderr
+    assert [deployment["name"] for deployment in deployments.list_deployments()] == ["n"]
+
+
+def test_no_socket_in_the_place_of_a_stream() -> None:
+    """The descriptors of streams that are missing lead to the null device, and to nothing that is opened later."""
+    script = (
+        "import os, sys; from paperspace.gradient.cli import _streams; _streams.complete(); "
+        "nowhere = [os.path.samestat(os.fstat(number), os.stat(os.devnull)) for number in range(3)]; "
+        "print('gone'); print('gone', file=sys.stderr); sys.exit(not all(nowhere) or sys.stdin.read() != '')"
+    )
+    words = ["sh", "-c", '"$@" <&- >&- 2>&-', "sh", sys.executable, "-W", "error", "-c", script]
+    assert subprocess.run(words, check=False).returncode == 0
 
 
 def test_version() -> None:

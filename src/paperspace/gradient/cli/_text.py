@@ -8,6 +8,8 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from paperspace.gradient.cli._streams import give_up
+
 if TYPE_CHECKING:
     from collections.abc import Callable
 
@@ -27,7 +29,10 @@ def _steers(character: str) -> bool:
 
 
 def tell(text: str) -> None:
-    """Prints a message on stderr. On a terminal, lines are broken between words, so that none is torn."""
+    """Prints a message on stderr. On a terminal, lines are broken between words, so that none is torn.
+
+    Where stderr cannot be written, nobody is listening: what the command does goes on.
+    """
     text = printable(text)
     if sys.stderr.isatty():
         import shutil
@@ -40,7 +45,10 @@ def tell(text: str) -> None:
             breaks.subsequent_indent = line[: len(line) - len(line.lstrip())] + "  "
             lines[index] = breaks.fill(line)
         text = "\n".join(lines)
-    click.echo(text, err=True)
+    try:
+        click.echo(text, err=True)
+    except OSError:
+        give_up(sys.stderr)
 
 
 def output_option(*formats: str) -> Callable[[Callable[..., Any]], Callable[..., Any]]:
