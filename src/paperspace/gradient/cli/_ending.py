@@ -118,7 +118,7 @@ def _tell(error: Exception, *, debug: bool) -> None:
     if isinstance(error, click.UsageError):
         error.show()  # with the usage of the command
         return
-    if isinstance(error, errors.NotFoundError):
+    if isinstance(error, errors.NotFoundError) and error.resource == "deployment":
         tell("Deployment not found")  # the line of the retired client, which scripts look for
     tell(f"Error: {_message(error)}")
 
