@@ -16,6 +16,8 @@ from paperspace.gradient import deployments
 if TYPE_CHECKING:
     from tests.cli.conftest import Run
 
+UNKNOWN_ID = "00000000-0000-0000-0000-0000000000ff"
+
 pytestmark = pytest.mark.usefixtures("environment")
 
 
@@ -81,6 +83,16 @@ def test_history_and_rollback(run: Run, id: str) -> None:
     assert run("deployments", "history", id, "-o", "id").stdout.split() == [newest["id"], first["id"]]
     assert run("deployments", "rollback", id, "--to", first["id"]).stdout == f"Rolled back deployment: {id}\n"
     assert deployments.diff_deployment("n", "p", SPEC)["changes"] == []
+
+
+def test_what_is_not_there(run: Run, id: str) -> None:
+    """The retired client's line is for a deployment that is not there; a spec or instance that is not is 3 too."""
+    line = "Deployment not found\n"
+    assert run("deployments", "rollback", UNKNOWN_ID, "--to", UNKNOWN_ID).stderr.startswith(line)
+    for words in (["rollback", id, "--to", UNKNOWN_ID], ["logs", id, "--instance", "nope"]):
+        refused = run("deployments", *words)
+        assert (refused.exit_code, refused.stdout) == (3, "")
+        assert refused.stderr.startswith(f"Error: the deployment {id} has no ")
 
 
 def test_wait_and_logs(run: Run, id: str) -> None:
