@@ -10,6 +10,7 @@ import pytest
 import yaml
 from tests.cli.conftest import on_terminal
 from tests.samples import SPEC, spec
+from tests.test_desired import FULL
 
 from paperspace.gradient import deployments
 
@@ -53,6 +54,14 @@ def test_apply(run: Run, file: str) -> None:
     assert json.loads(run(*arguments, "-o", "json").stdout)["action"] == "unchanged"
 
 
+def test_apply_id(run: Run, file: str) -> None:
+    """With -o id, the id is printed where there is one: not for what a dry run would create."""
+    arguments = ["deployments", "apply", "--name", "n", "--projectId", "p", "--spec", file, "-o", "id"]
+    assert run(*arguments, "--dry-run").stdout == ""
+    [own] = run(*arguments).stdout.split()
+    assert run(*arguments, "--dry-run").stdout == f"{own}\n"
+
+
 def test_diff(run: Run, file: str, id: str) -> None:
     """What differs is on stdout; only on demand it is an exit code."""
     arguments = ["deployments", "diff", "--name", "n", "--project-id", "p", "--spec", file, "--exit-code"]
@@ -83,6 +92,29 @@ def test_history_and_rollback(run: Run, id: str) -> None:
     assert run("deployments", "history", id, "-o", "id").stdout.split() == [newest["id"], first["id"]]
     assert run("deployments", "rollback", id, "--to", first["id"]).stdout == f"Rolled back deployment: {id}\n"
     assert deployments.diff_deployment("n", "p", SPEC)["changes"] == []
+
+
+def test_no_password_is_printed(run: Run, tmp_path: Path) -> None:
+    """Whatever is printed in whichever format, passwords are hidden; the library has them, and a rollback keeps them."""
+    path = tmp_path / "full.yaml"
+    path.write_text(yaml.safe_dump(dict(FULL)), encoding="utf-8")
+    named = ["--name", "n", "--project-id", "p", "--spec", str(path)]
+    shown = [run("deployments", "apply", *named, "-o", "json")]
+    own = json.loads(shown[0].stdout)["id"]
+    deployments.update_deployment(id=own, spec=SPEC)
+    for output in ([], ["-o", "json"], ["-o", "yaml"]):
+        shown += [run("deployments", words, own, *output) for words in ("history", "get", "wait")]
+        shown += [run("deployments", "list", *output)]
+        shown += [
+            run("deployments", words, *named, *output, *more)
+            for words, more in (("diff", []), ("apply", ["--dry-run"]))
+        ]
+    assert {one.exit_code for one in shown} == {0}
+    assert "hunter2" not in "".join(one.output for one in shown)
+    assert "(hidden)" in run("deployments", "history", own, "-o", "json").stdout
+    _, first = deployments.get_deployment_history(own)
+    run("deployments", "rollback", own, "--to", first["id"])
+    assert "hunter2" in str(deployments.get_deployment_history(own)[0]["data"])
 
 
 def test_what_is_not_there(run: Run, id: str) -> None:

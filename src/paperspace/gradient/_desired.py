@@ -214,6 +214,7 @@ class Desired:
 
         Returns:
             For each spec its `id`, `dtCreated`, `actor`, `cluster`, the whole `data`, and `difference` to the one before.
+            Passwords are in `data`, as it can be sent again; `difference` hides them.
 
         Raises:
             NotFoundError: There is no such deployment.
