@@ -154,10 +154,13 @@ def read_config(environment: Mapping[str, str] = os.environ) -> dict[str, object
         content = json.loads(path.read_text(encoding="utf-8"))
     except FileNotFoundError:
         return {}
-    except (OSError, ValueError) as error:
-        raise ConfigurationError(f"{path} cannot be read: {type(error).__name__}; mend or remove it") from None
+    except OSError as error:
+        raise ConfigurationError(f"{path} cannot be read: {error.strerror}; mend or remove it") from None
+    except (ValueError, RecursionError):
+        raise ConfigurationError(f"{path} is no JSON; mend or remove it") from None
     if not isinstance(content, dict):
-        raise ConfigurationError(f"{path} has to hold a JSON object with apiKey and perhaps apiUrl")
+        expected = "has to hold a JSON object with apiKey and perhaps apiUrl"
+        raise ConfigurationError(f"{path} {expected}; mend or remove it")
     return cast("dict[str, object]", content)
 
 

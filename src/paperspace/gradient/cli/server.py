@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import errno
-import json
 import logging
 import shlex
 import signal
@@ -14,7 +13,7 @@ from typing import TYPE_CHECKING
 
 import click
 
-from paperspace.gradient._base.files import write_private
+from paperspace.gradient.cli._text import tell
 
 if TYPE_CHECKING:
     from paperspace.gradient.server import LocalServer
@@ -110,10 +109,8 @@ async def _serve(server: LocalServer, *, save_config: bool) -> None:
 
 def _save_config(server: LocalServer) -> None:
     """Puts address and key into the client's configuration file, beside whatever else is in it."""
+    from paperspace.gradient.cli.config import write_config
     from paperspace.gradient.config import config_path, read_config
 
-    path = config_path()
-    path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
-    config = {**read_config(), "apiUrl": server.url, "apiKey": server.api_key}
-    write_private(path, json.dumps(config, indent=2) + "\n")
-    click.echo(f"Saved to {path}", err=True)
+    write_config({**read_config(), "apiUrl": server.url, "apiKey": server.api_key})
+    tell(f"Saved to {config_path()}")
