@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -141,27 +142,41 @@ def test_wait_and_logs(run: Run, id: str) -> None:
     assert run("deployments", "logs", id, "--since", "soon").exit_code == 2
 
 
-@pytest.mark.parametrize("columns", [60, 100, 200])
+def screen_lines(text: str) -> list[str]:
+    """Every line that was on the screen for a moment, as it was read."""
+    return re.sub(r"\x1b\[[0-9;?]*[A-Za-z]", "\n", re.sub(r"\x1b\[[0-9;]*m", "", text)).replace("\r", "\n").splitlines()
+
+
+@pytest.mark.parametrize("columns", [40, 60, 100, 200])
 def test_wait_on_a_terminal(columns: int) -> None:
-    """On a terminal a bar shows the replicas and their states while it waits; then it is gone, and the cursor back."""
+    """On a terminal a bar shows the replicas and their states while it waits; then it is gone, and the cursor back.
+
+    No line is torn, and beside the bar there is room for a ^C, behind which it could not be taken away any more.
+    """
     created = deployments.create_deployment("t", "p", spec(replicas=3))
     waited = on_terminal("deployments", "wait", created["id"], columns=columns)
     assert waited.code == 0
-    assert "3/3" in waited.text
-    assert "3 healthy" in waited.text
     assert "all replicas are ready" in waited.text
     assert waited.text.rstrip().endswith(f"Ready deployment: {created['id']}")
     assert waited.text.count("\x1b[?25l") == waited.text.count("\x1b[?25h") == 1
+    lines = screen_lines(waited.text.partition("Ready deployment")[0])
+    assert any("3/3 ready" in line for line in lines)
+    assert any("3 healthy" in line for line in lines) is (columns >= 60)
+    assert max(map(len, lines)) <= columns
+    assert max(len(line) for line in lines if "━" in line) <= columns - len("^C")
+    assert re.search(r"is pending:\s+Simulated: the container\s+is starting\.", waited.text)
 
 
-def test_ctrl_c_while_waiting() -> None:
+@pytest.mark.parametrize("columns", [40, 80])
+def test_ctrl_c_while_waiting(columns: int) -> None:
     """Ctrl-C ends the wait with 130, and the terminal is as it was."""
     created = deployments.create_deployment(
         "t", "p", {**spec(), "env": [{"name": "GRADIENT_SIMULATE", "value": "pending"}]}
     )
-    waited = on_terminal("deployments", "wait", created["id"], interrupt="0 of 1 replicas are ready")
+    waited = on_terminal("deployments", "wait", created["id"], columns=columns, interrupt="0 of 1 replicas are ready")
     assert waited.code == 130
     assert waited.text.count("\x1b[?25l") == waited.text.count("\x1b[?25h") == 1
+    assert waited.text.endswith("\r\x1b[1A\x1b[2K\n")  # the bar is taken away, and the prompt has a line of its own
     assert "Traceback" not in waited.text
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 import sys
 from contextlib import suppress
 from enum import IntEnum
@@ -116,7 +117,9 @@ def _tell(error: Exception, *, debug: bool) -> None:
         for fact in _FACTS if isinstance(error, errors.APIError) else ():
             click.echo(printable(f"{fact}: {getattr(error, fact)}"), err=True)
     if isinstance(error, click.UsageError):
-        error.show()  # with the usage of the command
+        words = io.StringIO()
+        error.show(words)  # with the usage of the command
+        tell(words.getvalue().rstrip())
         return
     if isinstance(error, errors.NotFoundError) and error.resource == "deployment":
         tell("Deployment not found")  # the line of the retired client, which scripts look for

@@ -47,7 +47,7 @@ def draw(columns: dict[Column, Callable[[Row], str]], rows: Sequence[Row]) -> No
         click.echo(click.style(line, bold=True) if index == 0 else line)
     hidden = [column.title for column in columns if column not in widths]
     if hidden:
-        tell(f"Too narrow for: {', '.join(hidden)}; -o json shows everything.")
+        tell(f"Too narrow for: {', '.join(hidden)}; with `| cat`, the table is whole.")
 
 
 def _widths(cells: dict[Column, list[str]], room: int | None) -> dict[Column, int]:

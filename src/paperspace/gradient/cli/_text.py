@@ -34,21 +34,23 @@ def tell(text: str) -> None:
     Where stderr cannot be written, nobody is listening: what the command does goes on.
     """
     text = printable(text)
-    if sys.stderr.isatty():
-        import shutil
-        import textwrap
-
-        width = shutil.get_terminal_size().columns
-        breaks = textwrap.TextWrapper(width, break_long_words=False, break_on_hyphens=False)
-        lines = text.splitlines()
-        for index, line in enumerate(lines):
-            breaks.subsequent_indent = line[: len(line) - len(line.lstrip())] + "  "
-            lines[index] = breaks.fill(line)
-        text = "\n".join(lines)
     try:
-        click.echo(text, err=True)
+        click.echo(broken(text) if sys.stderr.isatty() else text, err=True)
     except OSError:
         give_up(sys.stderr)
+
+
+def broken(text: str) -> str:
+    """The text with its lines broken to the width of the terminal; what goes on is indented."""
+    import shutil
+    import textwrap
+
+    breaks = textwrap.TextWrapper(shutil.get_terminal_size().columns, break_long_words=False, break_on_hyphens=False)
+    lines = text.splitlines()
+    for index, line in enumerate(lines):
+        breaks.subsequent_indent = line[: len(line) - len(line.lstrip())] + "  "
+        lines[index] = breaks.fill(line)
+    return "\n".join(lines)
 
 
 def output_option(*formats: str) -> Callable[[Callable[..., Any]], Callable[..., Any]]:
