@@ -113,6 +113,23 @@ def test_a_broken_file_is_moved_aside(run: Run, config_file: Path, content: str)
         assert json.loads(config_file.read_text()) == {"apiKey": KEY}
 
 
+def test_no_home(run: Run, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    """Without a home folder there is no file and no key in it; only what would be kept is refused."""
+
+    def unknown(_: int) -> None:
+        raise KeyError
+
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.delenv("PAPERSPACE_CONFIG_PATH")
+    monkeypatch.delenv("HOME", raising=False)
+    monkeypatch.setattr("pwd.getpwuid", unknown)
+    assert "not there" in run("config", "show").stdout
+    assert run("logout").exit_code == 0
+    refused = run("apiKey", KEY)
+    assert (refused.exit_code, "PAPERSPACE_CONFIG_PATH" in refused.stderr) == (ExitCode.USAGE, True)
+    assert list(tmp_path.iterdir()) == []
+
+
 def test_a_folder_in_place_of_the_file(run: Run, config_file: Path) -> None:
     """Where the file should be and a folder is, nothing is moved: it is no broken file."""
     config_file.mkdir(parents=True)

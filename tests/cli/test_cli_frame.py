@@ -99,11 +99,12 @@ def test_help_imports_nothing_heavy(arguments: list[str]) -> None:
 
 @pytest.mark.parametrize(("names", "command"), COMMANDS, ids=[" ".join(("gradient", *names)) for names, _ in COMMANDS])
 def test_help_has_an_example(run: Run, names: tuple[str, ...], command: click.Command) -> None:
-    """Every command has help, with an example that calls it."""
+    """Every command has help, with an example that calls it, and the options of every command."""
     shown = run(*names, "--help")
     assert shown.exit_code == 0
     assert re.search(rf"Examples?:\n.*gradient {' '.join(names)}", shown.stdout, re.DOTALL)
     assert command.get_short_help_str(200)
+    assert all(option in shown.stdout for option in ("--api-key, --apiKey KEY", "--api-url URL", "--debug"))
 
 
 def test_summaries_are_those_of_the_commands() -> None:
@@ -147,6 +148,7 @@ def test_exit_code(name: str, capsys: pytest.CaptureFixture[str]) -> None:
         (KeyError("x"), "Error: a fault of this program, KeyError: 'x'; --debug shows where\n"),
         (FileNotFoundError(2, "No such file", "a.txt"), "Error: a.txt: No such file\n"),
         (errors.ServerError("a \x1b[31mred\x07 name"), "Error: a \ufffd[31mred\ufffd name;"),
+        (errors.APIConnectionError("Is it there?"), "Error: Is it there? `gradient config show` says which address"),
         (errors.AuthenticationError("No."), "Error: No; `gradient config show` says where the key comes from\n"),
         (errors.ConfigurationError("the key from the argument api_key"), "Error: the key from --api-key\n"),
     ],

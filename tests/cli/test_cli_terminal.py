@@ -72,6 +72,17 @@ def test_no_colour(ids: list[str]) -> None:
     assert "\x1b[3" not in shown
 
 
+@pytest.mark.parametrize("term", ["dumb", "unknown"])
+def test_terminal_that_knows_nothing(ids: list[str], term: str) -> None:
+    """A terminal that says that it knows nothing but characters is sent nothing else, and no empty lines."""
+    for words in (["list"], ["wait", ids[0]]):
+        shown = on_terminal("deployments", *words, TERM=term)
+        assert shown.code == 0
+        assert "\x1b" not in shown.text
+        assert "\r" not in shown.text
+        assert "\n\n" not in shown.text
+
+
 def test_names_steer_no_terminal(client: Client, run: Run) -> None:
     """What a server puts into a text is shown, not obeyed."""
     client.deployments.create_deployment("a[red]b", "p1", {"image": "x\x1b[31m"})

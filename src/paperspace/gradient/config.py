@@ -137,7 +137,8 @@ def config_path(environment: Mapping[str, str] = os.environ) -> Path:
     """The path of the configuration file, whether or not it is there."""
     from pathlib import Path
 
-    folder = Path(environment.get("PAPERSPACE_CONFIG_PATH") or CONFIG_FOLDER).expanduser()
+    # Where there is no home folder, `~` stays, and no file is found; Path.expanduser would raise.
+    folder = Path(os.path.expanduser(environment.get("PAPERSPACE_CONFIG_PATH") or CONFIG_FOLDER))  # noqa: PTH111
     return folder / (environment.get("PAPERSPACE_CONFIG_FILE_NAME") or CONFIG_FILE)
 
 

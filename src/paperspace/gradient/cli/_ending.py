@@ -138,4 +138,6 @@ def _message(error: Exception) -> str:
     for words, option in _OPTIONS.items():
         message = message.replace(words, option)
     advice = next((advice for kind, advice in _ADVICE if isinstance(error, kind)), None)
-    return f"{message.removesuffix('.')}; {advice}" if advice else message
+    if advice is None:
+        return message
+    return f"{message} {advice}" if message.endswith("?") else f"{message.removesuffix('.')}; {advice}"

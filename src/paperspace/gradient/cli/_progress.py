@@ -7,7 +7,7 @@ from collections import Counter
 from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
-from paperspace.gradient.cli._text import broken, printable, tell
+from paperspace.gradient.cli._text import broken, plain_terminal, printable, tell
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -23,7 +23,7 @@ _WIDE = 60
 @contextmanager
 def shown() -> Iterator[Callable[[DeploymentEvent], object]]:
     """Gives what is to be called with each event. Behind the block, the terminal is as it was."""
-    if not sys.stderr.isatty():
+    if not sys.stderr.isatty() or plain_terminal():
         yield lambda event: tell(event["message"])
         return
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import sys
 import unicodedata
 from typing import TYPE_CHECKING, Any
@@ -26,6 +27,11 @@ def printable(text: str) -> str:
 
 def _steers(character: str) -> bool:
     return character in _TURNING or unicodedata.category(character) in _STEERING
+
+
+def plain_terminal() -> bool:
+    """Whether the terminal, where there is one, says that it knows nothing but characters."""
+    return os.environ.get("TERM", "").lower() in {"dumb", "unknown"}
 
 
 def tell(text: str) -> None:

@@ -53,7 +53,7 @@ def api_key(key: str | None) -> None:
         tell("PAPERSPACE_API_KEY is set in this shell, and goes before it.")
 
 
-@click.command()
+@click.command(cls=Command)
 def logout() -> None:
     """Forget the API key that `gradient apiKey` has stored.
 
@@ -88,6 +88,8 @@ def command() -> None:
 
 def write_config(content: dict[str, object]) -> None:
     """Replaces the configuration file, readable by its owner only; a link to it stays a link."""
+    if config.config_path().parts[0] == "~":
+        raise ConfigurationError("there is no home folder to keep settings in: set HOME, or PAPERSPACE_CONFIG_PATH")
     path = config.config_path().resolve()
     path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
     write_private(path, json.dumps(content, indent=2) + "\n")
