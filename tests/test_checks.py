@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import copy
+import functools
+import operator
 import pickle
 import random
 import threading
-from typing import Any
+from typing import Any, cast
 
 import pytest
 from tests.test_desired import FULL
@@ -103,6 +105,48 @@ def test_every_argument_at_once(client: Client) -> None:
     with pytest.raises(InvalidArgumentError) as caught:
         client.deployments.create_deployment("", "", {}, "")
     assert [problem.place for problem in caught.value.problems] == ["name", "project_id", "spec.image", "cluster_id"]
+
+
+@pytest.mark.parametrize(
+    "path",
+    [path for path in places(FULL) if isinstance(functools.reduce(operator.getitem, path, cast("Any", FULL)), str)],
+)
+def test_half_a_character(path: tuple[Any, ...]) -> None:
+    """A string that no request can carry is refused at its place, once, and the rest of it is not shown."""
+    found = [problem for problem in _checks.spec(put(FULL, path, "hunter2 \ud83d")) if problem.path == ("spec", *path)]
+    assert len(found) == 1
+    assert "hunter2" not in str(found) or path == ("protocol",)  # which is one of two words, and no secret
+
+
+def test_half_a_character_elsewhere(client: Client) -> None:
+    """So it is in the other arguments of a call."""
+    with pytest.raises(InvalidArgumentError) as caught:
+        client.deployments.create_deployment("\ud800", "\ud800", {"image": "x"}, "\ud800")
+    assert [problem.place for problem in caught.value.problems] == ["name", "project_id", "cluster_id"]
+
+
+def test_two_variables_of_one_name() -> None:
+    """A name of an environment variable that is there already is refused where it is there again, without values."""
+    entries = [{"name": name, "value": "hunter2"} for name in ("A", "B", "A", "A")]
+    problems = list(_checks.spec({"image": "x", "env": entries}))
+    assert [problem.place for problem in problems] == ["spec.env[2].name", "spec.env[3].name"]
+    assert str(problems[0]) == "spec.env[2].name: another name than that of env[0] expected, 'A' given"
+
+
+@pytest.mark.parametrize("key", [1, None, True, 1.5, (1, 2), b"x"])
+def test_keys_that_are_no_strings(key: Any) -> None:
+    """A key that is no string is no field, wherever it stands, in our words; what lies below it is not looked at."""
+    endless: dict[Any, Any] = {"image": "x"}
+    endless[key] = endless
+    for spec, place in (
+        ({"image": "x", key: "\ud800"}, "spec"),
+        (endless, "spec"),
+        (put(FULL, ("resources",), {key: 1}), "spec.resources"),
+    ):
+        [problem] = _checks.spec(spec)
+        assert problem.place == f"{place}.{key if key != b'x' else repr(key)}"
+        assert "no field of this name expected" in str(problem)
+        assert "a name is a string; there are" in str(problem)
 
 
 @pytest.mark.parametrize(

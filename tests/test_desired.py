@@ -244,10 +244,45 @@ class TestRevise:
         assert (newest["data"], newest["cluster"]) == (first["data"], {"id": "cl-1"})
         assert newest["id"] != first["id"]
 
+    def test_rollback_to_what_it_is(self, client: Client, id: str, wire: list[dict[str, Any]]) -> None:
+        """Rolling back to the newest spec, or to one that means the same on the same cluster, sends no mutation."""
+        [first] = client.deployments.get_deployment_history(id)
+        client.deployments.update_deployment(id=id, spec=full(env=[*reversed(FULL.get("env") or [])]))
+        newest, _ = client.deployments.get_deployment_history(id)
+        wire.clear()
+        for revision in (newest, first):
+            assert client.deployments.rollback_deployment(id, to=revision["id"]) == {"id": id}
+        assert {request["operationName"] for request in wire} == {"DeploymentHistory"}
+        client.deployments.update_deployment(id=id, cluster_id="cl-2")
+        client.deployments.rollback_deployment(id, to=first["id"])
+        assert [revision["cluster"] for revision in client.deployments.get_deployment_history(id)][:2] == [
+            {"id": "cl-1"},
+            {"id": "cl-2"},
+        ]
+
+    def test_ids_in_any_case(self) -> None:
+        """An id is the same in capitals and in small letters, whichever side writes it so."""
+
+        def shout(reply: dict[str, Any]) -> None:
+            updated = reply["data"].get("updateDeployment")
+            for node in updated["deployment"]["deploymentSpecs"]["nodes"] if updated else ():
+                node["id"] = node["id"].upper()
+
+        with LocalServer() as server, altered(server, reply=shout) as url, Client(server.api_key, url) as client:
+            own = client.deployments.create_deployment("n", "p", SPEC)["id"]
+            [first] = client.deployments.get_deployment_history(own)
+            client.deployments.scale_deployment(own.upper(), 2)
+            client.deployments.rollback_deployment(own.upper(), to=first["id"].upper())
+            assert client.deployments.diff_deployment("n", "p", SPEC) == NOTHING
+
     def test_rollback_to_what_is_not_there(self, client: Client, id: str) -> None:
-        """A spec that the deployment does not have is NotFound."""
-        with pytest.raises(NotFoundError, match=f"no spec {UNKNOWN_ID}"):
+        """A spec that the deployment does not have is NotFound, as is the deployment: the error says which."""
+        with pytest.raises(NotFoundError, match=f"no spec {UNKNOWN_ID}") as caught:
             client.deployments.rollback_deployment(id, to=UNKNOWN_ID)
+        assert caught.value.resource == "spec"
+        with pytest.raises(NotFoundError) as caught:
+            client.deployments.rollback_deployment(UNKNOWN_ID, to=UNKNOWN_ID)
+        assert caught.value.resource == "deployment"
 
     def test_unknown_deployment(self, client: Client) -> None:
         """A deployment that is not there is NotFound, whatever is asked of it."""

@@ -292,7 +292,36 @@ class TestLogs:
         lines = self.lines(client, id)
         name = lines[0]["instanceName"]
         assert self.lines(client, id, instance=name) == [line for line in lines if line["instanceName"] == name]
-        assert self.lines(client, id, instance="nobody") == []
+
+    @pytest.mark.parametrize("options", [{}, {"follow": True}, {"tail": 3}, {"tail": 0, "follow": True}])
+    def test_instance_without_a_log(self, client: Client, id: str, options: Any) -> None:
+        """A name that no instance with a log has is NotFound, and those that have one are named."""
+        names = sorted({line["instanceName"] for line in self.lines(client, id)})
+        with pytest.raises(NotFoundError, match=f"no log of an instance 'nobody': .* {', '.join(names)}$") as caught:
+            self.lines(client, id, instance="nobody", **options)
+        assert caught.value.resource == "instance"
+
+    def test_none_or_many_have_a_log(self, client: Client) -> None:
+        """Where there is no log at all yet, that is said; of many, some are named."""
+        for replicas, said in {
+            0: "none has one yet",
+            7: "there are those of (instance-[^, ]*, ){4}[^, ]* and 2 more",
+        }.items():
+            created = client.deployments.create_deployment(f"of {replicas}", "p", spec(replicas=replicas))
+            with pytest.raises(NotFoundError, match=f"'nobody': {said}$"):
+                self.lines(client, created["id"], instance="nobody")
+
+    @pytest.mark.parametrize("options", [{}, {"tail": 3}])
+    def test_empty_log(self, still: LocalServer, client: Client, id: str, options: Any) -> None:
+        """A log that is there and empty has no lines, and is no error."""
+
+        def emptied(reply: dict[str, Any]) -> None:
+            if log := reply["data"]["deployment"].get("log"):
+                log["lines"]["nodes"] = []
+
+        name = self.lines(client, id)[0]["instanceName"]
+        with altered(still, reply=emptied) as url, Client(still.api_key, url) as other:
+            assert self.lines(other, id, instance=name, **options) == []
 
     def test_pages(self, still: LocalServer, client: Client, id: str) -> None:
         """From a server with pages of one line, the same lines come."""

@@ -104,6 +104,26 @@ def test_every_mistake_with_its_place() -> None:
     ]
 
 
+def test_keys_that_are_no_strings() -> None:
+    """What YAML takes for a number, a date or a truth is no name of a field, and is reported where it stands."""
+    lines = refusal("a.yaml", "image: nginx\n2: x\nnull: x\n'true': x\non: x\n2020-01-01: x\nresources:\n  1.5: x\n")
+    assert [tuple(line.split(": ")[:2]) for line in lines] == [
+        ("a.yaml:8:3", "resources.1.5"),
+        ("a.yaml:2:1", "2"),
+        ("a.yaml:3:1", "None"),
+        ("a.yaml:4:1", "true"),
+        ("a.yaml:5:1", "True"),
+        ("a.yaml:6:1", "datetime.date(2020, 1, 1)"),
+    ]
+    assert all("no field of this name expected" in line for line in lines)
+
+
+def test_merged_keys() -> None:
+    """A mapping that is merged into another one is part of it."""
+    Path("a.yaml").write_text("image: nginx\nresources:\n  <<: {replicas: 2}\n  instanceType: C4\n", encoding="utf-8")
+    assert load_spec("a.yaml") == {"image": "nginx", "resources": {"replicas": 2, "instanceType": "C4"}}
+
+
 def test_places_in_json() -> None:
     """So it is in JSON, with and without comments."""
     text = '{\n  "image": "nginx",\n  "port": "80"\n}'
@@ -157,6 +177,8 @@ class TestOlderFiles:
             "image: nginx\nresources: {machineType: C4, ports: [8501]}\n",
             "image: nginx\nports: 8501\nresources: {machineType: C4}\n",
             "apiVersion: v1\nimage: nginx\nports: [8501]\nport: 8501\nresources: {machineType: C4}\n",
+            "image: nginx\nports: []\nport: 8501\nresources: {machineType: C4, ports: []}\n",
+            "image: nginx\nports: null\nport: 8501\nresources: {machineType: C4, ports: null}\n",
         ],
     )
     def test_converted(self, text: str) -> None:
@@ -170,6 +192,18 @@ class TestOlderFiles:
         assert lines[0].startswith("a.yaml:2:8: ports: one port expected, [80, 443] given (the others would be lost")
         assert lines[1].startswith("a.yaml:3:1: healthChecks: no field of this name expected")
         assert "they would be lost" in lines[1]
+
+    @pytest.mark.parametrize("version", ["latest", "v1", "v12", "v1alpha1", "v2beta3", "null"])
+    def test_versions(self, version: str) -> None:
+        """A version of any of the known forms says nothing that would be lost."""
+        Path("a.yaml").write_text(f"apiVersion: {version}\nimage: nginx\n", encoding="utf-8")
+        assert load_spec("a.yaml") == {"image": "nginx"}
+
+    @pytest.mark.parametrize("version", ["1", "''", "V1", "v", "v1gamma1", "v1.0", "apps/v1", "[v1]", "false"])
+    def test_other_versions(self, version: str) -> None:
+        """Whatever else stands in its place is a mistake."""
+        [line] = refusal("a.yaml", f"apiVersion: {version}\nimage: nginx\n")
+        assert line.startswith("a.yaml:1:13: apiVersion: a version such as latest, v1 or v1alpha2 expected")
 
     def test_both_machine_types(self) -> None:
         """Two machine types are one too many."""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -10,11 +11,14 @@ import pytest
 import yaml
 from tests.cli.conftest import on_terminal
 from tests.samples import SPEC, spec
+from tests.test_desired import FULL
 
 from paperspace.gradient import deployments
 
 if TYPE_CHECKING:
     from tests.cli.conftest import Run
+
+UNKNOWN_ID = "00000000-0000-0000-0000-0000000000ff"
 
 pytestmark = pytest.mark.usefixtures("environment")
 
@@ -51,6 +55,14 @@ def test_apply(run: Run, file: str) -> None:
     assert json.loads(run(*arguments, "-o", "json").stdout)["action"] == "unchanged"
 
 
+def test_apply_id(run: Run, file: str) -> None:
+    """With -o id, the id is printed where there is one: not for what a dry run would create."""
+    arguments = ["deployments", "apply", "--name", "n", "--projectId", "p", "--spec", file, "-o", "id"]
+    assert run(*arguments, "--dry-run").stdout == ""
+    [own] = run(*arguments).stdout.split()
+    assert run(*arguments, "--dry-run").stdout == f"{own}\n"
+
+
 def test_diff(run: Run, file: str, id: str) -> None:
     """What differs is on stdout; only on demand it is an exit code."""
     arguments = ["deployments", "diff", "--name", "n", "--project-id", "p", "--spec", file, "--exit-code"]
@@ -83,6 +95,39 @@ def test_history_and_rollback(run: Run, id: str) -> None:
     assert deployments.diff_deployment("n", "p", SPEC)["changes"] == []
 
 
+def test_no_password_is_printed(run: Run, tmp_path: Path) -> None:
+    """Whatever is printed in whichever format, passwords are hidden; the library has them, and a rollback keeps them."""
+    path = tmp_path / "full.yaml"
+    path.write_text(yaml.safe_dump(dict(FULL)), encoding="utf-8")
+    named = ["--name", "n", "--project-id", "p", "--spec", str(path)]
+    shown = [run("deployments", "apply", *named, "-o", "json")]
+    own = json.loads(shown[0].stdout)["id"]
+    deployments.update_deployment(id=own, spec=SPEC)
+    for output in ([], ["-o", "json"], ["-o", "yaml"]):
+        shown += [run("deployments", words, own, *output) for words in ("history", "get", "wait")]
+        shown += [run("deployments", "list", *output)]
+        shown += [
+            run("deployments", words, *named, *output, *more)
+            for words, more in (("diff", []), ("apply", ["--dry-run"]))
+        ]
+    assert {one.exit_code for one in shown} == {0}
+    assert "hunter2" not in "".join(one.output for one in shown)
+    assert "(hidden)" in run("deployments", "history", own, "-o", "json").stdout
+    _, first = deployments.get_deployment_history(own)
+    run("deployments", "rollback", own, "--to", first["id"])
+    assert "hunter2" in str(deployments.get_deployment_history(own)[0]["data"])
+
+
+def test_what_is_not_there(run: Run, id: str) -> None:
+    """The retired client's line is for a deployment that is not there; a spec or instance that is not is 3 too."""
+    line = "Deployment not found\n"
+    assert run("deployments", "rollback", UNKNOWN_ID, "--to", UNKNOWN_ID).stderr.startswith(line)
+    for words in (["rollback", id, "--to", UNKNOWN_ID], ["logs", id, "--instance", "nope"]):
+        refused = run("deployments", *words)
+        assert (refused.exit_code, refused.stdout) == (3, "")
+        assert refused.stderr.startswith(f"Error: the deployment {id} has no ")
+
+
 def test_wait_and_logs(run: Run, id: str) -> None:
     """A wait ends with the state, what happens is on stderr; then the log has what was written."""
     waited = run("deployments", "wait", id)
@@ -97,27 +142,41 @@ def test_wait_and_logs(run: Run, id: str) -> None:
     assert run("deployments", "logs", id, "--since", "soon").exit_code == 2
 
 
-@pytest.mark.parametrize("columns", [60, 100, 200])
+def screen_lines(text: str) -> list[str]:
+    """Every line that was on the screen for a moment, as it was read."""
+    return re.sub(r"\x1b\[[0-9;?]*[A-Za-z]", "\n", re.sub(r"\x1b\[[0-9;]*m", "", text)).replace("\r", "\n").splitlines()
+
+
+@pytest.mark.parametrize("columns", [40, 60, 100, 200])
 def test_wait_on_a_terminal(columns: int) -> None:
-    """On a terminal a bar shows the replicas and their states while it waits; then it is gone, and the cursor back."""
+    """On a terminal a bar shows the replicas and their states while it waits; then it is gone, and the cursor back.
+
+    No line is torn, and beside the bar there is room for a ^C, behind which it could not be taken away any more.
+    """
     created = deployments.create_deployment("t", "p", spec(replicas=3))
     waited = on_terminal("deployments", "wait", created["id"], columns=columns)
     assert waited.code == 0
-    assert "3/3" in waited.text
-    assert "3 healthy" in waited.text
     assert "all replicas are ready" in waited.text
     assert waited.text.rstrip().endswith(f"Ready deployment: {created['id']}")
     assert waited.text.count("\x1b[?25l") == waited.text.count("\x1b[?25h") == 1
+    lines = screen_lines(waited.text.partition("Ready deployment")[0])
+    assert any("3/3 ready" in line for line in lines)
+    assert any("3 healthy" in line for line in lines) is (columns >= 60)
+    assert max(map(len, lines)) <= columns
+    assert max(len(line) for line in lines if "━" in line) <= columns - len("^C")
+    assert re.search(r"is pending:\s+Simulated: the container\s+is starting\.", waited.text)
 
 
-def test_ctrl_c_while_waiting() -> None:
+@pytest.mark.parametrize("columns", [40, 80])
+def test_ctrl_c_while_waiting(columns: int) -> None:
     """Ctrl-C ends the wait with 130, and the terminal is as it was."""
     created = deployments.create_deployment(
         "t", "p", {**spec(), "env": [{"name": "GRADIENT_SIMULATE", "value": "pending"}]}
     )
-    waited = on_terminal("deployments", "wait", created["id"], interrupt="0 of 1 replicas are ready")
+    waited = on_terminal("deployments", "wait", created["id"], columns=columns, interrupt="0 of 1 replicas are ready")
     assert waited.code == 130
     assert waited.text.count("\x1b[?25l") == waited.text.count("\x1b[?25h") == 1
+    assert waited.text.endswith("\r\x1b[1A\x1b[2K\n")  # the bar is taken away, and the prompt has a line of its own
     assert "Traceback" not in waited.text
 
 

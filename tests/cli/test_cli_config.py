@@ -78,15 +78,64 @@ def test_keys_that_cannot_be_right(run: Run, config_file: Path, key: str) -> Non
     assert not config_file.exists()
 
 
-def test_a_broken_file_is_left_alone(run: Run, config_file: Path) -> None:
-    """A file that is no JSON is named, and stays as it is."""
+BROKEN = pytest.mark.parametrize("content", ["{", "[1]", '"apiKey"', "", "[" * 100_000, "\ud800"])
+
+
+@BROKEN
+def test_a_broken_file_is_left_alone(run: Run, config_file: Path, content: str) -> None:
+    """A file that cannot be used is named, and stays as it is; `logout` does not say that the key is gone."""
     config_file.parent.mkdir()
-    config_file.write_text("{")
-    for words in (["apiKey", KEY], ["logout"], ["config", "show"], ["deployments", "list"]):
+    config_file.write_text(content, encoding="utf-8", errors="surrogatepass")
+    for words in (["logout"], ["config", "show"], ["deployments", "list"]):
         shown = run(*words)
         assert (shown.exit_code, shown.stdout) == (ExitCode.USAGE, "")
         assert str(config_file) in shown.stderr
-    assert config_file.read_text() == "{"
+        assert "mend or remove it" in shown.stderr
+        assert "Removed" not in shown.stderr
+        assert ("an API key may be in it" in shown.stderr) is (words == ["logout"])
+    assert config_file.read_text(encoding="utf-8", errors="surrogatepass") == content
+
+
+@BROKEN
+def test_a_broken_file_is_moved_aside(run: Run, config_file: Path, content: str) -> None:
+    """`apiKey` keeps what it cannot use under another name, for its owner's eyes only, over nothing that is there."""
+    config_file.parent.mkdir()
+    for name in (f"{config_file}.broken", f"{config_file}.broken1"):
+        config_file.write_text(content, encoding="utf-8", errors="surrogatepass")
+        shown = run("apiKey", KEY)
+        assert (shown.exit_code, shown.stdout) == (0, "")
+        assert shown.stderr.splitlines() == [
+            f"{config_file} could not be used: it is {name} now",
+            f"Stored the API key in {config_file}",
+        ]
+        assert Path(name).read_text(encoding="utf-8", errors="surrogatepass") == content
+        assert mode(Path(name)) == 0o600
+        assert json.loads(config_file.read_text()) == {"apiKey": KEY}
+
+
+def test_no_home(run: Run, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    """Without a home folder there is no file and no key in it; only what would be kept is refused."""
+
+    def unknown(_: int) -> None:
+        raise KeyError
+
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.delenv("PAPERSPACE_CONFIG_PATH")
+    monkeypatch.delenv("HOME", raising=False)
+    monkeypatch.setattr("pwd.getpwuid", unknown)
+    assert "not there" in run("config", "show").stdout
+    assert run("logout").exit_code == 0
+    refused = run("apiKey", KEY)
+    assert (refused.exit_code, "PAPERSPACE_CONFIG_PATH" in refused.stderr) == (ExitCode.USAGE, True)
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_a_folder_in_place_of_the_file(run: Run, config_file: Path) -> None:
+    """Where the file should be and a folder is, nothing is moved: it is no broken file."""
+    config_file.mkdir(parents=True)
+    for words in (["apiKey", KEY], ["logout"]):
+        assert "cannot be read: Is a directory" in run(*words).stderr
+    assert [entry.name for entry in config_file.parent.iterdir()] == ["config.json"]
 
 
 def test_the_environment_goes_before(run: Run, config_file: Path, monkeypatch: pytest.MonkeyPatch) -> None:

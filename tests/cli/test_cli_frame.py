@@ -9,13 +9,14 @@ import socket
 import subprocess
 import sys
 from contextlib import closing
+from pathlib import Path
 from typing import Any
 
 import click
 import pytest
 from tests.cli.conftest import GRADIENT, Run, own_process
 
-from paperspace.gradient import errors
+from paperspace.gradient import deployments, errors
 from paperspace.gradient.cli import main
 from paperspace.gradient.cli._ending import ExitCode, exit_code
 
@@ -98,11 +99,12 @@ def test_help_imports_nothing_heavy(arguments: list[str]) -> None:
 
 @pytest.mark.parametrize(("names", "command"), COMMANDS, ids=[" ".join(("gradient", *names)) for names, _ in COMMANDS])
 def test_help_has_an_example(run: Run, names: tuple[str, ...], command: click.Command) -> None:
-    """Every command has help, with an example that calls it."""
+    """Every command has help, with an example that calls it, and the options of every command."""
     shown = run(*names, "--help")
     assert shown.exit_code == 0
     assert re.search(rf"Examples?:\n.*gradient {' '.join(names)}", shown.stdout, re.DOTALL)
     assert command.get_short_help_str(200)
+    assert all(option in shown.stdout for option in ("--api-key, --apiKey KEY", "--api-url URL", "--debug"))
 
 
 def test_summaries_are_those_of_the_commands() -> None:
@@ -146,6 +148,7 @@ def test_exit_code(name: str, capsys: pytest.CaptureFixture[str]) -> None:
         (KeyError("x"), "Error: a fault of this program, KeyError: 'x'; --debug shows where\n"),
         (FileNotFoundError(2, "No such file", "a.txt"), "Error: a.txt: No such file\n"),
         (errors.ServerError("a \x1b[31mred\x07 name"), "Error: a \ufffd[31mred\ufffd name;"),
+        (errors.APIConnectionError("Is it there?"), "Error: Is it there? `gradient config show` says which address"),
         (errors.AuthenticationError("No."), "Error: No; `gradient config show` says where the key comes from\n"),
         (errors.ConfigurationError("the key from the argument api_key"), "Error: the key from --api-key\n"),
     ],
@@ -230,6 +233,32 @@ def test_a_full_disk(environment: dict[str, str]) -> None:
         words = [*GRADIENT, "deployments", "list"]
         done = subprocess.run(words, stdout=full, stderr=subprocess.PIPE, text=True, check=False, env=environment)
     assert (done.returncode, done.stderr) == (1, "Error: No space left on device\n")
+
+
+@pytest.mark.parametrize("closed", ["<&-", ">&-", "2>&-", "<&- >&- 2>&-", "2>/dev/full"])
+def test_streams_that_are_missing(closed: str, tmp_path: Path, environment: dict[str, str]) -> None:
+    """Whichever of the three streams is closed, or cannot be written to, the work is done and the exit code says so."""
+    file = tmp_path / "spec.yaml"
+    file.write_text("image: nginx\n", encoding="utf-8")
+    apply = ["deployments", "apply", "--name", "n", "--project-id", "p", "--spec", str(file)]
+    unknown = ["deployments", "get", "00000000-0000-0000-0000-0000000000ff"]
+    for words, code in {(*apply,): 0, (*unknown,): ExitCode.NOT_FOUND, ("nonsense",): ExitCode.USAGE}.items():
+        shell = ["sh", "-c", f'"$@" {closed}', "sh", *GRADIENT, *words]
+        done = subprocess.run(shell, capture_output=True, text=True, check=False, env=environment)
+        assert done.returncode == code, done
+        assert "fault" not in done.stderr
+    assert [deployment["name"] for deployment in deployments.list_deployments()] == ["n"]
+
+
+def test_no_socket_in_the_place_of_a_stream() -> None:
+    """The descriptors of streams that are missing lead to the null device, and to nothing that is opened later."""
+    script = (
+        "import os, sys; from paperspace.gradient.cli import _streams; _streams.complete(); "
+        "nowhere = [os.path.samestat(os.fstat(number), os.stat(os.devnull)) for number in range(3)]; "
+        "print('gone'); print('gone', file=sys.stderr); sys.exit(not all(nowhere) or sys.stdin.read() != '')"
+    )
+    words = ["sh", "-c", '"$@" <&- >&- 2>&-', "sh", sys.executable, "-W", "error", "-c", script]
+    assert subprocess.run(words, check=False).returncode == 0
 
 
 def test_version() -> None:

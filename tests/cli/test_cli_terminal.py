@@ -47,7 +47,7 @@ def test_table_fits(ids: list[str], columns: int, titles: list[str]) -> None:
     assert max(map(cell_len, lines)) <= columns
     assert all(own in line for line, own in zip(lines[1:4], reversed(ids), strict=True))
     hidden = [title for title in ("Image", "State", "Endpoint", "Age") if title not in titles]
-    note = f"Too narrow for: {', '.join(hidden)}; -o json shows everything." if hidden else ""
+    note = f"Too narrow for: {', '.join(hidden)}; with `| cat`, the table is whole." if hidden else ""
     assert " ".join(line.strip() for line in lines[4:]) == note
 
 
@@ -72,6 +72,17 @@ def test_no_colour(ids: list[str]) -> None:
     assert "\x1b[3" not in shown
 
 
+@pytest.mark.parametrize("term", ["dumb", "unknown"])
+def test_terminal_that_knows_nothing(ids: list[str], term: str) -> None:
+    """A terminal that says that it knows nothing but characters is sent nothing else, and no empty lines."""
+    for words in (["list"], ["wait", ids[0]]):
+        shown = on_terminal("deployments", *words, TERM=term)
+        assert shown.code == 0
+        assert "\x1b" not in shown.text
+        assert "\r" not in shown.text
+        assert "\n\n" not in shown.text
+
+
 def test_names_steer_no_terminal(client: Client, run: Run) -> None:
     """What a server puts into a text is shown, not obeyed."""
     client.deployments.create_deployment("a[red]b", "p1", {"image": "x\x1b[31m"})
@@ -89,6 +100,10 @@ def test_errors_are_not_torn(columns: int) -> None:
     assert max(map(len, lines)) <= columns
     assert "PAPERSPACE_API_KEY," in shown.text.split()
     assert all(line.startswith("  ") for line in lines[1:])
+    wrong = on_terminal("deployments", "get", columns=columns)
+    assert wrong.code == ExitCode.USAGE
+    assert max(map(len, wrong.text.splitlines())) <= columns
+    assert "`gradient deployments list` shows it." in " ".join(wrong.text.split())
 
 
 @pytest.mark.parametrize(

@@ -53,6 +53,8 @@ def test_api_errors_keep_their_facts(error: Any) -> None:
     original = error("What happened", **FACTS)
     if error is errors.PartialResultError:
         original.data = {"deployment": None}
+    if error is errors.NotFoundError:
+        original.resource = "spec"
     for twin in (pickle.loads(pickle.dumps(original)), copy.copy(original), copy.deepcopy(original)):
         assert type(twin) is error
         assert {name: getattr(twin, name) for name in FACTS} == FACTS

@@ -4,16 +4,18 @@ from __future__ import annotations
 
 import asyncio
 import gc
+import inspect
 import signal
 import subprocess
 import sys
 import textwrap
 import time
+from collections.abc import Coroutine
 from typing import Any
 
 import pytest
 
-from paperspace.gradient import AsyncClient
+from paperspace.gradient import AsyncClient, _portal
 
 from .behaviours import never_answer
 from .harness import CALLS, CANARY, wait_for
@@ -145,6 +147,24 @@ def test_loop_closed_by_hand_leaves_no_connection() -> None:
         wait_for(lambda: server.open == 0)
         del client
         gc.collect()
+
+
+@pytest.mark.parametrize("handed_over", [False, True])
+def test_interrupt_at_the_beginning(monkeypatch: pytest.MonkeyPatch, handed_over: bool) -> None:
+    """Ctrl-C while a call is handed over to the loop leaves nothing behind: no coroutine that waits to be run, or runs."""
+    begin = asyncio.run_coroutine_threadsafe
+
+    def interrupted(coroutine: Coroutine[Any, Any, None], loop: asyncio.AbstractEventLoop) -> None:
+        if handed_over:
+            begin(coroutine, loop)
+        raise KeyboardInterrupt
+
+    call = asyncio.sleep(60)
+    with monkeypatch.context() as context:
+        context.setattr(asyncio, "run_coroutine_threadsafe", interrupted)
+        with pytest.raises(KeyboardInterrupt):
+            _portal.run(call)
+    wait_for(lambda: inspect.getcoroutinestate(call) == inspect.CORO_CLOSED)
 
 
 def test_interrupt() -> None:

@@ -18,6 +18,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 import pytest
 
+from paperspace.gradient._base.files import write_private
 from paperspace.gradient.cli.server import _Lines
 
 if TYPE_CHECKING:
@@ -217,8 +218,10 @@ def test_a_port_in_use_is_one_sentence(tmp_path: Path) -> None:
         (["--host", "::", "--database", ":memory:"], 2, "--api-key"),
         (["--api-key", "é", "--database", ":memory:"], 2, "visible ASCII"),
         (["--port", "70000"], 2, "70000"),
-        (["--port", "0", "--database", "/nowhere/at/all.db"], 1, "/nowhere/at/all.db"),
-        (["--port", "0", "--api-key", "k", "--database", "/nowhere/at/all.db"], 1, "/nowhere/at/all.db"),
+        (["--port", "0", "--database", "/nowhere/at/all.db"], 1, "database /nowhere/at/all.db: there is no folder"),
+        (["--port", "0", "--api-key", "k", "--database", "/nowhere/at/all.db"], 1, "database /nowhere/at/all.db: "),
+        (["--port", "0", "--database", ""], 2, "'--database': The path is empty"),
+        (["--host", "é" * 100, "--api-key", "k", "--database", ":memory:"], 1, "cannot start"),
         (["--host", "192.0.2.1", "--api-key", "k", "--database", ":memory:"], 1, "cannot start"),
     ],
 )
@@ -228,6 +231,51 @@ def test_what_cannot_work_is_said_in_words(options: list[str], code: int, words:
     assert command.returncode == code
     assert words in command.stderr
     assert "Traceback" not in command.stderr
+
+
+def test_nothing_is_made_beside_what_is_no_database(tmp_path: Path) -> None:
+    """A file or folder that cannot be the database is named as it was given, with a way out, and gets no key."""
+    (tmp_path / "notes.txt").write_text("notes " * 1000)
+    (tmp_path / "folder").mkdir()
+    for name, reason in {"notes.txt": "file is not a database", "folder": "it is a folder"}.items():
+        command = ended("--port", "0", "--database", str(tmp_path / name))
+        assert (command.returncode, command.stdout) == (1, "")
+        said = f"Error: cannot open the database {tmp_path / name}: {reason}."
+        assert command.stderr == f"{said} Another file can be given with --database, or :memory:.\n"
+    assert sorted(file.name for file in tmp_path.iterdir()) == ["folder", "notes.txt"]
+
+
+@pytest.mark.parametrize(
+    ("content", "reason"), [("é", "cannot be read"), ("two words", "cannot be right"), (None, "cannot be read")]
+)
+def test_a_kept_key_that_cannot_be_used(tmp_path: Path, content: str | None, reason: str) -> None:
+    """A kept key that cannot be used is an error that names its file, and is left as it is."""
+    file = tmp_path / "my.db.key"
+    file.mkdir() if content is None else file.write_text(content, encoding="utf-8")
+    command = ended("--port", "0", "--database", str(tmp_path / "my.db"))
+    assert command.returncode == 1
+    assert f"The key in {file} {reason}: " in command.stderr
+    assert "Remove the file, or give --api-key." in command.stderr
+    assert [entry.name for entry in tmp_path.iterdir()] == ["my.db.key"]
+
+
+def test_no_place_for_the_database(tmp_path: Path) -> None:
+    """A data folder that cannot be made is named, with the option to give another place."""
+    (tmp_path / "notes.txt").write_text("notes")
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("XDG_DATA_HOME", str(tmp_path / "notes.txt"))
+        command = ended("--port", "0")
+    assert command.returncode == 1
+    assert command.stderr.startswith(f"Error: There is no place for the database: {tmp_path / 'notes.txt'}")
+    assert "--database" in command.stderr
+
+
+def test_a_private_file_that_cannot_be_written(tmp_path: Path) -> None:
+    """What cannot be written is named as its caller calls it, and not as the draft that nobody has heard of."""
+    for file in (tmp_path / "missing" / "a.key", tmp_path):
+        with pytest.raises(OSError, match=r"No such file|Is a directory|Directory not empty") as caught:
+            write_private(file, "")
+        assert caught.value.filename == str(file)
 
 
 def test_help_is_quick() -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import signal
 import sqlite3
 import stat
@@ -20,6 +21,8 @@ if TYPE_CHECKING:
 
     from tests.server.conftest import Caller
 
+
+not_root = pytest.mark.skipif(os.geteuid() == 0, reason="everything can be written by root")
 
 ID = "00000000-0000-0000-0000-000000000001"
 
@@ -190,7 +193,44 @@ migrations.open_database(sys.argv[1])
         assert caller(server)("{ deployments { nodes { name } } }").data["deployments"]["nodes"] == [{"name": "old"}]
 
 
-def test_a_place_that_cannot_be_is_refused(tmp_path: Path) -> None:
-    """A database in a folder that does not exist is refused in words."""
-    with pytest.raises(UnusableDatabaseError, match="cannot open the database"):
-        LocalServer(database=tmp_path / "missing" / "gradient.db").start()
+@pytest.mark.parametrize(
+    ("place", "words"),
+    [
+        ("missing/gradient.db", "there is no folder missing"),
+        ("notes.txt/gradient.db", "there is no folder notes.txt"),
+        ("folder", "it is a folder"),
+        ("folder/", "it is a folder"),
+        ("", "it is a folder"),
+        ("/dev/null", "it is no file that can keep anything"),
+        ("x" * 300, "File name too long"),
+        pytest.param("readonly.db", "it cannot be written", marks=not_root),
+        pytest.param("readonly/gradient.db", "nothing can be written into the folder readonly", marks=not_root),
+        pytest.param("locked/gradient.db", "Permission denied", marks=not_root),
+    ],
+)
+def test_a_place_that_cannot_be_is_refused(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, place: str, words: str
+) -> None:
+    """Where no database can be kept, the reason is said in words that name what was given, and nothing is made."""
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "notes.txt").write_text("notes")
+    open_database("readonly.db").close()
+    (tmp_path / "readonly.db").chmod(0o444)
+    for name, mode in {"folder": 0o700, "readonly": 0o500, "locked": 0o000}.items():
+        (tmp_path / name).mkdir(mode=mode)
+    before = sorted(tmp_path.iterdir())
+    with pytest.raises(UnusableDatabaseError, match=f"^cannot open the database {place}: {words}$"):
+        LocalServer(database=place).start()
+    assert sorted(tmp_path.iterdir()) == before
+
+
+def test_a_name_is_no_address(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caller: type[Caller]) -> None:
+    """A file whose name SQLite could take for an address is that file, and so is the copy of its older version."""
+    monkeypatch.chdir(tmp_path)
+    older_file(tmp_path / "file:a.db?mode=memory", monkeypatch, caller)
+    with LocalServer(database="file:a.db?mode=memory") as server:
+        caller(server).create("kept")
+    assert sorted(file.name for file in tmp_path.iterdir()) == [
+        "file:a.db?mode=memory",
+        "file:a.db?mode=memory.version-1",
+    ]

@@ -110,6 +110,7 @@ def test_defaults_where_the_schema_promises_a_value(call: Caller) -> None:
         ("a", {"image": "i", "port": 65536}, ["input.spec.port"]),
         ("a", {"image": "i", "resources": {"replicas": -1}}, ["input.spec.resources.replicas"]),
         ("a", {"image": "i", "models": [{"id": "m"}, {}]}, ["input.spec.models[1].id"]),
+        ("a", {"image": "i", "env": [{"name": "A", "value": "1"}] * 2}, ["input.spec.env[1].name"]),
     ],
 )
 def test_broken_rules_are_refused_with_their_places(

@@ -11,7 +11,17 @@ from typing import TYPE_CHECKING, Any, get_args, get_type_hints
 
 from typing_extensions import is_typeddict
 
-from paperspace.gradient._base.rules import LARGEST, Path, Problem, abbreviated, listed, name_problems, spec_problems
+from paperspace.gradient._base.rules import (
+    LARGEST,
+    Path,
+    Problem,
+    abbreviated,
+    key_name,
+    listed,
+    name_problems,
+    spec_problems,
+    torn_problems,
+)
 from paperspace.gradient._generated.inputs import DeploymentSpecDataInput
 from paperspace.gradient.errors import InvalidArgumentError, InvalidSpecError
 
@@ -83,6 +93,7 @@ def text(value: object, argument: str) -> Iterator[Problem]:
     """What is wrong with an argument that has to say something."""
     if not isinstance(value, str) or not value.strip():
         yield Problem((argument,), abbreviated(value), "a string that is not empty")
+    yield from torn_problems(value, (argument,))
 
 
 def optional_text(value: object, argument: str) -> Iterator[Problem]:
@@ -114,8 +125,8 @@ def spec(value: object) -> Iterator[Problem]:
     try:
         _adapter().validate_python(value, strict=True, extra="forbid")
     except ValidationError as error:
-        for entry in error.errors(include_url=False):
-            wrong.setdefault(("spec", *entry["loc"]), _problem(entry))
+        for problem in map(_problem, error.errors(include_url=False)):
+            wrong.setdefault(problem.path, problem)
     yield from wrong.values()
     if isinstance(value, dict):
         for problem in spec_problems(_sound(value, wrong, ("spec",))):
@@ -134,12 +145,16 @@ def _problem(entry: ErrorDetails) -> Problem:
     """A problem from an error of pydantic."""
     path: Path = ("spec", *entry["loc"])
     kind = entry["type"]
+    if kind == "invalid_key":  # where `input` is the key itself
+        path = (*path[:-1], key_name(entry["input"]))
+        names = f"a name is a string; {_did_you_mean(path[1:])}"
+        return Problem(path, _Hidden(type(entry["input"]).__name__), _EXPECTED["extra_forbidden"], names)
     given = None if kind == "missing" else _shown(path, entry["input"])
     if kind == "literal_error":
         return Problem(path, given, f"one of {entry.get('ctx', {})['expected']}", None)
     hint = None
     if kind == "extra_forbidden":
-        hint = _HINTS.get(entry["loc"]) or _did_you_mean(entry["loc"])
+        hint = _HINTS.get(path[1:]) or _did_you_mean(path[1:])
     return Problem(path, given, _EXPECTED.get(kind, entry["msg"]), hint)
 
 
@@ -184,7 +199,8 @@ def _sound(value: Any, wrong: dict[Path, Problem], path: Path) -> Any:
     """A copy without what is wrong, so that the rest can be looked at: null there, and in a list nothing at all said."""
     if isinstance(value, dict):
         return {
-            key: None if (*path, key) in wrong else _sound(entry, wrong, (*path, key)) for key, entry in value.items()
+            key: None if (inner := (*path, key_name(key))) in wrong else _sound(entry, wrong, inner)
+            for key, entry in value.items()
         }
     if isinstance(value, list):
         return [

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any, cast
 from paperspace.gradient import _checks
 from paperspace.gradient._generated.deployment_history import DEPLOYMENT_HISTORY
 from paperspace.gradient._inputs import create_input
+from paperspace.gradient._lookups import equal_ids, no_such
 from paperspace.gradient._reconcile import create, update
 from paperspace.gradient._revisions import current_revision, data_of, put_revision, revision_page, revision_pages
 from paperspace.gradient._spec_diff import difference
@@ -213,6 +214,7 @@ class Desired:
 
         Returns:
             For each spec its `id`, `dtCreated`, `actor`, `cluster`, the whole `data`, and `difference` to the one before.
+            Passwords are in `data`, as it can be sent again; `difference` hides them.
 
         Raises:
             NotFoundError: There is no such deployment.
@@ -239,6 +241,8 @@ class Desired:
     async def rollback_deployment(self, id: str, to: str) -> DeploymentRef:
         """Puts an earlier spec back into force, as a new one with the same data, on the same cluster.
 
+        Where that makes no difference to the newest spec, nothing is sent.
+
         Args:
             id: The id of the deployment.
             to: The id of the spec, from `get_deployment_history`.
@@ -247,7 +251,7 @@ class Desired:
             `{'id': ...}`, the id of the deployment.
 
         Raises:
-            NotFoundError: There is no such deployment, or it has no such spec.
+            NotFoundError: There is no such deployment, or it has no such spec; `resource` says which of the two.
             ConflictError: Somebody else changed it between our reading and our writing; both specs are named.
 
         Example:
@@ -265,11 +269,18 @@ class Desired:
             async for page in pages:
                 for revision in page:
                     newest = newest or revision
-                    if revision["id"] == to:
-                        cluster = revision["cluster"]
-                        values = {"spec": data_of(revision), **({"clusterId": cluster["id"]} if cluster else {})}
-                        return await put_revision(session, session.start(), id, newest, values)
-        raise NotFoundError(f"the deployment {id} has no spec {to}", operation=DEPLOYMENT_HISTORY.name)
+                    if equal_ids(revision["id"], to):
+                        return await self._put_back(session, id, newest, revision)
+        raise no_such("spec", f"the deployment {id} has no spec {to}", DEPLOYMENT_HISTORY.name)
+
+    async def _put_back(self, session: Session, id: str, newest: Revision, earlier: Revision) -> DeploymentRef:
+        """Puts a spec on top of the newest one, where that makes a difference."""
+        spec, cluster = data_of(earlier), earlier["cluster"]
+        stays = cluster is None or cluster == newest["cluster"]
+        if stays and not difference(data_of(newest), spec)["changes"]:
+            return {"id": id}
+        values = {"spec": spec, **({"clusterId": cluster["id"]} if cluster else {})}
+        return await put_revision(session, session.start(), id, newest, values)
 
     async def _revise(self, id: str, change: Callable[[dict[str, Any]], None]) -> DeploymentRef:
         """Changes the newest spec, where that makes a difference."""

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 from paperspace.gradient._generated.deployment_log_lines import DEPLOYMENT_LOG_LINES, DeploymentLogLinesVariables
 from paperspace.gradient._generated.deployment_logs import DEPLOYMENT_LOGS, DeploymentLogsVariables
-from paperspace.gradient._lookups import not_found
+from paperspace.gradient._lookups import no_such, not_found
 from paperspace.gradient._paging import MAX_PAGE
 from paperspace.gradient.errors import PaginationError
 
@@ -15,6 +15,9 @@ if TYPE_CHECKING:
     from paperspace.gradient._generated.deployment_log_lines import DeploymentLogLineConnection
     from paperspace.gradient._session import Session
     from paperspace.gradient.types import LogLine
+
+# So many names show what the others are like.
+_MOST_NAMES = 5
 
 
 class LogReader:
@@ -24,13 +27,14 @@ class LogReader:
         self._session = session
         self._id = id
         self._only = instance
+        self._found = False
         self._cursors: dict[str, str | None] = {}
 
     async def new_lines(self) -> list[LogLine]:
         """The lines that were not read yet, of all instances, by time.
 
         Raises:
-            NotFoundError: There is no such deployment (any more).
+            NotFoundError: There is no such deployment (any more), or at the first reading no log of the one instance.
         """
         lines: list[LogLine] = []
         for instance in await self._instances():
@@ -66,9 +70,11 @@ class LogReader:
         return in_order(lines)[-count:] if count else []
 
     async def _instances(self) -> list[str]:
+        """The names of the instances whose logs are to be read."""
+        return await self._names() if self._only is None else [self._only]
+
+    async def _names(self) -> list[str]:
         """The names of the instances that have a log."""
-        if self._only is not None:
-            return [self._only]
         names: list[str] = []
         after = None
         while True:
@@ -99,7 +105,17 @@ class LogReader:
         if result["deployment"] is None:
             raise not_found(self._id, DEPLOYMENT_LOG_LINES.name)
         log = result["deployment"]["log"]
+        if log is None and instance == self._only and not self._found:
+            raise no_such("instance", await self._what_there_is(), DEPLOYMENT_LOG_LINES.name)
+        self._found = True
         return log and log["lines"]
+
+    async def _what_there_is(self) -> str:
+        """In words, that there is no log of the one instance, and of which there is one."""
+        names = sorted(await self._names())
+        more = f" and {len(names) - _MOST_NAMES} more" if len(names) > _MOST_NAMES else ""
+        there = f"there are those of {', '.join(names[:_MOST_NAMES])}{more}" if names else "none has one yet"
+        return f"the deployment {self._id} has no log of an instance {self._only!r}: {there}"
 
 
 def in_order(lines: list[LogLine]) -> list[LogLine]:

@@ -13,6 +13,7 @@ from paperspace.gradient.errors import ConflictError, NotFoundError
 
 if TYPE_CHECKING:
     from collections.abc import AsyncGenerator
+    from typing import Literal
 
     from paperspace.gradient._generated.deployment_fields import Deployment as DeploymentPage
     from paperspace.gradient._paging import Page
@@ -131,9 +132,21 @@ def not_found(id: str, operation: str) -> NotFoundError:
     return NotFoundError(f"there is no deployment with the id {id}, or it is deleted", operation=operation)
 
 
+def no_such(resource: Literal["spec", "instance"], message: str, operation: str) -> NotFoundError:
+    """The error for a part that a deployment does not have."""
+    error = NotFoundError(message, operation=operation)
+    error.resource = resource
+    return error
+
+
+def equal_ids(one: str, other: str) -> bool:
+    """Whether two ids are the same, in whichever case they are written."""
+    return one.lower() == other.lower()
+
+
 def same_id(asked: str, answered: str) -> str | None:
     """A complaint where the server answers about another deployment than was asked for."""
-    return None if asked.lower() == answered.lower() else f"asked for {asked}, the server answered about {answered}"
+    return None if equal_ids(asked, answered) else f"asked for {asked}, the server answered about {answered}"
 
 
 def same_text(one: str, other: str) -> bool:

@@ -188,7 +188,7 @@ class Observed:
 
         Raises:
             InvalidArgumentError: An argument cannot be right. Nothing was sent.
-            NotFoundError: There is no such deployment.
+            NotFoundError: There is no such deployment, or no log of this instance; `resource` says which of the two.
 
         Example:
             >>> [mnist] = deployments.list_deployments(name="mnist")

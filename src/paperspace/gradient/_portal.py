@@ -74,16 +74,29 @@ def run(coroutine: Coroutine[Any, Any, R]) -> R:
         raise GradientError(
             "a synchronous call on the library's own event loop would wait for itself; await it from aio instead"
         )
-    future = asyncio.run_coroutine_threadsafe(coroutine, there.loop)
+    future: concurrent.futures.Future[R] | None = None
     try:
+        future = asyncio.run_coroutine_threadsafe(coroutine, there.loop)
         return future.result()
     except concurrent.futures.CancelledError:
         if there.stopping:  # the interpreter ends, and this is a daemon thread, which ends with it in silence
             raise SystemExit from None
         raise
     except BaseException:
-        future.cancel()
+        if future is None:  # interrupted while it was handed over, which may be done or not
+            there.loop.call_soon_threadsafe(_drop, coroutine)
+        else:
+            future.cancel()
         raise
+
+
+def _drop(coroutine: Coroutine[Any, Any, object]) -> None:
+    """Ends a coroutine, on its loop, whether or not it has become a task there."""
+    task = next((task for task in asyncio.all_tasks() if task.get_coro() is coroutine), None)
+    if task is None:
+        coroutine.close()
+    else:
+        task.cancel()
 
 
 def owns(loop: asyncio.AbstractEventLoop) -> bool:

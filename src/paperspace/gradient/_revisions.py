@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any, cast
 from paperspace.gradient._generated.deployment_history import DEPLOYMENT_HISTORY, DeploymentHistoryVariables
 from paperspace.gradient._generated.deployment_revise import DEPLOYMENT_REVISE, DeploymentReviseVariables
 from paperspace.gradient._generated.deployments_current import DEPLOYMENTS_CURRENT, DeploymentsCurrentVariables
-from paperspace.gradient._lookups import not_found, same_id, same_text
+from paperspace.gradient._lookups import equal_ids, not_found, same_id, same_text
 from paperspace.gradient._paging import MAX_PAGE, walk
 from paperspace.gradient.errors import ConflictError
 
@@ -73,9 +73,13 @@ async def put_revision(session: Session, call: Call, id: str, read: Revision, va
         verify=lambda result: same_id(id, result["updateDeployment"]["deployment"]["id"]),
     )
     ours, *earlier = result["updateDeployment"]["deployment"]["deploymentSpecs"]["nodes"]
-    while call.in_doubt and earlier and data_of(earlier[0]) == data_of(ours) and earlier[0]["id"] != read["id"]:
+
+    def between() -> bool:
+        return bool(earlier) and not equal_ids(earlier[0]["id"], read["id"])
+
+    while call.in_doubt and between() and data_of(earlier[0]) == data_of(ours):
         del earlier[0]  # our own, from a try whose answer was lost
-    if earlier and earlier[0]["id"] != read["id"]:
+    if between():
         raise ConflictError(
             f"the spec {earlier[0]['id']} came between: ours was made from {read['id']}, and {ours['id']} has replaced "
             "both; look at the history and put right what is lost",

@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple, cast
 
 from paperspace.gradient import _checks
-from paperspace.gradient._base.rules import Problem, abbreviated, shorten
+from paperspace.gradient._base.rules import Problem, abbreviated, key_name, shorten
 from paperspace.gradient.errors import InvalidSpecError
 
 if TYPE_CHECKING:
@@ -23,6 +23,9 @@ SEARCHED = tuple(f"{stem}{suffix}" for stem in ("paperspace", ".paperspace/app")
 
 # Stands in a file for an image that is given when the file is read.
 IMAGE_PLACEHOLDER = ":image"
+
+# The versions of older files, all of which say the same.
+_VERSION = re.compile(r"latest|v[0-9]+((alpha|beta)[0-9]+)?")
 
 # More places than a spec has: where a file refers to itself again and again, the rest goes unnumbered.
 _MOST_PLACES = 10_000
@@ -60,7 +63,8 @@ def load_spec(path: str | PathLike[str] | None = None, *, image: str | None = No
         image: Stands in for the image `:image` of the file.
 
     Returns:
-        The spec. That of an older file (`resources.machineType`, `ports`) is converted, where nothing is lost.
+        The spec. That of an older file (`apiVersion`, `resources.machineType`, `ports`) is converted, where nothing is
+        lost.
 
     Raises:
         InvalidSpecError: There is no such file, or it is no spec; every mistake is listed with file, line and column (in
@@ -122,14 +126,16 @@ def _located(problem: Problem, file: str, marks: Marks) -> str:
 
 def _modernise(content: dict[Any, Any]) -> Iterator[Problem]:
     """Turns an older spec into one of today, in place; yields what would be lost."""
-    content.pop("apiVersion", None)
+    version = content.pop("apiVersion", None)
+    if version is not None and not (isinstance(version, str) and _VERSION.fullmatch(version)):
+        yield Problem(("spec", "apiVersion"), version, "a version such as latest, v1 or v1alpha2", "or leave it out")
     resources = content.get("resources")
     inner = resources if isinstance(resources, dict) else {}
     if "machineType" in inner and "instanceType" not in inner:
         inner["instanceType"] = inner.pop("machineType")
     for holder, path in ((content, ("spec", "ports")), (inner, ("spec", "resources", "ports"))):
         ports = holder.pop("ports", None)
-        if ports is None:
+        if ports is None or ports == []:
             continue
         numbers = ports if isinstance(ports, list) else [ports]
         if len(numbers) == 1 and content.get("port") in {None, *numbers[:1]}:
@@ -214,6 +220,7 @@ def _marks(node: Any, file: str) -> Marks:
     import yaml
 
     marks = Marks({}, {})
+    loader = yaml.SafeLoader("")
 
     def walk(node: Any, path: Place) -> None:
         if len(marks.values) > _MOST_PLACES:
@@ -224,7 +231,7 @@ def _marks(node: Any, file: str) -> Marks:
                 walk(entry, (*path, index))
         elif isinstance(node, yaml.MappingNode):
             for key, value in node.value:
-                inner = (*path, str(key.value))
+                inner = (*path, _key(key, loader))
                 if inner in marks.keys:
                     line, column = key.start_mark.line + 1, key.start_mark.column + 1
                     raise InvalidSpecError(f"{file}:{line}:{column}: {key.value} is there twice")
@@ -234,3 +241,12 @@ def _marks(node: Any, file: str) -> Marks:
     if node is not None:
         walk(node, ())
     return marks
+
+
+def _key(node: Any, loader: Any) -> str:
+    """A key as it is called once it is loaded: `on` is True then. A `<<` is not loaded, but resolved."""
+    import yaml
+
+    if isinstance(node, yaml.ScalarNode) and node.tag in loader.yaml_constructors:
+        return key_name(loader.construct_object(node))
+    return str(node.value)

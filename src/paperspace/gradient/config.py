@@ -132,7 +132,8 @@ def config_path(environment: Mapping[str, str] = os.environ) -> Path:
     """The path of the configuration file, whether or not it is there."""
     from pathlib import Path
 
-    folder = Path(environment.get("PAPERSPACE_CONFIG_PATH") or CONFIG_FOLDER).expanduser()
+    # Where there is no home folder, `~` stays, and no file is found; Path.expanduser would raise.
+    folder = Path(os.path.expanduser(environment.get("PAPERSPACE_CONFIG_PATH") or CONFIG_FOLDER))  # noqa: PTH111
     return folder / (environment.get("PAPERSPACE_CONFIG_FILE_NAME") or CONFIG_FILE)
 
 
@@ -149,10 +150,13 @@ def read_config(environment: Mapping[str, str] = os.environ) -> dict[str, object
         content = json.loads(path.read_text(encoding="utf-8"))
     except FileNotFoundError:
         return {}
-    except (OSError, ValueError) as error:
-        raise ConfigurationError(f"{path} cannot be read: {type(error).__name__}; mend or remove it") from None
+    except OSError as error:
+        raise ConfigurationError(f"{path} cannot be read: {error.strerror}; mend or remove it") from None
+    except (ValueError, RecursionError):
+        raise ConfigurationError(f"{path} is no JSON; mend or remove it") from None
     if not isinstance(content, dict):
-        raise ConfigurationError(f"{path} has to hold a JSON object with apiKey and perhaps apiUrl")
+        expected = "has to hold a JSON object with apiKey and perhaps apiUrl"
+        raise ConfigurationError(f"{path} {expected}; mend or remove it")
     return cast("dict[str, object]", content)
 
 

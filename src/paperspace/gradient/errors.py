@@ -231,7 +231,13 @@ class PermissionDeniedError(APIError):
 
 
 class NotFoundError(APIError, LookupError):
-    """There is no such deployment, or it is deleted."""
+    """There is no such deployment, or it is deleted; or the deployment has no such spec, or no log of such an instance.
+
+    Attributes:
+        resource: What there is none of: `deployment`, `spec` or `instance`.
+    """
+
+    resource: Literal["deployment", "spec", "instance"] = "deployment"
 
 
 class ConflictError(APIError):

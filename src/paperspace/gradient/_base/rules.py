@@ -7,6 +7,7 @@ the client) have done that before.
 
 from __future__ import annotations
 
+import re
 import reprlib
 import unicodedata
 from collections.abc import Iterator, Mapping, Sequence
@@ -20,6 +21,9 @@ SUMMARIES = ("average",)
 # Cc: control characters, Cs: lone surrogates, Zl and Zp: line ends; the marks that turn the reading direction.
 _UNPRINTABLE = {"Cc", "Cs", "Zl", "Zp"}
 _BIDI_OVERRIDES = set("\u202a\u202b\u202c\u202d\u202e\u2066\u2067\u2068\u2069")
+
+# Half of a character, which UTF-8 cannot carry.
+_LONE = re.compile("[\ud800-\udfff]")
 
 # The largest Int of GraphQL.
 LARGEST = 2**31 - 1
@@ -85,6 +89,11 @@ def abbreviated(value: object) -> object:
         return _Abbreviated(f"a value of type {type(value).__name__}")
 
 
+def key_name(key: object) -> str:
+    """A key of a dict as a step of a path, however odd it is."""
+    return key if isinstance(key, str) else str(abbreviated(key))
+
+
 def shorten(text: str, limit: int = 80) -> str:
     """The text, cut to `limit` characters with an ellipsis at its end."""
     return text if len(text) <= limit else text[: limit - 1] + "…"
@@ -100,15 +109,38 @@ def name_problems(name: str, path: Path = ("name",)) -> Iterator[Problem]:
 
 def spec_problems(spec: Spec, path: Path = ("spec",)) -> Iterator[Problem]:
     """What is wrong with a spec whose types are right. A field that is null counts as left out."""
+    torn = {problem.path: problem for problem in torn_problems(spec, path)}
+    yield from torn.values()
+    yield from (problem for problem in _content_problems(spec, path) if problem.path not in torn)
+
+
+def torn_problems(value: Any, path: Path) -> Iterator[Problem]:
+    """The strings that hold half of a character, which no request can carry. They are not shown: they may be secret."""
+    if isinstance(value, str):
+        if found := _LONE.search(value):
+            given = _Abbreviated(f"a string with U+{ord(found[0]):04X} in it")
+            yield Problem(path, given, "a string of whole characters", "that one is half of a surrogate pair")
+    elif isinstance(value, Mapping):
+        for key, entry in value.items():
+            yield from torn_problems(entry, (*path, key_name(key)))
+    elif isinstance(value, list):
+        for index, entry in enumerate(value):
+            yield from torn_problems(entry, (*path, index))
+
+
+def _content_problems(spec: Spec, path: Path) -> Iterator[Problem]:
     image = spec.get("image")
     if not image or any(c.isspace() for c in image):
         yield Problem((*path, "image"), image, "the reference of a container image", "such as 'tensorflow/serving'")
     port = spec.get("port")
     if port is not None and not 1 <= port <= HIGHEST_PORT:
         yield Problem((*path, "port"), port, f"a port from 1 to {HIGHEST_PORT}")
+    first: dict[str, int] = {}
     for index, variable in enumerate(_items(spec, "env")):
         name = variable.get("name") or ""
-        if not name or "=" in name or "\0" in name:
+        if name and first.setdefault(name, index) != index:
+            yield Problem((*path, "env", index, "name"), name, f"another name than that of env[{first[name]}]")
+        elif not name or "=" in name or "\0" in name:
             # What stands behind a `=` is a value, and values may be secret.
             given = "".join(name.partition("=")[:2])
             yield Problem((*path, "env", index, "name"), given, "the name of an environment variable")

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-import os
+import io
 import sys
 from contextlib import suppress
 from enum import IntEnum
@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING
 import click
 
 from paperspace.gradient import errors
+from paperspace.gradient.cli._streams import give_up
 from paperspace.gradient.cli._text import printable, tell
 
 if TYPE_CHECKING:
@@ -77,8 +78,7 @@ def exit_code(run: Callable[[], object], debug: Callable[[], bool]) -> int:
     """
     try:
         code = run()
-        if sys.stdout:
-            sys.stdout.flush()  # while a failure can still be told
+        sys.stdout.flush()  # while a failure can still be told
     except click.Abort as error:  # at a question: by Ctrl-C, or because there is nobody to answer
         code = INTERRUPTED if isinstance(error.__context__, KeyboardInterrupt) else ExitCode.FAILED
         _end_line()
@@ -86,21 +86,21 @@ def exit_code(run: Callable[[], object], debug: Callable[[], bool]) -> int:
         code = INTERRUPTED
         _end_line()
     except BrokenPipeError:  # whoever read the result has seen enough; click does the same where it notices first
-        _give_up_stdout()
+        give_up(sys.stdout)
         return ExitCode.FAILED
     except Exception as error:  # noqa: BLE001  # this is the end of all errors
         with suppress(OSError):
             _tell(error, debug=debug())
         if isinstance(error, OSError) and not isinstance(error, errors.GradientError):
-            _give_up_stdout()  # it may be what failed: a full disk, say
+            give_up(sys.stdout)  # it may be what failed: a full disk, say
         return _code(error)
     return code if isinstance(code, int) else ExitCode.FINE
 
 
 def _end_line() -> None:
     """Leaves the prompt of the shell a line of its own, behind the ^C that the terminal shows."""
-    if sys.stderr and sys.stderr.isatty():
-        click.echo(err=True)
+    if sys.stderr.isatty():
+        tell("")
 
 
 def _code(error: Exception) -> int:
@@ -117,9 +117,11 @@ def _tell(error: Exception, *, debug: bool) -> None:
         for fact in _FACTS if isinstance(error, errors.APIError) else ():
             click.echo(printable(f"{fact}: {getattr(error, fact)}"), err=True)
     if isinstance(error, click.UsageError):
-        error.show()  # with the usage of the command
+        words = io.StringIO()
+        error.show(words)  # with the usage of the command
+        tell(words.getvalue().rstrip())
         return
-    if isinstance(error, errors.NotFoundError):
+    if isinstance(error, errors.NotFoundError) and error.resource == "deployment":
         tell("Deployment not found")  # the line of the retired client, which scripts look for
     tell(f"Error: {_message(error)}")
 
@@ -136,12 +138,6 @@ def _message(error: Exception) -> str:
     for words, option in _OPTIONS.items():
         message = message.replace(words, option)
     advice = next((advice for kind, advice in _ADVICE if isinstance(error, kind)), None)
-    return f"{message.removesuffix('.')}; {advice}" if advice else message
-
-
-def _give_up_stdout() -> None:
-    """Lets the interpreter's last flush go nowhere, or it would complain about it."""
-    with suppress(OSError, ValueError, AttributeError):
-        nowhere = os.open(os.devnull, os.O_WRONLY)
-        os.dup2(nowhere, sys.stdout.fileno())
-        os.close(nowhere)
+    if advice is None:
+        return message
+    return f"{message} {advice}" if message.endswith("?") else f"{message.removesuffix('.')}; {advice}"

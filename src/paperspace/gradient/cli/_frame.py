@@ -11,6 +11,7 @@ from typing import Any, NamedTuple, NoReturn
 
 import click
 
+from paperspace.gradient.cli import _streams
 from paperspace.gradient.cli._ending import exit_code
 
 
@@ -104,6 +105,7 @@ class Main(Group):
 
     def main(self, *args: Any, **settings: Any) -> NoReturn:
         """Runs the whole thing and leaves the process with the exit code that its end has."""
+        _streams.complete()
         if isinstance(sys.stdout, io.TextIOWrapper):
             sys.stdout.reconfigure(errors="backslashreplace")  # a name that the encoding lacks is no reason to fail
         given = Invocation()

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, NamedTuple, TypeVar
 
 import click
 
-from paperspace.gradient.cli._text import printable, tell
+from paperspace.gradient.cli._text import plain_terminal, printable, tell
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
@@ -44,10 +44,10 @@ def draw(columns: dict[Column, Callable[[Row], str]], rows: Sequence[Row]) -> No
     widths = _widths(cells, room)
     for index in range(len(rows) + 1):
         line = _GAP.join(_fit(cells[column][index], width, column) for column, width in widths.items()).rstrip()
-        click.echo(click.style(line, bold=True) if index == 0 else line)
+        click.echo(click.style(line, bold=True) if index == 0 and not plain_terminal() else line)
     hidden = [column.title for column in columns if column not in widths]
     if hidden:
-        tell(f"Too narrow for: {', '.join(hidden)}; -o json shows everything.")
+        tell(f"Too narrow for: {', '.join(hidden)}; with `| cat`, the table is whole.")
 
 
 def _widths(cells: dict[Column, list[str]], room: int | None) -> dict[Column, int]:

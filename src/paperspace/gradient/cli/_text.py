@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import os
 import sys
 import unicodedata
 from typing import TYPE_CHECKING, Any
 
 import click
+
+from paperspace.gradient.cli._streams import give_up
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -26,21 +29,34 @@ def _steers(character: str) -> bool:
     return character in _TURNING or unicodedata.category(character) in _STEERING
 
 
-def tell(text: str) -> None:
-    """Prints a message on stderr. On a terminal, lines are broken between words, so that none is torn."""
-    text = printable(text)
-    if sys.stderr.isatty():
-        import shutil
-        import textwrap
+def plain_terminal() -> bool:
+    """Whether the terminal, where there is one, says that it knows nothing but characters."""
+    return os.environ.get("TERM", "").lower() in {"dumb", "unknown"}
 
-        width = shutil.get_terminal_size().columns
-        breaks = textwrap.TextWrapper(width, break_long_words=False, break_on_hyphens=False)
-        lines = text.splitlines()
-        for index, line in enumerate(lines):
-            breaks.subsequent_indent = line[: len(line) - len(line.lstrip())] + "  "
-            lines[index] = breaks.fill(line)
-        text = "\n".join(lines)
-    click.echo(text, err=True)
+
+def tell(text: str) -> None:
+    """Prints a message on stderr. On a terminal, lines are broken between words, so that none is torn.
+
+    Where stderr cannot be written, nobody is listening: what the command does goes on.
+    """
+    text = printable(text)
+    try:
+        click.echo(broken(text) if sys.stderr.isatty() else text, err=True)
+    except OSError:
+        give_up(sys.stderr)
+
+
+def broken(text: str) -> str:
+    """The text with its lines broken to the width of the terminal; what goes on is indented."""
+    import shutil
+    import textwrap
+
+    breaks = textwrap.TextWrapper(shutil.get_terminal_size().columns, break_long_words=False, break_on_hyphens=False)
+    lines = text.splitlines()
+    for index, line in enumerate(lines):
+        breaks.subsequent_indent = line[: len(line) - len(line.lstrip())] + "  "
+        lines[index] = breaks.fill(line)
+    return "\n".join(lines)
 
 
 def output_option(*formats: str) -> Callable[[Callable[..., Any]], Callable[..., Any]]:

@@ -6,11 +6,13 @@ import json
 import os
 import re
 import sys
+from itertools import count
 from typing import TYPE_CHECKING, NamedTuple
 
 import click
 
 from paperspace.gradient import config
+from paperspace.gradient._base.files import write_private
 from paperspace.gradient._defaults import DEFAULT_API_URL
 from paperspace.gradient.cli._frame import Command, Group, invocation
 from paperspace.gradient.cli._tables import Column, draw
@@ -19,7 +21,6 @@ from paperspace.gradient.errors import ConfigurationError
 
 if TYPE_CHECKING:
     from collections.abc import Callable
-    from pathlib import Path
 
 # The last characters of a key tell it from others; of a short one they would tell too much.
 _SHOWN = 4
@@ -32,7 +33,8 @@ def api_key(key: str | None) -> None:
     """Store an API key for all calls from now on.
 
     It goes into the configuration file, which only its owner can read; with --api-url, so does the address. Without
-    KEY it is asked for, or read from standard input, so that it is in no history of the shell.
+    KEY it is asked for, or read from standard input, so that it is in no history of the shell. A configuration file
+    that cannot be used is moved aside, to config.json.broken.
 
     \b
     Examples:
@@ -45,15 +47,14 @@ def api_key(key: str | None) -> None:
     if key is None:
         key = click.prompt("API key", hide_input=True, err=True) if sys.stdin.isatty() else sys.stdin.read().strip()
     config.Settings.resolve(key, given.api_url or DEFAULT_API_URL)  # refuses what cannot be right
-    content = config.read_config() | {"apiKey": key} | ({"apiUrl": given.api_url} if given.api_url else {})
-    path = config.config_path()
-    _write(path, content)
-    tell(f"Stored the API key in {path}")
+    content = _usable_config() | {"apiKey": key} | ({"apiUrl": given.api_url} if given.api_url else {})
+    write_config(content)
+    tell(f"Stored the API key in {config.config_path()}")
     if os.environ.get("PAPERSPACE_API_KEY"):
         tell("PAPERSPACE_API_KEY is set in this shell, and goes before it.")
 
 
-@click.command()
+@click.command(cls=Command)
 def logout() -> None:
     """Forget the API key that `gradient apiKey` has stored.
 
@@ -62,12 +63,15 @@ def logout() -> None:
       gradient logout
     """
     path = config.config_path()
-    content = config.read_config()
+    try:
+        content = config.read_config()
+    except ConfigurationError as error:
+        raise ConfigurationError(f"nothing was removed: {error}, as an API key may be in it") from error
     if content.pop("apiKey", None) is None:
         tell(f"There is no API key in {path}")
         return
     if content:
-        _write(path, content)
+        write_config(content)
     else:
         path.unlink()
     tell(f"Removed the API key from {path}")
@@ -81,6 +85,31 @@ def command() -> None:
     Example:
       gradient config show
     """
+
+
+def write_config(content: dict[str, object]) -> None:
+    """Replaces the configuration file, readable by its owner only; a link to it stays a link."""
+    if config.config_path().parts[0] == "~":
+        raise ConfigurationError("there is no home folder to keep settings in: set HOME, or PAPERSPACE_CONFIG_PATH")
+    path = config.config_path().resolve()
+    path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
+    write_private(path, json.dumps(content, indent=2) + "\n")
+
+
+def _usable_config() -> dict[str, object]:
+    """What the configuration file holds. One that cannot be used is moved aside, as it may hold more than a key."""
+    path = config.config_path().resolve()
+    try:
+        return config.read_config()
+    except ConfigurationError:
+        if not path.is_file():
+            raise
+        names = (f"{path.name}.broken{number or ''}" for number in count())
+        aside = next(place for place in map(path.with_name, names) if not os.path.lexists(place))
+        path.rename(aside)
+        aside.chmod(0o600)
+        tell(f"{path} could not be used: it is {aside} now")
+        return {}
 
 
 class _Row(NamedTuple):
@@ -125,16 +154,3 @@ _COLUMNS: dict[Column, Callable[[_Row], str]] = {
 
 def _masked(key: str) -> str:
     return f"…{key[-_SHOWN:]}" if len(key) >= _LONG_ENOUGH else "…"
-
-
-def _write(path: Path, content: dict[str, object]) -> None:
-    """Replaces the file whole, readable by its owner only; a link to it stays a link."""
-    path = path.resolve()
-    path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
-    draft = path.with_name(f"{path.name}.{os.getpid()}")
-    try:
-        with os.fdopen(os.open(draft, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "w", encoding="utf-8") as file:
-            file.write(json.dumps(content, indent=2) + "\n")
-        draft.replace(path)
-    finally:
-        draft.unlink(missing_ok=True)

@@ -8,6 +8,7 @@ import click
 
 from paperspace.gradient.cli._ending import ExitCode
 from paperspace.gradient.cli._frame import Group, invocation
+from paperspace.gradient.cli._text import tell
 
 
 @click.group("schema", cls=Group)
@@ -67,4 +68,4 @@ def pull(url: str | None, output: Path | None) -> None:
             output.write_text(text, encoding="utf-8")
         except OSError as error:
             raise click.ClickException(f"{output} cannot be written: {error.strerror}") from error
-        click.echo(f"Wrote {output}", err=True)
+        tell(f"Wrote {output}")

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import errno
-import json
 import logging
 import shlex
 import signal
@@ -15,6 +14,7 @@ from typing import TYPE_CHECKING
 import click
 
 from paperspace.gradient._base.files import write_private
+from paperspace.gradient.cli._text import tell
 
 if TYPE_CHECKING:
     from paperspace.gradient.server import LocalServer
@@ -55,27 +55,63 @@ def command(
     from paperspace.gradient.errors import ConfigurationError
     from paperspace.gradient.server import LocalServer, UnusableDatabaseError
     from paperspace.gradient.server.addresses import is_loopback
-    from paperspace.gradient.server.defaults import default_database, kept_key
+    from paperspace.gradient.server.defaults import key_file
     from paperspace.gradient.server.migrations import IN_MEMORY
 
     if api_key is None and not is_loopback(host):
         raise click.UsageError(f"{host} can be reached from other machines: choose the key yourself, with --api-key.")
     _log_to_stderr()
+    place = _place(database)
+    kept = None if api_key is not None or place == IN_MEMORY else key_file(Path(place))
+    stored = kept and _stored_key(kept)
     try:
-        place = database or default_database()
-        if api_key is None and place != IN_MEMORY:
-            api_key = kept_key(Path(place))
-        server = LocalServer(host=host, port=port, database=place, api_key=api_key, actor=actor)
-        asyncio.run(_serve(server, save_config=save_config))
-    except (UnusableDatabaseError, ConfigurationError) as error:
-        raise click.ClickException(f"{error}.") from error
+        server = LocalServer(host=host, port=port, database=place, api_key=stored or api_key, actor=actor)
     except ValueError as error:
-        raise click.BadParameter(str(error), param_hint="--api-key") from error
-    except OSError as error:
-        if error.errno == errno.EADDRINUSE:
+        if stored:
+            raise click.ClickException(f"The key in {kept} cannot be right: {error}. {_WAY_OUT}") from error
+        raise click.BadParameter(str(error), param_hint="'--api-key'") from error
+    try:
+        asyncio.run(_serve(server, None if stored else kept, save_config=save_config))
+    except UnusableDatabaseError as error:
+        raise click.ClickException(f"{error}. Another file can be given with --database, or :memory:.") from error
+    except ConfigurationError as error:
+        raise click.ClickException(f"{error}.") from error
+    except (OSError, UnicodeError) as error:
+        if isinstance(error, OSError) and error.errno == errno.EADDRINUSE:
             hint = "choose another one with --port; 0 takes a free one"
             raise click.ClickException(f"Port {port} of {host} is in use: {hint}.") from error
         raise click.ClickException(f"The server cannot start: {error}.") from error
+
+
+_WAY_OUT = "Remove the file, or give --api-key."
+
+
+def _place(database: str | None) -> str | Path:
+    """Where everything is kept."""
+    from paperspace.gradient.server.defaults import default_database
+
+    if database is not None:
+        if not database.strip():
+            raise click.BadParameter("The path is empty. :memory: keeps nothing.", param_hint="'--database'")
+        return database
+    try:
+        return default_database()
+    except (OSError, RuntimeError) as error:
+        reason = f"{error.filename}: {error.strerror}" if isinstance(error, OSError) else str(error).rstrip(".")
+        raise click.ClickException(
+            f"There is no place for the database: {reason}. Give one with --database."
+        ) from error
+
+
+def _stored_key(file: Path) -> str | None:
+    """The key of an earlier start, if there was one."""
+    try:
+        return file.read_text(encoding="ascii").strip() or None
+    except (FileNotFoundError, NotADirectoryError):
+        return None
+    except (OSError, ValueError) as error:
+        reason = getattr(error, "strerror", None) or "it is not made of ASCII characters"
+        raise click.ClickException(f"The key in {file} cannot be read: {reason}. {_WAY_OUT}") from error
 
 
 class _Lines(logging.Formatter):
@@ -92,12 +128,15 @@ def _log_to_stderr() -> None:
     logging.basicConfig(level=logging.INFO, handlers=[handler])
 
 
-async def _serve(server: LocalServer, *, save_config: bool) -> None:
+async def _serve(server: LocalServer, key_file: Path | None, *, save_config: bool) -> None:
+    """Runs the server until it is told to stop; keeps its key, now that the database is known to be one."""
     stop = asyncio.Event()
     for number in (signal.SIGINT, signal.SIGTERM):
         with suppress(NotImplementedError):  # on Windows, where Ctrl-C ends asyncio.run anyway
             asyncio.get_running_loop().add_signal_handler(number, stop.set)
     async with server:
+        if key_file:
+            write_private(key_file, server.api_key + "\n")
         click.echo(f"Listening on {server.url}")
         # The library reads the first of the names, the retired official client the second.
         click.echo(f"export PAPERSPACE_API_URL={server.url} PAPERSPACE_API_HOST={server.url}")
@@ -110,10 +149,8 @@ async def _serve(server: LocalServer, *, save_config: bool) -> None:
 
 def _save_config(server: LocalServer) -> None:
     """Puts address and key into the client's configuration file, beside whatever else is in it."""
+    from paperspace.gradient.cli.config import write_config
     from paperspace.gradient.config import config_path, read_config
 
-    path = config_path()
-    path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
-    config = {**read_config(), "apiUrl": server.url, "apiKey": server.api_key}
-    write_private(path, json.dumps(config, indent=2) + "\n")
-    click.echo(f"Saved to {path}", err=True)
+    write_config({**read_config(), "apiUrl": server.url, "apiKey": server.api_key})
+    tell(f"Saved to {config_path()}")

@@ -1,4 +1,4 @@
-"""What the command falls back to: where the data is, with which key, and in whose name."""
+"""What the command falls back to: where the data and the key are, and in whose name."""
 
 from __future__ import annotations
 
@@ -6,8 +6,6 @@ import getpass
 import os
 import secrets
 from pathlib import Path
-
-from paperspace.gradient._base.files import write_private
 
 
 def default_database() -> Path:
@@ -23,14 +21,9 @@ def new_key() -> str:
     return secrets.token_urlsafe()
 
 
-def kept_key(database: Path) -> str:
-    """The key in the file beside the database; made at the first start, and readable by its owner only."""
-    file = database.with_name(database.name + ".key")
-    if file.exists() and (key := file.read_text(encoding="ascii").strip()):
-        return key
-    key = new_key()
-    write_private(file, key + "\n")
-    return key
+def key_file(database: Path) -> Path:
+    """The file beside a database that keeps its key."""
+    return database.with_name(database.name + ".key")
 
 
 def system_user() -> str:

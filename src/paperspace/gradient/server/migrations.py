@@ -139,19 +139,36 @@ def open_database(database: str | Path) -> sqlite3.Connection:
     """
     if sqlite3.sqlite_version_info < _OLDEST_SQLITE:
         raise UnusableDatabaseError(f"SQLite 3.37 or newer is needed; this Python has {sqlite3.sqlite_version}")
+    # An absolute path, as SQLite may take `file:` at the beginning of another for an address.
+    place = database if str(database) == IN_MEMORY else Path(database).absolute()
     try:
-        if str(database) != IN_MEMORY:
-            _make(database)
+        if isinstance(place, Path):
+            if obstacle := _obstacle(Path(database)):
+                raise UnusableDatabaseError(f"cannot open the database {database}: {obstacle}")
+            _make(place)
             _look_at(Path(database))
-        connection = sqlite3.connect(database, isolation_level=None, timeout=_SECONDS_TO_WAIT)
+        connection = sqlite3.connect(place, isolation_level=None, timeout=_SECONDS_TO_WAIT)
     except (OSError, sqlite3.Error) as error:
         raise UnusableDatabaseError(f"cannot open the database {database}: {_in_words(error)}") from error
     try:
-        _prepare(connection, database)
+        _prepare(connection, place)
     except (OSError, sqlite3.Error) as error:
         connection.close()
         raise UnusableDatabaseError(f"cannot use the database {database}: {_in_words(error)}") from error
     return connection
+
+
+def _obstacle(file: Path) -> str | None:
+    """What is in the way of a database there, where that can be seen: SQLite's own words for it are vague."""
+    if not file.parent.is_dir():
+        return f"there is no folder {file.parent}"
+    if file.exists() and not file.is_file():
+        return "it is a folder" if file.is_dir() else "it is no file that can keep anything"
+    if not os.access(file.parent, os.W_OK):
+        return f"nothing can be written into the folder {file.parent}"
+    if file.exists() and not os.access(file, os.W_OK):
+        return "it cannot be written"
+    return None
 
 
 def _make(file: str | Path) -> None:
@@ -182,14 +199,14 @@ def _look_at(file: Path) -> None:
         if not ours and (version or tables):
             raise UnusableDatabaseError(f"cannot use the database {file}: it belongs to another program")
         if version > len(STEPS):
-            message = "it was made by a newer version of paperspace-gradient"
+            message = "it was made by a newer version of paperspace-gradient, so install that one"
             raise UnusableDatabaseError(f"cannot use the database {file}: {message}")
         (verdict,) = connection.execute("PRAGMA quick_check(1)").fetchone()
         if verdict != "ok":
             raise UnusableDatabaseError(f"cannot use the database {file}: it is damaged: {verdict}")
 
 
-def _prepare(connection: sqlite3.Connection, database: str | Path) -> None:
+def _prepare(connection: sqlite3.Connection, place: str | Path) -> None:
     # One server, one connection: a second one is refused rather than let in between.
     connection.execute("PRAGMA locking_mode = EXCLUSIVE")
     connection.execute("PRAGMA journal_mode = WAL")
@@ -198,8 +215,8 @@ def _prepare(connection: sqlite3.Connection, database: str | Path) -> None:
     connection.execute("PRAGMA synchronous = NORMAL")
     connection.execute(f"PRAGMA journal_size_limit = {4 * 1024 * 1024}")
     connection.execute("PRAGMA foreign_keys = ON")
-    if 0 < (version := _version(connection)) < len(STEPS) and str(database) != IN_MEMORY:
-        _back_up(connection, f"{database}.version-{version}")
+    if 0 < (version := _version(connection)) < len(STEPS) and isinstance(place, Path):
+        _back_up(connection, f"{place}.version-{version}")
     for version, step in enumerate(STEPS, start=1):
         with connection:
             connection.execute("BEGIN IMMEDIATE")
@@ -223,4 +240,4 @@ def _version(connection: sqlite3.Connection) -> int:
 def _in_words(error: Exception) -> str:
     if isinstance(error, sqlite3.Error) and getattr(error, "sqlite_errorcode", None) == sqlite3.SQLITE_BUSY:
         return "another server is using it"
-    return str(error)
+    return (isinstance(error, OSError) and error.strerror) or str(error)

@@ -102,7 +102,7 @@ def delete(arguments: tuple[str, ...], options: tuple[str, ...], yes: bool) -> N
       gradient deployments delete --id d4e74a9c-b125-4bd7-b143-8f5c386df8a9
       gradient deployments delete --yes $(gradient deployments list --project-id p1 -o id)
     """
-    ids = list(dict.fromkeys([*arguments, *options]))
+    ids = list({entry.lower(): entry for entry in (*arguments, *options)}.values())
     if not ids:
         raise click.UsageError("The id of the deployment is missing. `gradient deployments list` shows it.")
     interactive = sys.stdin.isatty() and sys.stderr.isatty()

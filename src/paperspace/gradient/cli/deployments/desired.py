@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import click
 
+from paperspace.gradient._spec_diff import HIDDEN
 from paperspace.gradient.cli._calls import deployments
 from paperspace.gradient.cli._ending import ExitCode
 from paperspace.gradient.cli._spec import read_spec, spec_option
@@ -51,7 +52,8 @@ def apply(
         case "json" | "yaml":
             write_data(applied, output)
         case "id":
-            click.echo(applied["id"] or "")
+            if applied["id"]:
+                click.echo(applied["id"])
         case _:
             if applied["difference"]["text"]:
                 tell(applied["difference"]["text"])
@@ -139,6 +141,9 @@ def start(id: str) -> None:
 def history(id: str, output: str | None) -> None:
     """Show the specs of a deployment, the newest first: who made each, when, and what it changed.
 
+    With -o json or -o yaml, each is printed as `get_deployment_history` of the library returns it, but for passwords,
+    which are hidden in every output.
+
     \b
     Example:
       gradient deployments history d4e74a9c-b125-4bd7-b143-8f5c386df8a9
@@ -146,7 +151,7 @@ def history(id: str, output: str | None) -> None:
     with deployments() as calls:
         revisions = calls.get_deployment_history(id)
     if output in {"json", "yaml"}:
-        write_data(revisions, output or "json")
+        write_data(_without_passwords(revisions), output or "json")
         return
     for revision in revisions:
         if output == "id":
@@ -156,6 +161,20 @@ def history(id: str, output: str | None) -> None:
         click.echo(printable(f"{revision['id']}  {revision['dtCreated']}  {maker}"))
         for line in revision["difference"]["text"].splitlines() or ["changes nothing"]:
             click.echo(printable(f"    {line}"))
+
+
+def _without_passwords(value: object) -> object:
+    """The same, with passwords hidden as in a difference."""
+    match value:
+        case dict():
+            return {
+                key: HIDDEN if key == "password" and entry else _without_passwords(entry)
+                for key, entry in value.items()
+            }
+        case list():
+            return [_without_passwords(entry) for entry in value]
+        case _:
+            return value
 
 
 @command.command()
