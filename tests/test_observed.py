@@ -20,7 +20,7 @@ from paperspace.gradient import (
     InvalidArgumentError,
     NotFoundError,
     WaitTimeoutError,
-    _observed,
+    _watching,
 )
 from paperspace.gradient.server import LocalServer
 from paperspace.gradient.types import DeploymentSpecInput
@@ -62,8 +62,8 @@ class MovedClock:
 @pytest.fixture(autouse=True)
 def _impatient(monkeypatch: pytest.MonkeyPatch) -> None:
     """Looks follow each other at once, as the clock is moved rather than waited for."""
-    monkeypatch.setattr(_observed, "FIRST_POLL", 0.01)
-    monkeypatch.setattr(_observed, "LAST_POLL", 0.01)
+    monkeypatch.setattr(_watching, "FIRST_POLL", 0.01)
+    monkeypatch.setattr(_watching, "LAST_POLL", 0.01)
 
 
 @pytest.fixture
@@ -169,6 +169,19 @@ class TestWait:
         assert caught.value.status["state"] == "failed"
         assert caught.value.logs[-1]["message"].startswith("[simulated]")
         assert caught.value.logs[-1]["message"] in str(caught.value)
+
+    def test_failure_tells_of_what_failed(self, client: Client, clock: MovedClock) -> None:
+        """The lines are those of the instances that failed, and of none of an earlier spec that worked."""
+        created = client.deployments.create_deployment("n", "p", SPEC)
+        clock.move(60)
+        assert client.deployments.wait_for_deployment(created["id"])["state"] == "ready"
+        client.deployments.update_deployment(id=created["id"], spec=fated("crash-loop"))
+        clock.move(60)
+        with pytest.raises(DeploymentFailedError) as caught:
+            client.deployments.wait_for_deployment(created["id"])
+        assert caught.value.status is not None
+        failed = {instance["name"] for instance in caught.value.status["instances"] if instance["state"] == "failed"}
+        assert {line["instanceName"] for line in caught.value.logs} == failed
 
     def test_failure_is_seen_within_two_looks(self, client: Client, clock: MovedClock) -> None:
         """Between the failure and its error there are at most two looks."""

@@ -12,7 +12,7 @@ from tests.samples import SPEC
 from tests.test_desired import FULL
 
 from paperspace.gradient import InvalidSpecError, _checks, _generated
-from paperspace.gradient._spec_files import SEARCHED
+from paperspace.gradient._spec_parsing import SEARCHED
 from paperspace.gradient.deployments import load_spec
 
 YAML = """\
@@ -47,11 +47,12 @@ def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 
 
 def refusal(name: str, text: str) -> list[str]:
-    """The lines of the error for a file that holds this."""
+    """The lines of the error for a file that holds this, without the one that says which file it is."""
     Path(name).write_text(text, encoding="utf-8")
     with pytest.raises(InvalidSpecError) as caught:
         load_spec(name)
-    return str(caught.value).splitlines()
+    lines = str(caught.value).splitlines()
+    return lines[1:] if lines[0] == f"{name} is not a valid spec:" else lines
 
 
 @pytest.mark.parametrize(
@@ -90,17 +91,17 @@ def test_image_of_the_caller() -> None:
 
 
 def test_every_mistake_with_its_place() -> None:
-    """Every mistake is reported with file, line and column: unknown keys at the key, wrong values at the value."""
+    """Every mistake is reported with file, line and column, in their order: a key where it is wrong, else the value."""
     lines = refusal(
         "a.yaml",
         "prot: 80\nport: '80'\nresources:\n  replicas: two\nenv:\n- name: A\n  value: hunter2\n- name: B\n  value: 5\n",
     )
     assert lines == [
-        "a.yaml:9:10: env[1].value: a string expected, a value of type int given",
-        "a.yaml:2:7: port: a whole number expected, '80' given",
-        "a.yaml:4:13: resources.replicas: a whole number expected, 'two' given",
         "a.yaml:1:1: prot: no field of this name expected, 80 given (did you mean 'port'?)",
         "a.yaml:1:1: image: the reference of a container image expected, nothing given (such as 'tensorflow/serving')",
+        "a.yaml:2:7: port: a whole number expected, '80' given",
+        "a.yaml:4:13: resources.replicas: a whole number expected, 'two' given",
+        "a.yaml:9:10: env[1].value: a string expected, a value of type int given",
     ]
 
 
@@ -108,12 +109,12 @@ def test_keys_that_are_no_strings() -> None:
     """What YAML takes for a number, a date or a truth is no name of a field, and is reported where it stands."""
     lines = refusal("a.yaml", "image: nginx\n2: x\nnull: x\n'true': x\non: x\n2020-01-01: x\nresources:\n  1.5: x\n")
     assert [tuple(line.split(": ")[:2]) for line in lines] == [
-        ("a.yaml:8:3", "resources.1.5"),
         ("a.yaml:2:1", "2"),
         ("a.yaml:3:1", "None"),
         ("a.yaml:4:1", "true"),
         ("a.yaml:5:1", "True"),
         ("a.yaml:6:1", "datetime.date(2020, 1, 1)"),
+        ("a.yaml:8:3", "resources.1.5"),
     ]
     assert all("no field of this name expected" in line for line in lines)
 

@@ -149,7 +149,7 @@ def test_exit_code(name: str, capsys: pytest.CaptureFixture[str]) -> None:
         (FileNotFoundError(2, "No such file", "a.txt"), "Error: a.txt: No such file\n"),
         (errors.ServerError("a \x1b[31mred\x07 name"), "Error: a \ufffd[31mred\ufffd name;"),
         (errors.APIConnectionError("Is it there?"), "Error: Is it there? `gradient config show` says which address"),
-        (errors.AuthenticationError("No."), "Error: No; `gradient config show` says where the key comes from\n"),
+        (errors.PermissionDeniedError("No."), "Error: No; `gradient config show` says where the key comes from\n"),
         (errors.ConfigurationError("the key from the argument api_key"), "Error: the key from --api-key\n"),
     ],
 )

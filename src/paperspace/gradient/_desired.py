@@ -2,24 +2,13 @@
 
 from __future__ import annotations
 
-from contextlib import aclosing
-from typing import TYPE_CHECKING, Any, cast
+from typing import TYPE_CHECKING, Any
 
-from paperspace.gradient import _checks
-from paperspace.gradient._generated.deployment_history import DEPLOYMENT_HISTORY
-from paperspace.gradient._inputs import create_input
-from paperspace.gradient._lookups import equal_ids, no_such
-from paperspace.gradient._reconcile import create, update
-from paperspace.gradient._revisions import current_revision, data_of, put_revision, revision_page, revision_pages
-from paperspace.gradient._spec_diff import difference
-from paperspace.gradient.errors import ConflictError, InvalidArgumentError, NotFoundError
+from paperspace.gradient.errors import InvalidArgumentError
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from paperspace.gradient._generated.deployment_revision_fields import DeploymentSpec as Revision
-    from paperspace.gradient._generated.deployments_current import Deployment as Current
-    from paperspace.gradient._generated.inputs import CreateDeploymentInput, UpdateDeploymentInput
     from paperspace.gradient._session import Session
     from paperspace.gradient.types import (
         AppliedDeployment,
@@ -28,9 +17,6 @@ if TYPE_CHECKING:
         DeploymentSpecInput,
         SpecDifference,
     )
-
-# How often apply begins again when somebody else created or deleted the deployment under its hands.
-_ROUNDS = 5
 
 
 class Desired:
@@ -78,27 +64,11 @@ class Desired:
             >>> deployments.apply_deployment("mnist", "p1", spec)["action"]
             'unchanged'
         """
+        from paperspace.gradient._changes import apply
+        from paperspace.gradient._inputs import create_input
+
         wanted = create_input(name, project_id, spec, cluster_id)
-        session = self._session()
-        call = session.start()
-        rounds = 0
-        while True:
-            rounds += 1
-            current = await current_revision(session, call, name, project_id)
-            applied = _plan(current, wanted)
-            if dry_run or applied["action"] == "unchanged":
-                return applied
-            try:
-                if current is None:
-                    done = await create(session, call, wanted)
-                else:
-                    done = await update(session, call, _update(current["id"], wanted))
-            except (ConflictError, NotFoundError):
-                # Somebody else was faster: created it before us, or deleted it.
-                if rounds == _ROUNDS:
-                    raise
-            else:
-                return {**applied, "id": done["id"]}
+        return await apply(self._session(), wanted, dry_run=dry_run)
 
     async def diff_deployment(
         self, name: str, project_id: str, spec: DeploymentSpecInput, cluster_id: str | None = None
@@ -152,12 +122,14 @@ class Desired:
             >>> deployments.get_deployment(mnist["id"])["deploymentSpecs"]["nodes"][0]["data"]["resources"]
             {'instanceType': 'A100', 'replicas': 4}
         """
+        from paperspace.gradient._changes import revise
+        from paperspace.gradient._checks import count, identifier, require
 
         def scaled(spec: dict[str, Any]) -> None:
             spec["resources"] = {**spec.get("resources", {}), "replicas": replicas}
 
-        _checks.require(_checks.identifier(id), _checks.count(replicas, "replicas"))
-        return await self._revise(id, scaled)
+        require(identifier(id), count(replicas, "replicas"))
+        return await revise(self._session(), id, scaled)
 
     async def stop_deployment(self, id: str) -> DeploymentRef:
         """Stops a deployment: none of its replicas runs until it is started again. Its spec stays as it is otherwise.
@@ -177,7 +149,11 @@ class Desired:
             >>> deployments.stop_deployment(mnist["id"]) == {"id": mnist["id"]}
             True
         """
-        return await self._revise(id, lambda spec: spec.update(enabled=False))
+        from paperspace.gradient._changes import revise
+        from paperspace.gradient._checks import identifier, require
+
+        require(identifier(id))
+        return await revise(self._session(), id, lambda spec: spec.update(enabled=False))
 
     async def start_deployment(self, id: str) -> DeploymentRef:
         """Starts a deployment that was stopped, with as many replicas as its spec says.
@@ -198,13 +174,16 @@ class Desired:
             >>> deployments.start_deployment(mnist["id"]) == {"id": mnist["id"]}
             True
         """
+        from paperspace.gradient._changes import revise
+        from paperspace.gradient._checks import identifier, require
 
         def started(spec: dict[str, Any]) -> None:
             if spec.get("resources", {}).get("replicas") == 0:
                 raise InvalidArgumentError(f"the deployment {id} has 0 replicas: scale it first, then start it")
             spec["enabled"] = True
 
-        return await self._revise(id, started)
+        require(identifier(id))
+        return await revise(self._session(), id, started)
 
     async def get_deployment_history(self, id: str) -> list[DeploymentRevision]:
         """The specs of a deployment, the newest first: who made each, when, and what it changed.
@@ -227,16 +206,11 @@ class Desired:
             >>> newest["difference"]["text"]
             '~ resources.replicas: 1 -> 4'
         """
-        _checks.require(_checks.identifier(id))
-        session = self._session()
-        revisions = [revision async for page in revision_pages(session, id) for revision in page]
-        before: list[Revision | None] = [*revisions[1:], None]
-        return [
-            cast(
-                "DeploymentRevision", revision | {"difference": difference(older and data_of(older), data_of(revision))}
-            )
-            for revision, older in zip(revisions, before, strict=True)
-        ]
+        from paperspace.gradient._changes import history
+        from paperspace.gradient._checks import identifier, require
+
+        require(identifier(id))
+        return await history(self._session(), id)
 
     async def rollback_deployment(self, id: str, to: str) -> DeploymentRef:
         """Puts an earlier spec back into force, as a new one with the same data, on the same cluster.
@@ -262,54 +236,8 @@ class Desired:
             >>> deployments.rollback_deployment(mnist["id"], to=first["id"]) == {"id": mnist["id"]}
             True
         """
-        _checks.require(_checks.identifier(id), _checks.identifier(to, "to"))
-        session = self._session()
-        newest = None
-        async with aclosing(revision_pages(session, id)) as pages:
-            async for page in pages:
-                for revision in page:
-                    newest = newest or revision
-                    if equal_ids(revision["id"], to):
-                        return await self._put_back(session, id, newest, revision)
-        raise no_such("spec", f"the deployment {id} has no spec {to}", DEPLOYMENT_HISTORY.name)
+        from paperspace.gradient._changes import rollback
+        from paperspace.gradient._checks import identifier, require
 
-    async def _put_back(self, session: Session, id: str, newest: Revision, earlier: Revision) -> DeploymentRef:
-        """Puts a spec on top of the newest one, where that makes a difference."""
-        spec, cluster = data_of(earlier), earlier["cluster"]
-        stays = cluster is None or cluster == newest["cluster"]
-        if stays and not difference(data_of(newest), spec)["changes"]:
-            return {"id": id}
-        values = {"spec": spec, **({"clusterId": cluster["id"]} if cluster else {})}
-        return await put_revision(session, session.start(), id, newest, values)
-
-    async def _revise(self, id: str, change: Callable[[dict[str, Any]], None]) -> DeploymentRef:
-        """Changes the newest spec, where that makes a difference."""
-        _checks.require(_checks.identifier(id))
-        session = self._session()
-        call = session.start()
-        [newest], _ = await revision_page(session, id, first=1, call=call)
-        spec = data_of(newest)
-        change(spec)
-        if not difference(data_of(newest), spec)["changes"]:
-            return {"id": id}
-        return await put_revision(session, call, id, newest, {"spec": spec})
-
-
-def _plan(current: Current | None, wanted: CreateDeploymentInput) -> AppliedDeployment:
-    """What is to be done."""
-    if current is None:
-        return {"id": None, "action": "created", "difference": difference(None, wanted["spec"])}
-    newest = current["deploymentSpecs"]["nodes"][0]
-    before, after = data_of(newest), dict(wanted["spec"])
-    if "clusterId" in wanted:
-        before["cluster"], after["cluster"] = newest["cluster"] and newest["cluster"]["id"], wanted["clusterId"]
-    changes = difference(before, after)
-    return {"id": current["id"], "action": "updated" if changes["changes"] else "unchanged", "difference": changes}
-
-
-def _update(id: str, wanted: CreateDeploymentInput) -> UpdateDeploymentInput:
-    """What makes a deployment the one that is wanted."""
-    values: UpdateDeploymentInput = {"id": id, "spec": wanted["spec"]}
-    if "clusterId" in wanted:
-        values["clusterId"] = wanted["clusterId"]
-    return values
+        require(identifier(id), identifier(to, "to"))
+        return await rollback(self._session(), id, to)

@@ -2,47 +2,17 @@
 
 from __future__ import annotations
 
-from contextlib import aclosing
-from datetime import datetime
-from time import monotonic
 from typing import TYPE_CHECKING
 
-from paperspace.gradient import _checks
-from paperspace.gradient._generated.deployment_status import DEPLOYMENT_STATUS, DeploymentStatusVariables
-from paperspace.gradient._generated.deployment_statuses import DEPLOYMENT_STATUSES, DeploymentStatusesVariables
-from paperspace.gradient._logs import LogReader, written_since
-from paperspace.gradient._lookups import not_found, same_text
-from paperspace.gradient._paging import walk
-from paperspace.gradient._status import events_between, reason, status_of
-from paperspace.gradient.errors import (
-    APITimeoutError,
-    DeploymentFailedError,
-    InvalidArgumentError,
-    NotFoundError,
-    WaitTimeoutError,
-)
+from paperspace.gradient._defaults import DEFAULT_WAIT
+from paperspace.gradient.errors import InvalidArgumentError
 
 if TYPE_CHECKING:
     from collections.abc import AsyncGenerator, Callable
+    from datetime import datetime
 
-    from paperspace.gradient._generated.deployment_statuses import Deployment as Node
-    from paperspace.gradient._paging import Page
     from paperspace.gradient._session import Session
     from paperspace.gradient.types import DeploymentEvent, DeploymentStatus, LogLine
-
-# Seconds: fifteen minutes, as the vendor's own action waited.
-DEFAULT_WAIT = 900.0
-
-# Seconds from one look to the next: quick at first, then slower.
-FIRST_POLL = 0.25
-LAST_POLL = 5.0
-POLL_GROWTH = 1.5
-
-# Seconds that the last look gets, however little is left.
-MIN_REQUEST = 0.05
-
-# Log lines that come with the error of a deployment that failed.
-LINES_OF_FAILURE = 20
 
 
 class Observed:
@@ -69,8 +39,11 @@ class Observed:
             >>> deployments.get_deployment_status(mnist["id"])["replicas"]
             1
         """
-        _checks.require(_checks.identifier(id))
-        return await _status(self._session(), id)
+        from paperspace.gradient._checks import identifier, require
+        from paperspace.gradient._watching import deployment_status
+
+        require(identifier(id))
+        return await deployment_status(self._session(), id)
 
     async def list_deployment_statuses(
         self,
@@ -97,8 +70,11 @@ class Observed:
             >>> [(status["name"], status["image"]) for status in deployments.list_deployment_statuses(project_id="p1")]
             [('mnist', 'tensorflow/serving')]
         """
-        _checks.require(_checks.filters(name, project_id, cluster_id, first))
-        return await _statuses(self._session(), name, project_id, cluster_id, first)
+        from paperspace.gradient._checks import filters, require
+        from paperspace.gradient._watching import deployment_statuses
+
+        require(filters(name, project_id, cluster_id, first))
+        return await deployment_statuses(self._session(), name, project_id, cluster_id, first)
 
     def watch_deployment(self, id: str, *, timeout: float = DEFAULT_WAIT) -> AsyncGenerator[DeploymentEvent]:
         """Tells what happens to a deployment until it is ready, stopped or failed.
@@ -120,10 +96,13 @@ class Observed:
             >>> [event["type"] for event in deployments.watch_deployment(mnist["id"])][-1]
             'ready'
         """
-        _checks.require(_checks.identifier(id))
+        from paperspace.gradient._checks import identifier, require
+        from paperspace.gradient._watching import watch
+
+        require(identifier(id))
         if not isinstance(timeout, int | float) or not timeout > 0:
             raise InvalidArgumentError(f"timeout: a number of seconds above 0 expected, {timeout!r} given")
-        return _watch(self._session(), id, timeout)
+        return watch(self._session(), id, timeout)
 
     async def wait_for_deployment(
         self, id: str, *, timeout: float = DEFAULT_WAIT, on_event: Callable[[DeploymentEvent], object] | None = None
@@ -160,9 +139,11 @@ class Observed:
 
     async def settled(self, status: DeploymentStatus | None) -> DeploymentStatus:
         """The status that a watch ended with, where that is a good end; a part of `wait_for_deployment`."""
+        from paperspace.gradient._watching import failure
+
         assert status is not None  # noqa: S101  # there is an event at the end at least
         if status["state"] == "failed":
-            raise await _failure(self._session(), status)
+            raise await failure(self._session(), status)
         return status
 
     def get_deployment_logs(
@@ -197,113 +178,16 @@ class Observed:
             ...     print(line["message"])
             [simulated] ready
         """
-        _checks.require(
-            _checks.identifier(id),
-            _checks.optional_text(instance, "instance"),
-            () if tail is None else _checks.count(tail, "tail"),
+        from datetime import datetime
+
+        from paperspace.gradient._checks import count, identifier, optional_text, require
+        from paperspace.gradient._watching import log_lines
+
+        require(
+            identifier(id),
+            optional_text(instance, "instance"),
+            () if tail is None else count(tail, "tail"),
         )
         if since is not None and not isinstance(since, datetime):
             raise InvalidArgumentError(f"since: a datetime expected, {since!r} given")
-        return _logs(self._session(), id, instance, tail, since, follow=follow)
-
-
-async def _status(session: Session, id: str, timeout: float | None = None) -> DeploymentStatus:
-    """The status of a deployment, within so many seconds."""
-    if timeout is not None and timeout < session.settings.timeout:
-        session = session.with_settings(timeout=timeout)
-    result = await session.run(DEPLOYMENT_STATUS, DeploymentStatusVariables(id=id))
-    if result["deployment"] is None:
-        raise not_found(id, DEPLOYMENT_STATUS.name)
-    return status_of(result["deployment"])
-
-
-async def _statuses(
-    session: Session, name: str | None, project_id: str | None, cluster_id: str | None, first: int | None
-) -> list[DeploymentStatus]:
-    found: list[DeploymentStatus] = []
-    if first == 0:
-        return found
-
-    async def fetch(size: int, after: str | None) -> Page[Node]:
-        variables: DeploymentStatusesVariables = {"name": name, "projectId": project_id, "clusterId": cluster_id}
-        variables |= {"first": size, "after": after}
-        result = await session.run(DEPLOYMENT_STATUSES, variables)
-        return result["deployments"]["nodes"], result["deployments"]["pageInfo"]
-
-    filtered = name is not None or cluster_id is not None
-    async with aclosing(walk(fetch, operation=DEPLOYMENT_STATUSES.name, limit=None if filtered else first)) as pages:
-        async for page in pages:
-            found += [
-                status_of(node)
-                for node in page
-                if (name is None or same_text(node["name"], name)) and node["onCluster"]["nodes"]
-            ]
-            if first is not None and len(found) >= first:
-                break
-    return found[:first]
-
-
-async def _watch(session: Session, id: str, timeout: float) -> AsyncGenerator[DeploymentEvent]:
-    from asyncio import sleep
-
-    deadline = monotonic() + timeout
-    status: DeploymentStatus | None = None
-    pause = FIRST_POLL
-    while True:
-        left = deadline - monotonic()
-        try:
-            seen = await _status(session, id, max(left, MIN_REQUEST))
-        except APITimeoutError as error:
-            if deadline - monotonic() > 0:
-                raise
-            raise _too_late(id, timeout, status) from error
-        for event in events_between(status, seen):
-            yield event
-        status = seen
-        if status["state"] != "pending":
-            return
-        left = deadline - monotonic()
-        if left <= 0:
-            raise _too_late(id, timeout, status)
-        await sleep(min(pause, left))
-        pause = min(pause * POLL_GROWTH, LAST_POLL)
-
-
-def _too_late(id: str, timeout: float, status: DeploymentStatus | None) -> WaitTimeoutError:
-    seen = "nothing was seen of it"
-    if status is not None:
-        seen = f"{status['readyReplicas']} of {status['replicas']} replicas are ready"
-        seen += "" if status["applied"] else ", and the newest spec is not applied yet"
-    return WaitTimeoutError(f"the deployment {id} is not there after {timeout:g} s: {seen}", status=status)
-
-
-async def _failure(session: Session, status: DeploymentStatus) -> DeploymentFailedError:
-    """The error for a deployment that failed, with the last lines of its logs."""
-    logs = await LogReader(session, status["id"], None).last_lines(LINES_OF_FAILURE)
-    text = "".join(f"\n  {line['instanceName']}: {line['message']}" for line in logs)
-    message = f"the deployment {status['name']!r} ({status['id']}) failed: {reason(status)}{text}"
-    return DeploymentFailedError(message, status=status, logs=logs)
-
-
-async def _logs(
-    session: Session, id: str, instance: str | None, tail: int | None, since: datetime | None, *, follow: bool
-) -> AsyncGenerator[LogLine]:
-    from asyncio import sleep
-
-    reader = LogReader(session, id, instance)
-    lines = await (reader.new_lines() if tail is None else reader.last_lines(tail))
-    pause = FIRST_POLL
-    while True:
-        for line in lines:
-            if since is None or written_since(line, since):
-                yield line
-        if not follow:
-            return
-        pause = FIRST_POLL if lines else min(pause * POLL_GROWTH, LAST_POLL)
-        await sleep(pause)
-        try:
-            ended = (await _status(session, id))["state"] == "stopped"
-            lines = await reader.new_lines()
-        except NotFoundError:
-            return
-        follow = not ended
+        return log_lines(self._session(), id, instance, tail, since, follow=follow)

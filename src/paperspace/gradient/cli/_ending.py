@@ -51,7 +51,6 @@ _MEANINGS: tuple[tuple[type[Exception], ExitCode], ...] = (
 # What to do where the library's message, made for programs, does not say it.
 _ADVICE: tuple[tuple[type[Exception], str], ...] = (
     (errors.APIConnectionError, "`gradient config show` says which address it is"),
-    (errors.AuthenticationError, "`gradient config show` says where the key comes from"),
     (errors.PermissionDeniedError, "`gradient config show` says where the key comes from"),
     (errors.OutcomeUnknownError, "`gradient deployments list` shows what became of it"),
     (errors.ServerError, "--debug shows the request id to report"),

@@ -32,7 +32,8 @@ def read_spec(path: str | None, image: str | None = None) -> DeploymentSpecInput
     Raises:
         InvalidSpecError: It is no spec; every mistake has its place.
     """
-    from paperspace.gradient._spec_files import load_spec, parse_spec
+    from paperspace.gradient._spec_files import load_spec
+    from paperspace.gradient._spec_parsing import parse_spec
 
     if path != "-":
         return load_spec(path, image=image)
