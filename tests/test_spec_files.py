@@ -11,7 +11,8 @@ import pytest
 from tests.samples import SPEC
 from tests.test_desired import FULL
 
-from paperspace.gradient import InvalidSpecError, _checks, _generated
+from paperspace.gradient import InvalidSpecError, _checks
+from paperspace.gradient._base.files import spec_schema
 from paperspace.gradient._spec_parsing import SEARCHED
 from paperspace.gradient.deployments import load_spec
 
@@ -218,8 +219,7 @@ class TestJsonSchema:
     @pytest.fixture
     def schema(self) -> Any:
         """The published schema."""
-        path = Path(_generated.__path__[0]) / "deployment-spec.schema.json"
-        return json.loads(path.read_text(encoding="utf-8"))
+        return json.loads(spec_schema().read_text(encoding="utf-8"))
 
     def test_accepts(self, schema: Any) -> None:
         """It accepts whatever the library takes."""

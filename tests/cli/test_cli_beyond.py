@@ -200,3 +200,14 @@ def test_validate(run: Run, file: str, tmp_path: Path) -> None:
     assert f"{wrong}:3:1: prot: no field of this name expected" in refused.stderr
     assert run("deployments", "validate", "-", stdin="image: :image\n").exit_code == 5
     assert run("deployments", "validate", "-", "--image", "nginx", stdin="image: :image\n").exit_code == 0
+
+
+def test_schema_of_a_spec(run: Run, tmp_path: Path) -> None:
+    """`schema spec` prints the JSON Schema that editors need, or writes it to a file."""
+    printed = run("schema", "spec").stdout
+    assert json.loads(printed)["required"] == ["image"]
+    file = tmp_path / "spec.schema.json"
+    written = run("schema", "spec", "--output", str(file))
+    assert (written.stdout, written.stderr) == ("", f"Wrote {file}\n")
+    assert file.read_text(encoding="utf-8") == printed
+    assert run("schema", "spec", "--output", str(tmp_path)).exit_code == 2

@@ -17,6 +17,7 @@ import pytest
 from tests.cli.conftest import GRADIENT, Run, own_process
 
 from paperspace.gradient import deployments, errors
+from paperspace.gradient._version import __version__
 from paperspace.gradient.cli import main
 from paperspace.gradient.cli._ending import ExitCode, exit_code
 
@@ -270,3 +271,24 @@ def test_every_code_is_documented(run: Run) -> None:
     """The help lists every exit code."""
     listed: Any = re.findall(r"(\d+)  \w", run("--help").stdout.partition("Exit codes:")[2].partition("Example")[0])
     assert sorted(map(int, listed)) == [*ExitCode, 130]
+
+
+def test_as_a_module() -> None:
+    """`python -m paperspace.gradient` is the command."""
+    command = [sys.executable, "-W", "error", "-m", "paperspace.gradient", "--version"]
+    assert subprocess.check_output(command, text=True) == f"gradient, version {__version__}\n"
+
+
+def test_interrupted_at_the_start() -> None:
+    """Ctrl-C while the command is still being loaded ends it as it does later: with 130, and without a traceback."""
+    code = (
+        "import sys\n"
+        "class Late:\n"
+        "    def find_spec(self, name, path=None, target=None):\n"
+        "        if name == 'click': raise KeyboardInterrupt\n"
+        "sys.meta_path.insert(0, Late())\n"
+        "from paperspace.gradient.__main__ import main\n"
+        "main()\n"
+    )
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False)
+    assert (done.returncode, done.stdout, done.stderr) == (130, "", "")

@@ -25,6 +25,11 @@ def graphql_folder() -> Path:
     raise FileNotFoundError(f"no schema.graphql in {places}; install paperspace-gradient again")
 
 
+def spec_schema() -> Path:
+    """The JSON Schema of a spec, which `scripts/regenerate` makes from the GraphQL schema."""
+    return _PACKAGE / "_generated/deployment-spec.schema.json"
+
+
 def write_private(file: Path, text: str) -> None:
     """Writes a file that its owner alone can read and change; there is never half of it.
 

@@ -13,7 +13,9 @@ _LATE = {
     "apiKey": Late(f"{__name__}.config", "api_key", "Store an API key for all calls from now on."),
     "logout": Late(f"{__name__}.config", "logout", "Forget the API key that `gradient apiKey` has stored."),
     "config": Late(f"{__name__}.config", "command", "Look at the settings."),
-    "schema": Late(f"{__name__}.schema", "command", "Compare the schema of a server with ours, or fetch it."),
+    "schema": Late(
+        f"{__name__}.schema", "command", "Compare the schema of a server with ours, or fetch it; print that of a spec."
+    ),
 }
 
 

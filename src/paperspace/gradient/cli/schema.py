@@ -13,12 +13,17 @@ from paperspace.gradient.cli._text import tell
 
 @click.group("schema", cls=Group)
 def command() -> None:
-    """Compare the schema of a server with ours, or fetch it.
+    """Compare the schema of a server with ours, or fetch it; print that of a spec.
 
     \b
     Example:
       gradient schema diff http://127.0.0.1:8600/graphql
     """
+
+
+_OUTPUT = click.option(
+    "--output", "-o", type=click.Path(path_type=Path, dir_okay=False), help="Write to this file instead."
+)
 
 
 @command.command()
@@ -49,7 +54,7 @@ def diff(source: str | None) -> None:
 
 @command.command()
 @click.argument("url", required=False)
-@click.option("--output", "-o", type=click.Path(path_type=Path, dir_okay=False), help="Write to this file instead.")
+@_OUTPUT
 def pull(url: str | None, output: Path | None) -> None:
     """Print the schema of the server at URL, sorted and with its descriptions.
 
@@ -60,12 +65,30 @@ def pull(url: str | None, output: Path | None) -> None:
     from paperspace.gradient import schema
 
     given = invocation()
-    text = schema.pull(url or given.api_url, api_key=given.api_key)
+    _write(schema.pull(url or given.api_url, api_key=given.api_key), output)
+
+
+@command.command()
+@_OUTPUT
+def spec(output: Path | None) -> None:
+    """Print the JSON Schema of a spec, by which an editor completes and checks spec files.
+
+    \b
+    Example:
+      gradient schema spec --output deployment-spec.schema.json
+    """
+    from paperspace.gradient._base.files import spec_schema
+
+    _write(spec_schema().read_text(encoding="utf-8"), output)
+
+
+def _write(text: str, output: Path | None) -> None:
+    """To the file, or else to standard output."""
     if output is None:
         click.echo(text, nl=False)
-    else:
-        try:
-            output.write_text(text, encoding="utf-8")
-        except OSError as error:
-            raise click.ClickException(f"{output} cannot be written: {error.strerror}") from error
-        tell(f"Wrote {output}")
+        return
+    try:
+        output.write_text(text, encoding="utf-8")
+    except OSError as error:
+        raise click.ClickException(f"{output} cannot be written: {error.strerror}") from error
+    tell(f"Wrote {output}")
