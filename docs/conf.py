@@ -1,0 +1,30 @@
+"""How Sphinx makes the site out of the pages; run by scripts/docs."""
+
+from __future__ import annotations
+
+import paperspace.gradient
+
+project = "paperspace-gradient"
+author = "The paperspace-gradient authors"
+version = release = paperspace.gradient.__version__
+
+extensions = [
+    "myst_nb",  # pages in Markdown, the tutorial as a notebook; never run here, the tests do that
+    "sphinx.ext.autodoc",  # the API pages, from the docstrings
+    "sphinx.ext.napoleon",  # which are in Google's style
+    "sphinxcontrib.svgbob",  # drawings in text become SVG
+]
+
+myst_heading_anchors = 3  # links to headings, as code forges make them
+nb_execution_mode = "off"
+
+autodoc_member_order = "bysource"
+autodoc_default_options = {"members": True, "show-inheritance": True}
+add_module_names = False
+python_use_unqualified_type_names = True
+
+html_title = "Gradient Deployments"
+html_theme = "furo"  # readable on a phone, light and dark, and loads nothing from anywhere
+html_show_sphinx = False
+html_copy_source = False  # the pages are in the repository
+html_show_search_summary = False  # it is fetched, which browsers forbid to pages opened from disk
