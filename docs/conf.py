@@ -5,7 +5,6 @@ from __future__ import annotations
 import paperspace.gradient
 
 project = "paperspace-gradient"
-author = "The paperspace-gradient authors"
 version = release = paperspace.gradient.__version__
 
 extensions = [
@@ -33,6 +32,9 @@ nitpick_ignore_regex = [
 
 html_title = "Gradient Deployments"
 html_theme = "furo"  # readable on a phone, light and dark, and loads nothing from anywhere
+html_static_path = ["_static"]
+html_css_files = ["pages.css"]
 html_show_sphinx = False
+html_show_copyright = False
 html_copy_source = False  # the pages are in the repository
 html_show_search_summary = False  # it is fetched, which browsers forbid to pages opened from disk

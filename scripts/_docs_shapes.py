@@ -42,9 +42,10 @@ def page() -> str:
 
 def _class(name: str, shape: type) -> str:
     module = sys.modules[shape.__module__]
-    rows = [f"| `{field.name}` | `{_public(field.type)}` | {field.text} |" for field in _fields(shape.__name__, module)]
-    table = "\n".join(["| key | type | |", "| --- | --- | --- |", *rows]).replace("\n\n", "\n")
-    return f"{inspect.getdoc(getattr(types, name))}\n\n{table}\n"
+    fields = [
+        f"- `{field.name}`: `{_public(field.type)}`\\\n  {field.text}" for field in _fields(shape.__name__, module)
+    ]
+    return "\n".join([f"{inspect.getdoc(getattr(types, name))}\n", *fields, ""])
 
 
 def _alias(name: str) -> str:
@@ -82,11 +83,10 @@ def _text(node: ast.stmt) -> str:
 
 
 def _public(annotation: str) -> str:
-    """The annotation by the public names, escaped for a table."""
+    """The annotation by the public names."""
     shapes = {shape.__name__: name for name in types.__all__ if isinstance(shape := getattr(types, name), type)}
     names = dict.fromkeys(("UUID", "DateTime"), "str") | shapes
-    annotation = re.sub(r"\w+", lambda found: names.get(found[0], found[0]), annotation)
-    return annotation.replace("|", r"\|").replace('"', "'")
+    return re.sub(r"\w+", lambda found: names.get(found[0], found[0]), annotation)
 
 
 if __name__ == "__main__":
