@@ -64,6 +64,7 @@ _VARYING = [
     (re.compile(r"\b[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}\b"), "ID"),
     (re.compile(r"\b[0-9a-f]{32}\b"), "ID"),
     (re.compile(r"\binstance-[0-9a-f]{12}\b"), "instance-ID"),
+    (re.compile(r"is pending: Simulated: [^.\n]*"), "is pending: Simulated: "),  # how far it is when it is looked at
     (re.compile(r"\b127\.0\.0\.1:\d+"), "127.0.0.1:PORT"),
     (re.compile(r"API_KEY=\S+"), "API_KEY=KEY"),
     (re.compile(r"\b\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d(\.\d+)?(Z|\+00:00)"), "TIME"),
