@@ -34,7 +34,7 @@ def read(page: Path) -> dict[str, Documented]:
     for section in page.read_text(encoding="utf-8").split("\n## ")[1:]:
         name = re.match(r"`(\w+)\(\)`", section)
         assert name is not None
-        request, response = re.findall(r"```\n(.*?)```", section, re.DOTALL)
+        request, response = re.findall(r"```(?:text no-run: [^\n]*)?\n(.*?)```", section, re.DOTALL)[:2]
         call = ast.parse(request).body[-1]
         assert isinstance(call, ast.Assign)
         assert isinstance(call.value, ast.Call)

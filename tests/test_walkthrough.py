@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import re
 import shutil
 import subprocess
 import sys
@@ -11,25 +10,13 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from _docs_blocks import difference, rewritten
 from tests.altered import altered
 
 from paperspace.gradient.server import LocalServer
 
 TOP = Path(__file__).parent.parent
 PAGE = TOP / "docs/regeneration.md"
-
-# A command, and what it prints.
-Command = tuple[str, str]
-
-
-def commands() -> list[Command]:
-    """The commands of the page, in order. What `cat` shows is a file that the reader is to have."""
-    found = []
-    for block in re.findall(r"^```console\n(.*?)^```", PAGE.read_text(encoding="utf-8"), re.DOTALL | re.MULTILINE):
-        for entry in re.split(r"^\$ ", block, flags=re.MULTILINE)[1:]:
-            command, _, output = entry.partition("\n")
-            found.append((command, output))
-    return found
 
 
 @pytest.fixture
@@ -74,17 +61,13 @@ def show_region(reply: dict[str, Any]) -> None:
         node["region"] = "eu-1"
 
 
-def test_every_command(server: LocalServer, checkout: Path) -> None:
+def test_every_command(server: LocalServer, checkout: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """Each command of the page, one after the other, prints what the page says."""
-    path = f"{checkout / '.venv/bin'}{os.pathsep}{os.environ['PATH']}"
     with altered(server, request=hide_region, reply=show_region) as url:
-        keys = {"PAPERSPACE_API_URL": url, "PAPERSPACE_API_KEY": server.api_key}
-        environment = {**os.environ, **keys, "PATH": path, "PYTHONPATH": str(checkout / "src")}
-        for command, output in commands():
-            if command.startswith("cat "):
-                (checkout / command.removeprefix("cat ")).write_text(output, encoding="utf-8")
-                continue
-            bash = ["bash", "-c", command]
-            done = subprocess.run(bash, cwd=checkout, env=environment, capture_output=True, text=True, check=False)
-            printed = (done.stdout + done.stderr).replace(f"{checkout}/", "")
-            assert printed == output, command
+        monkeypatch.setenv("PAPERSPACE_API_URL", url)
+        monkeypatch.setenv("PAPERSPACE_API_KEY", server.api_key)
+        monkeypatch.setenv("PATH", f"{checkout / '.venv/bin'}{os.pathsep}{os.environ['PATH']}")
+        monkeypatch.setenv("PYTHONPATH", str(checkout / "src"))
+        monkeypatch.chdir(checkout)
+        changes = "".join(difference(PAGE, rewritten(PAGE)))
+    assert not changes, changes

@@ -31,7 +31,8 @@ def drawn() -> dict[str, str]:
     """Each class in the tree that the module's text draws, with the class that it hangs on."""
     tree: dict[str, str] = {}
     path: list[str] = []
-    for line in (errors.__doc__ or "").splitlines():
+    for indented in (errors.__doc__ or "").splitlines():
+        line = indented.removeprefix("    ")  # the tree is a block of its own
         name = line.lstrip("│├└─ ").split(" ")[0]
         if name not in errors.__all__:
             continue

@@ -108,7 +108,7 @@ class Desired:
             replicas: How many replicas to run; 0 stops it.
 
         Returns:
-            `{'id': ...}`, the id of the deployment.
+            A dict with the `id` of the deployment.
 
         Raises:
             InvalidArgumentError: An argument cannot be right. Nothing was sent.
@@ -138,7 +138,7 @@ class Desired:
             id: The id of the deployment.
 
         Returns:
-            `{'id': ...}`, the id of the deployment.
+            A dict with the `id` of the deployment.
 
         Raises:
             NotFoundError: There is no such deployment.
@@ -162,7 +162,7 @@ class Desired:
             id: The id of the deployment.
 
         Returns:
-            `{'id': ...}`, the id of the deployment.
+            A dict with the `id` of the deployment.
 
         Raises:
             InvalidArgumentError: Its spec says 0 replicas, so that there is nothing to start.
@@ -222,7 +222,7 @@ class Desired:
             to: The id of the spec, from `get_deployment_history`.
 
         Returns:
-            `{'id': ...}`, the id of the deployment.
+            A dict with the `id` of the deployment.
 
         Raises:
             NotFoundError: There is no such deployment, or it has no such spec; `resource` says which of the two.

@@ -124,7 +124,7 @@ async def get_page(
 
 def flattened(found: DeploymentPage, specs: list[DeploymentSpec]) -> Deployment:
     """The documented dict, without what paging needed."""
-    return {"id": found["id"], "name": found["name"], "deploymentSpecs": {"nodes": specs}}
+    return {**found, "deploymentSpecs": {"nodes": specs}}
 
 
 def not_found(id: str, operation: str) -> NotFoundError:

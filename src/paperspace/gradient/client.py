@@ -173,7 +173,13 @@ class Client(_BaseClient):
         self.deployments = Deployments(lambda: session)
 
     def close(self) -> None:
-        """Closes the connections. Calls that are under way, and later ones, end with ClientClosedError."""
+        """Closes the connections. Calls that are under way, and later ones, end with ClientClosedError.
+
+        Example:
+            >>> from paperspace.gradient import Client
+            >>> client = Client()
+            >>> client.close()
+        """
         from paperspace.gradient._portal import run
 
         run(self._session.close())
@@ -223,7 +229,14 @@ class AsyncClient(_BaseClient, _OwnOperations):
         self.deployments = AsyncDeployments(lambda: session)
 
     async def close(self) -> None:
-        """Closes the connections. Calls that are under way, and later ones, end with ClientClosedError."""
+        """Closes the connections. Calls that are under way, and later ones, end with ClientClosedError.
+
+        Example:
+            >>> import asyncio
+            >>> from paperspace.gradient import AsyncClient
+            >>> client = AsyncClient()
+            >>> asyncio.run(client.close())
+        """
         await self._session.close()
 
     async def __aenter__(self) -> Self:

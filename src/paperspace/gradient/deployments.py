@@ -83,7 +83,7 @@ class AsyncDeployments(Desired, Observed):
             wait: Whether to return only when it is ready; see `wait_for_deployment`.
 
         Returns:
-            `{'id': ...}`, the id of the deployment that was created.
+            A dict with the `id` of the deployment that was created.
 
         Raises:
             InvalidSpecError: The spec cannot be right; every bad place is listed. Nothing was sent.
@@ -156,7 +156,7 @@ class AsyncDeployments(Desired, Observed):
             wait: Whether to return only when the newest spec is at work; see `wait_for_deployment`.
 
         Returns:
-            `{'id': ...}`, the id of the deployment that was updated.
+            A dict with the `id` of the deployment that was updated.
 
         Raises:
             InvalidSpecError: The spec cannot be right; every bad place is listed. Nothing was sent.
@@ -192,7 +192,7 @@ class AsyncDeployments(Desired, Observed):
             id: The id of the deployment.
 
         Returns:
-            `{'id': ...}`, the id of the deployment that was deleted.
+            A dict with the `id` of the deployment that was deleted.
 
         Raises:
             NotFoundError: There is no such deployment, or it is deleted already.

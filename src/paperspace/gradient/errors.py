@@ -1,32 +1,34 @@
 """Every error that the library raises on purpose.
 
-GradientError
-├── ConfigurationError           also a ValueError: no key, or a setting that cannot be used
-├── InvalidArgumentError         also a ValueError: an argument that cannot be right; nothing was sent
-│   └── InvalidSpecError         the same for a spec, with every bad place
-├── ClientClosedError            the client was closed before the call or during it
-├── SchemaError                  a schema that was to be compared cannot be had, or is none
-├── DeploymentFailedError        a deployment that was waited for failed; has its status and log lines
-├── WaitTimeoutError             also a TimeoutError: a deployment was not there in time; has its last status
-└── APIError                     a call was tried and did not come out; knows what was tried
-    ├── APIConnectionError       also a ConnectionError: no connection, or it broke
-    │   └── TLSError             the server could not prove who it is
-    ├── APITimeoutError          also a TimeoutError: the deadline passed
-    ├── OutcomeUnknownError      a change was sent and its answer lost: it may have happened
-    ├── APIStatusError           an HTTP status without a GraphQL answer
-    │   ├── EndpointNotFoundError    404: there is no GraphQL API at this address
-    │   └── RedirectError            the server sent us elsewhere; not followed
-    ├── MalformedReplyError      the answer is not what the API promises
-    │   ├── ReplyTooLargeError       more bytes than `max_response_bytes`
-    │   └── PaginationError          the pages of a list do not fit together
-    ├── AuthenticationError      the key was not accepted
-    ├── PermissionDeniedError    the key was accepted, but does not reach that far
-    ├── NotFoundError            also a LookupError: there is no such thing, or it is deleted
-    ├── ConflictError            it is in the way of something that exists, such as a name that is taken
-    ├── BadRequestError          also a ValueError: the server refused what was sent
-    ├── RateLimitError           too many requests; says when to come back
-    ├── ServerError              a fault in the server
-    └── PartialResultError       the answer has both data and errors
+Their tree::
+
+    GradientError
+    ├── ConfigurationError           also a ValueError: no key, or a setting that cannot be used
+    ├── InvalidArgumentError         also a ValueError: an argument that cannot be right; nothing was sent
+    │   └── InvalidSpecError         the same for a spec, with every bad place
+    ├── ClientClosedError            the client was closed before the call or during it
+    ├── SchemaError                  a schema that was to be compared cannot be had, or is none
+    ├── DeploymentFailedError        a deployment that was waited for failed; has its status and log lines
+    ├── WaitTimeoutError             also a TimeoutError: a deployment was not there in time; has its last status
+    └── APIError                     a call was tried and did not come out; knows what was tried
+        ├── APIConnectionError       also a ConnectionError: no connection, or it broke
+        │   └── TLSError             the server could not prove who it is
+        ├── APITimeoutError          also a TimeoutError: the deadline passed
+        ├── OutcomeUnknownError      a change was sent and its answer lost: it may have happened
+        ├── APIStatusError           an HTTP status without a GraphQL answer
+        │   ├── EndpointNotFoundError    404: there is no GraphQL API at this address
+        │   └── RedirectError            the server sent us elsewhere; not followed
+        ├── MalformedReplyError      the answer is not what the API promises
+        │   ├── ReplyTooLargeError       more bytes than `max_response_bytes`
+        │   └── PaginationError          the pages of a list do not fit together
+        ├── AuthenticationError      the key was not accepted
+        ├── PermissionDeniedError    the key was accepted, but does not reach that far
+        ├── NotFoundError            also a LookupError: there is no such thing, or it is deleted
+        ├── ConflictError            it is in the way of something that exists, such as a name that is taken
+        ├── BadRequestError          also a ValueError: the server refused what was sent
+        ├── RateLimitError           too many requests; says when to come back
+        ├── ServerError              a fault in the server
+        └── PartialResultError       the answer has both data and errors
 """
 
 from __future__ import annotations

@@ -28,6 +28,14 @@ class GradientServer:
     Attributes:
         url: The address of its API.
         api_key: The key that it wants.
+
+    Example:
+        >>> from paperspace.gradient.pytest_plugin import GradientServer
+        >>> server = GradientServer()
+        >>> with Client(server.api_key, server.url) as client:
+        ...     client.deployments.list_deployments()
+        []
+        >>> server.stop()
     """
 
     def __init__(self) -> None:
@@ -44,51 +52,125 @@ class GradientServer:
         self.api_key = self._server.api_key
 
     def stop(self) -> None:
-        """Stops it. The fixture does so at the end of the test."""
+        """Stops it. The fixture does so at the end of the test.
+
+        Example:
+            >>> gradient_server.stop()
+        """
         self._server.stop()
 
     def advance(self, *, seconds: float = 0, minutes: float = 0, hours: float = 0) -> None:
-        """Moves its clock forward: all that takes time has happened at once."""
+        """Moves its clock forward: all that takes time has happened at once.
+
+        Example:
+            >>> created = deployments.create_deployment("mnist", "p1", {"image": "nginx"})
+            >>> gradient_server.advance(minutes=1)
+            >>> deployments.get_deployment_status(created["id"])["state"]
+            'ready'
+        """
         from datetime import timedelta
 
         self._advanced += timedelta(seconds=seconds, minutes=minutes, hours=hours)
 
     def fail(self, name: str) -> None:
-        """The instances of this deployment cannot be started: their state is `errored`."""
+        """The instances of this deployment cannot be started: their state is `errored`.
+
+        Example:
+            >>> gradient_server.fail("mnist")
+            >>> created = deployments.create_deployment("mnist", "p1", {"image": "nginx"})
+            >>> gradient_server.advance(minutes=1)
+            >>> deployments.get_deployment_status(created["id"])["state"]
+            'failed'
+        """
         self._set_fate(name, "fail")
 
     def crash_loop(self, name: str) -> None:
-        """The instances of this deployment crash again and again: `retrying`, and after a few times `failed`."""
+        """The instances of this deployment crash again and again: `retrying`, and after a few times `failed`.
+
+        Example:
+            >>> gradient_server.crash_loop("mnist")
+            >>> created = deployments.create_deployment("mnist", "p1", {"image": "nginx"})
+            >>> gradient_server.advance(hours=1)
+            >>> deployments.get_deployment_status(created["id"])["instances"][0]["state"]
+            'failed'
+        """
         self._set_fate(name, "crash-loop")
 
     def stay_pending(self, name: str) -> None:
-        """The instances of this deployment stay `pending`."""
+        """The instances of this deployment stay `pending`.
+
+        Example:
+            >>> gradient_server.stay_pending("mnist")
+            >>> created = deployments.create_deployment("mnist", "p1", {"image": "nginx"})
+            >>> gradient_server.advance(hours=1)
+            >>> deployments.get_deployment_status(created["id"])["state"]
+            'pending'
+        """
         self._set_fate(name, "pending")
 
     def recover(self, name: str) -> None:
-        """The instances of this deployment become healthy after all."""
+        """The instances of this deployment become healthy after all.
+
+        Example:
+            >>> gradient_server.stay_pending("mnist")
+            >>> created = deployments.create_deployment("mnist", "p1", {"image": "nginx"})
+            >>> gradient_server.recover("mnist")
+            >>> deployments.wait_for_deployment(created["id"])["state"]
+            'ready'
+        """
         self._set_fate(name, "healthy")
 
     def load(self, name: str, replicas: int) -> None:
-        """The load calls for so many replicas of this deployment; within the bounds of its autoscaling it gets them."""
+        """The load calls for so many replicas of this deployment; within the bounds of its autoscaling it gets them.
+
+        Example:
+            >>> autoscaling = {"maxReplicas": 3, "metrics": [{"metric": "cpu", "value": 80}]}
+            >>> spec = {"image": "nginx", "resources": {"replicas": 1, "autoscaling": autoscaling}}
+            >>> created = deployments.create_deployment("mnist", "p1", spec)
+            >>> gradient_server.load("mnist", 5)
+            >>> gradient_server.advance(minutes=1)
+            >>> deployments.get_deployment_status(created["id"])["replicas"]
+            3
+        """
         self._simulation.loads[name] = replicas
         self._server.reconsider(name)
 
     def rate_limit(self, times: int = 1, *, retry_after: int = 1) -> None:
-        """The next requests are refused with status 429, and told to come again after so many seconds."""
-        from paperspace.gradient.server.disturbances import rate_limit
+        """The next requests are refused with status 429, and told to come again after so many seconds.
+
+        Example:
+            >>> gradient_server.rate_limit(retry_after=60)
+            >>> deployments.list_deployments()
+            Traceback (most recent call last):
+                ...
+            paperspace.gradient.errors.RateLimitError: ...
+        """
+        from paperspace.gradient.server import rate_limit
 
         self._disturb(times, rate_limit(retry_after))
 
     def delay(self, seconds: float, times: int = 1) -> None:
-        """The next requests are carried out so many seconds later."""
-        from paperspace.gradient.server.disturbances import delay
+        """The next requests are carried out so many seconds later.
+
+        Example:
+            >>> gradient_server.delay(0.1)
+            >>> deployments.list_deployments()
+            []
+        """
+        from paperspace.gradient.server import delay
 
         self._disturb(times, delay(seconds))
 
     def drop(self, times: int = 1, *, executed: bool = False) -> None:
-        """The connection breaks instead of the next answers: before the request is carried out, or after."""
-        from paperspace.gradient.server.disturbances import drop
+        """The connection breaks instead of the next answers: before the request is carried out, or after.
+
+        Example:
+            >>> gradient_server.drop(executed=True)
+            >>> created = deployments.create_deployment("mnist", "p1", {"image": "nginx"})
+            >>> [entry["id"] for entry in deployments.list_deployments()] == [created["id"]]
+            True
+        """
+        from paperspace.gradient.server import drop
 
         self._disturb(times, drop(executed=executed))
 
@@ -109,7 +191,13 @@ class GradientServer:
 
 @pytest.fixture
 def gradient_server() -> Iterator[GradientServer]:
-    """A fresh local server on a free port. The environment and the default client point to it until the test ends."""
+    """A fresh local server on a free port. The environment and the default client point to it until the test ends.
+
+    Example:
+        >>> def test_deploys(gradient_server):
+        ...     deployments.create_deployment("mnist", "p1", {"image": "nginx"})
+        ...     assert len(deployments.list_deployments()) == 1
+    """
     from paperspace.gradient import _default
 
     server = GradientServer()

@@ -50,6 +50,13 @@ class SchemaReport:
         dangerous: Changes that may change what a client sees.
         safe: Changes that no client notices unless it asks.
         invalid_operations: Why operations of ours are not valid any more, each with file, line and column.
+
+    Example:
+        >>> from paperspace.gradient.schema import SchemaReport
+        >>> print(SchemaReport(safe=("Field DeploymentSpec.region was added.",)))
+        Safe changes:
+          Field DeploymentSpec.region was added.
+        All our operations stay valid.
     """
 
     breaking: tuple[str, ...] = ()
@@ -59,7 +66,13 @@ class SchemaReport:
 
     @property
     def breaks_us(self) -> bool:
-        """Whether an operation of ours would stop being valid."""
+        """Whether an operation of ours would stop being valid.
+
+        Example:
+            >>> from paperspace.gradient.schema import SchemaReport
+            >>> SchemaReport(breaking=("Field Query.deployment was removed.",)).breaks_us
+            False
+        """
         return bool(self.invalid_operations)
 
     def __str__(self) -> str:

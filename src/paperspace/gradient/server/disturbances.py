@@ -17,7 +17,22 @@ Disturbance = Callable[[web.Request, Handler], Awaitable[web.StreamResponse]]
 
 
 def rate_limit(retry_after: int) -> Disturbance:
-    """The request is refused: too many of them."""
+    """For `LocalServer.disturb`: the request is refused, as there were too many of them.
+
+    Args:
+        retry_after: The seconds after which the caller is told to come back.
+
+    Example:
+        >>> from paperspace.gradient import Client, RateLimitError
+        >>> from paperspace.gradient.server import LocalServer, rate_limit
+        >>> with LocalServer() as server, Client(server.api_key, server.url) as client:
+        ...     server.disturb(rate_limit(60))
+        ...     try:
+        ...         client.deployments.list_deployments()
+        ...     except RateLimitError as error:
+        ...         print(error.retry_after)
+        60.0
+    """
 
     async def answer(_request: web.Request, _handler: Handler) -> web.StreamResponse:
         raise RefusedError(
@@ -32,7 +47,22 @@ def rate_limit(retry_after: int) -> Disturbance:
 
 
 def delay(seconds: float) -> Disturbance:
-    """The request is carried out a while later."""
+    """For `LocalServer.disturb`: the request is carried out a while later.
+
+    Args:
+        seconds: How much later.
+
+    Example:
+        >>> from paperspace.gradient import APITimeoutError, Client
+        >>> from paperspace.gradient.server import LocalServer, delay
+        >>> with LocalServer() as server, Client(server.api_key, server.url, timeout=0.1) as client:
+        ...     server.disturb(delay(0.3))
+        ...     try:
+        ...         client.deployments.list_deployments()
+        ...     except APITimeoutError:
+        ...         print("too late")
+        too late
+    """
 
     async def answer(request: web.Request, handler: Handler) -> web.StreamResponse:
         await asyncio.sleep(seconds)
@@ -42,7 +72,20 @@ def delay(seconds: float) -> Disturbance:
 
 
 def drop(*, executed: bool) -> Disturbance:
-    """The connection breaks instead of an answer, before or after the request was carried out."""
+    """For `LocalServer.disturb`: the connection breaks instead of an answer.
+
+    Args:
+        executed: Whether the request is carried out all the same, before it breaks.
+
+    Example:
+        >>> from paperspace.gradient import Client
+        >>> from paperspace.gradient.server import LocalServer, drop
+        >>> with LocalServer() as server, Client(server.api_key, server.url) as client:
+        ...     server.disturb(drop(executed=True))
+        ...     created = client.deployments.create_deployment("mnist", "p1", {"image": "nginx"})  # sent twice, made once
+        ...     len(client.deployments.list_deployments())
+        1
+    """
 
     async def answer(request: web.Request, handler: Handler) -> web.StreamResponse:
         if executed:

@@ -55,6 +55,13 @@ class LocalServer:
         new_id: Where ids come from.
         new_request_id: Where the ids of requests come from.
         runtime: What runs the deployments; by default a simulation.
+
+    Example:
+        >>> from paperspace.gradient import Client
+        >>> from paperspace.gradient.server import LocalServer
+        >>> with LocalServer() as server, Client(server.api_key, server.url) as client:
+        ...     client.deployments.list_deployments()
+        []
     """
 
     api_key: str
@@ -94,6 +101,14 @@ class LocalServer:
             RuntimeError: It is running already.
             OSError: The address cannot be listened on.
             UnusableDatabaseError: The database cannot be used.
+
+        Example:
+            >>> from paperspace.gradient.server import LocalServer
+            >>> server = LocalServer()
+            >>> server.start()
+            >>> server.url  # doctest: +ELLIPSIS
+            'http://127.0.0.1:.../graphql'
+            >>> server.stop()
         """
         if self._stop is not None:
             raise RuntimeError("the server is running already")
@@ -109,17 +124,39 @@ class LocalServer:
         self._stop = stop
 
     def stop(self) -> None:
-        """Answers the requests under way, stops the server and returns when nothing of it is left."""
+        """Answers the requests under way, stops the server and returns when nothing of it is left.
+
+        Example:
+            >>> from paperspace.gradient.server import LocalServer
+            >>> server = LocalServer()
+            >>> server.start()
+            >>> server.stop()
+        """
         if self._stop is not None:
             self._stop()
             self._stop = None
 
     def disturb(self, *what: Disturbance) -> None:
-        """Makes things happen to the next requests to the API, one each, in this order."""
+        """Makes things happen to the next requests to the API, one each, in this order.
+
+        Example:
+            >>> from paperspace.gradient import Client
+            >>> from paperspace.gradient.server import LocalServer, drop
+            >>> with LocalServer() as server, Client(server.api_key, server.url) as client:
+            ...     server.disturb(drop(executed=False))
+            ...     client.deployments.list_deployments()  # sent again, as its connection broke
+            []
+        """
         self._gate.disturbances.extend(what)
 
     def reconsider(self, name: str) -> None:
-        """Has the runtime look again at the deployments of this name, as something else is wanted of them."""
+        """Has the runtime look again at the deployments of this name, as something else is wanted of them.
+
+        Example:
+            >>> from paperspace.gradient.server import LocalServer
+            >>> with LocalServer() as server:
+            ...     server.reconsider("mnist")
+        """
         self._worker.submit(self._engine.reconsider, name).result()
 
     async def _run(self, started: Future[Callable[[], object]]) -> None:

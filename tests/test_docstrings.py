@@ -1,0 +1,91 @@
+"""Every public name has a docstring with an example, and the example gives what the docstring says."""
+
+from __future__ import annotations
+
+import doctest
+import inspect
+from collections.abc import Iterator
+from pathlib import Path
+from types import ModuleType
+from typing import Any, Literal, get_origin
+
+import pytest
+from tests.samples import SPEC
+from typing_extensions import is_typeddict
+
+import paperspace.gradient
+from paperspace.gradient import Client, deployments, errors, pytest_plugin, schema, server, types
+from paperspace.gradient.aio import deployments as async_deployments
+
+TOP = Path(__file__).parent.parent
+MODULES = [paperspace.gradient, deployments, async_deployments, errors, types, schema, server]
+PLUGIN: list[Any] = [pytest_plugin.GradientServer, pytest_plugin.gradient_server]
+
+
+def public() -> Iterator[tuple[str, Any]]:
+    """Every public object once: what the modules export, and the methods of the classes among it."""
+    seen: set[int] = set()
+    for module in MODULES:
+        for name in module.__all__:
+            yield from _with_methods(f"{module.__name__}.{name}", getattr(module, name), seen)
+    for entry in PLUGIN:
+        yield from _with_methods(f"{pytest_plugin.__name__}.{entry.__name__}", entry, seen)
+
+
+def _with_methods(name: str, entry: Any, seen: set[int]) -> Iterator[tuple[str, Any]]:
+    # A text, a literal type or a module has no docstring of its own, or is looked at as a module.
+    if id(entry) in seen or isinstance(entry, str | ModuleType) or get_origin(entry) is Literal:
+        return
+    seen.add(id(entry))
+    yield name, entry
+    if inspect.isclass(entry) and not issubclass(entry, Exception) and not is_typeddict(entry):
+        for member, value in inspect.getmembers(entry):
+            if not member.startswith("_") and (callable(value) or isinstance(value, property)):
+                yield from _with_methods(f"{name}.{member}", value, seen)
+
+
+# What an example would not say more of: which error it is, on docs/errors.md, and which keys a dict has.
+PUBLIC = dict(public())
+DESCRIBED = {
+    name: entry
+    for name, entry in PUBLIC.items()
+    if is_typeddict(entry) or (inspect.isclass(entry) and issubclass(entry, Exception))
+}
+MODULES_WITH_EXAMPLES = {module.__name__: module for module in (deployments, async_deployments, schema)}
+BY_EXAMPLE = {name: entry for name, entry in (PUBLIC | MODULES_WITH_EXAMPLES).items() if name not in DESCRIBED}
+
+
+def examples(entry: Any, names: dict[str, Any]) -> doctest.DocTest:
+    """The examples of a docstring."""
+    return doctest.DocTestParser().get_doctest(inspect.getdoc(entry) or "", names, "example", None, None)
+
+
+@pytest.mark.usefixtures("environment")
+@pytest.mark.parametrize("name", [name for name in BY_EXAMPLE if "pytest_plugin" not in name])
+def test_example(name: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """There is an example. It finds the deployment `mnist` in the project `p1`, and gives what the docstring says."""
+    deployments.create_deployment(name="mnist", project_id="p1", spec=SPEC)
+    (tmp_path / "graphql").symlink_to(TOP / "graphql")
+    monkeypatch.chdir(tmp_path)
+    check(BY_EXAMPLE[name], {"deployments": deployments})
+
+
+@pytest.mark.parametrize("name", [name for name in BY_EXAMPLE if "pytest_plugin" in name])
+def test_example_of_the_plugin(name: str, gradient_server: pytest_plugin.GradientServer) -> None:
+    """There is an example. It finds the fixture, and gives what the docstring says."""
+    check(BY_EXAMPLE[name], {"deployments": deployments, "Client": Client, "gradient_server": gradient_server})
+
+
+def check(entry: Any, names: dict[str, Any]) -> None:
+    """Runs the examples of a docstring; there has to be one."""
+    test = examples(entry, names)
+    assert test.examples
+    said: list[str] = []
+    doctest.DocTestRunner(optionflags=doctest.ELLIPSIS).run(test, out=said.append)
+    assert not said, "".join(said)
+
+
+@pytest.mark.parametrize("name", DESCRIBED)
+def test_description(name: str) -> None:
+    """Every error says when it is raised, and every shape what it is."""
+    assert inspect.getdoc(DESCRIBED[name])
