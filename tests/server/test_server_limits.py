@@ -11,7 +11,7 @@ import pytest
 from graphql import get_introspection_query, parse, print_ast
 
 from paperspace.gradient.server import LocalServer, database
-from paperspace.gradient.server.execution import Request
+from paperspace.gradient.server.execution import Engine, Request
 
 if TYPE_CHECKING:
     from tests.server.conftest import Caller
@@ -119,14 +119,17 @@ def test_hostile_documents(call: Caller, document: str) -> None:
     assert len(str(answer.body)) < 10_000
     engine = LocalServer()._make_engine("http://localhost")
     try:
-        costs = []
-        for _ in range(3):
-            began = time.process_time()
-            engine.answer(Request(document))
-            costs.append(time.process_time() - began)
+        cost = min(_cost(engine, document) for _ in range(10))  # whatever else the machine and this process do
     finally:
         engine.close()
-    assert min(costs) <= 0.020
+    assert cost <= 0.020
+
+
+def _cost(engine: Engine, document: str) -> float:
+    """The seconds of CPU that an answer takes, of this thread alone."""
+    began = time.thread_time()
+    engine.answer(Request(document))
+    return time.thread_time() - began
 
 
 def with_fragments(text: str) -> str:
