@@ -8,7 +8,8 @@ import sys
 from pathlib import Path
 
 import pytest
-from _docs_blocks import PAGES, blocks_of
+from _docs_blocks import blocks_of
+from _docs_run import PAGES
 
 from paperspace.gradient import errors
 
@@ -37,7 +38,7 @@ NOT_RUN = {
 
 def run(*arguments: str) -> subprocess.CompletedProcess[str]:
     """Runs the blocks of pages, in a process of its own, as a page has the working directory and the environment."""
-    command = [sys.executable, str(TOP / "scripts/_docs_blocks.py"), *arguments]
+    command = [sys.executable, str(TOP / "scripts/_docs_run.py"), *arguments]
     return subprocess.run(command, capture_output=True, text=True, timeout=300, check=False)
 
 

@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from _docs_blocks import difference, rewritten
+from _docs_run import difference, rewritten
 from tests.altered import altered
 
 from paperspace.gradient.server import LocalServer
