@@ -13,6 +13,7 @@ from tests.samples import spec
 
 from paperspace.gradient import Client
 from paperspace.gradient.cli._ending import ExitCode
+from paperspace.gradient.server import LocalServer
 
 pytestmark = pytest.mark.usefixtures("environment")
 
@@ -210,6 +211,16 @@ def test_no_id(run: Run) -> None:
     shown = run("deployments", "get", "mnist")
     assert shown.exit_code == ExitCode.USAGE
     assert "a UUID expected, 'mnist' given" in shown.stderr
+
+
+def test_delete_one_twice(run: Run) -> None:
+    """An id that is given twice, in whichever case, is deleted once."""
+    with LocalServer() as server, Client(server.api_key, server.url) as client:
+        own = client.deployments.create_deployment("n", "p", spec())["id"]
+        there = ["--api-url", server.url, "--api-key", server.api_key]
+        shown = run("deployments", "delete", "--yes", own.upper(), own, "--id", own.upper(), *there)
+    assert (shown.exit_code, shown.stderr) == (0, "")
+    assert shown.stdout.lower() == f"deleted deployment: {own}\n"
 
 
 def test_delete(run: Run, client: Client, mnist: str) -> None:
