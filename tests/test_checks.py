@@ -14,6 +14,7 @@ import pytest
 from tests.test_desired import FULL
 
 from paperspace.gradient import Client, InvalidArgumentError, InvalidSpecError, _checks
+from paperspace.gradient._spec_checks import check_spec
 
 ODD: list[Any] = [
     *(None, True, False, 0, -1, 80, 2**31, 10**5000, 1.5, float("nan"), float("inf"), "", "x", "a b", "\ud800", "\0"),
@@ -39,7 +40,7 @@ def put(value: Any, path: tuple[Any, ...], new: Any) -> Any:
 
 def problems_of(spec: Any) -> list[str]:
     """The places that are wrong, which the one error names, too."""
-    problems = list(_checks.spec(spec))
+    problems = list(check_spec(spec))
     if problems:
         with pytest.raises(InvalidSpecError) as caught:
             _checks.require(problems)
@@ -95,7 +96,7 @@ def test_spec_in_itself() -> None:
 def test_secrets_are_not_shown(spec: Any) -> None:
     """What may be a secret, however it is misspelt, is in no text, attribute or pickle of the error."""
     with pytest.raises(InvalidSpecError) as caught:
-        _checks.require(_checks.spec(spec))
+        _checks.require(check_spec(spec))
     assert "hunter2" not in f"{caught.value}{caught.value!r}{caught.value.problems!r}"
     assert b"hunter2" not in pickle.dumps(caught.value)
 
@@ -113,7 +114,7 @@ def test_every_argument_at_once(client: Client) -> None:
 )
 def test_half_a_character(path: tuple[Any, ...]) -> None:
     """A string that no request can carry is refused at its place, once, and the rest of it is not shown."""
-    found = [problem for problem in _checks.spec(put(FULL, path, "hunter2 \ud83d")) if problem.path == ("spec", *path)]
+    found = [problem for problem in check_spec(put(FULL, path, "hunter2 \ud83d")) if problem.path == ("spec", *path)]
     assert len(found) == 1
     assert "hunter2" not in str(found) or path == ("protocol",)  # which is one of two words, and no secret
 
@@ -128,7 +129,7 @@ def test_half_a_character_elsewhere(client: Client) -> None:
 def test_two_variables_of_one_name() -> None:
     """A name of an environment variable that is there already is refused where it is there again, without values."""
     entries = [{"name": name, "value": "hunter2"} for name in ("A", "B", "A", "A")]
-    problems = list(_checks.spec({"image": "x", "env": entries}))
+    problems = list(check_spec({"image": "x", "env": entries}))
     assert [problem.place for problem in problems] == ["spec.env[2].name", "spec.env[3].name"]
     assert str(problems[0]) == "spec.env[2].name: another name than that of env[0] expected, 'A' given"
 
@@ -143,7 +144,7 @@ def test_keys_that_are_no_strings(key: Any) -> None:
         (endless, "spec"),
         (put(FULL, ("resources",), {key: 1}), "spec.resources"),
     ):
-        [problem] = _checks.spec(spec)
+        [problem] = check_spec(spec)
         assert problem.place == f"{place}.{key if key != b'x' else repr(key)}"
         assert "no field of this name expected" in str(problem)
         assert "a name is a string; there are" in str(problem)
@@ -160,5 +161,5 @@ def test_keys_that_are_no_strings(key: Any) -> None:
 def test_hints(field: Any, hint: str) -> None:
     """A field of another name is recognised, that of an older spec too."""
     with pytest.raises(InvalidSpecError) as caught:
-        _checks.require(_checks.spec({"image": "nginx", "resources": field}))
+        _checks.require(check_spec({"image": "nginx", "resources": field}))
     assert hint in str(caught.value)

@@ -11,8 +11,9 @@ import pytest
 from tests.samples import SPEC
 from tests.test_desired import FULL
 
-from paperspace.gradient import InvalidSpecError, _checks
+from paperspace.gradient import InvalidSpecError
 from paperspace.gradient._base.files import spec_schema
+from paperspace.gradient._spec_checks import check_spec
 from paperspace.gradient._spec_parsing import SEARCHED
 from paperspace.gradient.deployments import load_spec
 
@@ -239,6 +240,6 @@ class TestJsonSchema:
     )
     def test_refuses(self, schema: Any, bad: Any) -> None:
         """It refuses what the library refuses for its types."""
-        assert list(_checks.spec(bad)) != []
+        assert list(check_spec(bad)) != []
         with pytest.raises(jsonschema.ValidationError):
             jsonschema.validate(bad, schema)

@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, cast
 
 from paperspace.gradient import _checks
+from paperspace.gradient._spec_checks import check_spec
 from paperspace.gradient.errors import InvalidArgumentError
 
 if TYPE_CHECKING:
@@ -23,7 +24,7 @@ def create_input(
     _checks.require(
         _checks.name(name),
         _checks.text(project_id, "project_id"),
-        _checks.spec(spec),
+        check_spec(spec),
         _checks.optional_text(cluster_id, "cluster_id"),
     )
     values: CreateDeploymentInput = {"name": name, "projectId": project_id, "spec": spec}
@@ -50,7 +51,7 @@ def update_input(
         () if id is None else _checks.identifier(id),
         () if name is None else _checks.name(name),
         _checks.optional_text(project_id, "project_id"),
-        () if spec is None else _checks.spec(spec),
+        () if spec is None else check_spec(spec),
         _checks.optional_text(cluster_id, "cluster_id"),
     )
     changes: dict[str, object] = {"spec": spec, "clusterId": cluster_id}

@@ -14,7 +14,6 @@ from uuid import uuid4
 from paperspace.gradient._connections import Connections
 from paperspace.gradient._documents import Document, load_document
 from paperspace.gradient._faults import Failure, Reply, check_errors, facts_of, read_reply
-from paperspace.gradient._own_operations import check_variables, own_document, require_variables
 from paperspace.gradient._retry import Budget, Fault, resend_delay
 from paperspace.gradient._shapes import check_shape, reader, require_shape
 from paperspace.gradient._transport import HTTPTransport
@@ -132,6 +131,8 @@ class Session:
         repeatable: bool,
     ) -> R | dict[str, object]:
         """Runs an operation of the user's own; see `Client.execute`."""
+        from paperspace.gradient._own_operations import check_variables, own_document, require_variables
+
         own = own_document(document, check=check)
         given = check_variables(own, variables) if check else require_variables(variables)
         if result is not None:

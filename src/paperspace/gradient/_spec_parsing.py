@@ -6,8 +6,8 @@ import re
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple, cast
 
-from paperspace.gradient import _checks
 from paperspace.gradient._base.rules import Problem, abbreviated, key_name, shorten
+from paperspace.gradient._spec_checks import check_spec
 from paperspace.gradient.errors import InvalidSpecError
 
 if TYPE_CHECKING:
@@ -79,7 +79,7 @@ def parse_spec(text: str, file: str, suffix: str, *, image: str | None = None) -
             hint = "give the image that :image stands for"
             problems.append(Problem(("spec", "image"), IMAGE_PLACEHOLDER, "an image", hint))
     known = {problem.path for problem in problems}
-    problems += [problem for problem in _checks.spec(content) if problem.path not in known]
+    problems += [problem for problem in check_spec(content) if problem.path not in known]
     if problems:
         problems.sort(key=lambda problem: marks.of(problem) or Mark(0, 0))
         # Each mistake begins a line with its place, as editors look for it there.
