@@ -8,7 +8,7 @@ import sys
 from pathlib import Path
 
 import pytest
-from _docs_blocks import blocks_of
+from _docs_blocks import blocks_of, right
 from _docs_run import PAGES
 
 from paperspace.gradient import errors
@@ -97,6 +97,14 @@ def test_a_wrong_page_is_noticed_and_mended(tmp_path: Path) -> None:
     assert run("--write", str(page)).returncode == 0
     assert run(str(page)).returncode == 0
     assert "TypeError: list indices must be integers or slices, not str" in page.read_text(encoding="utf-8")
+
+
+def test_only_what_differs_is_rewritten() -> None:
+    """Where one line of several is wrong, the others stay as they are, with the ids that they have."""
+    shown = "1b8415c5-4d62-48c0-b39a-f725a2c2087d\nready\n"
+    printed = "7c14b610-3356-4e3a-b964-c964a3a0cf1a\npending\n"
+    assert right(shown, printed) == "1b8415c5-4d62-48c0-b39a-f725a2c2087d\npending\n"
+    assert right(shown, printed.replace("pending", "ready")) == shown
 
 
 @pytest.mark.parametrize(
