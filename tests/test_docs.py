@@ -31,6 +31,9 @@ NOT_RUN = {
         "it is the retired client's",
     ],
     "docs/notebooks.md": ["it opens a browser; the tests run the notebook"],
+    "docs/performance.md": [
+        "takes some minutes, and installs the libraries that it compares with into an environment of their own"
+    ],
     "docs/quickstart.md": ["the wheel test installs the package into an environment of its own"],
     "docs/spec.md": ["it is wrong"],
 }
