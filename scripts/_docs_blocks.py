@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import doctest
 import re
+from difflib import SequenceMatcher
 from typing import NamedTuple
 
 _FENCE = re.compile(
@@ -84,6 +85,14 @@ def comparable(text: str) -> str:
 
 
 def right(shown: str, printed: str) -> str:
-    """What a page has to show where this is printed: what it does show, if that comes to the same."""
-    same = doctest.OutputChecker().check_output(comparable(shown), comparable(printed), doctest.ELLIPSIS)
-    return shown if same else printed
+    """What a page has to show where this is printed: what it does show, as far as that comes to the same."""
+    if doctest.OutputChecker().check_output(comparable(shown), comparable(printed), doctest.ELLIPSIS):
+        return shown
+    old, new = shown.splitlines(keepends=True), printed.splitlines(keepends=True)
+    matcher = SequenceMatcher(
+        None, [comparable(line) for line in old], [comparable(line) for line in new], autojunk=False
+    )
+    text = ""
+    for tag, first, last, from_, to in matcher.get_opcodes():
+        text += "".join(old[first:last] if tag == "equal" else new[from_:to])
+    return text

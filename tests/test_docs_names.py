@@ -16,7 +16,7 @@ from paperspace.gradient.cli import main
 
 TOP = Path(__file__).parent.parent
 SOURCES = sorted(TOP.glob("src/**/*.py"))
-SCRIPTS = sorted(path for path in TOP.glob("scripts/*") if path.is_file())
+SCRIPTS = sorted(path for path in TOP.glob("scripts/**/*") if path.is_file() and path.suffix != ".pyc")
 SELF = Path(__file__)  # it has wrong names in it
 CODE = [*SOURCES, *(path for path in SCRIPTS if path.suffix == ".py"), *(set(TOP.glob("tests/**/*.py")) - {SELF})]
 PAGES = sorted([*TOP.glob("*.md"), *TOP.glob("docs/**/*.md"), *TOP.glob("docs/*.ipynb")])
