@@ -20,7 +20,10 @@ def main() -> None:
         from paperspace.gradient.cli import main as command
     except KeyboardInterrupt:
         sys.exit(INTERRUPTED)
-    command()
+    try:
+        command()
+    finally:
+        gc.freeze()  # or the interpreter would look through all of that for garbage once more, at its end
 
 
 if __name__ == "__main__":
