@@ -5,7 +5,6 @@ from __future__ import annotations
 import asyncio
 import logging
 import platform
-from collections import Counter
 from dataclasses import replace
 from functools import partial
 from typing import TYPE_CHECKING, Any, TypeVar, cast
@@ -43,6 +42,8 @@ log = logging.getLogger("paperspace.gradient")
 
 class Call:
     """One call of a user: its deadline, and what has been tried. A call may take several requests."""
+
+    __slots__ = ("_loop", "attempts", "deadline", "in_doubt", "server_date", "started")
 
     def __init__(self, timeout: float) -> None:
         self._loop = asyncio.get_running_loop()
@@ -161,7 +162,7 @@ class Session:
         repeatable: bool = True,
     ) -> R:
         headers = {"Idempotency-Key": str(uuid4())} if document.is_mutation else None
-        met: Counter[Fault] = Counter()  # the faults after which it was sent again
+        met: list[Fault] = []  # the faults after which it was sent again
         while True:
             transport = await self._connections.transport()
             request = document.request(variables)
@@ -189,19 +190,19 @@ class Session:
                 if wait is None or self._connections.closed:
                     error = self._explain(failure, document, call)
                     raise error from error.__cause__
-                met[failure.fault] += 1
+                met.append(failure.fault)
             else:
                 call.server_date = reply.headers.get("Date")
                 log.debug("%s: HTTP %d after %.3f s", document.name, reply.status, call.elapsed)
-                self._budget.give_back(met.total())
+                self._budget.give_back(len(met))
                 return result
 
-    def _wait(self, failure: Failure, met: Counter[Fault], call: Call, *, repeatable: bool) -> float | None:
+    def _wait(self, failure: Failure, met: list[Fault], call: Call, *, repeatable: bool) -> float | None:
         """The seconds before the request is sent again; None where it is not to be."""
         wait = resend_delay(
             failure.fault,
-            resends=met.total(),
-            alike=met[failure.fault],
+            resends=len(met),
+            alike=met.count(failure.fault),
             max_retries=self.settings.max_retries,
             retry_after=failure.error.retry_after,
             repeatable=repeatable,

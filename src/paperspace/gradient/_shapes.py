@@ -38,12 +38,12 @@ def reader(shape: Hashable) -> Callable[[int, Mapping[str, str], bytes], Reply]:
     An answer that is all right is parsed and checked in one go, which takes half the time. Any other is read by
     `read_reply`, which knows what to say about it.
     """
-    adapter: TypeAdapter[_Answer[dict[str, Any]]] = TypeAdapter(cast("Any", _Answer)[shape])
+    validate = TypeAdapter[_Answer[dict[str, Any]]](cast("Any", _Answer)[shape]).validator.validate_json
 
     def read(status: int, headers: Mapping[str, str], body: bytes) -> Reply:
         if status == _OK:
             try:
-                found = adapter.validate_json(body, strict=True)
+                found = validate(body, strict=True)
             except ValidationError:
                 return read_reply(status, headers, body)
             if not found.get("errors"):

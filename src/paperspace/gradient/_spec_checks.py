@@ -53,7 +53,7 @@ def check_spec(value: object) -> Iterator[Problem]:
             wrong.setdefault(problem.path, problem)
     yield from wrong.values()
     if isinstance(value, dict):
-        for problem in spec_problems(_sound(value, wrong, ("spec",))):
+        for problem in spec_problems(_sound(value, wrong, ("spec",)) if wrong else value):
             if not any(problem.path[: len(path)] == path for path in wrong):
                 yield problem
 
