@@ -117,6 +117,23 @@ class TestDifference:
         assert found["text"] == "~ repositories.repositories.code.password: '(hidden)' -> '(hidden)'"
         assert "hunter" not in json.dumps(found)
 
+    def test_password_in_a_url(self) -> None:
+        """What stands before the host of a repository's URL is hidden, be it a password or a token."""
+        repository = {
+            "name": "code",
+            "url": "https://me:hunter3@git.example/code",
+            "username": "me",
+            "password": "hunter2",
+        }
+        changed = full(repositories={"mountPath": "/code", "repositories": [repository]})
+        [change] = difference(FULL, changed)["changes"]
+        assert change["after"] == "https://(hidden)@git.example/code"
+
+    def test_variable_named_password(self) -> None:
+        """A variable is one like the others, whatever it is called."""
+        changed = full(env=[*(FULL["env"] or []), {"name": "password", "value": "1"}])
+        assert difference(FULL, changed)["text"] == "+ env.password: '1'"
+
     def test_two_variables_of_one_name(self) -> None:
         """A name that is there twice is not lost."""
         twice = [{"name": "A", "value": "1"}, {"name": "A", "value": "2"}]

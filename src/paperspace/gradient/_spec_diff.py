@@ -6,6 +6,7 @@ the same gives the same entries, whatever was null, left out or in another order
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
@@ -68,9 +69,19 @@ def _named(items: list[Any], place: str) -> Iterator[tuple[str, Any]]:
 
 def _change(place: str, old: dict[str, Any], new: dict[str, Any]) -> SpecChange:
     before, after = old.get(place), new.get(place)
-    if place.endswith(".password"):
-        before, after = (value and HIDDEN for value in (before, after))
+    if place.startswith("repositories."):
+        field = place.rpartition(".")[2]
+        before, after = shown(field, before), shown(field, after)
     return {"path": place, "before": before, "after": after}
+
+
+def shown(field: str, value: object) -> object:
+    """What may be shown of a field of a repository: no password, in its own field or in the URL."""
+    if field == "password":
+        return value and HIDDEN
+    if field == "url" and isinstance(value, str):
+        return re.sub(r"//[^/@]*@", f"//{HIDDEN}@", value)  # a token may stand in the place of the user
+    return value
 
 
 def _line(change: SpecChange) -> str:

@@ -56,6 +56,8 @@ class Marks(NamedTuple):
 
 def read_file(path: str | PathLike[str] | None, *, image: str | None) -> DeploymentSpecInput:
     """The spec in a file, or in the first of the known ones."""
+    if path == "":
+        raise InvalidSpecError("the path of the spec file is empty")
     file = _find() if path is None else Path(path)
     try:
         text = file.read_text(encoding="utf-8-sig")

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import click
 
-from paperspace.gradient._spec_diff import HIDDEN
+from paperspace.gradient._spec_diff import shown
 from paperspace.gradient.cli._calls import deployments
 from paperspace.gradient.cli._ending import ExitCode
 from paperspace.gradient.cli._spec import read_spec, spec_option
@@ -167,10 +167,7 @@ def _without_passwords(value: object) -> object:
     """The same, with passwords hidden as in a difference."""
     match value:
         case dict():
-            return {
-                key: HIDDEN if key == "password" and entry else _without_passwords(entry)
-                for key, entry in value.items()
-            }
+            return {key: _without_passwords(shown(key, entry)) for key, entry in value.items()}
         case list():
             return [_without_passwords(entry) for entry in value]
         case _:
