@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 
 from paperspace.gradient import Client, GradientError, _retry, errors
-from paperspace.gradient._faults import _BY_STATUS
+from paperspace.gradient._replies import _BY_STATUS
 
 from .harness import CALLS, CANARY
 from .server import Exchange, FaultServer, Received, good_data

@@ -12,7 +12,8 @@ from uuid import uuid4
 
 from paperspace.gradient._connections import Connections
 from paperspace.gradient._documents import Document, load_document
-from paperspace.gradient._faults import Failure, Reply, check_errors, facts_of, read_reply
+from paperspace.gradient._faults import Failure
+from paperspace.gradient._replies import Reply, check_errors, facts_of, read_reply
 from paperspace.gradient._retry import Budget, Fault, resend_delay
 from paperspace.gradient._shapes import check_shape, reader, require_shape
 from paperspace.gradient._transport import HTTPTransport

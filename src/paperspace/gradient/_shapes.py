@@ -9,7 +9,8 @@ from pydantic import PydanticUserError, TypeAdapter, ValidationError
 from typing_extensions import NotRequired, TypedDict  # noqa: UP035  # those of typing are not for pydantic, below 3.12
 
 from paperspace.gradient._base.rules import shorten
-from paperspace.gradient._faults import Failure, Reply, read_reply
+from paperspace.gradient._faults import Failure
+from paperspace.gradient._replies import Reply, read_reply
 from paperspace.gradient._retry import Fault
 from paperspace.gradient.errors import InvalidArgumentError, MalformedReplyError
 

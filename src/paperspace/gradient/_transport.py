@@ -22,8 +22,9 @@ import aiohttp
 from gql.transport.async_transport import AsyncTransport
 from pydantic_core import PydanticSerializationError, to_json
 
-from paperspace.gradient._faults import Failure, Reply, from_exception, presentable, read_reply
+from paperspace.gradient._faults import Failure, from_exception, presentable
 from paperspace.gradient._fork import leak
+from paperspace.gradient._replies import Reply, read_reply
 from paperspace.gradient._retry import Fault
 from paperspace.gradient.config import is_loopback
 from paperspace.gradient.errors import ConfigurationError, InvalidArgumentError, ReplyTooLargeError
