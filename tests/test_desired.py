@@ -183,6 +183,15 @@ class TestApply:
         moved = client.deployments.apply_deployment("n", "p", SPEC, "cl-2")
         assert moved["difference"]["text"] == "~ cluster: 'cl-1' -> 'cl-2'"
 
+    def test_cluster_in_the_history(self, client: Client) -> None:
+        """A move to another cluster is told in the history too, and what is new names its cluster."""
+        planned = client.deployments.apply_deployment("n", "p", SPEC, "cl-1", dry_run=True)
+        assert "+ cluster: 'cl-1'" in planned["difference"]["text"].splitlines()
+        created = client.deployments.create_deployment("n", "p", SPEC, "cl-1")
+        client.deployments.update_deployment(id=created["id"], cluster_id="cl-2")
+        newest, _ = client.deployments.get_deployment_history(created["id"])
+        assert newest["difference"]["text"] == "~ cluster: 'cl-1' -> 'cl-2'"
+
     def test_other_project(self, client: Client) -> None:
         """The same name in another project is another deployment."""
         one = client.deployments.apply_deployment("n", "p", SPEC)

@@ -183,6 +183,20 @@ class TestWait:
         failed = {instance["name"] for instance in caught.value.status["instances"] if instance["state"] == "failed"}
         assert {line["instanceName"] for line in caught.value.logs} == failed
 
+    @pytest.mark.anyio
+    async def test_callback_to_be_awaited(self, still: LocalServer, clock: MovedClock) -> None:
+        """In asynchronous code the callback may be asynchronous too."""
+        heard: list[str] = []
+
+        async def hear(event: Any) -> None:
+            heard.append(event["type"])
+
+        async with AsyncClient(still.api_key, still.url) as client:
+            created = await client.deployments.create_deployment("n", "p", SPEC)
+            clock.move(60)
+            await client.deployments.wait_for_deployment(created["id"], on_event=hear)
+        assert heard[-1] == "ready"
+
     def test_failure_is_seen_within_two_looks(self, client: Client, clock: MovedClock) -> None:
         """Between the failure and its error there are at most two looks."""
         created = client.deployments.create_deployment("n", "p", fated("fail"))

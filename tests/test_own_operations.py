@@ -145,7 +145,13 @@ def test_odd_arguments(client: Client, wire: list[dict[str, Any]], arguments: An
     assert wire == []
 
 
-@pytest.mark.parametrize("result", [[1], "Result", object()])
+class Unfinished(TypedDict):
+    """A shape that names a type that there is not."""
+
+    deployments: "Undefined"  # type: ignore[name-defined]  # noqa: F821, UP037
+
+
+@pytest.mark.parametrize("result", [[1], "Result", object(), int, Path, Unfinished])
 def test_odd_result(client: Client, wire: list[dict[str, Any]], result: Any) -> None:
     """What is no shape is refused before anything is sent."""
     with pytest.raises(InvalidArgumentError, match="result: a TypedDict expected"):

@@ -166,13 +166,14 @@ def test_handshake_that_stalls(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 def test_certificates_that_cannot_be_read(monkeypatch: pytest.MonkeyPatch) -> None:
-    """A variable that names no certificates is a fault of the configuration, and named."""
+    """A variable that names no certificates is a fault of the configuration, and named; nothing of it stays behind."""
     monkeypatch.setenv("REQUESTS_CA_BUNDLE", "/nowhere/at/all.pem")
-    with (
-        Client(CANARY, "https://127.0.0.1:1/graphql") as client,
-        pytest.raises(ConfigurationError, match="REQUESTS_CA"),
-    ):
-        CALLS["get"](client.deployments)
+    with Client(CANARY, "https://127.0.0.1:1/graphql", max_retries=0) as client:
+        with pytest.raises(ConfigurationError, match="REQUESTS_CA"):
+            CALLS["get"](client.deployments)
+        monkeypatch.delenv("REQUESTS_CA_BUNDLE")
+        with pytest.raises(APIConnectionError):
+            CALLS["get"](client.deployments)
 
 
 # Proxies

@@ -3,12 +3,20 @@
 from __future__ import annotations
 
 from contextlib import aclosing
+from itertools import pairwise
 from typing import TYPE_CHECKING, Any, cast
 
 from paperspace.gradient._generated.deployment_history import DEPLOYMENT_HISTORY
 from paperspace.gradient._lookups import equal_ids, no_such
 from paperspace.gradient._reconcile import create, update
-from paperspace.gradient._revisions import current_revision, data_of, put_revision, revision_page, revision_pages
+from paperspace.gradient._revisions import (
+    current_revision,
+    data_of,
+    put_revision,
+    revision_page,
+    revision_pages,
+    whole_of,
+)
 from paperspace.gradient._spec_diff import difference
 from paperspace.gradient.errors import ConflictError, NotFoundError
 
@@ -62,10 +70,11 @@ async def revise(session: Session, id: str, change: Callable[[dict[str, Any]], N
 async def history(session: Session, id: str) -> list[DeploymentRevision]:
     """The specs of a deployment, the newest first, each with what it changed."""
     revisions = [revision async for page in revision_pages(session, id) for revision in page]
-    before: list[Revision | None] = [*revisions[1:], None]
+    changes = [difference(whole_of(older), whole_of(newer)) for newer, older in pairwise(revisions)]
+    changes.append(difference(None, data_of(revisions[-1])))
     return [
-        cast("DeploymentRevision", revision | {"difference": difference(older and data_of(older), data_of(revision))})
-        for revision, older in zip(revisions, before, strict=True)
+        cast("DeploymentRevision", revision | {"difference": change})
+        for revision, change in zip(revisions, changes, strict=True)
     ]
 
 
@@ -92,12 +101,13 @@ async def _put_back(session: Session, id: str, newest: Revision, earlier: Revisi
 
 def _plan(current: Current | None, wanted: CreateDeploymentInput) -> AppliedDeployment:
     """What is to be done."""
-    if current is None:
-        return {"id": None, "action": "created", "difference": difference(None, wanted["spec"])}
-    newest = current["deploymentSpecs"]["nodes"][0]
-    before, after = data_of(newest), dict(wanted["spec"])
+    after = dict(wanted["spec"])
     if "clusterId" in wanted:
-        before["cluster"], after["cluster"] = newest["cluster"] and newest["cluster"]["id"], wanted["clusterId"]
+        after["cluster"] = wanted["clusterId"]
+    if current is None:
+        return {"id": None, "action": "created", "difference": difference(None, after)}
+    newest = current["deploymentSpecs"]["nodes"][0]
+    before = whole_of(newest) if "clusterId" in wanted else data_of(newest)
     changes = difference(before, after)
     return {"id": current["id"], "action": "updated" if changes["changes"] else "unchanged", "difference": changes}
 

@@ -51,7 +51,11 @@ class Connections:
         transport = self._make()
         lifetime = _lifetime(transport)
         self._by_loop[loop] = transport, lifetime
-        await anext(lifetime)
+        try:
+            await anext(lifetime)
+        except BaseException:
+            del self._by_loop[loop]  # nobody would close it
+            raise
         return transport
 
     async def close(self) -> None:

@@ -7,28 +7,35 @@ from typing import TYPE_CHECKING
 
 from paperspace.gradient._generated.deployment_log_lines import DEPLOYMENT_LOG_LINES, DeploymentLogLinesVariables
 from paperspace.gradient._generated.deployment_logs import DEPLOYMENT_LOGS, DeploymentLogsVariables
-from paperspace.gradient._lookups import no_such, not_found
+from paperspace.gradient._lookups import in_utc, no_such, not_found, same_id
 from paperspace.gradient._paging import MAX_PAGE
 from paperspace.gradient.errors import PaginationError
 
 if TYPE_CHECKING:
-    from paperspace.gradient._generated.deployment_log_lines import DeploymentLogLineConnection
+    from paperspace.gradient._generated.deployment_log_lines import DeploymentLog as DeploymentLogPage
+    from paperspace.gradient._generated.deployment_logs import DeploymentLog
     from paperspace.gradient._session import Session
     from paperspace.gradient.types import LogLine
 
 # So many names show what the others are like.
 _MOST_NAMES = 5
 
+_STUCK = "the server says that a list goes on, but does not get on with it"
+_LATEST = datetime.max.replace(tzinfo=UTC)
+
 
 class LogReader:
-    """Reads the logs of one deployment; remembers how far it has read in each of them."""
+    """Reads the logs of one deployment; remembers how far it has read in each of them, and which are over."""
 
     def __init__(self, session: Session, id: str, instance: str | None) -> None:
         self._session = session
         self._id = id
         self._only = instance
         self._found = False
+        self._logs: dict[str, DeploymentLog] = {}
         self._cursors: dict[str, str | None] = {}
+        self._over: set[str] = set()
+        self._unread: list[LogLine] = []  # kept for the next try, where something goes wrong on the way
 
     async def new_lines(self) -> list[LogLine]:
         """The lines that were not read yet, of all instances, by time.
@@ -36,58 +43,85 @@ class LogReader:
         Raises:
             NotFoundError: There is no such deployment (any more), or at the first reading no log of the one instance.
         """
-        lines: list[LogLine] = []
-        for instance in await self._instances():
+        for instance in [name for name in await self._instances() if name not in self._over]:
             more = True
             while more:
                 after = self._cursors.get(instance)
-                page = await self._page(instance, first=MAX_PAGE, after=after)
-                if page is None or not page["nodes"]:
+                log = await self._page(instance, first=MAX_PAGE, after=after)
+                if log is None:
                     break
-                lines += page["nodes"]
-                self._cursors[instance] = page["pageInfo"]["endCursor"]
+                page = log["lines"]
+                self._unread += page["nodes"]
+                self._cursors[instance] = page["pageInfo"]["endCursor"] or after
                 more = page["pageInfo"]["hasNextPage"]
                 if more and self._cursors[instance] == after:
-                    raise PaginationError("the server says that a log goes on, but does not get on with it")
+                    raise PaginationError(_STUCK)
+                if not more and log["instanceStopped"] is not None:
+                    self._over.add(instance)  # it had stopped, and nothing came behind what we have
+        lines, self._unread = self._unread, []
         return in_order(lines)
 
     async def last_lines(self, count: int) -> list[LogLine]:
         """The last so many lines of all instances together, by time; everything before them counts as read."""
         lines: list[LogLine] = []
-        for instance in await self._instances():
-            before: str | None = None
-            left = max(count, 1)  # one at least, to know where the end is
-            while left > 0:
-                page = await self._page(instance, last=min(left, MAX_PAGE), before=before)
-                if page is None or not page["nodes"]:
-                    break
-                self._cursors.setdefault(instance, page["pageInfo"]["endCursor"])
-                lines += page["nodes"]
-                left -= len(page["nodes"])
-                before = page["pageInfo"]["startCursor"]
-                if not page["pageInfo"]["hasPreviousPage"]:
-                    break
+        for instance in await self._instances(last_first=True):
+            stopped = self._logs[instance]["instanceStopped"] if instance in self._logs else None
+            if stopped is not None and (
+                count == 0 or (len(lines) >= count and _moment(stopped) < _oldest(lines, count))
+            ):
+                self._over.add(instance)  # whatever it wrote was before
+                continue
+            lines += await self._last_of(instance, count)
         return in_order(lines)[-count:] if count else []
 
-    async def _instances(self) -> list[str]:
-        """The names of the instances whose logs are to be read."""
-        return await self._names() if self._only is None else [self._only]
+    async def _last_of(self, instance: str, count: int) -> list[LogLine]:
+        lines: list[LogLine] = []
+        before: str | None = None
+        left = max(count, 1)  # one at least, to know where the end is
+        while left > 0:
+            log = await self._page(instance, last=min(left, MAX_PAGE), before=before)
+            if log is None or not log["lines"]["nodes"]:
+                break
+            page = log["lines"]
+            self._cursors.setdefault(instance, page["pageInfo"]["endCursor"])
+            lines += page["nodes"]
+            left -= len(page["nodes"])
+            before = page["pageInfo"]["startCursor"]
+            if not page["pageInfo"]["hasPreviousPage"]:
+                break
+        return lines
 
-    async def _names(self) -> list[str]:
-        """The names of the instances that have a log."""
-        names: list[str] = []
+    async def _instances(self, *, last_first: bool = False) -> list[str]:
+        """The names of the instances whose logs are to be read; those first that may have written last."""
+        if self._only is not None:
+            return [self._only]
+        await self._look_for_logs()
+        names = list(self._logs)
+        if last_first:
+            stops = {name: log["instanceStopped"] for name, log in self._logs.items()}
+            names.sort(key=lambda name: _LATEST if (stop := stops[name]) is None else _moment(stop), reverse=True)
+        return names
+
+    async def _look_for_logs(self) -> None:
+        """Notes the logs that there are. The newest come first, so that a page without a new one is the last to see."""
         after = None
         while True:
+            variables = DeploymentLogsVariables(id=self._id, first=MAX_PAGE, after=after)
             result = await self._session.run(
-                DEPLOYMENT_LOGS, DeploymentLogsVariables(id=self._id, first=MAX_PAGE, after=after)
+                DEPLOYMENT_LOGS,
+                variables,
+                verify=lambda result: result["deployment"] and same_id(self._id, result["deployment"]["id"]),
             )
             if result["deployment"] is None:
                 raise not_found(self._id, DEPLOYMENT_LOGS.name)
-            logs = result["deployment"]["logs"]
-            names += [log["instanceName"] for log in logs["nodes"]]
-            if not logs["pageInfo"]["hasNextPage"] or logs["pageInfo"]["endCursor"] in {None, after}:
-                return names
-            after = logs["pageInfo"]["endCursor"]
+            page = result["deployment"]["logs"]
+            fresh = [log for log in page["nodes"] if log["instanceName"] not in self._logs]
+            self._logs |= {log["instanceName"]: log for log in fresh}
+            if not fresh or not page["pageInfo"]["hasNextPage"]:
+                return
+            if page["pageInfo"]["endCursor"] in {None, after}:
+                raise PaginationError(_STUCK)
+            after = page["pageInfo"]["endCursor"]
 
     async def _page(
         self,
@@ -97,22 +131,27 @@ class LogReader:
         after: str | None = None,
         last: int | None = None,
         before: str | None = None,
-    ) -> DeploymentLogLineConnection | None:
+    ) -> DeploymentLogPage | None:
         variables = DeploymentLogLinesVariables(
             id=self._id, instanceName=instance, first=first, after=after, last=last, before=before
         )
-        result = await self._session.run(DEPLOYMENT_LOG_LINES, variables)
+        result = await self._session.run(
+            DEPLOYMENT_LOG_LINES,
+            variables,
+            verify=lambda result: result["deployment"] and same_id(self._id, result["deployment"]["id"]),
+        )
         if result["deployment"] is None:
             raise not_found(self._id, DEPLOYMENT_LOG_LINES.name)
         log = result["deployment"]["log"]
         if log is None and instance == self._only and not self._found:
             raise no_such("instance", await self._what_there_is(), DEPLOYMENT_LOG_LINES.name)
         self._found = True
-        return log and log["lines"]
+        return log
 
     async def _what_there_is(self) -> str:
         """In words, that there is no log of the one instance, and of which there is one."""
-        names = sorted(await self._names())
+        await self._look_for_logs()
+        names = sorted(self._logs)
         more = f" and {len(names) - _MOST_NAMES} more" if len(names) > _MOST_NAMES else ""
         there = f"there are those of {', '.join(names[:_MOST_NAMES])}{more}" if names else "none has one yet"
         return f"the deployment {self._id} has no log of an instance {self._only!r}: {there}"
@@ -125,9 +164,13 @@ def in_order(lines: list[LogLine]) -> list[LogLine]:
 
 def written_since(line: LogLine, since: datetime) -> bool:
     """Whether a line was written at this moment or later."""
-    written = datetime.fromisoformat(line["dtCreated"])
-    return _in_utc(written) >= _in_utc(since)
+    return _moment(line["dtCreated"]) >= in_utc(since)
 
 
-def _in_utc(moment: datetime) -> datetime:
-    return moment if moment.tzinfo else moment.replace(tzinfo=UTC)
+def _oldest(lines: list[LogLine], count: int) -> datetime:
+    """When the first of the last so many lines was written."""
+    return _moment(in_order(lines)[-count]["dtCreated"])
+
+
+def _moment(text: str) -> datetime:
+    return in_utc(datetime.fromisoformat(text))

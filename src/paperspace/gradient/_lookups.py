@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import unicodedata
 from contextlib import aclosing
+from datetime import UTC, datetime
 from typing import TYPE_CHECKING
 
 from paperspace.gradient._generated.deployment import DEPLOYMENT, DeploymentVariables
@@ -12,8 +13,8 @@ from paperspace.gradient._paging import MAX_PAGE, walk
 from paperspace.gradient.errors import ConflictError, NotFoundError
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncGenerator
-    from typing import Literal
+    from collections.abc import AsyncGenerator, Mapping
+    from typing import Any, Literal
 
     from paperspace.gradient._generated.deployment_fields import Deployment as DeploymentPage
     from paperspace.gradient._paging import Page
@@ -139,6 +140,12 @@ def no_such(resource: Literal["spec", "instance"], message: str, operation: str)
     return error
 
 
+def without_spec(*deployments: Mapping[str, Any]) -> str | None:
+    """A complaint where one of the deployments has no spec: it is made with one, and keeps it."""
+    bare = next((found for found in deployments if not found["deploymentSpecs"]["nodes"]), None)
+    return None if bare is None else f"the deployment {bare['id']} has no spec"
+
+
 def equal_ids(one: str, other: str) -> bool:
     """Whether two ids are the same, in whichever case they are written."""
     return one.lower() == other.lower()
@@ -152,3 +159,8 @@ def same_id(asked: str, answered: str) -> str | None:
 def same_text(one: str, other: str) -> bool:
     """Whether two names are the same, however their accents are encoded."""
     return unicodedata.normalize("NFC", one) == unicodedata.normalize("NFC", other)
+
+
+def in_utc(moment: datetime) -> datetime:
+    """A moment that says where it is; one that does not is in UTC, as everything that the API says."""
+    return moment if moment.tzinfo else moment.replace(tzinfo=UTC)

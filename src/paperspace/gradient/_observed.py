@@ -115,7 +115,7 @@ class Observed:
         Args:
             id: The id of the deployment.
             timeout: Seconds to wait at most.
-            on_event: Called with each event; see `watch_deployment`.
+            on_event: Called with each event, and awaited where it can be; see `watch_deployment`.
 
         Returns:
             The status that it came to, `ready` or `stopped`; see `get_deployment_status`.
@@ -130,14 +130,18 @@ class Observed:
             >>> deployments.wait_for_deployment(mnist["id"], timeout=60.0)["state"]
             'ready'
         """
-        status: DeploymentStatus | None = None
-        async for event in self.watch_deployment(id, timeout=timeout):
-            status = event["status"]
-            if on_event is not None:
-                on_event(event)
-        return await self.settled(status)
+        from contextlib import aclosing
+        from inspect import isawaitable
 
-    async def settled(self, status: DeploymentStatus | None) -> DeploymentStatus:
+        status: DeploymentStatus | None = None
+        async with aclosing(self.watch_deployment(id, timeout=timeout)) as events:
+            async for event in events:
+                status = event["status"]
+                if on_event is not None and isawaitable(answer := on_event(event)):
+                    await answer
+        return await self._settled(status)
+
+    async def _settled(self, status: DeploymentStatus | None) -> DeploymentStatus:
         """The status that a watch ended with, where that is a good end; a part of `wait_for_deployment`."""
         from paperspace.gradient._watching import failure
 

@@ -2,20 +2,20 @@
 
 An update may be sent again as it is. A create that was sent again, with the same idempotency key, may be refused because
 the first try had done it, and the name is taken by our own deployment. So the name is looked up, and a deployment is
-taken for ours only if it was created since the call began and with this very spec. Another caller who asked for the
-very same thing at the same time cannot be told apart, and need not be: what we asked for is there.
+taken for ours only if it was created since the call began, give or take two seconds, and with this very spec. Another
+caller who asked for the very same thing at that time cannot be told apart, and need not be: what we asked for is there.
 """
 
 from __future__ import annotations
 
-from datetime import UTC, datetime, timedelta
+from datetime import datetime, timedelta
 from typing import TYPE_CHECKING, Any
 
 from paperspace.gradient._generated.deployment_create import DEPLOYMENT_CREATE, DeploymentCreateVariables
 from paperspace.gradient._generated.deployment_created import DEPLOYMENT_CREATED, DeploymentCreatedVariables
 from paperspace.gradient._generated.deployment_delete import DEPLOYMENT_DELETE, DeploymentDeleteVariables
 from paperspace.gradient._generated.deployment_update import DEPLOYMENT_UPDATE, DeploymentUpdateVariables
-from paperspace.gradient._lookups import same_id, same_text
+from paperspace.gradient._lookups import in_utc, same_id, same_text
 from paperspace.gradient._paging import walk
 from paperspace.gradient.errors import APIError, BadRequestError, ConflictError, NotFoundError, OutcomeUnknownError
 
@@ -96,10 +96,15 @@ async def _find_created(session: Session, call: Call, values: CreateDeploymentIn
         OutcomeUnknownError: It could not be looked up in time.
     """
     name, project_id = values["name"], values["projectId"]
+    attempts = refusal.attempts  # and then those of the look-up
 
     async def fetch(size: int, after: str | None) -> Page[Deployment]:
+        nonlocal attempts
         variables = DeploymentCreatedVariables(name=name, projectId=project_id, first=size, after=after)
-        result = await session.run(DEPLOYMENT_CREATED, variables, call=call)
+        try:
+            result = await session.run(DEPLOYMENT_CREATED, variables, call=call)
+        finally:
+            attempts += call.attempts
         return result["deployments"]["nodes"], result["deployments"]["pageInfo"]
 
     try:
@@ -111,11 +116,11 @@ async def _find_created(session: Session, call: Call, values: CreateDeploymentIn
             message,
             operation=refusal.operation,
             status=error.status,
-            attempts=call.attempts,
+            attempts=attempts,
             elapsed=call.elapsed,
             may_have_executed="unknown",
         ) from refusal
-    refusal.attempts, refusal.elapsed = call.attempts, call.elapsed
+    refusal.attempts, refusal.elapsed = attempts, call.elapsed
     if not found:
         raise refusal
     for node in found:
@@ -129,7 +134,7 @@ async def _find_created(session: Session, call: Call, values: CreateDeploymentIn
         operation=refusal.operation,
         status=refusal.status,
         code=refusal.code,
-        attempts=call.attempts,
+        attempts=attempts,
         elapsed=call.elapsed,
         may_have_executed=refusal.may_have_executed,
     ) from refusal
@@ -144,11 +149,7 @@ def _since_start(node: Deployment, call: Call) -> bool:
         now = parsedate_to_datetime(call.server_date or "")
     except ValueError:
         return False
-    return _in_utc(created) >= _in_utc(now) - timedelta(seconds=call.elapsed) - TOLERANCE
-
-
-def _in_utc(moment: datetime) -> datetime:
-    return moment if moment.tzinfo else moment.replace(tzinfo=UTC)
+    return in_utc(created) >= in_utc(now) - timedelta(seconds=call.elapsed) - TOLERANCE
 
 
 def _as_asked(node: Deployment, values: CreateDeploymentInput) -> bool:

@@ -8,12 +8,12 @@ from typing import TYPE_CHECKING, Any, cast
 from paperspace.gradient._generated.deployment_history import DEPLOYMENT_HISTORY, DeploymentHistoryVariables
 from paperspace.gradient._generated.deployment_revise import DEPLOYMENT_REVISE, DeploymentReviseVariables
 from paperspace.gradient._generated.deployments_current import DEPLOYMENTS_CURRENT, DeploymentsCurrentVariables
-from paperspace.gradient._lookups import equal_ids, not_found, same_id, same_text
+from paperspace.gradient._lookups import equal_ids, not_found, same_id, same_text, without_spec
 from paperspace.gradient._paging import MAX_PAGE, walk
 from paperspace.gradient.errors import ConflictError
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncGenerator
+    from collections.abc import AsyncGenerator, Mapping
 
     from paperspace.gradient._generated.deployment_revision_fields import DeploymentSpec as Revision
     from paperspace.gradient._generated.deployments_current import Deployment as Current
@@ -28,7 +28,12 @@ async def current_revision(session: Session, call: Call, name: str, project_id: 
 
     async def fetch(size: int, after: str | None) -> Page[Current]:
         variables = DeploymentsCurrentVariables(name=name, projectId=project_id, first=size, after=after)
-        result = await session.run(DEPLOYMENTS_CURRENT, variables, call=call)
+        result = await session.run(
+            DEPLOYMENTS_CURRENT,
+            variables,
+            call=call,
+            verify=lambda result: without_spec(*result["deployments"]["nodes"]),
+        )
         return result["deployments"]["nodes"], result["deployments"]["pageInfo"]
 
     async with aclosing(walk(fetch, operation=DEPLOYMENTS_CURRENT.name)) as pages:
@@ -51,7 +56,12 @@ async def revision_page(
 ) -> Page[Revision]:
     """A page of the revisions of a deployment."""
     result = await session.run(
-        DEPLOYMENT_HISTORY, DeploymentHistoryVariables(id=id, first=first, after=after), call=call
+        DEPLOYMENT_HISTORY,
+        DeploymentHistoryVariables(id=id, first=first, after=after),
+        call=call,
+        verify=lambda result: (
+            result["deployment"] and (_complaint(id, result["deployment"]) if after is None else None)
+        ),
     )
     if result["deployment"] is None:
         raise not_found(id, DEPLOYMENT_HISTORY.name)
@@ -70,27 +80,39 @@ async def put_revision(session: Session, call: Call, id: str, read: Revision, va
         DEPLOYMENT_REVISE,
         variables,
         call=call,
-        verify=lambda result: same_id(id, result["updateDeployment"]["deployment"]["id"]),
+        verify=lambda result: _complaint(id, result["updateDeployment"]["deployment"]),
     )
     ours, *earlier = result["updateDeployment"]["deployment"]["deploymentSpecs"]["nodes"]
 
     def between() -> bool:
         return bool(earlier) and not equal_ids(earlier[0]["id"], read["id"])
 
-    while call.in_doubt and between() and data_of(earlier[0]) == data_of(ours):
-        del earlier[0]  # our own, from a try whose answer was lost
+    while between() and whole_of(earlier[0]) == whole_of(ours):
+        del earlier[0]  # it says the same: our own, from a try whose answer was lost, or what somebody else wanted too
     if between():
         raise ConflictError(
             f"the spec {earlier[0]['id']} came between: ours was made from {read['id']}, and {ours['id']} has replaced "
             "both; look at the history and put right what is lost",
             operation=DEPLOYMENT_REVISE.name,
+            attempts=call.attempts,
+            elapsed=call.elapsed,
+            may_have_executed="yes",
         )
     return {"id": id}
+
+
+def _complaint(id: str, found: Mapping[str, Any]) -> str | None:
+    return same_id(id, found["id"]) or without_spec(found)
 
 
 def data_of(revision: Revision) -> dict[str, Any]:
     """What a revision says, as it can be sent again: without what is null."""
     return cast("dict[str, Any]", _without_null(revision["data"]))
+
+
+def whole_of(revision: Revision) -> dict[str, Any]:
+    """The same, and where it is to run."""
+    return {**data_of(revision), "cluster": revision["cluster"] and revision["cluster"]["id"]}
 
 
 def _without_null(value: Any) -> Any:

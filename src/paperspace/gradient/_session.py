@@ -42,7 +42,15 @@ log = logging.getLogger("paperspace.gradient")
 
 
 class Call:
-    """One call of a user: its deadline, and what has been tried. A call may take several requests."""
+    """One call of a user: its deadline, and what has been tried. A call may take several requests.
+
+    Attributes:
+        started: When it began, by the clock of the loop.
+        deadline: When it has to be over.
+        attempts: How often its latest request was tried.
+        in_doubt: Whether an earlier try of its latest request, a change, may have been carried out.
+        server_date: What the server's clock said with its latest answer.
+    """
 
     __slots__ = ("_loop", "attempts", "deadline", "in_doubt", "server_date", "started")
 
@@ -163,6 +171,7 @@ class Session:
         repeatable: bool = True,
     ) -> R:
         headers = {"Idempotency-Key": str(uuid4())} if document.is_mutation else None
+        call.attempts, call.in_doubt = 0, False
         met: list[Fault] = []  # the faults after which it was sent again
         while True:
             transport = await self._connections.transport()

@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from functools import cache
+from functools import cache, lru_cache
 from typing import TYPE_CHECKING, Any, Generic, TypeVar, cast
 
 from pydantic import PydanticUserError, TypeAdapter, ValidationError
-from typing_extensions import NotRequired, TypedDict  # noqa: UP035  # those of typing are not for pydantic, below 3.12
+from typing_extensions import NotRequired, TypedDict, is_typeddict  # noqa: UP035  # those of typing are not for pydantic, below 3.12
 
 from paperspace.gradient._base.rules import shorten
 from paperspace.gradient._faults import Failure
@@ -21,8 +21,8 @@ R = TypeVar("R")
 
 _OK = 200
 
-# The checker of a shape, made when it is first needed.
-_adapter = cache(TypeAdapter[Any])
+# The checker of a shape, made when it is first needed. Not kept for ever: a user may make a shape for each call.
+_adapter = lru_cache(256)(TypeAdapter[Any])
 
 
 class _Answer(TypedDict, Generic[R]):
@@ -61,10 +61,11 @@ def require_shape(shape: object) -> None:
         InvalidArgumentError: There is none for it.
     """
     expected = "result: a TypedDict expected (that of typing_extensions, below Python 3.12)"
-    if not isinstance(shape, type):
+    if not is_typeddict(shape):
         raise InvalidArgumentError(f"{expected}, {shorten(repr(shape))} given")
     try:
-        _adapter(shape)
+        if not _adapter(shape).pydantic_complete:
+            raise InvalidArgumentError(f"{expected}; {shorten(repr(shape))} names a type that is not defined")
     except PydanticUserError as error:
         raise InvalidArgumentError(f"{expected}: {error}") from None
 

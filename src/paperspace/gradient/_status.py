@@ -8,10 +8,11 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Literal
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Iterator, Sequence
 
+    from paperspace.gradient._generated.deployment_run_instance_fields import DeploymentRunInstance
     from paperspace.gradient._generated.deployment_status_fields import Deployment, DeploymentRun, DeploymentSpec
-    from paperspace.gradient.types import DeploymentEvent, DeploymentStatus, InstanceStatus
+    from paperspace.gradient.types import DeploymentEvent, DeploymentStatus
 
 State = Literal["pending", "ready", "stopped", "failed"]
 EventType = Literal["applied", "instance", "replicas", "ready", "stopped", "failed"]
@@ -19,11 +20,10 @@ EventType = Literal["applied", "instance", "replicas", "ready", "stopped", "fail
 FAILED_STATES = {"errored", "failed"}
 
 
-def status_of(deployment: Deployment) -> DeploymentStatus:
-    """How a deployment is doing."""
+def status_of(deployment: Deployment, instances: Sequence[DeploymentRunInstance]) -> DeploymentStatus:
+    """How a deployment is doing, with the instances of its own run that are there."""
     spec = deployment["deploymentSpecs"]["nodes"][0]
-    run = _own_run(spec)
-    instances = _instances(run)
+    run = own_run(deployment)
     wanted = _wanted(spec, run)
     status: DeploymentStatus = {
         "id": deployment["id"],
@@ -37,7 +37,15 @@ def status_of(deployment: Deployment) -> DeploymentStatus:
         "readyReplicas": (run and run["readyReplicas"]) or 0,
         "endpointUrl": spec["endpointUrl"],
         "error": spec["error"],
-        "instances": instances,
+        "instances": [
+            {
+                "name": instance["instanceId"],
+                "phase": instance["phase"],
+                "state": instance["state"],
+                "message": instance["stateMessage"],
+            }
+            for instance in instances
+        ],
     }
     status["state"] = _state(status, remains=_runs_remain(deployment))
     return status
@@ -62,23 +70,10 @@ def _wanted(spec: DeploymentSpec, run: DeploymentRun | None) -> int:
     return said if run is None or run["replicas"] is None else max(said, run["replicas"])
 
 
-def _own_run(spec: DeploymentSpec) -> DeploymentRun | None:
-    runs = spec["deploymentRuns"]
+def own_run(deployment: Deployment) -> DeploymentRun | None:
+    """The run of the newest spec, if there is one yet."""
+    runs = deployment["deploymentSpecs"]["nodes"][0]["deploymentRuns"]
     return runs["nodes"][0] if runs and runs["nodes"] else None
-
-
-def _instances(run: DeploymentRun | None) -> list[InstanceStatus]:
-    connection = run and run["deploymentRunInstances"]
-    return [
-        {
-            "name": instance["instanceId"],
-            "phase": instance["phase"],
-            "state": instance["state"],
-            "message": instance["stateMessage"],
-        }
-        for instance in (connection["nodes"] if connection else [])
-        if instance["dtDeleted"] is None
-    ]
 
 
 def _runs_remain(deployment: Deployment) -> bool:

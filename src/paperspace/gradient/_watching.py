@@ -4,30 +4,56 @@ from __future__ import annotations
 
 from asyncio import sleep
 from contextlib import aclosing, suppress
+from functools import partial
+from math import inf
 from time import monotonic
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, TypeVar
 
 from paperspace.gradient._generated.deployment_status import DEPLOYMENT_STATUS, DeploymentStatusVariables
 from paperspace.gradient._generated.deployment_statuses import DEPLOYMENT_STATUSES, DeploymentStatusesVariables
 from paperspace.gradient._logs import LogReader, in_order, written_since
-from paperspace.gradient._lookups import not_found, same_text
+from paperspace.gradient._lookups import not_found, same_id, same_text, without_spec
 from paperspace.gradient._paging import walk
-from paperspace.gradient._status import FAILED_STATES, events_between, reason, status_of
-from paperspace.gradient.errors import APITimeoutError, DeploymentFailedError, NotFoundError, WaitTimeoutError
+from paperspace.gradient._status import FAILED_STATES, events_between, own_run, reason, status_of
+from paperspace.gradient.errors import (
+    APIConnectionError,
+    APIError,
+    APIStatusError,
+    APITimeoutError,
+    DeploymentFailedError,
+    EndpointNotFoundError,
+    NotFoundError,
+    RateLimitError,
+    RedirectError,
+    ServerError,
+    TLSError,
+    WaitTimeoutError,
+)
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncGenerator
+    from collections.abc import AsyncGenerator, Awaitable, Callable
     from datetime import datetime
 
+    from paperspace.gradient._generated.deployment_run_instance_fields import DeploymentRunInstance
+    from paperspace.gradient._generated.deployment_status_fields import Deployment as Found
     from paperspace.gradient._generated.deployment_statuses import Deployment as Node
     from paperspace.gradient._paging import Page
     from paperspace.gradient._session import Session
     from paperspace.gradient.types import DeploymentEvent, DeploymentStatus, LogLine
 
+T = TypeVar("T")
+
 # Seconds from one look to the next: quick at first, then slower.
 FIRST_POLL = 0.25
 LAST_POLL = 5.0
 POLL_GROWTH = 1.5
+
+# Seconds between two looks while the server is away.
+OUTAGE_POLL = 1.0
+
+# What may pass, and what of it does not.
+PASSING = (APIConnectionError, APITimeoutError, APIStatusError, RateLimitError, ServerError)
+FOR_GOOD = (TLSError, EndpointNotFoundError, RedirectError)
 
 # Seconds that the last look gets, however little is left.
 MIN_REQUEST = 0.05
@@ -41,10 +67,43 @@ async def deployment_status(session: Session, id: str, timeout: float | None = N
     """The status of a deployment, within so many seconds."""
     if timeout is not None and timeout < session.settings.timeout:
         session = session.with_settings(timeout=timeout)
-    result = await session.run(DEPLOYMENT_STATUS, DeploymentStatusVariables(id=id))
+    return await _with_instances(session, await _found(session, id))
+
+
+async def _found(session: Session, id: str, instances_after: str | None = None) -> Found:
+    """What is known of a deployment, with a page of the instances of its own run, the newest first."""
+    result = await session.run(
+        DEPLOYMENT_STATUS,
+        DeploymentStatusVariables(id=id, instancesAfter=instances_after),
+        verify=lambda result: (
+            result["deployment"] and (same_id(id, result["deployment"]["id"]) or without_spec(result["deployment"]))
+        ),
+    )
     if result["deployment"] is None:
         raise not_found(id, DEPLOYMENT_STATUS.name)
-    return status_of(result["deployment"])
+    return result["deployment"]
+
+
+async def _with_instances(session: Session, found: Found) -> DeploymentStatus:
+    """The status, with all the instances that are there, however many have come and gone since the run began."""
+    run = own_run(found)
+    if run is None or run["deploymentRunInstances"] is None:
+        return status_of(found, [])
+
+    async def fetch(_size: int, after: str | None) -> Page[DeploymentRunInstance]:
+        newer = own_run(await _found(session, found["id"], after))
+        if newer is None or newer["id"] != run["id"] or newer["deploymentRunInstances"] is None:
+            return [], {"hasNextPage": False, "endCursor": None}  # another spec is at work by now: the next look has it
+        return newer["deploymentRunInstances"]["nodes"], newer["deploymentRunInstances"]["pageInfo"]
+
+    head = run["deploymentRunInstances"]["nodes"], run["deploymentRunInstances"]["pageInfo"]
+    there: list[DeploymentRunInstance] = []
+    async with aclosing(walk(fetch, operation=DEPLOYMENT_STATUS.name, head=head)) as pages:
+        async for page in pages:
+            there += [instance for instance in page if instance["dtDeleted"] is None]
+            if len(there) >= (run["replicas"] or 0):
+                break
+    return status_of(found, there[::-1])
 
 
 async def deployment_statuses(
@@ -57,14 +116,16 @@ async def deployment_statuses(
     async def fetch(size: int, after: str | None) -> Page[Node]:
         variables: DeploymentStatusesVariables = {"name": name, "projectId": project_id, "clusterId": cluster_id}
         variables |= {"first": size, "after": after}
-        result = await session.run(DEPLOYMENT_STATUSES, variables)
+        result = await session.run(
+            DEPLOYMENT_STATUSES, variables, verify=lambda result: without_spec(*result["deployments"]["nodes"])
+        )
         return result["deployments"]["nodes"], result["deployments"]["pageInfo"]
 
     filtered = name is not None or cluster_id is not None
     async with aclosing(walk(fetch, operation=DEPLOYMENT_STATUSES.name, limit=None if filtered else first)) as pages:
         async for page in pages:
             found += [
-                status_of(node)
+                await _with_instances(session, node)
                 for node in page
                 if (name is None or same_text(node["name"], name)) and node["onCluster"]["nodes"]
             ]
@@ -78,10 +139,13 @@ async def watch(session: Session, id: str, timeout: float) -> AsyncGenerator[Dep
     status: DeploymentStatus | None = None
     pause = FIRST_POLL
     while True:
-        left = deadline - monotonic()
+
+        async def look() -> DeploymentStatus:
+            return await deployment_status(session, id, max(deadline - monotonic(), MIN_REQUEST))
+
         try:
-            seen = await deployment_status(session, id, max(left, MIN_REQUEST))
-        except APITimeoutError as error:
+            seen = await (look() if status is None else patiently(session, look, deadline))
+        except APIError as error:
             if deadline - monotonic() > 0:
                 raise
             raise _too_late(id, timeout, status) from error
@@ -95,6 +159,22 @@ async def watch(session: Session, id: str, timeout: float) -> AsyncGenerator[Dep
             raise _too_late(id, timeout, status)
         await sleep(min(pause, left))
         pause = min(pause * POLL_GROWTH, LAST_POLL)
+
+
+async def patiently(session: Session, look: Callable[[], Awaitable[T]], deadline: float = inf) -> T:
+    """Looks, and where that fails by something that may pass, again: for as long as a whole call may take.
+
+    A server that is started anew is away for longer than the resends of one request are meant for.
+    """
+    end = min(monotonic() + session.settings.timeout, deadline)
+    while True:
+        try:
+            return await look()
+        except PASSING as error:
+            pause = max(error.retry_after or 0.0, OUTAGE_POLL)
+            if isinstance(error, FOR_GOOD) or monotonic() + pause >= end:
+                raise
+        await sleep(pause)
 
 
 def _too_late(id: str, timeout: float, status: DeploymentStatus | None) -> WaitTimeoutError:
@@ -133,8 +213,8 @@ async def log_lines(
         pause = FIRST_POLL if lines else min(pause * POLL_GROWTH, LAST_POLL)
         await sleep(pause)
         try:
-            ended = (await deployment_status(session, id))["state"] == "stopped"
-            lines = await reader.new_lines()
+            ended = (await patiently(session, partial(deployment_status, session, id)))["state"] == "stopped"
+            lines = await patiently(session, reader.new_lines)
         except NotFoundError:
             return
         follow = not ended

@@ -105,7 +105,7 @@ class AsyncDeployments(Desired, Observed):
         session = self._session()
         created = await create(session, session.start(), values)
         if wait:
-            await self.wait_for_deployment(created["id"])
+            await self._settle(created)
         return created
 
     @overload
@@ -182,8 +182,20 @@ class AsyncDeployments(Desired, Observed):
             values["id"] = await find_id(name or "", project_id or "", session, call)
         updated = await update(session, call, values)
         if wait:
-            await self.wait_for_deployment(updated["id"])
+            await self._settle(updated)
         return updated
+
+    async def _settle(self, changed: DeploymentRef) -> None:
+        """Waits for what was changed; an error on the way says that the change has been made."""
+        from paperspace.gradient.errors import APIError
+
+        try:
+            await self.wait_for_deployment(changed["id"])
+        except APIError as error:
+            done = f"the deployment {changed['id']} is created or updated, but was not seen to be ready"
+            error.args = (f"{done}: {error.args[0]}",)
+            error.may_have_executed = "yes"
+            raise
 
     async def delete_deployment(self, id: str) -> DeploymentRef:
         """Deletes a deployment: it stops serving, is listed no more, and its name is free again.
@@ -323,7 +335,7 @@ class Deployments:
     get_deployment_status = blocking(AsyncDeployments.get_deployment_status)
     list_deployment_statuses = blocking(AsyncDeployments.list_deployment_statuses)
     watch_deployment = blocking_iterator(AsyncDeployments.watch_deployment)
-    _settled = blocking(AsyncDeployments.settled)
+    _settled = blocking(AsyncDeployments._settled)  # noqa: SLF001  # its own other face
 
     def wait_for_deployment(
         self,

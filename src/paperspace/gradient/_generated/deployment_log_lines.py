@@ -56,6 +56,9 @@ class DeploymentLogLineConnection(TypedDict):
 class DeploymentLog(TypedDict):
     """The log of one instance."""
 
+    instanceStopped: DateTime | None
+    """When the instance stopped. Null: it has not."""
+
     lines: DeploymentLogLineConnection
     """Its lines."""
 

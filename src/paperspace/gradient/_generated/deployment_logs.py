@@ -8,7 +8,7 @@ from typing import NotRequired
 from typing_extensions import TypedDict
 
 from paperspace.gradient._generated.page_info_fields import PageInfo
-from paperspace.gradient._generated.scalars import UUID
+from paperspace.gradient._generated.scalars import UUID, DateTime
 from paperspace.gradient._operation import Operation
 
 
@@ -17,6 +17,9 @@ class DeploymentLog(TypedDict):
 
     instanceName: str
     """The `instanceId` of the instance."""
+
+    instanceStopped: DateTime | None
+    """When the instance stopped. Null: it has not."""
 
 
 class DeploymentLogConnection(TypedDict):

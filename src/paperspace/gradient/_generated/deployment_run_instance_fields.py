@@ -6,11 +6,14 @@ from __future__ import annotations
 from typing_extensions import TypedDict
 
 from paperspace.gradient._generated.enums import DeploymentRunInstanceState, InstancePhase
-from paperspace.gradient._generated.scalars import DateTime
+from paperspace.gradient._generated.scalars import UUID, DateTime
 
 
 class DeploymentRunInstance(TypedDict):
     """One replica of a run."""
+
+    id: UUID
+    """The id."""
 
     instanceId: str | None
     """The name that the cluster knows it by, and its log. Null: not placed yet."""

@@ -3,6 +3,8 @@
 
 from __future__ import annotations
 
+from typing import NotRequired
+
 from typing_extensions import TypedDict
 
 from paperspace.gradient._generated.deployment_status_fields import Deployment
@@ -21,6 +23,7 @@ class DeploymentStatusVariables(TypedDict):
     """The variables of `DeploymentStatus`."""
 
     id: UUID
+    instancesAfter: NotRequired[str | None]
 
 
 DEPLOYMENT_STATUS = Operation("DeploymentStatus", DeploymentStatusVariables, DeploymentStatusResult)

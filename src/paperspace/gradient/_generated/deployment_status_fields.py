@@ -7,6 +7,7 @@ from typing_extensions import TypedDict
 
 from paperspace.gradient._generated.deployment_rollout_fields import DeploymentRollout
 from paperspace.gradient._generated.deployment_run_instance_fields import DeploymentRunInstance
+from paperspace.gradient._generated.page_info_fields import PageInfo
 from paperspace.gradient._generated.scalars import UUID, DateTime
 
 
@@ -35,6 +36,9 @@ class DeploymentRunInstanceConnection(TypedDict):
 
     nodes: list[DeploymentRunInstance]
     """The items of this page."""
+
+    pageInfo: PageInfo
+    """Where this page stands in the whole list."""
 
 
 class DeploymentRun(TypedDict):

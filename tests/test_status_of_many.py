@@ -1,0 +1,56 @@
+"""Statuses and logs where many instances have come and gone: the right ones, in few requests."""
+
+from __future__ import annotations
+
+import time
+from typing import Any
+
+import pytest
+
+from paperspace.gradient import Client
+from paperspace.gradient.pytest_plugin import GradientServer
+from paperspace.gradient.types import DeploymentSpecInput
+
+SCALED: DeploymentSpecInput = {
+    "image": "nginx",
+    "resources": {
+        "replicas": 1,
+        "autoscaling": {"maxReplicas": 99, "metrics": [{"metric": "cpu", "summary": "average", "value": 80}]},
+    },
+}
+
+
+@pytest.fixture
+def client(gradient_server: GradientServer) -> Any:
+    """A client of the fixture's server."""
+    with Client(gradient_server.api_key, gradient_server.url) as client:
+        yield client
+
+
+@pytest.fixture
+def many(gradient_server: GradientServer, client: Client) -> str:
+    """A deployment with three instances, after some 200 others of the same run."""
+    created = client.deployments.create_deployment("n", "p", SCALED)
+    client.deployments.wait_for_deployment(created["id"])
+    for replicas in (99, 1, 99, 1, 3):
+        gradient_server.load("n", replicas)
+        gradient_server.advance(hours=1)
+        while client.deployments.get_deployment_status(created["id"])["readyReplicas"] != replicas:
+            time.sleep(0.01)
+    return created["id"]
+
+
+def test_instances_that_are_there(client: Client, many: str) -> None:
+    """The status lists the instances that are there, however many are gone, alone and in the list."""
+    status = client.deployments.get_deployment_status(many)
+    assert len(status["instances"]) == status["readyReplicas"] == 3
+    assert client.deployments.list_deployment_statuses() == [status]
+
+
+def test_requests_for_logs(client: Client, many: str, wire: list[dict[str, Any]]) -> None:
+    """The last line takes a few requests, whatever else wrote lines; an idle follower does not ask for what is over."""
+    [last] = client.deployments.get_deployment_logs(many, tail=1)
+    assert len(wire) < 15
+    everything = list(client.deployments.get_deployment_logs(many))
+    assert everything[-1] == last
+    assert len({(line["instanceName"], line["line"]) for line in everything}) == len(everything)
