@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import json
 import subprocess
 import sys
@@ -214,6 +215,17 @@ class TestApply:
         assert [child.wait(30) for child in children] == [0] * 8
         [deployment] = client.deployments.list_deployments()
         assert {node["data"]["port"] for node in deployment["deploymentSpecs"]["nodes"]} == set(range(1, 9))
+
+    @pytest.mark.anyio
+    async def test_spec_that_is_changed_meanwhile(self, server: LocalServer) -> None:
+        """What is applied is the spec as it was given and checked, whatever its owner does with it afterwards."""
+        given: Any = {**SPEC}
+        async with AsyncClient(server.api_key, server.url) as client:
+            applying = asyncio.ensure_future(client.deployments.apply_deployment("n", "p", given))
+            await asyncio.sleep(0)
+            given["prot"] = 1
+            await applying
+            assert await client.deployments.diff_deployment("n", "p", SPEC) == NOTHING
 
     def test_wrong_spec(self, client: Client, wire: list[dict[str, Any]]) -> None:
         """A spec that cannot be right is refused before anything is sent."""

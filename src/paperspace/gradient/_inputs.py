@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, cast
 
 from paperspace.gradient import _checks
-from paperspace.gradient._spec_checks import check_spec
+from paperspace.gradient._spec_checks import check_spec, copy_of
 from paperspace.gradient.errors import InvalidArgumentError
 
 if TYPE_CHECKING:
@@ -27,7 +27,7 @@ def create_input(
         check_spec(spec),
         _checks.optional_text(cluster_id, "cluster_id"),
     )
-    values: CreateDeploymentInput = {"name": name, "projectId": project_id, "spec": spec}
+    values: CreateDeploymentInput = {"name": name, "projectId": project_id, "spec": copy_of(spec)}
     if cluster_id is not None:
         values["clusterId"] = cluster_id
     return values
@@ -54,7 +54,7 @@ def update_input(
         () if spec is None else check_spec(spec),
         _checks.optional_text(cluster_id, "cluster_id"),
     )
-    changes: dict[str, object] = {"spec": spec, "clusterId": cluster_id}
+    changes: dict[str, object] = {"spec": spec and copy_of(spec), "clusterId": cluster_id}
     if id is not None:
         changes |= {"name": name, "projectId": project_id}
     given = {key: value for key, value in changes.items() if value is not None}

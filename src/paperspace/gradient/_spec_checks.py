@@ -58,6 +58,11 @@ def check_spec(value: object) -> Iterator[Problem]:
                 yield problem
 
 
+def copy_of(spec: DeploymentSpecDataInput) -> DeploymentSpecDataInput:
+    """A copy of a spec that was checked: what its owner changes meanwhile is not sent, by a resend least of all."""
+    return _adapter().validate_python(spec, strict=True)
+
+
 @cache
 def _adapter() -> TypeAdapter[DeploymentSpecDataInput]:
     from pydantic import TypeAdapter
