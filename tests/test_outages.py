@@ -70,6 +70,17 @@ def test_logs_outlast_an_outage(gradient_server: GradientServer) -> None:
         assert len(seen) == len(list(client.deployments.get_deployment_logs(created["id"])))
 
 
+def test_a_budget_that_is_spent_is_told(gradient_server: GradientServer) -> None:
+    """A call that is not sent again, because others have used up the resends of the client, says so."""
+    with Client(gradient_server.api_key, gradient_server.url) as client:
+        while client._session._budget.take():
+            pass
+        gradient_server.drop(1)
+        with pytest.raises(APIConnectionError, match="used up the resends") as caught:
+            client.deployments.list_deployments()
+    assert caught.value.attempts == 1
+
+
 def test_a_wait_that_breaks_says_what_was_done(gradient_server: GradientServer) -> None:
     """With wait=True, an error of the wait says that the change was made, and of which deployment."""
     with Client(gradient_server.api_key, gradient_server.url) as client:

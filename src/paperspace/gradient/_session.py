@@ -217,7 +217,11 @@ class Session:
             retry_after=failure.error.retry_after,
             repeatable=repeatable,
         )
-        if wait is None or wait >= call.left or self._connections.closed or not self._budget.take():
+        if wait is None or wait >= call.left or self._connections.closed:
+            return None
+        if not self._budget.take():
+            spent = "not sent again, as the calls of this client have used up the resends that they share"
+            failure.error.args = (f"{failure.error.args[0]}; {spent}",)
             return None
         return wait
 
