@@ -108,7 +108,7 @@ def delete(arguments: tuple[str, ...], options: tuple[str, ...], yes: bool) -> N
     \b
     Examples:
       gradient deployments delete --id d4e74a9c-b125-4bd7-b143-8f5c386df8a9
-      gradient deployments delete --yes $(gradient deployments list --project-id p1 -o id)
+      gradient deployments list --project-id p1 -o id | xargs -r gradient deployments delete --yes
     """
     ids = list({entry.lower(): entry for entry in (*arguments, *options)}.values())
     if not ids:
