@@ -214,12 +214,17 @@ def difference(page: Path, expected: str) -> Iterator[str]:
 
 def main() -> int:
     """Compares pages, or writes them."""
-    parser = argparse.ArgumentParser(description="Run the code blocks of pages, and compare what they print.")
+    parser = argparse.ArgumentParser(
+        "scripts/docs-run", description="Run the code blocks of pages, and compare what they print."
+    )
     parser.add_argument(
         "page", type=Path, nargs="*", default=PAGES, help="a page or a notebook; by default all of them"
     )
     parser.add_argument("--write", action="store_true", help="put what they print into the pages")
     arguments = parser.parse_args()
+    for page in arguments.page:
+        if not page.is_file():
+            parser.exit(2, f"there is no page {page}\n")
     stale = False
     for page in arguments.page:
         expected = with_a_server(page)

@@ -6,6 +6,7 @@ older than what today's Python can install; what it imports is installed beside 
 
 from __future__ import annotations
 
+import argparse
 import json
 import os
 import re
@@ -146,6 +147,12 @@ def by_sdk(official: Official) -> None:
 
 
 def main() -> None:
+    """Runs it all; the exit code is 1 where something is not as it should be."""
+    argparse.ArgumentParser(
+        "scripts/official_client",
+        description="Runs the retired official client, unmodified, against a fresh local server: each call by command "
+        "and by SDK. The first run installs the client into an environment of its own.",
+    ).parse_args()
     python = set_up()
     with tempfile.TemporaryDirectory() as folder, LocalServer() as server:
         (Path(folder) / "spec.yaml").write_text(SPEC, encoding="utf-8")

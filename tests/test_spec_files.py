@@ -11,7 +11,7 @@ import pytest
 from tests.samples import SPEC
 from tests.test_desired import FULL
 
-from paperspace.gradient import InvalidSpecError
+from paperspace.gradient import InvalidArgumentError, InvalidSpecError
 from paperspace.gradient._base.files import spec_schema
 from paperspace.gradient._spec_checks import check_spec
 from paperspace.gradient._spec_parsing import SEARCHED
@@ -147,12 +147,14 @@ def test_toml_by_path() -> None:
         ("a.yaml", "", "a.yaml: a spec expected, None found"),
         ("a.yaml", "- a\n", "a.yaml: a spec expected, ['a'] found"),
         ("a.yaml", "image: !!python/object:os.system x\n", "a.yaml:1:8: no YAML: "),
-        ("a.yaml", "[" * 5000, "a.yaml: no YAML: "),
+        ("a.yaml", "[" * 5000, "a.yaml: no YAML: nested too deeply, or it refers to itself"),
+        ("a.yaml", "image: &a [*a]", "a.yaml: no YAML: nested too deeply, or it refers to itself"),
         ("a.json", '{"image": }', "a.json:1:11: no JSON: "),
         ("a.json", "[" * 100_000, "a.json: no JSON: "),
+        ("a.json", '{"image": ' + "[" * 600 + "]" * 600 + "}", "a.json: image: a string expected"),
         ("a.toml", "image =", "a.toml: no TOML: "),
         ("a.toml", "port = " + "9" * 5000, "a.toml: no TOML: "),
-        ("a.toml", "a = " + "[" * 100_000, "a.toml: no TOML: "),
+        ("a.toml", "a = " + "[" * 100_000, "a.toml: no TOML: nested too deeply"),
         ("a.json", '{"port": ' + "9" * 5000 + "}", "a.json: no JSON: "),
         ("a.yaml", "x: !!bool foo", "a.yaml: no YAML: "),
         ("a.yaml", "x: !!timestamp foo", "a.yaml: no YAML: "),
@@ -168,6 +170,20 @@ def test_no_spec_at_all(name: str, text: str, start: str) -> None:
 def test_file_that_is_not_there() -> None:
     """A file that is not there is named."""
     with pytest.raises(InvalidSpecError, match=r"a\.yaml cannot be read: No such file or directory"):
+        load_spec("a.yaml")
+
+
+def test_what_is_no_path() -> None:
+    """What is no path at all is a bad argument; a path that there cannot be is told from a file that is not UTF-8."""
+    for given in (5, b"a.yaml", ["a.yaml"]):
+        with pytest.raises(InvalidArgumentError, match=r"path: the path of a spec file expected, .* given"):
+            load_spec(given)  # type: ignore[arg-type]
+    with pytest.raises(
+        InvalidSpecError, match=r"'a\\x00b\.yaml' cannot be read, as that is no path: embedded null byte"
+    ):
+        load_spec("a\0b.yaml")
+    Path("a.yaml").write_bytes(b"image: \xff")
+    with pytest.raises(InvalidSpecError, match=r"a\.yaml cannot be read: not UTF-8"):
         load_spec("a.yaml")
 
 

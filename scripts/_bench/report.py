@@ -38,6 +38,11 @@ GOALS = [
     Goal("gradient deployments list", "official command", 0.5),
 ]
 
+MEMORY = "memory of 100,000"
+
+# Everything that can be measured: each work has a goal.
+NAMES = [*dict.fromkeys(goal.work for goal in GOALS), MEMORY]
+
 
 class Result(NamedTuple):
     """A goal, and what became of it."""
@@ -62,7 +67,7 @@ def results(works: Mapping[str, Work], memory_mb: float | None) -> Iterator[Resu
         if goal.work in works:
             yield Result(goal.work, goal.peer, works[goal.work].ratio("ours", goal.peer), goal.most)
     if memory_mb is not None:
-        yield Result("memory of 100,000", "the first page", memory_mb, MOST_MEMORY_MB, "MB")
+        yield Result(MEMORY, "the first page", memory_mb, MOST_MEMORY_MB, "MB")
 
 
 def text(works: Iterable[Work], reached: Iterable[Result]) -> str:

@@ -6,7 +6,7 @@ import asyncio
 import os
 import subprocess
 import sys
-from collections.abc import Iterator
+from collections.abc import Container, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from time import perf_counter
@@ -30,8 +30,8 @@ def child(*arguments: str | Path, core: int | None = None) -> Iterator[str]:
         process.terminate()
 
 
-def serving(rounds: int) -> Iterator[Work]:
-    """Gets, lists and creates by the second, several at once."""
+def serving(rounds: int, wanted: Container[str]) -> Iterator[Work]:
+    """Gets, lists and creates by the second, several at once; those of them that are wanted."""
     gradient = Path(sys.executable).with_name("gradient")
     options = ["--port", "0", "--database", ":memory:", "--api-key", KEY]
     core = max(os.sched_getaffinity(0))
@@ -56,13 +56,14 @@ def serving(rounds: int) -> Iterator[Work]:
 
             return {name: turn(floor) for name, floor in floors.items()}
 
-        get = turns(lambda floor, _: _get(ids[floor]), 200)
-        yield interleaved("local server: get", "a request", get, rounds)
-        listing = turns(lambda *_: _list(COUNT), 10)
-        yield interleaved(f"local server: list of {COUNT}", "a request", listing, rounds)
         made = iter(range(10**6))
-        create = turns(lambda *_: _create(f"m{next(made)}"), 200)
-        yield interleaved("local server: create", "a request", create, rounds)
+        for name, contestants in {
+            "local server: get": turns(lambda floor, _: _get(ids[floor]), 200),
+            f"local server: list of {COUNT}": turns(lambda *_: _list(COUNT), 10),
+            "local server: create": turns(lambda *_: _create(f"m{next(made)}"), 200),
+        }.items():
+            if name in wanted:
+                yield interleaved(name, "a request", contestants, rounds)
         for floor in floors.values():
             runner.run(floor.close())
 

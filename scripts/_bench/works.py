@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import ssl
-from collections.abc import Callable, Coroutine, Iterator
+from collections.abc import Callable, Container, Coroutine, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from time import perf_counter
 from typing import Any
@@ -37,8 +37,8 @@ def synchronous(url: str, tls: ssl.SSLContext, rounds: int) -> Work:
     return work
 
 
-def asynchronous(url: str, tls: ssl.SSLContext, rounds: int) -> Iterator[Work]:
-    """Gets one after another and many at once, and lists, on one event loop."""
+def asynchronous(url: str, tls: ssl.SSLContext, rounds: int, wanted: Container[str]) -> Iterator[Work]:
+    """Gets one after another and many at once, and lists, on one event loop; those of them that are wanted."""
     with asyncio.Runner() as runner:
         floor, client = Floor(url, tls), AsyncClient(KEY, url)
         runner.run(floor.open())
@@ -54,14 +54,18 @@ def asynchronous(url: str, tls: ssl.SSLContext, rounds: int) -> Iterator[Work]:
             return {"ours": turn(lambda: measure(ours)), "aiohttp and orjson": turn(lambda: measure(theirs))}
 
         calls = client.deployments
-        get = both(lambda: calls.get_deployment(ID), floor.get, _one_after_another)
-        yield interleaved("get, asynchronous", "a call", get, rounds)
-        get = both(lambda: calls.get_deployment(ID), floor.get, _at_once)
-        yield interleaved(f"get, {AT_ONCE} at once", "a call", get, rounds)
+        one = both(lambda: calls.get_deployment(ID), floor.get, _one_after_another)
+        many = both(lambda: calls.get_deployment(ID), floor.get, _at_once)
         listing = both(
             lambda: calls.list_deployments(project_id=str(LISTED), first=None), lambda: floor.list(LISTED), _once
         )
-        yield interleaved(f"list of {LISTED:,}", "a list", listing, max(rounds // 2, 3))
+        for name, unit, turns, times in (
+            ("get, asynchronous", "a call", one, rounds),
+            (f"get, {AT_ONCE} at once", "a call", many, rounds),
+            (f"list of {LISTED:,}", "a list", listing, max(rounds // 2, 3)),
+        ):
+            if name in wanted:
+                yield interleaved(name, unit, turns, times)
         runner.run(client.close())
         runner.run(floor.close())
 

@@ -189,6 +189,48 @@ def test_wait_that_does_not_end_well(run: Run, fate: str, code: int) -> None:
     assert "failed" in waited.stderr or "not there after 1 s" in waited.stderr
 
 
+NAMED = ["--name", "n", "--project-id", "p"]
+
+
+@pytest.mark.parametrize(
+    ("words", "line"),
+    [
+        (["create", "--name", "fresh", "--project-id", "p"], "Created deployment: "),
+        (["update", *NAMED], "Updated deployment: "),
+        (["apply", *NAMED], "Unchanged deployment: "),
+    ],
+)
+def test_change_and_wait(run: Run, file: str, id: str, words: list[str], line: str) -> None:
+    """With --wait, a change waits as `wait` does, also where there was nothing to do; stdout has its own line alone."""
+    waited = run("deployments", *words, "--spec", file, "--wait")
+    assert (waited.exit_code, waited.stdout[: len(line)], waited.stdout.count("\n")) == (0, line, 1)
+    assert "all replicas are ready" in waited.stderr
+    own = waited.stdout.split()[-1]
+    assert (own == id) is (words[0] != "create")
+    assert deployments.get_deployment_status(own)["state"] == "ready"
+
+
+@pytest.mark.parametrize("words", ["create", "apply"])
+def test_the_line_of_a_change_comes_before_the_wait(words: str, tmp_path: Path) -> None:
+    """What was created is known before it is waited for, whatever becomes of that."""
+    failing = tmp_path / "failing.yaml"
+    content = {**spec(), "env": [{"name": "GRADIENT_SIMULATE", "value": "fail"}]}
+    failing.write_text(yaml.safe_dump(content), encoding="utf-8")
+    shown = on_terminal("deployments", words, *NAMED, "--spec", str(failing), "--wait", columns=200)
+    assert shown.code == 6
+    [own] = deployments.list_deployments()
+    assert 0 <= shown.text.find(f"Created deployment: {own['id']}") < shown.text.find("is applied")
+    assert "Error: the deployment 'n'" in shown.text
+
+
+def test_nothing_to_wait_for(run: Run, file: str) -> None:
+    """A dry run cannot be waited for."""
+    refused = run("deployments", "apply", *NAMED, "--spec", file, "--dry-run", "--wait")
+    assert refused.exit_code == 2
+    assert "give --dry-run or --wait" in refused.stderr
+    assert deployments.list_deployments() == []
+
+
 def test_validate(run: Run, file: str, tmp_path: Path) -> None:
     """A sound file is valid; every mistake of another is shown with its line, exit code 5."""
     assert run("deployments", "validate", file).stdout == "The spec is valid.\n"

@@ -11,7 +11,10 @@ INTERRUPTED = 130
 
 
 def main() -> None:
-    """Runs the command. What it takes to start quickly, and to be interrupted while it does, is here."""
+    """Runs the command. What it takes to start quickly, and to end quietly by Ctrl-C while modules are loaded, is here.
+
+    Ctrl-C before that, while Python itself starts and imports this module, ends in Python's own traceback.
+    """
     # The objects that come up while modules are loaded all stay, so that to look among them for garbage is in vain.
     gc.set_threshold(50_000)
     # There are none that we need, and to look for them pydantic reads about every package that is installed.

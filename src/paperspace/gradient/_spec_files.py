@@ -25,6 +25,7 @@ def load_spec(path: str | PathLike[str] | None = None, *, image: str | None = No
     Raises:
         InvalidSpecError: There is no such file, or it is no spec; every mistake is listed with file, line and column (in
             TOML with its path alone).
+        InvalidArgumentError: `path` is no path.
 
     Example:
         >>> from pathlib import Path

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple, cast
 
 from paperspace.gradient._base.rules import Problem, abbreviated, key_name, shorten
 from paperspace.gradient._spec_checks import check_spec
-from paperspace.gradient.errors import InvalidSpecError
+from paperspace.gradient.errors import InvalidArgumentError, InvalidSpecError
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -58,11 +58,19 @@ def read_file(path: str | PathLike[str] | None, *, image: str | None) -> Deploym
     """The spec in a file, or in the first of the known ones."""
     if path == "":
         raise InvalidSpecError("the path of the spec file is empty")
-    file = _find() if path is None else Path(path)
+    try:
+        file = _find() if path is None else Path(path)
+    except TypeError as error:
+        problem = Problem(("path",), abbreviated(path), "the path of a spec file")
+        raise InvalidArgumentError(str(problem), problems=[problem]) from error
     try:
         text = file.read_text(encoding="utf-8-sig")
-    except (OSError, ValueError) as error:
-        raise InvalidSpecError(f"{file} cannot be read: {getattr(error, 'strerror', None) or 'not UTF-8'}") from error
+    except UnicodeDecodeError as error:
+        raise InvalidSpecError(f"{file} cannot be read: not UTF-8") from error
+    except OSError as error:
+        raise InvalidSpecError(f"{file} cannot be read: {error.strerror or error}") from error
+    except ValueError as error:  # a character that no path can have
+        raise InvalidSpecError(f"{str(file)!r} cannot be read, as that is no path: {error}") from error
     return parse_spec(text, str(file), file.suffix.lower(), image=image)
 
 
@@ -145,7 +153,9 @@ def _yaml(text: str, file: str) -> tuple[Any, Marks]:
         raise InvalidSpecError(f"{place}: no YAML: {error.problem or error.context}") from error
     except InvalidSpecError:
         raise
-    except (yaml.YAMLError, RecursionError, ValueError, KeyError, AttributeError, TypeError) as error:
+    except RecursionError as error:
+        raise InvalidSpecError(f"{file}: no YAML: nested too deeply, or it refers to itself") from error
+    except (yaml.YAMLError, ValueError, KeyError, AttributeError, TypeError) as error:
         raise InvalidSpecError(f"{file}: no YAML: {shorten(str(error) or type(error).__name__)}") from error
 
 
@@ -161,9 +171,9 @@ def _json(text: str, file: str) -> tuple[Any, Marks]:
     except (RecursionError, ValueError) as error:
         raise InvalidSpecError(f"{file}: no JSON: nested too deeply, or a number of too many digits") from error
     try:
-        # JSON is YAML, all but a few corners; there, mistakes are reported without their lines.
+        # JSON is YAML, all but a few corners, and far less deep; there, mistakes are reported without their lines.
         return content, _marks(yaml.compose(text, Loader=yaml.SafeLoader), file)
-    except yaml.YAMLError:
+    except (yaml.YAMLError, RecursionError):
         return content, Marks({}, {})
 
 
@@ -185,7 +195,9 @@ def _toml(text: str, file: str) -> tuple[Any, Marks]:
 
     try:
         return tomllib.loads(text), Marks({}, {})
-    except (ValueError, RecursionError) as error:
+    except RecursionError as error:
+        raise InvalidSpecError(f"{file}: no TOML: nested too deeply") from error
+    except ValueError as error:
         raise InvalidSpecError(f"{file}: no TOML: {error}") from error
 
 

@@ -19,6 +19,7 @@ from paperspace.gradient.cli.deployments._group import (
     name_option,
     project_option,
 )
+from paperspace.gradient.cli.deployments._waiting import WAIT, wait_for
 from paperspace.gradient.errors import NotFoundError
 
 if TYPE_CHECKING:
@@ -30,19 +31,22 @@ if TYPE_CHECKING:
 @project_option(required=True, help="The project that it belongs to.")
 @spec_option(required=True)
 @cluster_option(help="The cluster to deploy onto. By default the server's.")
+@WAIT
 @output_option("json", "yaml", "id")
-def create(name: str, project_id: str, spec: str, cluster_id: str | None, output: str | None) -> None:
+def create(*, name: str, project_id: str, spec: str, cluster_id: str | None, wait: bool, output: str | None) -> None:
     """Create a deployment and start it.
 
     \b
     Examples:
-      gradient deployments create --name mnist --project-id p1 --spec mnist.yaml
+      gradient deployments create --name mnist --project-id p1 --spec mnist.yaml --wait
       id=$(gradient deployments create --name mnist --project-id p1 --spec - -o id < mnist.json)
     """
     content = read_spec(spec)
     with deployments() as calls:
         created = calls.create_deployment(name, project_id, content, cluster_id)
-    _say("Created", created, output)
+        _say("Created", created, output)
+        if wait:
+            wait_for(calls, created["id"])
 
 
 @command.command()
@@ -51,6 +55,7 @@ def create(name: str, project_id: str, spec: str, cluster_id: str | None, output
 @project_option(help="The project; with an id, the project to move it to.")
 @spec_option(required=False)
 @cluster_option(help="The cluster to deploy onto from now on. By default no change.")
+@WAIT
 @output_option("json", "yaml", "id")
 def update(
     *,
@@ -59,6 +64,7 @@ def update(
     project_id: str | None,
     spec: str | None,
     cluster_id: str | None,
+    wait: bool,
     output: str | None,
 ) -> None:
     """Change a deployment: give it another spec, cluster, name or project.
@@ -82,7 +88,9 @@ def update(
             updated = calls.update_deployment(name, project_id, content, cluster_id)
         else:
             raise click.UsageError("Give --id and what to change, or --name, --project-id and --spec.")
-    _say("Updated", updated, output)
+        _say("Updated", updated, output)
+        if wait:
+            wait_for(calls, updated["id"])
 
 
 @command.command()
@@ -100,7 +108,7 @@ def delete(arguments: tuple[str, ...], options: tuple[str, ...], yes: bool) -> N
     \b
     Examples:
       gradient deployments delete --id d4e74a9c-b125-4bd7-b143-8f5c386df8a9
-      gradient deployments delete --yes $(gradient deployments list --project-id p1 -o id)
+      gradient deployments list --project-id p1 -o id | xargs -r gradient deployments delete --yes
     """
     ids = list({entry.lower(): entry for entry in (*arguments, *options)}.values())
     if not ids:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import TYPE_CHECKING
+
 import click
 
 from paperspace.gradient._spec_diff import shown
@@ -16,6 +18,10 @@ from paperspace.gradient.cli.deployments._group import (
     name_option,
     project_option,
 )
+from paperspace.gradient.cli.deployments._waiting import WAIT, wait_for
+
+if TYPE_CHECKING:
+    from paperspace.gradient.types import AppliedDeployment
 
 IMAGE = click.option("--image", metavar="IMAGE", help="The image that `:image` in the file stands for.")
 
@@ -27,14 +33,17 @@ IMAGE = click.option("--image", metavar="IMAGE", help="The image that `:image` i
 @cluster_option(help="The cluster to deploy onto. By default wherever it is, or the server's default.")
 @IMAGE
 @click.option("--dry-run", is_flag=True, help="Only say what would be done.")
+@WAIT
 @output_option("json", "yaml", "id")
 def apply(
+    *,
     name: str,
     project_id: str,
     spec: str,
     cluster_id: str | None,
     image: str | None,
     dry_run: bool,
+    wait: bool,
     output: str | None,
 ) -> None:
     """Create a deployment, update it, or do nothing, whichever brings it to the spec.
@@ -43,11 +52,19 @@ def apply(
 
     \b
     Example:
-      gradient deployments apply --name mnist --project-id p1 --spec paperspace.yaml
+      gradient deployments apply --name mnist --project-id p1 --spec paperspace.yaml --wait
     """
+    if dry_run and wait:
+        raise click.UsageError("A dry run changes nothing to wait for: give --dry-run or --wait.")
     content = read_spec(spec, image)
     with deployments() as calls:
         applied = calls.apply_deployment(name, project_id, content, cluster_id, dry_run=dry_run)
+        _say(name, applied, output, dry_run=dry_run)
+        if wait and applied["id"] is not None:
+            wait_for(calls, applied["id"])
+
+
+def _say(name: str, applied: AppliedDeployment, output: str | None, *, dry_run: bool) -> None:
     match output:
         case "json" | "yaml":
             write_data(applied, output)

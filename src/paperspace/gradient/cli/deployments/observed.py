@@ -6,10 +6,11 @@ from datetime import UTC, datetime, timedelta
 
 import click
 
+from paperspace.gradient._defaults import DEFAULT_WAIT
 from paperspace.gradient.cli._calls import deployments
-from paperspace.gradient.cli._progress import shown
 from paperspace.gradient.cli._text import output_option, printable, write_data
 from paperspace.gradient.cli.deployments._group import command, id_parameter
+from paperspace.gradient.cli.deployments._waiting import wait_for
 
 _UNITS = {"s": 1, "m": 60, "h": 3600, "d": 86400}
 
@@ -19,7 +20,7 @@ _UNITS = {"s": 1, "m": 60, "h": 3600, "d": 86400}
 @click.option(
     "--timeout",
     type=click.FloatRange(0, min_open=True),
-    default=900.0,
+    default=DEFAULT_WAIT,
     show_default=True,
     metavar="SECONDS",
     help="How long.",
@@ -28,15 +29,15 @@ _UNITS = {"s": 1, "m": 60, "h": 3600, "d": 86400}
 def wait(id: str, timeout: float, output: str | None) -> None:
     """Wait until the newest spec of a deployment is at work, or the deployment is stopped for good.
 
-    What happens meanwhile is told on stderr: on a terminal with a bar of the replicas that are ready. A deployment that fails ends with exit code 6, and one that is not ready in
-    time with 7.
+    What happens meanwhile is told on stderr: on a terminal with a bar of the replicas that are ready. A deployment that
+    fails ends with exit code 6, and one that is not ready in time with 7.
 
     \b
     Example:
       gradient deployments wait d4e74a9c-b125-4bd7-b143-8f5c386df8a9 --timeout 300
     """
-    with deployments() as calls, shown() as show:
-        status = calls.wait_for_deployment(id, timeout=timeout, on_event=show)
+    with deployments() as calls:
+        status = wait_for(calls, id, timeout)
     if output:
         write_data(status, output)
     else:
