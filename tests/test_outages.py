@@ -70,6 +70,26 @@ def test_logs_outlast_an_outage(gradient_server: GradientServer) -> None:
         assert len(seen) == len(list(client.deployments.get_deployment_logs(created["id"])))
 
 
+def test_logs_of_an_instance_that_runs_again(gradient_server: GradientServer) -> None:
+    """Followed logs have what an instance writes that had failed for good and was then mended, and each line once."""
+    with Client(gradient_server.api_key, gradient_server.url) as client:
+        gradient_server.crash_loop("n")
+        created = client.deployments.create_deployment("n", "p", SPEC)
+        gradient_server.advance(hours=1)
+        before = list(client.deployments.get_deployment_logs(created["id"]))
+        assert before[-1]["message"].endswith("given up")
+        for tail in (None, 1):
+            gradient_server.crash_loop("n")
+            gradient_server.advance(hours=1)
+            known = len(list(client.deployments.get_deployment_logs(created["id"])))
+            lines = client.deployments.get_deployment_logs(created["id"], tail=tail, follow=True)
+            assert len(list(islice(lines, tail or known))) == (tail or known)
+            gradient_server.recover("n")
+            gradient_server.advance(hours=1)
+            while not (line := next(lines))["message"].endswith("ready"):
+                assert line["line"] > known
+
+
 def test_a_budget_that_is_spent_is_told(gradient_server: GradientServer) -> None:
     """A call that is not sent again, because others have used up the resends of the client, says so."""
     with Client(gradient_server.api_key, gradient_server.url) as client:

@@ -34,7 +34,7 @@ class LogReader:
         self._found = False
         self._logs: dict[str, DeploymentLog] = {}
         self._cursors: dict[str, str | None] = {}
-        self._over: set[str] = set()
+        self._over: dict[str, str] = {}  # by when an instance had stopped whose log is read to its end
         self._unread: list[LogLine] = []  # kept for the next try, where something goes wrong on the way
 
     async def new_lines(self) -> list[LogLine]:
@@ -43,7 +43,7 @@ class LogReader:
         Raises:
             NotFoundError: There is no such deployment (any more), or at the first reading no log of the one instance.
         """
-        for instance in [name for name in await self._instances() if name not in self._over]:
+        for instance in [name for name in await self._instances() if self._may_go_on(name)]:
             more = True
             while more:
                 after = self._cursors.get(instance)
@@ -57,7 +57,7 @@ class LogReader:
                 if more and self._cursors[instance] == after:
                     raise PaginationError(_STUCK)
                 if not more and log["instanceStopped"] is not None:
-                    self._over.add(instance)  # it had stopped, and nothing came behind what we have
+                    self._over[instance] = log["instanceStopped"]
         lines, self._unread = self._unread, []
         return in_order(lines)
 
@@ -69,10 +69,15 @@ class LogReader:
             if stopped is not None and (
                 count == 0 or (len(lines) >= count and _moment(stopped) < _oldest(lines, count))
             ):
-                self._over.add(instance)  # whatever it wrote was before
+                self._over[instance] = stopped  # whatever it wrote was before
                 continue
             lines += await self._last_of(instance, count)
         return in_order(lines)[-count:] if count else []
+
+    def _may_go_on(self, instance: str) -> bool:
+        """Whether there may be more than was read: the instance runs, or has run again since its log was over."""
+        log = self._logs.get(instance)
+        return log is None or log["instanceStopped"] is None or log["instanceStopped"] != self._over.get(instance)
 
     async def _last_of(self, instance: str, count: int) -> list[LogLine]:
         lines: list[LogLine] = []
@@ -104,6 +109,7 @@ class LogReader:
 
     async def _look_for_logs(self) -> None:
         """Notes the logs that there are. The newest come first, so that a page without a new one is the last to see."""
+        found: dict[str, DeploymentLog] = {}
         after = None
         while True:
             variables = DeploymentLogsVariables(id=self._id, first=MAX_PAGE, after=after)
@@ -116,12 +122,13 @@ class LogReader:
                 raise not_found(self._id, DEPLOYMENT_LOGS.name)
             page = result["deployment"]["logs"]
             fresh = [log for log in page["nodes"] if log["instanceName"] not in self._logs]
-            self._logs |= {log["instanceName"]: log for log in fresh}
+            found |= {log["instanceName"]: log for log in page["nodes"]}
             if not fresh or not page["pageInfo"]["hasNextPage"]:
-                return
+                break
             if page["pageInfo"]["endCursor"] in {None, after}:
                 raise PaginationError(_STUCK)
             after = page["pageInfo"]["endCursor"]
+        self._logs |= found  # all or none: the next look goes no further than to what is known
 
     async def _page(
         self,

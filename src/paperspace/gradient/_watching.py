@@ -17,7 +17,6 @@ from paperspace.gradient._paging import walk
 from paperspace.gradient._status import FAILED_STATES, events_between, own_run, reason, status_of
 from paperspace.gradient.errors import (
     APIConnectionError,
-    APIError,
     APIStatusError,
     APITimeoutError,
     DeploymentFailedError,
@@ -145,7 +144,7 @@ async def watch(session: Session, id: str, timeout: float) -> AsyncGenerator[Dep
 
         try:
             seen = await (look() if status is None else patiently(session, look, deadline))
-        except APIError as error:
+        except PASSING as error:
             if deadline - monotonic() > 0:
                 raise
             raise _too_late(id, timeout, status) from error

@@ -142,7 +142,8 @@ class Simulation:
 
 
 def _end(instance: Instance, at: datetime) -> Iterator[Event]:
-    yield Line(instance.id, at, "[simulated] stopped")
+    if instance.state != FAILED:  # else it has stopped, and writes nothing more
+        yield Line(instance.id, at, "[simulated] stopped")
     yield Gone(instance.id, at)
 
 
