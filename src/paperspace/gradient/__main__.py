@@ -13,7 +13,8 @@ INTERRUPTED = 130
 def main() -> None:
     """Runs the command. What it takes to start quickly, and to end quietly by Ctrl-C while modules are loaded, is here.
 
-    Ctrl-C before that, while Python itself starts and imports this module, is out of its reach, and mostly ends in a traceback.
+    Ctrl-C before that, while Python itself starts and imports this module, is out of its reach, and mostly ends in a
+    traceback.
     """
     # The objects that come up while modules are loaded all stay, so that to look among them for garbage is in vain.
     gc.set_threshold(50_000)

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 from paperspace.gradient._generated.deployment_log_lines import DEPLOYMENT_LOG_LINES, DeploymentLogLinesVariables
 from paperspace.gradient._generated.deployment_logs import DEPLOYMENT_LOGS, DeploymentLogsVariables
-from paperspace.gradient._lookups import in_utc, no_such, not_found, same_id
+from paperspace.gradient._lookups import about, in_utc, no_such, not_found
 from paperspace.gradient._paging import MAX_PAGE
 from paperspace.gradient.errors import PaginationError
 
@@ -64,20 +64,32 @@ class LogReader:
     async def last_lines(self, count: int) -> list[LogLine]:
         """The last so many lines of all instances together, by time; everything before them counts as read."""
         lines: list[LogLine] = []
-        for instance in await self._instances(last_first=True):
-            stopped = self._logs[instance]["instanceStopped"] if instance in self._logs else None
-            if stopped is not None and (
-                count == 0 or (len(lines) >= count and _moment(stopped) < _oldest(lines, count))
-            ):
-                self._over[instance] = stopped  # whatever it wrote was before
+        # Those that may have written last come first: once there are enough lines, all that stopped before say nothing.
+        for instance in sorted(await self._instances(), key=self._end_of, reverse=True):
+            stopped = self._stopped(instance)
+            enough = len(lines) >= count and (
+                count == 0 or self._end_of(instance) < _moment(lines[-count]["dtCreated"])
+            )
+            if stopped is not None and enough:
+                self._over[instance] = stopped
                 continue
-            lines += await self._last_of(instance, count)
-        return in_order(lines)[-count:] if count else []
+            lines = in_order(lines + await self._last_of(instance, count))
+        return lines[-count:] if count else []
+
+    def _stopped(self, instance: str) -> str | None:
+        """When it stopped, as far as that is known. None: it runs."""
+        log = self._logs.get(instance)
+        return log and log["instanceStopped"]
+
+    def _end_of(self, instance: str) -> datetime:
+        """The latest moment at which it may have written."""
+        stopped = self._stopped(instance)
+        return _LATEST if stopped is None else _moment(stopped)
 
     def _may_go_on(self, instance: str) -> bool:
         """Whether there may be more than was read: the instance runs, or has run again since its log was over."""
-        log = self._logs.get(instance)
-        return log is None or log["instanceStopped"] is None or log["instanceStopped"] != self._over.get(instance)
+        stopped = self._stopped(instance)
+        return stopped is None or stopped != self._over.get(instance)
 
     async def _last_of(self, instance: str, count: int) -> list[LogLine]:
         lines: list[LogLine] = []
@@ -96,16 +108,12 @@ class LogReader:
                 break
         return lines
 
-    async def _instances(self, *, last_first: bool = False) -> list[str]:
-        """The names of the instances whose logs are to be read; those first that may have written last."""
+    async def _instances(self) -> list[str]:
+        """The names of the instances whose logs are to be read."""
         if self._only is not None:
             return [self._only]
         await self._look_for_logs()
-        names = list(self._logs)
-        if last_first:
-            stops = {name: log["instanceStopped"] for name, log in self._logs.items()}
-            names.sort(key=lambda name: _LATEST if (stop := stops[name]) is None else _moment(stop), reverse=True)
-        return names
+        return list(self._logs)
 
     async def _look_for_logs(self) -> None:
         """Notes the logs that there are. The newest come first, so that a page without a new one is the last to see."""
@@ -113,11 +121,7 @@ class LogReader:
         after = None
         while True:
             variables = DeploymentLogsVariables(id=self._id, first=MAX_PAGE, after=after)
-            result = await self._session.run(
-                DEPLOYMENT_LOGS,
-                variables,
-                verify=lambda result: result["deployment"] and same_id(self._id, result["deployment"]["id"]),
-            )
+            result = await self._session.run(DEPLOYMENT_LOGS, variables, verify=about(self._id))
             if result["deployment"] is None:
                 raise not_found(self._id, DEPLOYMENT_LOGS.name)
             page = result["deployment"]["logs"]
@@ -142,11 +146,7 @@ class LogReader:
         variables = DeploymentLogLinesVariables(
             id=self._id, instanceName=instance, first=first, after=after, last=last, before=before
         )
-        result = await self._session.run(
-            DEPLOYMENT_LOG_LINES,
-            variables,
-            verify=lambda result: result["deployment"] and same_id(self._id, result["deployment"]["id"]),
-        )
+        result = await self._session.run(DEPLOYMENT_LOG_LINES, variables, verify=about(self._id))
         if result["deployment"] is None:
             raise not_found(self._id, DEPLOYMENT_LOG_LINES.name)
         log = result["deployment"]["log"]
@@ -172,11 +172,6 @@ def in_order(lines: list[LogLine]) -> list[LogLine]:
 def written_since(line: LogLine, since: datetime) -> bool:
     """Whether a line was written at this moment or later."""
     return _moment(line["dtCreated"]) >= in_utc(since)
-
-
-def _oldest(lines: list[LogLine], count: int) -> datetime:
-    """When the first of the last so many lines was written."""
-    return _moment(in_order(lines)[-count]["dtCreated"])
 
 
 def _moment(text: str) -> datetime:

@@ -13,7 +13,7 @@ from paperspace.gradient._paging import MAX_PAGE, walk
 from paperspace.gradient.errors import ConflictError, NotFoundError
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncGenerator, Mapping
+    from collections.abc import AsyncGenerator, Callable, Mapping
     from typing import Any, Literal
 
     from paperspace.gradient._generated.deployment_fields import Deployment as DeploymentPage
@@ -118,7 +118,7 @@ async def get_page(
     result = await session.run(
         DEPLOYMENT,
         DeploymentVariables(id=id, clusterId=cluster_id, specsFirst=MAX_PAGE, specsAfter=after),
-        verify=lambda result: result["deployment"] and same_id(id, result["deployment"]["id"]),
+        verify=about(id),
     )
     return result["deployment"]
 
@@ -154,6 +154,16 @@ def equal_ids(one: str, other: str) -> bool:
 def same_id(asked: str, answered: str) -> str | None:
     """A complaint where the server answers about another deployment than was asked for."""
     return None if equal_ids(asked, answered) else f"asked for {asked}, the server answered about {answered}"
+
+
+def about(id: str) -> Callable[[Any], str | None]:
+    """Looks whether an answer, where there is a deployment in it, is about the one that was asked for."""
+    return lambda result: result["deployment"] and same_id(id, result["deployment"]["id"])
+
+
+def misfit(id: str, found: Mapping[str, Any]) -> str | None:
+    """A complaint where this is another deployment than was asked for, or has no spec."""
+    return same_id(id, found["id"]) or without_spec(found)
 
 
 def same_text(one: str, other: str) -> bool:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from contextlib import aclosing
 from typing import TYPE_CHECKING
 
 from paperspace.gradient._defaults import DEFAULT_WAIT
@@ -130,7 +131,6 @@ class Observed:
             >>> deployments.wait_for_deployment(mnist["id"], timeout=60.0)["state"]
             'ready'
         """
-        from contextlib import aclosing
         from inspect import isawaitable
 
         status: DeploymentStatus | None = None

@@ -8,12 +8,12 @@ from typing import TYPE_CHECKING, Any, cast
 from paperspace.gradient._generated.deployment_history import DEPLOYMENT_HISTORY, DeploymentHistoryVariables
 from paperspace.gradient._generated.deployment_revise import DEPLOYMENT_REVISE, DeploymentReviseVariables
 from paperspace.gradient._generated.deployments_current import DEPLOYMENTS_CURRENT, DeploymentsCurrentVariables
-from paperspace.gradient._lookups import equal_ids, not_found, same_id, same_text, without_spec
+from paperspace.gradient._lookups import equal_ids, misfit, not_found, same_text, without_spec
 from paperspace.gradient._paging import MAX_PAGE, walk
 from paperspace.gradient.errors import ConflictError
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncGenerator, Mapping
+    from collections.abc import AsyncGenerator
 
     from paperspace.gradient._generated.deployment_revision_fields import DeploymentSpec as Revision
     from paperspace.gradient._generated.deployments_current import Deployment as Current
@@ -59,9 +59,7 @@ async def revision_page(
         DEPLOYMENT_HISTORY,
         DeploymentHistoryVariables(id=id, first=first, after=after),
         call=call,
-        verify=lambda result: (
-            result["deployment"] and (_complaint(id, result["deployment"]) if after is None else None)
-        ),
+        verify=lambda result: result["deployment"] and (misfit(id, result["deployment"]) if after is None else None),
     )
     if result["deployment"] is None:
         raise not_found(id, DEPLOYMENT_HISTORY.name)
@@ -80,7 +78,7 @@ async def put_revision(session: Session, call: Call, id: str, read: Revision, va
         DEPLOYMENT_REVISE,
         variables,
         call=call,
-        verify=lambda result: _complaint(id, result["updateDeployment"]["deployment"]),
+        verify=lambda result: misfit(id, result["updateDeployment"]["deployment"]),
     )
     ours, *earlier = result["updateDeployment"]["deployment"]["deploymentSpecs"]["nodes"]
 
@@ -99,10 +97,6 @@ async def put_revision(session: Session, call: Call, id: str, read: Revision, va
             may_have_executed="yes",
         )
     return {"id": id}
-
-
-def _complaint(id: str, found: Mapping[str, Any]) -> str | None:
-    return same_id(id, found["id"]) or without_spec(found)
 
 
 def data_of(revision: Revision) -> dict[str, Any]:

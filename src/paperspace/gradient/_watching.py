@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, TypeVar
 from paperspace.gradient._generated.deployment_status import DEPLOYMENT_STATUS, DeploymentStatusVariables
 from paperspace.gradient._generated.deployment_statuses import DEPLOYMENT_STATUSES, DeploymentStatusesVariables
 from paperspace.gradient._logs import LogReader, in_order, written_since
-from paperspace.gradient._lookups import not_found, same_id, same_text, without_spec
+from paperspace.gradient._lookups import misfit, not_found, same_text, without_spec
 from paperspace.gradient._paging import walk
 from paperspace.gradient._status import FAILED_STATES, events_between, own_run, reason, status_of
 from paperspace.gradient.errors import (
@@ -74,9 +74,7 @@ async def _found(session: Session, id: str, instances_after: str | None = None) 
     result = await session.run(
         DEPLOYMENT_STATUS,
         DeploymentStatusVariables(id=id, instancesAfter=instances_after),
-        verify=lambda result: (
-            result["deployment"] and (same_id(id, result["deployment"]["id"]) or without_spec(result["deployment"]))
-        ),
+        verify=lambda result: result["deployment"] and misfit(id, result["deployment"]),
     )
     if result["deployment"] is None:
         raise not_found(id, DEPLOYMENT_STATUS.name)
@@ -137,11 +135,11 @@ async def watch(session: Session, id: str, timeout: float) -> AsyncGenerator[Dep
     deadline = monotonic() + timeout
     status: DeploymentStatus | None = None
     pause = FIRST_POLL
+
+    async def look() -> DeploymentStatus:
+        return await deployment_status(session, id, max(deadline - monotonic(), MIN_REQUEST))
+
     while True:
-
-        async def look() -> DeploymentStatus:
-            return await deployment_status(session, id, max(deadline - monotonic(), MIN_REQUEST))
-
         try:
             seen = await (look() if status is None else patiently(session, look, deadline))
         except PASSING as error:

@@ -9,7 +9,8 @@
 The functions of this module run on the default client, which takes its settings from the environment or from
 `paperspace.gradient.configure`, when it is first used. The same functions hang on a client of your own
 (`Client(...).deployments`), and there are twins to be awaited: `paperspace.gradient.aio.deployments` and
-`AsyncClient(...).deployments`. All of them are made from the one definition in `AsyncDeployments`.
+`AsyncClient(...).deployments`. All of them are made from the one definition in `AsyncDeployments`, but for
+`wait_for_deployment`: its callback runs on the caller's thread.
 
 Every function may raise any error of `paperspace.gradient.errors`; those named below are the ones to think of.
 """
@@ -24,6 +25,7 @@ from paperspace.gradient._defaults import DEFAULT_WAIT
 from paperspace.gradient._desired import Desired
 from paperspace.gradient._observed import Observed
 from paperspace.gradient._spec_files import load_spec
+from paperspace.gradient.errors import APIError
 
 if TYPE_CHECKING:
     from collections.abc import AsyncGenerator, Callable
@@ -187,8 +189,6 @@ class AsyncDeployments(Desired, Observed):
 
     async def _settle(self, changed: DeploymentRef) -> None:
         """Waits for what was changed; an error on the way says that the change has been made."""
-        from paperspace.gradient.errors import APIError
-
         try:
             await self.wait_for_deployment(changed["id"])
         except APIError as error:

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING
 import click
 
 from paperspace.gradient import errors
+from paperspace.gradient.__main__ import INTERRUPTED
 from paperspace.gradient.cli._streams import give_up
 from paperspace.gradient.cli._text import printable, tell
 
@@ -31,9 +32,6 @@ class ExitCode(IntEnum):
     TIMED_OUT = 7
     DIFFERS = 8
 
-
-# The code of a process that ended by Ctrl-C, as shells have it.
-INTERRUPTED = 130
 
 # What an error means, most specific first; every other one is FAILED.
 _MEANINGS: tuple[tuple[type[Exception], ExitCode], ...] = (
