@@ -27,7 +27,7 @@ nitpick_ignore_regex = [
     # What annotations name besides our own: the standard library, whose pages are on another site,
     ("py:class", r"(.*\.)?(Path|PathLike|datetime|Callable.*|UUID|R)"),
     # and what is no part of the public surface.
-    ("py:class", r".*\b(Problem|Runtime|Disturbance|Deployments|AsyncDeployments)"),
+    ("py:class", r".*\b(Problem|Runtime|InjectedFault|Deployments|AsyncDeployments)"),
 ]
 
 html_title = "Gradient Deployments"

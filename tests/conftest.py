@@ -13,8 +13,9 @@ from uuid import UUID
 import pytest
 from tests.samples import API_KEY
 
-from paperspace.gradient import AsyncClient, Client, _default
-from paperspace.gradient._transport import HTTPTransport
+from paperspace.gradient import AsyncClient, Client
+from paperspace.gradient import _default_client as _default
+from paperspace.gradient._core.transport import HTTPTransport
 from paperspace.gradient.server import LocalServer
 
 # A shell that starts the tests in the background has them ignore Ctrl-C, and so would every child of theirs.

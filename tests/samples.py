@@ -2,6 +2,11 @@
 
 from __future__ import annotations
 
+import os
+import subprocess
+import sys
+from pathlib import Path
+
 from paperspace.gradient.types import DeploymentSpecInput
 
 API_KEY = "a-key-for-tests"
@@ -17,3 +22,17 @@ def spec(port: int = 8501, replicas: int = 1) -> DeploymentSpecInput:
 
 
 SPEC = spec()
+
+TOP = Path(__file__).parents[1]
+
+
+def run_module(name: str, *arguments: str, timeout: float | None = None) -> subprocess.CompletedProcess[str]:
+    """Run a module of the checkout in a process of its own, as the scripts do."""
+    return subprocess.run(
+        [sys.executable, "-m", name, *arguments],
+        env={**os.environ, "PYTHONPATH": str(TOP)},
+        capture_output=True,
+        text=True,
+        timeout=timeout,
+        check=False,
+    )

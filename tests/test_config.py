@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 
 from paperspace.gradient import Client, ConfigurationError, configure, deployments
-from paperspace.gradient._defaults import DEFAULT_API_URL
+from paperspace.gradient._core.defaults import DEFAULT_API_URL
 from paperspace.gradient.config import Settings
 
 KEY = "s3cret-key"

@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 from click.testing import CliRunner
 from graphql import build_schema, introspection_from_schema
-from tests.altered import altered
+from tests.altering_proxy import altered
 
 from paperspace.gradient import SchemaError, schema
 from paperspace.gradient.cli import main
@@ -56,14 +56,14 @@ def test_field_that_is_gone(changed: Any) -> None:
     assert report.breaking == ("Field DeploymentSpec.endpointUrl was removed.",)
     reasons = "\n".join(report.invalid_operations)
     assert "operations/DeploymentSpecFields.graphql:11:3: Cannot query field" in reasons
-    assert report.breaks_us
+    assert report.breaks_operations
 
 
 def test_field_that_we_do_not_need(changed: Any) -> None:
     """A field that no operation asks for may go without breaking us."""
     report = schema.diff(changed("  avatarUrl:", "  avatarUri:"))
     assert report.breaking == ("Field Actor.avatarUrl was removed.",)
-    assert not report.breaks_us
+    assert not report.breaks_operations
     assert "All our operations stay valid." in str(report)
 
 
@@ -83,7 +83,7 @@ def test_live_server(server: LocalServer) -> None:
     with altered(server, reply=without_field("DeploymentSpec", "endpointUrl")) as url:
         report = schema.diff(url, api_key=server.api_key)
     assert report.breaking == ("Field DeploymentSpec.endpointUrl was removed.",)
-    assert report.breaks_us
+    assert report.breaks_operations
 
 
 def test_introspection_file(tmp_path: Path) -> None:
@@ -92,7 +92,7 @@ def test_introspection_file(tmp_path: Path) -> None:
     for content in (result, {"data": result}):
         path = tmp_path / "introspection.json"
         path.write_text(json.dumps(content), encoding="utf-8")
-        assert not schema.diff(path).breaks_us
+        assert not schema.diff(path).breaks_operations
         assert schema.diff(path).breaking == ()
 
 

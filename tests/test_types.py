@@ -11,8 +11,9 @@ from typing import Any, get_args, get_origin, get_type_hints
 from typing_extensions import is_typeddict
 
 import paperspace.gradient
-from paperspace.gradient import Client, _generated, _shapes, schema, types
+from paperspace.gradient import Client, _generated, schema, types
 from paperspace.gradient import deployments as functions
+from paperspace.gradient._core import validation as _shapes
 from paperspace.gradient._generated import deployment, deployment_create, deployments, inputs
 
 MACHINERY = {"pageInfo", "edges", "cursor", "__typename"}

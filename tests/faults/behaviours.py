@@ -11,7 +11,7 @@ from datetime import UTC, datetime, timedelta
 from email.utils import format_datetime
 from typing import Any
 
-from .server import Behaviour, Exchange, early, good_data
+from tests.faults.server import Behaviour, Exchange, early, good_data
 
 
 def raw(data: bytes, end: Callable[[Exchange], None] = Exchange.close) -> Behaviour:

@@ -8,9 +8,7 @@ import zlib
 from dataclasses import dataclass, field
 from typing import Any, Literal, NamedTuple
 
-from paperspace.gradient import errors
-
-from .behaviours import (
+from tests.faults.behaviours import (
     bomb,
     data_beside_500,
     deflated,
@@ -39,7 +37,9 @@ from .behaviours import (
     with_extras,
     wrong,
 )
-from .server import OTHER_ID, Behaviour, Exchange
+from tests.faults.server import OTHER_ID, Behaviour, Exchange
+
+from paperspace.gradient import errors
 
 MAX_RETRIES = 2
 SENDS = MAX_RETRIES + 1
@@ -72,7 +72,7 @@ class Fault:
         return self.overrides.get(operation, self.read if operation == "get" else self.change)
 
 
-# What faults come to, by their kind; the same words as in `_retry.Fault`.
+# What faults come to, by their kind; the same words as in `retry.FailureKind`.
 
 
 def lost(name: str, error: type[errors.APIError], behaviour: Behaviour, **more: Any) -> Fault:
@@ -80,7 +80,7 @@ def lost(name: str, error: type[errors.APIError], behaviour: Behaviour, **more: 
     return Fault(name, behaviour, Outcome(error, SENDS), change, **more)
 
 
-def broken(name: str, behaviour: Behaviour, error: type[errors.APIError] = errors.MalformedReplyError) -> Fault:
+def broken(name: str, behaviour: Behaviour, error: type[errors.APIError] = errors.MalformedResponseError) -> Fault:
     return Fault(name, behaviour, Outcome(error, 2), Outcome(errors.OutcomeUnknownError, 2, "unknown"))
 
 
@@ -139,16 +139,18 @@ FAULTS = [
     slow("endless interim answers", endless_interim),
     fine("some interim answers", some_interim),
     # HTTP that is none
-    lost("no HTTP", E.MalformedReplyError, raw(b"SSH-2.0-OpenSSH_9.6\r\n")),
-    lost("bad status line", E.MalformedReplyError, raw(b"HTTP/1.1 OK 200\r\n\r\n")),
-    lost("huge header", E.MalformedReplyError, raw(b"HTTP/1.1 200 OK\r\nX-Big: " + b"x" * 20000 + b"\r\n\r\n")),
+    lost("no HTTP", E.MalformedResponseError, raw(b"SSH-2.0-OpenSSH_9.6\r\n")),
+    lost("bad status line", E.MalformedResponseError, raw(b"HTTP/1.1 OK 200\r\n\r\n")),
+    lost("huge header", E.MalformedResponseError, raw(b"HTTP/1.1 200 OK\r\nX-Big: " + b"x" * 20000 + b"\r\n\r\n")),
     lost(
         "two lengths",
-        E.MalformedReplyError,
+        E.MalformedResponseError,
         framed(headers=b"Content-Length: 30\r\nContent-Length: 31", body=VALID),
     ),
-    lost("negative length", E.MalformedReplyError, framed(headers=b"Content-Length: -1", body=VALID)),
-    lost("bad chunk size", E.MalformedReplyError, framed(headers=b"Transfer-Encoding: chunked", body=b"zz\r\n{}\r\n")),
+    lost("negative length", E.MalformedResponseError, framed(headers=b"Content-Length: -1", body=VALID)),
+    lost(
+        "bad chunk size", E.MalformedResponseError, framed(headers=b"Transfer-Encoding: chunked", body=b"zz\r\n{}\r\n")
+    ),
     # Answers without a result
     broken("101", raw(b"HTTP/1.1 101 Switching Protocols\r\nConnection: upgrade\r\nUpgrade: x\r\n\r\n")),
     broken("204", raw(b"HTTP/1.1 204 No Content\r\n\r\n")),
@@ -182,7 +184,7 @@ FAULTS = [
     Fault(
         "the answer to another id",
         wrong(id=OTHER_ID),
-        Outcome(E.MalformedReplyError, 2),
+        Outcome(E.MalformedResponseError, 2),
         Outcome(E.OutcomeUnknownError, 2, "unknown"),
         passes=False,
         overrides={"create": Outcome(None, 1)},
@@ -194,9 +196,9 @@ FAULTS = [
     broken("bad gzip", reply(200, b"no gzip at all", Content_Encoding="gzip")),
     broken("gzip with rubbish behind", reply(200, gzip.compress(VALID) + b"\x1f\x8brubbish", Content_Encoding="gzip")),
     broken("unknown encoding", reply(200, zlib.compress(VALID), Content_Encoding="rot13")),
-    broken("gzip bomb", reply(200, bomb(20_000_000), Content_Encoding="gzip"), E.ReplyTooLargeError),
-    broken("huge body", reply(200, b" " * 2_000_000), E.ReplyTooLargeError),
-    broken("endless body", endless_body, E.ReplyTooLargeError),
+    broken("gzip bomb", reply(200, bomb(20_000_000), Content_Encoding="gzip"), E.ResponseTooLargeError),
+    broken("huge body", reply(200, b" " * 2_000_000), E.ResponseTooLargeError),
+    broken("endless body", endless_body, E.ResponseTooLargeError),
     # Redirects
     *(
         final(f"{status}", E.RedirectError, reply(status, Location="/elsewhere"))

@@ -3,8 +3,7 @@
 from __future__ import annotations
 
 import pytest
-
-from .harness import cells
+from tests.faults.harness import cells
 
 
 def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:

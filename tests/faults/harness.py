@@ -10,10 +10,10 @@ from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
-from paperspace.gradient import APIError, AsyncClient, Client, GradientError
+from tests.faults.catalogue import MAX_RETRIES, OPERATIONS, Outcome
+from tests.faults.server import ID, SPEC
 
-from .catalogue import MAX_RETRIES, OPERATIONS, Outcome
-from .server import ID, SPEC
+from paperspace.gradient import APIError, AsyncClient, Client, GradientError
 
 CANARY = "canary-0123456789abcdef0123456789"
 

@@ -12,15 +12,15 @@ import zlib
 from typing import Any
 
 import pytest
+from tests.faults.harness import CANARY
+from tests.faults.server import Exchange, FaultServer
 
-from paperspace.gradient import Client, ReplyTooLargeError, _retry
-
-from .harness import CANARY
-from .server import Exchange, FaultServer
+from paperspace.gradient import Client, ResponseTooLargeError
+from paperspace.gradient._core import retry as _retry
 
 MEASURE = """
 import resource, sys, threading, time
-from paperspace.gradient import Client, ReplyTooLargeError
+from paperspace.gradient import Client, ResponseTooLargeError
 url, key = sys.argv[1:]
 with Client(key, url, max_retries=0, timeout=20) as client:
     client.deployments.list_deployments()
@@ -28,7 +28,7 @@ with Client(key, url, max_retries=0, timeout=20) as client:
     start = time.monotonic()
     try:
         client.deployments.get_deployment("3f0c1c1e-5f0a-4b0e-9b7e-2f6f2a2d9c11")
-    except ReplyTooLargeError as error:
+    except ResponseTooLargeError as error:
         print(time.monotonic() - start, resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - before)
 """
 
@@ -95,5 +95,5 @@ def test_just_below_the_limit(sized: bool, monkeypatch: pytest.MonkeyPatch) -> N
         size = 95  # of the text above, as JSON
         with Client(CANARY, server.url, max_response_bytes=size) as client:
             assert client.deployments.list_deployments() == []
-        with Client(CANARY, server.url, max_response_bytes=size - 1) as client, pytest.raises(ReplyTooLargeError):
+        with Client(CANARY, server.url, max_response_bytes=size - 1) as client, pytest.raises(ResponseTooLargeError):
             client.deployments.list_deployments()

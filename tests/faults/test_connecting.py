@@ -12,13 +12,14 @@ from threading import Timer
 from typing import Any
 
 import pytest
+from tests.faults.catalogue import SENDS, Outcome
+from tests.faults.certificates import make_certificate
+from tests.faults.harness import CALLS, CANARY, Seen, check, in_both_faces, settings
+from tests.faults.server import Exchange, FaultServer, early, good
 
-from paperspace.gradient import APIConnectionError, Client, ConfigurationError, TLSError, _retry, _transport
-
-from .catalogue import SENDS, Outcome
-from .certificates import make_certificate
-from .harness import CALLS, CANARY, Seen, check, in_both_faces, settings
-from .server import Exchange, FaultServer, early, good
+from paperspace.gradient import APIConnectionError, Client, ConfigurationError, TLSError
+from paperspace.gradient._core import retry as _retry
+from paperspace.gradient._core import transport as _transport
 
 
 @pytest.fixture(autouse=True)

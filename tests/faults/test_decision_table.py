@@ -6,12 +6,12 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from tests.faults.harness import CALLS, CANARY
+from tests.faults.server import Exchange, FaultServer, Received, good_data
 
-from paperspace.gradient import Client, GradientError, _retry, errors
-from paperspace.gradient._replies import _BY_STATUS
-
-from .harness import CALLS, CANARY
-from .server import Exchange, FaultServer, Received, good_data
+from paperspace.gradient import Client, GradientError, errors
+from paperspace.gradient._core import retry as _retry
+from paperspace.gradient._core.responses import _BY_STATUS
 
 PAGE = Path(__file__).parents[2] / "docs" / "errors.md"
 HTML = b"<!doctype html><title>No</title>"
@@ -67,6 +67,6 @@ def test_rows_are_complete() -> None:
     """The table has every error that an answer can end in, and each status that is treated in a way of its own."""
     named = {cell.strip("`") for row in rows() for cell in (row[2], row[4])}
     answers = {name for name in errors.__all__ if issubclass(getattr(errors, name), errors.APIError)}
-    without_answer = {"APIError", "APIConnectionError", "TLSError", "APITimeoutError", "ReplyTooLargeError"}
+    without_answer = {"APIError", "APIConnectionError", "TLSError", "APITimeoutError", "ResponseTooLargeError"}
     assert named - {"success"} == answers - without_answer - {"PaginationError"}
     assert {int(row[0]) for row in rows()} >= set(_BY_STATUS)

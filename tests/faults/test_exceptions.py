@@ -12,63 +12,62 @@ import pytest
 from aiohttp import ClientPayloadError, RequestInfo, http_exceptions
 from aiohttp import client_exceptions as theirs
 from aiohttp.client_reqrep import ConnectionKey
+from tests.faults.harness import CANARY
 
 from paperspace.gradient import errors
-from paperspace.gradient._faults import from_exception
-from paperspace.gradient._retry import Fault
-
-from .harness import CANARY
+from paperspace.gradient._core.failures import from_exception
+from paperspace.gradient._core.retry import FailureKind
 
 URL = f"https://api.example/graphql?token={CANARY}"
 
 CONNECTION, MALFORMED, TIMEOUT, TLS = (
     errors.APIConnectionError,
-    errors.MalformedReplyError,
+    errors.MalformedResponseError,
     errors.APITimeoutError,
     errors.TLSError,
 )
 
 # Each class that aiohttp's client may raise: our error, and the fault once bytes may be out.
-EXPECTED: dict[type[BaseException], tuple[type[errors.APIError], Fault]] = {
-    theirs.ClientError: (CONNECTION, Fault.LOST),
-    theirs.ClientConnectionError: (CONNECTION, Fault.LOST),
-    theirs.ClientConnectionResetError: (CONNECTION, Fault.LOST),
-    theirs.ClientOSError: (CONNECTION, Fault.LOST),
-    theirs.ClientConnectorError: (CONNECTION, Fault.LOST),
-    theirs.ClientConnectorDNSError: (CONNECTION, Fault.LOST),
-    theirs.ClientProxyConnectionError: (CONNECTION, Fault.LOST),
-    theirs.UnixClientConnectorError: (CONNECTION, Fault.LOST),
-    theirs.ServerConnectionError: (CONNECTION, Fault.LOST),
-    theirs.ServerDisconnectedError: (CONNECTION, Fault.LOST),
-    theirs.ServerTimeoutError: (TIMEOUT, Fault.LOST),
-    theirs.ConnectionTimeoutError: (CONNECTION, Fault.LOST),
-    theirs.SocketTimeoutError: (TIMEOUT, Fault.LOST),
-    theirs.ServerFingerprintMismatch: (CONNECTION, Fault.LOST),
-    theirs.ClientPayloadError: (CONNECTION, Fault.LOST),
-    theirs.ClientResponseError: (MALFORMED, Fault.LOST),
-    theirs.ContentTypeError: (MALFORMED, Fault.LOST),
-    theirs.WSServerHandshakeError: (MALFORMED, Fault.LOST),
-    theirs.ClientHttpProxyError: (CONNECTION, Fault.LOST),
-    theirs.TooManyRedirects: (MALFORMED, Fault.LOST),
-    theirs.InvalidURL: (CONNECTION, Fault.FINAL),
-    theirs.InvalidUrlClientError: (CONNECTION, Fault.FINAL),
-    theirs.InvalidUrlRedirectClientError: (CONNECTION, Fault.FINAL),
-    theirs.NonHttpUrlClientError: (CONNECTION, Fault.FINAL),
-    theirs.NonHttpUrlRedirectClientError: (CONNECTION, Fault.FINAL),
-    theirs.RedirectClientError: (CONNECTION, Fault.LOST),
-    theirs.ClientSSLError: (CONNECTION, Fault.LOST),
-    theirs.ClientConnectorSSLError: (TLS, Fault.FINAL),
-    theirs.ClientConnectorCertificateError: (TLS, Fault.FINAL),
+EXPECTED: dict[type[BaseException], tuple[type[errors.APIError], FailureKind]] = {
+    theirs.ClientError: (CONNECTION, FailureKind.LOST),
+    theirs.ClientConnectionError: (CONNECTION, FailureKind.LOST),
+    theirs.ClientConnectionResetError: (CONNECTION, FailureKind.LOST),
+    theirs.ClientOSError: (CONNECTION, FailureKind.LOST),
+    theirs.ClientConnectorError: (CONNECTION, FailureKind.LOST),
+    theirs.ClientConnectorDNSError: (CONNECTION, FailureKind.LOST),
+    theirs.ClientProxyConnectionError: (CONNECTION, FailureKind.LOST),
+    theirs.UnixClientConnectorError: (CONNECTION, FailureKind.LOST),
+    theirs.ServerConnectionError: (CONNECTION, FailureKind.LOST),
+    theirs.ServerDisconnectedError: (CONNECTION, FailureKind.LOST),
+    theirs.ServerTimeoutError: (TIMEOUT, FailureKind.LOST),
+    theirs.ConnectionTimeoutError: (CONNECTION, FailureKind.LOST),
+    theirs.SocketTimeoutError: (TIMEOUT, FailureKind.LOST),
+    theirs.ServerFingerprintMismatch: (CONNECTION, FailureKind.LOST),
+    theirs.ClientPayloadError: (CONNECTION, FailureKind.LOST),
+    theirs.ClientResponseError: (MALFORMED, FailureKind.LOST),
+    theirs.ContentTypeError: (MALFORMED, FailureKind.LOST),
+    theirs.WSServerHandshakeError: (MALFORMED, FailureKind.LOST),
+    theirs.ClientHttpProxyError: (CONNECTION, FailureKind.LOST),
+    theirs.TooManyRedirects: (MALFORMED, FailureKind.LOST),
+    theirs.InvalidURL: (CONNECTION, FailureKind.FINAL),
+    theirs.InvalidUrlClientError: (CONNECTION, FailureKind.FINAL),
+    theirs.InvalidUrlRedirectClientError: (CONNECTION, FailureKind.FINAL),
+    theirs.NonHttpUrlClientError: (CONNECTION, FailureKind.FINAL),
+    theirs.NonHttpUrlRedirectClientError: (CONNECTION, FailureKind.FINAL),
+    theirs.RedirectClientError: (CONNECTION, FailureKind.LOST),
+    theirs.ClientSSLError: (CONNECTION, FailureKind.LOST),
+    theirs.ClientConnectorSSLError: (TLS, FailureKind.FINAL),
+    theirs.ClientConnectorCertificateError: (TLS, FailureKind.FINAL),
     # Not aiohttp's own
-    OSError: (CONNECTION, Fault.LOST),
-    ConnectionResetError: (CONNECTION, Fault.LOST),
-    BrokenPipeError: (CONNECTION, Fault.LOST),
-    ssl.SSLError: (CONNECTION, Fault.LOST),
-    ssl.SSLCertVerificationError: (CONNECTION, Fault.LOST),
-    TimeoutError: (TIMEOUT, Fault.LOST),
-    asyncio.TimeoutError: (TIMEOUT, Fault.LOST),
-    ValueError: (CONNECTION, Fault.LOST),
-    UnicodeError: (CONNECTION, Fault.LOST),
+    OSError: (CONNECTION, FailureKind.LOST),
+    ConnectionResetError: (CONNECTION, FailureKind.LOST),
+    BrokenPipeError: (CONNECTION, FailureKind.LOST),
+    ssl.SSLError: (CONNECTION, FailureKind.LOST),
+    ssl.SSLCertVerificationError: (CONNECTION, FailureKind.LOST),
+    TimeoutError: (TIMEOUT, FailureKind.LOST),
+    asyncio.TimeoutError: (TIMEOUT, FailureKind.LOST),
+    ValueError: (CONNECTION, FailureKind.LOST),
+    UnicodeError: (CONNECTION, FailureKind.LOST),
 }
 
 # Those that have to do with what the client never does: websockets, uploads.
@@ -112,7 +111,7 @@ def test_meaning(kind: type[BaseException]) -> None:
     for sent in (True, False):
         failure = from_exception(sample(kind), URL, sent=sent, reused=False)
         assert type(failure.error) is error
-        assert failure.fault is (fault if sent or fault is Fault.FINAL else Fault.NOT_SENT)
+        assert failure.kind is (fault if sent or fault is FailureKind.FINAL else FailureKind.NOT_SENT)
         assert "api.example" in str(failure.error)
         assert CANARY not in str(failure.error) + repr(failure.error)
         assert CANARY.encode() not in pickle.dumps(failure.error)
@@ -123,9 +122,9 @@ def test_stale_connection(kind: type[BaseException]) -> None:
     """On a connection that was kept, and only there, an end before the answer means that it was stale."""
     stale = (theirs.ServerDisconnectedError, theirs.ClientConnectionResetError, theirs.ClientOSError)
     expected = EXPECTED[kind][1]
-    if issubclass(kind, stale) and expected is not Fault.FINAL:
-        expected = Fault.STALE
-    assert from_exception(sample(kind), URL, sent=True, reused=True).fault is expected
+    if issubclass(kind, stale) and expected is not FailureKind.FINAL:
+        expected = FailureKind.STALE
+    assert from_exception(sample(kind), URL, sent=True, reused=True).kind is expected
 
 
 def test_content_that_cannot_be_decompressed() -> None:
@@ -134,4 +133,4 @@ def test_content_that_cannot_be_decompressed() -> None:
     error.__cause__ = http_exceptions.ContentEncodingError("gzip")
     failure = from_exception(error, URL, sent=True, reused=False)
     assert type(failure.error) is MALFORMED
-    assert failure.fault is Fault.BROKEN
+    assert failure.kind is FailureKind.BROKEN

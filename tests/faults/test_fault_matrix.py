@@ -8,12 +8,11 @@ from contextlib import ExitStack
 from typing import Any
 
 import pytest
+from tests.faults.catalogue import FAULTS, SENDS, Fault, Outcome
+from tests.faults.harness import CANARY, Seen, check, in_both_faces, settings
+from tests.faults.server import FaultServer
 
-from paperspace.gradient import _retry
-
-from .catalogue import FAULTS, SENDS, Fault, Outcome
-from .harness import CANARY, Seen, check, in_both_faces, settings
-from .server import FaultServer
+from paperspace.gradient._core import retry as _retry
 
 
 @pytest.fixture(autouse=True)

@@ -6,12 +6,12 @@ from collections.abc import Callable
 from typing import Any
 
 import pytest
+from tests.faults.harness import CANARY, check_pickle
+from tests.faults.server import Exchange, FaultServer
 
-from paperspace.gradient import Client, PaginationError, ServerError, _retry
-from paperspace.gradient._paging import MAX_EMPTY_PAGES
-
-from .harness import CANARY, check_pickle
-from .server import Exchange, FaultServer
+from paperspace.gradient import Client, PaginationError, ServerError
+from paperspace.gradient._core import retry as _retry
+from paperspace.gradient._core.pagination import MAX_EMPTY_PAGES
 
 Pages = Callable[[str | None, int], tuple[list[int], bool, str | None]]
 

@@ -14,12 +14,12 @@ from collections.abc import Coroutine
 from typing import Any
 
 import pytest
+from tests.faults.behaviours import never_answer
+from tests.faults.harness import CALLS, CANARY, wait_for
+from tests.faults.server import FaultServer, good
 
-from paperspace.gradient import AsyncClient, _portal
-
-from .behaviours import never_answer
-from .harness import CALLS, CANARY, wait_for
-from .server import FaultServer, good
+from paperspace.gradient import AsyncClient
+from paperspace.gradient._sync import loop_thread as _portal
 
 # Each program runs as users run theirs, with every warning an error.
 

@@ -5,9 +5,9 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any
 
-import _integration
 import pytest
-from tests.altered import altered
+from tests.altering_proxy import altered
+from tests.integration import check_server
 
 from paperspace.gradient import Client
 from paperspace.gradient.server import LocalServer
@@ -22,7 +22,7 @@ def held(server: LocalServer, monkeypatch: pytest.MonkeyPatch, capsys: pytest.Ca
     def run(**changes: Any) -> tuple[int, str]:
         monkeypatch.setenv("PAPERSPACE_API_KEY", server.api_key)
         with altered(server, **changes) as url:
-            code = _integration.main([url])
+            code = check_server.main([url])
         return code, capsys.readouterr().out
 
     return run
@@ -38,15 +38,15 @@ def specs_of(reply: dict[str, Any]) -> list[dict[str, Any]]:
 def test_our_server(server: LocalServer, monkeypatch: pytest.MonkeyPatch) -> None:
     """Our server passes, twice in a row, and nothing is left behind."""
     monkeypatch.setenv("PAPERSPACE_API_KEY", server.api_key)
-    assert _integration.main([server.url]) == 0
-    assert _integration.main([server.url]) == 0
+    assert check_server.main([server.url]) == 0
+    assert check_server.main([server.url]) == 0
     with Client(server.api_key, server.url) as client:
         assert client.deployments.list_deployments(first=None) == []
 
 
 def test_fresh_server(capsys: pytest.CaptureFixture[str]) -> None:
     """Without a URL, a fresh local server is held to the calls."""
-    assert _integration.main([]) == 0
+    assert check_server.main([]) == 0
     assert capsys.readouterr().out.endswith("The server does what is documented.\n")
 
 
@@ -97,7 +97,7 @@ def test_null_for_what_is_never_null_fails(held: Run) -> None:
 
     code, out = held(reply=forget_url)
     assert code == 1
-    assert 'raises is not expected, but there is "MalformedReplyError"' in out
+    assert 'raises is not expected, but there is "MalformedResponseError"' in out
     assert "deployment.deploymentSpecs.nodes.0.endpointUrl" in out
 
 
@@ -119,18 +119,18 @@ def test_wrong_key_is_said(
 ) -> None:
     """A key that is not accepted is said, with the server's words."""
     monkeypatch.setenv("PAPERSPACE_API_KEY", "wrong")
-    assert _integration.main([server.url]) == 1
+    assert check_server.main([server.url]) == 1
     assert "could not be held to the calls. Deployments: The API key is" in capsys.readouterr().err
 
 
 def test_server_that_is_down(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
     """A server that is not there is one sentence, and nothing is written for it."""
     monkeypatch.setenv("PAPERSPACE_API_KEY", "key")
-    before = _integration.EXPECTED.read_bytes()
+    before = check_server.EXPECTED.read_bytes()
     for arguments in (["http://127.0.0.1:9/graphql"], ["http://127.0.0.1:9/graphql", "--update"]):
-        assert _integration.main(arguments) == 1
+        assert check_server.main(arguments) == 1
         assert "no connection to 127.0.0.1" in capsys.readouterr().err
-    assert _integration.EXPECTED.read_bytes() == before
+    assert check_server.EXPECTED.read_bytes() == before
 
 
 def test_unknown_cluster(held: Run) -> None:
@@ -150,5 +150,5 @@ def test_unknown_cluster(held: Run) -> None:
 
 def test_no_key_is_said(capsys: pytest.CaptureFixture[str]) -> None:
     """Without a key, there is one sentence and exit code 1."""
-    assert _integration.main(["http://127.0.0.1:9/graphql"]) == 1
+    assert check_server.main(["http://127.0.0.1:9/graphql"]) == 1
     assert "no API key" in capsys.readouterr().err

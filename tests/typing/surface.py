@@ -26,7 +26,7 @@ from paperspace.gradient.errors import (
     GradientError,
     InvalidArgumentError,
     InvalidSpecError,
-    MalformedReplyError,
+    MalformedResponseError,
     NotFoundError,
     OutcomeUnknownError,
     PaginationError,
@@ -34,7 +34,7 @@ from paperspace.gradient.errors import (
     PermissionDeniedError,
     RateLimitError,
     RedirectError,
-    ReplyTooLargeError,
+    ResponseTooLargeError,
     SchemaError,
     ServerError,
     TLSError,
@@ -179,12 +179,12 @@ async def clients() -> None:
 
 def own_operations(client: Client) -> None:
     """Operations of one's own, and schemas."""
-    data: dict[str, object] = client.execute("query Q { __typename }", {}, check=False, repeatable=True)
+    data: dict[str, object] = client.execute("query Q { __typename }", {}, check=False, idempotent=True)
     ref: DeploymentRef = client.execute(Path("Q.graphql"), result=DeploymentRef)
     report: SchemaReport = diff("schema.graphql")
     texts: tuple[str, ...] = report.breaking + report.dangerous + report.safe + report.invalid_operations
     sdl: str = pull("https://a.example/graphql", api_key="key")
-    print(data, ref, texts, sdl, report.breaks_us)
+    print(data, ref, texts, sdl, report.breaks_operations)
 
 
 TREE: dict[type[GradientError], type[GradientError]] = {
@@ -203,9 +203,9 @@ TREE: dict[type[GradientError], type[GradientError]] = {
     APIStatusError: APIError,
     EndpointNotFoundError: APIStatusError,
     RedirectError: APIStatusError,
-    MalformedReplyError: APIError,
-    ReplyTooLargeError: MalformedReplyError,
-    PaginationError: MalformedReplyError,
+    MalformedResponseError: APIError,
+    ResponseTooLargeError: MalformedResponseError,
+    PaginationError: MalformedResponseError,
     AuthenticationError: APIError,
     PermissionDeniedError: APIError,
     NotFoundError: APIError,

@@ -12,7 +12,7 @@ server           the local server
 """
 
 from paperspace.gradient import deployments, errors
-from paperspace.gradient._default import configure
+from paperspace.gradient._default_client import configure
 from paperspace.gradient._version import __version__
 from paperspace.gradient.client import AsyncClient, Client
 from paperspace.gradient.errors import (
@@ -30,7 +30,7 @@ from paperspace.gradient.errors import (
     GradientError,
     InvalidArgumentError,
     InvalidSpecError,
-    MalformedReplyError,
+    MalformedResponseError,
     NotFoundError,
     OutcomeUnknownError,
     PaginationError,
@@ -38,7 +38,7 @@ from paperspace.gradient.errors import (
     PermissionDeniedError,
     RateLimitError,
     RedirectError,
-    ReplyTooLargeError,
+    ResponseTooLargeError,
     SchemaError,
     ServerError,
     TLSError,
@@ -62,7 +62,7 @@ __all__ = [
     "GradientError",
     "InvalidArgumentError",
     "InvalidSpecError",
-    "MalformedReplyError",
+    "MalformedResponseError",
     "NotFoundError",
     "OutcomeUnknownError",
     "PaginationError",
@@ -70,7 +70,7 @@ __all__ = [
     "PermissionDeniedError",
     "RateLimitError",
     "RedirectError",
-    "ReplyTooLargeError",
+    "ResponseTooLargeError",
     "SchemaError",
     "ServerError",
     "TLSError",

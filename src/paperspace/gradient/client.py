@@ -5,16 +5,17 @@ from __future__ import annotations
 from copy import copy
 from typing import TYPE_CHECKING, Self, TypeVar, overload
 
-from paperspace.gradient._blocking import blocking
-from paperspace.gradient._defaults import DEFAULT_MAX_RESPONSE_BYTES, DEFAULT_MAX_RETRIES, DEFAULT_TIMEOUT
-from paperspace.gradient.deployments import AsyncDeployments, Deployments
+from paperspace.gradient._core.defaults import DEFAULT_MAX_RESPONSE_BYTES, DEFAULT_MAX_RETRIES, DEFAULT_TIMEOUT
+from paperspace.gradient._sync.blocking import blocking
+from paperspace.gradient.deployments import Deployments
+from paperspace.gradient.deployments._api import AsyncDeployments
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
     from pathlib import Path
     from types import TracebackType
 
-    from paperspace.gradient._session import Session
+    from paperspace.gradient._core.session import Session
 
 R = TypeVar("R")
 
@@ -32,7 +33,7 @@ class _BaseClient:
         max_response_bytes: int = DEFAULT_MAX_RESPONSE_BYTES,
         allow_http_hosts: Iterable[str] = (),
     ) -> None:
-        from paperspace.gradient._session import Session
+        from paperspace.gradient._core.session import Session
         from paperspace.gradient.config import Settings
 
         settings = Settings.resolve(
@@ -87,7 +88,7 @@ class _OwnOperations:
         variables: Mapping[str, object] | None = None,
         *,
         check: bool = True,
-        repeatable: bool = False,
+        idempotent: bool = False,
     ) -> dict[str, object]: ...
 
     @overload
@@ -98,7 +99,7 @@ class _OwnOperations:
         *,
         result: type[R],
         check: bool = True,
-        repeatable: bool = False,
+        idempotent: bool = False,
     ) -> R: ...
 
     async def execute(
@@ -108,7 +109,7 @@ class _OwnOperations:
         *,
         result: type[R] | None = None,
         check: bool = True,
-        repeatable: bool = False,
+        idempotent: bool = False,
     ) -> R | dict[str, object]:
         """Runs an operation of your own, with the errors, the deadline and the resends of the functions.
 
@@ -119,7 +120,7 @@ class _OwnOperations:
             result: The TypedDict that the data have to fit; what it does not name is left out. None: as they come.
             check: Whether the operation has to be valid against the schema of this library. False: the server knows
                 more than that.
-            repeatable: Whether a mutation may be sent again when its answer was lost. Queries always are.
+            idempotent: Whether a mutation may be sent again when its answer was lost. Queries always are.
 
         Returns:
             The data of the answer.
@@ -135,7 +136,7 @@ class _OwnOperations:
             {'deployments': {'nodes': [{'name': 'mnist'}]}}
         """
         return await self._session.execute(
-            document, {} if variables is None else variables, result, check=check, repeatable=repeatable
+            document, {} if variables is None else variables, result, check=check, idempotent=idempotent
         )
 
 
@@ -180,7 +181,7 @@ class Client(_BaseClient):
             >>> client = Client()
             >>> client.close()
         """
-        from paperspace.gradient._portal import run
+        from paperspace.gradient._sync.loop_thread import run
 
         run(self._session.close())
 

@@ -18,8 +18,8 @@ Their tree::
         ├── APIStatusError           an HTTP status without a GraphQL answer
         │   ├── EndpointNotFoundError    404: there is no GraphQL API at this address
         │   └── RedirectError            the server sent us elsewhere; not followed
-        ├── MalformedReplyError      the answer is not what the API promises
-        │   ├── ReplyTooLargeError       more bytes than `max_response_bytes`
+        ├── MalformedResponseError      the answer is not what the API promises
+        │   ├── ResponseTooLargeError       more bytes than `max_response_bytes`
         │   └── PaginationError          the pages of a list do not fit together
         ├── AuthenticationError      the key was not accepted
         ├── PermissionDeniedError    the key was accepted, but does not reach that far
@@ -38,7 +38,7 @@ from typing import TYPE_CHECKING, Literal
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
-    from paperspace.gradient._base.rules import Problem
+    from paperspace.gradient._shared.spec_rules import Problem
     from paperspace.gradient.types import DeploymentStatus, LogLine
 
 __all__ = [
@@ -56,7 +56,7 @@ __all__ = [
     "GradientError",
     "InvalidArgumentError",
     "InvalidSpecError",
-    "MalformedReplyError",
+    "MalformedResponseError",
     "NotFoundError",
     "OutcomeUnknownError",
     "PaginationError",
@@ -64,7 +64,7 @@ __all__ = [
     "PermissionDeniedError",
     "RateLimitError",
     "RedirectError",
-    "ReplyTooLargeError",
+    "ResponseTooLargeError",
     "SchemaError",
     "ServerError",
     "TLSError",
@@ -212,15 +212,15 @@ class RedirectError(APIStatusError):
     """The server sent us to another address. Not followed, as the key would go along."""
 
 
-class MalformedReplyError(APIError):
+class MalformedResponseError(APIError):
     """The answer is not what the API promises; the message names the place."""
 
 
-class ReplyTooLargeError(MalformedReplyError):
+class ResponseTooLargeError(MalformedResponseError):
     """The answer has more bytes than the client's `max_response_bytes`."""
 
 
-class PaginationError(MalformedReplyError):
+class PaginationError(MalformedResponseError):
     """The pages of a list do not fit together, so it cannot be told to be whole."""
 
 

@@ -13,7 +13,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
     from datetime import datetime
 
-    from paperspace.gradient.server.disturbances import Disturbance
+    from paperspace.gradient.server.fault_injection import InjectedFault
 
 # A container starts in hundredths of a second instead of seconds.
 _STEP = 0.01
@@ -42,7 +42,7 @@ class GradientServer:
         from datetime import timedelta
 
         from paperspace.gradient.server import LocalServer
-        from paperspace.gradient.server.simulation import Simulation
+        from paperspace.gradient.server.engines.simulation import Simulation
 
         self._advanced = timedelta()
         self._simulation = Simulation(step=timedelta(seconds=_STEP))
@@ -147,7 +147,7 @@ class GradientServer:
         """
         from paperspace.gradient.server import rate_limit
 
-        self._disturb(times, rate_limit(retry_after))
+        self._inject_fault(times, rate_limit(retry_after))
 
     def delay(self, seconds: float, times: int = 1) -> None:
         """The next requests are carried out so many seconds later.
@@ -159,7 +159,7 @@ class GradientServer:
         """
         from paperspace.gradient.server import delay
 
-        self._disturb(times, delay(seconds))
+        self._inject_fault(times, delay(seconds))
 
     def drop(self, times: int = 1, *, executed: bool = False) -> None:
         """The connection breaks instead of the next answers: before the request is carried out, or after.
@@ -172,7 +172,7 @@ class GradientServer:
         """
         from paperspace.gradient.server import drop
 
-        self._disturb(times, drop(executed=executed))
+        self._inject_fault(times, drop(executed=executed))
 
     def _now(self) -> datetime:
         from datetime import UTC, datetime
@@ -180,13 +180,13 @@ class GradientServer:
         return datetime.now(UTC) + self._advanced
 
     def _set_fate(self, name: str, fate: str) -> None:
-        from paperspace.gradient.server.simulation import Fate
+        from paperspace.gradient.server.engines.simulation import Fate
 
         self._simulation.fates[name] = Fate(fate)
         self._server.reconsider(name)
 
-    def _disturb(self, times: int, what: Disturbance) -> None:
-        self._server.disturb(*[what] * times)
+    def _inject_fault(self, times: int, what: InjectedFault) -> None:
+        self._server.inject_fault(*[what] * times)
 
 
 @pytest.fixture
@@ -198,7 +198,7 @@ def gradient_server() -> Iterator[GradientServer]:
         ...     deployments.create_deployment("mnist", "p1", {"image": "nginx"})
         ...     assert len(deployments.list_deployments()) == 1
     """
-    from paperspace.gradient import _default
+    from paperspace.gradient import _default_client as _default
 
     server = GradientServer()
     try:

@@ -2,7 +2,7 @@
 
     >>> from paperspace.gradient import schema
     >>> report = schema.diff("graphql/schema.graphql")
-    >>> report.breaks_us
+    >>> report.breaks_operations
     False
 
 `gradient schema diff` and `gradient schema pull` do the same from the shell.
@@ -33,8 +33,8 @@ from graphql import (
     validate_schema,
 )
 
-from paperspace.gradient._base.files import graphql_folder
-from paperspace.gradient._own_operations import pinned_schema, place
+from paperspace.gradient._core.custom_operations import pinned_schema, place
+from paperspace.gradient._shared.graphql_files import graphql_folder
 from paperspace.gradient.client import Client
 from paperspace.gradient.errors import BadRequestError, SchemaError
 
@@ -65,12 +65,12 @@ class SchemaReport:
     invalid_operations: tuple[str, ...] = ()
 
     @property
-    def breaks_us(self) -> bool:
+    def breaks_operations(self) -> bool:
         """Whether an operation of ours would stop being valid.
 
         Example:
             >>> from paperspace.gradient.schema import SchemaReport
-            >>> SchemaReport(breaking=("Field Query.deployment was removed.",)).breaks_us
+            >>> SchemaReport(breaking=("Field Query.deployment was removed.",)).breaks_operations
             False
         """
         return bool(self.invalid_operations)
@@ -85,7 +85,7 @@ class SchemaReport:
         texts = ["\n  ".join([f"{title}:", *entries]) for title, entries in groups.items() if entries]
         if not texts:
             return "The schemas are the same."
-        if not self.breaks_us:
+        if not self.breaks_operations:
             texts.append("All our operations stay valid.")
         return "\n".join(texts)
 

@@ -10,7 +10,7 @@ from typing_extensions import TypedDict
 from paperspace.gradient._generated.deployment_spec_data_fields import DeploymentSpecData
 from paperspace.gradient._generated.page_info_fields import PageInfo
 from paperspace.gradient._generated.scalars import UUID, DateTime
-from paperspace.gradient._operation import Operation
+from paperspace.gradient._shared.operation import Operation
 
 
 class Cluster(TypedDict):

@@ -7,7 +7,7 @@ from typing_extensions import TypedDict
 
 from paperspace.gradient._generated.inputs import DeleteDeploymentInput
 from paperspace.gradient._generated.scalars import UUID
-from paperspace.gradient._operation import Operation
+from paperspace.gradient._shared.operation import Operation
 
 
 class Deployment(TypedDict):

@@ -8,7 +8,7 @@ from typing import NotRequired
 from typing_extensions import TypedDict
 
 from paperspace.gradient._generated.scalars import UUID, DateTime
-from paperspace.gradient._operation import Operation
+from paperspace.gradient._shared.operation import Operation
 
 
 class DeploymentLogLine(TypedDict):

@@ -9,7 +9,7 @@ from typing_extensions import TypedDict
 
 from paperspace.gradient._generated.page_info_fields import PageInfo
 from paperspace.gradient._generated.scalars import UUID, DateTime
-from paperspace.gradient._operation import Operation
+from paperspace.gradient._shared.operation import Operation
 
 
 class DeploymentLog(TypedDict):

@@ -8,7 +8,7 @@ from typing_extensions import TypedDict
 from paperspace.gradient._generated.deployment_revision_fields import DeploymentSpec
 from paperspace.gradient._generated.inputs import UpdateDeploymentInput
 from paperspace.gradient._generated.scalars import UUID
-from paperspace.gradient._operation import Operation
+from paperspace.gradient._shared.operation import Operation
 
 
 class DeploymentSpecConnection(TypedDict):

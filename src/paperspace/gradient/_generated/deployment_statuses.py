@@ -10,7 +10,7 @@ from typing_extensions import TypedDict
 from paperspace.gradient._generated.any_spec_fields import DeploymentSpecConnection
 from paperspace.gradient._generated.deployment_status_fields import Deployment as DeploymentStatusFields
 from paperspace.gradient._generated.page_info_fields import PageInfo
-from paperspace.gradient._operation import Operation
+from paperspace.gradient._shared.operation import Operation
 
 
 class Deployment(DeploymentStatusFields):

@@ -12,8 +12,9 @@
 
 from __future__ import annotations
 
-from paperspace.gradient._default import default_session
-from paperspace.gradient.deployments import AsyncDeployments, load_spec
+from paperspace.gradient._default_client import default_session
+from paperspace.gradient.deployments import load_spec
+from paperspace.gradient.deployments._api import AsyncDeployments
 
 __all__ = [
     "apply_deployment",

@@ -5,7 +5,7 @@ from __future__ import annotations
 import click
 
 from paperspace.gradient._version import __version__
-from paperspace.gradient.cli._frame import Late, Main
+from paperspace.gradient.cli._commands import Late, Main
 
 _LATE = {
     "deployments": Late(f"{__name__}.deployments", "command", "Create, change, look at and delete deployments."),

@@ -5,7 +5,7 @@ from __future__ import annotations
 from contextlib import suppress
 from typing import TYPE_CHECKING
 
-from paperspace.gradient.cli._calls import deployments
+from paperspace.gradient.cli._client import deployments
 
 if TYPE_CHECKING:
     import click

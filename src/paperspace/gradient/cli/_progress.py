@@ -7,7 +7,7 @@ from collections import Counter
 from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
-from paperspace.gradient.cli._text import broken, plain_terminal, printable, tell
+from paperspace.gradient.cli._output import broken, plain_terminal, printable, tell
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, NamedTuple, TypeVar
 
 import click
 
-from paperspace.gradient.cli._text import plain_terminal, printable, tell
+from paperspace.gradient.cli._output import plain_terminal, printable, tell
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence

@@ -12,11 +12,11 @@ from typing import TYPE_CHECKING, NamedTuple
 import click
 
 from paperspace.gradient import config
-from paperspace.gradient._base.files import write_private
-from paperspace.gradient._defaults import DEFAULT_API_URL
-from paperspace.gradient.cli._frame import Command, Group, invocation
+from paperspace.gradient._core.defaults import DEFAULT_API_URL
+from paperspace.gradient._shared.private_files import write_private
+from paperspace.gradient.cli._commands import Command, Group, invocation
+from paperspace.gradient.cli._output import output_option, tell, write_data
 from paperspace.gradient.cli._tables import Column, draw
-from paperspace.gradient.cli._text import output_option, tell, write_data
 from paperspace.gradient.errors import ConfigurationError
 
 if TYPE_CHECKING:

@@ -6,9 +6,9 @@ from pathlib import Path
 
 import click
 
-from paperspace.gradient.cli._ending import ExitCode
-from paperspace.gradient.cli._frame import Group, invocation
-from paperspace.gradient.cli._text import tell
+from paperspace.gradient.cli._commands import Group, invocation
+from paperspace.gradient.cli._errors import ExitCode
+from paperspace.gradient.cli._output import tell
 
 
 @click.group("schema", cls=Group)
@@ -48,7 +48,7 @@ def diff(source: str | None) -> None:
     given = invocation()
     report = schema.diff(source or given.api_url, api_key=given.api_key)
     click.echo(report)
-    if report.breaks_us:
+    if report.breaks_operations:
         raise click.exceptions.Exit(ExitCode.DIFFERS)
 
 
@@ -77,7 +77,7 @@ def spec(output: Path | None) -> None:
     Example:
       gradient schema spec --output deployment-spec.schema.json
     """
-    from paperspace.gradient._base.files import spec_schema
+    from paperspace.gradient._shared.graphql_files import spec_schema
 
     _write(spec_schema().read_text(encoding="utf-8"), output)
 

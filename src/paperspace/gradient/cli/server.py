@@ -13,8 +13,8 @@ from typing import TYPE_CHECKING
 
 import click
 
-from paperspace.gradient._base.files import write_private
-from paperspace.gradient.cli._text import tell
+from paperspace.gradient._shared.private_files import write_private
+from paperspace.gradient.cli._output import tell
 
 if TYPE_CHECKING:
     from paperspace.gradient.server import LocalServer
@@ -54,9 +54,9 @@ def command(
     # Slow to import, and the help of the whole command imports this module too.
     from paperspace.gradient.errors import ConfigurationError
     from paperspace.gradient.server import LocalServer, UnusableDatabaseError
-    from paperspace.gradient.server.addresses import is_loopback
     from paperspace.gradient.server.defaults import key_file
-    from paperspace.gradient.server.migrations import IN_MEMORY
+    from paperspace.gradient.server.http.listener import is_loopback
+    from paperspace.gradient.server.storage.migrations import IN_MEMORY
 
     if api_key is None and not is_loopback(host):
         raise click.UsageError(f"{host} can be reached from other machines: choose the key yourself, with --api-key.")

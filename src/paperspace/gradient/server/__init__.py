@@ -7,8 +7,8 @@ A request goes through the modules in this order, each of which knows the next o
 
 from __future__ import annotations
 
-from .disturbances import delay, drop, rate_limit
-from .local import LocalServer
-from .migrations import UnusableDatabaseError
+from paperspace.gradient.server.fault_injection import delay, drop, rate_limit
+from paperspace.gradient.server.local import LocalServer
+from paperspace.gradient.server.storage.migrations import UnusableDatabaseError
 
 __all__ = ["LocalServer", "UnusableDatabaseError", "delay", "drop", "rate_limit"]

@@ -12,18 +12,18 @@ from uuid import UUID, uuid4
 
 from aiohttp import web
 
-from .addresses import accept, connection_log, is_loopback, open_listener, url_of
-from .clock import utc_now
-from .database import Database
-from .defaults import new_key, system_user
-from .execution import Endpoint, Engine, Reply, Request
-from .gate import Gate
-from .http import Routes
-from .migrations import IN_MEMORY
-from .resolvers import Context
-from .simulation import Simulation
-from .store import Store
-from .workloads import Workloads
+from paperspace.gradient.server.clock import utc_now
+from paperspace.gradient.server.defaults import new_key, system_user
+from paperspace.gradient.server.engines.simulation import Simulation
+from paperspace.gradient.server.engines.workloads import Workloads
+from paperspace.gradient.server.graphql.execution import Endpoint, Engine, Reply, Request
+from paperspace.gradient.server.graphql.resolvers import Context
+from paperspace.gradient.server.http.listener import accept, connection_log, is_loopback, open_listener, url_of
+from paperspace.gradient.server.http.middleware import Gate
+from paperspace.gradient.server.http.routes import Routes
+from paperspace.gradient.server.storage.database import Database
+from paperspace.gradient.server.storage.migrations import IN_MEMORY
+from paperspace.gradient.server.storage.store import Store
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -31,8 +31,8 @@ if TYPE_CHECKING:
     from pathlib import Path
     from types import TracebackType
 
-    from .disturbances import Disturbance
-    from .runtime import Runtime
+    from paperspace.gradient.server.engines.runtime import Runtime
+    from paperspace.gradient.server.fault_injection import InjectedFault
 
 # Seconds. A connection that sends no request, or only half of its head, is closed; one whose body was refused may go
 # on sending for a moment, so that it gets to read the reply; and after the gate is closed nothing is left to wait for.
@@ -136,18 +136,18 @@ class LocalServer:
             self._stop()
             self._stop = None
 
-    def disturb(self, *what: Disturbance) -> None:
+    def inject_fault(self, *what: InjectedFault) -> None:
         """Makes things happen to the next requests to the API, one each, in this order.
 
         Example:
             >>> from paperspace.gradient import Client
             >>> from paperspace.gradient.server import LocalServer, drop
             >>> with LocalServer() as server, Client(server.api_key, server.url) as client:
-            ...     server.disturb(drop(executed=False))
+            ...     server.inject_fault(drop(executed=False))
             ...     client.deployments.list_deployments()  # sent again, as its connection broke
             []
         """
-        self._gate.disturbances.extend(what)
+        self._gate.injected_faults.extend(what)
 
     def reconsider(self, name: str) -> None:
         """Has the runtime look again at the deployments of this name, as something else is wanted of them.

@@ -7,8 +7,8 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from paperspace.gradient.cli._commands import Group
 from paperspace.gradient.cli._completion import complete_id, complete_name
-from paperspace.gradient.cli._frame import Group
 
 if TYPE_CHECKING:
     from collections.abc import Callable

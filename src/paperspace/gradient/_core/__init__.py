@@ -1,0 +1,1 @@
+"""Run one GraphQL operation end to end: session, transport, retries, responses, validation, pagination."""

@@ -1,0 +1,1 @@
+"""Modules that the client and the server share."""

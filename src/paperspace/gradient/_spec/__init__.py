@@ -1,0 +1,1 @@
+"""Specs: check one, compare two, and read one from a file."""

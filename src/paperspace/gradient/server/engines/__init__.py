@@ -1,0 +1,1 @@
+"""Engines that run deployments: the interface, and the simulation."""

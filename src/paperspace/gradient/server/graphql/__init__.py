@@ -1,0 +1,1 @@
+"""GraphQL: the executable schema, its resolvers, and the limits of a request."""

@@ -1,0 +1,1 @@
+"""HTTP: the listener, the middleware, the routes, and the parsing of GraphQL requests."""

@@ -1,0 +1,1 @@
+"""SQLite: the database, its migrations, and the rows of deployments."""

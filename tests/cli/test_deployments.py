@@ -1,0 +1,256 @@
+"""`gradient deployments` does what the functions do, and says so in the lines of the retired client."""
+
+from __future__ import annotations
+
+import json
+from typing import Any
+from uuid import UUID
+
+import pytest
+import yaml
+from tests.cli.conftest import SPEC, Run, own_process
+from tests.samples import spec
+
+from paperspace.gradient import Client
+from paperspace.gradient.cli._errors import ExitCode
+from paperspace.gradient.server import LocalServer
+
+pytestmark = pytest.mark.usefixtures("environment")
+
+MISSING = "d4e74a9c-b125-4bd7-b143-8f5c386df8a9"
+
+
+@pytest.fixture
+def mnist(client: Client) -> str:
+    """The id of a deployment."""
+    return client.deployments.create_deployment("mnist", "p1", spec())["id"]
+
+
+def test_create(run: Run, client: Client, spec_file: str) -> None:
+    """`create` makes the deployment of the spec file and prints the old line."""
+    shown = run("deployments", "create", "--name", "mnist", "--project-id", "p1", "--spec", spec_file)
+    [created] = client.deployments.list_deployments()
+    assert (shown.exit_code, shown.output) == (0, f"Created deployment: {created['id']}\n")
+    assert created["name"] == "mnist"
+    assert created["deploymentSpecs"]["nodes"][0]["data"] == spec()
+
+
+@pytest.mark.parametrize("text", [SPEC, json.dumps(spec()), json.dumps(spec(), indent="\t")])
+def test_spec_from_stdin(run: Run, client: Client, text: str) -> None:
+    """`--spec -` reads the spec from standard input, in YAML or JSON."""
+    words = ["deployments", "create", "--name", "mnist", "--projectId", "p1", "--spec", "-", "-o", "id"]
+    shown = run(*words, stdin=text)
+    assert shown.exit_code == 0
+    created = client.deployments.get_deployment(shown.stdout.rstrip())
+    assert created["deploymentSpecs"]["nodes"][0]["data"] == spec()
+
+
+@pytest.mark.parametrize(
+    ("text", "words"),
+    [
+        ("image: [", "standard input:1:9: no YAML: "),
+        ("just words", "standard input: a spec expected"),
+        ("", "standard input: a spec expected"),
+        (
+            "image: x\nprot: 1\n",
+            "standard input:2:1: prot: no field of this name expected, 1 given (did you mean 'port'?)",
+        ),
+        ("port: 1\n", "standard input:1:1: image: the reference"),
+    ],
+)
+def test_bad_spec(run: Run, client: Client, text: str, words: str) -> None:
+    """A spec that cannot be right is refused with the place and exit code 5, and nothing is made."""
+    shown = run("deployments", "create", "--name", "mnist", "--project-id", "p1", "--spec", "-", stdin=text)
+    assert (shown.exit_code, shown.stdout) == (ExitCode.INVALID_SPEC, "")
+    assert words in shown.stderr
+    assert client.deployments.list_deployments() == []
+
+
+def test_no_spec_file(run: Run) -> None:
+    """A spec file that is not there is a wrong call that names the file."""
+    shown = run("deployments", "create", "--name", "mnist", "--project-id", "p1", "--spec", "nowhere.yaml")
+    assert shown.exit_code == ExitCode.USAGE
+    assert "nowhere.yaml" in shown.stderr
+
+
+def test_name_taken(run: Run, mnist: str, spec_file: str) -> None:
+    """A name that is taken is a failure that says so."""
+    shown = run("deployments", "create", "--name", "mnist", "--project-id", "p1", "--spec", spec_file)
+    assert (shown.exit_code, shown.stdout) == (ExitCode.FAILED, "")
+    assert shown.stderr == "Error: There is a deployment named 'mnist' in the project 'p1' already.\n"
+    assert mnist not in shown.stderr
+
+
+@pytest.mark.parametrize("by_name", [False, True])
+def test_update(run: Run, client: Client, mnist: str, spec_file: str, by_name: bool) -> None:
+    """`update` gives the deployment, found by id or by name and project, another spec, and prints the old line."""
+    which = ["--name", "mnist", "--projectId", "p1"] if by_name else ["--id", mnist]
+    shown = run("deployments", "update", *which, "--spec", spec_file)
+    assert (shown.exit_code, shown.output) == (0, f"Updated deployment: {mnist}\n")
+    assert len(client.deployments.get_deployment(mnist)["deploymentSpecs"]["nodes"]) == 2
+
+
+def test_rename(run: Run, client: Client, mnist: str) -> None:
+    """`update --id --name` renames, and leaves the spec alone."""
+    assert run("deployments", "update", "--id", mnist, "--name", "digits").exit_code == 0
+    renamed = client.deployments.get_deployment(mnist)
+    assert (renamed["name"], len(renamed["deploymentSpecs"]["nodes"])) == ("digits", 1)
+
+
+@pytest.mark.parametrize(
+    "words", [[], ["--id", MISSING], ["--name", "mnist"], ["--name", "mnist", "--project-id", "p1"]], ids=" ".join
+)
+def test_update_of_nothing(run: Run, words: list[str]) -> None:
+    """An update that does not say which or what is a wrong call."""
+    shown = run("deployments", "update", *words)
+    assert shown.exit_code == ExitCode.USAGE
+    assert "Give --id and what to change, or --name, --project-id and --spec." in shown.stderr
+
+
+@pytest.mark.parametrize("option", [[], ["--id"]])
+def test_get(run: Run, client: Client, mnist: str, option: list[str]) -> None:
+    """`get` prints the JSON of the retired client, with lists in place of connections."""
+    shown = run("deployments", "get", *option, mnist)
+    found: Any = client.deployments.get_deployment(mnist)
+    found["deploymentSpecs"] = found["deploymentSpecs"]["nodes"]
+    assert (shown.exit_code, shown.stderr) == (0, "")
+    assert shown.stdout == json.dumps(found, indent=2) + "\n"
+
+
+@pytest.mark.parametrize(("output", "read"), [("json", json.loads), ("yaml", yaml.safe_load)])
+def test_machine_formats(run: Run, client: Client, mnist: str, output: str, read: Any) -> None:
+    """`-o json` and `-o yaml` give the documented dicts."""
+    assert read(run("deployments", "get", mnist, "-o", output).stdout) == client.deployments.get_deployment(mnist)
+    listed = run("deployments", "list", "--output", output)
+    assert read(listed.stdout) == client.deployments.list_deployments()
+    updated = run("deployments", "update", "--id", mnist, "--name", "digits", "-o", output)
+    assert read(updated.stdout) == {"id": mnist}
+    assert read(run("deployments", "list", "--name", "nothing", "-o", output).stdout) == []
+
+
+def test_lines(run: Run, client: Client, mnist: str) -> None:
+    """`-o name` and `-o id` give one a line, and nothing where there is nothing."""
+    second = client.deployments.create_deployment("digits", "p2", spec())["id"]
+    assert run("deployments", "list", "-o", "name").output == "digits\nmnist\n"
+    assert run("deployments", "list", "-o", "id").output == f"{second}\n{mnist}\n"
+    assert run("deployments", "list", "-o", "id", "--limit", "1").output == f"{second}\n"
+    assert run("deployments", "list", "-o", "id", "--projectId", "p1").output == f"{mnist}\n"
+    assert run("deployments", "list", "-o", "id", "--name", "nothing").output == ""
+
+
+def test_every_deployment_is_listed(run: Run, client: Client) -> None:
+    """`list` goes through all pages."""
+    for number in range(101):
+        client.deployments.create_deployment(f"d{number}", "p1", spec())
+    assert len(run("deployments", "list", "-o", "id").stdout.splitlines()) == 101
+
+
+def test_nothing_to_list(run: Run) -> None:
+    """An empty list is the old line, and no failure."""
+    shown = run("deployments", "list")
+    assert (shown.exit_code, shown.stdout, shown.stderr) == (0, "No deployments found\n", "")
+
+
+def test_other_encodings(client: Client) -> None:
+    """Where standard output lacks a character, JSON and YAML say it in ASCII, and a table shows its number."""
+    client.deployments.create_deployment("数字", "p1", spec())
+    for output, read in (("json", json.loads), ("yaml", yaml.safe_load)):
+        shown = own_process("deployments", "list", "-o", output, PYTHONIOENCODING="latin-1")
+        assert (shown.returncode, shown.stderr) == (0, "")
+        assert read(shown.stdout)[0]["name"] == "数字"
+    assert "\n\\u6570\\u5b57 " in own_process("deployments", "list", PYTHONIOENCODING="latin-1").stdout
+
+
+def test_names_are_whole(run: Run, client: Client) -> None:
+    """A name with a space of another script, or an emoji that is put together, is printed as it is."""
+    for name in ("a\u3000b\u00a0c", "\N{WOMAN}\N{ZERO WIDTH JOINER}\N{PERSONAL COMPUTER}"):
+        client.deployments.create_deployment(name, "p1", spec())
+        assert run("deployments", "list", "-o", "name", "--limit", "1").stdout == f"{name}\n"
+
+
+@pytest.mark.parametrize("command", ["get", "delete", "update"])
+def test_empty_id(run: Run, client: Client, mnist: str, spec_file: str, command: str) -> None:
+    """An empty id, out of a variable that is not set, is a bad id: nothing else is looked for in its place."""
+    more = ["--name", "mnist", "--projectId", "p1", "--spec", spec_file] if command == "update" else []
+    before = client.deployments.get_deployment(mnist)
+    shown = run("deployments", command, "--id", "", *more)
+    assert shown.exit_code == ExitCode.USAGE
+    assert "a UUID expected, '' given" in shown.stderr
+    assert client.deployments.get_deployment(mnist) == before
+
+
+def test_empty_key(run: Run) -> None:
+    """An empty key is refused: the one of the environment does not take its place."""
+    shown = run("deployments", "list", "--apiKey", "")
+    assert shown.exit_code == ExitCode.USAGE
+    assert "the API key from --api-key cannot be right" in shown.stderr
+
+
+@pytest.mark.parametrize("command", ["get", "delete", "update"])
+def test_not_found(run: Run, command: str) -> None:
+    """A deployment that is not there is the old line on stderr, the reason, and exit code 3."""
+    more = ["--name", "digits"] if command == "update" else []
+    shown = run("deployments", command, "--id", MISSING, *more)
+    assert (shown.exit_code, shown.stdout) == (ExitCode.NOT_FOUND, "")
+    first, second = shown.stderr.splitlines()
+    assert first == "Deployment not found"
+    assert second.startswith("Error: ")
+    assert MISSING in second
+
+
+@pytest.mark.parametrize(("words", "reason"), [([], "missing"), (["a", "--id", "b"], "Two ids")])
+def test_which_one(run: Run, words: list[str], reason: str) -> None:
+    """`get` needs one id, once."""
+    shown = run("deployments", "get", *words)
+    assert shown.exit_code == ExitCode.USAGE
+    assert reason in shown.stderr
+
+
+def test_no_id(run: Run) -> None:
+    """What is no id is a wrong call, not a deployment that was not found."""
+    shown = run("deployments", "get", "mnist")
+    assert shown.exit_code == ExitCode.USAGE
+    assert "a UUID expected, 'mnist' given" in shown.stderr
+
+
+def test_delete_one_twice(run: Run) -> None:
+    """An id that is given twice, in whichever case, is deleted once."""
+    with LocalServer() as server, Client(server.api_key, server.url) as client:
+        own = client.deployments.create_deployment("n", "p", spec())["id"]
+        there = ["--api-url", server.url, "--api-key", server.api_key]
+        shown = run("deployments", "delete", "--yes", own.upper(), own, "--id", own.upper(), *there)
+    assert (shown.exit_code, shown.stderr) == (0, "")
+    assert shown.stdout.lower() == f"deleted deployment: {own}\n"
+
+
+def test_delete(run: Run, client: Client, mnist: str) -> None:
+    """`delete` of one asks nobody where there is nobody, and prints the old line."""
+    shown = run("deployments", "delete", "--id", mnist)
+    assert (shown.exit_code, shown.output) == (0, f"Deleted deployment: {mnist}\n")
+    assert client.deployments.list_deployments() == []
+
+
+def test_delete_several(run: Run, client: Client, mnist: str) -> None:
+    """`delete` of several demands --yes where there is nobody to ask; one that is missing keeps none from going."""
+    second = client.deployments.create_deployment("digits", "p1", spec())["id"]
+    words = ["deployments", "delete", mnist, MISSING, "--id", second, "--id", mnist]
+    refused = run(*words)
+    assert refused.exit_code == ExitCode.USAGE
+    assert "3 deployments would be deleted" in refused.stderr
+    assert len(client.deployments.list_deployments()) == 2
+    done = run(*words, "--yes")
+    assert done.exit_code == ExitCode.NOT_FOUND
+    assert done.stdout == f"Deleted deployment: {mnist}\nDeleted deployment: {second}\n"
+    assert MISSING in done.stderr
+    assert client.deployments.list_deployments() == []
+
+
+def test_delete_of_nothing(run: Run) -> None:
+    """`delete` without an id is a wrong call, as from an empty `$(...)`."""
+    assert run("deployments", "delete").exit_code == ExitCode.USAGE
+
+
+def test_ids_are_uuids(run: Run, spec_file: str) -> None:
+    """What `-o id` prints is the id and nothing else."""
+    shown = run("deployments", "create", "--name", "a", "--project-id", "p1", "--spec", spec_file, "-o", "id")
+    assert UUID(shown.stdout.rstrip())

@@ -1,0 +1,66 @@
+"""A script that was written for the retired command runs as it is."""
+
+from __future__ import annotations
+
+import os
+import re
+import subprocess
+import sysconfig
+from pathlib import Path
+
+from tests.cli.conftest import SPEC
+
+from paperspace.gradient.server import LocalServer
+
+EXPECTED = """\
+No deployments found
+Created deployment: ID
+Created deployment: ID
+2
+No deployments found
+ID
+Updated deployment: ID
+  "name": "digits",
+2 tensorflow/serving
+Deleted deployment: ID
+get: 3
+delete: 3
+create: 1
+No deployments found
+list: 4
+"""
+
+COMPLAINTS = [
+    "Deployment not found",
+    "Error: there is no deployment with the id ID, or it is deleted",
+    "Deployment not found",
+    "Error: There is no deployment with the id ID.",
+    "Error: There is a deployment named 'fashion' in the project 'p1' already.",
+]
+
+
+def test_old_calls(server: LocalServer, tmp_path: Path) -> None:
+    """The old calls print the old lines, also with the old variable for the address; failures no longer end with 0."""
+    (tmp_path / "mnist.yaml").write_text(SPEC, encoding="utf-8")
+    environment = {
+        **os.environ,
+        "PATH": sysconfig.get_path("scripts") + os.pathsep + os.environ["PATH"],
+        "PAPERSPACE_API_HOST": server.url,
+        "PAPERSPACE_API_KEY": server.api_key,
+        "PAPERSPACE_CONFIG_PATH": str(tmp_path / "settings"),
+    }
+    done = subprocess.run(
+        ["sh", str(Path(__file__).with_name("retired_client.sh"))],
+        capture_output=True,
+        text=True,
+        check=False,
+        cwd=tmp_path,
+        env=environment,
+        stdin=subprocess.DEVNULL,
+    )
+    anonymous = re.compile(r"[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}")
+    assert anonymous.sub("ID", done.stdout) == EXPECTED
+    complaints = anonymous.sub("ID", done.stderr).splitlines()
+    assert complaints[:5] == COMPLAINTS
+    assert [line.partition(" in ")[0] for line in complaints[5:6]] == ["Stored the API key"]
+    assert complaints[-1].startswith("Error: there is no API key")

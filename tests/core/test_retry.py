@@ -1,0 +1,215 @@
+"""The rule that decides whether and when a request is sent again, by tables: no socket, no sleep."""
+
+from __future__ import annotations
+
+import random
+from datetime import UTC, datetime, timedelta
+from email.utils import format_datetime
+
+import pytest
+
+from paperspace.gradient._core.retry import (
+    BUDGET,
+    FIRST_BACKOFF,
+    LAST_BACKOFF,
+    LONGEST_RETRY_AFTER,
+    RETRY_COST,
+    Budget,
+    FailureKind,
+    backoff,
+    parse_retry_after,
+    resend_delay,
+)
+
+DATE = "Sun, 06 Nov 1994 08:49:37 GMT"
+
+
+@pytest.mark.parametrize(
+    ("fault", "most"),
+    [
+        (FailureKind.NOT_SENT, 5),
+        (FailureKind.REFUSED, 5),
+        (FailureKind.STALE, 5),
+        (FailureKind.LOST, 5),
+        (FailureKind.CRASHED, 2),
+        (FailureKind.BROKEN, 1),
+        (FailureKind.FINAL, 0),
+        (FailureKind.DOUBTFUL, 0),
+    ],
+)
+def test_resends_by_fault(fault: FailureKind, most: int) -> None:
+    """A fault is worth so many resends, and never more than max_retries."""
+    for max_retries in (0, 1, 2, 5):
+        allowed = [
+            resends
+            for resends in range(8)
+            if resend_delay(fault, resends=resends, alike=resends, max_retries=max_retries, chance=1.0) is not None
+        ]
+        assert allowed == list(range(min(most, max_retries)))
+
+
+def test_faults_of_several_kinds() -> None:
+    """What a fault is worth counts for that fault: an answer without sense is asked for again after other faults too."""
+    assert resend_delay(FailureKind.BROKEN, resends=3, alike=0, max_retries=5) is not None
+    assert resend_delay(FailureKind.BROKEN, resends=3, alike=1, max_retries=5) is None
+    assert resend_delay(FailureKind.BROKEN, resends=5, alike=0, max_retries=5) is None
+
+
+def test_every_fault_is_in_the_table() -> None:
+    """A fault that is added cannot be left without a number of resends."""
+    [mark] = [mark for mark in test_resends_by_fault.pytestmark if mark.name == "parametrize"]  # type: ignore[attr-defined]
+    assert {row[0] for row in mark.args[1]} == set(FailureKind)
+
+
+@pytest.mark.parametrize(
+    ("fault", "doubt"),
+    [
+        (FailureKind.NOT_SENT, False),
+        (FailureKind.REFUSED, False),
+        (FailureKind.FINAL, False),
+        (FailureKind.STALE, True),
+        (FailureKind.LOST, True),
+        (FailureKind.CRASHED, True),
+        (FailureKind.BROKEN, True),
+        (FailureKind.DOUBTFUL, True),
+    ],
+)
+def test_doubt(fault: FailureKind, doubt: bool) -> None:
+    """In doubt is what may have been carried out, and what must not be repeated is not sent again then."""
+    assert fault.in_doubt is doubt
+    delay = resend_delay(fault, resends=0, alike=0, max_retries=5, idempotent=False, chance=0.0)
+    assert (delay is None) is (doubt or fault is FailureKind.FINAL)
+
+
+@pytest.mark.parametrize(
+    ("resend", "seconds"), [(1, 0.1), (2, 0.2), (3, 0.4), (4, 0.8), (5, 1.6), (6, 2.0), (2000, 2.0)]
+)
+def test_backoff(resend: int, seconds: float) -> None:
+    """The wait doubles up to its cap, and chance takes any share of it."""
+    assert backoff(resend, 1.0) == pytest.approx(seconds)
+    assert backoff(resend, 0.25) == pytest.approx(seconds / 4)
+    assert backoff(resend, 0.0) == 0.0
+
+
+def test_jitter_is_full() -> None:
+    """Where no chance is given, it is drawn: the waits are spread over the whole range."""
+    random.seed(1)
+    waits = [resend_delay(FailureKind.LOST, resends=9, alike=9, max_retries=10) or 0.0 for _ in range(500)]
+    assert min(waits) < LAST_BACKOFF / 10
+    assert max(waits) > LAST_BACKOFF * 9 / 10
+
+
+def test_stale_connection() -> None:
+    """A connection that the server closed meanwhile costs no wait."""
+    assert resend_delay(FailureKind.STALE, resends=0, alike=0, max_retries=1, chance=1.0) == 0.0
+
+
+def test_retry_after_comes_first() -> None:
+    """What the server asks for is waited in full, and a little more, so that not all come back at once."""
+    assert resend_delay(FailureKind.REFUSED, resends=0, alike=0, max_retries=1, retry_after=7.0, chance=0.0) == 7.0
+    assert (
+        resend_delay(FailureKind.REFUSED, resends=0, alike=0, max_retries=1, retry_after=7.0, chance=1.0)
+        == 7.0 + FIRST_BACKOFF
+    )
+    assert (
+        resend_delay(FailureKind.REFUSED, resends=0, alike=0, max_retries=1, retry_after=0.0, chance=1.0)
+        == FIRST_BACKOFF
+    )
+
+
+@pytest.mark.parametrize(
+    ("value", "seconds"),
+    [
+        (None, None),
+        ("", None),
+        ("0", 0.0),
+        ("  120 ", 120.0),
+        ("Sun, 06 Nov 1994 08:50:07 GMT", 30.0),
+        ("Sunday, 06-Nov-94 08:50:07 GMT", 30.0),
+        ("Sun Nov  6 08:50:07 1994", 30.0),
+        ("Sun, 06 Nov 1994 08:49:00 GMT", 0.0),
+        ("Fri, 31 Dec 9999 23:59:59 GMT", LONGEST_RETRY_AFTER),
+        ("1000000000000", LONGEST_RETRY_AFTER),
+        ("9" * 5000, LONGEST_RETRY_AFTER),
+        ("-5", None),
+        ("1.5", None),
+        ("soon", None),
+        ("١٢", None),
+        ("²", None),
+        ("Sun, 99 Nov 1994 08:49:37 GMT", None),
+        ("Sun, 06 Nov 99999999999999999999 08:49:37 GMT", None),
+        ("Sun, 06 Nov 1994 08:49:37 +999999", None),
+        ("\x00", None),
+    ],
+)
+def test_retry_after(value: str | None, seconds: float | None) -> None:
+    """Seconds and all three forms of a date are understood, relative to the answer's own date; rubbish is ignored."""
+    assert parse_retry_after(value, DATE) == seconds
+
+
+@pytest.mark.parametrize("date", [None, "", "yesterday"])
+def test_retry_after_without_a_date(date: str | None) -> None:
+    """Where the answer has no date of its own, ours has to do."""
+    later = format_datetime(datetime.now(UTC) + timedelta(seconds=100), usegmt=True)
+    assert parse_retry_after(later, date) == pytest.approx(100, abs=3)
+
+
+def test_retry_after_of_random_text() -> None:
+    """No text whatever is more than ignored."""
+    chance = random.Random(7)  # a seed makes it reproducible
+    words = [
+        "Sun",
+        ",",
+        "06",
+        "Nov",
+        "1994",
+        "94",
+        "08:49:37",
+        "GMT",
+        "-",
+        "+",
+        "0000",
+        "9" * 30,
+        " ",
+        "\t",
+        "é",
+        "\x7f",
+    ]
+    for _ in range(3000):
+        text = "".join(chance.choice(words) for _ in range(chance.randrange(9)))
+        seconds = parse_retry_after(text, chance.choice([None, text, DATE]))
+        assert seconds is None or 0 <= seconds <= LONGEST_RETRY_AFTER
+
+
+def test_budget_stops_a_storm() -> None:
+    """In an outage a client sends no more than its budget again, however many calls there are."""
+    budget = Budget()
+    assert sum(budget.take() for _ in range(10_000)) == BUDGET // RETRY_COST
+
+
+def test_budget_comes_back() -> None:
+    """Calls that succeed give back what they took and a little more, and never more than there was."""
+    budget = Budget()
+    while budget.take():
+        pass
+    budget.give_back(1)
+    assert budget.take()
+    assert not budget.take()
+    for _ in range(RETRY_COST - 1):
+        assert not budget.take()
+        budget.give_back(0)
+    assert budget.take()
+    budget.give_back(10**9)
+    assert sum(budget.take() for _ in range(10_000)) == BUDGET // RETRY_COST
+
+
+def test_budget_lasts_while_calls_succeed() -> None:
+    """With 30 % of the exchanges broken, the budget does not run dry."""
+    chance = random.Random(3)  # a seed makes it reproducible
+    budget = Budget()
+    for _ in range(10_000):
+        resends = 0
+        while chance.random() < 0.3:
+            assert budget.take()
+            resends += 1
+        budget.give_back(resends)

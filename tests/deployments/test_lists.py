@@ -1,0 +1,208 @@
+"""Lists are complete, whatever the server's pages, and take the fewest requests."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+from tests.altering_proxy import altered
+from tests.samples import SPEC, spec
+
+from paperspace.gradient import BadRequestError, Client, ConflictError, InvalidArgumentError, NotFoundError
+from paperspace.gradient.server import LocalServer
+
+Wire = list[dict[str, Any]]
+
+
+def names(listed: list[Any]) -> list[str]:
+    """The names in a list of deployments."""
+    return [deployment["name"] for deployment in listed]
+
+
+@pytest.fixture
+def many(client: Client) -> Client:
+    """A client of a server with 250 deployments, n0 to n249."""
+    for number in range(250):
+        client.deployments.create_deployment(f"n{number}", f"p{number % 2}", SPEC)
+    return client
+
+
+NEWEST_FIRST = [f"n{number}" for number in reversed(range(250))]
+
+
+@pytest.mark.parametrize(("first", "sizes"), [(3, [3]), (150, [100, 50]), (None, [100, 100, 100]), (100, [100])])
+def test_first(many: Client, wire: Wire, first: int | None, sizes: list[int]) -> None:
+    """So many as asked for come back, newest first, in the fewest requests that pages of 100 allow."""
+    assert names(many.deployments.list_deployments(first=first)) == NEWEST_FIRST[:first]
+    assert [request["variables"]["first"] for request in wire] == sizes
+
+
+def test_first_is_100_where_it_is_not_given(many: Client, wire: Wire) -> None:
+    """Without `first`, there are 100, in one request."""
+    assert names(many.deployments.list_deployments()) == NEWEST_FIRST[:100]
+    assert len(wire) == 1
+
+
+def test_first_of_zero(client: Client, wire: Wire) -> None:
+    """None at all are had without a request."""
+    assert client.deployments.list_deployments(first=0) == []
+    assert wire == []
+
+
+def test_iterator_fetches_as_it_goes(many: Client, wire: Wire) -> None:
+    """The iterator asks for a page only when the one before is used up."""
+    iterator = many.deployments.iter_deployments()
+    assert [next(iterator)["name"] for _ in range(100)] == NEWEST_FIRST[:100]
+    assert len(wire) == 1
+    assert names(list(iterator)) == NEWEST_FIRST[100:]
+    assert len(wire) == 3
+
+
+def test_project(many: Client) -> None:
+    """Only the deployments of the project come back."""
+    listed = many.deployments.list_deployments(project_id="p1", first=None)
+    assert names(listed) == [name for name in NEWEST_FIRST if int(name[1:]) % 2]
+
+
+def test_specs_are_complete(client: Client, wire: Wire) -> None:
+    """A deployment with 120 specs returns all of them, newest first, in one request more."""
+    created = client.deployments.create_deployment("n", "p", SPEC)
+    for port in range(2, 121):
+        client.deployments.update_deployment(id=created["id"], spec=spec(port))
+    wire.clear()
+
+    [listed] = client.deployments.list_deployments()
+    assert [entry["data"]["port"] for entry in listed["deploymentSpecs"]["nodes"]] == [*range(120, 1, -1), 8501]
+    assert len(wire) == 2
+    assert client.deployments.get_deployment(created["id"]) == listed
+    assert len(wire) == 4
+
+
+def test_server_with_small_pages(server: LocalServer, client: Client) -> None:
+    """A server that gives 10 a page, whatever it is asked for, makes no difference to the result."""
+
+    def cap(request: dict[str, Any]) -> None:
+        for key in ("first", "specsFirst"):
+            if key in request["variables"]:
+                request["variables"][key] = min(request["variables"][key], 10)
+
+    for number in range(25):
+        client.deployments.create_deployment(f"n{number}", "p", SPEC)
+    for port in range(1, 25):
+        client.deployments.update_deployment("n3", "p", spec(port))
+    with altered(server, request=cap) as url, Client(server.api_key, url) as other:
+        assert other.deployments.list_deployments() == client.deployments.list_deployments()
+
+
+def test_name_is_exact(server: LocalServer, client: Client) -> None:
+    """Only the deployment with exactly this name comes back, even from a server that does not filter at all."""
+
+    def ignore_name(request: dict[str, Any]) -> None:
+        request["variables"].pop("name", None)
+
+    for name in ("mnist", "mnist-2", "MNIST"):
+        client.deployments.create_deployment(name, "p", SPEC)
+    with altered(server, request=ignore_name) as url, Client(server.api_key, url) as other:
+        for either in (client, other):
+            assert names(either.deployments.list_deployments(name="mnist")) == ["mnist"]
+            assert either.deployments.list_deployments(name="mnis") == []
+
+
+def test_name_with_accents(client: Client) -> None:
+    """A name is found however its accents are encoded."""
+    client.deployments.create_deployment("caf\u00e9", "p", SPEC)
+    assert names(client.deployments.list_deployments(name="cafe\u0301")) == ["caf\u00e9"]
+
+
+def test_cluster_restricts_deployments_and_specs(client: Client) -> None:
+    """With a cluster, deployments without a spec there are left out, and so are the specs elsewhere."""
+    client.deployments.create_deployment("elsewhere", "p", SPEC, "cl-2")
+    client.deployments.create_deployment("moved", "p", SPEC, "cl-1")
+    client.deployments.update_deployment("moved", "p", spec(2), "cl-2")
+    client.deployments.create_deployment("here", "p", SPEC, "cl-1")
+
+    listed = client.deployments.list_deployments(cluster_id="cl-1")
+    ports = {entry["name"]: [node["data"]["port"] for node in entry["deploymentSpecs"]["nodes"]] for entry in listed}
+    assert ports == {"here": [8501], "moved": [8501]}
+
+
+def test_cluster_counts_towards_first(client: Client, wire: Wire) -> None:
+    """`first` counts the deployments that are returned, not those that were looked at."""
+    for number in range(120):
+        client.deployments.create_deployment(f"n{number}", "p", SPEC, "cl-1" if number < 3 else "cl-2")
+    wire.clear()
+    assert names(client.deployments.list_deployments(cluster_id="cl-1", first=2)) == ["n2", "n1"]
+    assert len(wire) == 2
+
+
+@pytest.mark.parametrize("first", [-1, 1.5, True, "3"])
+def test_first_that_cannot_be_right(client: Client, wire: Wire, first: Any) -> None:
+    """A `first` that is no count is refused before anything is sent."""
+    with pytest.raises(InvalidArgumentError, match="first: a whole number, 0 or more expected"):
+        client.deployments.list_deployments(first=first)
+    assert wire == []
+
+
+class TestUpdate:
+    """An update finds its deployment, and changes what was given."""
+
+    def test_by_name(self, client: Client, wire: Wire) -> None:
+        """By name, the deployment with exactly this name in this project is updated, in two requests."""
+        created = client.deployments.create_deployment("n", "p", SPEC)
+        client.deployments.create_deployment("n", "other", SPEC)
+        wire.clear()
+        assert client.deployments.update_deployment("n", "p", spec(2)) == created
+        assert [request["operationName"] for request in wire] == ["Deployments", "DeploymentUpdate"]
+        assert set(wire[1]["variables"]["input"]) == {"id", "spec"}
+        nodes = client.deployments.get_deployment(created["id"])["deploymentSpecs"]["nodes"]
+        assert [node["data"]["port"] for node in nodes] == [2, 8501]
+
+    def test_by_id(self, client: Client) -> None:
+        """By id, everything else is optional: here, the deployment is renamed and keeps its spec."""
+        created = client.deployments.create_deployment("n", "p", SPEC)
+        assert client.deployments.update_deployment(id=created["id"], name="m") == created
+        deployment = client.deployments.get_deployment(created["id"])
+        assert deployment["name"] == "m"
+        assert len(deployment["deploymentSpecs"]["nodes"]) == 1
+
+    def test_name_that_is_not_there(self, client: Client) -> None:
+        """A name that no deployment of the project has is NotFound."""
+        client.deployments.create_deployment("n", "other", SPEC)
+        with pytest.raises(NotFoundError, match="no deployment named 'n' in the project 'p'"):
+            client.deployments.update_deployment("n", "p", SPEC)
+
+    def test_name_that_is_taken(self, client: Client) -> None:
+        """A rename to a name that is taken is a conflict, and changes nothing."""
+        client.deployments.create_deployment("n", "p", SPEC)
+        other = client.deployments.create_deployment("m", "p", SPEC)
+        with pytest.raises(ConflictError, match="'n'"):
+            client.deployments.update_deployment(id=other["id"], name="n")
+        assert client.deployments.get_deployment(other["id"])["name"] == "m"
+
+    @pytest.mark.parametrize("arguments", [{}, {"name": "n"}, {"project_id": "p", "spec": SPEC}])
+    def test_without_knowing_which(self, client: Client, arguments: dict[str, Any]) -> None:
+        """Neither an id nor a name with its project is refused with the way out."""
+        with pytest.raises(InvalidArgumentError, match="give name and project_id, or id="):
+            client.deployments.update_deployment(**arguments)
+
+    def test_without_a_change(self, client: Client) -> None:
+        """An update that changes nothing is refused with the way out."""
+        created = client.deployments.create_deployment("n", "p", SPEC)
+        with pytest.raises(InvalidArgumentError, match="nothing to change"):
+            client.deployments.update_deployment(id=created["id"])
+
+
+def test_vague_refusal(server: LocalServer) -> None:
+    """Where the server does not say what is wrong, the error says what is not, and what may be."""
+
+    def refuse(reply: dict[str, Any]) -> None:
+        reply.clear()
+        error = {"message": "One or more invalid values were supplied.", "extensions": {"code": "BAD_USER_INPUT"}}
+        reply["errors"] = [error]
+
+    complaint = r"the spec itself passes .* is the name taken"
+    with altered(server, reply=refuse) as url, Client(server.api_key, url) as client:
+        with pytest.raises(BadRequestError, match=complaint):
+            client.deployments.create_deployment("n", "p", SPEC)
+        with pytest.raises(BadRequestError, match=complaint):
+            client.deployments.update_deployment(id="00000000-0000-0000-0000-0000000000ff", spec=SPEC)

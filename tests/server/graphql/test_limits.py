@@ -1,0 +1,197 @@
+"""Hostile documents are refused early and cheaply, and what programs send fits in."""
+
+from __future__ import annotations
+
+import re
+import time
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import pytest
+from graphql import get_introspection_query, parse, print_ast
+
+from paperspace.gradient.server import LocalServer
+from paperspace.gradient.server.graphql.execution import Engine, Request
+from paperspace.gradient.server.storage import database
+
+if TYPE_CHECKING:
+    from tests.server.conftest import Caller
+
+
+OPERATIONS = Path(__file__).parents[3] / "graphql/operations"
+
+# What the retired official client sends: seen on the wire.
+OFFICIAL_RUNS = """
+deploymentRuns(first: $first) { nodes { id availableReplicas readyReplicas replicas
+  deploymentRunInstances(first: $first) { nodes { id phase dtStarted dtFinished } } } }
+"""
+OFFICIAL_LIST = """
+query getDeployments($first: Int!, $projectId: String, $clusterId: String, $name: String) {
+  deployments(first: $first, projectId: $projectId, name: $name) { nodes { id name
+    deploymentSpecs(first: $first, clusterId: $clusterId) { nodes {
+      id data { image port resources { instanceType replicas } } endpointUrl actor { avatarUrl fullName } RUNS
+    } } } } }
+""".replace("RUNS", OFFICIAL_RUNS)
+OFFICIAL_GET = """
+query getDeployment($id: UUID!, $first: Int!) {
+  deployment(id: $id) { id name deploymentSpecs(first: $first) { nodes {
+    id data { image port resources { instanceType replicas } } endpointUrl actor { avatarUrl fullName } cluster { id }
+    data { command env { name value } image models { id path } port resources { replicas } } RUNS
+  } } } }
+""".replace("RUNS", OFFICIAL_RUNS)
+
+# The introspection query that tools of its time sent, before the specification had more to ask for.
+OLDER_INTROSPECTION = get_introspection_query(descriptions=True)
+NEWEST_INTROSPECTION = get_introspection_query(
+    descriptions=True,
+    specified_by_url=True,
+    directive_is_repeatable=True,
+    schema_description=True,
+    input_value_deprecation=True,
+)
+
+ID = "00000000-0000-0000-0000-000000000000"
+
+
+def repeated(text: str, times: int, between: str = " ") -> str:
+    return between.join(text.replace("#", str(number)) for number in range(times))
+
+
+HOSTILE = {
+    "aliases": "{" + repeated("a#: __typename", 10_000) + "}",
+    "aliases that just fit the tokens": "{" + repeated("a#: __typename", 300) + "}",
+    "root fields": "{" + repeated("__typename", 11) + "}",
+    "root fields of a mutation": "mutation {"
+    + repeated(f'deleteDeployment(input: {{id: "{ID}"}}) {{ __typename }}', 2)
+    + "}",
+    "depth": "{ deployments { nodes " + "{ deploymentSpecs { nodes { deployment " * 4 + "{ id }" + "} } }" * 4 + "} }",
+    "great depth": "{" + "a {" * 4000 + "}" * 4001,
+    "unclosed depth": "{" * 15_000,
+    "depth of lists": "{ deployments(name: " + "[" * 8000,
+    "fragment spreads": "{ deployments { nodes {" + repeated("...F", 21) + "} } } fragment F on Deployment { id }",
+    "inline fragments": "{ deployments { nodes {" + repeated("... { id }", 21) + "} } }",
+    "fragments": "{ __typename }" + repeated("fragment F# on Deployment { id }", 21),
+    "many fragments": "{ deployments { nodes { ...F0 } } }" + repeated("fragment F# on Deployment { ...F1 }", 1000),
+    "doubling fragments": "{ deployments { nodes { ...F0 } } }"
+    + "".join(f"fragment F{n} on Deployment {{ ...F{n + 1} ...F{n + 1} }}" for n in range(11)),
+    "a cycle of fragments": "{ deployments { nodes { ...A } } }"
+    "fragment A on Deployment { ...B } fragment B on Deployment { ...A }",
+    "a fragment in itself": "{ deployments { nodes { ...A } } }"
+    "fragment A on Deployment { deploymentSpecs { nodes { deployment { ...A } } } }",
+    "directives": "{ __typename " + "@skip(if: false) " * 10_000 + "}",
+    "directives that fit the tokens": "{ __typename " + "@a " * 400 + "}",
+    "repeated fields": "{ deployments { nodes {" + "deploymentSpecs { nodes { id } } " * 140 + "} } }",
+    "repeated fields that fit": "{ deployments { nodes {"
+    + "deploymentSpecs { nodes { cluster { idd } } } " * 20
+    + "} } }",
+    "repeated fields in repeated fields": "{"
+    + ("deployments { nodes { deploymentSpecs { nodes {" + "cluster { id id id } " * 8 + "} } } } ") * 10
+    + "}",
+    "repeated fields in fragments": "{ deployments { nodes {"
+    + repeated("...F#", 19)
+    + "} } }"
+    + repeated("fragment F# on Deployment {" + "id " * 20 + "}", 19),
+    "unknown fields": "{" + repeated("unknown#", 10) + "}",
+    "unknown fields within": "{ deployments { nodes {" + repeated("deploymentSpex#", 300) + "} } }",
+    "unknown types": repeated("query Q#($a: DeploymentSpecc#) { __typename }", 80),
+    "unknown arguments": "{ deployments(" + repeated("firstt#: 1", 250) + ") { nodes { id } } }",
+    "operations": repeated("query Q# { __typename }", 200),
+    "variables": "query (" + repeated("$v#: Int", 240) + ") { __typename }",
+    "a large page": "{ deployments(first: 1000000000) { nodes { id } } }",
+    "a negative page": "{ deployments(last: -1) { nodes { id } } }",
+    "cost": "{ deployments { nodes { deploymentSpecs { nodes { deployment {"
+    + "logs { nodes { ...A } } " * 18
+    + "} } } } } } fragment A on DeploymentLog {"
+    + "lines { edges { cursor } } " * 4
+    + "}",
+    "a long text": '{ deployments(name: "' + "x" * 16_384 + '") { nodes { id } } }',
+    "blanks": " " * 16_384 + "{ __typename }",
+    "comments": "#\n" * 8_193 + "{ __typename }",
+    "a deep introspection": "{ __schema { types " + "{ fields { type " * 5 + "{ name }" + "} }" * 5 + "} }",
+    "introspection that doubles": "{ __schema { types { fields { type { fields { type { fields { name } } } } } } } }",
+}
+
+
+@pytest.mark.parametrize("document", HOSTILE.values(), ids=HOSTILE.keys())
+def test_hostile_documents(call: Caller, document: str) -> None:
+    """A hostile document is refused with 400, in at most 20 ms of CPU, and with a short reply."""
+    answer = call.post({"query": document}, Accept="application/graphql-response+json")
+    assert answer.status == 400
+    assert len(str(answer.body)) < 10_000
+    engine = LocalServer()._make_engine("http://localhost")
+    try:
+        cost = min(_cost(engine, document) for _ in range(10))  # whatever else the machine and this process do
+    finally:
+        engine.close()
+    assert cost <= 0.020
+
+
+def _cost(engine: Engine, document: str) -> float:
+    """The seconds of CPU that an answer takes, of this thread alone."""
+    began = time.thread_time()
+    engine.answer(Request(document))
+    return time.thread_time() - began
+
+
+def with_fragments(text: str) -> str:
+    """A document with the fragments that it spreads, and those that they spread."""
+    names: dict[str, str] = {}
+    queue = [text]
+    while queue:
+        for name in re.findall(r"\.\.\.(\w+)", queue.pop()):
+            if name not in names:
+                names[name] = (OPERATIONS / f"{name}.graphql").read_text(encoding="utf-8")
+                queue.append(names[name])
+    return "\n".join([text, *names.values()])
+
+
+OWN = {file.stem: file.read_text(encoding="utf-8") for file in sorted(OPERATIONS.glob("*.graphql"))}
+FITTING = {
+    "official list": OFFICIAL_LIST,
+    "official get": OFFICIAL_GET,
+    "introspection": OLDER_INTROSPECTION,
+    "newest introspection": NEWEST_INTROSPECTION,
+    "printed introspection": print_ast(parse(NEWEST_INTROSPECTION)),
+    **{name: with_fragments(text) for name, text in OWN.items() if not re.search("^fragment ", text, re.MULTILINE)},
+}
+BY_TYPE: dict[str, Any] = {"Int": 100, "String": "x", "UUID": ID}
+
+
+def variables(document: str, given: Any) -> dict[str, Any]:
+    """A value for each variable that the document cannot do without, and as large a page as there may be."""
+    values = {}
+    for definition in parse(document).definitions:
+        for variable in getattr(definition, "variable_definitions", None) or ():
+            type_ = print_ast(variable.type)
+            if type_.endswith("!") or type_ == "Int":
+                values[variable.variable.name.value] = BY_TYPE.get(type_.removesuffix("!"), given)
+    return values
+
+
+@pytest.mark.parametrize("name", FITTING)
+def test_what_programs_send_fits(call: Caller, name: str) -> None:
+    """The standard introspection query, the official client's queries and all of our own pass through every limit."""
+    call.create()
+    given = {
+        "DeploymentCreate": {"name": "n", "projectId": "p", "spec": call.SPEC},
+        "DeploymentDelete": {"id": call.create("d")},
+    }.get(name, {"id": call.create("b"), "spec": call.SPEC})
+    answer = call.post({"query": FITTING[name], "variables": variables(FITTING[name], given)})
+    assert "errors" not in answer.body
+    assert answer.data
+
+
+def test_more_rows_than_one_reply_may_have(monkeypatch: pytest.MonkeyPatch, caller: type[Caller]) -> None:
+    """However harmless each page is, a reply has a bound: who asks for more is told to ask for less."""
+    monkeypatch.setattr(database, "MOST_ROWS", 100)
+    with LocalServer() as server:
+        call = caller(server)
+        call.create(spec={"image": "i", "resources": {"replicas": 60}})
+        document = (
+            "query ($first: Int) { deployments { nodes { deploymentRollouts { nodes { deploymentRuns { nodes {"
+            " deploymentRunInstances(first: $first) { nodes { history(first: 1) { nodes { id } } } } } } } } } } }"
+        )
+        assert call(document, first=40).data
+        answer = call(document, first=60)
+        assert (answer.status, answer.code) == (400, "BAD_USER_INPUT")
+        assert "rows; ask for smaller pages" in answer.error["message"]

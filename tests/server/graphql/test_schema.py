@@ -1,0 +1,101 @@
+"""The whole schema: every field means something."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any, cast
+
+from graphql import GraphQLField, GraphQLObjectType, get_named_type
+
+from paperspace.gradient.server.graphql.schema import executable_schema
+
+if TYPE_CHECKING:
+    from tests.server.conftest import Caller, Clock
+
+# What nobody tells a local server about the person in front of it.
+UNKNOWN = {("Actor", "avatarUrl"), ("Actor", "email")}
+
+
+def is_object(field: GraphQLField) -> bool:
+    return isinstance(get_named_type(field.type), GraphQLObjectType)
+
+
+def shortest_paths() -> dict[str, list[str]]:
+    """For each type that a deployment leads to, the fields that lead there."""
+    paths: dict[str, list[str]] = {"Deployment": []}
+    for name in (queue := ["Deployment"]):
+        for field_name, field in fields_of(name).items():
+            inner = get_named_type(field.type).name
+            if is_object(field) and inner not in paths and field_name != "log":
+                paths[inner] = [*paths[name], field_name]
+                queue.append(inner)
+    return paths
+
+
+def fields_of(name: str) -> dict[str, GraphQLField]:
+    fields: dict[str, GraphQLField] = cast("GraphQLObjectType", executable_schema().type_map[name]).fields
+    return fields
+
+
+def met(value: Any, path: list[str]) -> set[str]:
+    """The fields that hold something, at the end of a path into a reply."""
+    if isinstance(value, list):
+        return {name for item in value for name in met(item, path)}
+    if value is None:
+        return set()
+    return met(value[path[0]], path[1:]) if path else {name for name, entry in value.items() if entry is not None}
+
+
+def test_no_field_is_left_out(call: Caller, clock: Clock) -> None:
+    """In the life of a few deployments every field of every type is seen to hold a value."""
+    broken = {**call.SPEC, "env": [{"name": "GRADIENT_SIMULATE", "value": "crash-loop"}]}
+    whole = {
+        **call.SPEC,
+        "command": ["serve"],
+        "containerRegistry": "r",
+        "enabled": True,
+        "env": [{"name": "A", "value": "1"}],
+        "models": [{"id": "m", "path": "/m"}],
+        "protocol": "http2",
+        "repositories": {
+            "dataset": "d",
+            "mountPath": "/r",
+            "repositories": [{"name": "r", "url": "u", "ref": "m", "username": "u", "password": "p"}],
+        },
+        "resources": {
+            "instanceType": "C4",
+            "replicas": 1,
+            "autoscaling": {"enabled": True, "maxReplicas": 2, "metrics": [{"metric": "cpu", "value": 80}]},
+        },
+    }
+    ids = [call.create("one", spec=whole), call.create("two", spec=broken)]
+    clock.forward(minutes=1)
+    call.update(ids[0], spec=call.SPEC)
+    clock.forward(minutes=1)
+    call.update(ids[0], spec={"image": "i", "resources": {"replicas": 1000}})
+    missing = set()
+    for name, path in shortest_paths().items():
+        fields = {field: " { __typename }" * is_object(inner) for field, inner in fields_of(name).items()}
+        fields.pop("log", None)  # it has a test of its own
+        steps = "".join(f"{{ {step} " for step in path)
+        chosen = " ".join(field + inside for field, inside in fields.items())
+        query = f"query ($id: UUID!) {{ deployment(id: $id) {steps} {{ {chosen} }} }}" + " }" * len(path)
+        found = {field for id_ in ids for field in met(call(query, id=id_).data["deployment"], path)}
+        missing |= {(name, field) for field in fields.keys() - found}
+    # A deployment that is deleted cannot be asked.
+    assert missing == UNKNOWN | {("Deployment", "dtDeleted")}
+
+
+def test_one_log_by_its_name(call: Caller, clock: Clock) -> None:
+    """`log` finds the log of an instance by its name, in its own deployment only."""
+    ids = [call.create("a"), call.create("b")]
+    clock.forward(minutes=1)
+    query = (
+        "query ($id: UUID!, $name: String!) { deployment(id: $id) {"
+        " log(instanceName: $name) { instanceName lines { nodes { instanceName deploymentId } } }"
+        " logs { nodes { instanceName } } } }"
+    )
+    (name,) = [node["instanceName"] for node in call(query, id=ids[0], name="").data["deployment"]["logs"]["nodes"]]
+    log = call(query, id=ids[0], name=name).data["deployment"]["log"]
+    assert log["instanceName"] == name
+    assert {tuple(line.values()) for line in log["lines"]["nodes"]} == {(name, ids[0])}
+    assert call(query, id=ids[1], name=name).data["deployment"]["log"] is None

@@ -1,0 +1,237 @@
+"""The files that a server is given: which it takes, which it refuses and leaves alone, and how old ones become new."""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import sqlite3
+import stat
+import subprocess
+import sys
+from typing import TYPE_CHECKING
+
+import pytest
+
+from paperspace.gradient.server import LocalServer, UnusableDatabaseError
+from paperspace.gradient.server.storage import migrations
+from paperspace.gradient.server.storage.migrations import STEPS, open_database
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from tests.server.conftest import Caller
+
+
+not_root = pytest.mark.skipif(os.geteuid() == 0, reason="everything can be written by root")
+
+ID = "00000000-0000-0000-0000-000000000001"
+
+
+def left_alone(file: Path, match: str) -> None:
+    """Whoever opens the file is refused in words, and nothing of it or beside it changes."""
+    before = {place: place.read_bytes() for place in file.parent.iterdir()}
+    with pytest.raises(UnusableDatabaseError, match=match):
+        LocalServer(database=file).start()
+    assert {place: place.read_bytes() for place in file.parent.iterdir()} == before
+
+
+def killed_while_writing(file: Path, *statements: str) -> None:
+    """Leaves the file as a killed process leaves it: with changes that are in the log beside it only."""
+    script = (
+        "import os, signal, sqlite3, sys\n"
+        "connection = sqlite3.connect(sys.argv[1], isolation_level=None)\n"
+        "connection.execute('PRAGMA journal_mode = WAL')\n"
+        "for statement in sys.argv[2:]: connection.execute(statement)\n"
+        "os.kill(os.getpid(), signal.SIGKILL)"
+    )
+    subprocess.run([sys.executable, "-c", script, str(file), *statements], check=False)
+
+
+@pytest.mark.parametrize("in_the_log", [False, True])
+def test_a_newer_file_is_refused_and_left_alone(tmp_path: Path, in_the_log: bool) -> None:
+    """A database of a newer version is refused in words, and not one byte of it or its log changes."""
+    file = tmp_path / "gradient.db"
+    open_database(file).close()
+    newer = f"PRAGMA user_version = {len(STEPS) + 1}"
+    if in_the_log:
+        killed_while_writing(file, newer)
+        assert (tmp_path / "gradient.db-wal").exists()
+        (tmp_path / "gradient.db-shm").unlink()
+    else:
+        connection = sqlite3.connect(file)
+        connection.execute(newer)
+        connection.close()
+    left_alone(file, "newer version of paperspace-gradient")
+
+
+@pytest.mark.parametrize("content", [b"no database, " * 400, b"SQLite format 3\0" + b"\xff" * 4096])
+def test_what_is_no_database_is_refused_and_left_alone(tmp_path: Path, content: bytes) -> None:
+    """A file that is no database is refused in words and stays as it is."""
+    file = tmp_path / "notes.txt"
+    file.write_bytes(content)
+    left_alone(file, r"notes\.txt")
+
+
+@pytest.mark.parametrize("version", [0, 1, len(STEPS)])
+def test_a_database_of_another_program_is_refused_and_left_alone(tmp_path: Path, version: int) -> None:
+    """A database of another program is refused, whatever number it carries."""
+    file = tmp_path / "other.db"
+    connection = sqlite3.connect(file)
+    connection.execute("CREATE TABLE deployments (a)")
+    connection.execute(f"PRAGMA user_version = {version}")
+    connection.close()
+    left_alone(file, "another program")
+
+
+def test_a_damaged_file_is_refused_and_left_alone(tmp_path: Path, caller: type[Caller]) -> None:
+    """A database with a damaged page is refused before anything is written to it."""
+    file = tmp_path / "gradient.db"
+    with LocalServer(database=file) as server:
+        for number in range(50):
+            caller(server).create(f"d{number}", spec={"image": "i", "env": [{"name": "A", "value": "x" * 2000}]})
+    content = bytearray(file.read_bytes())
+    content[8 * 4096 : 12 * 4096] = b"\xff" * 4 * 4096
+    file.write_bytes(content)
+    left_alone(file, "damaged|malformed")
+
+
+def test_a_second_server_on_the_file_is_refused(tmp_path: Path, caller: type[Caller]) -> None:
+    """A second server on the same file is told so, and the first goes on; when it has stopped, the file is free."""
+    file = tmp_path / "gradient.db"
+    with LocalServer(database=file) as server:
+        id_ = caller(server).create()
+        with pytest.raises(UnusableDatabaseError, match="another server is using it"):
+            LocalServer(database=file).start()
+        script = (
+            "import sys; from paperspace.gradient.server import LocalServer; LocalServer(database=sys.argv[1]).start()"
+        )
+        second = subprocess.run([sys.executable, "-c", script, str(file)], capture_output=True, text=True, check=False)
+        assert "another server is using it" in second.stderr
+        caller(server).update(id_, name="goes on")
+    with LocalServer(database=file) as server:
+        assert caller(server)("{ deployments { nodes { name } } }").data["deployments"]["nodes"] == [
+            {"name": "goes on"}
+        ]
+
+
+def older_file(file: Path, monkeypatch: pytest.MonkeyPatch, caller: type[Caller]) -> None:
+    """A database of version 1, with a deployment in it."""
+    with monkeypatch.context() as context:
+        context.setattr(migrations, "STEPS", STEPS[:1])
+        open_database(file).close()
+    connection = sqlite3.connect(file)
+    connection.execute("INSERT INTO clusters VALUES ('local', 'local', '2024', '2024')")
+    connection.execute(
+        "INSERT INTO deployments (id, project_id, name, dt_created) VALUES (?, 'p', 'old', '2024')", (ID,)
+    )
+    connection.execute(
+        "INSERT INTO deployment_specs (id, deployment_id, cluster_id, actor, data, dt_created)"
+        " VALUES (?, ?, 'local', 'A', ?, '2024')",
+        (ID, ID, json.dumps(caller.SPEC)),
+    )
+    connection.commit()
+    connection.close()
+
+
+def test_an_older_file_is_brought_up_to_date(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caller: type[Caller]
+) -> None:
+    """A database of an older version is copied, brought up to date, and what it holds is put to work."""
+    file = tmp_path / "gradient.db"
+    older_file(file, monkeypatch, caller)
+    with LocalServer(database=file) as server:
+        query = (
+            "{ deployments { nodes { name deploymentRollouts { nodes { deploymentRuns { nodes { replicas } } } } } } }"
+        )
+        (node,) = caller(server)(query).data["deployments"]["nodes"]
+        assert (node["name"], node["deploymentRollouts"]["nodes"][0]["deploymentRuns"]["nodes"]) == (
+            "old",
+            [{"replicas": 1}],
+        )
+    copy = tmp_path / "gradient.db.version-1"
+    assert stat.S_IMODE(copy.stat().st_mode) == 0o600
+    connection = sqlite3.connect(copy)
+    assert connection.execute("PRAGMA user_version").fetchone() == (1,)
+    assert connection.execute("SELECT name FROM deployments").fetchall() == [("old",)]
+    connection.close()
+
+
+@pytest.mark.parametrize("statements", [1, 8, 16, len(STEPS[1]) + 8])
+def test_a_kill_in_the_middle_of_a_migration(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caller: type[Caller], statements: int
+) -> None:
+    """A server killed while it brings a file up to date, twice, leaves the old version or the new, never half."""
+    file = tmp_path / "gradient.db"
+    older_file(file, monkeypatch, caller)
+    script = """
+import os, signal, sqlite3, sys
+from paperspace.gradient.server.storage import migrations
+class Killing(sqlite3.Connection):
+    left = int(sys.argv[2])
+    def execute(self, *arguments):
+        Killing.left -= 1
+        if Killing.left == 0:
+            os.kill(os.getpid(), signal.SIGKILL)
+        return super().execute(*arguments)
+connect = sqlite3.connect
+def killing(place, **options):
+    options.pop("uri", None) is None and options.update(factory=Killing)
+    return connect(place, uri="mode=ro" in str(place), **options)
+migrations.sqlite3.connect = killing
+migrations.open_database(sys.argv[1])
+"""
+    for _ in range(2):
+        killed = subprocess.run([sys.executable, "-c", script, str(file), str(statements)], check=False)
+        assert killed.returncode == -signal.SIGKILL
+        connection = sqlite3.connect(file)
+        assert connection.execute("PRAGMA integrity_check").fetchone() == ("ok",)
+        (version,) = connection.execute("PRAGMA user_version").fetchone()
+        tables = {name for (name,) in connection.execute("SELECT name FROM sqlite_schema WHERE type = 'table'")}
+        assert version == (2 if "log_lines" in tables else 1)
+        connection.close()
+    with LocalServer(database=file) as server:
+        assert caller(server)("{ deployments { nodes { name } } }").data["deployments"]["nodes"] == [{"name": "old"}]
+
+
+@pytest.mark.parametrize(
+    ("place", "words"),
+    [
+        ("missing/gradient.db", "there is no folder missing"),
+        ("notes.txt/gradient.db", "there is no folder notes.txt"),
+        ("folder", "it is a folder"),
+        ("folder/", "it is a folder"),
+        ("", "it is a folder"),
+        ("/dev/null", "it is no file that can keep anything"),
+        ("x" * 300, "File name too long"),
+        pytest.param("readonly.db", "it cannot be written", marks=not_root),
+        pytest.param("readonly/gradient.db", "nothing can be written into the folder readonly", marks=not_root),
+        pytest.param("locked/gradient.db", "Permission denied", marks=not_root),
+    ],
+)
+def test_a_place_that_cannot_be_is_refused(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, place: str, words: str
+) -> None:
+    """Where no database can be kept, the reason is said in words that name what was given, and nothing is made."""
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "notes.txt").write_text("notes")
+    open_database("readonly.db").close()
+    (tmp_path / "readonly.db").chmod(0o444)
+    for name, mode in {"folder": 0o700, "readonly": 0o500, "locked": 0o000}.items():
+        (tmp_path / name).mkdir(mode=mode)
+    before = sorted(tmp_path.iterdir())
+    with pytest.raises(UnusableDatabaseError, match=f"^cannot open the database {place}: {words}$"):
+        LocalServer(database=place).start()
+    assert sorted(tmp_path.iterdir()) == before
+
+
+def test_a_name_is_no_address(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caller: type[Caller]) -> None:
+    """A file whose name SQLite could take for an address is that file, and so is the copy of its older version."""
+    monkeypatch.chdir(tmp_path)
+    older_file(tmp_path / "file:a.db?mode=memory", monkeypatch, caller)
+    with LocalServer(database="file:a.db?mode=memory") as server:
+        caller(server).create("kept")
+    assert sorted(file.name for file in tmp_path.iterdir()) == [
+        "file:a.db?mode=memory",
+        "file:a.db?mode=memory.version-1",
+    ]

@@ -1,0 +1,249 @@
+"""Long runs against the local server: racing creates, SIGKILLs while writing, and mutated requests.
+
+The tests run each for a moment; `scripts/endurance` runs them in full size.
+"""
+
+from __future__ import annotations
+
+import argparse
+import asyncio
+import json
+import os
+import random
+import re
+import signal
+import sqlite3
+import subprocess
+import sys
+import tempfile
+import threading
+import time
+from collections import Counter
+from contextlib import closing, contextmanager
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, NamedTuple
+from urllib.request import Request, urlopen
+
+import aiohttp
+
+from paperspace.gradient.server import LocalServer
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+
+CREATE = "mutation ($input: CreateDeploymentInput!) { createDeployment(input: $input) { deployment { id } } }"
+UPDATE = "mutation ($input: UpdateDeploymentInput!) { updateDeployment(input: $input) { deployment { id } } }"
+DELETE = "mutation ($input: DeleteDeploymentInput!) { deleteDeployment(input: $input) { deployment { id } } }"
+LIST = "query ($first: Int, $after: String) { deployments(first: $first, after: $after) { nodes { id name } } }"
+SPEC = {"image": "i", "port": 80, "resources": {"replicas": 1}}
+KEY = "a-key"
+HEADERS = {"Authorization": f"Bearer {KEY}", "Content-Type": "application/json"}
+
+
+def create(name: str) -> dict[str, Any]:
+    return {"query": CREATE, "variables": {"input": {"name": name, "projectId": "p", "spec": SPEC}}}
+
+
+async def races(rounds: int, clients: int = 64) -> None:
+    """In each round all clients create the same name at once: one succeeds, all others meet a conflict."""
+    async with (
+        LocalServer(api_key=KEY) as server,
+        aiohttp.ClientSession(headers=HEADERS, connector=aiohttp.TCPConnector(limit=clients)) as session,
+    ):
+
+        async def race(name: str) -> str:
+            async with session.post(server.url, json=create(name)) as reply:
+                body = await reply.json()
+            return str(body["errors"][0]["extensions"]["code"]) if "errors" in body else "created"
+
+        for number in range(rounds):
+            outcomes = Counter(await asyncio.gather(*(race(f"race {number}") for _ in range(clients))))
+            assert outcomes == {"created": 1, "CONFLICT": clients - 1}, outcomes
+
+
+class Running(NamedTuple):
+    """`gradient server` in a process of its own."""
+
+    process: subprocess.Popen[str]
+    url: str
+
+
+@contextmanager
+def running(file: Path) -> Iterator[Running]:
+    """The server on this file; killed at the end."""
+    main = "from paperspace.gradient.cli import main; main()"
+    options = ["server", "--port", "0", "--api-key", KEY, "--database", str(file)]
+    with subprocess.Popen(
+        [sys.executable, "-c", main, *options], stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True
+    ) as process:
+        try:
+            assert process.stdout
+            found = re.fullmatch(r"Listening on (\S+)\n", process.stdout.readline())
+            assert found
+            yield Running(process, found[1])
+        finally:
+            process.kill()
+
+
+class Writer(threading.Thread):
+    """Changes deployments until the server is gone, and remembers what was acknowledged."""
+
+    def __init__(self, url: str, label: str) -> None:
+        super().__init__()
+        self.url = url
+        self.label = label
+        self.acknowledged: dict[str, str | None] = {}
+        self.in_doubt: str | None = None
+
+    def run(self) -> None:
+        try:
+            for number in range(100_000):
+                name = f"{self.label} {number}"
+                self.in_doubt = None
+                id_ = self.post(create(name))["createDeployment"]["deployment"]["id"]
+                self.acknowledged[id_] = name
+                self.in_doubt = id_
+                if number % 3 == 1:
+                    self.post({"query": UPDATE, "variables": {"input": {"id": id_, "name": f"{name} b", "spec": SPEC}}})
+                    self.acknowledged[id_] = f"{name} b"
+                elif number % 3 == 2:
+                    self.post({"query": DELETE, "variables": {"input": {"id": id_}}})
+                    self.acknowledged[id_] = None
+        except OSError:
+            return
+
+    def post(self, payload: Any) -> Any:
+        with urlopen(Request(self.url, json.dumps(payload).encode(), HEADERS), timeout=10) as reply:
+            body = json.load(reply)
+        assert "errors" not in body, body
+        return body["data"]
+
+
+def kills(number: int, file: Path, writers: int = 3, seed: int = 0) -> int:
+    """Kills the server while it is written to, again and again; returns how many changes were acknowledged.
+
+    After each kill the file is sound and holds every acknowledged change, and of the rest nothing but what was asked.
+    """
+    moments, acknowledged = random.Random(seed), 0
+    for round_ in range(number):
+        with running(file) as server:
+            threads = [Writer(server.url, f"{round_}-{index}") for index in range(writers)]
+            for thread in threads:
+                thread.start()
+            time.sleep(moments.uniform(0.01, 0.2))
+            os.kill(server.process.pid, signal.SIGKILL)
+            server.process.wait()
+            for thread in threads:
+                thread.join()
+        with closing(sqlite3.connect(file)) as connection:
+            if round_ % 20 == 0:
+                assert connection.execute("PRAGMA integrity_check").fetchone() == ("ok",)
+            for thread in threads:
+                for id_, name in thread.acknowledged.items():
+                    row = connection.execute("SELECT name, dt_deleted FROM deployments WHERE id = ?", (id_,)).fetchone()
+                    assert row is not None, f"{name} is lost"
+                    if id_ != thread.in_doubt:
+                        assert (row[0] if row[1] is None else None) == name
+                    runs = "SELECT count(*) FROM rollouts JOIN deployment_specs ON spec_id = deployment_specs.id"
+                    rollouts, specs = connection.execute(
+                        f"{runs} WHERE rollouts.deployment_id = ? UNION ALL"
+                        " SELECT count(*) FROM deployment_specs WHERE deployment_id = ?",
+                        (id_, id_),
+                    ).fetchall()
+                    assert rollouts == specs, "a spec without its rollout: half a change"
+                acknowledged += len(thread.acknowledged)
+    return acknowledged
+
+
+def mutated(source: random.Random) -> bytes:
+    """A request that began as a right one."""
+    payload: dict[str, Any] = source.choice(
+        [
+            create(f"d{source.randrange(50)}"),
+            {"query": LIST, "variables": {"first": 5, "after": "MQ"}},
+            {"query": UPDATE, "variables": {"input": {"id": "0" * 8, "name": "n"}}},
+            {"query": DELETE, "variables": {"input": {"id": "00000000-0000-0000-0000-000000000000"}}},
+            {"query": "{ __schema { types { name fields { name args { name } } } } }"},
+        ]
+    )
+    if source.random() < 0.5:
+        odd: list[Any] = [None, 0, -1, 2**63, 1e308, "", "\0", "\u202e", [], {}, [[[]]], True, "x" * 5000]
+        part: Any = payload
+        while isinstance(part, dict) and part:
+            name = source.choice(list(part))
+            if not isinstance(part[name], dict) or source.random() < 0.3:
+                part[name] = source.choice(odd)
+                break
+            part = part[name] = dict(part[name])
+    body = bytearray(json.dumps(payload).encode())
+    for _ in range(source.randrange(4)):
+        place = source.randrange(len(body))
+        kind = source.randrange(4)
+        if kind == 0:
+            body[place] = source.randrange(256)
+        elif kind == 1:
+            del body[place : place + source.randrange(1, 9)]
+        elif kind == 2:
+            body[place:place] = body[place : place + source.randrange(1, 40)]
+        else:
+            body[place:place] = source.choice([b"{", b"}", b'"', b"\\", b"...", b"@skip", b"$", b"\xff", b"9" * 20])
+        body = body or bytearray(b"x")
+    return bytes(body)
+
+
+async def mutations(number: int, file: Path, seed: int = 0) -> tuple[Counter[int], int, int]:
+    """Sends mutated requests; returns the statuses, and the server's memory, in kB, early on and at the end.
+
+    There is no fault of the server among the answers, and it goes on answering.
+    """
+    source, statuses = random.Random(seed), Counter[int]()
+    with running(file) as server:
+
+        def memory() -> int:
+            status = Path(f"/proc/{server.process.pid}/status")
+            found = re.search(r"VmRSS:\s+(\d+) kB", status.read_text()) if status.exists() else None
+            return int(found[1]) if found else 0
+
+        early = 0
+        async with aiohttp.ClientSession(headers=HEADERS) as session:
+            for begin in range(0, number, 50):
+
+                async def send(body: bytes) -> None:
+                    async with session.post(server.url, data=body) as reply:
+                        text = await reply.text()
+                    statuses[reply.status] += 1
+                    assert reply.status < 500, (reply.status, body, text)
+                    assert "INTERNAL_SERVER_ERROR" not in text, (body, text)
+
+                await asyncio.gather(*(send(mutated(source)) for _ in range(min(50, number - begin))))
+                if begin <= number // 5:
+                    early = memory()
+        assert server.process.poll() is None
+        return statuses, early, memory()
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description="Long runs against the local server.")
+    parser.add_argument("--races", type=int, default=1000, help="rounds of 64 clients that create the same name")
+    parser.add_argument("--kills", type=int, default=1000, help="SIGKILLs while the server is written to")
+    parser.add_argument("--mutations", type=int, default=100_000, help="mutated requests")
+    arguments = parser.parse_args()
+    with tempfile.TemporaryDirectory() as folder:
+        for name, size in (("races", arguments.races), ("kills", arguments.kills), ("mutations", arguments.mutations)):
+            began, file = time.monotonic(), Path(folder) / f"{name}.db"
+            result: Any = None
+            if name == "races":
+                asyncio.run(races(size))
+            elif name == "kills":
+                result = f"{kills(size, file)} deployments acknowledged, none lost" if size else None
+            elif size:
+                statuses, early, late = asyncio.run(mutations(size, file))
+                result = f"{dict(statuses)}, memory {early} kB early on, {late} kB at the end"
+            print(
+                f"{name}: {size} in {time.monotonic() - began:.0f} s", *([result] if result else []), sep=", "
+            )  # a script's report
+
+
+if __name__ == "__main__":
+    main()

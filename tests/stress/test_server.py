@@ -1,0 +1,30 @@
+"""A moment of each of the long runs."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import pytest
+from tests.stress.server import kills, mutations, races
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+
+@pytest.mark.anyio
+async def test_racing_creates() -> None:
+    """64 clients create the same name at once, in several rounds: each time one succeeds and 63 meet a conflict."""
+    await races(5)
+
+
+def test_kills_while_writing(tmp_path: Path) -> None:
+    """After SIGKILLs while it writes, no acknowledged change is lost and none is there by half."""
+    assert kills(5, tmp_path / "gradient.db") > 10
+
+
+@pytest.mark.anyio
+async def test_mutated_requests(tmp_path: Path) -> None:
+    """Whatever becomes of requests on their way, no answer is a fault of the server."""
+    statuses, _, _ = await mutations(1000, tmp_path / "gradient.db")
+    assert statuses[200] > 50
+    assert statuses[400] > 50

@@ -1,0 +1,159 @@
+"""The pytest plugin, as other people's tests use it, and what its documentation says."""
+
+from __future__ import annotations
+
+import importlib.util
+import os
+import subprocess
+import sys
+import time
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import pytest
+from tools.docs.blocks import blocks_of
+
+from paperspace.gradient import Client, RateLimitError, deployments
+from paperspace.gradient.pytest_plugin import GradientServer
+
+if TYPE_CHECKING:
+    from tests.server.conftest import Caller
+
+
+DOCUMENTATION = Path(__file__).parents[1] / "docs/testing.md"
+STATES = (
+    "query ($name: String) { deployments(name: $name) { nodes { deploymentRollouts { nodes { deploymentRuns { nodes {"
+    " readyReplicas deploymentRunInstances { nodes { state dtDeleted } } } } } } } } }"
+)
+SPEC: Any = {"image": "i", "resources": {"replicas": 2}}
+
+
+def run(call: Caller, name: str) -> Any:
+    (node,) = call(STATES, name=name).data["deployments"]["nodes"]
+    return node["deploymentRollouts"]["nodes"][0]["deploymentRuns"]["nodes"][0]
+
+
+def states(call: Caller, name: str) -> list[str]:
+    return [instance["state"] for instance in run(call, name)["deploymentRunInstances"]["nodes"]]
+
+
+def test_it_is_set_up(gradient_server: GradientServer) -> None:
+    """The environment and the default client point to the server of the test."""
+    assert os.environ["PAPERSPACE_API_URL"] == os.environ["PAPERSPACE_API_HOST"] == gradient_server.url
+    assert os.environ["PAPERSPACE_API_KEY"] == gradient_server.api_key
+    deployments.create_deployment("a", "p", SPEC)
+    assert len(deployments.list_deployments()) == 1
+
+
+def test_it_is_fresh(gradient_server: GradientServer) -> None:
+    """The next test has a server of its own, and the functions follow."""
+    assert deployments.list_deployments() == []
+    assert gradient_server.url == os.environ["PAPERSPACE_API_URL"]
+
+
+def test_life_is_fast(gradient_server: GradientServer, caller: type[Caller]) -> None:
+    """Without any control a deployment is healthy within a moment."""
+    call = caller(gradient_server)
+    call.create("a", spec=SPEC)
+    time.sleep(0.1)
+    assert states(call, "a") == ["healthy", "healthy"]
+
+
+@pytest.mark.parametrize("already", [False, True])
+@pytest.mark.parametrize(
+    ("control", "state"), [("fail", "errored"), ("crash_loop", "failed"), ("stay_pending", "pending")]
+)
+def test_fates(gradient_server: GradientServer, caller: type[Caller], control: str, state: str, already: bool) -> None:
+    """A deployment that is there, or still to come, meets what was decided for its name, and can recover."""
+    call = caller(gradient_server)
+    if already:
+        call.create("a", spec=SPEC)
+        gradient_server.advance(minutes=1)
+    getattr(gradient_server, control)("a")
+    if not already:
+        call.create("a", spec=SPEC)
+    call.create("b", spec=SPEC)
+    gradient_server.advance(minutes=1)
+    assert states(call, "a") == [state] * 2
+    assert states(call, "b") == ["healthy"] * 2
+    gradient_server.recover("a")
+    gradient_server.advance(minutes=1)
+    assert states(call, "a") == ["healthy"] * 2
+
+
+def test_load(gradient_server: GradientServer, caller: type[Caller]) -> None:
+    """Load brings replicas up to the bound; they go five minutes after the load has gone."""
+    call = caller(gradient_server)
+    autoscaling = {"maxReplicas": 4, "metrics": [{"metric": "cpu", "value": 80}]}
+    call.create("a", spec={"image": "i", "resources": {"replicas": 2, "autoscaling": autoscaling}})
+    counts = []
+    for load, minutes in ((0, 1), (3, 1), (9, 1), (1, 4), (1, 6)):
+        gradient_server.load("a", load)
+        gradient_server.advance(minutes=minutes)
+        counts.append(run(call, "a")["readyReplicas"])
+    assert counts == [2, 3, 4, 4, 2]
+
+
+def test_rate_limit(gradient_server: GradientServer) -> None:
+    """The next answers say that there are too many requests, and when to come again."""
+    gradient_server.rate_limit(2, retry_after=7)
+    with Client(gradient_server.api_key, gradient_server.url, max_retries=0) as client:
+        for _ in range(2):
+            with pytest.raises(RateLimitError) as caught:
+                client.deployments.list_deployments()
+            assert caught.value.retry_after == 7
+        assert client.deployments.list_deployments() == []
+
+
+def test_delay(gradient_server: GradientServer) -> None:
+    """The next answer comes later, the one after it does not."""
+    gradient_server.delay(0.3)
+    times = []
+    for _ in range(2):
+        began = time.monotonic()
+        deployments.list_deployments()
+        times.append(time.monotonic() - began)
+    assert times[0] >= 0.3 > times[1]
+
+
+@pytest.mark.parametrize("executed", [False, True])
+def test_drop(gradient_server: GradientServer, caller: type[Caller], executed: bool) -> None:
+    """The connection breaks, with the request carried out or not, and nothing of it is in the log as a fault."""
+    gradient_server.drop(executed=executed)
+    call = caller(gradient_server)
+    with pytest.raises(OSError, match=r"reset|closed"):
+        call.create("a")
+    assert len(call("{ deployments { nodes { id } } }").data["deployments"]["nodes"]) == executed
+
+
+def pytest_run(folder: Path, *options: str) -> str:
+    """The output of pytest in a folder, with warnings as errors."""
+    command = [sys.executable, "-m", "pytest", "-q", "-p", "no:cacheprovider", "-W", "error", *options]
+    ran = subprocess.run(command, cwd=folder, capture_output=True, text=True, timeout=120, check=False)
+    assert ran.returncode == 0, ran.stdout + ran.stderr
+    return ran.stdout
+
+
+@pytest.fixture
+def documented(tmp_path: Path) -> Path:
+    """The files of the documentation."""
+    for block in blocks_of(DOCUMENTATION.read_text(encoding="utf-8")):
+        if block.file:
+            (tmp_path / block.file).write_text(block.text)
+    return tmp_path
+
+
+@pytest.mark.skipif(not importlib.util.find_spec("xdist"), reason="pytest-xdist is not installed")
+def test_the_examples_work_side_by_side(documented: Path) -> None:
+    """The examples pass in several processes at once."""
+    assert "6 passed" in pytest_run(documented, "-n", "3")
+
+
+def test_the_plugin_is_light() -> None:
+    """A test run that does not use the fixture does not pay for it."""
+    script = (
+        "import sys; import paperspace.gradient.pytest_plugin\n"
+        "print({'aiohttp', 'graphql', 'gql', 'pydantic', 'sqlite3'} & set(sys.modules))"
+    )
+    shown = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, check=True).stdout
+    assert shown == "set()\n"

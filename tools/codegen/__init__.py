@@ -1,0 +1,1 @@
+"""Write the typed code and the JSON Schema from the GraphQL files."""

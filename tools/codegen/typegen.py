@@ -1,0 +1,288 @@
+"""From the schema and the operations to the text of the generated modules; pure but for reading the files.
+
+One module for each file in `operations/`, named like it: the shapes of its reply, its variables, and the
+`Operation` that ties them. Beside them `inputs`, `enums` and `scalars`, with what the operations use. A shape is
+named like the GraphQL type that it is a selection of.
+"""
+
+from __future__ import annotations
+
+from keyword import iskeyword
+from pathlib import Path
+
+from graphql import (
+    DocumentNode,
+    FieldNode,
+    FragmentDefinitionNode,
+    FragmentSpreadNode,
+    GraphQLEnumType,
+    GraphQLError,
+    GraphQLInputObjectType,
+    GraphQLInputType,
+    GraphQLList,
+    GraphQLNonNull,
+    GraphQLObjectType,
+    GraphQLOutputType,
+    GraphQLScalarType,
+    GraphQLSchema,
+    NameNode,
+    OperationDefinitionNode,
+    SelectionSetNode,
+    Source,
+    build_ast_schema,
+    concat_ast,
+    is_input_type,
+    is_required_input_field,
+    parse,
+    type_from_ast,
+    validate,
+    validate_schema,
+)
+from graphql.validation.validate import validate_sdl
+
+from tools.codegen.json_schema import json_schema
+from tools.codegen.module_text import GenerationError, Module, enclosed, snake
+
+PACKAGE = "paperspace.gradient"
+GENERATED = f"{PACKAGE}._generated"
+BUILT_IN_SCALARS = {"Int": "int", "Float": "float", "String": "str", "Boolean": "bool", "ID": "str"}
+
+# The Python type of each custom scalar, as JSON carries it.
+CUSTOM_SCALARS = {"DateTime": "str", "UUID": "str"}
+
+# The modules that are there anyway.
+RESERVED = {"inputs", "enums", "scalars"}
+
+Definition = OperationDefinitionNode | FragmentDefinitionNode
+
+
+def generate(folder: Path) -> dict[str, str]:
+    """The generated files, name to text.
+
+    Raises:
+        GenerationError: The schema is not valid, or an operation does not fit it.
+    """
+    schema = read_schema(folder / "schema.graphql")
+    documents = read_operations(folder / "operations")
+    errors = validate(schema, concat_ast(list(documents.values())))
+    if errors:
+        raise GenerationError("\n".join(describe(error) for error in errors))
+    return {**Generator(schema, documents).modules(), "deployment-spec.schema.json": json_schema(schema)}
+
+
+def read_schema(path: Path) -> GraphQLSchema:
+    """The schema in the file, checked."""
+    document = read_document(path)
+    errors = validate_sdl(document)
+    if not errors:
+        schema = build_ast_schema(document, assume_valid_sdl=True)
+        errors = validate_schema(schema)
+    if errors:
+        raise GenerationError("\n".join(describe(error) for error in errors))
+    return schema
+
+
+def read_document(path: Path) -> DocumentNode:
+    """The file, parsed."""
+    try:
+        return parse(Source(path.read_text(encoding="utf-8"), str(path)))
+    except OSError as error:
+        raise GenerationError(f"{path}: {error.strerror}") from error
+    except UnicodeDecodeError as error:
+        raise GenerationError(f"{path}: not UTF-8") from error
+    except GraphQLError as error:
+        raise GenerationError(describe(error)) from error
+
+
+def read_operations(folder: Path) -> dict[str, DocumentNode]:
+    """Each file in the folder by its stem, parsed; it holds one definition, named like it."""
+    documents: dict[str, DocumentNode] = {}
+    for path in sorted(folder.glob("*.graphql")):
+        document = read_document(path)
+        names = [node.name and node.name.value for node in document.definitions if isinstance(node, Definition)]
+        if names != [path.stem]:
+            raise GenerationError(f"{path}: has to hold one operation or fragment, and that named {path.stem}")
+        if snake(path.stem) in {snake(other) for other in documents} | RESERVED:
+            raise GenerationError(f"{path}: its module would be {snake(path.stem)}.py, and that is taken")
+        documents[path.stem] = document
+    if not documents:
+        raise GenerationError(f"{folder}: there is no operation in it")
+    return documents
+
+
+def describe(error: GraphQLError) -> str:
+    """`FILE:LINE:COLUMN: reason`, as editors understand it."""
+    if not error.source or not error.locations:
+        return error.message
+    line, column = error.locations[0]
+    return f"{error.source.name}:{line}:{column}: {error.message}"
+
+
+def check_key(module: Module, node: NameNode) -> None:
+    """Refuses what cannot be a name in a class."""
+    if iskeyword(node.value) or node.value.startswith("__"):
+        line = node.loc.start_token.line if node.loc else 1
+        raise GenerationError(f"{module.source}:{line}: {node.value} cannot be a name in Python; give it an alias")
+
+
+class Generator:
+    """Walks validated documents and collects the modules."""
+
+    def __init__(self, schema: GraphQLSchema, documents: dict[str, DocumentNode]) -> None:
+        self.schema = schema
+        self.documents = documents
+        source = "graphql/schema.graphql"
+        self.inputs = Module(source, "What the operations take: the input types of the schema.")
+        self.enums = Module(source, "The enums of the schema, closed: what a caller may send.")
+        self.scalars = Module(source, "The scalars of the schema, as JSON carries them.")
+
+    def modules(self) -> dict[str, str]:
+        """Every generated module, file name to text."""
+        modules = {"__init__": Module("graphql/", "Typed code made from the schema and the operations.")}
+        for name, document in self.documents.items():
+            [definition] = document.definitions
+            if isinstance(definition, FragmentDefinitionNode):
+                modules[snake(name)] = self.fragment_module(name, definition)
+            elif isinstance(definition, OperationDefinitionNode):
+                modules[snake(name)] = self.operation_module(name, definition)
+        for name, module in {"inputs": self.inputs, "enums": self.enums, "scalars": self.scalars}.items():
+            if module.definitions:
+                module.definitions = dict(sorted(module.definitions.items()))
+                modules[name] = module
+        texts = {f"{name}.py": module.render() for name, module in modules.items()}
+        for name, text in texts.items():
+            compile(text, name, "exec")  # better no code than code that does not parse
+        return texts
+
+    def fragment_module(self, name: str, node: FragmentDefinitionNode) -> Module:
+        """The module of a fragment."""
+        parent = self.schema.type_map[node.type_condition.name.value]
+        module = Module(f"graphql/operations/{name}.graphql", f"The fragment `{name}`: a selection of `{parent}`.")
+        self.shape(module, parent, node.selection_set)
+        return module
+
+    def operation_module(self, name: str, node: OperationDefinitionNode) -> Module:
+        """The module of an operation."""
+        doc = f"The operation `{name}`: its variables and the shape of its reply."
+        module = Module(f"graphql/operations/{name}.graphql", doc)
+        root = self.schema.get_root_type(node.operation)
+        self.shape(module, root, node.selection_set, name=f"{name}Result", doc=f"The reply to `{name}`.")
+        self.variables(module, name, node)
+        module.use(f"{PACKAGE}._shared.operation", "Operation")
+        arguments = [f'"{name}"', f"{name}Variables", f"{name}Result"]
+        module.define("operation", enclosed(f"{snake(name).upper()} = Operation(", arguments, ")"))
+        return module
+
+    def variables(self, module: Module, name: str, node: OperationDefinitionNode) -> None:
+        """Defines the shape of an operation's variables."""
+        members = []
+        for variable in node.variable_definitions or ():
+            kind = type_from_ast(self.schema, variable.type)
+            if not is_input_type(kind):
+                raise GenerationError(f"{module.source}: ${variable.variable.name.value} is of no input type")
+            optional = variable.default_value is not None or not isinstance(kind, GraphQLNonNull)
+            annotation = self.input_annotation(module, kind)
+            members.append(module.member(variable.variable.name.value, annotation, None, optional=optional))
+        module.define_shape(f"{name}Variables", f"The variables of `{name}`.", "TypedDict", members)
+
+    def shape(
+        self,
+        module: Module,
+        parent: object,
+        selection: SelectionSetNode,
+        name: str | None = None,
+        doc: str | None = None,
+    ) -> str:
+        """Defines the shape of a selection, behind those inside it; returns its name in the module."""
+        if not isinstance(parent, GraphQLObjectType):
+            raise GenerationError(f"{module.source}: {parent} is an interface or a union; they are not supported yet")
+        name = name or parent.name
+        fields = [node for node in selection.selections if isinstance(node, FieldNode)]
+        spreads = [node for node in selection.selections if isinstance(node, FragmentSpreadNode)]
+        if len(fields) + len(spreads) != len(selection.selections):
+            raise GenerationError(f"{module.source}: inline fragments are not supported; use a fragment in a file")
+        if any(spread.directives for spread in spreads):
+            raise GenerationError(f"{module.source}: a directive on a fragment is not supported; put it on the fields")
+        if not fields and len(spreads) == 1:
+            return module.use(f"{GENERATED}.{snake(spreads[0].name.value)}", parent.name)
+        bases = [self.base(module, parent, spread) for spread in spreads]
+        members = []
+        for node in fields:
+            key = node.alias or node.name
+            check_key(module, key)
+            entry = parent.fields[node.name.value]
+            optional = any(directive.name.value in {"skip", "include"} for directive in node.directives or ())
+            annotation = self.output_annotation(module, entry.type, node.selection_set)
+            members.append(module.member(key.value, annotation, entry.description, optional=optional))
+        module.define_shape(name, doc or parent.description or name, ", ".join(bases) or "TypedDict", members)
+        return name
+
+    def base(self, module: Module, parent: GraphQLObjectType, spread: FragmentSpreadNode) -> str:
+        """The shape of a fragment as a base, under the fragment's name, as the type's name is taken."""
+        fragment = spread.name.value
+        module.use(f"{GENERATED}.{snake(fragment)}", f"{parent.name} as {fragment}")
+        return fragment
+
+    def output_annotation(
+        self, module: Module, kind: GraphQLOutputType, selection: SelectionSetNode | None, tail: str = " | None"
+    ) -> str:
+        """The annotation of a field in a reply. Enums are open there: a reader outlives the values that it knows."""
+        match kind:
+            case GraphQLNonNull():
+                return self.output_annotation(module, kind.of_type, selection, tail="")
+            case GraphQLList():
+                return f"list[{self.output_annotation(module, kind.of_type, selection)}]{tail}"
+            case GraphQLEnumType():
+                return f"{self.enum(module, kind)} | str{tail}"
+            case GraphQLScalarType():
+                return self.scalar(module, kind) + tail
+        if selection is None:
+            raise GenerationError(f"{module.source}: {kind} without a selection")
+        return self.shape(module, kind, selection) + tail
+
+    def input_annotation(self, module: Module, kind: GraphQLInputType, tail: str = " | None") -> str:
+        """The annotation of a variable or of a field of an input. Enums are closed there."""
+        match kind:
+            case GraphQLNonNull():
+                return self.input_annotation(module, kind.of_type, tail="")
+            case GraphQLList():
+                return f"list[{self.input_annotation(module, kind.of_type)}]{tail}"
+            case GraphQLEnumType():
+                return self.enum(module, kind) + tail
+            case GraphQLScalarType():
+                return self.scalar(module, kind) + tail
+            case GraphQLInputObjectType():
+                return self.input_shape(module, kind) + tail
+        raise GenerationError(f"{module.source}: {kind} is of no known kind")
+
+    def input_shape(self, module: Module, kind: GraphQLInputObjectType) -> str:
+        """The name of an input type, defined and imported."""
+        if kind.name not in self.inputs.definitions:
+            self.inputs.definitions[kind.name] = ""  # its own place, as an input may refer to itself
+            total = any(is_required_input_field(entry) for entry in kind.fields.values())
+            members = []
+            for name, entry in kind.fields.items():
+                optional = total and not is_required_input_field(entry)
+                annotation = self.input_annotation(self.inputs, entry.type)
+                members.append(self.inputs.member(name, annotation, entry.description, optional=optional))
+            del self.inputs.definitions[kind.name]
+            bases = "TypedDict" if total else "TypedDict, total=False"
+            self.inputs.define_shape(kind.name, kind.description or kind.name, bases, members)
+        return kind.name if module is self.inputs else module.use(f"{GENERATED}.inputs", kind.name)
+
+    def enum(self, module: Module, kind: GraphQLEnumType) -> str:
+        """The name of an enum, defined and imported."""
+        values = ", ".join(f'"{value}"' for value in kind.values)
+        literal = f"{self.enums.use('typing', 'Literal')}[{values}]"
+        self.enums.define_alias(kind.name, literal, kind.description)
+        return module.use(f"{GENERATED}.enums", kind.name)
+
+    def scalar(self, module: Module, kind: GraphQLScalarType) -> str:
+        """The Python name of a scalar, defined and imported where it is a custom one."""
+        if kind.name in BUILT_IN_SCALARS:
+            return BUILT_IN_SCALARS[kind.name]
+        if kind.name not in CUSTOM_SCALARS:
+            place = "CUSTOM_SCALARS in tools/codegen/typegen.py"
+            raise GenerationError(f"{module.source}: the scalar {kind.name} is new; add its Python type to {place}")
+        self.scalars.define_alias(kind.name, CUSTOM_SCALARS[kind.name], kind.description)
+        return module.use(f"{GENERATED}.scalars", kind.name)
