@@ -33,10 +33,10 @@ def changed(tmp_path: Path) -> Any:
 
 
 def without_field(type_name: str, field: str) -> Any:
-    """A change of a reply that takes a field out of the introspection."""
+    """A change of a response that takes a field out of the introspection."""
 
-    def change(reply: dict[str, Any]) -> None:
-        for entry in reply["data"]["__schema"]["types"]:
+    def change(response: dict[str, Any]) -> None:
+        for entry in response["data"]["__schema"]["types"]:
             if entry["name"] == type_name:
                 entry["fields"] = [found for found in entry["fields"] if found["name"] != field]
 
@@ -80,7 +80,7 @@ def test_kinds_of_changes(changed: Any) -> None:
 
 def test_live_server(server: LocalServer) -> None:
     """A live server is asked by introspection."""
-    with altered(server, reply=without_field("DeploymentSpec", "endpointUrl")) as url:
+    with altered(server, response=without_field("DeploymentSpec", "endpointUrl")) as url:
         report = schema.diff(url, api_key=server.api_key)
     assert report.breaking == ("Field DeploymentSpec.endpointUrl was removed.",)
     assert report.breaks_operations
@@ -121,13 +121,13 @@ def test_nothing_to_compare_with(tmp_path: Path, name: str, content: str | None,
 def test_introspection_switched_off(server: LocalServer) -> None:
     """A server that does not tell its schema is named as such."""
 
-    def refuse(reply: dict[str, Any]) -> None:
-        reply.clear()
+    def refuse(response: dict[str, Any]) -> None:
+        response.clear()
         error = {"message": "Introspection is not allowed.", "extensions": {"code": "GRAPHQL_VALIDATION_FAILED"}}
-        reply["errors"] = [error]
+        response["errors"] = [error]
 
     with (
-        altered(server, reply=refuse) as url,
+        altered(server, response=refuse) as url,
         pytest.raises(SchemaError, match="introspection seems to be switched off"),
     ):
         schema.pull(url, api_key=server.api_key)

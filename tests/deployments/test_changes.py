@@ -306,7 +306,7 @@ class TestRevise:
             for node in updated["deployment"]["deploymentSpecs"]["nodes"] if updated else ():
                 node["id"] = node["id"].upper()
 
-        with LocalServer() as server, altered(server, reply=shout) as url, Client(server.api_key, url) as client:
+        with LocalServer() as server, altered(server, response=shout) as url, Client(server.api_key, url) as client:
             own = client.deployments.create_deployment("n", "p", SPEC)["id"]
             [first] = client.deployments.get_deployment_history(own)
             client.deployments.scale_deployment(own.upper(), 2)

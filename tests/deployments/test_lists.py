@@ -201,7 +201,7 @@ def test_vague_refusal(server: LocalServer) -> None:
         reply["errors"] = [error]
 
     complaint = r"the spec itself passes .* is the name taken"
-    with altered(server, reply=refuse) as url, Client(server.api_key, url) as client:
+    with altered(server, response=refuse) as url, Client(server.api_key, url) as client:
         with pytest.raises(BadRequestError, match=complaint):
             client.deployments.create_deployment("n", "p", SPEC)
         with pytest.raises(BadRequestError, match=complaint):

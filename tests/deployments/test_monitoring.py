@@ -265,7 +265,7 @@ class TestWait:
 
         created = client.deployments.create_deployment("n", "p", SPEC)
         clock.move(60)
-        with altered(still, reply=strange) as url, Client(still.api_key, url) as other:
+        with altered(still, response=strange) as url, Client(still.api_key, url) as other:
             status = other.deployments.get_deployment_status(created["id"])
             assert (status["state"], status["instances"][0]["state"]) == ("pending", "confused")
 
@@ -347,7 +347,7 @@ class TestLogs:
                 log["lines"]["nodes"] = []
 
         name = self.lines(client, id)[0]["instanceName"]
-        with altered(still, reply=emptied) as url, Client(still.api_key, url) as other:
+        with altered(still, response=emptied) as url, Client(still.api_key, url) as other:
             assert self.lines(other, id, instance=name, **options) == []
 
     def test_pages(self, still: LocalServer, client: Client, id: str) -> None:

@@ -156,7 +156,7 @@ def test_a_deployment_without_a_spec(server: LocalServer, client: Client, name: 
 
     arguments = {"apply_deployment": ("n", "p", SPEC), "list_deployment_statuses": ()}.get(name, (created["id"],))
     with (
-        altered(server, reply=bare) as url,
+        altered(server, response=bare) as url,
         Client(server.api_key, url) as misled,
         pytest.raises(MalformedResponseError, match="has no spec"),
     ):

@@ -63,7 +63,7 @@ def show_region(reply: dict[str, Any]) -> None:
 
 def test_every_command(server: LocalServer, checkout: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """Each command of the page, one after the other, prints what the page says."""
-    with altered(server, request=hide_region, reply=show_region) as url:
+    with altered(server, request=hide_region, response=show_region) as url:
         monkeypatch.setenv("PAPERSPACE_API_URL", url)
         monkeypatch.setenv("PAPERSPACE_API_KEY", server.api_key)
         monkeypatch.setenv("PATH", f"{checkout / '.venv/bin'}{os.pathsep}{os.environ['PATH']}")

@@ -78,7 +78,7 @@ def test_null_field_fails(held: Run, server: LocalServer) -> None:
             for node in specs["nodes"]:
                 node.get("data", {})["port"] = None
 
-    code, out = held(reply=forget_port)
+    code, out = held(response=forget_port)
     assert code == 1
     assert "differs get_deployment\n" in out
     assert "returns.deploymentSpecs.nodes[0].data.port is null; expected 8501" in out
@@ -95,7 +95,7 @@ def test_null_for_what_is_never_null_fails(held: Run) -> None:
                 if "endpointUrl" in node:
                     node["endpointUrl"] = None
 
-    code, out = held(reply=forget_url)
+    code, out = held(response=forget_url)
     assert code == 1
     assert 'raises is not expected, but there is "MalformedResponseError"' in out
     assert "deployment.deploymentSpecs.nodes.0.endpointUrl" in out
@@ -108,7 +108,7 @@ def test_reversed_order_fails(held: Run) -> None:
         for specs in specs_of(reply):
             specs["nodes"].reverse()
 
-    code, out = held(reply=reverse)
+    code, out = held(response=reverse)
     assert code == 1
     assert "differs get_deployment, updated\n" in out
     assert "nodes[0].data.resources.replicas is 1; expected 2" in out
@@ -142,7 +142,7 @@ def test_unknown_cluster(held: Run) -> None:
                 if "cluster" in node:
                     node["cluster"] = None
 
-    code, out = held(reply=forget_cluster)
+    code, out = held(response=forget_cluster)
     assert code == 1
     assert "differs list_deployments by cluster\n        was not reached" in out
     assert "ok      get_deployment, unknown" in out
