@@ -1,4 +1,4 @@
-"""What the tests share: a real server with ids and clock fixed at the source, clients of it, and a tap on the wire."""
+"""Shared fixtures: a real server with fixed ids and a fixed clock, its clients, and a record of the requests they send."""
 
 from __future__ import annotations
 
@@ -18,13 +18,13 @@ from paperspace.gradient import _default_client as _default
 from paperspace.gradient._core.transport import HTTPTransport
 from paperspace.gradient.server import LocalServer
 
-# A shell that starts the tests in the background has them ignore Ctrl-C, and so would every child of theirs.
+# A shell that runs the tests in the background makes them ignore Ctrl-C, and every child process inherits that.
 if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
     signal.signal(signal.SIGINT, signal.default_int_handler)
 
 
 class Clock:
-    """A clock that goes on by a second each time that it is read."""
+    """A clock that advances by one second at each reading."""
 
     def __init__(self) -> None:
         self._seconds = count()
@@ -35,20 +35,20 @@ class Clock:
 
 
 def counted_ids() -> Callable[[], UUID]:
-    """A source of ids that are numbered from 1."""
+    """Return a source of ids, numbered from 1."""
     numbers = count(1)
     return lambda: UUID(int=next(numbers))
 
 
 @pytest.fixture
 def anyio_backend() -> str:
-    """The async tests run on asyncio, which is what the library is for."""
+    """Run the async tests on asyncio, the only event loop that the library supports."""
     return "asyncio"
 
 
 @pytest.fixture(autouse=True)
 def _clean_environment(monkeypatch: pytest.MonkeyPatch, tmp_path_factory: pytest.TempPathFactory) -> None:
-    """No setting, configuration file or default client of the outside, or of another test, is met."""
+    """Hide the settings, configuration file and default client of the machine and of other tests."""
     for name in [name for name in os.environ if name.startswith("PAPERSPACE_")]:
         monkeypatch.delenv(name)
     monkeypatch.setenv("PAPERSPACE_CONFIG_PATH", str(tmp_path_factory.getbasetemp() / "no-configuration"))
@@ -56,31 +56,41 @@ def _clean_environment(monkeypatch: pytest.MonkeyPatch, tmp_path_factory: pytest
 
 
 @pytest.fixture
-def server() -> Iterator[LocalServer]:
-    """A fresh server on a free port, with numbered ids and a clock of its own."""
-    with LocalServer(
-        api_key=API_KEY, actor="First Last", now=Clock(), new_id=counted_ids(), new_request_id=counted_ids()
-    ) as server:
+def new_server() -> Callable[[], LocalServer]:
+    """Create servers on free ports, each with ids numbered from 1 and its own clock: the same calls, the same results."""
+
+    def create() -> LocalServer:
+        return LocalServer(
+            api_key=API_KEY, actor="First Last", now=Clock(), new_id=counted_ids(), new_request_id=counted_ids()
+        )
+
+    return create
+
+
+@pytest.fixture
+def server(new_server: Callable[[], LocalServer]) -> Iterator[LocalServer]:
+    """A running server with numbered ids and its own clock."""
+    with new_server() as server:
         yield server
 
 
 @pytest.fixture
 def client(server: LocalServer) -> Iterator[Client]:
-    """A synchronous client of the server."""
+    """A sync client of the server."""
     with Client(server.api_key, server.url) as client:
         yield client
 
 
 @pytest.fixture
 async def aclient(server: LocalServer) -> AsyncIterator[AsyncClient]:
-    """An asynchronous client of the server."""
+    """An async client of the server."""
     async with AsyncClient(server.api_key, server.url) as client:
         yield client
 
 
 @pytest.fixture
 def environment(server: LocalServer, monkeypatch: pytest.MonkeyPatch) -> dict[str, str]:
-    """The environment that points the default client at the server, set here and returned for child processes."""
+    """Point the default client at the server by environment variables; return them for child processes."""
     monkeypatch.setenv("PAPERSPACE_API_URL", server.url)
     monkeypatch.setenv("PAPERSPACE_API_KEY", server.api_key)
     return dict(os.environ)
@@ -88,13 +98,13 @@ def environment(server: LocalServer, monkeypatch: pytest.MonkeyPatch) -> dict[st
 
 @pytest.fixture
 def wire(monkeypatch: pytest.MonkeyPatch) -> list[dict[str, Any]]:
-    """Every request that the transport sends from now on: the payload without the text of the query."""
+    """Record every request that the transport sends: its payload without the text of the query."""
     sent: list[dict[str, Any]] = []
     execute = HTTPTransport.execute
 
-    async def tapped(self: HTTPTransport, request: Any, **options: Any) -> Any:
+    async def recorded(self: HTTPTransport, request: Any, **options: Any) -> Any:
         sent.append({key: value for key, value in request.payload.items() if key != "query"})
         return await execute(self, request, **options)
 
-    monkeypatch.setattr(HTTPTransport, "execute", tapped)
+    monkeypatch.setattr(HTTPTransport, "execute", recorded)
     return sent

@@ -1,4 +1,4 @@
-"""What the tests share as data."""
+"""Data and helpers that tests share."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ API_KEY = "a-key-for-tests"
 
 
 def spec(port: int = 8501, replicas: int = 1) -> DeploymentSpecInput:
-    """The spec of the documentation page, with another port or number of replicas."""
+    """Return the spec of the documentation page, with this port and number of replicas."""
     return {
         "image": "tensorflow/serving",
         "port": port,
@@ -27,7 +27,7 @@ TOP = Path(__file__).parents[1]
 
 
 def run_module(name: str, *arguments: str, timeout: float | None = None) -> subprocess.CompletedProcess[str]:
-    """Run a module of the checkout in a process of its own, as the scripts do."""
+    """Run a module of the checkout in a new process, as the scripts do."""
     return subprocess.run(
         [sys.executable, "-m", name, *arguments],
         env={**os.environ, "PYTHONPATH": str(TOP)},

@@ -1,4 +1,4 @@
-"""Settings come from where they should, in the right order, and the key stays secret."""
+"""Settings: their sources, the precedence of these, validation, and that the API key stays secret."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 
-from paperspace.gradient import Client, ConfigurationError, configure, deployments
+from paperspace.gradient import Client, ClientClosedError, ConfigurationError, configure, deployments
 from paperspace.gradient._core.defaults import DEFAULT_API_URL
 from paperspace.gradient.config import Settings
 
@@ -17,13 +17,13 @@ KEY = "s3cret-key"
 
 
 def write_config(folder: Path, content: str, name: str = "config.json") -> dict[str, str]:
-    """An environment whose configuration file holds this."""
+    """Write a configuration file; return an environment that names it."""
     (folder / name).write_text(content, encoding="utf-8")
     return {"PAPERSPACE_CONFIG_PATH": str(folder), "PAPERSPACE_CONFIG_FILE_NAME": name}
 
 
 def test_precedence(tmp_path: Path) -> None:
-    """An argument goes before the environment, and the environment before the file; the settings know which it was."""
+    """Arguments win over the environment, and the environment over the file; the settings know the source of the API key."""
     url = "https://{}.example/graphql"
     file = write_config(tmp_path, json.dumps({"apiKey": "of-file", "apiUrl": url.format("file")}))
     environment = {**file, "PAPERSPACE_API_KEY": "of-env", "PAPERSPACE_API_URL": url.format("env")}
@@ -31,17 +31,18 @@ def test_precedence(tmp_path: Path) -> None:
     from_argument = Settings.resolve("of-arg", url.format("arg"), environment=environment)
     from_environment = Settings.resolve(environment=environment)
     from_file = Settings.resolve(environment=file)
-    assert [(found.api_key, found.api_url) for found in (from_argument, from_environment, from_file)] == [
+    assert [(settings.api_key, settings.api_url) for settings in (from_argument, from_environment, from_file)] == [
         ("of-arg", "https://arg.example/graphql"),
         ("of-env", "https://env.example/graphql"),
         ("of-file", "https://file.example/graphql"),
     ]
+    assert from_argument.api_key_source == "the argument api_key"
     assert from_environment.api_key_source == "PAPERSPACE_API_KEY"
     assert from_file.api_key_source == f"apiKey in {tmp_path / 'config.json'}"
 
 
-def test_older_name_of_the_address() -> None:
-    """PAPERSPACE_API_HOST is read where PAPERSPACE_API_URL is not set."""
+def test_older_name_of_the_api_url() -> None:
+    """PAPERSPACE_API_HOST is read if PAPERSPACE_API_URL is not set."""
     environment = {"PAPERSPACE_API_KEY": KEY, "PAPERSPACE_API_HOST": "https://old.example/graphql"}
     assert Settings.resolve(environment=environment).api_url == "https://old.example/graphql"
     environment["PAPERSPACE_API_URL"] = "https://new.example/graphql"
@@ -49,21 +50,21 @@ def test_older_name_of_the_address() -> None:
 
 
 def test_hosted_api_is_the_default() -> None:
-    """Where no address is given, it is that of the hosted API."""
+    """Without any setting, the API URL is that of the hosted API."""
     assert Settings.resolve(KEY, environment={"PAPERSPACE_CONFIG_PATH": "/nowhere"}).api_url == DEFAULT_API_URL
 
 
-def test_no_key_says_all_the_places() -> None:
-    """Without a key, the first call says the three places for one, and how to get one without an account."""
+def test_no_key() -> None:
+    """Without an API key, the first call names its three sources and the command that gives a local one."""
     with pytest.raises(ConfigurationError) as caught:
         deployments.list_deployments()
-    for place in ("api_key=", "PAPERSPACE_API_KEY", "config.json", "gradient server"):
-        assert place in str(caught.value)
+    for source in ("api_key=", "PAPERSPACE_API_KEY", "config.json", "gradient server"):
+        assert source in str(caught.value)
 
 
 @pytest.mark.parametrize("key", ["", "s3 cret", "s3\ncret", "s3cret ", "s3crét", "s3\tcret"])
-def test_key_that_cannot_be_right(key: str) -> None:
-    """A key that no header can carry is refused, and not shown."""
+def test_invalid_key(key: str) -> None:
+    """An API key that no header can carry raises an error that does not show it."""
     with pytest.raises(ConfigurationError, match="the argument api_key") as caught:
         Client(key, "https://a.example/graphql")
     assert not key or key not in str(caught.value)
@@ -72,21 +73,21 @@ def test_key_that_cannot_be_right(key: str) -> None:
 @pytest.mark.parametrize(
     "url", ["", "a.example/graphql", "ftp://a.example/", "https://", "http://[::1", "https://a b/"]
 )
-def test_address_that_cannot_be_right(url: str) -> None:
-    """An address that is none is refused, with an example of one."""
+def test_invalid_api_url(url: str) -> None:
+    """An invalid API URL raises an error with a valid example."""
     with pytest.raises(ConfigurationError, match=re.escape(DEFAULT_API_URL)):
         Client(KEY, url)
 
 
-def test_address_with_a_password() -> None:
-    """Credentials in the address are refused, and not shown."""
+def test_api_url_with_a_password() -> None:
+    """Credentials in the API URL raise an error that does not show them."""
     with pytest.raises(ConfigurationError, match="give the key as api_key") as caught:
         Client(KEY, "https://me:hunter2@a.example/graphql")
     assert "hunter2" not in str(caught.value)
 
 
 def test_plain_http_is_for_loopback(monkeypatch: pytest.MonkeyPatch) -> None:
-    """The key goes over plain http to loopback addresses only, and to hosts that were allowed."""
+    """The API key goes over plain http only to loopback addresses and to allowed hosts."""
     for url in ("http://127.0.0.1:8600/graphql", "http://localhost/graphql", "http://[::1]:1/graphql"):
         Client(KEY, url)
     with pytest.raises(ConfigurationError, match=r"allow_http_hosts=\('a.example',\)"):
@@ -97,14 +98,14 @@ def test_plain_http_is_for_loopback(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 @pytest.mark.parametrize("content", ["{", "[]", '{"apiKey": 5}'])
-def test_file_that_cannot_be_read(tmp_path: Path, content: str) -> None:
-    """A configuration file that holds something else is named in the error."""
+def test_invalid_file(tmp_path: Path, content: str) -> None:
+    """The error names a configuration file with invalid content."""
     with pytest.raises(ConfigurationError, match=r"config\.json"):
         Settings.resolve(environment=write_config(tmp_path, content))
 
 
-def test_numbers_that_cannot_be_right() -> None:
-    """A timeout of nothing, and less than no retries, are refused."""
+def test_invalid_numbers() -> None:
+    """A timeout or size of zero and a negative number of retries raise an error that names the setting."""
     wrongs: list[dict[str, Any]] = [{"timeout": 0.0}, {"max_retries": -1}, {"max_response_bytes": 0}]
     for wrong in wrongs:
         with pytest.raises(ConfigurationError, match=next(iter(wrong))):
@@ -112,14 +113,14 @@ def test_numbers_that_cannot_be_right() -> None:
 
 
 def test_key_does_not_show() -> None:
-    """Neither a client nor its settings show the key."""
+    """The repr of a client and of its settings does not show the API key."""
     client = Client(KEY, "https://a.example/graphql")
     assert KEY not in repr(client) + repr(client._session.settings) + repr(vars(client))
 
 
 @pytest.mark.usefixtures("environment")
 def test_configure() -> None:
-    """The default client is the one that was configured last."""
+    """The default client uses the latest configuration."""
     assert deployments.list_deployments() == []
     configure(api_url="http://127.0.0.1:9/graphql", max_retries=0)
     with pytest.raises(ConnectionError):
@@ -138,3 +139,6 @@ def test_options_share_connections() -> None:
         assert other._session._connections is client._session._connections
         with pytest.raises(ConfigurationError, match="timeout"):
             client.with_options(timeout=-1.0)
+        assert other.deployments.list_deployments() == []
+    with pytest.raises(ClientClosedError):
+        other.deployments.list_deployments()

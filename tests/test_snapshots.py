@@ -1,9 +1,10 @@
-"""The response shapes, the wire and the errors' text, locked: a change of any of them shows as a diff to be read."""
+"""Snapshots of results, requests and error messages: each change shows as a diff to review."""
 
 from __future__ import annotations
 
 import json
-from collections.abc import Callable
+from collections.abc import Callable, Generator
+from contextlib import suppress
 from typing import Any
 
 import pytest
@@ -18,7 +19,7 @@ UNKNOWN_ID = "00000000-0000-0000-0000-0000000000ff"
 
 
 class StoryExtension(SingleFileSnapshotExtension):
-    """One file a case, that can be read as it is."""
+    """Snapshots as plain text, one file a case."""
 
     _write_mode = WriteMode.TEXT
     file_extension = "txt"
@@ -26,61 +27,85 @@ class StoryExtension(SingleFileSnapshotExtension):
 
 @pytest.fixture
 def story(snapshot: SnapshotAssertion, server: LocalServer) -> Callable[[Any], None]:
-    """Holds a value to the snapshot of the test. The port, the only thing left to chance, shows as 8600."""
+    """Compare a value with the snapshot of the test."""
 
     def check(value: Any) -> None:
-        text = value if isinstance(value, str) else json.dumps(value, indent=2, ensure_ascii=False)
-        port = server.url.split(":")[2].split("/")[0]
-        assert text.replace(f"127.0.0.1:{port}", "127.0.0.1:8600") + "\n" == snapshot(extension_class=StoryExtension)
+        assert readable(value, server) + "\n" == snapshot(extension_class=StoryExtension)
 
     return check
 
 
-def walk(client: Client) -> dict[str, Any]:
-    """Every function once, on a deployment of its own: what each returned."""
-    functions = client.deployments
-    created = functions.create_deployment(name="Test Deployment", project_id="p1", spec=SPEC)
-    return {
-        "create": created,
-        "get": functions.get_deployment(id=created["id"]),
-        "list": functions.list_deployments(name="Test Deployment", project_id="p1", cluster_id="local", first=10),
-        "update": functions.update_deployment(name="Test Deployment", project_id="p1", spec=spec(replicas=2)),
-        "get after the update": functions.get_deployment(id=created["id"]),
-        "delete": functions.delete_deployment(id=created["id"]),
-    }
+def readable(value: Any, server: LocalServer) -> str:
+    """Return the value as text, with 8600 for the port of the server, the only random part."""
+    text = value if isinstance(value, str) else json.dumps(value, indent=2, ensure_ascii=False)
+    port = server.url.split(":")[2].split("/")[0]
+    return text.replace(f"127.0.0.1:{port}", "127.0.0.1:8600")
+
+
+def calls(functions: Any) -> Generator[tuple[str, Any], Any, None]:
+    """Call every documented function, on a new deployment: yield a title and what was returned; take the result."""
+    created = yield "create", functions.create_deployment(name="Test Deployment", project_id="p1", spec=SPEC)
+    yield "get", functions.get_deployment(id=created["id"])
+    yield "list", functions.list_deployments(name="Test Deployment", project_id="p1", cluster_id="local", first=10)
+    yield "update", functions.update_deployment(name="Test Deployment", project_id="p1", spec=spec(replicas=2))
+    yield "get after the update", functions.get_deployment(id=created["id"])
+    yield "delete", functions.delete_deployment(id=created["id"])
+
+
+def use_every_function(client: Client) -> dict[str, Any]:
+    """Call every documented function; return the results by title."""
+    results: dict[str, Any] = {}
+    steps = calls(client.deployments)
+    with suppress(StopIteration):
+        title, result = next(steps)
+        while True:
+            results[title] = result
+            title, result = steps.send(result)
+    return results
+
+
+async def use_every_async_function(client: AsyncClient) -> dict[str, Any]:
+    """Call the async version of every documented function; return the results by title."""
+    results: dict[str, Any] = {}
+    steps = calls(client.deployments)
+    with suppress(StopIteration):
+        title, coroutine = next(steps)
+        while True:
+            results[title] = await coroutine
+            title, coroutine = steps.send(results[title])
+    return results
 
 
 def test_responses(client: Client, story: Callable[[Any], None]) -> None:
-    """Each function returns this."""
-    story(walk(client))
+    """Each documented function returns what the snapshot shows."""
+    story(use_every_function(client))
 
 
 def test_wire(client: Client, wire: list[dict[str, Any]], story: Callable[[Any], None]) -> None:
-    """Each call sends these operations with these variables."""
-    walk(client)
+    """Each call sends the operations and variables of the snapshot."""
+    use_every_function(client)
     story(wire)
 
 
-def test_spec_that_says_little(client: Client, story: Callable[[Any], None]) -> None:
-    """What a spec leaves out is there, as null."""
+def test_minimal_spec(client: Client, story: Callable[[Any], None]) -> None:
+    """Fields that a spec leaves out are null in the result."""
     created = client.deployments.create_deployment("n", "p", {"image": "nginx"})
     story(client.deployments.get_deployment(created["id"]))
 
 
 @pytest.mark.anyio
-async def test_responses_of_the_async_functions(
-    client: Client, aclient: AsyncClient, wire: list[dict[str, Any]]
+async def test_async_version(
+    client: Client, server: LocalServer, new_server: Callable[[], LocalServer], wire: list[dict[str, Any]]
 ) -> None:
-    """The async functions send and return what the synchronous ones do."""
-    created = client.deployments.create_deployment("n", "p", {"image": "nginx"})
+    """The async version of each function sends and returns what the sync version does."""
+    expected = readable(use_every_function(client), server)
+    requests = wire.copy()
     wire.clear()
-    both = [
-        (client.deployments.get_deployment(created["id"]), await aclient.deployments.get_deployment(created["id"])),
-        (client.deployments.list_deployments("n"), await aclient.deployments.list_deployments("n")),
-    ]
-    assert all(one == other for one, other in both)
-    assert wire[0] == wire[1]
-    assert wire[2] == wire[3]
+    with new_server() as other:
+        async with AsyncClient(other.api_key, other.url) as aclient:
+            results = await use_every_async_function(aclient)
+    assert readable(results, other) == expected
+    assert wire == requests
 
 
 WRONG_SPEC: Any = {
@@ -94,7 +119,7 @@ WRONG_SPEC: Any = {
 
 
 def closed(client: Client) -> Client:
-    """The client, closed."""
+    """Close the client and return it."""
     client.close()
     return client
 
@@ -118,7 +143,7 @@ MISTAKES: dict[str, Callable[[Client], object]] = {
 
 
 def test_errors(client: Client, story: Callable[[Any], None], monkeypatch: pytest.MonkeyPatch) -> None:
-    """Each mistake is answered by this class and this text."""
+    """Each mistake raises the class and message of the snapshot."""
     monkeypatch.setenv("PAPERSPACE_CONFIG_PATH", "/home/me/.paperspace")
     client.deployments.create_deployment("taken", "p", {"image": "nginx"})
     lines = []

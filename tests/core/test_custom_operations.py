@@ -1,4 +1,4 @@
-"""Operations of a user's own run like ours."""
+"""`Client.execute`: operations that a user wrote run like those of the library."""
 
 from __future__ import annotations
 
@@ -24,16 +24,18 @@ query Clusters($first: Int) {
 }
 """
 WHERE = "fragment Where on Deployment { name deploymentSpecs(first: 1) { nodes { cluster { id } } } }"
+BY_NAME = "query ByName($name: String!) { deployments(name: $name) { nodes { id } } }"
+MAKE = "mutation Make($input: CreateDeploymentInput!) { createDeployment(input: $input) { deployment { id } } }"
 
 
 class Named(TypedDict):
-    """A deployment of which only the name matters."""
+    """A deployment with its name only."""
 
     name: str
 
 
 class Nodes(TypedDict):
-    """A page of those."""
+    """A page of named deployments."""
 
     nodes: list[Named]
 
@@ -45,21 +47,21 @@ class Result(TypedDict):
 
 
 class Impossible(TypedDict):
-    """What the data do not fit."""
+    """A result type that the data do not fit."""
 
     deployments: list[str]
 
 
 @pytest.fixture
 def path(tmp_path: Path) -> Path:
-    """An operation in a file, with its fragment in a file beside it."""
+    """An operation in a file, with its fragment in another file of the same folder."""
     (tmp_path / "Clusters.graphql").write_text(CLUSTERS, encoding="utf-8")
     (tmp_path / "Where.graphql").write_text(WHERE, encoding="utf-8")
     return tmp_path / "Clusters.graphql"
 
 
 def test_file(client: Client, path: Path, wire: list[dict[str, Any]]) -> None:
-    """A file with an operation runs, with its variables, and a fragment in a file beside it is found."""
+    """An operation in a file runs with its variables and with a fragment from the same folder."""
     client.deployments.create_deployment("n", "p", SPEC, "c")
     wire.clear()
     data = client.execute(path, {"first": 3})
@@ -68,18 +70,19 @@ def test_file(client: Client, path: Path, wire: list[dict[str, Any]]) -> None:
 
 
 def test_text(client: Client) -> None:
-    """So does the text of one."""
+    """The text of an operation runs too."""
     assert client.execute(CLUSTERS + WHERE) == {"deployments": {"nodes": []}}
 
 
 @pytest.mark.anyio
 async def test_async(aclient: AsyncClient, path: Path) -> None:
-    """And so does either to be awaited."""
+    """The async version runs a file and a text."""
     assert await aclient.execute(path) == {"deployments": {"nodes": []}}
+    assert await aclient.execute(CLUSTERS + WHERE) == {"deployments": {"nodes": []}}
 
 
 def test_result(client: Client, path: Path) -> None:
-    """The data are held to a shape where one is given, and what it does not name is left out."""
+    """With a result type the data are validated, and fields that it does not name are left out."""
     client.deployments.create_deployment("n", "p", SPEC)
     data = client.execute(path, result=Result)
     assert data == {"deployments": {"nodes": [{"name": "n"}]}}
@@ -88,16 +91,15 @@ def test_result(client: Client, path: Path) -> None:
 
 
 def test_typed_errors(client: Client) -> None:
-    """What the server refuses is the same error as that of a function."""
-    text = "mutation Make($input: CreateDeploymentInput!) { createDeployment(input: $input) { deployment { id } } }"
+    """An error of the server has the same class as that of a documented function."""
     variables = {"input": {"name": "n", "projectId": "p", "spec": SPEC}}
-    client.execute(text, variables)
+    client.execute(MAKE, variables)
     with pytest.raises(ConflictError, match=r"Make: .*'n'"):
-        client.execute(text, variables)
+        client.execute(MAKE, variables)
 
 
 @pytest.mark.parametrize(
-    ("document", "complaint"),
+    ("document", "message"),
     [
         ("query Q { nothing }", r"the document:1:11: Cannot query field 'nothing'"),
         ("query Q {", "Syntax Error"),
@@ -107,26 +109,22 @@ def test_typed_errors(client: Client) -> None:
     ],
 )
 def test_refused_before_it_is_sent(
-    client: Client, wire: list[dict[str, Any]], document: str | Path, complaint: str
+    client: Client, wire: list[dict[str, Any]], document: str | Path, message: str
 ) -> None:
-    """An operation that cannot be right is refused with its place, and nothing is sent."""
-    with pytest.raises(InvalidArgumentError, match=complaint):
+    """An invalid operation raises an error with line and column, and nothing is sent."""
+    with pytest.raises(InvalidArgumentError, match=message):
         client.execute(document)
     assert wire == []
 
 
-def test_server_that_knows_more(client: Client) -> None:
-    """Unchecked, an operation is left to the server to judge."""
+def test_unchecked(client: Client) -> None:
+    """With check=False only the server validates the operation."""
     with pytest.raises(BadRequestError, match="nothing"):
         client.execute("query Q { nothing }", check=False)
 
 
-BY_NAME = "query ByName($name: String!) { deployments(name: $name) { nodes { id } } }"
-MAKE = "mutation Make($input: CreateDeploymentInput!) { createDeployment(input: $input) { deployment { id } } }"
-
-
 @pytest.mark.parametrize(
-    ("arguments", "complaint"),
+    ("arguments", "message"),
     [
         ((BY_NAME, {"nmae": "n", "name": "n"}), r"ByName has no variable \$nmae; it has \['name'\]"),
         ((BY_NAME, {}), r"ByName: .*\$name.* to be provided"),
@@ -138,29 +136,29 @@ MAKE = "mutation Make($input: CreateDeploymentInput!) { createDeployment(input: 
         ((Path("a\0b"),), "cannot be read"),
     ],
 )
-def test_odd_arguments(client: Client, wire: list[dict[str, Any]], arguments: Any, complaint: str) -> None:
-    """Whatever does not fit is refused before anything is sent, and says what would."""
-    with pytest.raises(InvalidArgumentError, match=complaint):
+def test_invalid_arguments(client: Client, wire: list[dict[str, Any]], arguments: Any, message: str) -> None:
+    """Invalid arguments raise an error that states what was expected, and nothing is sent."""
+    with pytest.raises(InvalidArgumentError, match=message):
         client.execute(*arguments)
     assert wire == []
 
 
 class Unfinished(TypedDict):
-    """A shape that names a type that there is not."""
+    """A result type that names an undefined type."""
 
     deployments: "Undefined"  # type: ignore[name-defined]  # noqa: F821, UP037
 
 
 @pytest.mark.parametrize("result", [[1], "Result", object(), int, Path, Unfinished])
-def test_odd_result(client: Client, wire: list[dict[str, Any]], result: Any) -> None:
-    """What is no shape is refused before anything is sent."""
+def test_invalid_result(client: Client, wire: list[dict[str, Any]], result: Any) -> None:
+    """A result type that is no TypedDict raises an error, and nothing is sent."""
     with pytest.raises(InvalidArgumentError, match="result: a TypedDict expected"):
         client.execute(CLUSTERS + WHERE, result=result)
     assert wire == []
 
 
-def test_result_that_does_not_fit_is_not_the_servers_fault(client: Client, wire: list[dict[str, Any]]) -> None:
-    """A mutation whose data do not fit the user's shape was carried out, is not sent again, and says so."""
+def test_result_that_does_not_fit(client: Client, wire: list[dict[str, Any]]) -> None:
+    """A mutation whose data do not fit the result type was applied and is not retried; the error states that."""
     variables = {"input": {"name": "n", "projectId": "p", "spec": SPEC}}
     with pytest.raises(MalformedResponseError) as caught:
         client.execute(MAKE, variables, result=Impossible, idempotent=True)
@@ -171,7 +169,7 @@ def test_result_that_does_not_fit_is_not_the_servers_fault(client: Client, wire:
 
 @pytest.mark.parametrize("value", [object(), "\ud800"])
 def test_variable_that_is_no_json(client: Client, wire: list[dict[str, Any]], value: object) -> None:
-    """What JSON cannot carry is the caller's mistake, not a broken connection."""
+    """A variable that JSON cannot represent is an invalid argument, not a connection failure: there is no retry."""
     with pytest.raises(InvalidArgumentError, match="cannot be written as JSON"):
         client.execute(BY_NAME, {"name": value}, check=False)
-    assert len(wire) <= 1
+    assert len(wire) == 1

@@ -1,4 +1,4 @@
-"""Spec files are read, checked and reported on by their lines."""
+"""Spec files: formats, search order, and errors with line and column."""
 
 from __future__ import annotations
 
@@ -48,8 +48,8 @@ def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     return tmp_path
 
 
-def refusal(name: str, text: str) -> list[str]:
-    """The lines of the error for a file that holds this, without the one that says which file it is."""
+def errors_of(name: str, text: str) -> list[str]:
+    """Return the lines of the error for a file with this text, without the line that names the file."""
     Path(name).write_text(text, encoding="utf-8")
     with pytest.raises(InvalidSpecError) as caught:
         load_spec(name)
@@ -62,13 +62,13 @@ def refusal(name: str, text: str) -> list[str]:
     [("a.yaml", YAML), ("a.yml", YAML), ("a.json", json.dumps(SPEC)), ("a.jsonc", JSONC), ("a.toml", TOML)],
 )
 def test_formats(name: str, text: str) -> None:
-    """The same spec in any of the formats is the same dict."""
+    """The same spec loads as the same dict from every format."""
     Path(name).write_text(text, encoding="utf-8")
     assert load_spec(name) == SPEC
 
 
 def test_search_order() -> None:
-    """Without a path, the first of the known names is read; without any, all of them are named."""
+    """Without a path, the first of the known names is loaded; if no such file exists, the error names all of them."""
     with pytest.raises(InvalidSpecError) as caught:
         load_spec()
     assert all(name in str(caught.value) for name in SEARCHED)
@@ -82,19 +82,19 @@ def test_search_order() -> None:
 
 
 def test_image_of_the_caller() -> None:
-    """`:image` is replaced by the image that is given, and is a mistake where none is; another image stays."""
+    """The image argument replaces `:image`, which is an error without it; any other image stays."""
     Path("a.yaml").write_text("image: :image\n", encoding="utf-8")
     assert load_spec("a.yaml", image="nginx") == {"image": "nginx"}
-    assert refusal("a.yaml", "image: :image\n") == [
+    assert errors_of("a.yaml", "image: :image\n") == [
         "a.yaml:1:8: image: an image expected, ':image' given (give the image that :image stands for)"
     ]
     Path("a.yaml").write_text("image: redis\n", encoding="utf-8")
     assert load_spec("a.yaml", image="nginx") == {"image": "redis"}
 
 
-def test_every_mistake_with_its_place() -> None:
-    """Every mistake is reported with file, line and column, in their order: a key where it is wrong, else the value."""
-    lines = refusal(
+def test_every_problem_with_its_position() -> None:
+    """Every problem is reported with file, line and column, in order: the position of the wrong key or value."""
+    lines = errors_of(
         "a.yaml",
         "prot: 80\nport: '80'\nresources:\n  replicas: two\nenv:\n- name: A\n  value: hunter2\n- name: B\n  value: 5\n",
     )
@@ -107,9 +107,9 @@ def test_every_mistake_with_its_place() -> None:
     ]
 
 
-def test_keys_that_are_no_strings() -> None:
-    """What YAML takes for a number, a date or a truth is no name of a field, and is reported where it stands."""
-    lines = refusal("a.yaml", "image: nginx\n2: x\nnull: x\n'true': x\non: x\n2020-01-01: x\nresources:\n  1.5: x\n")
+def test_keys_that_are_not_strings() -> None:
+    """A key that YAML reads as a number, null, boolean or date is an unknown field, reported with its position."""
+    lines = errors_of("a.yaml", "image: nginx\n2: x\nnull: x\n'true': x\non: x\n2020-01-01: x\nresources:\n  1.5: x\n")
     assert [tuple(line.split(": ")[:2]) for line in lines] == [
         ("a.yaml:2:1", "2"),
         ("a.yaml:3:1", "None"),
@@ -122,21 +122,23 @@ def test_keys_that_are_no_strings() -> None:
 
 
 def test_merged_keys() -> None:
-    """A mapping that is merged into another one is part of it."""
+    """YAML merge keys (`<<`) are resolved."""
     Path("a.yaml").write_text("image: nginx\nresources:\n  <<: {replicas: 2}\n  instanceType: C4\n", encoding="utf-8")
     assert load_spec("a.yaml") == {"image": "nginx", "resources": {"replicas": 2, "instanceType": "C4"}}
 
 
-def test_places_in_json() -> None:
-    """So it is in JSON, with and without comments."""
+def test_positions_in_json() -> None:
+    """Problems in JSON, with and without comments, have line and column."""
     text = '{\n  "image": "nginx",\n  "port": "80"\n}'
-    assert refusal("a.json", text) == ["a.json:3:11: port: a whole number expected, '80' given"]
-    assert refusal("a.jsonc", f"// a comment\n{text}") == ["a.jsonc:4:11: port: a whole number expected, '80' given"]
+    assert errors_of("a.json", text) == ["a.json:3:11: port: a whole number expected, '80' given"]
+    assert errors_of("a.jsonc", f"// a comment\n{text}") == ["a.jsonc:4:11: port: a whole number expected, '80' given"]
 
 
-def test_toml_by_path() -> None:
-    """In TOML, a mistake is reported by its path."""
-    assert refusal("a.toml", 'image = "nginx"\nport = "80"\n') == ["a.toml: port: a whole number expected, '80' given"]
+def test_toml_without_positions() -> None:
+    """Problems in TOML have the path of the field, without a line."""
+    assert errors_of("a.toml", 'image = "nginx"\nport = "80"\n') == [
+        "a.toml: port: a whole number expected, '80' given"
+    ]
 
 
 @pytest.mark.parametrize(
@@ -161,23 +163,23 @@ def test_toml_by_path() -> None:
         ("a.txt", "", "a.txt: a file that ends in .yaml"),
     ],
 )
-def test_no_spec_at_all(name: str, text: str, start: str) -> None:
-    """What cannot be parsed, or is no spec, says where and why."""
-    [line] = refusal(name, text)
+def test_files_without_a_spec(name: str, text: str, start: str) -> None:
+    """A file that cannot be parsed, or holds no spec, gives an error with position and reason."""
+    [line] = errors_of(name, text)
     assert line.startswith(start)
 
 
-def test_file_that_is_not_there() -> None:
-    """A file that is not there is named."""
+def test_missing_file() -> None:
+    """The error names a missing file."""
     with pytest.raises(InvalidSpecError, match=r"a\.yaml cannot be read: No such file or directory"):
         load_spec("a.yaml")
 
 
-def test_what_is_no_path() -> None:
-    """What is no path at all is a bad argument; a path that there cannot be is told from a file that is not UTF-8."""
-    for given in (5, b"a.yaml", ["a.yaml"]):
+def test_invalid_path() -> None:
+    """A value that is no path is an invalid argument; an impossible path and a file that is not UTF-8 have different errors."""
+    for value in (5, b"a.yaml", ["a.yaml"]):
         with pytest.raises(InvalidArgumentError, match=r"path: the path of a spec file expected, .* given"):
-            load_spec(given)  # type: ignore[arg-type]
+            load_spec(value)  # type: ignore[arg-type]
     with pytest.raises(
         InvalidSpecError, match=r"'a\\x00b\.yaml' cannot be read, as that is no path: embedded null byte"
     ):
@@ -188,7 +190,7 @@ def test_what_is_no_path() -> None:
 
 
 class TestOlderFiles:
-    """An older file is converted where nothing is lost, else refused with what would be."""
+    """Files of the older format: converted if nothing is lost; otherwise the error lists what would be."""
 
     @pytest.mark.parametrize(
         "text",
@@ -201,37 +203,37 @@ class TestOlderFiles:
         ],
     )
     def test_converted(self, text: str) -> None:
-        """Machine type and a single port have their names of today."""
+        """Machine type and a single port are converted to the current fields."""
         Path("a.yaml").write_text(text, encoding="utf-8")
         assert load_spec("a.yaml") == {"image": "nginx", "port": 8501, "resources": {"instanceType": "C4"}}
 
-    def test_refused(self) -> None:
-        """Several ports, and health checks, would be lost."""
-        lines = refusal("a.yaml", "image: nginx\nports: [80, 443]\nhealthChecks: {}\n")
+    def test_not_convertible(self) -> None:
+        """Several ports and health checks cannot be converted."""
+        lines = errors_of("a.yaml", "image: nginx\nports: [80, 443]\nhealthChecks: {}\n")
         assert lines[0].startswith("a.yaml:2:8: ports: one port expected, [80, 443] given (the others would be lost")
         assert lines[1].startswith("a.yaml:3:1: healthChecks: no field of this name expected")
         assert "they would be lost" in lines[1]
 
     @pytest.mark.parametrize("version", ["latest", "v1", "v12", "v1alpha1", "v2beta3", "null"])
     def test_versions(self, version: str) -> None:
-        """A version of any of the known forms says nothing that would be lost."""
+        """Known values of apiVersion are dropped."""
         Path("a.yaml").write_text(f"apiVersion: {version}\nimage: nginx\n", encoding="utf-8")
         assert load_spec("a.yaml") == {"image": "nginx"}
 
     @pytest.mark.parametrize("version", ["1", "''", "V1", "v", "v1gamma1", "v1.0", "apps/v1", "[v1]", "false"])
     def test_other_versions(self, version: str) -> None:
-        """Whatever else stands in its place is a mistake."""
-        [line] = refusal("a.yaml", f"apiVersion: {version}\nimage: nginx\n")
+        """Any other value of apiVersion is a problem."""
+        [line] = errors_of("a.yaml", f"apiVersion: {version}\nimage: nginx\n")
         assert line.startswith("a.yaml:1:13: apiVersion: a version such as latest, v1 or v1alpha2 expected")
 
     def test_both_machine_types(self) -> None:
-        """Two machine types are one too many."""
-        [line] = refusal("a.yaml", "image: nginx\nresources: {machineType: C4, instanceType: A100}\n")
+        """A machineType beside an instanceType is a problem."""
+        [line] = errors_of("a.yaml", "image: nginx\nresources: {machineType: C4, instanceType: A100}\n")
         assert "resources.machineType" in line
 
 
 class TestJsonSchema:
-    """The JSON Schema for editors says what the library says."""
+    """The JSON Schema for editors agrees with the checks of the library."""
 
     @pytest.fixture
     def schema(self) -> Any:
@@ -239,9 +241,10 @@ class TestJsonSchema:
         return json.loads(spec_schema().read_text(encoding="utf-8"))
 
     def test_accepts(self, schema: Any) -> None:
-        """It accepts whatever the library takes."""
+        """The schema accepts specs that the library accepts."""
         accepted: list[Any] = [SPEC, FULL, {"image": "nginx", "port": None, "resources": {}}]
         for good in accepted:
+            assert list(check_spec(good)) == []
             jsonschema.validate(good, schema)
 
     @pytest.mark.parametrize(
@@ -254,8 +257,8 @@ class TestJsonSchema:
             {"image": 5},
         ],
     )
-    def test_refuses(self, schema: Any, bad: Any) -> None:
-        """It refuses what the library refuses for its types."""
+    def test_rejects(self, schema: Any, bad: Any) -> None:
+        """The schema rejects specs that the library rejects for names or types."""
         assert list(check_spec(bad)) != []
         with pytest.raises(jsonschema.ValidationError):
             jsonschema.validate(bad, schema)
