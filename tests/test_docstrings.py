@@ -40,7 +40,8 @@ def _with_methods(name: str, entry: Any, seen: set[int]) -> Iterator[tuple[str, 
     yield name, entry
     if inspect.isclass(entry) and not issubclass(entry, Exception) and not is_typeddict(entry):
         for member, value in inspect.getmembers(entry):
-            if not member.startswith("_") and (callable(value) or isinstance(value, property)):
+            inherited = getattr(tuple, member, None) is value  # a named tuple has the methods of a tuple
+            if not member.startswith("_") and not inherited and (callable(value) or isinstance(value, property)):
                 yield from _with_methods(f"{name}.{member}", value, seen)
 
 

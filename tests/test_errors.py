@@ -9,9 +9,9 @@ from typing import Any
 import pytest
 
 from paperspace.gradient import errors
-from paperspace.gradient._shared.spec_rules import Problem
+from paperspace.gradient.errors import Problem
 
-CLASSES: list[Any] = [getattr(errors, name) for name in errors.__all__]
+CLASSES: list[Any] = [getattr(errors, name) for name in errors.__all__ if name != "Problem"]
 API_ERRORS = [error for error in CLASSES if issubclass(error, errors.APIError)]
 
 FACTS: dict[str, Any] = {

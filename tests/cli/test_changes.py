@@ -238,8 +238,8 @@ def test_validate(run: Run, file: str, tmp_path: Path) -> None:
     wrong.write_text("image: nginx\nport: '80'\nprot: 1\n", encoding="utf-8")
     refused = run("deployments", "validate", str(wrong))
     assert refused.exit_code == 5
-    assert f"{wrong}:2:7: port: a whole number expected" in refused.stderr
-    assert f"{wrong}:3:1: prot: no field of this name expected" in refused.stderr
+    assert f"{wrong}:2:7: port: expected an integer" in refused.stderr
+    assert f"{wrong}:3:1: prot: unknown field" in refused.stderr
     assert run("deployments", "validate", "-", stdin="image: :image\n").exit_code == 5
     assert run("deployments", "validate", "-", "--image", "nginx", stdin="image: :image\n").exit_code == 0
 

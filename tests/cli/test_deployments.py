@@ -48,14 +48,14 @@ def test_spec_from_stdin(run: Run, client: Client, text: str) -> None:
 @pytest.mark.parametrize(
     ("text", "words"),
     [
-        ("image: [", "standard input:1:9: no YAML: "),
-        ("just words", "standard input: a spec expected"),
-        ("", "standard input: a spec expected"),
+        ("image: [", "standard input:1:9: invalid YAML: "),
+        ("just words", "standard input: expected a spec"),
+        ("", "standard input: expected a spec"),
         (
             "image: x\nprot: 1\n",
-            "standard input:2:1: prot: no field of this name expected, 1 given (did you mean 'port'?)",
+            "standard input:2:1: prot: unknown field (did you mean 'port'?)",
         ),
-        ("port: 1\n", "standard input:1:1: image: the reference"),
+        ("port: 1\n", "standard input:1:1: image: missing"),
     ],
 )
 def test_bad_spec(run: Run, client: Client, text: str, words: str) -> None:
@@ -175,7 +175,7 @@ def test_empty_id(run: Run, client: Client, mnist: str, spec_file: str, command:
     before = client.deployments.get_deployment(mnist)
     shown = run("deployments", command, "--id", "", *more)
     assert shown.exit_code == ExitCode.USAGE
-    assert "a UUID expected, '' given" in shown.stderr
+    assert "expected a UUID such as 'd4e74a9c-b125-4bd7-b143-8f5c386df8a9', got ''" in shown.stderr
     assert client.deployments.get_deployment(mnist) == before
 
 
@@ -210,7 +210,7 @@ def test_no_id(run: Run) -> None:
     """What is no id is a wrong call, not a deployment that was not found."""
     shown = run("deployments", "get", "mnist")
     assert shown.exit_code == ExitCode.USAGE
-    assert "a UUID expected, 'mnist' given" in shown.stderr
+    assert "expected a UUID such as 'd4e74a9c-b125-4bd7-b143-8f5c386df8a9', got 'mnist'" in shown.stderr
 
 
 def test_delete_one_twice(run: Run) -> None:

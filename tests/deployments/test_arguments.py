@@ -47,7 +47,7 @@ def problems_of(spec: Any) -> list[str]:
             _arguments.require(problems)
         assert str(caught.value) == str(pickle.loads(pickle.dumps(caught.value)))
         assert len(str(caught.value)) < 5000
-    return [problem.place for problem in problems]
+    return [problem.field for problem in problems]
 
 
 @pytest.mark.parametrize("path", places(FULL))
@@ -106,7 +106,7 @@ def test_every_argument_at_once(client: Client) -> None:
     """All the arguments of a call are looked at, not only the first that is wrong."""
     with pytest.raises(InvalidArgumentError) as caught:
         client.deployments.create_deployment("", "", {}, "")
-    assert [problem.place for problem in caught.value.problems] == ["name", "project_id", "spec.image", "cluster_id"]
+    assert [problem.field for problem in caught.value.problems] == ["name", "project_id", "spec.image", "cluster_id"]
 
 
 @pytest.mark.parametrize(
@@ -124,15 +124,15 @@ def test_half_a_character_elsewhere(client: Client) -> None:
     """So it is in the other arguments of a call."""
     with pytest.raises(InvalidArgumentError) as caught:
         client.deployments.create_deployment("\ud800", "\ud800", {"image": "x"}, "\ud800")
-    assert [problem.place for problem in caught.value.problems] == ["name", "project_id", "cluster_id"]
+    assert [problem.field for problem in caught.value.problems] == ["name", "project_id", "cluster_id"]
 
 
 def test_two_variables_of_one_name() -> None:
     """A name of an environment variable that is there already is refused where it is there again, without values."""
     entries = [{"name": name, "value": "hunter2"} for name in ("A", "B", "A", "A")]
     problems = list(check_spec({"image": "x", "env": entries}))
-    assert [problem.place for problem in problems] == ["spec.env[2].name", "spec.env[3].name"]
-    assert str(problems[0]) == "spec.env[2].name: another name than that of env[0] expected, 'A' given"
+    assert [problem.field for problem in problems] == ["spec.env[2].name", "spec.env[3].name"]
+    assert str(problems[0]) == "spec.env[2].name: expected a name other than that of env[0], got 'A'"
 
 
 @pytest.mark.parametrize("key", [1, None, True, 1.5, (1, 2), b"x"])
@@ -146,17 +146,17 @@ def test_keys_that_are_no_strings(key: Any) -> None:
         (put(FULL, ("resources",), {key: 1}), "spec.resources"),
     ):
         [problem] = check_spec(spec)
-        assert problem.place == f"{place}.{key if key != b'x' else repr(key)}"
-        assert "no field of this name expected" in str(problem)
-        assert "a name is a string; there are" in str(problem)
+        assert problem.field == f"{place}.{key if key != b'x' else repr(key)}"
+        assert "unknown field" in str(problem)
+        assert "a field name is a string; fields:" in str(problem)
 
 
 @pytest.mark.parametrize(
     ("field", "hint"),
     [
         ({"instancetype": "A100"}, "did you mean 'instanceType'?"),
-        ({"machineType": "A100"}, "calls it `instanceType`"),
-        ({"ports": [80]}, "one `port`, beside `resources`"),
+        ({"machineType": "A100"}, "use `instanceType`"),
+        ({"ports": [80]}, "use `port`, beside `resources`"),
     ],
 )
 def test_hints(field: Any, hint: str) -> None:

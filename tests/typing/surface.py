@@ -222,7 +222,7 @@ def errors(error: APIError, mistake: InvalidArgumentError) -> None:
     facts: tuple[str | None, int, float, int | None] = (error.operation, error.attempts, error.elapsed, error.status)
     more: tuple[str | None, str | None, float | None] = (error.code, error.request_id, error.retry_after)
     doubt: str = error.may_have_executed
-    places: list[str] = [problem.place for problem in mistake.problems]
+    places: list[str] = [problem.field for problem in mistake.problems]
     print(facts, more, doubt, places)
 
 

@@ -35,10 +35,11 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Literal
 
+from paperspace.gradient._shared.problems import Problem
+
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
-    from paperspace.gradient._shared.spec_rules import Problem
     from paperspace.gradient.types import DeploymentStatus, LogLine
 
 __all__ = [
@@ -62,6 +63,7 @@ __all__ = [
     "PaginationError",
     "PartialResultError",
     "PermissionDeniedError",
+    "Problem",
     "RateLimitError",
     "RedirectError",
     "ResponseTooLargeError",

@@ -50,7 +50,8 @@ def test_malformed_ids(call: Caller, value: Any) -> None:
     """What is not a UUID in its one form is refused as BAD_USER_INPUT that says so."""
     answer = call(BY_ID, id=value)
     assert answer.code == "BAD_USER_INPUT"
-    assert answer.error["message"] == "id: a UUID in its 36-character form expected"
+    prefix = "missing; " if value is None else ""
+    assert answer.error["message"] == f"id: {prefix}expected a UUID in its 36-character form"
     assert answer.error["extensions"]["path"] == "id"
 
 

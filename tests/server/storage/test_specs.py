@@ -136,14 +136,14 @@ def test_broken_rules_are_refused_with_their_places(
     ("spec", "place", "expected"),
     [
         ({"imag": "i"}, "input.spec.imag", "Did you mean 'image'?"),
-        ({"image": 5}, "input.spec.image", "a string expected"),
-        ({"image": "i", "port": "80"}, "input.spec.port", "a whole number of 32 bits expected"),
-        ({"image": "i", "port": 2**31}, "input.spec.port", "a whole number of 32 bits expected"),
-        ({"image": "i", "protocol": "h3"}, "input.spec.protocol", "one of http, http2 expected"),
-        ({"image": "i", "env": [{"name": "A"}]}, "input.spec.env[0].value", "a string expected"),
-        ({"image": "i", "command": ["a", None]}, "input.spec.command[1]", "a string expected"),
-        ({"image": "i", "resources": []}, "input.spec.resources", "an object expected"),
-        (None, "input.spec", "an object expected"),
+        ({"image": 5}, "input.spec.image", "expected a string"),
+        ({"image": "i", "port": "80"}, "input.spec.port", "expected a whole number of 32 bits"),
+        ({"image": "i", "port": 2**31}, "input.spec.port", "expected a whole number of 32 bits"),
+        ({"image": "i", "protocol": "h3"}, "input.spec.protocol", "expected one of http, http2"),
+        ({"image": "i", "env": [{"name": "A"}]}, "input.spec.env[0].value", "expected a string"),
+        ({"image": "i", "command": ["a", None]}, "input.spec.command[1]", "expected a string"),
+        ({"image": "i", "resources": []}, "input.spec.resources", "expected an object"),
+        (None, "input.spec", "expected an object"),
     ],
 )
 def test_wrong_types_are_refused_with_their_places(call: Caller, spec: Json | None, place: str, expected: str) -> None:

@@ -11,7 +11,7 @@ from paperspace.gradient import errors
 from paperspace.gradient._core.failures import AttemptFailed, Meaning
 from paperspace.gradient._core.retry import FailureKind, parse_retry_after
 from paperspace.gradient._shared.error_codes import Code
-from paperspace.gradient._shared.spec_rules import shorten
+from paperspace.gradient._shared.problems import shorten
 
 if TYPE_CHECKING:
     from collections.abc import Mapping

@@ -11,7 +11,7 @@ from typing_extensions import NotRequired, TypedDict, is_typeddict  # noqa: UP03
 from paperspace.gradient._core.failures import AttemptFailed
 from paperspace.gradient._core.responses import Reply, read_reply
 from paperspace.gradient._core.retry import FailureKind
-from paperspace.gradient._shared.spec_rules import shorten
+from paperspace.gradient._shared.problems import shorten
 from paperspace.gradient.errors import InvalidArgumentError, MalformedResponseError
 
 if TYPE_CHECKING:

@@ -1,4 +1,4 @@
-"""Looks at a spec before anything is sent: at its types by pydantic, and then at what the types do not say."""
+"""Validate a spec before it is sent: its types with pydantic, then the rules that types cannot express."""
 
 from __future__ import annotations
 
@@ -8,59 +8,72 @@ from typing import TYPE_CHECKING, Any, get_args, get_type_hints
 from typing_extensions import is_typeddict
 
 from paperspace.gradient._generated.inputs import DeploymentSpecDataInput
-from paperspace.gradient._shared.spec_rules import Path, Problem, abbreviated, key_name, spec_problems
+from paperspace.gradient._shared.problems import Path, Placeholder, Problem, abbreviate, join_problems, key_name
+from paperspace.gradient._shared.spec_rules import spec_problems
+from paperspace.gradient.errors import InvalidSpecError
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Iterable, Iterator
 
     from pydantic import TypeAdapter
     from pydantic_core import ErrorDetails
 
-# What pydantic calls a wrong type, in words for somebody who writes a spec.
+# pydantic's names of wrong types, in the words of a spec.
 _EXPECTED = {
     "string_type": "a string",
-    "int_type": "a whole number",
-    "int_from_float": "a whole number",
+    "int_type": "an integer",
+    "int_from_float": "an integer",
     "float_type": "a number",
     "bool_type": "True or False",
     "list_type": "a list",
     "dict_type": "a dict",
-    "missing": "a value",
-    "extra_forbidden": "no field of this name",
+    "extra_forbidden": "a field of the spec",
 }
+
+_TYPES = {str: "a string", int: "an integer", float: "a number", bool: "True or False"}
 
 _HINTS: dict[Path, str] = {
-    ("healthChecks",): "the GraphQL API cannot carry health checks, so they would be lost; leave them out",
-    ("ports",): "a spec of this API has one `port`",
-    ("resources", "ports"): "a spec of this API has one `port`, beside `resources`",
-    ("resources", "machineType"): "a spec of this API calls it `instanceType`",
-    ("apiVersion",): "a spec of this API has no version; leave it out",
+    ("healthChecks",): "the GraphQL API has no health checks; remove it",
+    ("ports",): "use `port`; a spec has one port",
+    ("resources", "ports"): "use `port`, beside `resources`; a spec has one port",
+    ("resources", "machineType"): "use `instanceType`",
+    ("apiVersion",): "specs have no version; remove it",
 }
 
-# What is given at these places, or below them, is not shown: it may hold a secret, however it is misspelt.
-_SECRET = {"env", "repositories"}
+# Values in or below these fields are not shown, misspelt ones included: they may be secret.
+_SECRET_FIELDS = {"env", "repositories"}
 
 
 def check_spec(value: object) -> Iterator[Problem]:
-    """What is wrong with a spec: with its types first, and then with what the types do not say."""
+    """Yield the problems of a spec: of its types first, then of what the types cannot express."""
     from pydantic import ValidationError
 
+    missing: dict[Path, Problem] = {}
     wrong: dict[Path, Problem] = {}
     try:
         _adapter().validate_python(value, strict=True, extra="forbid")
     except ValidationError as error:
         for problem in map(_problem, error.errors(include_url=False)):
-            wrong.setdefault(problem.path, problem)
+            (missing if problem.kind == "missing" else wrong).setdefault(problem.path, problem)
     yield from wrong.values()
     if isinstance(value, dict):
-        for problem in spec_problems(_sound(value, wrong, ("spec",)) if wrong else value):
+        for problem in spec_problems(_without(value, wrong, ("spec",)) if wrong else value):
+            missing.pop(problem.path, None)  # the rule says more about it
             if not any(problem.path[: len(path)] == path for path in wrong):
                 yield problem
+    yield from missing.values()
 
 
 def copy_of(spec: DeploymentSpecDataInput) -> DeploymentSpecDataInput:
-    """A copy of a spec that was checked: what its owner changes meanwhile is not sent, by a resend least of all."""
+    """Copy a valid spec, so that a later change by its owner is not sent, least of all by a retry."""
     return _adapter().validate_python(spec, strict=True)
+
+
+def invalid_spec(problems: Iterable[Problem]) -> InvalidSpecError:
+    """Return the error for the problems of a spec. Its message lists them without the leading `spec.`."""
+    problems = tuple(problems)
+    lines = [problem.describe(root=1) for problem in problems]
+    return InvalidSpecError(join_problems("invalid spec", lines), problems=problems)
 
 
 @cache
@@ -71,68 +84,72 @@ def _adapter() -> TypeAdapter[DeploymentSpecDataInput]:
 
 
 def _problem(entry: ErrorDetails) -> Problem:
-    """A problem from an error of pydantic."""
+    """Return the problem that an error of pydantic stands for."""
     path: Path = ("spec", *entry["loc"])
-    kind = entry["type"]
-    if kind == "invalid_key":  # where `input` is the key itself
-        path = (*path[:-1], key_name(entry["input"]))
-        names = f"a name is a string; {_did_you_mean(path[1:])}"
-        return Problem(path, _Hidden(type(entry["input"]).__name__), _EXPECTED["extra_forbidden"], names)
-    given = None if kind == "missing" else _shown(path, entry["input"])
-    if kind == "literal_error":
-        return Problem(path, given, f"one of {entry.get('ctx', {})['expected']}", None)
-    hint = None
-    if kind == "extra_forbidden":
-        hint = _HINTS.get(path[1:]) or _did_you_mean(path[1:])
-    return Problem(path, given, _EXPECTED.get(kind, entry["msg"]), hint)
+    match entry["type"]:
+        case "missing":
+            return Problem(path, None, _TYPES.get(_annotation(path[1:]), "a value"), kind="missing")
+        case "invalid_key":  # its `input` is the key
+            path = (*path[:-1], key_name(entry["input"]))
+            hint = f"a field name is a string; {_suggestion(path[1:])}"
+            return Problem(path, _hidden(entry["input"]), _EXPECTED["extra_forbidden"], hint, "unknown_field")
+        case "extra_forbidden":
+            hint = _HINTS.get(path[1:]) or _suggestion(path[1:])
+            return Problem(path, _shown(path, entry["input"]), _EXPECTED["extra_forbidden"], hint, "unknown_field")
+        case "literal_error":
+            return Problem(path, _shown(path, entry["input"]), f"one of {entry.get('ctx', {})['expected']}")
+        case kind:
+            return Problem(path, _shown(path, entry["input"]), _EXPECTED.get(kind, entry["msg"]))
 
 
-def _shown(path: Path, given: object) -> object:
-    """What may be shown of a value."""
-    secret = _SECRET.intersection(path[1:2]) or path[-1] == "password"
-    return _Hidden(type(given).__name__) if secret else abbreviated(given)
+def _shown(path: Path, value: object) -> object:
+    """Return what may be shown of a value."""
+    secret = _SECRET_FIELDS.intersection(path[1:2]) or path[-1] == "password"
+    return _hidden(value) if secret else abbreviate(value)
 
 
-class _Hidden(str):
-    """Stands for a value that is not shown: says its type."""
-
-    __slots__ = ()
-
-    def __repr__(self) -> str:
-        return f"a value of type {self!s}"
+def _hidden(value: object) -> Placeholder:
+    """Return a text that stands for a value that may be secret: its type."""
+    return Placeholder(f"a value of type {type(value).__name__}")
 
 
-def _did_you_mean(path: Path) -> str:
-    """A field of nearly the same name, or else all the fields that there are."""
+def _suggestion(path: Path) -> str:
+    """Suggest a field of nearly the same name, or list the fields that exist there."""
     from difflib import get_close_matches
 
-    *parents, last = path
-    shape: Any = DeploymentSpecDataInput
-    for step in parents:
-        if isinstance(step, str):
-            shape = _item(get_type_hints(shape)[step])
-    fields = sorted(get_type_hints(shape))
+    *parents, name = path
+    fields = sorted(get_type_hints(_typed_dict(_annotation(tuple(parents)))))
     lowered = {field.lower(): field for field in fields}
-    close = get_close_matches(str(last).lower(), lowered, n=1)
-    return f"did you mean {lowered[close[0]]!r}?" if close else f"there are {', '.join(fields)}"
+    close = get_close_matches(str(name).lower(), lowered, n=1)
+    return f"did you mean {lowered[close[0]]!r}?" if close else f"fields: {', '.join(fields)}"
 
 
-def _item(annotation: Any) -> Any:
-    """The TypedDict inside an optional, or a list of it."""
+def _annotation(path: Path) -> Any:
+    """Return the annotation of a field of the spec; of the spec for an empty path."""
+    annotation: Any = DeploymentSpecDataInput
+    for step in path:
+        if isinstance(step, str):
+            annotation = get_type_hints(_typed_dict(annotation))[step]
+    return annotation
+
+
+def _typed_dict(annotation: Any) -> Any:
+    """Return the TypedDict inside an optional, or inside a list."""
     while not is_typeddict(annotation):
         annotation = next(part for part in get_args(annotation) if part is not type(None))
     return annotation
 
 
-def _sound(value: Any, wrong: dict[Path, Problem], path: Path) -> Any:
-    """A copy without what is wrong, so that the rest can be looked at: null there, and in a list nothing at all said."""
+def _without(value: Any, problems: dict[Path, Problem], path: Path) -> Any:
+    """Copy a spec without its wrong values, so that the rest can be checked: None in their place, {} in lists."""
     if isinstance(value, dict):
         return {
-            key: None if (inner := (*path, key_name(key))) in wrong else _sound(entry, wrong, inner)
+            key: None if (inner := (*path, key_name(key))) in problems else _without(entry, problems, inner)
             for key, entry in value.items()
         }
     if isinstance(value, list):
         return [
-            {} if (*path, index) in wrong else _sound(entry, wrong, (*path, index)) for index, entry in enumerate(value)
+            {} if (*path, index) in problems else _without(entry, problems, (*path, index))
+            for index, entry in enumerate(value)
         ]
     return value

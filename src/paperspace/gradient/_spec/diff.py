@@ -1,7 +1,7 @@
-"""How two specs differ in what they mean: pure functions over plain dicts.
+"""Compare two specs by what they mean. Pure functions over plain dicts.
 
-A spec is spread out to one entry a place, `resources.replicas` or `env.NAME`, with the defaults filled in; what means
-the same gives the same entries, whatever was null, left out or in another order.
+A spec is flattened to one entry for each field that is set, such as `resources.replicas` or `env.NAME`, with the defaults
+filled in. Specs that mean the same give the same entries, whatever is null, omitted or in another order.
 """
 
 from __future__ import annotations
@@ -10,78 +10,92 @@ import re
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
+from paperspace.gradient._shared.spec_rules import (
+    DEFAULT_PORT,
+    DEFAULT_PROTOCOL,
+    DEFAULT_REPLICAS,
+    DEFAULT_SUMMARY,
+)
+
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
     from paperspace.gradient.types import SpecChange, SpecDifference
 
-# What holds where a spec says nothing.
-_DEFAULTS = {"port": 80, "enabled": True, "protocol": "http", "resources.replicas": 1}
+_DEFAULTS = {
+    "port": DEFAULT_PORT,
+    "enabled": True,
+    "protocol": DEFAULT_PROTOCOL,
+    "resources.replicas": DEFAULT_REPLICAS,
+}
 
 HIDDEN = "(hidden)"
 
 
 def difference(before: Mapping[str, Any] | None, after: Mapping[str, Any]) -> SpecDifference:
-    """What changes from one spec to another. `before` is None where there was none: then, all that is said is new."""
-    old, new = ({}, dict(_entries(after, ""))) if before is None else (spread(before), spread(after))
-    places = [*old, *(place for place in new if place not in old)]
-    changes = [_change(place, old, new) for place in places if old.get(place) != new.get(place)]
+    """List the changes from one spec to another. `before` is None for a new deployment: every field is new."""
+    if before is None:
+        old, new = {}, dict(_entries(after, ""))
+    else:
+        old, new = flatten(before), flatten(after)
+    paths = [*old, *(path for path in new if path not in old)]
+    changes = [_change(path, old, new) for path in paths if old.get(path) != new.get(path)]
     return {"changes": changes, "text": "\n".join(_line(change) for change in changes)}
 
 
-def spread(spec: Mapping[str, Any]) -> dict[str, Any]:
-    """One entry for each place of a spec that says something, and for each default."""
+def flatten(spec: Mapping[str, Any]) -> dict[str, Any]:
+    """Return one entry for each field that is set, and for each default, sorted by path."""
     entries = {**_DEFAULTS, **dict(_entries(spec, ""))}
-    scaling = "resources.autoscaling"
-    if any(place.startswith(scaling) for place in entries):
-        entries.setdefault(f"{scaling}.enabled", True)
-        metrics = {place.rpartition(".")[0] for place in entries if place.startswith(f"{scaling}.metrics[")}
+    autoscaling = "resources.autoscaling"
+    if any(path.startswith(autoscaling) for path in entries):
+        entries.setdefault(f"{autoscaling}.enabled", True)
+        metrics = {path.rpartition(".")[0] for path in entries if path.startswith(f"{autoscaling}.metrics[")}
         for metric in metrics:
-            entries.setdefault(f"{metric}.summary", "average")
-    return {place: entries[place] for place in sorted(entries)}
+            entries.setdefault(f"{metric}.summary", DEFAULT_SUMMARY)
+    return {path: entries[path] for path in sorted(entries)}
 
 
-def _entries(value: Any, place: str) -> Iterator[tuple[str, Any]]:
+def hide_secrets(field: str, value: object) -> object:
+    """Return what may be shown of a field of a repository: no password, neither as a field nor in the URL."""
+    if field == "password":
+        return value and HIDDEN
+    if field == "url" and isinstance(value, str):
+        return re.sub(r"//[^/@]*@", f"//{HIDDEN}@", value)  # a token may stand where the user name does
+    return value
+
+
+def _entries(value: Any, path: str) -> Iterator[tuple[str, Any]]:
     if value is None or value == []:
         return
     if isinstance(value, Mapping):
         for key, entry in value.items():
-            yield from _entries(entry, f"{place}.{key}" if place else key)
+            yield from _entries(entry, f"{path}.{key}" if path else key)
     elif isinstance(value, list) and isinstance(value[0], Mapping):
-        for name, entry in _named(value, place):
-            yield from _entries(entry, name)
+        for item_path, item in _items(value, path):
+            yield from _entries(item, item_path)
     else:
-        yield place, value
+        yield path, value
 
 
-def _named(items: list[Any], place: str) -> Iterator[tuple[str, Any]]:
-    """Items of a list by their names, where they have any, so that their order does not matter; else by number."""
-    seen: set[str] = set()
+def _items(items: list[Any], path: str) -> Iterator[tuple[str, Any]]:
+    """Yield the items of a list by name, so that their order does not matter; those without a name by number."""
+    names: set[str] = set()
     for index, item in enumerate(items):
         name = item.get("name")
-        if name is None or name in seen:
-            yield f"{place}[{index}]", item
+        if name is None or name in names:
+            yield f"{path}[{index}]", item
             continue
-        seen.add(name)
+        names.add(name)
         rest = {key: entry for key, entry in item.items() if key != "name"}
-        yield f"{place}.{name}", rest["value"] if set(rest) == {"value"} else rest
+        yield f"{path}.{name}", rest["value"] if set(rest) == {"value"} else rest
 
 
-def _change(place: str, old: dict[str, Any], new: dict[str, Any]) -> SpecChange:
-    before, after = old.get(place), new.get(place)
-    if place.startswith("repositories."):
-        field = place.rpartition(".")[2]
-        before, after = shown(field, before), shown(field, after)
-    return {"path": place, "before": before, "after": after}
-
-
-def shown(field: str, value: object) -> object:
-    """What may be shown of a field of a repository: no password, in its own field or in the URL."""
-    if field == "password":
-        return value and HIDDEN
-    if field == "url" and isinstance(value, str):
-        return re.sub(r"//[^/@]*@", f"//{HIDDEN}@", value)  # a token may stand in the place of the user
-    return value
+def _change(path: str, old: dict[str, Any], new: dict[str, Any]) -> SpecChange:
+    before, after = old.get(path), new.get(path)
+    if path.startswith("repositories."):
+        field = path.rpartition(".")[2]
+        before, after = hide_secrets(field, before), hide_secrets(field, after)
+    return {"path": path, "before": before, "after": after}
 
 
 def _line(change: SpecChange) -> str:

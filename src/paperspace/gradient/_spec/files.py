@@ -1,4 +1,4 @@
-"""Reads a spec from a file: YAML, JSON, JSON with comments, or TOML. Mistakes are reported with their place in it."""
+"""Read a spec from a file: YAML, JSON, JSON with comments, or TOML. Errors name file, line and column."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ import re
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple, cast
 
-from paperspace.gradient._shared.spec_rules import Problem, abbreviated, key_name, shorten
+from paperspace.gradient._shared.problems import Problem, abbreviate, key_name, shorten
 from paperspace.gradient._spec.checks import check_spec
 from paperspace.gradient.errors import InvalidArgumentError, InvalidSpecError
 
@@ -14,40 +14,40 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
     from os import PathLike
 
-    from paperspace.gradient._shared.spec_rules import Path as Place
+    from paperspace.gradient._shared.problems import Path as FieldPath
     from paperspace.gradient.types import DeploymentSpecInput
 
-# Where a spec is looked for, the first that is there.
+# Files that are searched for a spec, in this order.
 SUFFIXES = (".yaml", ".yml", ".json", ".jsonc", ".toml")
-SEARCHED = tuple(f"{stem}{suffix}" for stem in ("paperspace", ".paperspace/app") for suffix in SUFFIXES)
+DEFAULT_FILES = tuple(f"{stem}{suffix}" for stem in ("paperspace", ".paperspace/app") for suffix in SUFFIXES)
 
-# Stands in a file for an image that is given when the file is read.
+# Stands in a file for an image that is set when the file is read.
 IMAGE_PLACEHOLDER = ":image"
 
-# The versions of older files, all of which say the same.
-_VERSION = re.compile(r"latest|v[0-9]+((alpha|beta)[0-9]+)?")
+# The values of `apiVersion` in older files. They make no difference.
+_API_VERSION = re.compile(r"latest|v[0-9]+((alpha|beta)[0-9]+)?")
 
-# More places than a spec has: where a file refers to itself again and again, the rest goes unnumbered.
-_MOST_PLACES = 10_000
+# More fields than any spec has. The limit bounds the work for a YAML file that refers to itself again and again.
+_MAX_POSITIONS = 10_000
 
 
-class Mark(NamedTuple):
-    """A place in a file: line and column, from 1."""
+class Position(NamedTuple):
+    """A position in a file. Lines and columns begin at 1."""
 
     line: int
     column: int
 
 
-class Marks(NamedTuple):
-    """Where each entry's key stands, and its value."""
+class Positions(NamedTuple):
+    """The positions of the keys and values in a file, by their paths in the spec."""
 
-    keys: dict[Place, Mark]
-    values: dict[Place, Mark]
+    keys: dict[FieldPath, Position]
+    values: dict[FieldPath, Position]
 
-    def of(self, problem: Problem) -> Mark | None:
-        """The place of a problem: of the key where that is wrong, of what it is missing in, else of the value."""
+    def of(self, problem: Problem) -> Position | None:
+        """Return the position of a problem: of the key if it is unknown, else of the value or of what should hold it."""
         path = problem.path[1:]
-        if problem.expected.startswith("no field") and path in self.keys:
+        if problem.kind == "unknown_field" and path in self.keys:
             return self.keys[path]
         while path and path not in self.values:
             path = path[:-1]
@@ -55,111 +55,113 @@ class Marks(NamedTuple):
 
 
 def read_file(path: str | PathLike[str] | None, *, image: str | None) -> DeploymentSpecInput:
-    """The spec in a file, or in the first of the known ones."""
+    """Read the spec in a file; None: in the first of the default files that exists."""
     if path == "":
         raise InvalidSpecError("the path of the spec file is empty")
     try:
-        file = _find() if path is None else Path(path)
+        file = _find_default_file() if path is None else Path(path)
     except TypeError as error:
-        problem = Problem(("path",), abbreviated(path), "the path of a spec file")
+        problem = Problem(("path",), abbreviate(path), "the path of a spec file")
         raise InvalidArgumentError(str(problem), problems=[problem]) from error
     try:
         text = file.read_text(encoding="utf-8-sig")
     except UnicodeDecodeError as error:
-        raise InvalidSpecError(f"{file} cannot be read: not UTF-8") from error
+        raise InvalidSpecError(f"cannot read {file}: not UTF-8") from error
     except OSError as error:
-        raise InvalidSpecError(f"{file} cannot be read: {error.strerror or error}") from error
-    except ValueError as error:  # a character that no path can have
-        raise InvalidSpecError(f"{str(file)!r} cannot be read, as that is no path: {error}") from error
+        raise InvalidSpecError(f"cannot read {file}: {error.strerror or error}") from error
+    except ValueError as error:  # the path has a character that no path can have
+        raise InvalidSpecError(f"cannot read {str(file)!r}: {error}") from error
     return parse_spec(text, str(file), file.suffix.lower(), image=image)
 
 
 def parse_spec(text: str, file: str, suffix: str, *, image: str | None = None) -> DeploymentSpecInput:
-    """The same for a text: `file` is what messages call it, and `suffix` says how to read it."""
+    """Parse and validate the text of a spec file. `file` is its name in messages; `suffix` selects the format."""
     parse = _PARSERS.get(suffix)
     if parse is None:
-        raise InvalidSpecError(f"{file}: a file that ends in {', '.join(SUFFIXES)} expected")
-    content, marks = parse(text, file)
+        raise InvalidSpecError(f"{file}: expected a file name that ends with {', '.join(SUFFIXES)}")
+    content, positions = parse(text, file)
     if not isinstance(content, dict):
-        raise InvalidSpecError(f"{file}: a spec expected, {abbreviated(content)!r} found")
-    problems = list(_modernise(content))
+        raise InvalidSpecError(f"{file}: expected a spec, got {abbreviate(content)!r}")
+    problems = list(_convert_old_fields(content))
     if content.get("image") == IMAGE_PLACEHOLDER:
         content["image"] = image
         if image is None:
-            hint = "give the image that :image stands for"
+            hint = f"pass the image that {IMAGE_PLACEHOLDER} stands for"
             problems.append(Problem(("spec", "image"), IMAGE_PLACEHOLDER, "an image", hint))
-    known = {problem.path for problem in problems}
-    problems += [problem for problem in check_spec(content) if problem.path not in known]
+    paths = {problem.path for problem in problems}
+    problems += [problem for problem in check_spec(content) if problem.path not in paths]
     if problems:
-        problems.sort(key=lambda problem: marks.of(problem) or Mark(0, 0))
-        # Each mistake begins a line with its place, as editors look for it there.
-        lines = [f"{file} is not a valid spec:", *(_located(problem, file, marks) for problem in problems)]
-        raise InvalidSpecError("\n".join(lines), problems=problems)
+        raise _invalid_file(file, problems, positions)
     return cast("DeploymentSpecInput", content)
 
 
-def _find() -> Path:
-    for name in SEARCHED:
+def _find_default_file() -> Path:
+    for name in DEFAULT_FILES:
         if Path(name).is_file():
             return Path(name)
-    raise InvalidSpecError(f"there is no spec here: none of {', '.join(SEARCHED)}")
+    raise InvalidSpecError(f"no spec file found; looked for {', '.join(DEFAULT_FILES)}")
 
 
-def _located(problem: Problem, file: str, marks: Marks) -> str:
-    """A problem with its place, as editors understand it."""
-    mark = marks.of(problem)
-    text = str(problem).removeprefix("spec.")
-    return f"{file}: {text}" if mark is None else f"{file}:{mark.line}:{mark.column}: {text}"
+def _invalid_file(file: str, problems: list[Problem], positions: Positions) -> InvalidSpecError:
+    """Return the error for a file: one line for each problem, in the order of the file."""
+    problems = sorted(problems, key=lambda problem: positions.of(problem) or Position(0, 0))
+    lines = [f"invalid spec file {file}:"]
+    for problem in problems:
+        position = positions.of(problem)
+        # Editors find FILE:LINE:COLUMN at the beginning of a line.
+        prefix = file if position is None else f"{file}:{position.line}:{position.column}"
+        lines.append(f"{prefix}: {problem.describe(root=1)}")
+    return InvalidSpecError("\n".join(lines), problems=problems)
 
 
-# ----------------------------------------------------------------------------------------------------------- older files
+# --------------------------------------------------------------------------------------------------------- older fields
 
 
-def _modernise(content: dict[Any, Any]) -> Iterator[Problem]:
-    """Turns an older spec into one of today, in place; yields what would be lost."""
+def _convert_old_fields(content: dict[Any, Any]) -> Iterator[Problem]:
+    """Convert the fields of older spec files, in place. Yield what cannot be converted without loss."""
     version = content.pop("apiVersion", None)
-    if version is not None and not (isinstance(version, str) and _VERSION.fullmatch(version)):
-        yield Problem(("spec", "apiVersion"), version, "a version such as latest, v1 or v1alpha2", "or leave it out")
+    if version is not None and not (isinstance(version, str) and _API_VERSION.fullmatch(version)):
+        expected = "a version such as latest, v1 or v1alpha2"
+        yield Problem(("spec", "apiVersion"), version, expected, "specs have no version; remove it")
     resources = content.get("resources")
-    inner = resources if isinstance(resources, dict) else {}
-    if "machineType" in inner and "instanceType" not in inner:
-        inner["instanceType"] = inner.pop("machineType")
-    for holder, path in ((content, ("spec", "ports")), (inner, ("spec", "resources", "ports"))):
-        ports = holder.pop("ports", None)
+    resources = resources if isinstance(resources, dict) else {}
+    if "machineType" in resources and "instanceType" not in resources:
+        resources["instanceType"] = resources.pop("machineType")
+    for parent, path in ((content, ("spec", "ports")), (resources, ("spec", "resources", "ports"))):
+        ports = parent.pop("ports", None)
         if ports is None or ports == []:
             continue
         numbers = ports if isinstance(ports, list) else [ports]
         if len(numbers) == 1 and content.get("port") in {None, *numbers[:1]}:
             content["port"] = numbers[0]
         else:
-            hint = "the others would be lost; say the one as `port`"
-            yield Problem(path, ports, "one port", hint)
+            yield Problem(path, ports, "one port", "a spec has one port; set it as `port`")
 
 
-# --------------------------------------------------------------------------------------------------------------- parsers
+# -------------------------------------------------------------------------------------------------------------- parsers
 
 
-def _yaml(text: str, file: str) -> tuple[Any, Marks]:
+def _parse_yaml(text: str, file: str) -> tuple[Any, Positions]:
     import yaml
 
     try:
         loader = yaml.SafeLoader(text)
         node = loader.get_single_node()
-        marks = _marks(node, file)
-        return (None if node is None else loader.construct_document(node)), marks
+        positions = _positions(node, file)
+        return (None if node is None else loader.construct_document(node)), positions
     except yaml.MarkedYAMLError as error:
         mark = error.problem_mark
-        place = f"{file}:{mark.line + 1}:{mark.column + 1}" if mark else str(file)
-        raise InvalidSpecError(f"{place}: no YAML: {error.problem or error.context}") from error
+        position = f"{file}:{mark.line + 1}:{mark.column + 1}" if mark else str(file)
+        raise InvalidSpecError(f"{position}: invalid YAML: {error.problem or error.context}") from error
     except InvalidSpecError:
         raise
     except RecursionError as error:
-        raise InvalidSpecError(f"{file}: no YAML: nested too deeply, or it refers to itself") from error
+        raise InvalidSpecError(f"{file}: invalid YAML: nested too deeply, or refers to itself") from error
     except (yaml.YAMLError, ValueError, KeyError, AttributeError, TypeError) as error:
-        raise InvalidSpecError(f"{file}: no YAML: {shorten(str(error) or type(error).__name__)}") from error
+        raise InvalidSpecError(f"{file}: invalid YAML: {shorten(str(error) or type(error).__name__)}") from error
 
 
-def _json(text: str, file: str) -> tuple[Any, Marks]:
+def _parse_json(text: str, file: str) -> tuple[Any, Positions]:
     import json
 
     import yaml
@@ -167,79 +169,83 @@ def _json(text: str, file: str) -> tuple[Any, Marks]:
     try:
         content = json.loads(text)
     except json.JSONDecodeError as error:
-        raise InvalidSpecError(f"{file}:{error.lineno}:{error.colno}: no JSON: {error.msg}") from error
+        raise InvalidSpecError(f"{file}:{error.lineno}:{error.colno}: invalid JSON: {error.msg}") from error
     except (RecursionError, ValueError) as error:
-        raise InvalidSpecError(f"{file}: no JSON: nested too deeply, or a number of too many digits") from error
+        raise InvalidSpecError(f"{file}: invalid JSON: nested too deeply, or a number with too many digits") from error
     try:
-        # JSON is YAML, all but a few corners, and far less deep; there, mistakes are reported without their lines.
-        return content, _marks(yaml.compose(text, Loader=yaml.SafeLoader), file)
+        # Nearly all JSON is YAML too. For the rest, such as tabs as indentation, problems have no line.
+        return content, _positions(yaml.compose(text, Loader=yaml.SafeLoader), file)
     except (yaml.YAMLError, RecursionError):
-        return content, Marks({}, {})
+        return content, Positions({}, {})
 
 
-def _jsonc(text: str, file: str) -> tuple[Any, Marks]:
-    """Comments and trailing commas become blanks, so that every place stays what it is."""
+def _parse_jsonc(text: str, file: str) -> tuple[Any, Positions]:
+    """Parse JSON with comments and trailing commas. They become spaces, so that positions stay the same."""
     string = r'"(?:\\.|[^"\\])*"'
 
     def blank(pattern: str, text: str) -> str:
-        def replace(found: re.Match[str]) -> str:
-            return found[0] if found[0].startswith('"') else re.sub(r"[^\n]", " ", found[0])
+        def replace(match: re.Match[str]) -> str:
+            return match[0] if match[0].startswith('"') else re.sub(r"[^\n]", " ", match[0])
 
         return re.sub(rf"{string}|{pattern}", replace, text, flags=re.DOTALL)
 
-    return _json(blank(r",(?=\s*[}\]])", blank(r"//[^\n]*|/\*.*?\*/", text)), file)
+    return _parse_json(blank(r",(?=\s*[}\]])", blank(r"//[^\n]*|/\*.*?\*/", text)), file)
 
 
-def _toml(text: str, file: str) -> tuple[Any, Marks]:
+def _parse_toml(text: str, file: str) -> tuple[Any, Positions]:
     import tomllib
 
     try:
-        return tomllib.loads(text), Marks({}, {})
+        return tomllib.loads(text), Positions({}, {})
     except RecursionError as error:
-        raise InvalidSpecError(f"{file}: no TOML: nested too deeply") from error
+        raise InvalidSpecError(f"{file}: invalid TOML: nested too deeply") from error
     except ValueError as error:
-        raise InvalidSpecError(f"{file}: no TOML: {error}") from error
+        raise InvalidSpecError(f"{file}: invalid TOML: {error}") from error
 
 
-_PARSERS: dict[str, Callable[[str, str], tuple[Any, Marks]]] = {
-    ".yaml": _yaml,
-    ".yml": _yaml,
-    ".json": _json,
-    ".jsonc": _jsonc,
-    ".toml": _toml,
+_PARSERS: dict[str, Callable[[str, str], tuple[Any, Positions]]] = {
+    ".yaml": _parse_yaml,
+    ".yml": _parse_yaml,
+    ".json": _parse_json,
+    ".jsonc": _parse_jsonc,
+    ".toml": _parse_toml,
 }
 
 
-def _marks(node: Any, file: str) -> Marks:
-    """Where everything stands. A key that is there twice is refused, as one of the two would be lost."""
+def _positions(node: Any, file: str) -> Positions:
+    """Return the positions of all keys and values. A duplicate key is refused: one of the two would be lost."""
     import yaml
 
-    marks = Marks({}, {})
+    positions = Positions({}, {})
     loader = yaml.SafeLoader("")
 
-    def walk(node: Any, path: Place) -> None:
-        if len(marks.values) > _MOST_PLACES:
+    def visit(node: Any, path: FieldPath) -> None:
+        if len(positions.values) > _MAX_POSITIONS:
             return
-        marks.values[path] = Mark(node.start_mark.line + 1, node.start_mark.column + 1)
+        positions.values[path] = _position(node)
         if isinstance(node, yaml.SequenceNode):
-            for index, entry in enumerate(node.value):
-                walk(entry, (*path, index))
+            for index, item in enumerate(node.value):
+                visit(item, (*path, index))
         elif isinstance(node, yaml.MappingNode):
             for key, value in node.value:
-                inner = (*path, _key(key, loader))
-                if inner in marks.keys:
-                    line, column = key.start_mark.line + 1, key.start_mark.column + 1
-                    raise InvalidSpecError(f"{file}:{line}:{column}: {key.value} is there twice")
-                marks.keys[inner] = Mark(key.start_mark.line + 1, key.start_mark.column + 1)
-                walk(value, inner)
+                key_path = (*path, _loaded_key(key, loader))
+                position = _position(key)
+                if key_path in positions.keys:
+                    raise InvalidSpecError(f"{file}:{position.line}:{position.column}: duplicate key {key.value}")
+                positions.keys[key_path] = position
+                visit(value, key_path)
 
     if node is not None:
-        walk(node, ())
-    return marks
+        visit(node, ())
+    return positions
 
 
-def _key(node: Any, loader: Any) -> str:
-    """A key as it is called once it is loaded: `on` is True then. A `<<` is not loaded, but resolved."""
+def _position(node: Any) -> Position:
+    return Position(node.start_mark.line + 1, node.start_mark.column + 1)
+
+
+def _loaded_key(node: Any, loader: Any) -> str:
+    """Return a key as it is once loaded: `on` becomes True. A merge key (`<<`) is never loaded."""
     import yaml
 
     if isinstance(node, yaml.ScalarNode) and node.tag in loader.yaml_constructors:

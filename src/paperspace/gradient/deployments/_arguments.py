@@ -8,8 +8,9 @@ from __future__ import annotations
 import re
 from typing import TYPE_CHECKING, cast
 
-from paperspace.gradient._shared.spec_rules import LARGEST, Problem, abbreviated, listed, name_problems, torn_problems
-from paperspace.gradient._spec.checks import check_spec, copy_of
+from paperspace.gradient._shared.problems import Problem, abbreviate, join_problems
+from paperspace.gradient._shared.spec_rules import MAX_INT, name_problems, surrogate_problems
+from paperspace.gradient._spec.checks import check_spec, copy_of, invalid_spec
 from paperspace.gradient.errors import InvalidArgumentError, InvalidSpecError
 
 if TYPE_CHECKING:
@@ -32,9 +33,10 @@ def require(*arguments: Iterable[Problem]) -> None:
     if not problems:
         return
     if all(problem.path[0] == "spec" for problem in problems):
-        raise InvalidSpecError(listed("the spec cannot be right: ", problems), problems=problems)
+        raise invalid_spec(problems)
     error = InvalidSpecError if any(problem.path[0] == "spec" for problem in problems) else InvalidArgumentError
-    raise error(listed("" if len(problems) == 1 else "the call cannot be right: ", problems), problems=problems)
+    title = "" if len(problems) == 1 else "invalid arguments"
+    raise error(join_problems(title, [str(problem) for problem in problems]), problems=problems)
 
 
 def deployment_name(value: object) -> Iterator[Problem]:
@@ -42,21 +44,21 @@ def deployment_name(value: object) -> Iterator[Problem]:
     if isinstance(value, str):
         yield from name_problems(value)
     else:
-        yield Problem(("name",), abbreviated(value), "a string")
+        yield Problem(("name",), abbreviate(value), "a string")
 
 
 def identifier(value: object, argument: str = "id") -> Iterator[Problem]:
     """What is wrong with the id of a deployment, or of a spec."""
     if not isinstance(value, str) or not _UUID.fullmatch(value):
-        hint = "a string such as 'd4e74a9c-b125-4bd7-b143-8f5c386df8a9'"
-        yield Problem((argument,), abbreviated(value), "a UUID", hint)
+        example = "d4e74a9c-b125-4bd7-b143-8f5c386df8a9"
+        yield Problem((argument,), abbreviate(value), f"a UUID such as {example!r}")
 
 
 def text(value: object, argument: str) -> Iterator[Problem]:
     """What is wrong with an argument that has to say something."""
     if not isinstance(value, str) or not value.strip():
-        yield Problem((argument,), abbreviated(value), "a string that is not empty")
-    yield from torn_problems(value, (argument,))
+        yield Problem((argument,), abbreviate(value), "a non-empty string")
+    yield from surrogate_problems(value, (argument,))
 
 
 def optional_text(value: object, argument: str) -> Iterator[Problem]:
@@ -67,8 +69,8 @@ def optional_text(value: object, argument: str) -> Iterator[Problem]:
 
 def count(value: object, argument: str) -> Iterator[Problem]:
     """What is wrong with an argument that counts."""
-    if not isinstance(value, int) or isinstance(value, bool) or not 0 <= value <= LARGEST:
-        yield Problem((argument,), abbreviated(value), "a whole number, 0 or more")
+    if not isinstance(value, int) or isinstance(value, bool) or not 0 <= value <= MAX_INT:
+        yield Problem((argument,), abbreviate(value), "an integer, 0 or more")
 
 
 def filters(name: object, project_id: object, cluster_id: object, first: object) -> Iterator[Problem]:

@@ -8,9 +8,9 @@ from typing import TYPE_CHECKING
 from paperspace.gradient._shared.error_codes import Code
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable
+    from collections.abc import Iterable
 
-    from paperspace.gradient._shared.spec_rules import Problem
+    from paperspace.gradient._shared.problems import Problem
 
 # A caller mends a few places at a time; a reply that lists thousands helps nobody.
 _MOST_PROBLEMS = 20
@@ -25,14 +25,14 @@ class Refusal(Exception):  # noqa: N818 - it is an answer, and no fault of the p
         self.extensions = {"code": code, **facts}
 
 
-def refuse(problems: Iterable[Problem], describe: Callable[[Problem], str] = str) -> None:
+def refuse(problems: Iterable[Problem], *, show_values: bool = True) -> None:
     """Returns if there are no problems; otherwise refuses with all the bad places.
 
     Raises:
         Refusal: There is a problem.
     """
     listed = [
-        {"path": problem.place, "expected": problem.expected, "message": describe(problem)}
+        {"path": problem.field, "expected": problem.expected, "message": problem.describe(show_value=show_values)}
         for problem in islice(problems, _MOST_PROBLEMS)
     ]
     if listed:

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 import click
 
-from paperspace.gradient._spec.diff import shown
+from paperspace.gradient._spec.diff import hide_secrets
 from paperspace.gradient.cli._client import deployments
 from paperspace.gradient.cli._errors import ExitCode
 from paperspace.gradient.cli._output import output_option, printable, tell, write_data
@@ -184,7 +184,7 @@ def _without_passwords(value: object) -> object:
     """The same, with passwords hidden as in a difference."""
     match value:
         case dict():
-            return {key: _without_passwords(shown(key, entry)) for key, entry in value.items()}
+            return {key: _without_passwords(hide_secrets(key, entry)) for key, entry in value.items()}
         case list():
             return [_without_passwords(entry) for entry in value]
         case _:

@@ -9,6 +9,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any, NamedTuple, Protocol
 
+from paperspace.gradient._shared.spec_rules import DEFAULT_REPLICAS
+
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping, Sequence
     from datetime import datetime
@@ -85,7 +87,7 @@ def replicas_of(data: Mapping[str, Any], proposed: int = 0) -> int:
     """How many instances a spec asks for, if the load proposes a number: autoscaling keeps it within its bounds."""
     resources: Mapping[str, Any] = data.get("resources") or {}
     least = resources.get("replicas")
-    least = 1 if least is None else least
+    least = DEFAULT_REPLICAS if least is None else least
     if data.get("enabled") is False or least == 0:
         return 0
     autoscaling = resources.get("autoscaling")

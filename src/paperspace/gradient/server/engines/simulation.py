@@ -10,6 +10,7 @@ from datetime import datetime, timedelta
 from enum import StrEnum
 from typing import TYPE_CHECKING, Any
 
+from paperspace.gradient._shared.spec_rules import DEFAULT_PORT
 from paperspace.gradient.server.engines.runtime import (
     ERRORED,
     FAILED,
@@ -149,4 +150,4 @@ def _end(instance: Instance, at: datetime) -> Iterator[Event]:
 
 def _port(data: Mapping[str, Any]) -> int:
     port: int | None = data.get("port")
-    return 80 if port is None else port
+    return DEFAULT_PORT if port is None else port

@@ -33,7 +33,7 @@ from paperspace.gradient.server.errors import Refusal, refuse
 from paperspace.gradient.server.graphql.limits import MOST_TOKENS, Limits, TooMuchError, check_length
 from paperspace.gradient.server.graphql.pagination import Window
 from paperspace.gradient.server.graphql.schema import executable_schema
-from paperspace.gradient.server.graphql.variables import describe, variable_problems
+from paperspace.gradient.server.graphql.variables import variable_problems
 from paperspace.gradient.server.storage.database import MOST_ROWS, TooManyRowsError, storage_refusal
 
 if TYPE_CHECKING:
@@ -121,7 +121,7 @@ class Engine:
         try:
             document, limits = self._document(request.query)
             operation = self._operation(document, request)
-            refuse(limits.page_sizes(request.variables or {}), describe)
+            refuse(limits.page_sizes(request.variables or {}), show_values=False)
             if operation.operation is OperationType.MUTATION:
                 return self._change(document, request)
             with self.context.database.reading():
@@ -182,7 +182,7 @@ class Engine:
         if request.read_only and operation.operation is not OperationType.QUERY:
             message = "By GET nothing can be changed: send it by POST."
             raise _Refused([_error(message, Code.BAD_USER_INPUT)], Outcome.NOT_BY_GET)
-        refuse(variable_problems(self._schema, operation, request.variables or {}), describe)
+        refuse(variable_problems(self._schema, operation, request.variables or {}), show_values=False)
         return operation
 
     def _change(self, document: DocumentNode, request: Request) -> Reply:

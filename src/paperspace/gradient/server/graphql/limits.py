@@ -31,7 +31,7 @@ from paperspace.gradient.server.graphql.pagination import MOST, page_size_proble
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
 
-    from paperspace.gradient._shared.spec_rules import Problem
+    from paperspace.gradient._shared.problems import Problem
 
 MOST_BYTES = 16 * 1024
 MOST_TOKENS = 1000

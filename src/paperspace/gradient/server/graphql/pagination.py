@@ -10,7 +10,7 @@ from __future__ import annotations
 from base64 import urlsafe_b64decode, urlsafe_b64encode
 from typing import TYPE_CHECKING, Any, NamedTuple
 
-from paperspace.gradient._shared.spec_rules import Problem
+from paperspace.gradient._shared.problems import Problem
 from paperspace.gradient.server.errors import refuse
 
 if TYPE_CHECKING:

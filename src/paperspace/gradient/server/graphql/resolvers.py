@@ -13,7 +13,7 @@ from urllib.parse import urlsplit
 
 from graphql import GraphQLResolveInfo
 
-from paperspace.gradient._shared.spec_rules import Problem, name_problems, spec_problems
+from paperspace.gradient._shared.spec_rules import DEFAULT_REPLICAS, DEFAULT_SUMMARY, name_problems, spec_problems
 from paperspace.gradient.server.engines import workloads
 from paperspace.gradient.server.errors import refuse
 from paperspace.gradient.server.graphql.pagination import Page, Window
@@ -21,6 +21,7 @@ from paperspace.gradient.server.graphql.pagination import Page, Window
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
+    from paperspace.gradient._shared.problems import Problem
     from paperspace.gradient.server.engines.workloads import Workloads
     from paperspace.gradient.server.storage.batching import Row
     from paperspace.gradient.server.storage.database import Database, Nested
@@ -217,9 +218,9 @@ RESOLVERS: Mapping[tuple[str, str], Callable[..., Any]] = {
     ("DeploymentSpec", "deploymentRuns"): _nested(workloads.RUNS_OF_SPEC),
     ("Cluster", "fqdn"): _cluster_fqdn,
     ("DeploymentSpecData", "resources"): _or("resources", {}),
-    ("DeploymentSpecResources", "replicas"): _or("replicas", 1),
+    ("DeploymentSpecResources", "replicas"): _or("replicas", DEFAULT_REPLICAS),
     ("DeploymentSpecAutoscaling", "metrics"): _or("metrics", []),
-    ("DeploymentSpecAutoscalingMetricObject", "summary"): _or("summary", "average"),
+    ("DeploymentSpecAutoscalingMetricObject", "summary"): _or("summary", DEFAULT_SUMMARY),
 }
 
 # The fields that every connection has.

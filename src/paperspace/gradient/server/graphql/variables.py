@@ -21,7 +21,7 @@ from graphql import (
 )
 from graphql.pyutils import did_you_mean, suggestion_list
 
-from paperspace.gradient._shared.spec_rules import Path, Problem, shorten
+from paperspace.gradient._shared.problems import Path, Problem, shorten
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
@@ -47,16 +47,11 @@ def variable_problems(
             yield from _problems(variables.get(name), type_, (name,))
 
 
-def describe(problem: Problem) -> str:
-    """The problem without what was given."""
-    return f"{problem.place}: {problem.expected} expected" + (f" ({problem.hint})" if problem.hint else "")
-
-
 def _problems(value: Any, type_: Any, path: Path) -> Iterator[Problem]:
     nullable: Any = get_nullable_type(type_)
     if value is None:
         if is_non_null_type(type_):
-            yield Problem(path, None, _expected(nullable))
+            yield Problem(path, None, _expected(nullable), kind="missing")
     elif is_list_type(nullable):
         # A value that is no list stands for a list of that one value.
         items: list[Any] = value if isinstance(value, list) else [value]
@@ -75,7 +70,7 @@ def _object_problems(value: Any, type_: GraphQLInputObjectType, path: Path) -> I
     given = cast("dict[str, Any]", value)
     for name in sorted(given.keys() - type_.fields.keys()):
         hint = did_you_mean(suggestion_list(name, list(type_.fields))).strip()
-        yield Problem((*path, shorten(name)), None, f"a field of {type_.name}", hint or None)
+        yield Problem((*path, shorten(name)), None, f"a field of {type_.name}", hint or None, "unknown_field")
     for name, field in type_.fields.items():
         yield from _problems(given.get(name), field.type, (*path, name))
 

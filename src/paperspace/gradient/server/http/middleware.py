@@ -14,7 +14,7 @@ from urllib.parse import urlsplit
 from aiohttp import hdrs, web
 
 from paperspace.gradient._shared.error_codes import Code
-from paperspace.gradient._shared.spec_rules import shorten
+from paperspace.gradient._shared.problems import shorten
 from paperspace.gradient.server.graphql.execution import internal_error
 from paperspace.gradient.server.http.graphql_http import RefusedError
 from paperspace.gradient.server.http.listener import is_loopback

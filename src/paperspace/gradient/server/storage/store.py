@@ -12,7 +12,7 @@ from datetime import timedelta
 from typing import TYPE_CHECKING, Any
 
 from paperspace.gradient._shared.error_codes import Code
-from paperspace.gradient._shared.spec_rules import shorten
+from paperspace.gradient._shared.problems import shorten
 from paperspace.gradient.server.clock import iso
 from paperspace.gradient.server.errors import Refusal
 from paperspace.gradient.server.storage.database import Nested
