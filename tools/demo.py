@@ -1,6 +1,6 @@
-"""The documented calls, one after the other, as a user would type them, with what comes back.
+"""The demo: the documented calls, one by one, as a user would type them, with their results.
 
-The server is the real one, started as a user would start it, on a free port, with a database in memory.
+They run against a local server, on a free port, with a database in memory.
 """
 
 from __future__ import annotations
@@ -9,6 +9,7 @@ import ast
 import os
 import subprocess
 import sys
+import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import NamedTuple
@@ -18,18 +19,30 @@ WIDTH = 100
 
 @contextmanager
 def running_server() -> Iterator[list[str]]:
-    """A local server in a process of its own; gives the lines that it prints."""
+    """Run a local server in a separate process, and yield the lines that it prints.
+
+    Raises:
+        SystemExit: The server does not start.
+    """
     command = ["gradient", "server", "--port", "0", "--database", ":memory:"]
-    with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as server:
+    with (
+        tempfile.TemporaryFile("w+") as log,  # the log would be mixed with the output of the demo
+        subprocess.Popen(command, stdout=subprocess.PIPE, stderr=log, text=True) as server,
+    ):
         assert server.stdout is not None  # noqa: S101  # it is a pipe
+        lines = [server.stdout.readline().rstrip() for _ in range(3)]
+        if not lines[0]:
+            server.wait()
+            log.seek(0)
+            sys.exit(f"The server did not start.\n{log.read()}")
         try:
-            yield [server.stdout.readline().rstrip() for _ in range(3)]
+            yield lines
         finally:
             server.terminate()
 
 
 def use(exports: list[str]) -> None:
-    """Does what the shell would do with the `export` lines."""
+    """Set the environment variables that the `export` lines set."""
     for line in exports:
         for setting in line.removeprefix("export ").split():
             name, _, value = setting.partition("=")
@@ -37,36 +50,36 @@ def use(exports: list[str]) -> None:
 
 
 class Step(NamedTuple):
-    """Something to type, and the error that it is to raise, if any."""
+    """Code to run, and the error that it must raise, if any."""
 
     code: str
     raises: str | None = None
 
 
 def show(step: Step, names: dict[str, object]) -> None:
-    """Prints the code as typed, runs it, and prints what it gives, or the error that it raises.
+    """Print the code, run it, and print its result or its error.
 
     Raises:
-        SystemExit: It does not raise what it should, or raises what it should not.
+        SystemExit: The code does not raise the expected error, or raises another one.
     """
     print(">>> " + step.code.replace("\n", "\n... "))
     raised = None
     try:
         statement = ast.parse(step.code).body[0]
         if isinstance(statement, ast.Expr):
-            print(readable(eval(step.code, names)))  # noqa: S307  # our own code, from below
+            print(readable(eval(step.code, names)))  # noqa: S307  # the code is in this file
         else:
             exec(step.code, names)  # noqa: S102
-    except Exception as error:  # noqa: BLE001  # to be shown, as the interpreter would
+    except Exception as error:  # noqa: BLE001  # any error is shown, as the interpreter shows it
         raised = type(error).__name__
         print(f"{type(error).__module__}.{raised}: {error}")
     print()
     if raised != step.raises:
-        sys.exit(f"The demo expected {step.raises or 'no error'} there.")
+        sys.exit(f"The demo expected {step.raises or 'no error'} here.")
 
 
 def readable(value: object, indent: str = "") -> str:
-    """The value as Python writes it, on several lines where one is too short."""
+    """Format the value as repr() does, on several lines if one is too short."""
     text = repr(value)
     if len(indent + text) <= WIDTH or not isinstance(value, dict | list) or not value:
         return text
@@ -79,20 +92,20 @@ def readable(value: object, indent: str = "") -> str:
 
 
 def main() -> None:
-    """Runs the walk."""
+    """Run all steps."""
     with running_server() as (listening, *exports):
         print(listening, *exports, "", sep="\n")
         use(exports)
         names: dict[str, object] = {}
-        for heading, steps in WALK.items():
+        for heading, steps in STEPS.items():
             print(f"# {heading}")
             for step in steps:
                 show(step, names)
-    print("That was all of it. The server is stopped; `gradient server` starts one for you.")
+    print("The demo is complete, and its server is stopped. Start your own with: .venv/bin/gradient server")
 
 
-WALK = {
-    "The documented example of a spec.": [
+STEPS = {
+    "A spec, as the documentation shows it.": [
         Step("from paperspace.gradient import deployments"),
         Step("""spec = {
     'image': 'tensorflow/serving',
@@ -108,15 +121,15 @@ WALK = {
 )"""),
         Step("deployment"),
     ],
-    "List deployments: by name, by project, by cluster, or so many of all.": [
+    "List deployments: by name, by project, by cluster, or the first 10.": [
         Step("deployments.list_deployments(name='Test Deployment')"),
-        Step("[found['name'] for found in deployments.list_deployments(project_id='my-project')]"),
-        Step("[found['name'] for found in deployments.list_deployments(cluster_id='local')]"),
+        Step("[deployment['name'] for deployment in deployments.list_deployments(project_id='my-project')]"),
+        Step("[deployment['name'] for deployment in deployments.list_deployments(cluster_id='local')]"),
         Step("deployments.list_deployments(cluster_id='another-cluster')"),
-        Step("[found['name'] for found in deployments.list_deployments(first=10)]"),
+        Step("[deployment['name'] for deployment in deployments.list_deployments(first=10)]"),
     ],
-    "Get one.": [Step("deployments.get_deployment(id=deployment['id'])")],
-    "Update it to two replicas: it has two specs then, the newest first.": [
+    "Get a deployment.": [Step("deployments.get_deployment(id=deployment['id'])")],
+    "Update it to two replicas. It then has two specs, the newest first.": [
         Step("spec['resources']['replicas'] = 2"),
         Step("""deployments.update_deployment(
     name='Test Deployment',
@@ -125,14 +138,14 @@ WALK = {
 )"""),
         Step("deployments.get_deployment(id=deployment['id'])"),
     ],
-    "A name that is taken, and a spec with a mistake, are refused.": [
+    "Errors: the name is taken; the spec has an unknown field.": [
         Step("deployments.create_deployment('Test Deployment', 'my-project', spec)", raises="ConflictError"),
         Step(
             "deployments.create_deployment('Another', 'my-project', {'image': 'nginx', 'prot': 8501})",
             raises="InvalidSpecError",
         ),
     ],
-    "Delete it. Then it is gone.": [
+    "Delete it. Then it is not found.": [
         Step("deployments.delete_deployment(id=deployment['id'])"),
         Step("deployments.get_deployment(id=deployment['id'])", raises="NotFoundError"),
     ],
