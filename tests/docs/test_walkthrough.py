@@ -73,9 +73,7 @@ def show_region(reply: dict[str, Any]) -> None:
         node["region"] = "eu-1"
 
 
-def test_every_command(
-    server: LocalServer, checkout: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_every_command(server: LocalServer, checkout: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """Each command prints what the page shows. The git commands are left out where git is not installed."""
     with altered(server, request=hide_region, response=show_region) as url:
         monkeypatch.setenv("PAPERSPACE_API_URL", url)

@@ -149,7 +149,7 @@ def by_sdk(official: Official) -> None:
 def main() -> None:
     """Runs it all; the exit code is 1 where something is not as it should be."""
     argparse.ArgumentParser(
-        "scripts/official_client",
+        "scripts/official-client",
         description="Runs the retired official client, unmodified, against a fresh local server: each call by command "
         "and by SDK. The first run installs the client into an environment of its own.",
     ).parse_args()
