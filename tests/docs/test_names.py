@@ -16,7 +16,8 @@ from paperspace.gradient.cli import main
 
 TOP = Path(__file__).parents[2]
 SOURCES = sorted(TOP.glob("src/**/*.py"))
-SCRIPTS = sorted(path for path in TOP.glob("scripts/**/*") if path.is_file() and path.suffix != ".pyc")
+SCRIPT_FILES = ("scripts/*", "tools/**/*.py", "benchmarks/*.py", "tests/stress/*.py", "tests/integration/*.py")
+SCRIPTS = sorted(path for pattern in SCRIPT_FILES for path in TOP.glob(pattern) if path.is_file())
 SELF = Path(__file__)  # it has wrong names in it
 CODE = [*SOURCES, *(path for path in SCRIPTS if path.suffix == ".py"), *(set(TOP.glob("tests/**/*.py")) - {SELF})]
 PAGES = sorted([*TOP.glob("*.md"), *TOP.glob("docs/**/*.md"), *TOP.glob("docs/*.ipynb")])
