@@ -1,17 +1,16 @@
-"""The ways in which a server fails its clients."""
+"""Behaviours of a faulty server, and some unusual but valid ones."""
 
 from __future__ import annotations
 
 import asyncio
 import gzip
 import json
-import zlib
 from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
 from email.utils import format_datetime
 from typing import Any
 
-from tests.faults.server import Behaviour, Exchange, early, good_data
+from tests.faults.server import ID, Behaviour, Exchange, early, good_data
 
 
 def raw(data: bytes, end: Callable[[Exchange], None] = Exchange.close) -> Behaviour:
@@ -22,32 +21,32 @@ def raw(data: bytes, end: Callable[[Exchange], None] = Exchange.close) -> Behavi
     return behaviour
 
 
-def reply(status: int = 200, body: Any = b"", **headers: str) -> Behaviour:
+def response(status: int = 200, body: Any = b"", **headers: str) -> Behaviour:
     async def behaviour(exchange: Exchange) -> None:
-        await exchange.reply(status, body, **headers)
+        await exchange.respond(status, body, **headers)
 
     return behaviour
 
 
-def altered(change: Callable[[dict[str, Any]], Any]) -> Behaviour:
-    """The right answer with something changed in the one object that it is about."""
+def changed(change: Callable[[dict[str, Any]], Any]) -> Behaviour:
+    """Send the correct response with a change in its deployment."""
 
     async def behaviour(exchange: Exchange) -> None:
         data = good_data(exchange.request)
         holder = next(iter(data.values()))
         change(holder if exchange.request.operation == "Deployment" else holder["deployment"])
-        await exchange.reply(body={"data": data})
+        await exchange.respond(body={"data": data})
 
     return behaviour
 
 
 def graphql_error(code: str | None, status: int = 200, **extensions: Any) -> Behaviour:
-    error = {"message": "Words of the server.", "extensions": {"code": code, **extensions}}
-    return reply(status, {"errors": [error if code else {"message": "Words of the server."}]})
+    error = {"message": "Message of the server.", "extensions": {"code": code, **extensions}}
+    return response(status, {"errors": [error if code else {"message": "Message of the server."}]})
 
 
 def framed(*, headers: bytes, body: bytes) -> Behaviour:
-    """An answer whose framing is written by hand."""
+    """Send a response with these framing headers, whatever the body is."""
     return raw(b"HTTP/1.1 200 OK\r\nContent-Type: application/json\r\n" + headers + b"\r\n\r\n" + body)
 
 
@@ -60,13 +59,13 @@ def bomb(size: int) -> bytes:
 
 
 @early
-async def vanish(exchange: Exchange) -> None:
+async def close_on_accept(exchange: Exchange) -> None:
     exchange.close()
 
 
 @early
-async def slam(exchange: Exchange) -> None:
-    await asyncio.sleep(0.02)  # sooner, and the client may meet it while it still connects, which is another fault
+async def reset_on_accept(exchange: Exchange) -> None:
+    await asyncio.sleep(0.02)  # earlier, the client may still be connecting, which is another fault
     exchange.reset()
 
 
@@ -81,7 +80,7 @@ async def never_read(_exchange: Exchange) -> None:
     await asyncio.sleep(60)
 
 
-async def never_answer(_exchange: Exchange) -> None:
+async def never_respond(_exchange: Exchange) -> None:
     await asyncio.sleep(60)
 
 
@@ -112,7 +111,7 @@ async def endless_interim(exchange: Exchange) -> None:
 
 async def some_interim(exchange: Exchange) -> None:
     await exchange.write(b"HTTP/1.1 100 Continue\r\n\r\n" + b"HTTP/1.1 103 Early Hints\r\nLink: x\r\n\r\n" * 20)
-    await exchange.reply(body={"data": good_data(exchange.request)})
+    await exchange.respond(body={"data": good_data(exchange.request)})
 
 
 async def endless_body(exchange: Exchange) -> None:
@@ -122,50 +121,61 @@ async def endless_body(exchange: Exchange) -> None:
 
 
 async def partial(exchange: Exchange) -> None:
-    await exchange.reply(body={"data": good_data(exchange.request), "errors": [{"message": "half"}]})
+    await exchange.respond(body={"data": good_data(exchange.request), "errors": [{"message": "half"}]})
 
 
 async def partial_294(exchange: Exchange) -> None:
-    await exchange.reply(294, {"data": good_data(exchange.request), "errors": [{"message": "half"}]})
+    await exchange.respond(294, {"data": good_data(exchange.request), "errors": [{"message": "half"}]})
 
 
 async def null_with_error(exchange: Exchange) -> None:
     data = dict.fromkeys(good_data(exchange.request))
-    await exchange.reply(body={"data": data, "errors": [{"message": "x", "extensions": {"code": "FORBIDDEN"}}]})
+    await exchange.respond(body={"data": data, "errors": [{"message": "x", "extensions": {"code": "FORBIDDEN"}}]})
 
 
 async def with_extras(exchange: Exchange) -> None:
     data = good_data(exchange.request)
     next(iter(data.values()))["__typename"] = "Surprise"
-    await exchange.reply(body={"data": {**data, "new": 1}, "extensions": {"cost": 3}, "errors": []}, Set_Cookie="a=b")
+    await exchange.respond(body={"data": {**data, "new": 1}, "extensions": {"cost": 3}, "errors": []}, Set_Cookie="a=b")
 
 
 async def data_beside_500(exchange: Exchange) -> None:
-    await exchange.reply(500, {"data": good_data(exchange.request)})
+    await exchange.respond(500, {"data": good_data(exchange.request)})
 
 
-async def gzipped(exchange: Exchange) -> None:
-    content = gzip.compress(json.dumps({"data": good_data(exchange.request)}).encode())
-    await exchange.reply(body=content, Content_Encoding="gzip")
+def encoded(encode: Callable[[bytes], bytes], **headers: str) -> Behaviour:
+    """Send the correct response with its body changed by a function."""
+
+    async def behaviour(exchange: Exchange) -> None:
+        body = json.dumps({"data": good_data(exchange.request)}).encode()
+        await exchange.respond(200, encode(body), **headers)
+
+    return behaviour
 
 
-async def deflated(exchange: Exchange) -> None:
-    content = zlib.compress(json.dumps({"data": good_data(exchange.request)}).encode())
-    await exchange.reply(body=content, Content_Encoding="deflate")
+def raw_id(text: bytes) -> Behaviour:
+    """Send the correct response with this JSON text instead of the id of the deployment."""
+    return encoded(lambda body: body.replace(b'"%s"' % ID.encode(), text))
+
+
+def raw_extra(text: bytes) -> Behaviour:
+    """Send the correct response with this JSON text as the value of an unknown field."""
+    return encoded(lambda body: body[:-1] + b', "extensions": ' + text + b"}")
 
 
 async def echo(exchange: Exchange) -> None:
-    """A debugging proxy that answers with what it was sent, the key included."""
+    """Repeat the headers of the request in the error, the API key included, as a debugging proxy does."""
     sent = exchange.request.headers
-    await exchange.reply(400, {"errors": [{"message": f"Bad request: {sent}"}]})
+    await exchange.respond(400, {"errors": [{"message": f"Bad request: {sent}"}]})
 
 
 def wrong(**values: Any) -> Behaviour:
-    return altered(lambda node: node.update(values))
+    """Send the correct response with these values in its deployment."""
+    return changed(lambda node: node.update(values))
 
 
 def retry_after_date(seconds: float) -> Behaviour:
-    """A Retry-After date, by a clock that is a day ahead."""
+    """Respond with a Retry-After date by a clock that is a day ahead."""
     clock = datetime.now(UTC) + timedelta(days=1)
-    later = format_datetime(clock + timedelta(seconds=seconds), usegmt=True)
-    return reply(503, Retry_After=later, Date=format_datetime(clock, usegmt=True))
+    moment = format_datetime(clock + timedelta(seconds=seconds), usegmt=True)
+    return response(503, Retry_After=moment, Date=format_datetime(clock, usegmt=True))

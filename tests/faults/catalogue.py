@@ -1,4 +1,4 @@
-"""The faults, and what the client has to make of each: one line a fault."""
+"""The faults and their expected outcomes, one line a fault."""
 
 from __future__ import annotations
 
@@ -10,61 +10,71 @@ from typing import Any, Literal, NamedTuple
 
 from tests.faults.behaviours import (
     bomb,
+    close_on_accept,
     data_beside_500,
-    deflated,
     drip_body,
     drip_headers,
     echo,
+    encoded,
     endless_body,
     endless_interim,
     framed,
     graphql_error,
-    gzipped,
     json_bomb,
-    never_answer,
     never_read,
+    never_respond,
     null_with_error,
     partial,
     partial_294,
     raw,
-    reply,
+    raw_extra,
+    raw_id,
+    reset_on_accept,
     reset_while_sending,
+    response,
     retry_after_date,
-    slam,
     some_interim,
     stall_in_body,
-    vanish,
     with_extras,
     wrong,
 )
-from tests.faults.server import OTHER_ID, Behaviour, Exchange
+from tests.faults.server import ID, OTHER_ID, Behaviour, Exchange
 
 from paperspace.gradient import errors
 
 MAX_RETRIES = 2
-SENDS = MAX_RETRIES + 1
+ATTEMPTS = MAX_RETRIES + 1
 OPERATIONS = ("get", "create", "update", "delete")
 
 Executed = Literal["no", "yes", "unknown"]
 
 
 class Outcome(NamedTuple):
-    """What a call comes to: an error (None: it succeeds), and how often it was sent."""
+    """The expected end of a call: its error (None: success), the attempts, and whether a change may have been applied."""
 
     error: type[errors.GradientError] | None
-    sends: int
+    attempts: int
     executed: Executed = "no"
+    id: str = ID
 
 
 @dataclass
 class Fault:
-    """A way to fail, and what a read and a change come to if it stays, or if it passes after once."""
+    """A fault and its outcomes.
+
+    Attributes:
+        read: The outcome of a read if every attempt fails like this.
+        change: The outcome of a create, update or delete.
+        temporary: Whether a call succeeds if only its first attempt fails like this.
+        timeout: The seconds that the call may take.
+        overrides: Outcomes of single operations.
+    """
 
     name: str
     behaviour: Behaviour
     read: Outcome
     change: Outcome
-    passes: bool = True
+    temporary: bool = True
     timeout: float = 5.0
     overrides: dict[str, Outcome] = field(default_factory=dict)
 
@@ -72,12 +82,12 @@ class Fault:
         return self.overrides.get(operation, self.read if operation == "get" else self.change)
 
 
-# What faults come to, by their kind; the same words as in `retry.FailureKind`.
+# Outcomes by kind of failure, named as in `retry.FailureKind`.
 
 
 def lost(name: str, error: type[errors.APIError], behaviour: Behaviour, **more: Any) -> Fault:
-    change = Outcome(errors.OutcomeUnknownError, SENDS, "unknown")
-    return Fault(name, behaviour, Outcome(error, SENDS), change, **more)
+    change = Outcome(errors.OutcomeUnknownError, ATTEMPTS, "unknown")
+    return Fault(name, behaviour, Outcome(error, ATTEMPTS), change, **more)
 
 
 def broken(name: str, behaviour: Behaviour, error: type[errors.APIError] = errors.MalformedResponseError) -> Fault:
@@ -85,24 +95,24 @@ def broken(name: str, behaviour: Behaviour, error: type[errors.APIError] = error
 
 
 def final(name: str, error: type[errors.APIError], behaviour: Behaviour, **more: Any) -> Fault:
-    return Fault(name, behaviour, Outcome(error, 1), Outcome(error, 1), passes=False, **more)
+    return Fault(name, behaviour, Outcome(error, 1), Outcome(error, 1), temporary=False, **more)
 
 
 def doubtful(name: str, error: type[errors.APIError], behaviour: Behaviour) -> Fault:
-    return Fault(name, behaviour, Outcome(error, 1), Outcome(error, 1, "unknown"), passes=False)
+    return Fault(name, behaviour, Outcome(error, 1), Outcome(error, 1, "unknown"), temporary=False)
 
 
 def unsent(name: str, error: type[errors.APIError], behaviour: Behaviour, **more: Any) -> Fault:
-    return Fault(name, behaviour, Outcome(error, SENDS), Outcome(error, SENDS), **more)
+    return Fault(name, behaviour, Outcome(error, ATTEMPTS), Outcome(error, ATTEMPTS), **more)
 
 
 def slow(name: str, behaviour: Behaviour) -> Fault:
     change = Outcome(errors.OutcomeUnknownError, 1, "unknown")
-    return Fault(name, behaviour, Outcome(errors.APITimeoutError, 1), change, passes=False, timeout=0.3)
+    return Fault(name, behaviour, Outcome(errors.APITimeoutError, 1), change, temporary=False, timeout=0.3)
 
 
 def fine(name: str, behaviour: Behaviour) -> Fault:
-    return Fault(name, behaviour, Outcome(None, 1), Outcome(None, 1), passes=False)
+    return Fault(name, behaviour, Outcome(None, 1), Outcome(None, 1), temporary=False)
 
 
 E = errors
@@ -110,11 +120,11 @@ VALID = json.dumps({"data": {"deployment": None}}).encode()
 
 FAULTS = [
     # Connections
-    lost("closed on accept", E.APIConnectionError, vanish),
-    lost("reset without reading", E.APIConnectionError, slam),
+    lost("closed on accept", E.APIConnectionError, close_on_accept),
+    lost("reset without reading", E.APIConnectionError, reset_on_accept),
     lost("reset while sending", E.APIConnectionError, reset_while_sending),
-    lost("closed before the answer", E.APIConnectionError, raw(b"")),
-    lost("reset before the answer", E.APIConnectionError, raw(b"", Exchange.reset)),
+    lost("closed before the response", E.APIConnectionError, raw(b"")),
+    lost("reset before the response", E.APIConnectionError, raw(b"", Exchange.reset)),
     lost("closed in the status line", E.APIConnectionError, raw(b"HTTP/1.1 20")),
     lost("closed in the headers", E.APIConnectionError, raw(b"HTTP/1.1 200 OK\r\nContent-Ty")),
     lost("reset in the headers", E.APIConnectionError, raw(b"HTTP/1.1 200 OK\r\nContent-Ty", Exchange.reset)),
@@ -131,15 +141,15 @@ FAULTS = [
         framed(headers=b"Transfer-Encoding: chunked", body=b"%x\r\n%s\r\n" % (len(VALID), VALID)),
     ),
     # Time
-    slow("nothing is read", never_read),
-    slow("no answer", never_answer),
-    slow("headers drip", drip_headers),
-    slow("body stalls", stall_in_body),
-    slow("body drips", drip_body),
-    slow("endless interim answers", endless_interim),
-    fine("some interim answers", some_interim),
-    # HTTP that is none
-    lost("no HTTP", E.MalformedResponseError, raw(b"SSH-2.0-OpenSSH_9.6\r\n")),
+    slow("request not read", never_read),
+    slow("no response", never_respond),
+    slow("slow headers", drip_headers),
+    slow("stalled body", stall_in_body),
+    slow("slow body", drip_body),
+    slow("endless interim responses", endless_interim),
+    fine("some interim responses", some_interim),
+    # Malformed HTTP
+    lost("not HTTP", E.MalformedResponseError, raw(b"SSH-2.0-OpenSSH_9.6\r\n")),
     lost("bad status line", E.MalformedResponseError, raw(b"HTTP/1.1 OK 200\r\n\r\n")),
     lost("huge header", E.MalformedResponseError, raw(b"HTTP/1.1 200 OK\r\nX-Big: " + b"x" * 20000 + b"\r\n\r\n")),
     lost(
@@ -151,61 +161,64 @@ FAULTS = [
     lost(
         "bad chunk size", E.MalformedResponseError, framed(headers=b"Transfer-Encoding: chunked", body=b"zz\r\n{}\r\n")
     ),
-    # Answers without a result
+    # Responses without a result
     broken("101", raw(b"HTTP/1.1 101 Switching Protocols\r\nConnection: upgrade\r\nUpgrade: x\r\n\r\n")),
     broken("204", raw(b"HTTP/1.1 204 No Content\r\n\r\n")),
     broken("205", raw(b"HTTP/1.1 205 Reset Content\r\nContent-Length: 0\r\n\r\n")),
-    broken("empty", reply(200)),
-    broken("HTML", reply(200, b"<!doctype html><title>Sign in</title>", Content_Type="text/html")),
-    broken("cut JSON", reply(200, b'{"data": {"deployment"')),
-    broken("trailing text", reply(200, VALID + b" x")),
-    broken("bad UTF-8", reply(200, b'{"data": {"deployment": "\xff"}}')),
-    broken("byte order mark", reply(200, b"\xef\xbb\xbf" + VALID)),
-    broken("NaN", reply(200, b'{"data": {"deployment": NaN}}')),
-    broken("Infinity", reply(200, b'{"data": {"deployment": -Infinity}}')),
-    broken("5,000 digits", reply(200, b'{"data": {"deployment": ' + b"7" * 5000 + b"}}")),
-    broken("100,000 levels", reply(200, json_bomb(100_000))),
-    broken("half a character", reply(200, b'{"data": {"deployment": "\\ud800"}}')),
-    broken("a list", reply(200, [{"data": None}])),
-    broken("a number", reply(200, 5)),
-    broken("a string", reply(200, "data")),
-    broken("null", reply(200, b"null")),
-    broken("data is a number", reply(200, {"data": 5})),
-    broken("data is a list", reply(200, {"data": [1]})),
-    broken("errors is a string", reply(200, {"errors": "boom"})),
-    broken("errors is an object", reply(200, {"errors": {"message": "boom"}})),
-    broken("errors of strings", reply(200, {"errors": ["boom"]})),
-    broken("neither", reply(200, {"extensions": {}})),
-    broken("data null", reply(200, {"data": None})),
-    broken("data null, no errors listed", reply(200, {"data": None, "errors": []})),
-    broken("data without the field", reply(200, {"data": {}})),
-    broken("null where none may be", wrong(id=None)),
+    broken("empty", response(200)),
+    broken("HTML", response(200, b"<!doctype html><title>Sign in</title>", Content_Type="text/html")),
+    broken("truncated JSON", response(200, b'{"data": {"deployment"')),
+    broken("trailing text", encoded(lambda body: body + b" x")),
+    broken("bad UTF-8", raw_id(b'"\xff"')),
+    broken("byte order mark", encoded(lambda body: b"\xef\xbb\xbf" + body)),
+    broken("NaN for a string", raw_id(b"NaN")),
+    broken("Infinity for a string", raw_id(b"-Infinity")),
+    broken("5,000 digits", raw_extra(b"7" * 5000)),
+    broken("100,000 levels", response(200, json_bomb(100_000))),
+    broken("lone surrogate", raw_id(b'"\\ud800"')),
+    broken("a list", response(200, [{"data": None}])),
+    broken("a number", response(200, 5)),
+    broken("a string", response(200, "data")),
+    broken("null", response(200, b"null")),
+    broken("data is a number", response(200, {"data": 5})),
+    broken("data is a list", response(200, {"data": [1]})),
+    broken("errors is a string", response(200, {"errors": "boom"})),
+    broken("errors is an object", response(200, {"errors": {"message": "boom"}})),
+    broken("errors of strings", response(200, {"errors": ["boom"]})),
+    broken("neither data nor errors", response(200, {"extensions": {}})),
+    broken("data null", response(200, {"data": None})),
+    broken("data null, empty errors", response(200, {"data": None, "errors": []})),
+    broken("data without the field", response(200, {"data": {}})),
+    broken("null in a required field", wrong(id=None)),
     broken("wrong type", wrong(id=5)),
     Fault(
-        "the answer to another id",
+        "response about another id",
         wrong(id=OTHER_ID),
         Outcome(E.MalformedResponseError, 2),
         Outcome(E.OutcomeUnknownError, 2, "unknown"),
-        passes=False,
-        overrides={"create": Outcome(None, 1)},
+        temporary=False,
+        overrides={"create": Outcome(None, 1, id=OTHER_ID)},
     ),
-    fine("more than was asked for", with_extras),
+    fine("unknown fields", with_extras),
     # Compression and size
-    fine("gzip", gzipped),
-    fine("deflate", deflated),
-    broken("bad gzip", reply(200, b"no gzip at all", Content_Encoding="gzip")),
-    broken("gzip with rubbish behind", reply(200, gzip.compress(VALID) + b"\x1f\x8brubbish", Content_Encoding="gzip")),
-    broken("unknown encoding", reply(200, zlib.compress(VALID), Content_Encoding="rot13")),
-    broken("gzip bomb", reply(200, bomb(20_000_000), Content_Encoding="gzip"), E.ResponseTooLargeError),
-    broken("huge body", reply(200, b" " * 2_000_000), E.ResponseTooLargeError),
+    fine("gzip", encoded(gzip.compress, Content_Encoding="gzip")),
+    fine("deflate", encoded(zlib.compress, Content_Encoding="deflate")),
+    broken("bad gzip", response(200, b"no gzip at all", Content_Encoding="gzip")),
+    broken(
+        "gzip with trailing bytes",
+        encoded(lambda body: gzip.compress(body) + b"\x1f\x8btrailing", Content_Encoding="gzip"),
+    ),
+    broken("unknown encoding", response(200, zlib.compress(VALID), Content_Encoding="rot13")),
+    broken("gzip bomb", response(200, bomb(20_000_000), Content_Encoding="gzip"), E.ResponseTooLargeError),
+    broken("huge body", response(200, b" " * 2_000_000), E.ResponseTooLargeError),
     broken("endless body", endless_body, E.ResponseTooLargeError),
     # Redirects
     *(
-        final(f"{status}", E.RedirectError, reply(status, Location="/elsewhere"))
+        final(f"{status}", E.RedirectError, response(status, Location="/elsewhere"))
         for status in (301, 302, 303, 307, 308)
     ),
-    final("redirect to nowhere", E.RedirectError, reply(302)),
-    # Errors of GraphQL
+    final("redirect to nowhere", E.RedirectError, response(302)),
+    # GraphQL errors
     final("UNAUTHENTICATED", E.AuthenticationError, graphql_error("UNAUTHENTICATED")),
     final("FORBIDDEN", E.PermissionDeniedError, graphql_error("FORBIDDEN")),
     final("NOT_FOUND", E.NotFoundError, graphql_error("NOT_FOUND")),
@@ -213,61 +226,71 @@ FAULTS = [
     final("BAD_USER_INPUT", E.BadRequestError, graphql_error("BAD_USER_INPUT")),
     final("GRAPHQL_VALIDATION_FAILED", E.BadRequestError, graphql_error("GRAPHQL_VALIDATION_FAILED", 400)),
     final("INSUFFICIENT_STORAGE", E.ServerError, graphql_error("INSUFFICIENT_STORAGE")),
+    *(
+        final(code, E.BadRequestError, graphql_error(code))
+        for code in (
+            "GRAPHQL_PARSE_FAILED",
+            "BAD_REQUEST",
+            "OPERATION_RESOLUTION_FAILURE",
+            "PERSISTED_QUERY_NOT_FOUND",
+            "PERSISTED_QUERY_NOT_SUPPORTED",
+        )
+    ),
     unsent("RATE_LIMITED", E.RateLimitError, graphql_error("RATE_LIMITED")),
     unsent("retryable", E.ServerError, graphql_error("SERVICE_UNAVAILABLE", 503, retryable=True)),
-    doubtful("a code of its own", E.ServerError, graphql_error("TEAPOT")),
+    doubtful("unknown code", E.ServerError, graphql_error("TEAPOT")),
     doubtful("no code", E.ServerError, graphql_error(None)),
-    doubtful("extensions is a string", E.ServerError, reply(200, {"errors": [{"message": 5, "extensions": "x"}]})),
-    doubtful("a thousand errors", E.ServerError, reply(200, {"errors": [{"message": "x" * 500}] * 1000})),
+    doubtful("extensions is a string", E.ServerError, response(200, {"errors": [{"message": 5, "extensions": "x"}]})),
+    doubtful("a thousand errors", E.ServerError, response(200, {"errors": [{"message": "x" * 500}] * 1000})),
     Fault(
         "partial data",
         partial,
         Outcome(E.PartialResultError, 1),
         Outcome(E.PartialResultError, 1, "yes"),
-        passes=False,
+        temporary=False,
     ),
     Fault(
         "partial data, 294",
         partial_294,
         Outcome(E.PartialResultError, 1),
         Outcome(E.PartialResultError, 1, "yes"),
-        passes=False,
+        temporary=False,
     ),
     final("null with an error", E.PermissionDeniedError, null_with_error),
-    final("the request echoed", E.BadRequestError, echo),
+    final("request repeated in the error", E.BadRequestError, echo),
     # HTTP statuses
-    final("400", E.BadRequestError, reply(400)),
-    final("401", E.AuthenticationError, reply(401, b"<html>", Content_Type="text/html")),
-    final("402", E.APIStatusError, reply(402)),
-    final("403", E.PermissionDeniedError, reply(403)),
-    final("404", E.EndpointNotFoundError, reply(404, b"<html>")),
+    final("400", E.BadRequestError, response(400)),
+    final("401", E.AuthenticationError, response(401, b"<html>", Content_Type="text/html")),
+    final("402", E.APIStatusError, response(402)),
+    final("403", E.PermissionDeniedError, response(403)),
+    final("404", E.EndpointNotFoundError, response(404, b"<html>")),
     final("404 of GraphQL", E.EndpointNotFoundError, graphql_error("NOT_FOUND", 404)),
-    final("405", E.APIStatusError, reply(405)),
-    lost("408", E.APIStatusError, reply(408, Connection="close")),
-    final("409", E.ConflictError, reply(409)),
-    final("413", E.BadRequestError, reply(413)),
-    final("422", E.BadRequestError, reply(422)),
-    lost("425", E.APIStatusError, reply(425)),
-    unsent("429", E.RateLimitError, reply(429, Retry_After="0")),
-    unsent("429, Retry-After in the past", E.RateLimitError, reply(429, Retry_After="Sun Nov  6 08:49:37 1994")),
-    unsent("429, Retry-After of no use", E.RateLimitError, reply(429, Retry_After="-3, soon")),
-    final("429, Retry-After beyond the deadline", E.RateLimitError, reply(429, Retry_After="60")),
-    final("429, Retry-After without end", E.RateLimitError, reply(429, Retry_After="9" * 12)),
-    lost("500", E.ServerError, reply(500)),
+    final("405", E.APIStatusError, response(405)),
+    lost("408", E.APIStatusError, response(408, Connection="close")),
+    final("409", E.ConflictError, response(409)),
+    final("413", E.BadRequestError, response(413)),
+    final("422", E.BadRequestError, response(422)),
+    lost("425", E.APIStatusError, response(425)),
+    unsent("429", E.RateLimitError, response(429, Retry_After="0")),
+    unsent("429, Retry-After in the past", E.RateLimitError, response(429, Retry_After="Sun Nov  6 08:49:37 1994")),
+    unsent("429, invalid Retry-After", E.RateLimitError, response(429, Retry_After="-3, soon")),
+    final("429, Retry-After beyond the deadline", E.RateLimitError, response(429, Retry_After="60")),
+    final("429, huge Retry-After", E.RateLimitError, response(429, Retry_After="9" * 12)),
+    lost("500", E.ServerError, response(500)),
     lost("500 of GraphQL", E.ServerError, graphql_error("INTERNAL_SERVER_ERROR", 500)),
     lost("500 with data", E.ServerError, data_beside_500),
-    doubtful("501", E.APIStatusError, reply(501)),
-    lost("502", E.APIStatusError, reply(502, b"<html>Bad Gateway</html>", Content_Type="text/html")),
-    lost("503", E.ServerError, reply(503)),
+    doubtful("501", E.APIStatusError, response(501)),
+    lost("502", E.APIStatusError, response(502, b"<html>Bad Gateway</html>", Content_Type="text/html")),
+    lost("503", E.ServerError, response(503)),
     lost("503 of GraphQL", E.ServerError, graphql_error("SERVICE_UNAVAILABLE", 503)),
-    lost("503, Retry-After by another clock", E.ServerError, retry_after_date(0)),
+    lost("503, Retry-After date by another clock", E.ServerError, retry_after_date(0)),
     Fault(
         "503, Retry-After date beyond the deadline",
         retry_after_date(3600),
         Outcome(E.ServerError, 1),
         Outcome(E.OutcomeUnknownError, 1, "unknown"),
-        passes=False,
+        temporary=False,
     ),
-    lost("504", E.APIStatusError, reply(504)),
-    doubtful("520", E.APIStatusError, reply(520)),
+    lost("504", E.APIStatusError, response(504)),
+    doubtful("520", E.APIStatusError, response(520)),
 ]

@@ -1,4 +1,4 @@
-"""Makes one call under a fault, and holds what comes of it against everything that is promised."""
+"""Run calls against a faulty server and check their results and errors."""
 
 from __future__ import annotations
 
@@ -8,7 +8,8 @@ import time
 import traceback
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
-from typing import Any
+from itertools import product
+from typing import Any, NamedTuple
 
 from tests.faults.catalogue import MAX_RETRIES, OPERATIONS, Outcome
 from tests.faults.server import ID, SPEC
@@ -23,88 +24,98 @@ CALLS: dict[str, Callable[[Any], Any]] = {
     "update": lambda deployments: deployments.update_deployment(id=ID, spec=SPEC),
     "delete": lambda deployments: deployments.delete_deployment(ID),
 }
+MORE_OF_GET = {"name": "mine", "deploymentSpecs": {"nodes": []}}
 NAMES = {"get": "Deployment", "create": "DeploymentCreate", "update": "DeploymentUpdate", "delete": "DeploymentDelete"}
 
-# Seconds that a call may take beyond its deadline. Wide, as the tests share the machine; scripts/chaos is strict.
+# Seconds that a call may take beyond its deadline. Generous, as the tests share the machine; scripts/chaos is strict.
 OVERRUN = 0.5
 
-
-# How many cells of the matrix were run, for the summary.
-cells: list[int] = []
-
-
-class Seen:
-    """What a call came to."""
-
-    def __init__(self, error: BaseException | None, elapsed: float) -> None:
-        self.error = error
-        self.elapsed = elapsed
+# The cells of the matrix that ran to their end.
+finished_cells: list[tuple[str, str]] = []
 
 
-async def attempt(call: Callable[[], Any]) -> Seen:
-    """Makes the call and notes how it ends."""
+class Result(NamedTuple):
+    """The end of a call: the value or the error, and the seconds that it took."""
+
+    value: Any
+    error: BaseException | None
+    elapsed: float
+
+
+async def run_async(call: Callable[[], Any]) -> Result:
+    """Run the async version of a call."""
     start = time.monotonic()
     try:
-        await call()
-    except Exception as error:  # noqa: BLE001  # whatever it is, it is what is looked at
-        return Seen(error, time.monotonic() - start)
-    return Seen(None, time.monotonic() - start)
+        value = await call()
+    except Exception as error:  # noqa: BLE001  # the caller checks it
+        return Result(None, error, time.monotonic() - start)
+    return Result(value, None, time.monotonic() - start)
 
 
-def attempt_blocking(call: Callable[[], Any]) -> Seen:
-    """Makes the synchronous call and notes how it ends."""
+def run_sync(call: Callable[[], Any]) -> Result:
+    """Run the sync version of a call."""
     start = time.monotonic()
     try:
-        call()
-    except Exception as error:  # noqa: BLE001  # as above
-        return Seen(error, time.monotonic() - start)
-    return Seen(None, time.monotonic() - start)
+        value = call()
+    except Exception as error:  # noqa: BLE001  # the caller checks it
+        return Result(None, error, time.monotonic() - start)
+    return Result(value, None, time.monotonic() - start)
 
 
-def in_both_faces(
-    make: Callable[[str, str], tuple[str, dict[str, Any], Callable[[Seen], None]]],
-) -> None:
-    """Runs all the operations in both faces at the same time.
+class Cell(NamedTuple):
+    """One call of the matrix: the API URL, the settings of the client, and a function that checks the result."""
+
+    url: str
+    settings: dict[str, Any]
+    verify: Callable[[Result], None]
+
+
+def in_sync_and_async(make: Callable[[str, str], Cell]) -> None:
+    """Run every operation, in its sync and its async version, all at the same time.
 
     Args:
-        make: For an operation and a face, the address, the settings of the client, and the judge of what was seen.
+        make: Make the cell of an operation and a version.
     """
 
     async def one(operation: str) -> None:
-        url, settings, judge = make(operation, "async")
-        async with AsyncClient(CANARY, url, **settings) as client:
-            seen = await attempt(lambda: CALLS[operation](client.deployments))
-        judge(seen)
+        cell = make(operation, "async")
+        async with AsyncClient(CANARY, cell.url, **cell.settings) as client:
+            result = await run_async(lambda: CALLS[operation](client.deployments))
+        cell.verify(result)
+        finished_cells.append((operation, "async"))
 
     async def every() -> None:
         await asyncio.gather(*map(one, OPERATIONS))
 
     def blocking(operation: str) -> None:
-        url, settings, judge = make(operation, "sync")
-        with Client(CANARY, url, **settings) as client:
-            seen = attempt_blocking(lambda: CALLS[operation](client.deployments))
-        judge(seen)
+        cell = make(operation, "sync")
+        with Client(CANARY, cell.url, **cell.settings) as client:
+            result = run_sync(lambda: CALLS[operation](client.deployments))
+        cell.verify(result)
+        finished_cells.append((operation, "sync"))
 
-    def awaited() -> None:
+    def on_a_loop() -> None:
         asyncio.run(every())
 
+    before = len(finished_cells)
     with ThreadPoolExecutor(len(OPERATIONS) + 1) as pool:
-        jobs = [pool.submit(awaited), *(pool.submit(blocking, operation) for operation in OPERATIONS)]
+        jobs = [pool.submit(on_a_loop), *(pool.submit(blocking, operation) for operation in OPERATIONS)]
         for job in jobs:
             job.result()
-    cells.append(2 * len(OPERATIONS))
+    assert sorted(finished_cells[before:]) == sorted(product(CALLS, ("sync", "async")))
 
 
 def settings(timeout: float) -> dict[str, Any]:
     return {"timeout": timeout, "max_retries": MAX_RETRIES, "max_response_bytes": 1_000_000}
 
 
-def check(seen: Seen, outcome: Outcome, operation: str, timeout: float) -> None:
-    """Asserts that the call came to what it should, and that its error keeps every promise."""
-    assert seen.elapsed <= timeout + OVERRUN
-    assert type(seen.error) is (outcome.error or type(None)), repr(seen.error)
-    error = seen.error
+def check(result: Result, outcome: Outcome, operation: str, timeout: float) -> None:
+    """Assert that the call ended as expected: with the right value, or with the right error and its attributes."""
+    assert result.elapsed <= timeout + OVERRUN
+    assert type(result.error) is (outcome.error or type(None)), repr(result.error)
+    error = result.error
     if error is None:
+        assert result.value == {"id": outcome.id} | (MORE_OF_GET if operation == "get" else {})
         return
     assert isinstance(error, GradientError)
     assert len(str(error)) < 2200
@@ -112,13 +123,13 @@ def check(seen: Seen, outcome: Outcome, operation: str, timeout: float) -> None:
     check_pickle(error)
     if isinstance(error, APIError):
         assert error.operation == NAMES[operation]
-        assert error.attempts == outcome.sends
+        assert error.attempts == outcome.attempts
         assert error.may_have_executed == outcome.executed
-        assert 0 <= error.elapsed <= seen.elapsed + 0.01
+        assert 0 <= error.elapsed <= result.elapsed + 0.01
 
 
 def check_secret(error: BaseException) -> None:
-    """Asserts that the key is nowhere in the error, nor in what a debugger or a crash reporter would show of it."""
+    """Assert that the API key is not in the error, nor in what a debugger or a crash reporter would show of it."""
     shown = [str(error), repr(error), pickle.dumps(error).decode("latin-1")]
     shown += traceback.TracebackException.from_exception(error, capture_locals=True).format()
     cause: BaseException | None = error
@@ -130,15 +141,15 @@ def check_secret(error: BaseException) -> None:
 
 
 def check_pickle(error: BaseException) -> None:
-    """Asserts that the error survives pickling with all its facts."""
-    again = pickle.loads(pickle.dumps(error))
-    assert type(again) is type(error)
-    assert str(again) == str(error)
-    assert again.__dict__ == error.__dict__
+    """Assert that pickling keeps the class, the message and the attributes."""
+    unpickled = pickle.loads(pickle.dumps(error))
+    assert type(unpickled) is type(error)
+    assert str(unpickled) == str(error)
+    assert unpickled.__dict__ == error.__dict__
 
 
 def wait_for(condition: Callable[[], object]) -> None:
-    """Waits until something holds, five seconds at most."""
+    """Wait until a condition is true, five seconds at most."""
     end = time.monotonic() + 5
     while not condition():
         assert time.monotonic() < end

@@ -1,4 +1,4 @@
-"""A server on raw sockets that answers as it is told to, well or badly, and notes what it really received."""
+"""A server on raw sockets that responds as scripted, well or badly, and records the requests that it received."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ SPEC: Any = {"image": "tensorflow/serving", "port": 8501, "env": [{"name": "SECR
 
 @dataclass
 class Received:
-    """A request that arrived whole."""
+    """A request that arrived complete."""
 
     line: str
     headers: dict[str, str]
@@ -44,7 +44,7 @@ class Exchange:
         self.request = Received("", {}, {})
 
     async def receive(self) -> None:
-        """Reads a whole request."""
+        """Read a complete request."""
         head = (await self.reader.readuntil(b"\r\n\r\n")).decode("latin-1")
         line, *fields = head.rstrip("\r\n").split("\r\n")
         headers = {name.lower(): value.strip() for name, _, value in (field.partition(":") for field in fields)}
@@ -55,8 +55,8 @@ class Exchange:
         self.writer.write(data)
         await self.writer.drain()
 
-    async def reply(self, status: int = 200, body: Any = None, **headers: str) -> None:
-        """A well-formed answer. A body that is no bytes becomes JSON."""
+    async def respond(self, status: int = 200, body: Any = None, **headers: str) -> None:
+        """Send a well-formed response. A body other than bytes is sent as JSON."""
         content = body if isinstance(body, bytes) else json.dumps(body).encode()
         fields = {"Content-Type": "application/json", "Content-Length": str(len(content))}
         fields |= {name.replace("_", "-"): value for name, value in headers.items()}
@@ -64,11 +64,11 @@ class Exchange:
         await self.write(f"HTTP/1.1 {status} Whatever\r\n{head}\r\n".encode() + content)
 
     def close(self) -> None:
-        """Ends the connection as one should (FIN)."""
+        """Close the connection properly (FIN)."""
         self.writer.close()
 
     def reset(self) -> None:
-        """Ends the connection at once (RST)."""
+        """Abort the connection (RST)."""
         linger = struct.pack("ii", 1, 0)
         self.writer.get_extra_info("socket").setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, linger)
         self.writer.transport.abort()
@@ -78,7 +78,7 @@ Behaviour = Callable[[Exchange], Awaitable[None]]
 
 
 def early(behaviour: Behaviour) -> Behaviour:
-    """Marks a behaviour that does not wait for the request."""
+    """Mark a behaviour that does not wait for the request."""
 
     @functools.wraps(behaviour)
     async def marked(exchange: Exchange) -> None:
@@ -89,7 +89,7 @@ def early(behaviour: Behaviour) -> Behaviour:
 
 
 def good_data(request: Received) -> dict[str, Any]:
-    """The right `data` for a request."""
+    """Return the correct `data` for a request."""
     variables = request.payload["variables"]
     page = {"hasNextPage": False, "endCursor": None}
     match request.operation:
@@ -103,22 +103,26 @@ def good_data(request: Received) -> dict[str, Any]:
             specs = {"nodes": [], "pageInfo": page}
             return {"deployment": {"id": variables["id"], "name": "mine", "deploymentSpecs": specs}}
         case "Deployments":
-            nodes = [
-                {"id": one, "name": "mine", "deploymentSpecs": {"nodes": [], "pageInfo": page}}
-                for one in (ID, OTHER_ID)
-            ]
+            specs = {"nodes": [], "pageInfo": page}
+            nodes = [{"id": node_id, "name": "mine", "deploymentSpecs": specs} for node_id in (ID, OTHER_ID)]
             return {"deployments": {"nodes": nodes, "pageInfo": page}}
         case _:
             return {"deployments": {"nodes": [], "pageInfo": page}}
 
 
 async def good(exchange: Exchange) -> None:
-    """The right answer."""
-    await exchange.reply(body={"data": good_data(exchange.request)})
+    """Send the correct response."""
+    await exchange.respond(body={"data": good_data(exchange.request)})
 
 
 class FaultServer:
-    """Listens on a port of its own, and does what the script says, send after send; then `then`, for ever."""
+    """A server on a free port that follows the script, one behaviour a request, and then repeats `then`.
+
+    Attributes:
+        connections: How many it has accepted.
+        open: How many of these are open.
+        requests: The complete requests, in order.
+    """
 
     def __init__(self, *script: Behaviour, then: Behaviour = good, tls: ssl.SSLContext | None = None) -> None:
         self._script = list(script)
@@ -150,8 +154,8 @@ class FaultServer:
         self.port = self._server.sockets[0].getsockname()[1]
 
     async def _stop(self) -> None:
-        # No new connections; and those that were just accepted get their transports before the server is closed, as
-        # asyncio below Python 3.12 forgets to close them otherwise.
+        # Stop accepting, and let connections that were just accepted get their transports before the server closes:
+        # asyncio below Python 3.12 does not close them otherwise.
         for listener in self._server.sockets:
             asyncio.get_running_loop().remove_reader(listener.fileno())
         await asyncio.sleep(0)
@@ -186,7 +190,7 @@ class FaultServer:
         return self._script.pop(0) if self._script else self._then
 
 
-# The one loop that all the servers run on, in a thread of its own, so that synchronous tests can use them too.
+# The loop of all servers, in a separate thread, so that sync tests can use them too.
 
 
 @functools.cache
@@ -205,5 +209,5 @@ def _server_loop() -> asyncio.AbstractEventLoop:
 
 
 def on_server_loop(coroutine: Coroutine[Any, Any, R]) -> R:
-    """Runs something on the servers' loop and waits for it."""
+    """Run a coroutine on the loop of the servers and wait for its result."""
     return asyncio.run_coroutine_threadsafe(coroutine, _server_loop()).result(10)

@@ -1,4 +1,4 @@
-"""Answers that are too large: an error at once, and little memory."""
+"""Responses that are too large: an early error, and little memory."""
 
 from __future__ import annotations
 
@@ -9,7 +9,6 @@ import json
 import subprocess
 import sys
 import zlib
-from typing import Any
 
 import pytest
 from tests.faults.harness import CANARY
@@ -52,11 +51,11 @@ def test_gigabyte(kind: str) -> None:
     }
     body = bodies[kind]() if kind in bodies else b""
 
-    async def answer(exchange: Exchange) -> None:
+    async def respond(exchange: Exchange) -> None:
         if exchange.request.operation == "Deployments":
-            await exchange.reply(body={"data": {"deployments": {"nodes": [], "pageInfo": PAGE}}})
+            await exchange.respond(body={"data": {"deployments": {"nodes": [], "pageInfo": PAGE}}})
         elif body:
-            await exchange.reply(200, body, Content_Encoding="deflate" if kind == "deflate" else "gzip")
+            await exchange.respond(200, body, Content_Encoding="deflate" if kind == "deflate" else "gzip")
         else:
             framing = b"Content-Length: 1073741824" if kind == "plain" else b"Transfer-Encoding: chunked"
             await exchange.write(b"HTTP/1.1 200 OK\r\n" + framing + b"\r\n\r\n")
@@ -64,7 +63,7 @@ def test_gigabyte(kind: str) -> None:
             for _ in range(2**14):
                 await exchange.write(block)
 
-    with FaultServer(then=answer) as server:
+    with FaultServer(then=respond) as server:
         command = [sys.executable, "-c", MEASURE, server.url, CANARY]
         done = subprocess.run(command, check=False, capture_output=True, text=True, timeout=60)
     assert done.stderr == ""
@@ -78,22 +77,22 @@ PAGE = {"hasNextPage": False, "endCursor": None}
 
 @pytest.mark.parametrize("sized", [True, False])
 def test_just_below_the_limit(sized: bool, monkeypatch: pytest.MonkeyPatch) -> None:
-    """An answer as large as is allowed is read whole, and one byte more is too much."""
+    """A response of exactly `max_response_bytes` is read; one byte more is an error."""
     monkeypatch.setattr(_retry, "FIRST_BACKOFF", 0.001)
 
-    async def answer(exchange: Exchange) -> None:
-        data: Any = {"data": {"deployments": {"nodes": [], "pageInfo": PAGE}}}
+    text = json.dumps({"data": {"deployments": {"nodes": [], "pageInfo": PAGE}}}).encode()
+
+    async def respond(exchange: Exchange) -> None:
         if sized:
-            await exchange.reply(body=data)
+            await exchange.respond(body=text)
         else:
-            text = json.dumps(data).encode()
             await exchange.write(b"HTTP/1.1 200 OK\r\nContent-Type: application/json\r\n\r\n" + text)
             await asyncio.sleep(0.01)
             exchange.close()
 
-    with FaultServer(then=answer) as server:
-        size = 95  # of the text above, as JSON
-        with Client(CANARY, server.url, max_response_bytes=size) as client:
+    with FaultServer(then=respond) as server:
+        with Client(CANARY, server.url, max_response_bytes=len(text)) as client:
             assert client.deployments.list_deployments() == []
-        with Client(CANARY, server.url, max_response_bytes=size - 1) as client, pytest.raises(ResponseTooLargeError):
+        small = Client(CANARY, server.url, max_response_bytes=len(text) - 1)
+        with small as client, pytest.raises(ResponseTooLargeError):
             client.deployments.list_deployments()

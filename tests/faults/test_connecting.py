@@ -1,10 +1,10 @@
-"""Faults on the way to a connection, in every operation and both faces: nothing was sent, and nobody is in doubt."""
+"""Faults while connecting, for every operation, sync and async: nothing was sent, so nothing may have been applied."""
 
 from __future__ import annotations
 
 import logging
 import socket
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack
 from pathlib import Path
@@ -12,12 +12,12 @@ from threading import Timer
 from typing import Any
 
 import pytest
-from tests.faults.catalogue import SENDS, Outcome
+from tests.faults.catalogue import ATTEMPTS, Outcome
 from tests.faults.certificates import make_certificate
-from tests.faults.harness import CALLS, CANARY, Seen, check, in_both_faces, settings
-from tests.faults.server import Exchange, FaultServer, early, good
+from tests.faults.harness import CALLS, CANARY, Cell, Result, check, in_sync_and_async, settings
+from tests.faults.server import Exchange, FaultServer, early, good, good_data
 
-from paperspace.gradient import APIConnectionError, Client, ConfigurationError, TLSError
+from paperspace.gradient import APIConnectionError, Client, ConfigurationError, RedirectError, TLSError
 from paperspace.gradient._core import retry as _retry
 from paperspace.gradient._core import transport as _transport
 
@@ -32,17 +32,17 @@ def _quick(monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture) ->
     assert CANARY not in caplog.text
 
 
-def everywhere(url: str, outcome: Outcome, words: str, timeout: float = 5.0, **more: Any) -> None:
-    """Asserts that every operation in both faces comes to the same, with these words in the message."""
+def everywhere(url: str, outcome: Outcome, text: str, timeout: float = 5.0, **more: Any) -> None:
+    """Assert that every operation, sync and async, has this outcome, with this text in the message."""
 
-    def make(operation: str, _face: str) -> tuple[str, dict[str, Any], Callable[[Seen], None]]:
-        def judge(seen: Seen) -> None:
-            check(seen, outcome, operation, timeout)
-            assert words in str(seen.error)
+    def make(operation: str, _version: str) -> Cell:
+        def verify(result: Result) -> None:
+            check(result, outcome, operation, timeout)
+            assert text in str(result.error)
 
-        return url, settings(timeout) | more, judge
+        return Cell(url, settings(timeout) | more, verify)
 
-    in_both_faces(make)
+    in_sync_and_async(make)
 
 
 def free_port() -> int:
@@ -51,12 +51,12 @@ def free_port() -> int:
 
 
 def test_refused() -> None:
-    """Nobody listens: tried again, and nothing can have happened."""
-    everywhere(f"http://127.0.0.1:{free_port()}/graphql", Outcome(APIConnectionError, SENDS), "Connection refused")
+    """A refused connection is retried."""
+    everywhere(f"http://127.0.0.1:{free_port()}/graphql", Outcome(APIConnectionError, ATTEMPTS), "Connection refused")
 
 
 def test_refused_at_first(monkeypatch: pytest.MonkeyPatch) -> None:
-    """A server that comes back within the deadline is found, as after a restart."""
+    """A call succeeds if the server starts before the deadline, as after a restart."""
     monkeypatch.setattr(_retry, "FIRST_BACKOFF", 0.05)
     server = FaultServer()
     with server:
@@ -72,22 +72,24 @@ def test_refused_at_first(monkeypatch: pytest.MonkeyPatch) -> None:
 def test_unknown_host() -> None:
     """The message names the host."""
     url = "http://gradient.invalid/graphql"
-    everywhere(url, Outcome(APIConnectionError, SENDS), "gradient.invalid", 8.0, allow_http_hosts=["gradient.invalid"])
+    everywhere(
+        url, Outcome(APIConnectionError, ATTEMPTS), "gradient.invalid", 8.0, allow_http_hosts=["gradient.invalid"]
+    )
 
 
 def test_connection_that_takes_too_long(monkeypatch: pytest.MonkeyPatch) -> None:
-    """A host that swallows what is sent to it takes one try, not the whole deadline."""
+    """A host that drops packets ends one attempt after the connect timeout, not the whole call."""
     monkeypatch.setattr(_transport, "CONNECT_TIMEOUT", 0.1)
     with ExitStack() as stack:
         full = stack.enter_context(socket.socket())
         full.bind(("127.0.0.1", 0))
         full.listen(0)
-        for _ in range(4):  # beyond the backlog, Linux answers no more
+        for _ in range(4):  # beyond the backlog, Linux does not respond
             waiting = stack.enter_context(socket.socket())
             waiting.setblocking(False)
             waiting.connect_ex(full.getsockname())
         url = f"http://127.0.0.1:{full.getsockname()[1]}/graphql"
-        everywhere(url, Outcome(APIConnectionError, SENDS), "no connection to 127.0.0.1 in time")
+        everywhere(url, Outcome(APIConnectionError, ATTEMPTS), "no connection to 127.0.0.1 in time")
 
 
 # TLS
@@ -98,18 +100,18 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return tmp_path_factory.mktemp("certificates")
 
 
-def tls_error(server: FaultServer, words: str) -> None:
+def tls_error(server: FaultServer, text: str) -> None:
     handshakes: list[object] = []
     assert server._tls is not None
     server._tls.sni_callback = lambda *_: handshakes.append(1)
     with server:
-        everywhere(server.url, Outcome(TLSError, 1), words)
+        everywhere(server.url, Outcome(TLSError, 1), text)
     assert len(handshakes) == 8
     assert not server.requests
 
 
-def test_tls_that_is_trusted(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """A certificate of a private authority works when the environment names the authority."""
+def test_tls_trusted(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A certificate of a private authority is trusted if the environment names the authority."""
     certificate = make_certificate(folder / "good")
     with FaultServer(tls=certificate.context) as server:
         for variable in ("REQUESTS_CA_BUNDLE", "CURL_CA_BUNDLE"):
@@ -119,55 +121,55 @@ def test_tls_that_is_trusted(folder: Path, monkeypatch: pytest.MonkeyPatch) -> N
 
 
 def test_tls_untrusted(folder: Path) -> None:
-    """One handshake, no request, and no advice to switch the check off."""
+    """An untrusted certificate ends the call after one handshake, without a request."""
     tls_error(FaultServer(tls=make_certificate(folder / "untrusted").context), "self-signed certificate")
 
 
 def test_tls_expired(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """The message says that it has expired."""
+    """The message states that the certificate has expired."""
     certificate = make_certificate(folder / "expired", days=-1)
     monkeypatch.setenv("REQUESTS_CA_BUNDLE", str(certificate.path))
     tls_error(FaultServer(tls=certificate.context), "certificate has expired")
 
 
 def test_tls_of_another_host(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """The message says whose it is not."""
+    """The message names the host that the certificate is not valid for."""
     certificate = make_certificate(folder / "other", host="other.example")
     monkeypatch.setenv("REQUESTS_CA_BUNDLE", str(certificate.path))
     tls_error(FaultServer(tls=certificate.context), "certificate is not valid for 'localhost'")
 
 
 @pytest.mark.parametrize(
-    ("answer", "words"),
+    ("response", "text"),
     [
         (b"\x15\x03\x01\x00\x02\x02\x46", "PROTOCOL_VERSION"),
         (b"HTTP/1.1 400 Bad Request\r\n\r\n", "does not speak TLS"),
     ],
     ids=["old protocol", "no TLS"],
 )
-def test_tls_that_is_none(answer: bytes, words: str) -> None:
-    """A server that speaks an old protocol, or none, is not tried twice."""
+def test_tls_not_spoken(response: bytes, text: str) -> None:
+    """A server that speaks an old TLS protocol, or none, is not retried."""
 
     @early
     async def behaviour(exchange: Exchange) -> None:
         await exchange.reader.read(10)
-        await exchange.write(answer)
+        await exchange.write(response)
 
     with FaultServer(then=behaviour) as server:
-        everywhere(f"https://127.0.0.1:{server.port}/graphql", Outcome(TLSError, 1), words)
+        everywhere(f"https://127.0.0.1:{server.port}/graphql", Outcome(TLSError, 1), text)
         assert server.connections == 8
 
 
-def test_handshake_that_stalls(monkeypatch: pytest.MonkeyPatch) -> None:
-    """A handshake that does not go on is no connection."""
+def test_stalled_handshake(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A stalled TLS handshake counts as a connection that was not established."""
     monkeypatch.setattr(_transport, "CONNECT_TIMEOUT", 0.1)
     with socket.create_server(("127.0.0.1", 0)) as silent:
         url = f"https://127.0.0.1:{silent.getsockname()[1]}/graphql"
-        everywhere(url, Outcome(APIConnectionError, SENDS), "no connection to 127.0.0.1 in time")
+        everywhere(url, Outcome(APIConnectionError, ATTEMPTS), "no connection to 127.0.0.1 in time")
 
 
-def test_certificates_that_cannot_be_read(monkeypatch: pytest.MonkeyPatch) -> None:
-    """A variable that names no certificates is a fault of the configuration, and named; nothing of it stays behind."""
+def test_unreadable_certificates(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A variable that names no certificates is a configuration error; without the variable the same client works again."""
     monkeypatch.setenv("REQUESTS_CA_BUNDLE", "/nowhere/at/all.pem")
     with Client(CANARY, "https://127.0.0.1:1/graphql", max_retries=0) as client:
         with pytest.raises(ConfigurationError, match="REQUESTS_CA"):
@@ -188,12 +190,12 @@ def _no_proxies(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 class Tunnels:
-    """A behaviour: a proxy that answers CONNECT as it is told."""
+    """A proxy that responds to CONNECT as told, and records the requests."""
 
-    def __init__(self, answer: bytes) -> None:
+    def __init__(self, response: bytes) -> None:
         self.lines: list[str] = []
         self.heads: list[str] = []
-        self._answer = answer
+        self._response = response
 
     @property
     def behaviour(self) -> Any:
@@ -202,14 +204,14 @@ class Tunnels:
             head = (await exchange.reader.readuntil(b"\r\n\r\n")).decode()
             self.heads.append(head)
             self.lines.append(head.splitlines()[0])
-            await exchange.write(self._answer)
+            await exchange.write(self._response)
 
         return connect
 
 
 @pytest.mark.usefixtures("_no_proxies")
 @pytest.mark.parametrize(
-    ("answer", "words"),
+    ("response", "text"),
     [
         (b"HTTP/1.1 407 Proxy Authentication Required\r\nContent-Length: 0\r\n\r\n", "HTTP 407"),
         (b"HTTP/1.1 502 Bad Gateway\r\nContent-Length: 0\r\n\r\n", "HTTP 502"),
@@ -217,23 +219,23 @@ class Tunnels:
     ],
     ids=["407", "502", "drops"],
 )
-def test_proxy_without_a_tunnel(answer: bytes, words: str, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Without a tunnel nothing is sent; the proxy never sees the key."""
-    tunnels = Tunnels(answer)
+def test_proxy_without_a_tunnel(response: bytes, text: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Without a tunnel nothing is sent; the proxy never receives the API key."""
+    tunnels = Tunnels(response)
     with FaultServer(then=tunnels.behaviour) as proxy:
         monkeypatch.setenv("https_proxy", f"http://127.0.0.1:{proxy.port}")
-        outcome = Outcome(APIConnectionError, SENDS)
-        everywhere("https://api.example/graphql", outcome, words)
+        outcome = Outcome(APIConnectionError, ATTEMPTS)
+        everywhere("https://api.example/graphql", outcome, text)
     assert set(tunnels.lines) == {"CONNECT api.example:443 HTTP/1.1"}
-    assert len(tunnels.lines) == 8 * SENDS
+    assert len(tunnels.lines) == 8 * ATTEMPTS
     assert CANARY not in "".join(tunnels.heads)
 
 
 @pytest.mark.usefixtures("_no_proxies")
 def test_proxy_that_is_down(monkeypatch: pytest.MonkeyPatch) -> None:
-    """The message says that it is the proxy."""
+    """The message blames the proxy."""
     monkeypatch.setenv("https_proxy", f"http://127.0.0.1:{free_port()}")
-    outcome = Outcome(APIConnectionError, SENDS)
+    outcome = Outcome(APIConnectionError, ATTEMPTS)
     everywhere("https://api.example/graphql", outcome, "the proxy on the way to api.example")
 
 
@@ -242,7 +244,7 @@ PLAIN = "http://api.example/graphql"
 
 @pytest.mark.usefixtures("_no_proxies")
 def test_proxy_of_the_environment(monkeypatch: pytest.MonkeyPatch) -> None:
-    """The proxy that the environment names is used, but not where NO_PROXY names the host, nor to this machine itself."""
+    """The proxy of the environment is used, except for hosts in NO_PROXY and for loopback."""
     with FaultServer() as proxy, FaultServer() as server:
         monkeypatch.setenv("http_proxy", f"http://127.0.0.1:{proxy.port}")
         with Client(CANARY, PLAIN, allow_http_hosts=("api.example",)) as client:
@@ -259,8 +261,8 @@ def test_proxy_of_the_environment(monkeypatch: pytest.MonkeyPatch) -> None:
 
 @pytest.mark.usefixtures("_no_proxies")
 @pytest.mark.parametrize("address", ["socks5://127.0.0.1:1", "127.0.0.1:1", "http://", "http://[", "http://a b"])
-def test_proxy_that_cannot_be_used(address: str, monkeypatch: pytest.MonkeyPatch) -> None:
-    """A proxy of another kind, or a mistyped one, gives an error of ours."""
+def test_unusable_proxy(address: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A proxy of another kind, or a mistyped one, raises an APIConnectionError."""
     monkeypatch.setenv("http_proxy", address)
     made = Client(CANARY, PLAIN, max_retries=0, allow_http_hosts=("api.example",))
     with made as client, pytest.raises(APIConnectionError):
@@ -268,7 +270,7 @@ def test_proxy_that_cannot_be_used(address: str, monkeypatch: pytest.MonkeyPatch
 
 
 def test_netrc(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
-    """A .netrc that names the host is neither sent nor in the way."""
+    """A .netrc that names the host is ignored."""
     netrc = tmp_path / ".netrc"
     netrc.write_text("machine 127.0.0.1 login me password from-netrc\n")
     netrc.chmod(0o600)
@@ -279,50 +281,58 @@ def test_netrc(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     assert server.requests[0].headers["authorization"] == f"Bearer {CANARY}"
 
 
-# What must not go elsewhere
+# What must not reach other servers
 
 
 @pytest.mark.parametrize("status", [301, 302, 303, 307, 308])
 @pytest.mark.parametrize("scheme", ["http://127.0.0.1", "https://localhost", "http://[::1]"])
 def test_redirect_elsewhere(status: int, scheme: str) -> None:
-    """The other server sees no connection at all, and so no key and no variables."""
+    """Redirects are not followed: the other server receives no connection, so no API key and no variables."""
 
     async def redirect(exchange: Exchange) -> None:
-        await exchange.reply(status, b"", Location=f"{scheme}:{target.port}/graphql")
+        await exchange.respond(status, b"", Location=f"{scheme}:{target.port}/graphql")
 
     with FaultServer() as target, FaultServer(then=redirect) as server:
         with Client(CANARY, server.url) as client:
             for call in CALLS.values():
-                with pytest.raises(Exception, match="redirects to"):
+                with pytest.raises(RedirectError, match="redirects to"):
                     call(client.deployments)
         assert target.connections == 0
         assert len(server.requests) == len(CALLS)
 
 
 def test_cookies() -> None:
-    """A cookie that the server sets is not sent back."""
+    """A cookie of the server is not sent back, neither with the next call nor with a retry."""
 
     async def set_cookie(exchange: Exchange) -> None:
-        await exchange.reply(503, b"", Set_Cookie="session=1; Path=/")
+        cookie = "session=1; Path=/"
+        if len(server.requests) in {2, 4}:
+            await exchange.respond(503, b"", Set_Cookie=cookie)
+        else:
+            await exchange.respond(body={"data": good_data(exchange.request)}, Set_Cookie=cookie)
 
-    with FaultServer(set_cookie) as server, Client(CANARY, server.url) as client:
-        assert CALLS["get"](client.deployments)
-    assert [request.headers.get("cookie") for request in server.requests] == [None, None]
+    with FaultServer(then=set_cookie) as server:
+        # By name, as browsers and aiohttp keep no cookies of addresses.
+        with Client(CANARY, f"http://localhost:{server.port}/graphql") as client:
+            for _ in range(3):
+                assert CALLS["get"](client.deployments)
+        assert [request.headers.get("cookie") for request in server.requests] == [None] * 5
 
 
-# Connections that are kept
+# Kept connections
 
 
 async def good_then_close(exchange: Exchange) -> None:
-    """Promises to keep the connection, and closes it when the next request arrives."""
+    """Send the correct response, keep the connection, and close it when the next request arrives."""
     await good(exchange)
     await exchange.receive()
     exchange.close()
 
 
 def test_stale_connections(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Where every kept connection turns out to be closed, each call costs one resend, at once, on a fresh one."""
-    monkeypatch.setattr(_retry, "FIRST_BACKOFF", 60.0)  # a wait would be noticed
+    """If every kept connection turns out to be closed, each call needs one retry, at once, on a new connection."""
+    monkeypatch.setattr(_retry, "FIRST_BACKOFF", 1e9)  # a wait would exceed the deadline
+    monkeypatch.setattr(_retry, "LAST_BACKOFF", 1e9)
     with FaultServer(*[good_then_close] * 20) as server, Client(CANARY, server.url, timeout=5) as client:
         with ThreadPoolExecutor(20) as pool:
             list(pool.map(lambda _: CALLS["create"](client.deployments), range(20)))
@@ -334,7 +344,7 @@ def test_stale_connections(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 def test_connections_are_kept() -> None:
-    """Calls one after the other share a connection."""
+    """Consecutive calls share a connection."""
     with FaultServer() as server, Client(CANARY, server.url) as client:
         for _ in range(20):
             CALLS["get"](client.deployments)

@@ -1,7 +1,8 @@
-"""The table of HTTP status and body in docs/errors.md: each of its rows is run."""
+"""The table of HTTP status and body in docs/errors.md: each row is run."""
 
 from __future__ import annotations
 
+import re
 from pathlib import Path
 from typing import Any
 
@@ -18,14 +19,14 @@ HTML = b"<!doctype html><title>No</title>"
 
 
 def rows() -> list[list[str]]:
-    """The cells of the last table of the page, without its head."""
+    """Return the cells of the last table of the page, without its header."""
     section = PAGE.read_text(encoding="utf-8").partition("## HTTP status and body")[2]
     lines = [line for line in section.splitlines() if line.startswith("|")]
     return [[cell.strip() for cell in line.strip("|").split("|")] for line in lines[2:]]
 
 
-def body(words: str, request: Received) -> Any:
-    """The body that a row describes."""
+def body(description: str, request: Received) -> Any:
+    """Return the body that a row describes."""
     data = good_data(request)
     bodies = {
         "data": {"data": data},
@@ -37,36 +38,37 @@ def body(words: str, request: Received) -> Any:
         "any other code": {"errors": [{"message": "No.", "extensions": {"code": "OTHER"}}]},
         "retryable": {"errors": [{"message": "No.", "extensions": {"retryable": True}}]},
     }
-    code = words.removeprefix("code `").removesuffix("`")
-    return bodies.get(words, {"errors": [{"message": "No.", "extensions": {"code": code}}]})
+    if code := re.fullmatch("code `([A-Z_]+)`", description):
+        return {"errors": [{"message": "No.", "extensions": {"code": code[1]}}]}
+    return bodies[description]
 
 
 @pytest.mark.parametrize("row", rows(), ids=" ".join)
 def test_row(row: list[str], monkeypatch: pytest.MonkeyPatch) -> None:
-    """The client does what its documentation says, for a read and for a change."""
+    """The client does what the row states, for a read and for a change."""
     monkeypatch.setattr(_retry, "FIRST_BACKOFF", 0.001)
-    status, words, *outcomes = row
+    status, description, *expected = row
 
     async def answer(exchange: Exchange) -> None:
-        await exchange.reply(int(status), body(words, exchange.request))
+        await exchange.respond(int(status), body(description, exchange.request))
 
-    seen = []
+    outcomes = []
     for operation in ("get", "update"):
         with FaultServer(then=answer) as server, Client(CANARY, server.url) as client:
             try:
                 CALLS[operation](client.deployments)
             except GradientError as raised:
-                seen.append(f"`{type(raised).__name__}`")
+                outcomes.append(f"`{type(raised).__name__}`")
             else:
-                seen.append("success")
-            seen.append(str(len(server.requests)))
-    assert seen == outcomes
+                outcomes.append("success")
+            outcomes.append(str(len(server.requests)))
+    assert outcomes == expected
 
 
 def test_rows_are_complete() -> None:
-    """The table has every error that an answer can end in, and each status that is treated in a way of its own."""
+    """The table has every error that a response can end in, and each status with its own treatment."""
     named = {cell.strip("`") for row in rows() for cell in (row[2], row[4])}
-    answers = {name for name in errors.__all__ if issubclass(getattr(errors, name), errors.APIError)}
-    without_answer = {"APIError", "APIConnectionError", "TLSError", "APITimeoutError", "ResponseTooLargeError"}
-    assert named - {"success"} == answers - without_answer - {"PaginationError"}
+    api_errors = {name for name in errors.__all__ if issubclass(getattr(errors, name), errors.APIError)}
+    without_response = {"APIError", "APIConnectionError", "TLSError", "APITimeoutError", "ResponseTooLargeError"}
+    assert named - {"success"} == api_errors - without_response - {"PaginationError"}
     assert {int(row[0]) for row in rows()} >= set(_BY_STATUS)

@@ -1,4 +1,4 @@
-"""The exceptions of the libraries below, all of them, and what becomes of each."""
+"""Every exception of the libraries below, and the error and kind of failure that it becomes."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ CONNECTION, MALFORMED, TIMEOUT, TLS = (
     errors.TLSError,
 )
 
-# Each class that aiohttp's client may raise: our error, and the fault once bytes may be out.
+# Each class that aiohttp's client may raise: our error, and the kind of failure if bytes may have been sent.
 EXPECTED: dict[type[BaseException], tuple[type[errors.APIError], FailureKind]] = {
     theirs.ClientError: (CONNECTION, FailureKind.LOST),
     theirs.ClientConnectionError: (CONNECTION, FailureKind.LOST),
@@ -58,7 +58,7 @@ EXPECTED: dict[type[BaseException], tuple[type[errors.APIError], FailureKind]] =
     theirs.ClientSSLError: (CONNECTION, FailureKind.LOST),
     theirs.ClientConnectorSSLError: (TLS, FailureKind.FINAL),
     theirs.ClientConnectorCertificateError: (TLS, FailureKind.FINAL),
-    # Not aiohttp's own
+    # Of Python
     OSError: (CONNECTION, FailureKind.LOST),
     ConnectionResetError: (CONNECTION, FailureKind.LOST),
     BrokenPipeError: (CONNECTION, FailureKind.LOST),
@@ -70,48 +70,48 @@ EXPECTED: dict[type[BaseException], tuple[type[errors.APIError], FailureKind]] =
     UnicodeError: (CONNECTION, FailureKind.LOST),
 }
 
-# Those that have to do with what the client never does: websockets, uploads.
+# Those of features that the client does not use: websockets, uploads.
 UNUSED = {theirs.WSMessageTypeError, theirs.UploadAbortedError}
 
 
 def sample(kind: type[BaseException]) -> Exception:
-    """An exception of a class, with as much as aiohttp puts into it."""
+    """Create an exception of a class, with the arguments that aiohttp gives it."""
     key = ConnectionKey("api.example", 443, True, True, None, None, None)
     request = RequestInfo(cast("Any", URL), "POST", cast("Any", {"Authorization": f"Bearer {CANARY}"}))
-    made: BaseException
+    exception: BaseException
     if issubclass(kind, theirs.UnixClientConnectorError):
-        made = kind("/socket", key, OSError(111, "refused"))
+        exception = kind("/socket", key, OSError(111, "refused"))
     elif issubclass(kind, theirs.ClientConnectorCertificateError):
-        made = kind(key, ssl.SSLCertVerificationError(1, "certificate verify failed"))
+        exception = kind(key, ssl.SSLCertVerificationError(1, "certificate verify failed"))
     elif issubclass(kind, theirs.ClientConnectorError):
-        made = kind(key, OSError(111, "refused"))
+        exception = kind(key, OSError(111, "refused"))
     elif issubclass(kind, theirs.ClientResponseError):
-        made = kind(request, (), status=400)
+        exception = kind(request, (), status=400)
     elif issubclass(kind, theirs.ServerFingerprintMismatch):
-        made = kind(b"a", b"b", "api.example", 443)
+        exception = kind(b"a", b"b", "api.example", 443)
     elif issubclass(kind, theirs.InvalidURL | theirs.NonHttpUrlClientError):
-        made = kind(URL)
+        exception = kind(URL)
     else:
-        made = kind()
-    assert isinstance(made, Exception)
-    return made
+        exception = kind()
+    assert isinstance(exception, Exception)
+    return exception
 
 
 def test_every_class_of_aiohttp_is_known() -> None:
-    """A class that a new aiohttp brings has to be thought about before this passes again."""
-    found = {kind for _, kind in inspect.getmembers(theirs, inspect.isclass) if issubclass(kind, Exception)}
-    own = {kind for kind in found if kind.__module__ == theirs.__name__}
-    assert own - UNUSED == {kind for kind in EXPECTED if kind.__module__ == theirs.__name__}
+    """A class that a new aiohttp adds must be added here first."""
+    classes = {kind for _, kind in inspect.getmembers(theirs, inspect.isclass) if issubclass(kind, Exception)}
+    defined = {kind for kind in classes if kind.__module__ == theirs.__name__}
+    assert defined - UNUSED == {kind for kind in EXPECTED if kind.__module__ == theirs.__name__}
 
 
 @pytest.mark.parametrize("kind", EXPECTED, ids=lambda kind: kind.__name__)
 def test_meaning(kind: type[BaseException]) -> None:
-    """Each becomes an error of ours, safe to repeat where nothing was sent, and without the address's secrets."""
-    error, fault = EXPECTED[kind]
+    """Each becomes one of our errors, is retried if nothing was sent, and does not show secrets of the API URL."""
+    error, failure_kind = EXPECTED[kind]
     for sent in (True, False):
         failure = from_exception(sample(kind), URL, sent=sent, reused=False)
         assert type(failure.error) is error
-        assert failure.kind is (fault if sent or fault is FailureKind.FINAL else FailureKind.NOT_SENT)
+        assert failure.kind is (failure_kind if sent or failure_kind is FailureKind.FINAL else FailureKind.NOT_SENT)
         assert "api.example" in str(failure.error)
         assert CANARY not in str(failure.error) + repr(failure.error)
         assert CANARY.encode() not in pickle.dumps(failure.error)
@@ -119,7 +119,7 @@ def test_meaning(kind: type[BaseException]) -> None:
 
 @pytest.mark.parametrize("kind", [kind for kind in EXPECTED if issubclass(kind, theirs.ClientConnectionError)])
 def test_stale_connection(kind: type[BaseException]) -> None:
-    """On a connection that was kept, and only there, an end before the answer means that it was stale."""
+    """On a kept connection, and only there, an end before the response means that the connection was stale."""
     stale = (theirs.ServerDisconnectedError, theirs.ClientConnectionResetError, theirs.ClientOSError)
     expected = EXPECTED[kind][1]
     if issubclass(kind, stale) and expected is not FailureKind.FINAL:
@@ -128,7 +128,7 @@ def test_stale_connection(kind: type[BaseException]) -> None:
 
 
 def test_content_that_cannot_be_decompressed() -> None:
-    """It came whole, so it is the answer that is wrong, not the connection."""
+    """Content that cannot be decompressed is a malformed response, not a connection failure."""
     error = ClientPayloadError()
     error.__cause__ = http_exceptions.ContentEncodingError("gzip")
     failure = from_exception(error, URL, sent=True, reused=False)

@@ -1,23 +1,24 @@
-"""The matrix: every fault, in every kind of operation, in both faces."""
+"""The fault matrix: every fault, for every kind of operation, sync and async."""
 
 from __future__ import annotations
 
 import logging
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack
-from typing import Any
 
 import pytest
-from tests.faults.catalogue import FAULTS, SENDS, Fault, Outcome
-from tests.faults.harness import CANARY, Seen, check, in_both_faces, settings
+from tests.faults.catalogue import FAULTS, OPERATIONS, Fault, Outcome
+from tests.faults.harness import CANARY, Cell, Result, check, in_sync_and_async, settings
 from tests.faults.server import FaultServer
 
+from paperspace.gradient import errors
 from paperspace.gradient._core import retry as _retry
+from paperspace.gradient._core.responses import _BY_CODE, _BY_STATUS
 
 
 @pytest.fixture(autouse=True)
 def _quick(monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture) -> Iterator[None]:
-    """Short waits between sends, and no secret in what is logged, at any level, by anybody."""
+    """Short waits between attempts, and no secret in any log record of any library."""
     monkeypatch.setattr(_retry, "FIRST_BACKOFF", 0.002)
     with caplog.at_level(logging.DEBUG):
         yield
@@ -26,41 +27,46 @@ def _quick(monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture) ->
 
 
 def run(fault: Fault, outcome: Callable[[str], Outcome], *, once: bool) -> None:
-    """All the cells of a fault, that stays or that passes after the first send."""
+    """Run all cells of a fault in the first attempt (`once`) or in every attempt."""
     with ExitStack() as stack:
 
-        def make(operation: str, face: str) -> tuple[str, dict[str, Any], Callable[[Seen], None]]:
+        def make(operation: str, version: str) -> Cell:
             server = FaultServer(fault.behaviour) if once else FaultServer(then=fault.behaviour)
             stack.enter_context(server)
 
-            def judge(seen: Seen) -> None:
+            def verify(result: Result) -> None:
                 expected = outcome(operation)
                 try:
-                    check(seen, expected, operation, fault.timeout)
-                    assert server.connections == expected.sends
+                    check(result, expected, operation, fault.timeout)
+                    assert server.connections == expected.attempts
                     if not hasattr(fault.behaviour, "early"):
-                        assert len(server.requests) == expected.sends
+                        assert len(server.requests) == expected.attempts
                 except AssertionError as error:
-                    raise AssertionError(f"{fault.name}, {operation}, {face}: {error}") from seen.error
+                    raise AssertionError(f"{fault.name}, {operation}, {version}: {error}") from result.error
 
-            return server.url, settings(fault.timeout), judge
+            return Cell(server.url, settings(fault.timeout), verify)
 
-        in_both_faces(make)
+        in_sync_and_async(make)
 
 
 @pytest.mark.parametrize("fault", FAULTS, ids=lambda fault: fault.name)
-def test_fault_that_stays(fault: Fault) -> None:
-    """It ends in the right error, with the right facts, after as many sends as it says, before the deadline."""
+def test_permanent_fault(fault: Fault) -> None:
+    """The call ends with the right result or error, after as many attempts as the error states, before the deadline."""
     run(fault, fault.outcome, once=False)
 
 
-@pytest.mark.parametrize("fault", [fault for fault in FAULTS if fault.passes], ids=lambda fault: fault.name)
-def test_fault_that_passes(fault: Fault) -> None:
-    """The second send succeeds, and nobody hears of the first."""
+@pytest.mark.parametrize("fault", [fault for fault in FAULTS if fault.temporary], ids=lambda fault: fault.name)
+def test_temporary_fault(fault: Fault) -> None:
+    """The second attempt succeeds, and the call returns the right result."""
     run(fault, lambda _: Outcome(None, 2), once=True)
 
 
-def test_size() -> None:
-    """The matrix is as large as was asked for: 50 faults and 350 cells."""
-    assert len({fault.name for fault in FAULTS}) == len(FAULTS) >= 50
-    assert SENDS == 3
+def test_matrix_is_complete() -> None:
+    """The matrix has every error that a request can end with, and every status and code that the client knows."""
+    names = [fault.name for fault in FAULTS]
+    assert len(set(names)) == len(names)
+    assert {str(status) for status in _BY_STATUS} | set(_BY_CODE) <= set(names)
+    ends = {outcome.error for fault in FAULTS for outcome in map(fault.outcome, OPERATIONS)}
+    api_errors = {error for name in errors.__all__ if issubclass(error := getattr(errors, name), errors.APIError)}
+    elsewhere = {errors.TLSError, errors.PaginationError}  # test_connecting and test_paging_guards
+    assert ends - {None} == api_errors - elsewhere - {errors.APIError}

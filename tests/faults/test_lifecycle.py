@@ -9,7 +9,7 @@ from typing import Any
 from uuid import uuid4
 
 import pytest
-from tests.faults.behaviours import never_answer, never_read, reply, stall_in_body
+from tests.faults.behaviours import never_read, never_respond, response, stall_in_body
 from tests.faults.harness import CALLS, CANARY, wait_for
 from tests.faults.server import Behaviour, FaultServer
 
@@ -18,9 +18,9 @@ from paperspace.gradient._sync.loop_thread import run as run_on_loop_thread
 
 PHASES: dict[str, Behaviour] = {
     "send": never_read,
-    "answer": never_answer,
+    "answer": never_respond,
     "body": stall_in_body,
-    "wait before a resend": reply(503, Retry_After="20"),
+    "wait before a resend": response(503, Retry_After="20"),
 }
 BOUND_ASYNC = 0.1 + 0.15  # what is promised, and what a shared machine may add
 BOUND_CLOSE = 2.0
@@ -81,7 +81,7 @@ def test_cancelled_while_it_waits_for_a_connection(monkeypatch: pytest.MonkeyPat
                 await first
             assert acquired(client) == 0
 
-    with FaultServer(then=never_answer) as server:
+    with FaultServer(then=never_respond) as server:
         asyncio.run(main())
 
 
@@ -136,7 +136,7 @@ def test_close_while_calls_wait_for_a_connection(monkeypatch: pytest.MonkeyPatch
         done = await asyncio.gather(*tasks, return_exceptions=True)
         assert [type(error) for error in done] == [ClientClosedError] * 5
 
-    with FaultServer(then=never_answer) as server:
+    with FaultServer(then=never_respond) as server:
         asyncio.run(main())
 
 
@@ -195,7 +195,7 @@ def test_two_loops_at_once() -> None:
 
 def test_closed_from_another_loop() -> None:
     """close() on one loop ends the calls on another."""
-    with FaultServer(then=never_answer) as server, ThreadPoolExecutor(1) as pool:
+    with FaultServer(then=never_respond) as server, ThreadPoolExecutor(1) as pool:
         client = AsyncClient(CANARY, server.url, timeout=60)
         call = pool.submit(asyncio.run, get(client))
         wait_for(lambda: len(server.requests) == 1)
@@ -254,7 +254,7 @@ def test_outage() -> None:
             for _ in range(20):
                 await asyncio.gather(*(call() for _ in range(50)))
 
-    with FaultServer(then=reply(503)) as server:
+    with FaultServer(then=response(503)) as server:
         asyncio.run(main())
         assert 1000 < len(server.requests) <= 1100
 
@@ -263,7 +263,7 @@ def test_wall_clock(monkeypatch: pytest.MonkeyPatch) -> None:
     """A wall clock that jumps by a day changes neither deadline nor wait."""
     jumps = iter(range(10**6))
     monkeypatch.setattr(time, "time", lambda: 1e9 + 86400.0 * (next(jumps) % 3))
-    with FaultServer(reply(503), reply(503)) as server, Client(CANARY, server.url, timeout=5) as client:
+    with FaultServer(response(503), response(503)) as server, Client(CANARY, server.url, timeout=5) as client:
         start = time.monotonic()
         assert get(client)
         assert time.monotonic() - start < 2

@@ -141,13 +141,13 @@ def scripted(refusal: str, *, look_up: Any) -> FaultServer:
             exchange.close()
         else:
             error = {"message": "No.", "extensions": {"code": refusal}}
-            await exchange.reply(body={"errors": [error]})
+            await exchange.respond(body={"errors": [error]})
 
     return FaultServer(then=behaviour)
 
 
 async def nothing_there(exchange: Exchange) -> None:
-    await exchange.reply(body={"data": good_data(exchange.request)}, Date="Sun, 06 Nov 1994 08:49:37 GMT")
+    await exchange.respond(body={"data": good_data(exchange.request)}, Date="Sun, 06 Nov 1994 08:49:37 GMT")
 
 
 async def no_answer(exchange: Exchange) -> None:

@@ -1,4 +1,4 @@
-"""Lists whose pages do not fit together: a clear error or a right result, never a hang, a double or a silent cut."""
+"""Lists with inconsistent pages: a clear error or the right result, never a hang, a duplicate or a silent cut."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ Pages = Callable[[str | None, int], tuple[list[int], bool, str | None]]
 
 
 def server_of(pages: Pages) -> FaultServer:
-    """A server whose pages are made by a function of the cursor and the number of the request."""
+    """Create a server whose pages are a function of the cursor and the number of the request."""
     served = 0
 
     async def behaviour(exchange: Exchange) -> None:
@@ -27,17 +27,17 @@ def server_of(pages: Pages) -> FaultServer:
         info = {"hasNextPage": more, "endCursor": cursor}
         specs = {"nodes": [], "pageInfo": {"hasNextPage": False, "endCursor": None}}
         nodes = [{"id": str(number), "name": "mine", "deploymentSpecs": specs} for number in numbers]
-        await exchange.reply(body={"data": {"deployments": {"nodes": nodes, "pageInfo": info}}})
+        await exchange.respond(body={"data": {"deployments": {"nodes": nodes, "pageInfo": info}}})
 
     return FaultServer(then=behaviour)
 
 
-def listed(server: FaultServer) -> list[str]:
+def list_ids(server: FaultServer) -> list[str]:
     with Client(CANARY, server.url) as client:
         return [deployment["id"] for deployment in client.deployments.list_deployments(first=None)]
 
 
-MISFITS: dict[str, tuple[Pages, int]] = {
+INCONSISTENT: dict[str, tuple[Pages, int]] = {
     "the same cursor": (lambda _, served: ([served], True, "a"), 2),
     "a cycle of cursors": (lambda _, served: ([served], True, "abc"[served % 3]), 4),
     "no cursor": (lambda _, served: ([served], True, None), 1),
@@ -46,13 +46,13 @@ MISFITS: dict[str, tuple[Pages, int]] = {
 }
 
 
-@pytest.mark.parametrize("name", MISFITS)
-def test_misfit(name: str) -> None:
-    """It is an error, after one useless page at most, and the error knows what was tried."""
-    pages, requests = MISFITS[name]
+@pytest.mark.parametrize("name", INCONSISTENT)
+def test_inconsistent_pages(name: str) -> None:
+    """Inconsistent pages raise an error at the first sign, with the attempts and the operation."""
+    pages, requests = INCONSISTENT[name]
     with server_of(pages) as server:
         with pytest.raises(PaginationError) as caught:
-            listed(server)
+            list_ids(server)
         assert len(server.requests) == requests
     assert caught.value.attempts == requests
     assert caught.value.operation == "Deployments"
@@ -60,7 +60,7 @@ def test_misfit(name: str) -> None:
     check_pickle(caught.value)
 
 
-FITS: dict[str, tuple[Pages, list[str]]] = {
+CONSISTENT: dict[str, tuple[Pages, list[str]]] = {
     "an empty page in the middle": (
         lambda after, _: {None: ([1], True, "a"), "a": ([], True, "b"), "b": ([2], False, None)}[after],
         ["1", "2"],
@@ -74,20 +74,20 @@ FITS: dict[str, tuple[Pages, list[str]]] = {
         lambda after, _: ([int(after or 0)], int(after or 0) < 999, str(int(after or 0) + 1)),
         [str(number) for number in range(1000)],
     ),
-    "a cursor behind the end": (lambda *_: ([1], False, "a"), ["1"]),
+    "a cursor on the last page": (lambda *_: ([1], False, "a"), ["1"]),
 }
 
 
-@pytest.mark.parametrize("name", FITS)
-def test_fit(name: str) -> None:
-    """Whatever the sizes of the pages, each item comes once, in order."""
-    pages, expected = FITS[name]
+@pytest.mark.parametrize("name", CONSISTENT)
+def test_consistent_pages(name: str) -> None:
+    """Each item comes once, in order, whatever the sizes of the pages."""
+    pages, expected = CONSISTENT[name]
     with server_of(pages) as server:
-        assert listed(server) == expected
+        assert list_ids(server) == expected
 
 
-def test_page_that_fails_at_first(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Only the page that failed is fetched again, and no item is lost or comes twice."""
+def test_page_that_fails_once(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Only the failed page is retried; no item is lost or duplicated."""
     monkeypatch.setattr(_retry, "FIRST_BACKOFF", 0.001)
     with server_of(lambda after, _: ([int(after or 0)], int(after or 0) < 9, str(int(after or 0) + 1))) as server:
         good = server._then
@@ -96,15 +96,15 @@ def test_page_that_fails_at_first(monkeypatch: pytest.MonkeyPatch) -> None:
         async def every_third(exchange: Exchange) -> None:
             nonlocal served
             served += 1
-            await (exchange.reply(503, b"") if served % 3 == 0 else good(exchange))
+            await (exchange.respond(503, b"") if served % 3 == 0 else good(exchange))
 
         server._then = every_third
-        assert listed(server) == [str(number) for number in range(10)]
+        assert list_ids(server) == [str(number) for number in range(10)]
         assert len(server.requests) == 14
 
 
-def test_page_that_fails_for_good(monkeypatch: pytest.MonkeyPatch) -> None:
-    """What came before is there, and then the error: a list is never cut short in silence."""
+def test_page_that_always_fails(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The items before the failed page arrive, then the error: a list never ends early without an error."""
     monkeypatch.setattr(_retry, "FIRST_BACKOFF", 0.001)
     seen: list[Any] = []
     with server_of(lambda after, _: ([int(after or 0)], True, str(int(after or 0) + 1))) as server:
@@ -114,7 +114,7 @@ def test_page_that_fails_for_good(monkeypatch: pytest.MonkeyPatch) -> None:
             await (
                 good(exchange)
                 if exchange.request.payload["variables"].get("after") != "3"
-                else exchange.reply(503, b"")
+                else exchange.respond(503, b"")
             )
 
         server._then = three

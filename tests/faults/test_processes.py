@@ -14,7 +14,7 @@ from collections.abc import Coroutine
 from typing import Any
 
 import pytest
-from tests.faults.behaviours import never_answer
+from tests.faults.behaviours import never_respond
 from tests.faults.harness import CALLS, CANARY, wait_for
 from tests.faults.server import FaultServer, good
 
@@ -122,7 +122,7 @@ EXITS = {
 
 
 async def slow_or_good(exchange: Any) -> None:
-    await (never_answer if "slow" in exchange.request.line else good)(exchange)
+    await (never_respond if "slow" in exchange.request.line else good)(exchange)
 
 
 @pytest.mark.parametrize("text", EXITS.values(), ids=EXITS)
@@ -177,7 +177,7 @@ def test_interrupt() -> None:
             print("interrupted", time.monotonic(), flush=True)
         print(client.deployments.get_deployment(ID)["name"])
     """
-    with FaultServer(never_answer) as server, program(text, server.url) as process:
+    with FaultServer(never_respond) as server, program(text, server.url) as process:
         wait_for(lambda: server.requests)
         time.sleep(0.1)
         sent = time.monotonic()
