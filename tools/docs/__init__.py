@@ -1,1 +1,1 @@
-"""Run the code blocks of the documentation, and write its generated pages."""
+"""Run the code blocks of the pages, and generate pages."""

@@ -1,4 +1,4 @@
-"""Runs a notebook in a kernel of its own, from top to bottom."""
+"""Run a notebook in a new kernel, from top to bottom."""
 
 from __future__ import annotations
 
@@ -9,19 +9,19 @@ import nbformat
 from nbclient import NotebookClient
 from traitlets.config import Config
 
-# No cell takes longer.
+# The timeout of a cell, in seconds.
 SECONDS = 60
 
 
 def executed(path: Path) -> str:
-    """The text of the notebook's file as it is after a run; raises where a cell does that is not to."""
+    """The text of the notebook file after a run. Raises if a cell raises."""
     notebook: Any = nbformat.read(path, as_version=4)  # type: ignore[no-untyped-call]
-    # By sockets in the file system, as a kernel on TCP is open to the whole machine, and says so.
+    # IPC sockets: any user of the machine could connect to a kernel on TCP, and it warns about that.
     config = Config(AsyncKernelManager=Config(transport="ipc"))
     NotebookClient(
         notebook, config=config, timeout=SECONDS, coalesce_streams=True, resources={"metadata": {"path": "."}}
     ).execute()
-    # What a run leaves and nobody reads would differ each time.
+    # Remove what differs after each run.
     notebook.metadata.pop("language_info", None)
     for cell in notebook.cells:
         cell.metadata.pop("execution", None)

@@ -1,17 +1,24 @@
-"""Runs the code blocks of pages, top to bottom, and compares what they print with what the pages show.
+"""Run the code blocks of pages, from top to bottom, and compare their output with what the pages show.
 
-    python             run; the blocks of a page share their names
-    output             what the Python block before it prints
-    pycon              a session of the interpreter: `>>>` lines, and what each prints or raises
-    console            a session of the shell: `$` lines, and what each prints; `cat FILE` shows a file to have
+The language of a block says how it is run:
+
+    python             run as Python; the blocks of a page share their variables
+    output             compared with the output of the Python block before it
+    pycon              a Python session: `>>>` lines, and what each prints or raises
+    console            a shell session: `$` lines, and what each prints; `cat FILE` creates the file
     yaml, json, json5, toml
-                       a spec, for `load_spec`
+                       a spec, read by `load_spec`
+    {...}              a directive of Sphinx, not run
 
-Behind the language may stand `file=NAME`, for a file to be saved, which is not run by itself; `columns=N`, for a
-session on a terminal of that width; or `no-run: REASON`. What is in braces is for Sphinx. Where a page shows
-`gradient server`, one is started on a free port, and the lines that it prints are exported for what follows.
+An attribute may follow the language:
 
-Ids, ports, keys and times are compared by their form. `...` in what is shown stands for anything.
+    file=NAME          save the block as a file; a Python block with a file is not run
+    columns=N          run the shell session on a terminal of this width
+    no-run: REASON     do not run the block
+
+`gradient server` in a shell session starts a server on a free port, and applies its `export` lines to the rest of the page.
+
+In comparisons, all ids are equal, and so are all ports, keys and times. `...` in the output on the page matches any text.
 """
 
 from __future__ import annotations
@@ -36,25 +43,25 @@ from paperspace.gradient import configure
 from paperspace.gradient.deployments import load_spec
 from paperspace.gradient.server import LocalServer
 from tools import TOP
-from tools.docs.blocks import Block, blocks_of, right
+from tools.docs.blocks import Block, blocks_of, updated
 from tools.docs.terminal import run_on_terminal
 
-# The walk of regeneration.md changes a checkout, and is taken by tests/docs/test_walkthrough.py.
+# Without regeneration.md: its commands change a checkout. tests/docs/test_walkthrough.py runs them in a copy.
 PAGES = sorted(
     {*TOP.glob("*.md"), *TOP.glob("docs/**/*.md"), *TOP.glob("docs/*.ipynb")} - {TOP / "docs/regeneration.md"}
 )
 
 SPECS = ("yaml", "json", "json5", "toml")
 
-# What the home folder is called where it is printed.
+# The home folder in printed paths.
 HOME = "/home/you"
 
-# No command of a page takes longer.
+# The timeout of a command, in seconds.
 SECONDS = 120
 
 
 class Runner:
-    """Runs the blocks of one page: in the working directory, and with the environment, that it finds."""
+    """Run the blocks of one page, in the current directory and environment."""
 
     def __init__(self, stack: ExitStack) -> None:
         self._stack = stack
@@ -62,7 +69,7 @@ class Runner:
         self._printed = ""
 
     def transcript(self, block: Block) -> str:
-        """The block as it has to be."""
+        """Run the block and return its text with up-to-date output."""
         if block.file:
             Path(block.file).parent.mkdir(parents=True, exist_ok=True)
             Path(block.file).write_text(block.text, encoding="utf-8")
@@ -72,7 +79,7 @@ class Runner:
             return self._spec(block)
         run: dict[str, Callable[[Block], str]] = {
             "python": self._python,
-            "output": lambda block: right(block.text, self._printed),
+            "output": lambda block: updated(block.text, self._printed),
             "pycon": self._session,
             "console": self._shell,
         }
@@ -80,7 +87,7 @@ class Runner:
             return block.text
         if block.language not in run:
             raise SystemExit(
-                f"a block of `{block.language}` in line {block.line}: see the top of {Path(__file__).name}"
+                f"unknown language `{block.language}` of the block in line {block.line}: see the top of {Path(__file__).name}"
             )
         return run[block.language](block)
 
@@ -93,14 +100,14 @@ class Runner:
     def _python(self, block: Block) -> str:
         code = compile(block.text, f"<line {block.line}>", "exec")
         with redirect_stdout(io.StringIO()) as out:
-            exec(code, self._names)  # noqa: S102  # that is what it is for
+            exec(code, self._names)  # noqa: S102  # the purpose of this module
         self._printed = out.getvalue()
         return block.text
 
     def _session(self, block: Block) -> str:
         text = ""
-        for entry in doctest.DocTestParser().parse(block.text):
-            text += entry if isinstance(entry, str) else self._example(entry)
+        for part in doctest.DocTestParser().parse(block.text):
+            text += part if isinstance(part, str) else self._example(part)
         return text
 
     def _example(self, example: doctest.Example) -> str:
@@ -109,20 +116,20 @@ class Runner:
         with redirect_stdout(io.StringIO()) as out:
             try:
                 exec(compile(example.source, "<shown>", "single"), self._names)  # noqa: S102
-            except Exception as error:  # noqa: BLE001  # to be shown, as the interpreter would
+            except Exception as error:  # noqa: BLE001  # shown like in the interpreter
                 message = "".join(traceback.format_exception_only(error))
                 shown = example.exc_msg or ""
-                return f"{typed}Traceback (most recent call last):\n    ...\n{right(shown, message)}"
-        return typed + right(example.want, out.getvalue())
+                return f"{typed}Traceback (most recent call last):\n    ...\n{updated(shown, message)}"
+        return typed + updated(example.want, out.getvalue())
 
     def _shell(self, block: Block) -> str:
         text = ""
-        for entry in re.split(r"^\$ ", block.text, flags=re.MULTILINE)[1:]:
-            command, _, shown = entry.partition("\n")
+        for part in re.split(r"^\$ ", block.text, flags=re.MULTILINE)[1:]:
+            command, _, shown = part.partition("\n")
             while command.endswith("\\"):
-                more, _, shown = shown.partition("\n")
-                command += f"\n{more}"
-            text += f"$ {command}\n{right(shown, self._command(command, shown, block.columns))}"
+                next_line, _, shown = shown.partition("\n")
+                command += f"\n{next_line}"
+            text += f"$ {command}\n{updated(shown, self._command(command, shown, block.columns))}"
         return text
 
     def _command(self, command: str, shown: str, columns: int | None) -> str:
@@ -135,13 +142,13 @@ class Runner:
         if columns:
             printed = run_on_terminal(bash, columns)
         else:
-            # What goes to standard error comes last, as a pipe would mix the two differently from run to run.
+            # Standard error comes last: the order in a shared pipe differs from run to run.
             done = subprocess.run(bash, capture_output=True, text=True, timeout=SECONDS, check=False)
             printed = done.stdout + done.stderr
         return printed.replace(f"{Path.cwd()}/", "").replace(os.environ["HOME"], HOME)
 
     def _server(self, command: str) -> str:
-        """Starts a server, and does what the shell would do with the lines that it prints."""
+        """Start a server, and set the variables that it prints as `export` lines."""
         arguments = [*shlex.split(command), "--port", "0", "--database", ":memory:"]
         process = self._stack.enter_context(
             subprocess.Popen(arguments, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True)
@@ -158,10 +165,7 @@ class Runner:
 
 
 def rewritten(page: Path) -> str:
-    """The page with its blocks as they have to be.
-
-    It is run in the working directory, and with the environment, that it finds.
-    """
+    """The text of the page with up-to-date output. Runs in the current directory and environment."""
     text = page.read_text(encoding="utf-8")
     parts, end = [], 0
     with ExitStack() as stack:
@@ -178,14 +182,14 @@ def rewritten(page: Path) -> str:
 
 
 def rewritten_notebook(notebook: Path) -> str:
-    """The same for a notebook, which has its outputs in it."""
+    """The text of the notebook with up-to-date output."""
     from tools.docs.notebook import executed
 
-    return right(notebook.read_text(encoding="utf-8"), executed(notebook))
+    return updated(notebook.read_text(encoding="utf-8"), executed(notebook))
 
 
-def with_a_server(page: Path) -> str:
-    """Either, in a folder of its own, beside a server of its own."""
+def rewritten_beside_server(page: Path) -> str:
+    """The text of the page or notebook with up-to-date output. Runs in a new folder, with a new server."""
     page = page.absolute()
     with ExitStack() as stack:
         home = Path(stack.enter_context(tempfile.TemporaryDirectory()))
@@ -205,27 +209,25 @@ def with_a_server(page: Path) -> str:
 
 
 def difference(page: Path, expected: str) -> Iterator[str]:
-    """What is not as it should be, line by line."""
+    """The unified diff between the page and the expected text."""
     lines = page.read_text(encoding="utf-8").splitlines(keepends=True)
     return difflib.unified_diff(lines, expected.splitlines(keepends=True), f"{page}: shown", f"{page}: printed")
 
 
 def main() -> int:
-    """Compares pages, or writes them."""
+    """Compare pages, or write them."""
     parser = argparse.ArgumentParser(
-        "scripts/docs-run", description="Run the code blocks of pages, and compare what they print."
+        "scripts/docs-run", description="Run the code blocks of pages and compare their output."
     )
-    parser.add_argument(
-        "page", type=Path, nargs="*", default=PAGES, help="a page or a notebook; by default all of them"
-    )
-    parser.add_argument("--write", action="store_true", help="put what they print into the pages")
+    parser.add_argument("page", type=Path, nargs="*", default=PAGES, help="a page or a notebook (default: all)")
+    parser.add_argument("--write", action="store_true", help="write the output into the pages")
     arguments = parser.parse_args()
     for page in arguments.page:
         if not page.is_file():
-            parser.exit(2, f"there is no page {page}\n")
+            parser.exit(2, f"{page}: no such file\n")
     stale = False
     for page in arguments.page:
-        expected = with_a_server(page)
+        expected = rewritten_beside_server(page)
         changes = list(difference(page, expected))
         sys.stdout.writelines(changes)
         stale |= bool(changes)

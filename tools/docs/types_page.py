@@ -1,6 +1,6 @@
-"""Writes the page of the shapes, docs/api/types.md, from `paperspace.gradient.types`; run by scripts/docs.
+"""Generate the page docs/api/types.md from `paperspace.gradient.types`. Run by scripts/docs.
 
-Sphinx would show the shapes under the names that they were generated with.
+Sphinx itself would show the types under the names of the generated classes.
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ PAGE = TOP / "docs/api/types.md"
 
 
 class Field(NamedTuple):
-    """A key of a shape."""
+    """A key of a TypedDict."""
 
     name: str
     type: str
@@ -30,20 +30,20 @@ class Field(NamedTuple):
 
 
 def page() -> str:
-    """The page."""
-    head = "# Shapes\n\nWhat the functions take and return: ordinary dicts, and these names are for annotations.\n"
+    """The text of the page."""
+    head = "# Types\n\nThe functions take and return plain dicts. Use these types to annotate them.\n"
     parts = [head, "```{py:module} paperspace.gradient.types\n```\n"]
     for name in types.__all__:
-        shape = getattr(types, name)
-        described = _class(name, shape) if isinstance(shape, type) else _alias(name)
+        type_ = getattr(types, name)
+        described = _class(name, type_) if isinstance(type_, type) else _alias(name)
         parts.append(f"````{{py:class}} {name}\n{described}````\n")
     return "\n".join(parts)
 
 
-def _class(name: str, shape: type) -> str:
-    module = sys.modules[shape.__module__]
+def _class(name: str, type_: type) -> str:
+    module = sys.modules[type_.__module__]
     fields = [
-        f"- `{field.name}`: `{_public(field.type)}`\\\n  {field.text}" for field in _fields(shape.__name__, module)
+        f"- `{field.name}`: `{_public(field.type)}`\\\n  {field.text}" for field in _fields(type_.__name__, module)
     ]
     return "\n".join([f"{inspect.getdoc(getattr(types, name))}\n", *fields, ""])
 
@@ -52,17 +52,17 @@ def _alias(name: str) -> str:
     for node, following in _pairs(_tree(enums).body):
         if isinstance(node, ast.AnnAssign) and node.value and ast.unparse(node.target) == name:
             return f"`{ast.unparse(node.value)}`: {_text(following)}\n"
-    raise SystemExit(f"{name} is no class, and no enum")
+    raise SystemExit(f"{name} is neither a class nor an enum")
 
 
 def _fields(name: str, module: ModuleType) -> Iterator[Field]:
-    """The keys of a class, those of its bases first."""
-    [found] = [node for node in _tree(module).body if isinstance(node, ast.ClassDef) and node.name == name]
-    for base in found.bases:
+    """The keys of a class. Those of its bases come first."""
+    [class_node] = [node for node in _tree(module).body if isinstance(node, ast.ClassDef) and node.name == name]
+    for base in class_node.bases:
         inherited = getattr(module, ast.unparse(base), None)
         if isinstance(inherited, type):
             yield from _fields(inherited.__name__, sys.modules[inherited.__module__])
-    for node, following in _pairs(found.body):
+    for node, following in _pairs(class_node.body):
         if isinstance(node, ast.AnnAssign):
             yield Field(ast.unparse(node.target), ast.unparse(node.annotation), _text(following))
 
@@ -72,21 +72,21 @@ def _tree(module: ModuleType) -> ast.Module:
 
 
 def _pairs(body: list[ast.stmt]) -> Iterator[tuple[ast.stmt, ast.stmt]]:
-    """Each statement with the one behind it, which describes it."""
+    """Each statement with the next one, which may be its docstring."""
     return pairwise(body)
 
 
 def _text(node: ast.stmt) -> str:
-    assert isinstance(node, ast.Expr)  # noqa: S101  # everything is described, as a test sees to
+    assert isinstance(node, ast.Expr)  # noqa: S101  # a test checks that everything has a docstring
     assert isinstance(node.value, ast.Constant)  # noqa: S101
     return " ".join(str(node.value.value).split())
 
 
 def _public(annotation: str) -> str:
-    """The annotation by the public names."""
-    shapes = {shape.__name__: name for name in types.__all__ if isinstance(shape := getattr(types, name), type)}
-    names = dict.fromkeys(("UUID", "DateTime"), "str") | shapes
-    return re.sub(r"\w+", lambda found: names.get(found[0], found[0]), annotation)
+    """The annotation with public names."""
+    public_names = {type_.__name__: name for name in types.__all__ if isinstance(type_ := getattr(types, name), type)}
+    names = dict.fromkeys(("UUID", "DateTime"), "str") | public_names
+    return re.sub(r"\w+", lambda match: names.get(match[0], match[0]), annotation)
 
 
 if __name__ == "__main__":
