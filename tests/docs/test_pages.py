@@ -165,7 +165,7 @@ def test_links() -> None:
 ERRORS = (TOP / "docs/errors.md").read_text(encoding="utf-8")
 
 
-@pytest.mark.parametrize("name", errors.__all__)
+@pytest.mark.parametrize("name", [name for name in errors.__all__ if name.endswith("Error")])
 def test_every_error_is_shown(name: str) -> None:
     """The page on errors has a section for each class, and its code raises or catches the class."""
     section = ERRORS.partition(f"\n### {name}\n")[2].partition("\n### ")[0]

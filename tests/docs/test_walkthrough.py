@@ -22,7 +22,7 @@ PAGE = TOP / "docs/regeneration.md"
 
 @pytest.fixture
 def checkout(tmp_path: Path) -> Path:
-    """A copy of the checkout in a git repository of its own, with the environment of this one."""
+    """A copy of the checkout as a git repository, with the same environment."""
     folder = tmp_path / "checkout"
     others = shutil.ignore_patterns(".git", ".venv", ".*_cache", "__pycache__", "site", "dist")
     shutil.copytree(TOP, folder, ignore=others)
@@ -50,9 +50,9 @@ def page_to_run(folder: Path) -> Path:
     return copy
 
 
-def add_region_to_introspection(reply: dict[str, Any]) -> None:
-    """The schema, with a field more."""
-    for entry in reply["data"]["__schema"]["types"]:
+def add_region_to_introspection(response: dict[str, Any]) -> None:
+    """Add the field `region` to the schema."""
+    for entry in response["data"]["__schema"]["types"]:
         if entry["name"] == "DeploymentSpec":
             region = {"kind": "SCALAR", "name": "String", "ofType": None}
             description = "Where it runs. Null: anywhere."
@@ -61,15 +61,15 @@ def add_region_to_introspection(reply: dict[str, Any]) -> None:
 
 
 def hide_region(request: dict[str, Any]) -> None:
-    """What our server is asked, which does not know the field."""
+    """Remove the field from requests, because the local server does not have it."""
     request["query"] = request["query"].replace("region", "")
 
 
-def show_region(reply: dict[str, Any]) -> None:
-    """What the other server answers."""
-    if "__schema" in reply["data"]:
-        add_region_to_introspection(reply)
-    for node in ((reply["data"].get("deployment") or {}).get("deploymentSpecs") or {}).get("nodes", []):
+def show_region(response: dict[str, Any]) -> None:
+    """Add the field to responses."""
+    if "__schema" in response["data"]:
+        add_region_to_introspection(response)
+    for node in ((response["data"].get("deployment") or {}).get("deploymentSpecs") or {}).get("nodes", []):
         node["region"] = "eu-1"
 
 
