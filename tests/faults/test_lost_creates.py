@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from datetime import datetime, timedelta
 from typing import Any
 
 import pytest
@@ -21,6 +21,7 @@ from paperspace.gradient import (
 )
 from paperspace.gradient._core import retry as _retry
 from paperspace.gradient.server import LocalServer
+from paperspace.gradient.server.clock import utc_now
 
 SPEC: Any = {
     "image": "tensorflow/serving",
@@ -39,11 +40,13 @@ def _quick(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 @contextmanager
-def clients(*script: Break, keys: bool = False) -> Iterator[tuple[Client, Client]]:
+def clients(
+    *script: Break, keys: bool = False, now: Callable[[], datetime] = utc_now
+) -> Iterator[tuple[Client, Client]]:
     """A client whose exchanges break as the script says, one after the other, and one that sees how things are."""
     breaks = iter(script)
     with (
-        LocalServer() as server,
+        LocalServer(now=now) as server,
         Proxy(server.url, lambda _: next(breaks, Break.NONE), keys=keys) as proxy,
         Client(server.api_key, proxy.url, timeout=5) as client,
         Client(server.api_key, server.url) as truth,
@@ -103,9 +106,10 @@ def test_taken_by_a_stranger(lost: Break) -> None:
 
 def test_taken_by_an_older_one() -> None:
     """One with the same spec that was there before the call began is not ours either."""
-    with clients(Break.REPLY_LOST) as (client, truth):
+    passed = timedelta()
+    with clients(Break.REPLY_LOST, now=lambda: utc_now() + passed) as (client, truth):
         truth.deployments.create_deployment("mine", "p1", SPEC)
-        time.sleep(4)  # the tolerance for clocks, and the whole seconds of a Date header
+        passed = timedelta(seconds=4)  # the tolerance for clocks is 2 s, and a Date header has whole seconds
         with pytest.raises(ConflictError):
             client.deployments.create_deployment("mine", "p1", SPEC)
 
