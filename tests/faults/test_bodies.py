@@ -83,7 +83,6 @@ def test_gigabyte(kind: str) -> None:
         done = subprocess.run(command, check=False, capture_output=True, text=True, timeout=300)
     assert done.stderr == ""
     received, kilobytes = map(int, done.stdout.split())
-    print(received, kilobytes)
     assert DEFAULT_MAX_RESPONSE_BYTES < received < DEFAULT_MAX_RESPONSE_BYTES + 2**22
     assert kilobytes < 64 * 1024
 

@@ -9,8 +9,7 @@ import signal
 import subprocess
 import sys
 import textwrap
-import time
-from collections.abc import Coroutine
+from collections.abc import Callable, Coroutine
 from typing import Any
 
 import pytest
@@ -41,14 +40,22 @@ def program(text: str, url: str, *, developer: bool = True) -> subprocess.Popen[
     flags = ["-X", "dev", "-W", "error"] if developer else []
     code = PRELUDE + textwrap.dedent(text)
     return subprocess.Popen(
-        [sys.executable, *flags, "-c", code, url, CANARY], text=True, stdout=subprocess.PIPE, stderr=subprocess.PIPE
+        [sys.executable, *flags, "-c", code, url, CANARY],
+        text=True,
+        stdin=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
     )
 
 
-def run_program(text: str, url: str) -> str:
-    """What the program prints. It must end well, and say nothing on stderr."""
+def run_program(text: str, url: str, ready: Callable[[], object] = lambda: True) -> str:
+    """Run a program that must succeed and print nothing on stderr; return its output.
+
+    A program that calls input() goes on when `ready` is true.
+    """
     with program(text, url) as process:
-        out, err = process.communicate(timeout=30)
+        wait_for(ready)
+        out, err = process.communicate("\n", timeout=120)
     err = "".join(line for line in err.splitlines(keepends=True) if not line.startswith(SLOW))
     assert (process.returncode, err) == (0, "")
     return out
@@ -74,7 +81,7 @@ EXITS = {
         client = Client(key, url + "?slow")
         for _ in range(3):
             threading.Thread(target=lambda: client.deployments.delete_deployment(ID), daemon=True).start()
-        time.sleep(0.3)
+        input()
     """,
     "async, not closed": """
         client = AsyncClient(key, url)
@@ -129,7 +136,7 @@ async def slow_or_good(exchange: Any) -> None:
 def test_end_of_the_interpreter(text: str) -> None:
     """Nothing is said on stderr, whatever was left open, with every warning switched on."""
     with FaultServer(then=slow_or_good) as server:
-        run_program(text, server.url)
+        run_program(text, server.url, lambda: len(server.requests) == 3 or "slow" not in text)
         assert server.requests
         wait_for(lambda: server.open == 0 or "slow" in text)
 
@@ -174,18 +181,14 @@ def test_interrupt() -> None:
         try:
             client.with_options(timeout=50).deployments.delete_deployment(ID)
         except KeyboardInterrupt:
-            print("interrupted", time.monotonic(), flush=True)
+            print("interrupted", flush=True)
         print(client.deployments.get_deployment(ID)["name"])
     """
     with FaultServer(never_respond) as server, program(text, server.url) as process:
         wait_for(lambda: server.requests)
-        time.sleep(0.1)
-        sent = time.monotonic()
         process.send_signal(signal.SIGINT)
-        out, err = process.communicate(timeout=10)
-        word, moment, name = out.split()
-        assert (word, name, process.returncode) == ("interrupted", "mine", 0), err
-        assert float(moment) - sent < 0.2 + 0.1
+        out, err = process.communicate(timeout=30)  # well before the call would end by its timeout
+        assert (out.split(), process.returncode) == (["interrupted", "mine"], 0), err
         assert len(server.requests) == 2
 
 
@@ -274,7 +277,7 @@ def test_multiprocessing() -> None:
         with multiprocessing.get_context("fork").Pool(3) as pool:
             found = pool.map_async(work, ids)
             own = [work(id) for id in ids]
-            assert found.get(20) == own == ids
+            assert found.get(100) == own == ids
             pool.close()
             pool.join()
     """
