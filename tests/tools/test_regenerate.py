@@ -111,7 +111,7 @@ def test_from_nothing(tmp_path: Path) -> None:
     shutil.copytree(TOP / "graphql", tmp_path / "graphql")
     command = [sys.executable, "-S", "-c", f"import sys; sys.path += {[str(tmp_path), *site.getsitepackages()]!r}"]
     command[-1] += "; from tools.codegen import regenerate; sys.exit(regenerate.main([]))"
-    done = subprocess.run(command, capture_output=True, text=True, check=False)
+    done = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stderr
     made = tmp_path / "src/paperspace/gradient/_generated"
     assert (made / "enums.py").read_bytes() == (GENERATED / "enums.py").read_bytes()
