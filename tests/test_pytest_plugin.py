@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 from tools.docs.blocks import blocks_of
 
-from paperspace.gradient import Client, RateLimitError, deployments
+from paperspace.gradient import APITimeoutError, Client, RateLimitError, deployments
 from paperspace.gradient.pytest_plugin import GradientServer
 
 if TYPE_CHECKING:
@@ -106,14 +106,16 @@ def test_rate_limit(gradient_server: GradientServer) -> None:
 
 
 def test_delay(gradient_server: GradientServer) -> None:
-    """The next answer comes later, the one after it does not."""
+    """The next response is delayed, the one after it is not."""
     gradient_server.delay(0.3)
-    times = []
-    for _ in range(2):
-        began = time.monotonic()
-        deployments.list_deployments()
-        times.append(time.monotonic() - began)
-    assert times[0] >= 0.3 > times[1]
+    start = time.monotonic()
+    deployments.list_deployments()
+    assert time.monotonic() - start >= 0.3
+    gradient_server.delay(3600)
+    with Client(gradient_server.api_key, gradient_server.url, max_retries=0) as client:
+        with pytest.raises(APITimeoutError):
+            client.with_options(timeout=0.5).deployments.list_deployments()
+        assert client.deployments.list_deployments() == []
 
 
 @pytest.mark.parametrize("executed", [False, True])

@@ -7,7 +7,7 @@ import shlex
 import shutil
 import subprocess
 import time
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import pytest
 from click.testing import CliRunner
@@ -15,7 +15,8 @@ from tests.cli.conftest import own_process
 from tests.samples import spec
 
 from paperspace.gradient import Client
-from paperspace.gradient.cli import main
+from paperspace.gradient.cli import _completion, main
+from paperspace.gradient.cli._client import deployments
 
 
 class Answer(NamedTuple):
@@ -84,12 +85,20 @@ def test_silent(environment: dict[str, str], monkeypatch: pytest.MonkeyPatch) ->
     assert completed("bash", "gradient", "deployments", "get", "--id", "") == ("", "", 0)
 
 
-def test_short(silent_url: str) -> None:
-    """A server that does not answer is not waited for longer than a person would."""
+def test_short(silent_url: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Completion waits for a server that does not respond, but for a short time, and only once."""
+    options: list[dict[str, Any]] = []
+
+    def spy(**given: Any) -> Any:
+        options.append(given)
+        return deployments(**given)
+
+    monkeypatch.setattr(_completion, "deployments", spy)
     start = time.monotonic()
     words = ["gradient", "--api-url", silent_url, "--api-key", "k", "deployments", "get", "--id", ""]
     assert completed("bash", *words) == ("", "", 0)
-    assert 1 < time.monotonic() - start < 5
+    assert options == [{"timeout": 1.5, "max_retries": 0}]
+    assert time.monotonic() - start >= 1.5
 
 
 def test_commands_and_options() -> None:

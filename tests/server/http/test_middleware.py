@@ -10,12 +10,15 @@ import socket
 import threading
 import time
 from contextlib import suppress
+from statistics import median
 from typing import TYPE_CHECKING, Any
 from urllib.parse import urlsplit
 
 import pytest
+from aiohttp import web
+from tests.faults.harness import wait_for
 
-from paperspace.gradient.server import LocalServer, fault_injection, local
+from paperspace.gradient.server import LocalServer, local
 from paperspace.gradient.server.http import listener, middleware
 
 if TYPE_CHECKING:
@@ -29,7 +32,7 @@ QUERY = {"query": "{ deployments { nodes { id } } }"}
 
 def connect(server: LocalServer) -> socket.socket:
     parts = urlsplit(server.url)
-    return socket.create_connection((str(parts.hostname), int(parts.port or 0)), timeout=20)
+    return socket.create_connection((str(parts.hostname), int(parts.port or 0)), timeout=60)
 
 
 def head(server: LocalServer, length: int) -> bytes:
@@ -83,19 +86,16 @@ def test_slow_heads(hasty: LocalServer, drip: bool, before: int) -> None:
         for _ in range(before):
             connection.sendall(head(hasty, len(body)) + body)
             assert b"200 OK" in connection.recv(65536)
-        began = time.monotonic()
         connection.sendall(b"POST /graphql HTTP/1.1\r\nX-Slow: ")
         if drip:
             drip_until_closed(connection)
         else:
             assert rest(connection) == b""
-        assert time.monotonic() - began < 3
 
 
 @pytest.mark.parametrize("drip", [False, True])
 def test_slow_bodies(hasty: LocalServer, drip: bool) -> None:
     """A body that does not come in time is a 408, and the connection is closed."""
-    began = time.monotonic()
     with connect(hasty) as connection:
         connection.sendall(head(hasty, 1000))
         if drip:
@@ -105,21 +105,32 @@ def test_slow_bodies(hasty: LocalServer, drip: bool) -> None:
         reply = rest(connection)
     assert reply.startswith(b"HTTP/1.1 408 ")
     assert b"took too long" in reply
-    assert time.monotonic() - began < 3
 
 
-def test_more_connections_than_there_may_be(monkeypatch: pytest.MonkeyPatch, caller: type[Caller]) -> None:
+def is_served(connection: socket.socket, server: LocalServer) -> bool:
+    """Whether a request on this connection succeeds."""
+    body = json.dumps(QUERY).encode()
+    connection.sendall(head(server, len(body)) + body)
+    return b"200 OK" in connection.recv(65536)
+
+
+def test_more_connections_than_there_may_be(monkeypatch: pytest.MonkeyPatch) -> None:
     """A connection beyond the most there may be is told to come again; when another ends there is room."""
     monkeypatch.setattr(listener, "MOST_CONNECTIONS", 3)
+
+    def served_on_a_new_connection() -> bool:
+        with connect(server) as connection, suppress(ConnectionError):
+            return is_served(connection, server)
+        return False
+
     with LocalServer() as server:
         held = [connect(server) for _ in range(3)]
-        time.sleep(0.1)
+        assert all(is_served(connection, server) for connection in held)
         with connect(server) as fourth:
             assert rest(fourth).startswith(b"HTTP/1.1 503 ")
         for connection in held:
             connection.close()
-        time.sleep(0.1)
-        assert caller(server).post(QUERY).data
+        wait_for(served_on_a_new_connection)
 
 
 @pytest.mark.parametrize(
@@ -222,45 +233,65 @@ def test_what_is_no_http(server: LocalServer, call: Caller, caplog: pytest.LogCa
     assert call.post(QUERY).data
 
 
-def stopping(server: LocalServer) -> threading.Thread:
-    thread = threading.Thread(target=server.stop)
+class Hold:
+    """An injected fault: a request is held back until it is released."""
+
+    def __init__(self) -> None:
+        self.arrived = threading.Event()
+        self.released = threading.Event()
+
+    async def __call__(self, request: web.Request, handler: Any) -> web.StreamResponse:
+        self.arrived.set()
+        while not self.released.is_set():  # noqa: ASYNC110
+            await asyncio.sleep(0.01)  # the event is set on another thread
+        response: web.StreamResponse = await handler(request)
+        return response
+
+
+def stop_in_time(server: LocalServer) -> None:
+    """Stop the server, and fail if that takes a minute: on a slow machine too, it takes seconds."""
+    thread = threading.Thread(target=server.stop, daemon=True)
     thread.start()
-    time.sleep(0.1)
-    return thread
+    thread.join(60)
+    assert not thread.is_alive()
 
 
-def test_new_work_is_turned_away_while_it_drains(caller: type[Caller]) -> None:
+def test_new_work_is_turned_away_while_it_drains(caller: type[Caller], monkeypatch: pytest.MonkeyPatch) -> None:
     """While the server finishes what is under way, new requests are a 503 that says when to come again."""
+    monkeypatch.setattr(middleware, "SECONDS_TO_DRAIN", 60)
     server = LocalServer()
     server.start()
     call = caller(server)
-    server.inject_fault(fault_injection.delay(0.6))
+    hold = Hold()
+    server.inject_fault(hold)
     answers: list[Any] = []
     slow = threading.Thread(target=lambda: answers.append(call.post(QUERY)))
     slow.start()
-    time.sleep(0.1)
-    stop = stopping(server)
+    hold.arrived.wait()
+    stop = threading.Thread(target=server.stop)
+    stop.start()
+    wait_for(lambda: call.http("GET", "/healthz").status == 503)
     for path in ("/graphql", "/healthz"):
         turned = call.http("GET", path)
         assert (turned.status, turned.code, turned.headers["Retry-After"]) == (503, "SERVICE_UNAVAILABLE", "1")
         assert turned.error["extensions"]["retryable"] is True
+    hold.released.set()
     stop.join()
     slow.join()
     assert answers[0].data == {"deployments": {"nodes": []}}
 
 
-def test_half_a_request_does_not_hold_it_up(caller: type[Caller]) -> None:
+def test_half_a_request_does_not_hold_it_up(caller: type[Caller], monkeypatch: pytest.MonkeyPatch) -> None:
     """Connections that are idle, or have sent half of a request, do not keep the server from stopping."""
+    monkeypatch.setattr(middleware, "SECONDS_TO_DRAIN", 3600)
     server = LocalServer()
     server.start()
     assert caller(server).post(QUERY).data
     with connect(server) as idle, connect(server) as half_head, connect(server) as half_body:
         half_head.sendall(b"POST /graphql HTT")
         half_body.sendall(head(server, 1000) + b"abc")
-        time.sleep(0.1)
-        began = time.monotonic()
-        server.stop()
-        assert time.monotonic() - began < 2.5
+        time.sleep(0.2)  # nothing shows from outside that the server has read them
+        stop_in_time(server)
         assert rest(half_body).startswith(b"HTTP/1.1 503 ")
         assert rest(idle) == rest(half_head) == b""
 
@@ -270,7 +301,8 @@ def test_what_takes_too_long_is_given_up(monkeypatch: pytest.MonkeyPatch, caller
     monkeypatch.setattr(middleware, "SECONDS_TO_DRAIN", 0.3)
     server = LocalServer()
     server.start()
-    server.inject_fault(fault_injection.delay(60))
+    hold = Hold()
+    server.inject_fault(hold)
     failed = threading.Event()
 
     def ask() -> None:
@@ -281,35 +313,36 @@ def test_what_takes_too_long_is_given_up(monkeypatch: pytest.MonkeyPatch, caller
 
     thread = threading.Thread(target=ask)
     thread.start()
-    time.sleep(0.1)
-    began = time.monotonic()
-    server.stop()
-    assert time.monotonic() - began < 3
+    hold.arrived.wait()
+    stop_in_time(server)
     thread.join()
     assert failed.is_set()
 
 
 @pytest.mark.anyio
 async def test_health_is_quick_while_it_is_attacked(caller: type[Caller]) -> None:
-    """While hostile documents come in, the health check goes on answering at once."""
+    """While hostile documents come in, a health check takes a small part of the time that such a document takes."""
     hostile = "{ deployments { nodes {" + " ".join(f"deploymentSpex{n}" for n in range(300)) + "} } }"
     with LocalServer() as server:
         call = caller(server)
         ended = threading.Event()
+        attacks: list[float] = []
 
         def attack() -> None:
             while not ended.is_set():
+                start = time.perf_counter()
                 call.post({"query": hostile})
+                attacks.append(time.perf_counter() - start)
 
         attackers = [threading.Thread(target=attack) for _ in range(4)]
         for attacker in attackers:
             attacker.start()
-        times = []
+        checks = []
         for _ in range(50):
-            began = time.perf_counter()
+            start = time.perf_counter()
             assert (await asyncio.to_thread(call.http, "GET", "/healthz")).status == 200
-            times.append(time.perf_counter() - began)
+            checks.append(time.perf_counter() - start)
         ended.set()
         for attacker in attackers:
             attacker.join()
-    assert sorted(times)[-2] < 0.2
+    assert median(checks) < median(attacks) / 3
