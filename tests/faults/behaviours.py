@@ -10,7 +10,7 @@ from datetime import UTC, datetime, timedelta
 from email.utils import format_datetime
 from typing import Any
 
-from tests.faults.server import ID, Behaviour, Exchange, early, good_data
+from tests.faults.server import ID, Behaviour, Exchange, early, good, good_data
 
 
 def raw(data: bytes, end: Callable[[Exchange], None] = Exchange.close) -> Behaviour:
@@ -76,12 +76,18 @@ async def reset_while_sending(exchange: Exchange) -> None:
 
 
 @early
-async def never_read(_exchange: Exchange) -> None:
+async def never_read(exchange: Exchange) -> None:
+    exchange.writer.transport.pause_reading()  # type: ignore[attr-defined]
     await asyncio.sleep(60)
 
 
-async def never_respond(_exchange: Exchange) -> None:
-    await asyncio.sleep(60)
+async def never_respond(exchange: Exchange) -> None:
+    await exchange.hang_up()
+
+
+async def respond_late(exchange: Exchange) -> None:
+    await asyncio.sleep(0.3)
+    await good(exchange)
 
 
 async def drip_headers(exchange: Exchange) -> None:
@@ -93,7 +99,7 @@ async def drip_headers(exchange: Exchange) -> None:
 
 async def stall_in_body(exchange: Exchange) -> None:
     await exchange.write(b'HTTP/1.1 200 OK\r\nContent-Length: 100\r\n\r\n{"data"')
-    await asyncio.sleep(60)
+    await exchange.hang_up()
 
 
 async def drip_body(exchange: Exchange) -> None:

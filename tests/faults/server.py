@@ -63,6 +63,11 @@ class Exchange:
         head = "".join(f"{name}: {value}\r\n" for name, value in fields.items() if value)
         await self.write(f"HTTP/1.1 {status} Whatever\r\n{head}\r\n".encode() + content)
 
+    async def hang_up(self) -> None:
+        """Wait until the client closes the connection."""
+        await self.reader.read()
+        self.writer.close()
+
     def close(self) -> None:
         """Close the connection properly (FIN)."""
         self.writer.close()

@@ -1,39 +1,58 @@
-"""The life of a client: cancelled, interrupted, closed, used after its end, on other loops and in many threads."""
+"""Lifecycle of a client: cancellation, close, use after close, several loops, many threads."""
 
 from __future__ import annotations
 
 import asyncio
 import time
+from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 from uuid import uuid4
 
 import pytest
-from tests.faults.behaviours import never_read, never_respond, response, stall_in_body
+from tests.faults.behaviours import never_read, never_respond, respond_late, response, stall_in_body
 from tests.faults.harness import CALLS, CANARY, wait_for
 from tests.faults.server import Behaviour, FaultServer
 
 from paperspace.gradient import AsyncClient, Client, ClientClosedError, GradientError, errors
+from paperspace.gradient._core.transport import Connector
 from paperspace.gradient._sync.loop_thread import run as run_on_loop_thread
 
+# What a call waits for when it is cancelled or its client is closed.
 PHASES: dict[str, Behaviour] = {
-    "send": never_read,
-    "answer": never_respond,
+    "request not read": never_read,
+    "response": never_respond,
     "body": stall_in_body,
-    "wait before a resend": response(503, Retry_After="20"),
+    "wait before a retry": response(503, Retry_After="20"),
 }
 TIMEOUT = 60  # of calls that are cancelled or closed
 AT_ONCE = 10  # seconds for what takes milliseconds: enough for a slow machine, far from TIMEOUT and Retry-After
+LONG_KEY = CANARY + "x" * 2**24  # more than the buffers of a connection take, so the request cannot be sent whole
 
 
 def get(client: Client | AsyncClient) -> Any:
     return CALLS["get"](client.deployments)
 
 
-def acquired(client: AsyncClient) -> int:
-    """The connections that are in use, of all the transports."""
+def connectors(client: AsyncClient | Client) -> list[Connector]:
+    """Return the connectors of all transports."""
     transports = client._session._connections._by_loop.values()
-    return sum(len(session.connector._acquired) for transport, _ in transports for session in transport._sessions)  # type: ignore[misc,union-attr]
+    return [connector for transport, _ in transports for connector in transport._connectors]
+
+
+def acquired(client: AsyncClient) -> int:
+    """Return the number of connections in use."""
+    return sum(len(connector._acquired) for connector in connectors(client))
+
+
+def open_sockets(used: list[Connector]) -> int:
+    """Return the number of sockets that are open in these connectors."""
+    return sum(opened.fileno() != -1 for connector in used for opened in connector.sockets)
+
+
+async def until(condition: Callable[[], object]) -> None:
+    """Wait until a condition is true, without blocking the loop."""
+    await asyncio.to_thread(wait_for, condition)
 
 
 # Cancellation
@@ -42,45 +61,50 @@ def acquired(client: AsyncClient) -> int:
 @pytest.mark.parametrize("phase", PHASES)
 @pytest.mark.parametrize("operation", CALLS)
 def test_cancelled(phase: str, operation: str) -> None:
-    """A task that is cancelled ends at once, in any phase, leaves no connection in use, and is not sent again."""
+    """A cancelled call ends at once, in any phase; no connection stays in use, no task is left that could retry."""
+    waits = phase == "wait before a retry"
 
     async def main() -> None:
         async with AsyncClient(CANARY, server.url, timeout=TIMEOUT) as client:
             task = asyncio.create_task(CALLS[operation](client.deployments))
+            await until(lambda: server.connections == 1)
             await asyncio.sleep(0.1)
-            sends = server.connections
-            assert sends == 1
+            assert not task.done()
+            assert acquired(client) == (0 if waits else 1)
+            used = connectors(client)
             task.cancel()
             done, _ = await asyncio.wait([task], timeout=AT_ONCE)
             assert done == {task}
             assert task.cancelled()
             assert acquired(client) == 0
-            await asyncio.sleep(0.05)
-            assert server.connections == sends
+            assert asyncio.all_tasks() == {asyncio.current_task()}
+            assert server.connections == 1
+            if not waits:
+                await until(lambda: open_sockets(used) == 0)
 
     with FaultServer(then=PHASES[phase]) as server:
         asyncio.run(main())
 
 
 def test_cancelled_while_it_waits_for_a_connection(monkeypatch: pytest.MonkeyPatch) -> None:
-    """The same where all connections are in use; the others go on."""
+    """A call that waits for a free connection is cancelled at once; the call that uses the connection goes on."""
     monkeypatch.setattr("paperspace.gradient._core.transport.MAX_CONNECTIONS", 1)
 
     async def main() -> None:
         async with AsyncClient(CANARY, server.url, timeout=TIMEOUT) as client:
             first = asyncio.create_task(get(client))
-            await asyncio.sleep(0.05)
+            await until(lambda: server.requests)
             second = asyncio.create_task(get(client))
             await asyncio.sleep(0.05)
             second.cancel()
             with pytest.raises(asyncio.CancelledError):
                 await second
-            first.cancel()
-            with pytest.raises(asyncio.CancelledError):
-                await first
+            assert not first.done()
+            assert await first
             assert acquired(client) == 0
+            assert len(server.requests) == server.connections == 1
 
-    with FaultServer(then=never_respond) as server:
+    with FaultServer(then=respond_late) as server:
         asyncio.run(main())
 
 
@@ -89,55 +113,95 @@ def test_cancelled_while_it_waits_for_a_connection(monkeypatch: pytest.MonkeyPat
 
 @pytest.mark.parametrize("phase", PHASES)
 def test_close_in_flight(phase: str) -> None:
-    """close() ends the calls that are under way, whatever they wait for, with ClientClosedError."""
+    """close() ends running calls with ClientClosedError, in any phase, and closes every connection."""
 
     async def main() -> None:
         client = AsyncClient(CANARY, server.url, timeout=TIMEOUT)
         tasks = [asyncio.create_task(call(client.deployments)) for call in CALLS.values()]
+        await until(lambda: server.connections == len(tasks))
         await asyncio.sleep(0.1)
+        assert not any(task.done() for task in tasks)
+        used = connectors(client)
+        assert open_sockets(used) == len(tasks)
         async with asyncio.timeout(AT_ONCE):
             await client.close()
             done = await asyncio.gather(*tasks, return_exceptions=True)
         assert [type(error) for error in done] == [ClientClosedError] * len(tasks)
         doubt = [("may have been" in str(error)) for error in done]
         assert doubt == [False, True, True, True]
+        await until(lambda: open_sockets(used) == 0)
+        if phase != "request not read":  # there the server cannot see that the connection is closed
+            await until(lambda: server.open == 0)
 
     with FaultServer(then=PHASES[phase]) as server:
         asyncio.run(main())
-        wait_for(lambda: phase in ("send", "answer", "body") or server.open == 0)
 
 
 @pytest.mark.parametrize("phase", PHASES)
 def test_close_in_flight_from_another_thread(phase: str) -> None:
-    """The same for threads that wait in a synchronous client."""
+    """close() of a sync client ends the calls of other threads, and closes every connection."""
     with FaultServer(then=PHASES[phase]) as server, ThreadPoolExecutor(8) as pool:
         client = Client(CANARY, server.url, timeout=TIMEOUT)
         calls = [pool.submit(get, client.with_options(timeout=TIMEOUT - 10)) for _ in range(8)]
-        wait_for(lambda: max(server.connections, len(server.requests)) == 8)
-        time.sleep(0.05)
+        wait_for(lambda: server.connections == 8)
+        time.sleep(0.1)
+        assert not any(call.done() for call in calls)
+        used = connectors(client)
         client.close()
         for call in calls:
             assert type(call.exception(AT_ONCE)) is ClientClosedError
+        wait_for(lambda: open_sockets(used) == 0)
 
 
 def test_close_while_calls_wait_for_a_connection(monkeypatch: pytest.MonkeyPatch) -> None:
-    """A call that has no connection yet ends in the same way, and not as if it had been cancelled."""
+    """close() ends calls that wait for a free connection with ClientClosedError too, not with CancelledError."""
     monkeypatch.setattr("paperspace.gradient._core.transport.MAX_CONNECTIONS", 1)
 
     async def main() -> None:
         client = AsyncClient(CANARY, server.url, timeout=TIMEOUT)
         tasks = [asyncio.create_task(get(client)) for _ in range(5)]
+        await until(lambda: server.requests)
         await asyncio.sleep(0.1)
         await client.close()
         done = await asyncio.gather(*tasks, return_exceptions=True)
         assert [type(error) for error in done] == [ClientClosedError] * 5
+        assert len(server.requests) == 1
 
     with FaultServer(then=never_respond) as server:
         asyncio.run(main())
 
 
+@pytest.mark.xfail(reason="aiohttp closes a connection only when all is sent", strict=True)
+@pytest.mark.parametrize("end", ["close", "cancel, then close"])
+def test_close_in_the_middle_of_a_request(end: str) -> None:
+    """close() closes connections whose request is not sent whole, although the server does not read."""
+
+    async def main() -> None:
+        with FaultServer(then=never_read) as server:
+            client = AsyncClient(LONG_KEY, server.url, timeout=TIMEOUT)
+            call = asyncio.create_task(get(client))
+            await until(lambda: server.connections == 1)
+            await asyncio.sleep(0.1)
+            used = connectors(client)
+            if end != "close":
+                call.cancel()
+                await asyncio.wait([call], timeout=AT_ONCE)
+            closing = asyncio.create_task(client.close())
+            done, _ = await asyncio.wait([call], timeout=AT_ONCE)
+            assert done == {call}
+            assert call.cancelled() or isinstance(call.exception(), ClientClosedError)
+            for _ in range(100):  # steps of the loop: nothing else is needed to close a socket
+                await asyncio.sleep(0.001)
+            left = open_sockets(used)
+        await closing
+        await until(lambda: open_sockets(used) == 0)
+        assert left == 0
+
+    asyncio.run(main())
+
+
 def test_use_after_close() -> None:
-    """A closed client says so, in both faces, and closing twice does no harm."""
+    """A call on a closed client raises ClientClosedError, sync and async; a second close() does nothing."""
     with FaultServer() as server:
         client = Client(CANARY, server.url)
         get(client)
@@ -161,21 +225,22 @@ def test_use_after_close() -> None:
 
 
 def test_several_loops() -> None:
-    """A client may be used on one loop after another, and each leaves nothing open behind."""
+    """A client may be used on several loops in turn; the end of each loop closes its connection."""
     with FaultServer() as server:
         client = AsyncClient(CANARY, server.url)
 
         async def main() -> None:
             assert await get(client)
 
-        for _ in range(3):
+        for number in range(3):
             asyncio.run(main())
-        wait_for(lambda: server.open == 0)
+            wait_for(lambda: server.open == 0)
+            assert server.connections == number + 1
         asyncio.run(client.close())
 
 
 def test_two_loops_at_once() -> None:
-    """Loops in several threads share a client without sharing connections, and one close() ends all."""
+    """Loops in several threads share a client, each with its own connection."""
     with FaultServer() as server:
         client = AsyncClient(CANARY, server.url, timeout=TIMEOUT)
 
@@ -190,17 +255,18 @@ def test_two_loops_at_once() -> None:
 
 
 def test_closed_from_another_loop() -> None:
-    """close() on one loop ends the calls on another."""
-    with FaultServer(then=never_respond) as server, ThreadPoolExecutor(1) as pool:
+    """close() on one loop ends the calls on all others."""
+    with FaultServer(then=never_respond) as server, ThreadPoolExecutor(4) as pool:
         client = AsyncClient(CANARY, server.url, timeout=TIMEOUT)
-        call = pool.submit(asyncio.run, get(client))
-        wait_for(lambda: len(server.requests) == 1)
+        calls = [pool.submit(asyncio.run, get(client)) for _ in range(4)]
+        wait_for(lambda: len(server.requests) == 4)
         asyncio.run(client.close())
-        assert type(call.exception(AT_ONCE)) is ClientClosedError
+        assert [type(call.exception(AT_ONCE)) for call in calls] == [ClientClosedError] * 4
+        wait_for(lambda: server.open == 0)
 
 
 def test_sync_inside_a_running_loop() -> None:
-    """A synchronous call works where a loop runs, as in a notebook."""
+    """A sync call works inside a running loop, as in a notebook."""
 
     async def main() -> None:
         with Client(CANARY, server.url) as client:
@@ -211,7 +277,7 @@ def test_sync_inside_a_running_loop() -> None:
 
 
 def test_sync_on_the_loop_thread() -> None:
-    """A synchronous call on the library's own loop would wait for itself: an error says so."""
+    """A sync call on the library's own loop would wait for itself, so it raises an error."""
 
     async def main() -> None:
         get(client)
@@ -226,11 +292,11 @@ def test_sync_on_the_loop_thread() -> None:
 
 
 def test_many_threads() -> None:
-    """64 threads on one client all get their own answers."""
+    """64 threads that share a client all get the right responses."""
     with FaultServer() as server, Client(CANARY, server.url) as client, ThreadPoolExecutor(64) as pool:
         ids = [str(uuid4()) for _ in range(640)]
-        answers = list(pool.map(lambda one: client.deployments.get_deployment(one)["id"], ids))
-        assert answers == ids
+        results = list(pool.map(lambda one: client.deployments.get_deployment(one)["id"], ids))
+        assert results == ids
         assert server.connections <= 64
 
 
@@ -238,7 +304,7 @@ def test_many_threads() -> None:
 
 
 def test_outage() -> None:
-    """1,000 calls in a full outage are sent 1,100 times at most."""
+    """In an outage, 1,000 calls make 1,100 attempts at most."""
 
     async def main() -> None:
         async with AsyncClient(CANARY, server.url, timeout=TIMEOUT) as client:
@@ -256,7 +322,7 @@ def test_outage() -> None:
 
 
 def test_wall_clock(monkeypatch: pytest.MonkeyPatch) -> None:
-    """A wall clock that jumps by a day changes neither deadline nor wait."""
+    """Jumps of the wall clock by days change neither deadlines nor waits."""
     jumps = iter(range(10**6))
     monkeypatch.setattr(time, "time", lambda: 1e9 + 86400.0 * (next(jumps) % 3))
     with FaultServer(response(503), response(503)) as server, Client(CANARY, server.url) as client:

@@ -1,4 +1,4 @@
-"""The life of a client in its process: interrupted, forked, and at the end of the interpreter."""
+"""A client and its process: interrupts, forks, and the end of the interpreter."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ from tests.faults.server import FaultServer, good
 from paperspace.gradient import AsyncClient
 from paperspace.gradient._sync import loop_thread as _portal
 
-# Each program runs as users run theirs, with every warning an error.
+# The programs run in new processes, with every warning an error.
 
 PRELUDE = """
 import asyncio, gc, os, signal, sys, threading, time
@@ -32,7 +32,7 @@ ID = "3f0c1c1e-5f0a-4b0e-9b7e-2f6f2a2d9c11"
 """
 
 
-# What asyncio's debug mode says of a step that took more than 0.1 s, such as the one that imports the libraries.
+# asyncio's debug mode prints this about a step that took more than 0.1 s, such as the import of the libraries.
 SLOW = "Executing <"
 
 
@@ -132,13 +132,20 @@ async def slow_or_good(exchange: Any) -> None:
     await (never_respond if "slow" in exchange.request.line else good)(exchange)
 
 
-@pytest.mark.parametrize("text", EXITS.values(), ids=EXITS)
-def test_end_of_the_interpreter(text: str) -> None:
-    """Nothing is said on stderr, whatever was left open, with every warning switched on."""
+# The requests of a program, if not one.
+REQUESTS = {
+    "sync, calls in flight in daemon threads": 3,
+    "async, loop closed by hand": 3,
+    "both, in a child that was forked": 6,
+}
+
+
+@pytest.mark.parametrize("name", EXITS)
+def test_end_of_the_interpreter(name: str) -> None:
+    """Nothing is printed to stderr at the end of the interpreter, whatever was left open, with all warnings enabled."""
     with FaultServer(then=slow_or_good) as server:
-        run_program(text, server.url, lambda: len(server.requests) == 3 or "slow" not in text)
-        assert server.requests
-        wait_for(lambda: server.open == 0 or "slow" in text)
+        run_program(EXITS[name], server.url, lambda: len(server.requests) == 3 or "slow" not in EXITS[name])
+        assert len(server.requests) == REQUESTS.get(name, 1)
 
 
 def test_loop_closed_by_hand_leaves_no_connection() -> None:
@@ -156,13 +163,13 @@ def test_loop_closed_by_hand_leaves_no_connection() -> None:
         gc.collect()
 
 
-@pytest.mark.parametrize("handed_over", [False, True])
-def test_interrupt_at_the_beginning(monkeypatch: pytest.MonkeyPatch, handed_over: bool) -> None:
-    """Ctrl-C while a call is handed over to the loop leaves nothing behind: no coroutine that waits to be run, or runs."""
+@pytest.mark.parametrize("passed_on", [False, True])
+def test_interrupt_at_the_start(monkeypatch: pytest.MonkeyPatch, passed_on: bool) -> None:
+    """Ctrl-C while a call is passed to the loop thread leaves no coroutine behind, neither waiting nor running."""
     begin = asyncio.run_coroutine_threadsafe
 
     def interrupted(coroutine: Coroutine[Any, Any, None], loop: asyncio.AbstractEventLoop) -> None:
-        if handed_over:
+        if passed_on:
             begin(coroutine, loop)
         raise KeyboardInterrupt
 
@@ -175,19 +182,22 @@ def test_interrupt_at_the_beginning(monkeypatch: pytest.MonkeyPatch, handed_over
 
 
 def test_interrupt() -> None:
-    """Ctrl-C ends a synchronous call at once, its request too, and the next call works."""
+    """Ctrl-C ends a sync call at once and closes its connection; the next call works."""
     text = """
         client = Client(key, url, timeout=60)
         try:
             client.with_options(timeout=50).deployments.delete_deployment(ID)
         except KeyboardInterrupt:
             print("interrupted", flush=True)
+        input()
         print(client.deployments.get_deployment(ID)["name"])
     """
     with FaultServer(never_respond) as server, program(text, server.url) as process:
         wait_for(lambda: server.requests)
         process.send_signal(signal.SIGINT)
-        out, err = process.communicate(timeout=30)  # well before the call would end by its timeout
+        wait_for(lambda: server.open == 0)
+        assert process.poll() is None
+        out, err = process.communicate("\n", timeout=30)  # well before the call would end by its timeout
         assert (out.split(), process.returncode) == (["interrupted", "mine"], 0), err
         assert len(server.requests) == 2
 
@@ -208,11 +218,13 @@ FORKS = {
         client = Client(key, url)
         threads = [threading.Thread(target=check, args=(client,)) for _ in range(8)]
         for thread in threads: thread.start()
-        time.sleep(0.1)
+        while not finished:
+            time.sleep(0.001)
         child = os.fork()
         if child == 0:
             check(client)
             os._exit(0)
+        assert any(thread.is_alive() for thread in threads)
         for thread in threads: thread.join()
     """,
     "many times": """
@@ -225,8 +237,8 @@ FORKS = {
         client = AsyncClient(key, url)
         async def main():
             ids = [str(uuid4()) for _ in range(50)]
-            found = await asyncio.gather(*(client.deployments.get_deployment(id) for id in ids))
-            assert [one["id"] for one in found] == ids
+            deployments = await asyncio.gather(*(client.deployments.get_deployment(id) for id in ids))
+            assert [deployment["id"] for deployment in deployments] == ids
         asyncio.run(main())
         child = os.fork()
         asyncio.run(main())
@@ -240,6 +252,7 @@ FORKS = {
             child = os.fork()
             if child == 0:
                 os._exit(0)
+            assert not task.done()
             assert (await task)["id"] == ID
             assert (await client.deployments.get_deployment(ID))["id"] == ID
         asyncio.run(main())
@@ -247,26 +260,32 @@ FORKS = {
 }
 
 
-@pytest.mark.parametrize("text", FORKS.values(), ids=FORKS)
-def test_fork(text: str) -> None:
-    """Parent and child both get their own answers, and nobody's connection is cut."""
+# The calls of each program: in 1 + 1 processes, 1 + 2, 8 + 1, 1 + 8, 1 + 2; and two in the last.
+CALLS_OF_FORKS = dict(zip(FORKS, (100, 150, 450, 450, 150, 2), strict=True))
+
+
+@pytest.mark.parametrize("name", FORKS)
+def test_fork(name: str) -> None:
+    """Parent and child both get the right responses, and no connection breaks: each call is one request."""
     head = """
         def check(client):
             with ThreadPoolExecutor(4) as pool:
                 ids = [str(uuid4()) for _ in range(50)]
-                found = pool.map(lambda id: client.deployments.get_deployment(id)["id"], ids)
-                assert list(found) == ids
+                results = pool.map(lambda id: client.deployments.get_deployment(id)["id"], ids)
+                assert [finished.append(id) or id for id in results] == ids
+        finished = []
     """
     tail = """
         if child and os.waitpid(child, 0)[1]:
             sys.exit("the child failed")
     """
     with FaultServer() as server:
-        run_program(textwrap.dedent(head) + textwrap.dedent(text) + textwrap.dedent(tail), server.url)
+        run_program(textwrap.dedent(head) + textwrap.dedent(FORKS[name]) + textwrap.dedent(tail), server.url)
+        assert len(server.requests) == CALLS_OF_FORKS[name]
 
 
 def test_multiprocessing() -> None:
-    """A pool of forked workers that inherit a used client works."""
+    """Forked workers of a pool inherit a used client and can use it."""
     text = """
         import multiprocessing
         client = Client(key, url)
@@ -275,11 +294,12 @@ def test_multiprocessing() -> None:
             return client.deployments.get_deployment(id)["id"]
         ids = [str(uuid4()) for _ in range(60)]
         with multiprocessing.get_context("fork").Pool(3) as pool:
-            found = pool.map_async(work, ids)
-            own = [work(id) for id in ids]
+            of_children = pool.map_async(work, ids)
+            of_parent = [work(id) for id in ids]
             assert found.get(100) == own == ids
             pool.close()
             pool.join()
     """
     with FaultServer() as server:
         run_program(text, server.url)
+        assert len(server.requests) == 121
