@@ -1,4 +1,4 @@
-"""A create whose answer was lost: the right deployment, or a true error. Against the local server, behind a proxy."""
+"""Changes whose response is lost: the right result or a correct error. Against the local server, behind a faulty proxy."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ SPEC: Any = {
     "models": [{"id": "m", "path": None}],
     "resources": {"instanceType": "A100", "replicas": 2},
 }
-OTHER: Any = {"image": "somebody/else"}
+OTHER: Any = {"image": "another/image"}
 
 
 @pytest.fixture(autouse=True)
@@ -43,7 +43,7 @@ def _quick(monkeypatch: pytest.MonkeyPatch) -> None:
 def clients(
     *script: Break, keys: bool = False, now: Callable[[], datetime] = utc_now
 ) -> Iterator[tuple[Client, Client]]:
-    """A client whose exchanges break as the script says, one after the other, and one that sees how things are."""
+    """Yield a client whose exchanges fail as scripted, one after the other, and a client without faults."""
     breaks = iter(script)
     with (
         LocalServer(now=now) as server,
@@ -59,33 +59,33 @@ LOST = [Break.REPLY_LOST, Break.REPLY_RESET, Break.REPLY_CUT, Break.BAD_GATEWAY,
 
 @pytest.mark.parametrize("lost", LOST, ids=lambda lost: lost.name)
 @pytest.mark.parametrize("keys", [True, False], ids=["keys", "no keys"])
-def test_create_whose_answer_is_lost(lost: Break, keys: bool) -> None:
-    """It is found, whether or not the server knows the key, and there is one of it."""
+def test_create_with_a_lost_response(lost: Break, keys: bool) -> None:
+    """The create returns the deployment that it created, the only one, with or without idempotency keys on the server."""
     with clients(lost, keys=keys) as (client, truth):
         created = client.deployments.create_deployment("mine", "p1", SPEC, "cluster-1")
-        [found] = truth.deployments.list_deployments()
-        assert created == {"id": found["id"]}
+        [deployment] = truth.deployments.list_deployments()
+        assert created == {"id": deployment["id"]}
 
 
 @pytest.mark.parametrize("times", [2, 3, 4])
-def test_create_whose_answers_are_lost(times: int) -> None:
-    """The same when resend and look-up are lost too."""
+def test_create_with_several_lost_responses(times: int) -> None:
+    """The same if the responses to retries and look-ups are lost too."""
     with clients(*[Break.REPLY_LOST, Break.REPLY_CUT] * times) as (client, truth):
         with pytest.MonkeyPatch.context() as patch:
             patch.setattr(client._session._budget, "_left", 10**6)
             created = client.with_options(max_retries=12).deployments.create_deployment("mine", "p1", SPEC)
-        assert [found["id"] for found in truth.deployments.list_deployments()] == [created["id"]]
+        assert [deployment["id"] for deployment in truth.deployments.list_deployments()] == [created["id"]]
 
 
-def test_create_that_was_lost_before_it_arrived() -> None:
-    """It is simply sent again."""
+def test_create_with_a_lost_request() -> None:
+    """A create that never reached the server is retried."""
     with clients(Break.CLOSED_UNREAD, Break.RESET_UNREAD, Break.UNAVAILABLE) as (client, truth):
         created = client.deployments.create_deployment("mine", "p1", SPEC)
-        assert [found["id"] for found in truth.deployments.list_deployments()] == [created["id"]]
+        assert [deployment["id"] for deployment in truth.deployments.list_deployments()] == [created["id"]]
 
 
-def test_taken_name_on_the_first_send() -> None:
-    """A name that is taken is a conflict, even by a deployment that is quite the same: nothing is adopted."""
+def test_taken_name_at_the_first_attempt() -> None:
+    """A taken name is a conflict, even if the other deployment has the same spec."""
     with clients() as (client, truth):
         truth.deployments.create_deployment("mine", "p1", SPEC)
         with pytest.raises(ConflictError) as caught:
@@ -94,18 +94,18 @@ def test_taken_name_on_the_first_send() -> None:
 
 
 @pytest.mark.parametrize("lost", [Break.CLOSED_UNREAD, Break.REPLY_LOST])
-def test_taken_by_a_stranger(lost: Break) -> None:
-    """After a lost answer, a deployment with another spec is not taken for ours."""
+def test_taken_by_another_deployment(lost: Break) -> None:
+    """After a failed attempt, a deployment with another spec is not returned as ours."""
     with clients(lost) as (client, truth):
-        stranger = truth.deployments.create_deployment("mine", "p1", OTHER)
+        other = truth.deployments.create_deployment("mine", "p1", OTHER)
         with pytest.raises(ConflictError):
             client.deployments.create_deployment("mine", "p1", SPEC)
-        [found] = truth.deployments.list_deployments()
-        assert found["id"] == stranger["id"]
+        [deployment] = truth.deployments.list_deployments()
+        assert deployment["id"] == other["id"]
 
 
-def test_taken_by_an_older_one() -> None:
-    """One with the same spec that was there before the call began is not ours either."""
+def test_taken_by_an_older_deployment() -> None:
+    """After a lost response, a deployment with the same spec from before the call is not returned as ours."""
     passed = timedelta()
     with clients(Break.REPLY_LOST, now=lambda: utc_now() + passed) as (client, truth):
         truth.deployments.create_deployment("mine", "p1", SPEC)
@@ -121,56 +121,65 @@ def test_taken_by_an_older_one() -> None:
         {"port": 80},
         {"command": ["a"]},
         {"env": []},
+        {"env": [{"name": "A", "value": "2"}]},
+        {"models": [{"id": "other", "path": None}]},
         {"resources": {"instanceType": "C4", "replicas": 2}},
+        {"resources": {"instanceType": "A100", "replicas": 1}},
     ],
 )
 def test_every_field_counts(difference: dict[str, Any]) -> None:
-    """A deployment that differs in any field that was sent is somebody else's."""
+    """A deployment that differs in any field that was sent is not ours."""
     with clients(Break.CLOSED_UNREAD) as (client, truth):
         truth.deployments.create_deployment("mine", "p1", SPEC | difference)
         with pytest.raises(ConflictError):
             client.deployments.create_deployment("mine", "p1", SPEC)
 
 
-def scripted(refusal: str, *, look_up: Any) -> FaultServer:
-    """A server that loses the first answer, refuses the second send with a code, and answers the look-up."""
-    sends = 0
+@pytest.mark.parametrize("cluster_id", ["cluster-1", "cluster-2", None])
+def test_cluster_counts(cluster_id: str | None) -> None:
+    """A deployment on another cluster is not ours; one on the named cluster is."""
+    with clients(Break.CLOSED_UNREAD) as (client, truth):
+        other = truth.deployments.create_deployment("mine", "p1", SPEC, cluster_id)
+        if cluster_id == "cluster-1":
+            assert client.deployments.create_deployment("mine", "p1", SPEC, "cluster-1") == other
+        else:
+            with pytest.raises(ConflictError):
+                client.deployments.create_deployment("mine", "p1", SPEC, "cluster-1")
 
-    async def behaviour(exchange: Exchange) -> None:
-        nonlocal sends
-        sends += 1
+
+def refused_create(code: str, *, look_up: Any) -> FaultServer:
+    """Create a server that loses the first response, then fails the create with this code, and handles the look-up."""
+
+    async def fail(exchange: Exchange) -> None:
         if exchange.request.operation == "DeploymentCreated":
             await look_up(exchange)
-        elif sends == 1:
-            exchange.close()
         else:
-            error = {"message": "No.", "extensions": {"code": refusal}}
-            await exchange.respond(body={"errors": [error]})
+            await exchange.respond(body={"errors": [{"message": "No.", "extensions": {"code": code}}]})
 
-    return FaultServer(then=behaviour)
-
-
-async def nothing_there(exchange: Exchange) -> None:
-    await exchange.respond(body={"data": good_data(exchange.request)}, Date="Sun, 06 Nov 1994 08:49:37 GMT")
+    return FaultServer(lose, then=fail)
 
 
-async def no_answer(exchange: Exchange) -> None:
+async def lose(exchange: Exchange) -> None:
     exchange.close()
 
 
+async def nothing_found(exchange: Exchange) -> None:
+    await exchange.respond(body={"data": good_data(exchange.request)}, Date="Sun, 06 Nov 1994 08:49:37 GMT")
+
+
 @pytest.mark.parametrize(("code", "error"), [("BAD_USER_INPUT", BadRequestError), ("CONFLICT", ConflictError)])
-def test_refused_and_absent(code: str, error: type[Exception]) -> None:
-    """Where the look-up finds nothing, the refusal itself is the error."""
-    with scripted(code, look_up=nothing_there) as server, Client("a-key-for-tests", server.url) as client:
+def test_refused_and_not_found(code: str, error: type[Exception]) -> None:
+    """If the look-up finds nothing, the error of the retry is raised."""
+    with refused_create(code, look_up=nothing_found) as server, Client("a-key-for-tests", server.url) as client:
         with pytest.raises(error) as caught:
             client.deployments.create_deployment("mine", "p1", SPEC)
         assert caught.value.attempts == 3  # type: ignore[attr-defined]
         assert [request.operation for request in server.requests] == ["DeploymentCreate"] * 2 + ["DeploymentCreated"]
 
 
-def test_refused_and_not_to_be_found_out() -> None:
-    """Where the look-up fails, the error says that the outcome is unknown, with the name and the project."""
-    with scripted("BAD_USER_INPUT", look_up=no_answer) as server, Client("a-key-for-tests", server.url) as client:
+def test_failed_look_up() -> None:
+    """If the look-up fails, the outcome is unknown; the error has the name and the project."""
+    with refused_create("BAD_USER_INPUT", look_up=lose) as server, Client("a-key-for-tests", server.url) as client:
         with pytest.raises(OutcomeUnknownError, match=r"'mine'.*'p1'") as caught:
             client.deployments.create_deployment("mine", "p1", SPEC)
         assert caught.value.may_have_executed == "unknown"
@@ -178,48 +187,60 @@ def test_refused_and_not_to_be_found_out() -> None:
 
 
 @pytest.mark.parametrize("keys", [True, False], ids=["keys", "no keys"])
-def test_delete_whose_answer_is_lost(keys: bool) -> None:
-    """A resend that finds nothing means that it is done; a first send that finds nothing does not."""
+def test_delete_with_a_lost_response(keys: bool) -> None:
+    """A retry that finds nothing counts as deleted; a first attempt that finds nothing is an error."""
     with clients(Break.NONE, Break.REPLY_LOST, keys=keys) as (client, truth):
-        made = client.deployments.create_deployment("mine", "p1", SPEC)
-        assert client.deployments.delete_deployment(made["id"]) == made
+        created = client.deployments.create_deployment("mine", "p1", SPEC)
+        assert client.deployments.delete_deployment(created["id"]) == created
         assert truth.deployments.list_deployments() == []
         with pytest.raises(NotFoundError):
-            client.deployments.delete_deployment(made["id"])
+            client.deployments.delete_deployment(created["id"])
 
 
 @pytest.mark.parametrize("keys", [True, False], ids=["keys", "no keys"])
-def test_update_whose_answer_is_lost(keys: bool) -> None:
-    """It is sent again, and holds; with a key there is one new spec."""
+def test_update_with_a_lost_response(keys: bool) -> None:
+    """An update is retried; with idempotency keys it adds one revision only."""
     with clients(Break.NONE, Break.REPLY_CUT, keys=keys) as (client, truth):
-        made = client.deployments.create_deployment("mine", "p1", SPEC)
-        assert client.deployments.update_deployment(id=made["id"], spec=OTHER) == made
+        created = client.deployments.create_deployment("mine", "p1", SPEC)
+        assert client.deployments.update_deployment(id=created["id"], spec=OTHER) == created
         images = [
-            node["data"]["image"] for node in truth.deployments.get_deployment(made["id"])["deploymentSpecs"]["nodes"]
+            node["data"]["image"]
+            for node in truth.deployments.get_deployment(created["id"])["deploymentSpecs"]["nodes"]
         ]
         assert images[0] == OTHER["image"]
         assert len(images) == (2 if keys else 3)
 
 
-def test_search_that_is_lost() -> None:
-    """An update by name whose search had to be repeated is not in doubt: its own refusal is definite."""
+def test_refused_update_with_a_lost_response() -> None:
+    """An update that fails after a lost response may have been applied by the first attempt."""
     with clients(Break.NONE, Break.REPLY_LOST) as (client, truth):
         truth.deployments.create_deployment("other", "p1", OTHER)
-        made = client.deployments.create_deployment("mine", "p1", SPEC)
+        created = client.deployments.create_deployment("mine", "p1", SPEC)
         with pytest.raises(ConflictError) as caught:
-            client.deployments.update_deployment(id=made["id"], name="other")
-        assert caught.value.may_have_executed == "unknown"  # it was sent twice, and the first answer lost
-    with clients(Break.NONE, Break.REPLY_LOST) as (client, _):
-        client.deployments.create_deployment("mine", "p1", SPEC)
-        client.deployments.update_deployment("mine", "p1", OTHER)
+            client.deployments.update_deployment(id=created["id"], name="other")
+        assert (caught.value.attempts, caught.value.may_have_executed) == (2, "unknown")
+
+
+def test_search_with_a_lost_response() -> None:
+    """A retry of the search before an update by name leaves no doubt: the error of the update says "no"."""
+
+    async def search_or_fail(exchange: Exchange) -> None:
+        if exchange.request.operation == "Deployments":
+            data = good_data(exchange.request)
+            data["deployments"]["nodes"] = data["deployments"]["nodes"][:1]
+            await exchange.respond(body={"data": data})
+        else:
+            await exchange.respond(body={"errors": [{"message": "No.", "extensions": {"code": "CONFLICT"}}]})
+
+    with FaultServer(lose, then=search_or_fail) as server, Client("a-key-for-tests", server.url) as client:
+        with pytest.raises(ConflictError) as caught:
+            client.deployments.update_deployment("mine", "p1", OTHER)
+        assert [request.operation for request in server.requests] == ["Deployments", "Deployments", "DeploymentUpdate"]
+    assert (caught.value.attempts, caught.value.may_have_executed) == (1, "no")
 
 
 def test_idempotency_key() -> None:
-    """It is the same for each send of a call, another for each call, and none for reads."""
-
-    async def lose(exchange: Exchange) -> None:
-        exchange.close()
-
+    """Every attempt of a call has the same key, every call another one, and reads have none."""
     with FaultServer(lose, lose) as server, Client("a-key-for-tests", server.url) as client:
         client.deployments.delete_deployment(ID)
         client.deployments.delete_deployment(ID)
@@ -230,8 +251,8 @@ def test_idempotency_key() -> None:
     assert keys[4] is None
 
 
-def test_nothing_is_adopted_when_nothing_was_sent() -> None:
-    """A server that was never reached is no reason to look anything up."""
+def test_server_not_reached() -> None:
+    """A create that never reached the server was not applied, and nothing is looked up."""
     with FaultServer() as server:
         pass
     with Client("a-key-for-tests", server.url, max_retries=1) as client, pytest.raises(APIConnectionError) as caught:

@@ -296,7 +296,7 @@ def test_multiprocessing() -> None:
         with multiprocessing.get_context("fork").Pool(3) as pool:
             of_children = pool.map_async(work, ids)
             of_parent = [work(id) for id in ids]
-            assert found.get(100) == own == ids
+            assert of_children.get(100) == of_parent == ids
             pool.close()
             pool.join()
     """
