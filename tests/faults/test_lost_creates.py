@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 from tests.faults.server import ID, Exchange, FaultServer, good_data
-from tests.stress.fault_proxy import Break, Proxy
+from tests.stress.fault_proxy import Proxy, ProxyFault
 
 from paperspace.gradient import (
     APIConnectionError,
@@ -41,25 +41,31 @@ def _quick(monkeypatch: pytest.MonkeyPatch) -> None:
 
 @contextmanager
 def clients(
-    *script: Break, keys: bool = False, now: Callable[[], datetime] = utc_now
+    *script: ProxyFault, keys: bool = False, now: Callable[[], datetime] = utc_now
 ) -> Iterator[tuple[Client, Client]]:
     """Yield a client whose exchanges fail as scripted, one after the other, and a client without faults."""
     breaks = iter(script)
     with (
         LocalServer(now=now) as server,
-        Proxy(server.url, lambda _: next(breaks, Break.NONE), keys=keys) as proxy,
+        Proxy(server.url, lambda _: next(breaks, ProxyFault.NONE), keys=keys) as proxy,
         Client(server.api_key, proxy.url, timeout=5) as client,
         Client(server.api_key, server.url) as truth,
     ):
         yield client, truth
 
 
-LOST = [Break.REPLY_LOST, Break.REPLY_RESET, Break.REPLY_CUT, Break.BAD_GATEWAY, Break.RUBBISH]
+LOST = [
+    ProxyFault.RESPONSE_LOST,
+    ProxyFault.RESPONSE_RESET,
+    ProxyFault.RESPONSE_CUT,
+    ProxyFault.BAD_GATEWAY,
+    ProxyFault.NOT_JSON,
+]
 
 
 @pytest.mark.parametrize("lost", LOST, ids=lambda lost: lost.name)
 @pytest.mark.parametrize("keys", [True, False], ids=["keys", "no keys"])
-def test_create_with_a_lost_response(lost: Break, keys: bool) -> None:
+def test_create_with_a_lost_response(lost: ProxyFault, keys: bool) -> None:
     """The create returns the deployment that it created, the only one, with or without idempotency keys on the server."""
     with clients(lost, keys=keys) as (client, truth):
         created = client.deployments.create_deployment("mine", "p1", SPEC, "cluster-1")
@@ -70,7 +76,7 @@ def test_create_with_a_lost_response(lost: Break, keys: bool) -> None:
 @pytest.mark.parametrize("times", [2, 3, 4])
 def test_create_with_several_lost_responses(times: int) -> None:
     """The same if the responses to retries and look-ups are lost too."""
-    with clients(*[Break.REPLY_LOST, Break.REPLY_CUT] * times) as (client, truth):
+    with clients(*[ProxyFault.RESPONSE_LOST, ProxyFault.RESPONSE_CUT] * times) as (client, truth):
         with pytest.MonkeyPatch.context() as patch:
             patch.setattr(client._session._budget, "_left", 10**6)
             created = client.with_options(max_retries=12).deployments.create_deployment("mine", "p1", SPEC)
@@ -79,7 +85,7 @@ def test_create_with_several_lost_responses(times: int) -> None:
 
 def test_create_with_a_lost_request() -> None:
     """A create that never reached the server is retried."""
-    with clients(Break.CLOSED_UNREAD, Break.RESET_UNREAD, Break.UNAVAILABLE) as (client, truth):
+    with clients(ProxyFault.CLOSED_UNREAD, ProxyFault.RESET_UNREAD, ProxyFault.UNAVAILABLE) as (client, truth):
         created = client.deployments.create_deployment("mine", "p1", SPEC)
         assert [deployment["id"] for deployment in truth.deployments.list_deployments()] == [created["id"]]
 
@@ -93,8 +99,8 @@ def test_taken_name_at_the_first_attempt() -> None:
         assert caught.value.may_have_executed == "no"
 
 
-@pytest.mark.parametrize("lost", [Break.CLOSED_UNREAD, Break.REPLY_LOST])
-def test_taken_by_another_deployment(lost: Break) -> None:
+@pytest.mark.parametrize("lost", [ProxyFault.CLOSED_UNREAD, ProxyFault.RESPONSE_LOST])
+def test_taken_by_another_deployment(lost: ProxyFault) -> None:
     """After a failed attempt, a deployment with another spec is not returned as ours."""
     with clients(lost) as (client, truth):
         other = truth.deployments.create_deployment("mine", "p1", OTHER)
@@ -107,7 +113,7 @@ def test_taken_by_another_deployment(lost: Break) -> None:
 def test_taken_by_an_older_deployment() -> None:
     """After a lost response, a deployment with the same spec from before the call is not returned as ours."""
     passed = timedelta()
-    with clients(Break.REPLY_LOST, now=lambda: utc_now() + passed) as (client, truth):
+    with clients(ProxyFault.RESPONSE_LOST, now=lambda: utc_now() + passed) as (client, truth):
         truth.deployments.create_deployment("mine", "p1", SPEC)
         passed = timedelta(seconds=4)  # the tolerance for clocks is 2 s, and a Date header has whole seconds
         with pytest.raises(ConflictError):
@@ -129,7 +135,7 @@ def test_taken_by_an_older_deployment() -> None:
 )
 def test_every_field_counts(difference: dict[str, Any]) -> None:
     """A deployment that differs in any field that was sent is not ours."""
-    with clients(Break.CLOSED_UNREAD) as (client, truth):
+    with clients(ProxyFault.CLOSED_UNREAD) as (client, truth):
         truth.deployments.create_deployment("mine", "p1", SPEC | difference)
         with pytest.raises(ConflictError):
             client.deployments.create_deployment("mine", "p1", SPEC)
@@ -138,7 +144,7 @@ def test_every_field_counts(difference: dict[str, Any]) -> None:
 @pytest.mark.parametrize("cluster_id", ["cluster-1", "cluster-2", None])
 def test_cluster_counts(cluster_id: str | None) -> None:
     """A deployment on another cluster is not ours; one on the named cluster is."""
-    with clients(Break.CLOSED_UNREAD) as (client, truth):
+    with clients(ProxyFault.CLOSED_UNREAD) as (client, truth):
         other = truth.deployments.create_deployment("mine", "p1", SPEC, cluster_id)
         if cluster_id == "cluster-1":
             assert client.deployments.create_deployment("mine", "p1", SPEC, "cluster-1") == other
@@ -189,7 +195,7 @@ def test_failed_look_up() -> None:
 @pytest.mark.parametrize("keys", [True, False], ids=["keys", "no keys"])
 def test_delete_with_a_lost_response(keys: bool) -> None:
     """A retry that finds nothing counts as deleted; a first attempt that finds nothing is an error."""
-    with clients(Break.NONE, Break.REPLY_LOST, keys=keys) as (client, truth):
+    with clients(ProxyFault.NONE, ProxyFault.RESPONSE_LOST, keys=keys) as (client, truth):
         created = client.deployments.create_deployment("mine", "p1", SPEC)
         assert client.deployments.delete_deployment(created["id"]) == created
         assert truth.deployments.list_deployments() == []
@@ -200,7 +206,7 @@ def test_delete_with_a_lost_response(keys: bool) -> None:
 @pytest.mark.parametrize("keys", [True, False], ids=["keys", "no keys"])
 def test_update_with_a_lost_response(keys: bool) -> None:
     """An update is retried; with idempotency keys it adds one revision only."""
-    with clients(Break.NONE, Break.REPLY_CUT, keys=keys) as (client, truth):
+    with clients(ProxyFault.NONE, ProxyFault.RESPONSE_CUT, keys=keys) as (client, truth):
         created = client.deployments.create_deployment("mine", "p1", SPEC)
         assert client.deployments.update_deployment(id=created["id"], spec=OTHER) == created
         images = [
@@ -213,7 +219,7 @@ def test_update_with_a_lost_response(keys: bool) -> None:
 
 def test_refused_update_with_a_lost_response() -> None:
     """An update that fails after a lost response may have been applied by the first attempt."""
-    with clients(Break.NONE, Break.REPLY_LOST) as (client, truth):
+    with clients(ProxyFault.NONE, ProxyFault.RESPONSE_LOST) as (client, truth):
         truth.deployments.create_deployment("other", "p1", OTHER)
         created = client.deployments.create_deployment("mine", "p1", SPEC)
         with pytest.raises(ConflictError) as caught:

@@ -1,4 +1,4 @@
-"""A proxy in front of the local server that breaks exchanges in a chosen way."""
+"""A proxy in front of the local server that injects faults into chosen exchanges."""
 
 from __future__ import annotations
 
@@ -15,41 +15,44 @@ from typing import Self
 from urllib.parse import urlsplit
 
 
-class Break(Enum):
-    """What becomes of an exchange."""
+class ProxyFault(Enum):
+    """What the proxy does to an exchange."""
 
     NONE = auto()
-    CLOSED_UNREAD = auto()  # the server never hears of it
+    # The server does not receive the request.
+    CLOSED_UNREAD = auto()
     RESET_UNREAD = auto()
-    UNAVAILABLE = auto()  # 503, and the server never hears of it
-    REPLY_LOST = auto()  # the server did its part in all of these
-    REPLY_RESET = auto()
-    REPLY_CUT = auto()
-    BAD_GATEWAY = auto()
-    RUBBISH = auto()
-    CLOSED_AFTER_REPLY = auto()  # the reply arrives, but the connection turns out stale
+    UNAVAILABLE = auto()  # 503
+    # The server handles the request, but the client does not receive the response.
+    RESPONSE_LOST = auto()
+    RESPONSE_RESET = auto()
+    RESPONSE_CUT = auto()
+    BAD_GATEWAY = auto()  # 502
+    NOT_JSON = auto()
+    # The client receives the response, then the connection is closed.
+    CLOSED_AFTER_RESPONSE = auto()
 
 
-FAULTS = [one for one in Break if one is not Break.NONE]
+FAULTS = [fault for fault in ProxyFault if fault is not ProxyFault.NONE]
 
 
 class Proxy:
-    """Passes requests on to `url` and breaks those that `decide` says, given the operation's name.
+    """Forwards requests to `url`, and injects faults.
 
     Args:
-        url: Where to.
-        decide: What becomes of the next exchange.
-        keys: Whether the server is shown the idempotency keys. If not, it is like one that does not know them.
+        url: The API URL of the server.
+        decide: Gets the name of an operation, and returns the fault for this exchange.
+        keys: Whether the server sees the idempotency keys. If not, it acts like one that does not know them.
     """
 
-    def __init__(self, url: str, decide: Callable[[str], Break], *, keys: bool = True) -> None:
+    def __init__(self, url: str, decide: Callable[[str], ProxyFault], *, keys: bool = True) -> None:
         self._target = urlsplit(url)
         self._decide = decide
         self._keys = keys
         self._loop = asyncio.new_event_loop()
         self._thread = threading.Thread(target=self._loop.run_forever, daemon=True)
         self._tasks: set[asyncio.Task[None]] = set()
-        self.seen: Counter[Break] = Counter()
+        self.seen: Counter[ProxyFault] = Counter()
 
     def __enter__(self) -> Self:
         self._thread.start()
@@ -94,33 +97,33 @@ class Proxy:
         upstream: asyncio.StreamReader,
         sink: asyncio.StreamWriter,
     ) -> bool:
-        """One request and what becomes of it; whether the connection is kept."""
+        """Forward one request, or inject a fault; return whether the connection stays open."""
         head, body = await _message(reader)
         fault = self._decide(json.loads(body)["operationName"])
         self.seen[fault] += 1
-        if fault is Break.CLOSED_UNREAD:
+        if fault is ProxyFault.CLOSED_UNREAD:
             return False
-        if fault is Break.RESET_UNREAD:
+        if fault is ProxyFault.RESET_UNREAD:
             _reset(writer)
             return False
-        if fault is Break.UNAVAILABLE:
+        if fault is ProxyFault.UNAVAILABLE:
             writer.write(b"HTTP/1.1 503 Service Unavailable\r\nContent-Length: 0\r\n\r\n")
             return True
         if not self._keys:
             head = head.replace(b"Idempotency-Key:", b"X-Not-The-Key:")
         sink.write(head + body)
-        reply = b"".join(await _message(upstream))
-        if fault is Break.REPLY_RESET:
+        response = b"".join(await _message(upstream))
+        if fault is ProxyFault.RESPONSE_RESET:
             _reset(writer)
-        elif fault is Break.REPLY_CUT:
-            writer.write(reply[: len(reply) * 3 // 4])
-        elif fault is Break.BAD_GATEWAY:
+        elif fault is ProxyFault.RESPONSE_CUT:
+            writer.write(response[: len(response) * 3 // 4])
+        elif fault is ProxyFault.BAD_GATEWAY:
             writer.write(b"HTTP/1.1 502 Bad Gateway\r\nContent-Length: 3\r\n\r\nno!")
-        elif fault is Break.RUBBISH:
+        elif fault is ProxyFault.NOT_JSON:
             writer.write(b"HTTP/1.1 200 OK\r\nContent-Type: text/html\r\nContent-Length: 6\r\n\r\n<html>")
-        elif fault in {Break.NONE, Break.CLOSED_AFTER_REPLY}:
-            writer.write(reply)
-        return fault in {Break.NONE, Break.BAD_GATEWAY, Break.RUBBISH}
+        elif fault in {ProxyFault.NONE, ProxyFault.CLOSED_AFTER_RESPONSE}:
+            writer.write(response)
+        return fault in {ProxyFault.NONE, ProxyFault.BAD_GATEWAY, ProxyFault.NOT_JSON}
 
 
 async def _message(reader: asyncio.StreamReader) -> tuple[bytes, bytes]:

@@ -1,6 +1,6 @@
-"""Long runs against the local server: racing creates, SIGKILLs while writing, and mutated requests.
+"""Stress tests of the local server: concurrent creates, SIGKILLs while writing, mutated requests.
 
-The tests run each for a moment; `scripts/endurance` runs them in full size.
+`scripts/chaos server` runs them at full size, test_server_stress.py for a moment.
 """
 
 from __future__ import annotations
@@ -46,15 +46,15 @@ def create(name: str) -> dict[str, Any]:
 
 
 async def races(rounds: int, clients: int = 64) -> None:
-    """In each round all clients create the same name at once: one succeeds, all others meet a conflict."""
+    """In each round, all clients create the same name at once: one succeeds, all others get a conflict."""
     async with (
         LocalServer(api_key=KEY) as server,
         aiohttp.ClientSession(headers=HEADERS, connector=aiohttp.TCPConnector(limit=clients)) as session,
     ):
 
         async def race(name: str) -> str:
-            async with session.post(server.url, json=create(name)) as reply:
-                body = await reply.json()
+            async with session.post(server.url, json=create(name)) as response:
+                body = await response.json()
             return str(body["errors"][0]["extensions"]["code"]) if "errors" in body else "created"
 
         for number in range(rounds):
@@ -63,7 +63,7 @@ async def races(rounds: int, clients: int = 64) -> None:
 
 
 class Running(NamedTuple):
-    """`gradient server` in a process of its own."""
+    """`gradient server` in a separate process."""
 
     process: subprocess.Popen[str]
     url: str
@@ -71,7 +71,7 @@ class Running(NamedTuple):
 
 @contextmanager
 def running(file: Path) -> Iterator[Running]:
-    """The server on this file; killed at the end."""
+    """Run the server with this database file, and kill it at the end."""
     main = "from paperspace.gradient.cli import main; main()"
     options = ["server", "--port", "0", "--api-key", KEY, "--database", str(file)]
     with subprocess.Popen(
@@ -79,31 +79,31 @@ def running(file: Path) -> Iterator[Running]:
     ) as process:
         try:
             assert process.stdout
-            found = re.fullmatch(r"Listening on (\S+)\n", process.stdout.readline())
-            assert found
-            yield Running(process, found[1])
+            line = re.fullmatch(r"Listening on (\S+)\n", process.stdout.readline())
+            assert line
+            yield Running(process, line[1])
         finally:
             process.kill()
 
 
 class Writer(threading.Thread):
-    """Changes deployments until the server is gone, and remembers what was acknowledged."""
+    """Changes deployments until the server is killed, and records what was acknowledged."""
 
     def __init__(self, url: str, label: str) -> None:
         super().__init__()
         self.url = url
         self.label = label
         self.acknowledged: dict[str, str | None] = {}
-        self.in_doubt: str | None = None
+        self.unknown: str | None = None
 
     def run(self) -> None:
         try:
             for number in range(100_000):
                 name = f"{self.label} {number}"
-                self.in_doubt = None
+                self.unknown = None
                 id_ = self.post(create(name))["createDeployment"]["deployment"]["id"]
                 self.acknowledged[id_] = name
-                self.in_doubt = id_
+                self.unknown = id_
                 if number % 3 == 1:
                     self.post({"query": UPDATE, "variables": {"input": {"id": id_, "name": f"{name} b", "spec": SPEC}}})
                     self.acknowledged[id_] = f"{name} b"
@@ -114,16 +114,16 @@ class Writer(threading.Thread):
             return
 
     def post(self, payload: Any) -> Any:
-        with urlopen(Request(self.url, json.dumps(payload).encode(), HEADERS), timeout=10) as reply:
-            body = json.load(reply)
+        with urlopen(Request(self.url, json.dumps(payload).encode(), HEADERS), timeout=60) as response:
+            body = json.load(response)
         assert "errors" not in body, body
         return body["data"]
 
 
 def kills(number: int, file: Path, writers: int = 3, seed: int = 0) -> int:
-    """Kills the server while it is written to, again and again; returns how many changes were acknowledged.
+    """Kill the server again and again while clients write; return how many deployments were acknowledged.
 
-    After each kill the file is sound and holds every acknowledged change, and of the rest nothing but what was asked.
+    After each kill, the database is intact, has every acknowledged change, and no change in part.
     """
     moments, acknowledged = random.Random(seed), 0
     for round_ in range(number):
@@ -131,7 +131,11 @@ def kills(number: int, file: Path, writers: int = 3, seed: int = 0) -> int:
             threads = [Writer(server.url, f"{round_}-{index}") for index in range(writers)]
             for thread in threads:
                 thread.start()
-            time.sleep(moments.uniform(0.01, 0.2))
+            wanted = moments.randrange(1, 20)
+            while sum(len(thread.acknowledged) for thread in threads) < wanted:
+                assert all(thread.is_alive() for thread in threads)
+                time.sleep(0.001)
+            time.sleep(moments.uniform(0, 0.01))  # so that the kill can come at any point of a change
             os.kill(server.process.pid, signal.SIGKILL)
             server.process.wait()
             for thread in threads:
@@ -143,7 +147,7 @@ def kills(number: int, file: Path, writers: int = 3, seed: int = 0) -> int:
                 for id_, name in thread.acknowledged.items():
                     row = connection.execute("SELECT name, dt_deleted FROM deployments WHERE id = ?", (id_,)).fetchone()
                     assert row is not None, f"{name} is lost"
-                    if id_ != thread.in_doubt:
+                    if id_ != thread.unknown:
                         assert (row[0] if row[1] is None else None) == name
                     runs = "SELECT count(*) FROM rollouts JOIN deployment_specs ON spec_id = deployment_specs.id"
                     rollouts, specs = connection.execute(
@@ -151,13 +155,13 @@ def kills(number: int, file: Path, writers: int = 3, seed: int = 0) -> int:
                         " SELECT count(*) FROM deployment_specs WHERE deployment_id = ?",
                         (id_, id_),
                     ).fetchall()
-                    assert rollouts == specs, "a spec without its rollout: half a change"
+                    assert rollouts == specs, "a spec without its rollout: a change in part"
                 acknowledged += len(thread.acknowledged)
     return acknowledged
 
 
 def mutated(source: random.Random) -> bytes:
-    """A request that began as a right one."""
+    """Make a valid request, and change it at random."""
     payload: dict[str, Any] = source.choice(
         [
             create(f"d{source.randrange(50)}"),
@@ -178,24 +182,26 @@ def mutated(source: random.Random) -> bytes:
             part = part[name] = dict(part[name])
     body = bytearray(json.dumps(payload).encode())
     for _ in range(source.randrange(4)):
-        place = source.randrange(len(body))
+        position = source.randrange(len(body))
         kind = source.randrange(4)
         if kind == 0:
-            body[place] = source.randrange(256)
+            body[position] = source.randrange(256)
         elif kind == 1:
-            del body[place : place + source.randrange(1, 9)]
+            del body[position : position + source.randrange(1, 9)]
         elif kind == 2:
-            body[place:place] = body[place : place + source.randrange(1, 40)]
+            body[position:position] = body[position : position + source.randrange(1, 40)]
         else:
-            body[place:place] = source.choice([b"{", b"}", b'"', b"\\", b"...", b"@skip", b"$", b"\xff", b"9" * 20])
+            body[position:position] = source.choice(
+                [b"{", b"}", b'"', b"\\", b"...", b"@skip", b"$", b"\xff", b"9" * 20]
+            )
         body = body or bytearray(b"x")
     return bytes(body)
 
 
 async def mutations(number: int, file: Path, seed: int = 0) -> tuple[Counter[int], int, int]:
-    """Sends mutated requests; returns the statuses, and the server's memory, in kB, early on and at the end.
+    """Send mutated requests; return the HTTP statuses, and the memory of the server, in kB, early and at the end.
 
-    There is no fault of the server among the answers, and it goes on answering.
+    No response is an internal server error, and the server keeps running.
     """
     source, statuses = random.Random(seed), Counter[int]()
     with running(file) as server:
@@ -210,10 +216,10 @@ async def mutations(number: int, file: Path, seed: int = 0) -> tuple[Counter[int
             for begin in range(0, number, 50):
 
                 async def send(body: bytes) -> None:
-                    async with session.post(server.url, data=body) as reply:
-                        text = await reply.text()
-                    statuses[reply.status] += 1
-                    assert reply.status < 500, (reply.status, body, text)
+                    async with session.post(server.url, data=body) as response:
+                        text = await response.text()
+                    statuses[response.status] += 1
+                    assert response.status < 500, (response.status, body, text)
                     assert "INTERNAL_SERVER_ERROR" not in text, (body, text)
 
                 await asyncio.gather(*(send(mutated(source)) for _ in range(min(50, number - begin))))
@@ -224,25 +230,36 @@ async def mutations(number: int, file: Path, seed: int = 0) -> tuple[Counter[int
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(description="Long runs against the local server.")
-    parser.add_argument("--races", type=int, default=1000, help="rounds of 64 clients that create the same name")
-    parser.add_argument("--kills", type=int, default=1000, help="SIGKILLs while the server is written to")
-    parser.add_argument("--mutations", type=int, default=100_000, help="mutated requests")
-    arguments = parser.parse_args()
+    parser = argparse.ArgumentParser(
+        prog="scripts/chaos server", description="Stress tests of the local server. A size of 0 leaves a test out."
+    )
+    for option, default, text in (
+        ("--races", 1000, "rounds in which 64 clients create the same name"),
+        ("--kills", 1000, "SIGKILLs while clients write"),
+        ("--mutations", 100_000, "mutated requests"),
+    ):
+        parser.add_argument(option, type=int, default=default, help=f"{text} (default: %(default)s)")
+    options = parser.parse_args()
     with tempfile.TemporaryDirectory() as folder:
-        for name, size in (("races", arguments.races), ("kills", arguments.kills), ("mutations", arguments.mutations)):
-            began, file = time.monotonic(), Path(folder) / f"{name}.db"
-            result: Any = None
-            if name == "races":
-                asyncio.run(races(size))
-            elif name == "kills":
-                result = f"{kills(size, file)} deployments acknowledged, none lost" if size else None
-            elif size:
-                statuses, early, late = asyncio.run(mutations(size, file))
-                result = f"{dict(statuses)}, memory {early} kB early on, {late} kB at the end"
-            print(
-                f"{name}: {size} in {time.monotonic() - began:.0f} s", *([result] if result else []), sep=", "
-            )  # a script's report
+        for name, run in {"races": run_races, "kills": run_kills, "mutations": run_mutations}.items():
+            if size := getattr(options, name):
+                start = time.monotonic()
+                result = run(size, Path(folder) / f"{name}.db")
+                print(f"{name}: {size} in {time.monotonic() - start:.0f} s, {result}", flush=True)
+
+
+def run_races(size: int, _file: Path) -> str:
+    asyncio.run(races(size))
+    return "one create succeeded in each"
+
+
+def run_kills(size: int, file: Path) -> str:
+    return f"{kills(size, file)} deployments acknowledged, none lost"
+
+
+def run_mutations(size: int, file: Path) -> str:
+    statuses, early, late = asyncio.run(mutations(size, file))
+    return f"statuses {dict(statuses)}, memory {early} kB early, {late} kB at the end"
 
 
 if __name__ == "__main__":

@@ -1,4 +1,4 @@
-"""The trials that need no broken exchanges: deadlines, forks, threads, many calls."""
+"""Stress tests of the client without broken exchanges: deadlines, forks, threads, leaks."""
 
 from __future__ import annotations
 
@@ -19,11 +19,11 @@ from paperspace.gradient.server import LocalServer
 
 ASYNC_OVERRUN = 0.05
 SYNC_OVERRUN = 0.2
-KEY = "a-key-for-the-trials"
+KEY = "a-key-for-stress-tests"
 
 
 def deadlines(calls: int) -> bool:
-    """How far calls outlive their deadlines, where the answer never comes."""
+    """Calls whose responses never end stop at their deadlines, within a small overrun."""
     worst = {"sync": 0.0, "async": 0.0}
 
     async def silent(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
@@ -54,7 +54,7 @@ def deadlines(calls: int) -> bool:
             worst["sync"] = max(worst["sync"], time.monotonic() - start - timeout)
 
         async with AsyncClient(KEY, url, timeout=timeout) as aclient:
-            await awaited()  # imports what is imported on the first call
+            await awaited()  # the first call imports modules
             worst["async"] = 0.0
             for _ in range(min(calls, 400) // 20):
                 await asyncio.gather(*(awaited() for _ in range(10)))
@@ -69,41 +69,41 @@ def deadlines(calls: int) -> bool:
     return worst["async"] <= ASYNC_OVERRUN and worst["sync"] <= SYNC_OVERRUN
 
 
-def _made(client: Client, count: int) -> list[str]:
+def _create_deployments(client: Client, count: int) -> list[str]:
     spec: Any = {"image": "x"}
     return [client.deployments.create_deployment(f"n{number}", "p", spec)["id"] for number in range(count)]
 
 
-def _wrong(client: Client, ids: list[str], calls: int, workers: int) -> int:
-    """How many of so many calls in threads get something else than they asked for."""
+def _count_wrong(client: Client, ids: list[str], calls: int, workers: int) -> int:
+    """Get deployments in threads; return how many of the calls fail or get another deployment."""
 
-    def one(number: int) -> bool:
+    def is_wrong(number: int) -> bool:
         wanted = ids[number % len(ids)]
         try:
             return client.deployments.get_deployment(wanted)["id"] != wanted
-        except Exception:  # noqa: BLE001  # whatever it is, it is no right answer
+        except Exception:  # noqa: BLE001  # any error counts as wrong
             return True
 
     with ThreadPoolExecutor(workers) as pool:
-        return sum(pool.map(one, range(calls)))
+        return sum(pool.map(is_wrong, range(calls)))
 
 
 def forks(calls: int) -> bool:
-    """Forks while calls are under way; parent and children go on."""
+    """Fork during calls; the calls of the parent and the children get the right responses."""
     rounds, per_round = 10, calls // 40
     wrong = 0
     with LocalServer() as server, Client(server.api_key, server.url) as client:
-        ids = _made(client, 50)
+        ids = _create_deployments(client, 50)
         for _ in range(rounds):
             results: list[int] = []
-            calling = threading.Thread(target=lambda: results.append(_wrong(client, ids, 2 * per_round, 8)))  # noqa: B023
+            calling = threading.Thread(target=lambda: results.append(_count_wrong(client, ids, 2 * per_round, 8)))  # noqa: B023
             calling.start()
             time.sleep(0.05)
             children = []
             for _ in range(2):
                 child = os.fork()
                 if child == 0:
-                    os._exit(min(_wrong(client, ids, per_round, 4), 200))
+                    os._exit(min(_count_wrong(client, ids, per_round, 4), 200))
                 children.append(child)
             wrong += sum(os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]) for child in children)
             calling.join()
@@ -113,15 +113,15 @@ def forks(calls: int) -> bool:
 
 
 def threads(calls: int) -> bool:
-    """64 threads on one client."""
+    """64 threads on one client get the right responses."""
     with LocalServer() as server, Client(server.api_key, server.url) as client:
-        wrong = _wrong(client, _made(client, 50), calls, 64)
-    print(f"threads: {wrong} failures in {calls} calls of 64 threads")
+        wrong = _count_wrong(client, _create_deployments(client, 50), calls, 64)
+    print(f"threads: {wrong} wrong of {calls} calls of 64 threads")
     return wrong == 0
 
 
-def endurance(calls: int) -> bool:
-    """Many calls on one client: file descriptors, tasks and memory stay as they are."""
+def leaks(calls: int) -> bool:
+    """After many calls on one client, there are no more descriptors and tasks, and at most 1 MiB more memory."""
 
     def state() -> tuple[int, int, int]:
         gc.collect()
@@ -139,12 +139,12 @@ def endurance(calls: int) -> bool:
             await asyncio.gather(*(some(calls // 8) for _ in range(8)))
             after = state()
         grown = [b - a for a, b in zip(before, after, strict=True)]
-        print(f"endurance: {calls} calls, grown by {grown[0]} descriptors, {grown[1]} tasks, {grown[2] / 1024:.0f} KiB")
+        print(f"leaks: {calls} calls, growth of {grown[0]} descriptors, {grown[1]} tasks, {grown[2] / 1024:.0f} KiB")
         return grown[0] <= 0 and grown[1] <= 0 and grown[2] < 2**20
 
     with warnings.catch_warnings(action="error"), LocalServer() as server, Client(server.api_key, server.url) as client:
-        [id_] = _made(client, 1)
+        [id_] = _create_deployments(client, 1)
         tracemalloc.start()
-        fine = asyncio.run(main(server.url, server.api_key, id_))
+        passed = asyncio.run(main(server.url, server.api_key, id_))
         tracemalloc.stop()
-    return fine
+    return passed

@@ -1,11 +1,11 @@
-"""A moment of each of the long runs."""
+"""Short runs of the tests of `scripts/chaos server`."""
 
 from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
 import pytest
-from tests.stress.server import kills, mutations, races
+from tests.stress.server_stress import kills, mutations, races
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -13,18 +13,18 @@ if TYPE_CHECKING:
 
 @pytest.mark.anyio
 async def test_racing_creates() -> None:
-    """64 clients create the same name at once, in several rounds: each time one succeeds and 63 meet a conflict."""
+    """64 clients create the same name at once, in several rounds: each time one succeeds and 63 get a conflict."""
     await races(5)
 
 
 def test_kills_while_writing(tmp_path: Path) -> None:
-    """After SIGKILLs while it writes, no acknowledged change is lost and none is there by half."""
+    """After SIGKILLs while it writes, no acknowledged change is lost, and none is stored in part."""
     assert kills(5, tmp_path / "gradient.db") > 10
 
 
 @pytest.mark.anyio
 async def test_mutated_requests(tmp_path: Path) -> None:
-    """Whatever becomes of requests on their way, no answer is a fault of the server."""
+    """No response to a mutated request is an internal server error."""
     statuses, _, _ = await mutations(1000, tmp_path / "gradient.db")
     assert statuses[200] > 50
     assert statuses[400] > 50
