@@ -12,7 +12,7 @@ from graphql import build_schema, introspection_from_schema
 from tests.altering_proxy import altered
 
 from paperspace.gradient import SchemaError, schema
-from paperspace.gradient.cli import main
+from paperspace.gradient.cli.main import main
 from paperspace.gradient.server import LocalServer
 
 PINNED = Path(__file__).parent.parent / "graphql/schema.graphql"

@@ -1,4 +1,4 @@
-"""The command, run in this process, as a process of its own, and on a terminal of a given width."""
+"""Run the command in this process, in a child process, and on a terminal."""
 
 from __future__ import annotations
 
@@ -20,16 +20,16 @@ from typing import NamedTuple, Protocol
 import pytest
 from click.testing import CliRunner, Result
 
-from paperspace.gradient.cli import main
+from paperspace.gradient.cli.main import main
 
-CALL = "from paperspace.gradient.cli import main; main(prog_name='gradient')"
+CALL = "from paperspace.gradient.cli.main import main; main(prog_name='gradient')"
 GRADIENT = [sys.executable, "-W", "error", "-c", CALL]
 
-# Nothing here takes longer, however busy the machine.
-SECONDS = 30
+# Ends tests that hang. It is no expectation of how long something takes.
+TIMEOUT = 60
 
-# Makes a terminal that of the process, so that Ctrl-C on it reaches it.
-OWN_TERMINAL = "import fcntl, termios; fcntl.ioctl(0, termios.TIOCSCTTY, 0)"
+# Makes the terminal on stdin the controlling terminal of the process, so that Ctrl-C reaches the process.
+SET_CONTROLLING_TERMINAL = "import fcntl, termios; fcntl.ioctl(0, termios.TIOCSCTTY, 0)"
 
 SPEC = """\
 image: tensorflow/serving
@@ -41,13 +41,13 @@ resources:
 
 
 class Run(Protocol):
-    """Runs the command with these arguments."""
+    """Runs the command with arguments."""
 
     def __call__(self, *arguments: str, stdin: str | None = None) -> Result: ...
 
 
-class Shown(NamedTuple):
-    """What a terminal was sent, and the exit code."""
+class TerminalResult(NamedTuple):
+    """The text that the terminal received, and the exit code."""
 
     text: str
     code: int
@@ -55,7 +55,7 @@ class Shown(NamedTuple):
 
 @pytest.fixture
 def run() -> Run:
-    """The command, in this process."""
+    """Return a function that runs the command in this process."""
 
     def run(*arguments: str, stdin: str | None = None) -> Result:
         return CliRunner().invoke(main, arguments, input=stdin, prog_name="gradient")
@@ -65,7 +65,7 @@ def run() -> Run:
 
 @pytest.fixture
 def spec_file(tmp_path: Path) -> str:
-    """A file with the spec of the documentation page."""
+    """Write a file with the spec of the documentation page."""
     path = tmp_path / "mnist.yaml"
     path.write_text(SPEC, encoding="utf-8")
     return str(path)
@@ -73,61 +73,60 @@ def spec_file(tmp_path: Path) -> str:
 
 @pytest.fixture
 def config_file(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    """Where the configuration file is for this test; it and its folder are not there yet."""
+    """Return the path of the configuration file of the test. The file and its directory do not exist yet."""
     monkeypatch.setenv("PAPERSPACE_CONFIG_PATH", str(tmp_path / "settings"))
     return tmp_path / "settings/config.json"
 
 
 @pytest.fixture
 def silent_url() -> Iterator[str]:
-    """The address of something that takes connections and never answers."""
+    """Return the URL of a listener that accepts connections and never responds."""
     with closing(socket.create_server(("127.0.0.1", 0))) as listener:
         yield f"http://127.0.0.1:{listener.getsockname()[1]}/graphql"
 
 
-def own_process(*arguments: str, **environment: str) -> subprocess.CompletedProcess[str]:
-    """The command, as a process of its own."""
+def run_process(*arguments: str, **environment: str) -> subprocess.CompletedProcess[str]:
+    """Run the command in a child process."""
     return subprocess.run(
         [*GRADIENT, *arguments],
         capture_output=True,
         text=True,
-        timeout=SECONDS,
+        timeout=TIMEOUT,
         check=False,
         env={**os.environ, **environment},
     )
 
 
-def on_terminal(
+def run_on_terminal(
     *arguments: str, columns: int = 80, typed: bytes = b"", interrupt: str = "", **environment: str
-) -> Shown:
-    """The command, on a terminal where these keys are typed at the prompt, or Ctrl-C once this text is shown."""
-    ours, theirs = pty.openpty()
-    fcntl.ioctl(theirs, termios.TIOCSWINSZ, struct.pack("4H", 40, columns, 0, 0))
+) -> TerminalResult:
+    """Run the command on a terminal. Type keys at the prompt, or Ctrl-C when the text `interrupt` is shown."""
+    our_side, command_side = pty.openpty()
+    fcntl.ioctl(command_side, termios.TIOCSWINSZ, struct.pack("4H", 40, columns, 0, 0))
     variables = {name: value for name, value in os.environ.items() if name not in {"COLUMNS", "LINES", "NO_COLOR"}}
     process = subprocess.Popen(
-        [sys.executable, "-W", "error", "-c", f"{OWN_TERMINAL}; {CALL}", *arguments],
-        stdin=theirs,
-        stdout=theirs,
-        stderr=theirs,
+        [sys.executable, "-W", "error", "-c", f"{SET_CONTROLLING_TERMINAL}; {CALL}", *arguments],
+        stdin=command_side,
+        stdout=command_side,
+        stderr=command_side,
         start_new_session=True,
         env={**variables, "TERM": "xterm-256color", **environment},
     )
-    os.close(theirs)
+    os.close(command_side)
     text = b""
-    with suppress(OSError):  # Linux says so when the other side is gone
-        while select.select([ours], [], [], SECONDS)[0] and (part := os.read(ours, 4096)):
+    with suppress(OSError):  # on Linux, when the command has closed its side
+        while select.select([our_side], [], [], TIMEOUT)[0] and (part := os.read(our_side, 4096)):
             text += part
             if interrupt and interrupt in text.decode(errors="ignore"):
-                os.write(ours, b"\x03")
+                os.write(our_side, b"\x03")
                 interrupt = ""
-            if typed and text.endswith(b": "):  # not before the space: what is typed until then may be thrown away
-                time.sleep(
-                    0.2
-                )  # a person's: Ctrl-C between the prompt and the reading would only be noticed at the next key
-                os.write(ours, typed)
+            if typed and text.endswith(b": "):  # after the whole prompt; the command discards earlier input
+                # As slowly as a person: click would notice a Ctrl-C between prompt and read only at the next key.
+                time.sleep(0.2)
+                os.write(our_side, typed)
                 typed = b""
-    os.close(ours)
+    os.close(our_side)
     try:
-        return Shown(text.decode().replace("\r\n", "\n"), process.wait(SECONDS))
+        return TerminalResult(text.decode().replace("\r\n", "\n"), process.wait(TIMEOUT))
     finally:
         process.kill()

@@ -1,4 +1,4 @@
-"""The commands beyond the retired client's: what they print, and how they end."""
+"""Commands that the retired client did not have: their output and exit codes."""
 
 from __future__ import annotations
 
@@ -9,14 +9,16 @@ from typing import TYPE_CHECKING
 
 import pytest
 import yaml
-from tests.cli.conftest import on_terminal
+from tests.cli.conftest import run_on_terminal
 from tests.deployments.test_changes import FULL
 from tests.samples import SPEC, spec
 
-from paperspace.gradient import deployments
+from paperspace.gradient import DeploymentFailedError, GradientError, WaitTimeoutError, deployments
 
 if TYPE_CHECKING:
     from tests.cli.conftest import Run
+
+    from paperspace.gradient.types import EnvVariableInput
 
 UNKNOWN_ID = "00000000-0000-0000-0000-0000000000ff"
 
@@ -25,7 +27,7 @@ pytestmark = pytest.mark.usefixtures("environment")
 
 @pytest.fixture
 def file(tmp_path: Path) -> str:
-    """A spec file."""
+    """Write a spec file."""
     path = tmp_path / "paperspace.yaml"
     path.write_text(yaml.safe_dump(dict(SPEC)), encoding="utf-8")
     return str(path)
@@ -33,15 +35,15 @@ def file(tmp_path: Path) -> str:
 
 @pytest.fixture(name="id")
 def _id() -> str:
-    """A deployment named n in p."""
+    """Create a deployment named n in project p, and return its id."""
     return deployments.create_deployment("n", "p", SPEC)["id"]
 
 
 def test_apply(run: Run, file: str) -> None:
-    """The first time it creates, then nothing is to do, and a change updates; what changes is on stderr."""
+    """`apply` creates, then changes nothing, then updates; the changes are printed to stderr."""
     arguments = ["deployments", "apply", "--name", "n", "--projectId", "p", "--spec", file]
     planned = run(*arguments, "--dry-run")
-    assert (planned.exit_code, planned.stdout) == (0, "Not done, a dry run: Created deployment: n\n")
+    assert (planned.exit_code, planned.stdout) == (0, "Dry run: Created deployment: n\n")
     created = run(*arguments)
     [deployment] = deployments.list_deployments()
     assert created.stdout == f"Created deployment: {deployment['id']}\n"
@@ -56,15 +58,15 @@ def test_apply(run: Run, file: str) -> None:
 
 
 def test_apply_id(run: Run, file: str) -> None:
-    """With -o id, the id is printed where there is one: not for what a dry run would create."""
+    """-o id prints the id, and nothing if a dry run would create the deployment."""
     arguments = ["deployments", "apply", "--name", "n", "--projectId", "p", "--spec", file, "-o", "id"]
     assert run(*arguments, "--dry-run").stdout == ""
-    [own] = run(*arguments).stdout.split()
-    assert run(*arguments, "--dry-run").stdout == f"{own}\n"
+    [created_id] = run(*arguments).stdout.split()
+    assert run(*arguments, "--dry-run").stdout == f"{created_id}\n"
 
 
 def test_diff(run: Run, file: str, id: str) -> None:
-    """What differs is on stdout; only on demand it is an exit code."""
+    """`diff` prints the changes to stdout; only --exit-code makes them an exit code."""
     arguments = ["deployments", "diff", "--name", "n", "--project-id", "p", "--spec", file, "--exit-code"]
     assert (run(*arguments).exit_code, run(*arguments).stdout) == (0, "")
     deployments.scale_deployment(id, 2)
@@ -74,17 +76,19 @@ def test_diff(run: Run, file: str, id: str) -> None:
 
 
 def test_scale_stop_start(run: Run, id: str) -> None:
-    """Each says what it did, by the id as an argument or as an option."""
+    """`scale`, `stop` and `start` take the id as an argument or an option, and print one line."""
     assert run("deployments", "scale", id, "--replicas", "3").stdout == f"Scaled deployment: {id}\n"
     assert run("deployments", "stop", "--id", id).stdout == f"Stopped deployment: {id}\n"
     assert run("deployments", "start", id).stdout == f"Started deployment: {id}\n"
-    [newest, *_] = deployments.get_deployment_history(id)
-    assert (newest["data"]["enabled"], newest["data"]["resources"]) != (False, None)
-    assert len(deployments.get_deployment_history(id)) == 4
+    assert [revision["difference"]["text"] for revision in deployments.get_deployment_history(id)[:3]] == [
+        "~ enabled: False -> True",
+        "~ enabled: True -> False",
+        "~ resources.replicas: 1 -> 3",
+    ]
 
 
 def test_history_and_rollback(run: Run, id: str) -> None:
-    """The history names each spec with its change, and one of them is put back."""
+    """`history` lists each revision with its changes, and `rollback` restores one of them."""
     deployments.scale_deployment(id, 3)
     newest, first = deployments.get_deployment_history(id)
     shown = run("deployments", "history", id).stdout.splitlines()
@@ -96,30 +100,30 @@ def test_history_and_rollback(run: Run, id: str) -> None:
 
 
 def test_no_password_is_printed(run: Run, tmp_path: Path) -> None:
-    """Whatever is printed in whichever format, passwords are hidden; the library has them, and a rollback keeps them."""
+    """No command prints a password in any format; the library returns them, and a rollback keeps them."""
     path = tmp_path / "full.yaml"
     path.write_text(yaml.safe_dump(dict(FULL)), encoding="utf-8")
     named = ["--name", "n", "--project-id", "p", "--spec", str(path)]
     shown = [run("deployments", "apply", *named, "-o", "json")]
-    own = json.loads(shown[0].stdout)["id"]
-    deployments.update_deployment(id=own, spec=SPEC)
+    deployment_id = json.loads(shown[0].stdout)["id"]
+    deployments.update_deployment(id=deployment_id, spec=SPEC)
     for output in ([], ["-o", "json"], ["-o", "yaml"]):
-        shown += [run("deployments", words, own, *output) for words in ("history", "get", "wait")]
+        shown += [run("deployments", name, deployment_id, *output) for name in ("history", "get", "wait")]
         shown += [run("deployments", "list", *output)]
         shown += [
-            run("deployments", words, *named, *output, *more)
-            for words, more in (("diff", []), ("apply", ["--dry-run"]))
+            run("deployments", name, *named, *output, *options)
+            for name, options in (("diff", []), ("apply", ["--dry-run"]))
         ]
-    assert {one.exit_code for one in shown} == {0}
-    assert "hunter2" not in "".join(one.output for one in shown)
-    assert "(hidden)" in run("deployments", "history", own, "-o", "json").stdout
-    _, first = deployments.get_deployment_history(own)
-    run("deployments", "rollback", own, "--to", first["id"])
-    assert "hunter2" in str(deployments.get_deployment_history(own)[0]["data"])
+    assert {result.exit_code for result in shown} == {0}
+    assert "hunter2" not in "".join(result.output for result in shown)
+    assert "(hidden)" in run("deployments", "history", deployment_id, "-o", "json").stdout
+    _, first = deployments.get_deployment_history(deployment_id)
+    run("deployments", "rollback", deployment_id, "--to", first["id"])
+    assert "hunter2" in str(deployments.get_deployment_history(deployment_id)[0]["data"])
 
 
-def test_what_is_not_there(run: Run, id: str) -> None:
-    """The retired client's line is for a deployment that is not there; a spec or instance that is not is 3 too."""
+def test_not_found(run: Run, id: str) -> None:
+    """The exit code is 3 for a missing deployment, revision or instance; only the first prints the retired client's line."""
     line = "Deployment not found\n"
     assert run("deployments", "rollback", UNKNOWN_ID, "--to", UNKNOWN_ID).stderr.startswith(line)
     for words in (["rollback", id, "--to", UNKNOWN_ID], ["logs", id, "--instance", "nope"]):
@@ -129,7 +133,7 @@ def test_what_is_not_there(run: Run, id: str) -> None:
 
 
 def test_wait_and_logs(run: Run, id: str) -> None:
-    """A wait ends with the state, what happens is on stderr; then the log has what was written."""
+    """`wait` prints the state to stdout and events to stderr; `logs` prints lines, as JSON on demand."""
     waited = run("deployments", "wait", id)
     assert (waited.exit_code, waited.stdout) == (0, f"Ready deployment: {id}\n")
     assert "all replicas are ready" in waited.stderr
@@ -143,18 +147,18 @@ def test_wait_and_logs(run: Run, id: str) -> None:
 
 
 def screen_lines(text: str) -> list[str]:
-    """Every line that was on the screen for a moment, as it was read."""
+    """Return every line that was on the screen at some time."""
     return re.sub(r"\x1b\[[0-9;?]*[A-Za-z]", "\n", re.sub(r"\x1b\[[0-9;]*m", "", text)).replace("\r", "\n").splitlines()
 
 
 @pytest.mark.parametrize("columns", [40, 60, 100, 200])
 def test_wait_on_a_terminal(columns: int) -> None:
-    """On a terminal a bar shows the replicas and their states while it waits; then it is gone, and the cursor back.
+    """On a terminal, a bar shows the replicas and their states; at the end it is removed and the cursor is visible.
 
-    No line is torn, and beside the bar there is room for a ^C, behind which it could not be taken away any more.
+    No line is wider than the terminal, and the bar leaves room for a ^C, which would otherwise wrap the line.
     """
     created = deployments.create_deployment("t", "p", spec(replicas=3))
-    waited = on_terminal("deployments", "wait", created["id"], columns=columns)
+    waited = run_on_terminal("deployments", "wait", created["id"], columns=columns)
     assert waited.code == 0
     assert "all replicas are ready" in waited.text
     assert waited.text.rstrip().endswith(f"Ready deployment: {created['id']}")
@@ -169,24 +173,32 @@ def test_wait_on_a_terminal(columns: int) -> None:
 
 @pytest.mark.parametrize("columns", [40, 80])
 def test_ctrl_c_while_waiting(columns: int) -> None:
-    """Ctrl-C ends the wait with 130, and the terminal is as it was."""
+    """Ctrl-C ends the wait with exit code 130 and restores the terminal."""
     created = deployments.create_deployment(
         "t", "p", {**spec(), "env": [{"name": "GRADIENT_SIMULATE", "value": "pending"}]}
     )
-    waited = on_terminal("deployments", "wait", created["id"], columns=columns, interrupt="0 of 1 replicas are ready")
+    waited = run_on_terminal(
+        "deployments", "wait", created["id"], columns=columns, interrupt="0 of 1 replicas are ready"
+    )
     assert waited.code == 130
     assert waited.text.count("\x1b[?25l") == waited.text.count("\x1b[?25h") == 1
-    assert waited.text.endswith("\r\x1b[1A\x1b[2K\n")  # the bar is taken away, and the prompt has a line of its own
+    assert waited.text.endswith("\r\x1b[1A\x1b[2K\n")  # removes the bar and begins a line for the prompt
     assert "Traceback" not in waited.text
 
 
-@pytest.mark.parametrize(("fate", "code"), [("fail", 6), ("pending", 7)])
-def test_wait_that_does_not_end_well(run: Run, fate: str, code: int) -> None:
-    """A deployment that fails is exit code 6, one that is not there in time is 7; both say why."""
-    made = deployments.create_deployment("m", "p", {**spec(), "env": [{"name": "GRADIENT_SIMULATE", "value": fate}]})
-    waited = run("deployments", "wait", made["id"], "--timeout", "1" if code == 7 else "60")
+@pytest.mark.parametrize(
+    ("simulate", "timeout", "error", "code"),
+    [("fail", "60", DeploymentFailedError, 6), ("pending", "1", WaitTimeoutError, 7)],
+)
+def test_wait_fails(run: Run, simulate: str, timeout: str, error: type[GradientError], code: int) -> None:
+    """The exit code is 6 for a deployment that fails and 7 for one that is not ready in time, with the error's message."""
+    env: list[EnvVariableInput] = [{"name": "GRADIENT_SIMULATE", "value": simulate}]
+    created_id = deployments.create_deployment("m", "p", {**spec(), "env": env})["id"]
+    waited = run("deployments", "wait", created_id, "--timeout", timeout)
     assert (waited.exit_code, waited.stdout) == (code, "")
-    assert "failed" in waited.stderr or "not there after 1 s" in waited.stderr
+    with pytest.raises(error) as raised:
+        deployments.wait_for_deployment(created_id, timeout=float(timeout))
+    assert f"Error: {str(raised.value).splitlines()[0]}" in waited.stderr.splitlines()
 
 
 NAMED = ["--name", "n", "--project-id", "p"]
@@ -195,44 +207,44 @@ NAMED = ["--name", "n", "--project-id", "p"]
 @pytest.mark.parametrize(
     ("words", "line"),
     [
-        (["create", "--name", "fresh", "--project-id", "p"], "Created deployment: "),
+        (["create", "--name", "other", "--project-id", "p"], "Created deployment: "),
         (["update", *NAMED], "Updated deployment: "),
         (["apply", *NAMED], "Unchanged deployment: "),
     ],
 )
 def test_change_and_wait(run: Run, file: str, id: str, words: list[str], line: str) -> None:
-    """With --wait, a change waits as `wait` does, also where there was nothing to do; stdout has its own line alone."""
+    """--wait waits as `wait` does, even if nothing changed; stdout has only the line of the change."""
     waited = run("deployments", *words, "--spec", file, "--wait")
     assert (waited.exit_code, waited.stdout[: len(line)], waited.stdout.count("\n")) == (0, line, 1)
     assert "all replicas are ready" in waited.stderr
-    own = waited.stdout.split()[-1]
-    assert (own == id) is (words[0] != "create")
-    assert deployments.get_deployment_status(own)["state"] == "ready"
+    waited_id = waited.stdout.split()[-1]
+    assert (waited_id == id) is (words[0] != "create")
+    assert deployments.get_deployment_status(waited_id)["state"] == "ready"
 
 
 @pytest.mark.parametrize("words", ["create", "apply"])
 def test_the_line_of_a_change_comes_before_the_wait(words: str, tmp_path: Path) -> None:
-    """What was created is known before it is waited for, whatever becomes of that."""
+    """The created deployment is printed before the wait, which may fail."""
     failing = tmp_path / "failing.yaml"
     content = {**spec(), "env": [{"name": "GRADIENT_SIMULATE", "value": "fail"}]}
     failing.write_text(yaml.safe_dump(content), encoding="utf-8")
-    shown = on_terminal("deployments", words, *NAMED, "--spec", str(failing), "--wait", columns=200)
+    shown = run_on_terminal("deployments", words, *NAMED, "--spec", str(failing), "--wait", columns=200)
     assert shown.code == 6
-    [own] = deployments.list_deployments()
-    assert 0 <= shown.text.find(f"Created deployment: {own['id']}") < shown.text.find("is applied")
+    [deployment] = deployments.list_deployments()
+    assert 0 <= shown.text.find(f"Created deployment: {deployment['id']}") < shown.text.find("is applied")
     assert "Error: the deployment 'n'" in shown.text
 
 
 def test_nothing_to_wait_for(run: Run, file: str) -> None:
-    """A dry run cannot be waited for."""
+    """--dry-run and --wait exclude each other."""
     refused = run("deployments", "apply", *NAMED, "--spec", file, "--dry-run", "--wait")
     assert refused.exit_code == 2
-    assert "give --dry-run or --wait" in refused.stderr
+    assert "--dry-run and --wait cannot be used together" in refused.stderr
     assert deployments.list_deployments() == []
 
 
 def test_validate(run: Run, file: str, tmp_path: Path) -> None:
-    """A sound file is valid; every mistake of another is shown with its line, exit code 5."""
+    """`validate` accepts a valid file; for an invalid one it prints every problem with its line and exits with 5."""
     assert run("deployments", "validate", file).stdout == "The spec is valid.\n"
     wrong = tmp_path / "wrong.yaml"
     wrong.write_text("image: nginx\nport: '80'\nprot: 1\n", encoding="utf-8")
@@ -245,7 +257,7 @@ def test_validate(run: Run, file: str, tmp_path: Path) -> None:
 
 
 def test_schema_of_a_spec(run: Run, tmp_path: Path) -> None:
-    """`schema spec` prints the JSON Schema that editors need, or writes it to a file."""
+    """`schema spec` prints the JSON Schema of a spec, or writes it to a file."""
     printed = run("schema", "spec").stdout
     assert json.loads(printed)["required"] == ["image"]
     file = tmp_path / "spec.schema.json"

@@ -1,4 +1,4 @@
-"""What all commands share: how quickly they load, where their options stand, and how they end."""
+"""What all commands share: lazy imports, common options, errors and exit codes."""
 
 from __future__ import annotations
 
@@ -14,16 +14,18 @@ from typing import Any
 
 import click
 import pytest
-from tests.cli.conftest import GRADIENT, Run, own_process
+from tests.cli.conftest import GRADIENT, TIMEOUT, Run, run_process
 
 from paperspace.gradient import deployments, errors
 from paperspace.gradient._version import __version__
-from paperspace.gradient.cli import main
-from paperspace.gradient.cli._errors import ExitCode, exit_code
+from paperspace.gradient.cli._commands import CommonOptions
+from paperspace.gradient.cli._errors import exit_code
+from paperspace.gradient.cli._exit_codes import ExitCode
+from paperspace.gradient.cli.main import main
 
 HEAVY = {"aiohttp", "asyncio", "gql", "graphql", "multiprocessing", "pydantic", "rich", "yaml"}
 
-# What every error of the library means as an exit code.
+# The exit code of every error of the library.
 CODES = {
     "APIConnectionError": 1,
     "APIError": 1,
@@ -41,6 +43,7 @@ CODES = {
     "InvalidArgumentError": 2,
     "InvalidSpecError": 5,
     "MalformedResponseError": 1,
+    "MissingAPIKeyError": 4,
     "NotFoundError": 3,
     "OutcomeUnknownError": 1,
     "PaginationError": 1,
@@ -56,20 +59,19 @@ CODES = {
 
 
 def every_command(command: click.Command = main, *names: str) -> list[tuple[tuple[str, ...], click.Command]]:
-    """Every command with the words that call it."""
-    found: list[tuple[tuple[str, ...], click.Command]] = [(names, command)]
+    """Return every command with the names that call it."""
+    commands: list[tuple[tuple[str, ...], click.Command]] = [(names, command)]
     if isinstance(command, click.Group):
         context = click.Context(command)
         for name in command.list_commands(context):
-            inner = command.get_command(context, name)
-            assert inner
-            found += every_command(inner, *names, name)
-    return found
+            subcommand = command.get_command(context, name)
+            assert subcommand
+            commands += every_command(subcommand, *names, name)
+    return commands
 
 
-COMMANDS = [
-    (names, command) for names, command in every_command() if names != ("server",)
-]  # its help has a form of its own
+# `server` does not have the common options.
+COMMANDS = [(names, command) for names, command in every_command() if names != ("server",)]
 
 
 @pytest.mark.parametrize(
@@ -88,9 +90,9 @@ COMMANDS = [
     ids=" ".join,
 )
 def test_help_imports_nothing_heavy(arguments: list[str]) -> None:
-    """Help, the version and a wrong call load none of the libraries that take long to load."""
+    """Help, --version and usage errors import none of the libraries that are slow to import."""
     script = (
-        "import sys\nfrom paperspace.gradient.cli import main\n"
+        "import sys\nfrom paperspace.gradient.cli.main import main\n"
         f"try: main({arguments!r}, prog_name='gradient')\n"
         f"except SystemExit: print('heavy:', sorted({HEAVY!r} & set(sys.modules)))"
     )
@@ -100,7 +102,7 @@ def test_help_imports_nothing_heavy(arguments: list[str]) -> None:
 
 @pytest.mark.parametrize(("names", "command"), COMMANDS, ids=[" ".join(("gradient", *names)) for names, _ in COMMANDS])
 def test_help_has_an_example(run: Run, names: tuple[str, ...], command: click.Command) -> None:
-    """Every command has help, with an example that calls it, and the options of every command."""
+    """The help of every command has a summary, an example that calls it, and the common options."""
     shown = run(*names, "--help")
     assert shown.exit_code == 0
     assert re.search(rf"Examples?:\n.*gradient {' '.join(names)}", shown.stdout, re.DOTALL)
@@ -108,65 +110,111 @@ def test_help_has_an_example(run: Run, names: tuple[str, ...], command: click.Co
     assert all(option in shown.stdout for option in ("--api-key, --apiKey KEY", "--api-url URL", "--debug"))
 
 
-def test_summaries_are_those_of_the_commands() -> None:
-    """What the help of the whole says of a command is what the command says of itself."""
+def test_lazy_summaries() -> None:
+    """The summaries in the help of `gradient` are the first sentences of the commands' help."""
     context = click.Context(main)
-    for name, late in main.late.items():
+    for name, lazy in main.lazy_commands.items():
         command = main.get_command(context, name)
         assert command
-        assert command.get_short_help_str(200).removesuffix(".") == late.summary.removesuffix(".")
+        assert command.get_short_help_str(200).removesuffix(".") == lazy.summary.removesuffix(".")
 
 
 @pytest.mark.usefixtures("environment")
-def test_options_of_every_command_stand_anywhere(run: Run) -> None:
-    """The key, in either spelling, is taken before and behind each word; the rightmost goes first."""
-    for place in range(3):
+def test_common_options_stand_anywhere(run: Run) -> None:
+    """--api-key, in both spellings, is accepted before and after each name; the rightmost one wins."""
+    for index in range(3):
         for option in ("--api-key", "--apiKey"):
             words = ["deployments", "list"]
-            words[place:place] = [option, "wrong"]
-            assert run(*words).exit_code == ExitCode.AUTH
+            words[index:index] = [option, "wrong"]
+            assert run(*words).exit_code == ExitCode.AUTHENTICATION
     assert run("--apiKey", "wrong", "deployments", "list", "--api-key", "a-key-for-tests").exit_code == 0
 
 
-@pytest.mark.parametrize("name", errors.__all__)
+def test_every_error_has_an_exit_code() -> None:
+    """The table above lists every error of the library."""
+    kinds = {name: getattr(errors, name) for name in errors.__all__}
+    assert CODES.keys() == {name for name, kind in kinds.items() if issubclass(kind, Exception)}
+
+
+@pytest.mark.parametrize("name", CODES)
 def test_exit_code(name: str, capsys: pytest.CaptureFixture[str]) -> None:
-    """Every error of the library has its exit code, and is one paragraph on stderr with its message in it."""
+    """Every error of the library has an exit code, and prints its message to stderr without a traceback."""
     kind = getattr(errors, name)
 
     def fail() -> None:
         raise kind("this went wrong")
 
-    assert exit_code(fail, lambda: False) == CODES[name]
+    assert exit_code(fail, CommonOptions()) == CODES[name]
     out, err = capsys.readouterr()
-    assert (out, "Error: this went wrong" in err, "Traceback" in err) == ("", True, False)
+    message = "no API key" if kind is errors.MissingAPIKeyError else "this went wrong"
+    assert (out, f"Error: {message}" in err, "Traceback" in err) == ("", True, False)
     assert err.endswith("\n")
     assert "\n\n" not in err
 
 
 @pytest.mark.parametrize(
-    ("fault", "words"),
+    ("error", "code", "message"),
     [
-        (KeyError("x"), "Error: a fault of this program, KeyError: 'x'; --debug shows where\n"),
-        (FileNotFoundError(2, "No such file", "a.txt"), "Error: a.txt: No such file\n"),
-        (errors.ServerError("a \x1b[31mred\x07 name"), "Error: a \ufffd[31mred\ufffd name;"),
-        (errors.APIConnectionError("Is it there?"), "Error: Is it there? `gradient config show` says which address"),
-        (errors.PermissionDeniedError("No."), "Error: No; `gradient config show` says where the key comes from\n"),
-        (errors.ConfigurationError("the key from the argument api_key"), "Error: the key from --api-key\n"),
+        (KeyError("x"), 1, "Error: internal error: KeyError: 'x'\nHint: --debug shows the traceback to report\n"),
+        (FileNotFoundError(2, "No such file", "a.txt"), 1, "Error: a.txt: No such file\n"),
+        (
+            errors.ServerError("a \x1b[31mred\x07 name", code="X", request_id="1"),
+            1,
+            "Error: a \ufffd[31mred\ufffd name\nHint: --debug shows the request id to report\n",
+        ),
+        (
+            errors.APIConnectionError("refused"),
+            1,
+            "Error: refused\nHint: `gradient config show` shows the API URL and where it comes from\n",
+        ),
+        (
+            errors.PermissionDeniedError("No."),
+            4,
+            "Error: No.\nHint: `gradient config show` shows where the API key comes from\n",
+        ),
     ],
 )
-def test_words(fault: Exception, words: str, capsys: pytest.CaptureFixture[str]) -> None:
-    """The paragraph says what, where and what to do, for whatever was raised, and steers no terminal."""
+def test_messages(error: Exception, code: int, message: str, capsys: pytest.CaptureFixture[str]) -> None:
+    """An error prints its message, and a hint what to do; control characters cannot reach the terminal."""
 
     def fail() -> None:
-        raise fault
+        raise error
 
-    assert exit_code(fail, lambda: False) in {1, 2, 4}
-    assert words in capsys.readouterr().err
+    assert exit_code(fail, CommonOptions()) == code
+    assert capsys.readouterr().err == message
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        (["--api-key", "two words", "deployments", "list"], "from --api-key"),
+        (["--api-key", "k", "--api-url", "nonsense", "deployments", "list"], "--api-url"),
+        (["--api-key", "k", "schema", "pull", "nonsense"], "URL"),
+        (["apiKey", "two words"], "from KEY"),
+        (["apiKey", "k", "--api-url", "nonsense"], "--api-url"),
+    ],
+)
+def test_messages_name_options(run: Run, arguments: list[str], message: str) -> None:
+    """A message about an invalid setting names the option or argument of the command line that it comes from."""
+    result = run(*arguments)
+    assert result.exit_code == ExitCode.USAGE
+    assert message in result.stderr
+    assert "the argument" not in result.stderr
 
 
 @pytest.mark.usefixtures("environment")
-def test_debug_tells_everything(run: Run) -> None:
-    """`--debug`, wherever it stands, adds the traceback and the facts of the error, and the key is in neither."""
+def test_rejected_key_names_its_source(run: Run) -> None:
+    """The message about a key that the server rejects names the option or variable that it comes from."""
+    for arguments in (["deployments", "list"], ["schema", "pull"]):
+        assert "the key comes from --api-key\n" in run(*arguments, "--api-key", "wrong").stderr
+        with pytest.MonkeyPatch.context() as patch:
+            patch.setenv("PAPERSPACE_API_KEY", "wrong")
+            assert "the key comes from PAPERSPACE_API_KEY\n" in run(*arguments).stderr
+
+
+@pytest.mark.usefixtures("environment")
+def test_debug(run: Run) -> None:
+    """--debug, before or after the command, adds the traceback and the details of the error, without the API key."""
     missing = "d4e74a9c-b125-4bd7-b143-8f5c386df8a9"
     for words in (["--debug", "deployments", "get", missing], ["deployments", "get", missing, "--debug"]):
         shown = run(*words)
@@ -177,15 +225,15 @@ def test_debug_tells_everything(run: Run) -> None:
         assert "a-key-for-tests" not in shown.output
 
 
-def test_debug_tells_the_causes(run: Run) -> None:
-    """The traceback goes down to the error of the library below."""
+def test_debug_shows_causes(run: Run) -> None:
+    """The traceback of --debug includes the original error of the network."""
     shown = run("--debug", "--apiKey", "k", "--api-url", "http://127.0.0.1:9/graphql", "deployments", "list")
     assert shown.exit_code == ExitCode.FAILED
     assert "ConnectionRefusedError" in shown.stderr
 
 
-def test_wrong_calls(run: Run) -> None:
-    """A wrong call ends with the usage, with what is wrong, and with 2."""
+def test_usage_errors(run: Run) -> None:
+    """A usage error prints the usage to stderr and exits with 2."""
     for words in (["nonsense"], ["deployments", "nonsense"], ["deployments", "list", "--nonsense"], []):
         shown = run(*words)
         assert (shown.exit_code, shown.stdout) == (ExitCode.USAGE, "")
@@ -193,15 +241,15 @@ def test_wrong_calls(run: Run) -> None:
 
 
 def test_no_key(run: Run) -> None:
-    """Without a key, the exit code is that of authentication, and the paragraph says how to come by one."""
+    """Without an API key, the exit code is 4, and the message says how to set one."""
     shown = run("deployments", "list")
-    assert (shown.exit_code, shown.stdout) == (ExitCode.AUTH, "")
+    assert (shown.exit_code, shown.stdout) == (ExitCode.AUTHENTICATION, "")
     assert "gradient apiKey KEY" in shown.stderr
     assert "gradient server" in shown.stderr
 
 
 def test_ctrl_c() -> None:
-    """Ctrl-C in the middle of a call ends it at once, with 130 and without a word."""
+    """Ctrl-C during a request exits with 130 and prints nothing."""
     with closing(socket.create_server(("127.0.0.1", 0))) as listener:
         url = f"http://127.0.0.1:{listener.getsockname()[1]}/graphql"
         with subprocess.Popen(
@@ -213,14 +261,14 @@ def test_ctrl_c() -> None:
             connection, _ = listener.accept()
             connection.recv(1)
             process.send_signal(signal.SIGINT)
-            out, err = process.communicate(timeout=10)
+            out, err = process.communicate(timeout=TIMEOUT)
             connection.close()
     assert (process.returncode, out, err) == (130, "", "")
 
 
 @pytest.mark.parametrize("words", [["--help"], ["deployments", "list"], ["deployments", "list", "-o", "json"]])
-def test_a_reader_that_leaves(words: list[str], environment: dict[str, str]) -> None:
-    """Piped into something that reads no more, such as `head`, the command says nothing about it."""
+def test_closed_pipe(words: list[str], environment: dict[str, str]) -> None:
+    """If the reader of a pipe is gone, as with `head`, the command exits with 1 and prints nothing."""
     reading, writing = os.pipe()
     os.close(reading)
     done = subprocess.run([*GRADIENT, *words], stdout=writing, stderr=subprocess.PIPE, check=False, env=environment)
@@ -228,17 +276,17 @@ def test_a_reader_that_leaves(words: list[str], environment: dict[str, str]) -> 
     assert (done.returncode, done.stderr) == (1, b"")
 
 
-def test_a_full_disk(environment: dict[str, str]) -> None:
-    """A result that cannot be written is a failure, and said."""
-    with open("/dev/full", "w") as full:  # noqa: PTH123  # it is no path to work on
+def test_full_disk(environment: dict[str, str]) -> None:
+    """A result that cannot be written is an error."""
+    with open("/dev/full", "w") as full:  # noqa: PTH123  # a device
         words = [*GRADIENT, "deployments", "list"]
         done = subprocess.run(words, stdout=full, stderr=subprocess.PIPE, text=True, check=False, env=environment)
     assert (done.returncode, done.stderr) == (1, "Error: No space left on device\n")
 
 
 @pytest.mark.parametrize("closed", ["<&-", ">&-", "2>&-", "<&- >&- 2>&-", "2>/dev/full"])
-def test_streams_that_are_missing(closed: str, tmp_path: Path, environment: dict[str, str]) -> None:
-    """Whichever of the three streams is closed, or cannot be written to, the work is done and the exit code says so."""
+def test_missing_streams(closed: str, tmp_path: Path, environment: dict[str, str]) -> None:
+    """With any standard stream closed or broken, the command does its work and has its usual exit code."""
     file = tmp_path / "spec.yaml"
     file.write_text("image: nginx\n", encoding="utf-8")
     apply = ["deployments", "apply", "--name", "n", "--project-id", "p", "--spec", str(file)]
@@ -247,30 +295,31 @@ def test_streams_that_are_missing(closed: str, tmp_path: Path, environment: dict
         shell = ["sh", "-c", f'"$@" {closed}', "sh", *GRADIENT, *words]
         done = subprocess.run(shell, capture_output=True, text=True, check=False, env=environment)
         assert done.returncode == code, done
-        assert "fault" not in done.stderr
+        assert "internal error" not in done.stderr
     assert [deployment["name"] for deployment in deployments.list_deployments()] == ["n"]
 
 
-def test_no_socket_in_the_place_of_a_stream() -> None:
-    """The descriptors of streams that are missing lead to the null device, and to nothing that is opened later."""
+def test_missing_streams_are_null() -> None:
+    """The descriptors of missing streams are the null device, so that files opened later do not get them."""
     script = (
-        "import os, sys; from paperspace.gradient.cli import _streams; _streams.complete(); "
-        "nowhere = [os.path.samestat(os.fstat(number), os.stat(os.devnull)) for number in range(3)]; "
-        "print('gone'); print('gone', file=sys.stderr); sys.exit(not all(nowhere) or sys.stdin.read() != '')"
+        "import os, sys; from paperspace.gradient.cli._output import replace_missing_streams; "
+        "replace_missing_streams(); "
+        "null = [os.path.samestat(os.fstat(number), os.stat(os.devnull)) for number in range(3)]; "
+        "print('gone'); print('gone', file=sys.stderr); sys.exit(not all(null) or sys.stdin.read() != '')"
     )
     words = ["sh", "-c", '"$@" <&- >&- 2>&-', "sh", sys.executable, "-W", "error", "-c", script]
     assert subprocess.run(words, check=False).returncode == 0
 
 
 def test_version() -> None:
-    """`--version` says which one this is."""
-    assert re.fullmatch(r"gradient, version \S+\n", own_process("--version").stdout)
+    """--version prints the version."""
+    assert run_process("--version").stdout == f"gradient, version {__version__}\n"
 
 
-def test_every_code_is_documented(run: Run) -> None:
+def test_every_exit_code_is_documented(run: Run) -> None:
     """The help lists every exit code."""
     listed: Any = re.findall(r"(\d+)  \w", run("--help").stdout.partition("Exit codes:")[2].partition("Example")[0])
-    assert sorted(map(int, listed)) == [*ExitCode, 130]
+    assert sorted(map(int, listed)) == [*ExitCode]
 
 
 def test_as_a_module() -> None:
@@ -280,13 +329,13 @@ def test_as_a_module() -> None:
 
 
 def test_interrupted_at_the_start() -> None:
-    """Ctrl-C while the command is still being loaded ends it as it does later: with 130, and without a traceback."""
+    """Ctrl-C while modules are imported exits with 130 and without a traceback."""
     code = (
         "import sys\n"
-        "class Late:\n"
+        "class Interrupt:\n"
         "    def find_spec(self, name, path=None, target=None):\n"
         "        if name == 'click': raise KeyboardInterrupt\n"
-        "sys.meta_path.insert(0, Late())\n"
+        "sys.meta_path.insert(0, Interrupt())\n"
         "from paperspace.gradient.__main__ import main\n"
         "main()\n"
     )

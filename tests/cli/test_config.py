@@ -1,4 +1,4 @@
-"""`gradient apiKey`, `logout` and `config show`: what is kept, where, and who can read it."""
+"""`gradient apiKey`, `logout` and `config show`: what is stored, where, and with which permissions."""
 
 from __future__ import annotations
 
@@ -10,19 +10,19 @@ import pytest
 import yaml
 from tests.cli.conftest import Run
 
-from paperspace.gradient.cli._errors import ExitCode
+from paperspace.gradient.cli._exit_codes import ExitCode
 from paperspace.gradient.server import LocalServer
 
 KEY = "0123456789abcdef0123456789abcdef"
 
 
 def mode(path: Path) -> int:
-    """Who may do what with it."""
+    """Return the permissions of a file."""
     return stat.S_IMODE(path.stat().st_mode)
 
 
 def test_key_is_stored(run: Run, config_file: Path) -> None:
-    """`apiKey` writes the file of the retired client, for its owner's eyes only, and its folder likewise."""
+    """`apiKey` writes the file of the retired client; only the owner can read the file and its directory."""
     shown = run("apiKey", KEY)
     assert (shown.exit_code, shown.stdout) == (0, "")
     assert shown.stderr == f"Stored the API key in {config_file}\n"
@@ -33,13 +33,13 @@ def test_key_is_stored(run: Run, config_file: Path) -> None:
 
 @pytest.mark.parametrize(("words", "stdin"), [(["apiKey"], KEY + "\n"), (["apiKey", "--apiKey", KEY], None)])
 def test_key_from_elsewhere(run: Run, config_file: Path, words: list[str], stdin: str | None) -> None:
-    """Without an argument, the key is that of the option, or is read from standard input."""
+    """Without an argument, the key comes from the option or from standard input."""
     assert run(*words, stdin=stdin).exit_code == 0
     assert json.loads(config_file.read_text()) == {"apiKey": KEY}
 
 
-def test_the_rest_is_kept(run: Run, config_file: Path) -> None:
-    """Other entries of the file stay; a file that others could read is closed to them; a link stays a link."""
+def test_other_entries_are_kept(run: Run, config_file: Path) -> None:
+    """Other entries and a symbolic link are kept; a file that others can read becomes private."""
     config_file.parent.mkdir(mode=0o755)
     real = config_file.with_name("real.json")
     real.write_text('{"apiKey": "old", "team": "a"}')
@@ -51,26 +51,26 @@ def test_the_rest_is_kept(run: Run, config_file: Path) -> None:
 
 
 def test_stored_settings_are_used(run: Run, config_file: Path, server: LocalServer) -> None:
-    """The key, and the address that was given with it, hold for the calls from then on, until `logout`."""
+    """The stored API key and API URL are used by later commands, until `logout`."""
     assert run("apiKey", server.api_key, "--api-url", server.url).exit_code == 0
     assert run("deployments", "list").stdout == "No deployments found\n"
     assert run("logout").stderr == f"Removed the API key from {config_file}\n"
-    assert run("deployments", "list").exit_code == ExitCode.AUTH
+    assert run("deployments", "list").exit_code == ExitCode.AUTHENTICATION
     assert json.loads(config_file.read_text()) == {"apiUrl": server.url}
 
 
 def test_logout(run: Run, config_file: Path) -> None:
-    """`logout` takes the key out, and the file away where nothing else is in it; twice is no harm."""
+    """`logout` removes the API key, and the file if nothing else is in it; a second `logout` changes nothing."""
     run("apiKey", KEY)
     assert run("logout").exit_code == 0
     assert not config_file.exists()
     again = run("logout")
-    assert (again.exit_code, again.stderr) == (0, f"There is no API key in {config_file}\n")
+    assert (again.exit_code, again.stderr) == (0, f"No API key in {config_file}\n")
 
 
 @pytest.mark.parametrize("key", ["", "two words", "schlüssel", "a\nb"])
-def test_keys_that_cannot_be_right(run: Run, config_file: Path, key: str) -> None:
-    """A key that cannot be right is refused, is not shown, and nothing is written."""
+def test_invalid_keys(run: Run, config_file: Path, key: str) -> None:
+    """An invalid API key is an error that does not show it; nothing is written."""
     shown = run("apiKey", key, stdin="")
     assert (shown.exit_code, shown.stdout) == (ExitCode.USAGE, "")
     assert "cannot be right" in shown.stderr
@@ -78,12 +78,12 @@ def test_keys_that_cannot_be_right(run: Run, config_file: Path, key: str) -> Non
     assert not config_file.exists()
 
 
-BROKEN = pytest.mark.parametrize("content", ["{", "[1]", '"apiKey"', "", "[" * 100_000, "\ud800"])
+INVALID_FILES = pytest.mark.parametrize("content", ["{", "[1]", '"apiKey"', "", "[" * 100_000, "\ud800"])
 
 
-@BROKEN
-def test_a_broken_file_is_left_alone(run: Run, config_file: Path, content: str) -> None:
-    """A file that cannot be used is named, and stays as it is; `logout` does not say that the key is gone."""
+@INVALID_FILES
+def test_invalid_file_is_not_changed(run: Run, config_file: Path, content: str) -> None:
+    """The error for an invalid file names it, and the file does not change; `logout` does not claim success."""
     config_file.parent.mkdir()
     config_file.write_text(content, encoding="utf-8", errors="surrogatepass")
     for words in (["logout"], ["config", "show"], ["deployments", "list"]):
@@ -92,20 +92,20 @@ def test_a_broken_file_is_left_alone(run: Run, config_file: Path, content: str) 
         assert str(config_file) in shown.stderr
         assert "mend or remove it" in shown.stderr
         assert "Removed" not in shown.stderr
-        assert ("an API key may be in it" in shown.stderr) is (words == ["logout"])
+        assert ("no API key was removed, but the file may contain one" in shown.stderr) is (words == ["logout"])
     assert config_file.read_text(encoding="utf-8", errors="surrogatepass") == content
 
 
-@BROKEN
-def test_a_broken_file_is_moved_aside(run: Run, config_file: Path, content: str) -> None:
-    """`apiKey` keeps what it cannot use under another name, for its owner's eyes only, over nothing that is there."""
+@INVALID_FILES
+def test_invalid_file_is_renamed(run: Run, config_file: Path, content: str) -> None:
+    """`apiKey` renames an invalid file, makes it private, and overwrites no other file."""
     config_file.parent.mkdir()
     for name in (f"{config_file}.broken", f"{config_file}.broken1"):
         config_file.write_text(content, encoding="utf-8", errors="surrogatepass")
         shown = run("apiKey", KEY)
         assert (shown.exit_code, shown.stdout) == (0, "")
         assert shown.stderr.splitlines() == [
-            f"{config_file} could not be used: it is {name} now",
+            f"Renamed the invalid {config_file} to {name}",
             f"Stored the API key in {config_file}",
         ]
         assert Path(name).read_text(encoding="utf-8", errors="surrogatepass") == content
@@ -114,7 +114,7 @@ def test_a_broken_file_is_moved_aside(run: Run, config_file: Path, content: str)
 
 
 def test_no_home(run: Run, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
-    """Without a home folder there is no file and no key in it; only what would be kept is refused."""
+    """Without a home directory there is no configuration file; only writing it is an error."""
 
     def unknown(_: int) -> None:
         raise KeyError
@@ -123,35 +123,35 @@ def test_no_home(run: Run, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> N
     monkeypatch.delenv("PAPERSPACE_CONFIG_PATH")
     monkeypatch.delenv("HOME", raising=False)
     monkeypatch.setattr("pwd.getpwuid", unknown)
-    assert "not there" in run("config", "show").stdout
+    assert "does not exist" in run("config", "show").stdout
     assert run("logout").exit_code == 0
     refused = run("apiKey", KEY)
     assert (refused.exit_code, "PAPERSPACE_CONFIG_PATH" in refused.stderr) == (ExitCode.USAGE, True)
     assert list(tmp_path.iterdir()) == []
 
 
-def test_a_folder_in_place_of_the_file(run: Run, config_file: Path) -> None:
-    """Where the file should be and a folder is, nothing is moved: it is no broken file."""
+def test_directory_instead_of_file(run: Run, config_file: Path) -> None:
+    """A directory with the name of the file is an error and is not renamed."""
     config_file.mkdir(parents=True)
     for words in (["apiKey", KEY], ["logout"]):
         assert "cannot be read: Is a directory" in run(*words).stderr
     assert [entry.name for entry in config_file.parent.iterdir()] == ["config.json"]
 
 
-def test_the_environment_goes_before(run: Run, config_file: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Storing a key that the environment overrules says so."""
+def test_environment_takes_precedence(run: Run, config_file: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """`apiKey` prints a note if PAPERSPACE_API_KEY takes precedence over the stored key."""
     monkeypatch.setenv("PAPERSPACE_API_KEY", "another")
     assert "PAPERSPACE_API_KEY is set in this shell" in run("apiKey", KEY).stderr
     assert config_file.exists()
 
 
 def test_show(run: Run, config_file: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """`config show` says where each value comes from, and never shows a whole key, or a password in an address."""
+    """`config show` prints the source of each value, and masks the key and a password in the API URL."""
     lines = run("config", "show").stdout.splitlines()
     assert [line.split()[0] for line in lines] == ["Setting", "apiKey", "apiUrl", "configFile"]
-    assert lines[1].split() == ["apiKey", "-", "nowhere"]
+    assert lines[1].split() == ["apiKey", "-", "not", "set"]
     assert lines[2].endswith("the default")
-    assert lines[3].endswith("not there")
+    assert lines[3].endswith("does not exist")
     run("apiKey", KEY)
     assert run("config", "show").stdout.splitlines()[1].split()[1:] == ["…cdef", "apiKey", "in", str(config_file)]
     monkeypatch.setenv("PAPERSPACE_API_KEY", "short-secret")
@@ -160,8 +160,8 @@ def test_show(run: Run, config_file: Path, monkeypatch: pytest.MonkeyPatch) -> N
     assert json.loads(shown.stdout) == {
         "apiKey": {"value": "…", "source": "PAPERSPACE_API_KEY"},
         "apiUrl": {"value": "https://…@example.com/graphql", "source": "PAPERSPACE_API_HOST"},
-        "configFile": {"value": str(config_file), "source": "there"},
+        "configFile": {"value": str(config_file), "source": "exists"},
     }
-    given = run("--apiKey", KEY, "config", "show", "--api-url", "http://localhost/", "-o", "yaml")
-    assert yaml.safe_load(given.stdout)["apiKey"] == {"value": "…cdef", "source": "--api-key"}
-    assert yaml.safe_load(given.stdout)["apiUrl"] == {"value": "http://localhost/", "source": "--api-url"}
+    shown = run("--apiKey", KEY, "config", "show", "--api-url", "http://localhost/", "-o", "yaml")
+    assert yaml.safe_load(shown.stdout)["apiKey"] == {"value": "…cdef", "source": "--api-key"}
+    assert yaml.safe_load(shown.stdout)["apiUrl"] == {"value": "http://localhost/", "source": "--api-url"}

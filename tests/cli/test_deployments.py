@@ -1,4 +1,4 @@
-"""`gradient deployments` does what the functions do, and says so in the lines of the retired client."""
+"""`gradient deployments` runs the functions and prints the lines of the retired client."""
 
 from __future__ import annotations
 
@@ -8,11 +8,11 @@ from uuid import UUID
 
 import pytest
 import yaml
-from tests.cli.conftest import SPEC, Run, own_process
+from tests.cli.conftest import SPEC, Run, run_process
 from tests.samples import spec
 
 from paperspace.gradient import Client
-from paperspace.gradient.cli._errors import ExitCode
+from paperspace.gradient.cli._exit_codes import ExitCode
 from paperspace.gradient.server import LocalServer
 
 pytestmark = pytest.mark.usefixtures("environment")
@@ -22,12 +22,12 @@ MISSING = "d4e74a9c-b125-4bd7-b143-8f5c386df8a9"
 
 @pytest.fixture
 def mnist(client: Client) -> str:
-    """The id of a deployment."""
+    """Create a deployment named mnist, and return its id."""
     return client.deployments.create_deployment("mnist", "p1", spec())["id"]
 
 
 def test_create(run: Run, client: Client, spec_file: str) -> None:
-    """`create` makes the deployment of the spec file and prints the old line."""
+    """`create` creates a deployment from a spec file and prints the retired client's line."""
     shown = run("deployments", "create", "--name", "mnist", "--project-id", "p1", "--spec", spec_file)
     [created] = client.deployments.list_deployments()
     assert (shown.exit_code, shown.output) == (0, f"Created deployment: {created['id']}\n")
@@ -59,7 +59,7 @@ def test_spec_from_stdin(run: Run, client: Client, text: str) -> None:
     ],
 )
 def test_bad_spec(run: Run, client: Client, text: str, words: str) -> None:
-    """A spec that cannot be right is refused with the place and exit code 5, and nothing is made."""
+    """An invalid spec is an error with its position and exit code 5; nothing is created."""
     shown = run("deployments", "create", "--name", "mnist", "--project-id", "p1", "--spec", "-", stdin=text)
     assert (shown.exit_code, shown.stdout) == (ExitCode.INVALID_SPEC, "")
     assert words in shown.stderr
@@ -67,14 +67,14 @@ def test_bad_spec(run: Run, client: Client, text: str, words: str) -> None:
 
 
 def test_no_spec_file(run: Run) -> None:
-    """A spec file that is not there is a wrong call that names the file."""
+    """A spec file that does not exist is a usage error that names the file."""
     shown = run("deployments", "create", "--name", "mnist", "--project-id", "p1", "--spec", "nowhere.yaml")
     assert shown.exit_code == ExitCode.USAGE
     assert "nowhere.yaml" in shown.stderr
 
 
 def test_name_taken(run: Run, mnist: str, spec_file: str) -> None:
-    """A name that is taken is a failure that says so."""
+    """A name that is taken is an error with exit code 1."""
     shown = run("deployments", "create", "--name", "mnist", "--project-id", "p1", "--spec", spec_file)
     assert (shown.exit_code, shown.stdout) == (ExitCode.FAILED, "")
     assert shown.stderr == "Error: There is a deployment named 'mnist' in the project 'p1' already.\n"
@@ -83,7 +83,7 @@ def test_name_taken(run: Run, mnist: str, spec_file: str) -> None:
 
 @pytest.mark.parametrize("by_name", [False, True])
 def test_update(run: Run, client: Client, mnist: str, spec_file: str, by_name: bool) -> None:
-    """`update` gives the deployment, found by id or by name and project, another spec, and prints the old line."""
+    """`update` changes the spec of a deployment, found by id or by name and project, and prints the retired client's line."""
     which = ["--name", "mnist", "--projectId", "p1"] if by_name else ["--id", mnist]
     shown = run("deployments", "update", *which, "--spec", spec_file)
     assert (shown.exit_code, shown.output) == (0, f"Updated deployment: {mnist}\n")
@@ -91,7 +91,7 @@ def test_update(run: Run, client: Client, mnist: str, spec_file: str, by_name: b
 
 
 def test_rename(run: Run, client: Client, mnist: str) -> None:
-    """`update --id --name` renames, and leaves the spec alone."""
+    """`update --id --name` renames a deployment without a new revision."""
     assert run("deployments", "update", "--id", mnist, "--name", "digits").exit_code == 0
     renamed = client.deployments.get_deployment(mnist)
     assert (renamed["name"], len(renamed["deploymentSpecs"]["nodes"])) == ("digits", 1)
@@ -101,25 +101,25 @@ def test_rename(run: Run, client: Client, mnist: str) -> None:
     "words", [[], ["--id", MISSING], ["--name", "mnist"], ["--name", "mnist", "--project-id", "p1"]], ids=" ".join
 )
 def test_update_of_nothing(run: Run, words: list[str]) -> None:
-    """An update that does not say which or what is a wrong call."""
+    """An update without a deployment or without a change is a usage error."""
     shown = run("deployments", "update", *words)
     assert shown.exit_code == ExitCode.USAGE
-    assert "Give --id and what to change, or --name, --project-id and --spec." in shown.stderr
+    assert "Pass --id and what to change, or --name, --project-id and --spec." in shown.stderr
 
 
 @pytest.mark.parametrize("option", [[], ["--id"]])
 def test_get(run: Run, client: Client, mnist: str, option: list[str]) -> None:
-    """`get` prints the JSON of the retired client, with lists in place of connections."""
+    """`get` prints the JSON of the retired client, with plain lists of nodes."""
     shown = run("deployments", "get", *option, mnist)
-    found: Any = client.deployments.get_deployment(mnist)
-    found["deploymentSpecs"] = found["deploymentSpecs"]["nodes"]
+    deployment: Any = client.deployments.get_deployment(mnist)
+    deployment["deploymentSpecs"] = deployment["deploymentSpecs"]["nodes"]
     assert (shown.exit_code, shown.stderr) == (0, "")
-    assert shown.stdout == json.dumps(found, indent=2) + "\n"
+    assert shown.stdout == json.dumps(deployment, indent=2) + "\n"
 
 
 @pytest.mark.parametrize(("output", "read"), [("json", json.loads), ("yaml", yaml.safe_load)])
 def test_machine_formats(run: Run, client: Client, mnist: str, output: str, read: Any) -> None:
-    """`-o json` and `-o yaml` give the documented dicts."""
+    """-o json and -o yaml print the documented dicts."""
     assert read(run("deployments", "get", mnist, "-o", output).stdout) == client.deployments.get_deployment(mnist)
     listed = run("deployments", "list", "--output", output)
     assert read(listed.stdout) == client.deployments.list_deployments()
@@ -129,7 +129,7 @@ def test_machine_formats(run: Run, client: Client, mnist: str, output: str, read
 
 
 def test_lines(run: Run, client: Client, mnist: str) -> None:
-    """`-o name` and `-o id` give one a line, and nothing where there is nothing."""
+    """-o name and -o id print one line per deployment, and nothing for an empty list."""
     second = client.deployments.create_deployment("digits", "p2", spec())["id"]
     assert run("deployments", "list", "-o", "name").output == "digits\nmnist\n"
     assert run("deployments", "list", "-o", "id").output == f"{second}\n{mnist}\n"
@@ -139,30 +139,30 @@ def test_lines(run: Run, client: Client, mnist: str) -> None:
 
 
 def test_every_deployment_is_listed(run: Run, client: Client) -> None:
-    """`list` goes through all pages."""
+    """`list` fetches all pages."""
     for number in range(101):
         client.deployments.create_deployment(f"d{number}", "p1", spec())
     assert len(run("deployments", "list", "-o", "id").stdout.splitlines()) == 101
 
 
 def test_nothing_to_list(run: Run) -> None:
-    """An empty list is the old line, and no failure."""
+    """An empty list prints the retired client's line and exits with 0."""
     shown = run("deployments", "list")
     assert (shown.exit_code, shown.stdout, shown.stderr) == (0, "No deployments found\n", "")
 
 
 def test_other_encodings(client: Client) -> None:
-    """Where standard output lacks a character, JSON and YAML say it in ASCII, and a table shows its number."""
+    """If the encoding of stdout lacks a character, JSON and YAML are ASCII, and a table shows its code point."""
     client.deployments.create_deployment("数字", "p1", spec())
     for output, read in (("json", json.loads), ("yaml", yaml.safe_load)):
-        shown = own_process("deployments", "list", "-o", output, PYTHONIOENCODING="latin-1")
+        shown = run_process("deployments", "list", "-o", output, PYTHONIOENCODING="latin-1")
         assert (shown.returncode, shown.stderr) == (0, "")
         assert read(shown.stdout)[0]["name"] == "数字"
-    assert "\n\\u6570\\u5b57 " in own_process("deployments", "list", PYTHONIOENCODING="latin-1").stdout
+    assert "\n\\u6570\\u5b57 " in run_process("deployments", "list", PYTHONIOENCODING="latin-1").stdout
 
 
 def test_names_are_whole(run: Run, client: Client) -> None:
-    """A name with a space of another script, or an emoji that is put together, is printed as it is."""
+    """Names with unusual spaces or joined emoji are printed unchanged."""
     for name in ("a\u3000b\u00a0c", "\N{WOMAN}\N{ZERO WIDTH JOINER}\N{PERSONAL COMPUTER}"):
         client.deployments.create_deployment(name, "p1", spec())
         assert run("deployments", "list", "-o", "name", "--limit", "1").stdout == f"{name}\n"
@@ -170,7 +170,7 @@ def test_names_are_whole(run: Run, client: Client) -> None:
 
 @pytest.mark.parametrize("command", ["get", "delete", "update"])
 def test_empty_id(run: Run, client: Client, mnist: str, spec_file: str, command: str) -> None:
-    """An empty id, out of a variable that is not set, is a bad id: nothing else is looked for in its place."""
+    """An empty id, from a shell variable that is not set, is an error; `update` does not search by name instead."""
     more = ["--name", "mnist", "--projectId", "p1", "--spec", spec_file] if command == "update" else []
     before = client.deployments.get_deployment(mnist)
     shown = run("deployments", command, "--id", "", *more)
@@ -180,7 +180,7 @@ def test_empty_id(run: Run, client: Client, mnist: str, spec_file: str, command:
 
 
 def test_empty_key(run: Run) -> None:
-    """An empty key is refused: the one of the environment does not take its place."""
+    """An empty --apiKey is an error; the key in the environment is not used instead."""
     shown = run("deployments", "list", "--apiKey", "")
     assert shown.exit_code == ExitCode.USAGE
     assert "the API key from --api-key cannot be right" in shown.stderr
@@ -188,7 +188,7 @@ def test_empty_key(run: Run) -> None:
 
 @pytest.mark.parametrize("command", ["get", "delete", "update"])
 def test_not_found(run: Run, command: str) -> None:
-    """A deployment that is not there is the old line on stderr, the reason, and exit code 3."""
+    """A missing deployment prints the retired client's line and the error to stderr, and exits with 3."""
     more = ["--name", "digits"] if command == "update" else []
     shown = run("deployments", command, "--id", MISSING, *more)
     assert (shown.exit_code, shown.stdout) == (ExitCode.NOT_FOUND, "")
@@ -198,45 +198,49 @@ def test_not_found(run: Run, command: str) -> None:
     assert MISSING in second
 
 
-@pytest.mark.parametrize(("words", "reason"), [([], "missing"), (["a", "--id", "b"], "Two ids")])
+@pytest.mark.parametrize(
+    ("words", "reason"), [([], "Missing deployment id"), (["a", "--id", "b"], "Got two deployment ids, a and b")]
+)
 def test_which_one(run: Run, words: list[str], reason: str) -> None:
-    """`get` needs one id, once."""
+    """`get` requires exactly one id."""
     shown = run("deployments", "get", *words)
     assert shown.exit_code == ExitCode.USAGE
     assert reason in shown.stderr
 
 
 def test_no_id(run: Run) -> None:
-    """What is no id is a wrong call, not a deployment that was not found."""
+    """An invalid id is a usage error, not a missing deployment."""
     shown = run("deployments", "get", "mnist")
     assert shown.exit_code == ExitCode.USAGE
     assert "expected a UUID such as 'd4e74a9c-b125-4bd7-b143-8f5c386df8a9', got 'mnist'" in shown.stderr
 
 
 def test_delete_one_twice(run: Run) -> None:
-    """An id that is given twice, in whichever case, is deleted once."""
+    """An id that is passed twice, in upper or lower case, is deleted once."""
     with LocalServer() as server, Client(server.api_key, server.url) as client:
-        own = client.deployments.create_deployment("n", "p", spec())["id"]
-        there = ["--api-url", server.url, "--api-key", server.api_key]
-        shown = run("deployments", "delete", "--yes", own.upper(), own, "--id", own.upper(), *there)
+        created_id = client.deployments.create_deployment("n", "p", spec())["id"]
+        options = ["--api-url", server.url, "--api-key", server.api_key]
+        shown = run(
+            "deployments", "delete", "--yes", created_id.upper(), created_id, "--id", created_id.upper(), *options
+        )
     assert (shown.exit_code, shown.stderr) == (0, "")
-    assert shown.stdout.lower() == f"deleted deployment: {own}\n"
+    assert shown.stdout.lower() == f"deleted deployment: {created_id}\n"
 
 
 def test_delete(run: Run, client: Client, mnist: str) -> None:
-    """`delete` of one asks nobody where there is nobody, and prints the old line."""
+    """Without a terminal, `delete` of one deployment asks nothing and prints the retired client's line."""
     shown = run("deployments", "delete", "--id", mnist)
     assert (shown.exit_code, shown.output) == (0, f"Deleted deployment: {mnist}\n")
     assert client.deployments.list_deployments() == []
 
 
 def test_delete_several(run: Run, client: Client, mnist: str) -> None:
-    """`delete` of several demands --yes where there is nobody to ask; one that is missing keeps none from going."""
+    """Without a terminal, `delete` of several requires --yes; a missing one does not stop the others."""
     second = client.deployments.create_deployment("digits", "p1", spec())["id"]
     words = ["deployments", "delete", mnist, MISSING, "--id", second, "--id", mnist]
     refused = run(*words)
     assert refused.exit_code == ExitCode.USAGE
-    assert "3 deployments would be deleted" in refused.stderr
+    assert "Pass --yes to delete 3 deployments" in refused.stderr
     assert len(client.deployments.list_deployments()) == 2
     done = run(*words, "--yes")
     assert done.exit_code == ExitCode.NOT_FOUND
@@ -246,11 +250,11 @@ def test_delete_several(run: Run, client: Client, mnist: str) -> None:
 
 
 def test_delete_of_nothing(run: Run) -> None:
-    """`delete` without an id is a wrong call, as from an empty `$(...)`."""
+    """`delete` without an id, as from an empty `$(...)`, is a usage error."""
     assert run("deployments", "delete").exit_code == ExitCode.USAGE
 
 
 def test_ids_are_uuids(run: Run, spec_file: str) -> None:
-    """What `-o id` prints is the id and nothing else."""
+    """-o id prints only the id."""
     shown = run("deployments", "create", "--name", "a", "--project-id", "p1", "--spec", spec_file, "-o", "id")
     assert UUID(shown.stdout.rstrip())

@@ -1,4 +1,4 @@
-"""A script that was written for the retired command runs as it is."""
+"""A script for the retired command runs unchanged."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ No deployments found
 list: 4
 """
 
-COMPLAINTS = [
+ERRORS = [
     "Deployment not found",
     "Error: there is no deployment with the id ID, or it is deleted",
     "Deployment not found",
@@ -40,7 +40,7 @@ COMPLAINTS = [
 
 
 def test_old_calls(server: LocalServer, tmp_path: Path) -> None:
-    """The old calls print the old lines, also with the old variable for the address; failures no longer end with 0."""
+    """The retired command's calls print its lines, also with its variable for the API URL; errors exit with a code above 0."""
     (tmp_path / "mnist.yaml").write_text(SPEC, encoding="utf-8")
     environment = {
         **os.environ,
@@ -60,7 +60,7 @@ def test_old_calls(server: LocalServer, tmp_path: Path) -> None:
     )
     anonymous = re.compile(r"[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}")
     assert anonymous.sub("ID", done.stdout) == EXPECTED
-    complaints = anonymous.sub("ID", done.stderr).splitlines()
-    assert complaints[:5] == COMPLAINTS
-    assert [line.partition(" in ")[0] for line in complaints[5:6]] == ["Stored the API key"]
-    assert complaints[-1].startswith("Error: there is no API key")
+    error_lines = anonymous.sub("ID", done.stderr).splitlines()
+    assert error_lines[:5] == ERRORS
+    assert [line.partition(" in ")[0] for line in error_lines[5:6]] == ["Stored the API key"]
+    assert error_lines[-2].startswith("Error: no API key")

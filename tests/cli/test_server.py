@@ -1,4 +1,4 @@
-"""`gradient server`, as people run it."""
+"""`gradient server` in a child process."""
 
 from __future__ import annotations
 
@@ -17,22 +17,19 @@ from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 import pytest
+from tests.cli.conftest import GRADIENT, TIMEOUT
+from tests.server.conftest import Caller
 
 from paperspace.gradient._shared.private_files import write_private
-from paperspace.gradient.cli.server import _Lines
+from paperspace.gradient.cli.server import _LogFormatter
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
     from pathlib import Path
 
-    from tests.server.conftest import Caller
-
-
-GRADIENT = [sys.executable, "-W", "error", "-c", "from paperspace.gradient.cli import main; main(prog_name='gradient')"]
-
 
 class Running(NamedTuple):
-    """The command, and what it said when it was ready."""
+    """The running command, and what it printed when it was ready."""
 
     process: subprocess.Popen[str]
     lines: list[str]
@@ -42,7 +39,7 @@ class Running(NamedTuple):
 
 @contextmanager
 def running(tmp_path: Path, *options: str, **environment: str) -> Iterator[Running]:
-    """The command, once it is ready; ended by SIGKILL if the test has not ended it."""
+    """Start the command, wait until it is ready, and kill it after the block."""
     with subprocess.Popen(
         [*GRADIENT, "server", "--port", "0", *options],
         stdout=subprocess.PIPE,
@@ -53,38 +50,38 @@ def running(tmp_path: Path, *options: str, **environment: str) -> Iterator[Runni
         try:
             assert process.stdout
             lines = [process.stdout.readline() for _ in range(4)]
-            found = re.fullmatch(
+            match = re.fullmatch(
                 r"Listening on (http://127\.0\.0\.1:\d+/graphql)\nexport PAPERSPACE_API_URL=.*\n"
-                r"export PAPERSPACE_API_KEY=(\S+)\nDeployments are simulated: .*\n",
+                r"export PAPERSPACE_API_KEY=(\S+)\nDeployments are simulated; no containers run\.\n",
                 "".join(lines),
             )
-            assert found, lines
-            yield Running(process, lines, found[1], found[2])
+            assert match, lines
+            yield Running(process, lines, match[1], match[2])
         finally:
             process.kill()
 
 
-def ended(*options: str) -> subprocess.CompletedProcess[str]:
-    """The command, of which is expected that it ends by itself."""
-    return subprocess.run([*GRADIENT, "server", *options], capture_output=True, text=True, timeout=30, check=False)
+def run_server(*options: str) -> subprocess.CompletedProcess[str]:
+    """Run the command until it exits, which it does because of an error."""
+    return subprocess.run([*GRADIENT, "server", *options], capture_output=True, text=True, timeout=TIMEOUT, check=False)
 
 
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
-def test_a_few_lines_and_a_clean_end(tmp_path: Path, number: signal.Signals, caller: type[Caller]) -> None:
-    """It says where it listens and what to export, at once, logs each request, and a signal ends it cleanly."""
+def test_start_and_stop(tmp_path: Path, number: signal.Signals) -> None:
+    """It prints its API URL and the export lines, logs each request, and a signal stops it cleanly."""
     with running(tmp_path) as command:
         url = command.url
         assert command.lines[1] == f"export PAPERSPACE_API_URL={url} PAPERSPACE_API_HOST={url}\n"
-        assert caller(command)("{ deployments { nodes { id } } }").data
+        assert Caller(command)("{ deployments { nodes { id } } }").data
         command.process.send_signal(number)
-        out, err = command.process.communicate(timeout=10)
+        out, err = command.process.communicate(timeout=TIMEOUT)
         assert (command.process.returncode, out) == (0, "")
         (line,) = err.splitlines()
         assert re.fullmatch(r"\S+ \S+ [0-9a-f]{32} POST /graphql 200 \d+\.\d ms", line)
 
 
 def test_the_export_lines_work_in_a_shell(tmp_path: Path) -> None:
-    """A shell that runs the two lines has the three variables set."""
+    """A shell that runs the two export lines has the three variables set."""
     with running(tmp_path, "--api-key", "it's$(key)") as command:
         pass
     script = (
@@ -95,22 +92,22 @@ def test_the_export_lines_work_in_a_shell(tmp_path: Path) -> None:
     assert shell.stdout.splitlines() == [command.url, command.url, "it's$(key)"]
 
 
-def test_key_and_data_are_kept(tmp_path: Path, caller: type[Caller]) -> None:
-    """The next start has the same key and the same deployments, from files that only their owner can read."""
+def test_key_and_data_are_kept(tmp_path: Path) -> None:
+    """The next start has the same API key and deployments, from files that only their owner can read."""
     with running(tmp_path) as first:
-        id_ = caller(first).create()
+        id_ = Caller(first).create()
         first.process.terminate()
-        first.process.wait(10)
+        first.process.wait(TIMEOUT)
     folder = tmp_path / "paperspace-gradient"
     assert sorted(file.name for file in folder.iterdir()) == ["gradient.db", "gradient.db.key"]
     assert {stat.S_IMODE(file.stat().st_mode) for file in folder.iterdir()} == {0o600}
     with running(tmp_path) as second:
         assert second.api_key == first.api_key
-        assert caller(second)("{ deployments { nodes { id } } }").data["deployments"]["nodes"] == [{"id": id_}]
+        assert Caller(second)("{ deployments { nodes { id } } }").data["deployments"]["nodes"] == [{"id": id_}]
 
 
 def test_a_chosen_key_is_not_stored(tmp_path: Path) -> None:
-    """A key that was given is used and not kept; in memory, each start makes a new key and nothing is written."""
+    """A key from --api-key is not stored; with :memory:, each start generates a key and writes nothing."""
     with running(tmp_path, "--api-key", "chosen", "--database", str(tmp_path / "my.db")) as command:
         assert command.api_key == "chosen"
     assert not (tmp_path / "my.db.key").exists()
@@ -122,18 +119,18 @@ def test_a_chosen_key_is_not_stored(tmp_path: Path) -> None:
     assert not (tmp_path / "none").exists()
 
 
-def test_the_actor_is_who_it_is_said_to_be(tmp_path: Path, caller: type[Caller]) -> None:
-    """`--actor` is who makes the specs."""
+def test_actor(tmp_path: Path) -> None:
+    """--actor is the author of revisions."""
     with running(tmp_path, "--database", ":memory:", "--actor", "Grace Example") as command:
-        call = caller(command)
+        call = Caller(command)
         call.create()
         nodes = call("{ deployments { nodes { deploymentSpecs { nodes { actor { fullName } } } } } }").data
         assert "Grace Example" in json.dumps(nodes)
 
 
 @pytest.mark.parametrize("before", [None, {"apiKey": "old", "other": {"kept": True}}])
-def test_the_client_is_set_up(tmp_path: Path, before: Any) -> None:
-    """`--save-config` writes address and key for the client, to be read by their owner only, and keeps the rest."""
+def test_save_config(tmp_path: Path, before: Any) -> None:
+    """--save-config stores the API URL and key for the client in a private file, and keeps other entries."""
     folder = tmp_path / "settings"
     if before:
         folder.mkdir()
@@ -150,64 +147,67 @@ def test_the_client_is_set_up(tmp_path: Path, before: Any) -> None:
         assert shown == b"[]\n"
 
 
-def test_a_configuration_that_cannot_be_kept(tmp_path: Path) -> None:
-    """A configuration file that holds something else is not overwritten: the command says so and ends."""
+def test_invalid_configuration_is_kept(tmp_path: Path) -> None:
+    """--save-config does not overwrite an invalid configuration file: the command exits with an error."""
     (tmp_path / "config.json").write_text("[1]")
     with pytest.MonkeyPatch.context() as patch:
         patch.setenv("PAPERSPACE_CONFIG_PATH", str(tmp_path))
-        command = ended("--port", "0", "--database", ":memory:", "--save-config")
+        command = run_server("--port", "0", "--database", ":memory:", "--save-config")
     assert command.returncode == 1
     assert "has to hold a JSON object" in command.stderr
     assert (tmp_path / "config.json").read_text() == "[1]"
 
 
-def test_what_was_acknowledged_outlives_a_kill(tmp_path: Path, caller: type[Caller]) -> None:
-    """After a SIGKILL right behind the answer, every acknowledged deployment is there, and the file is sound."""
+def test_acknowledged_changes_survive_a_kill(tmp_path: Path) -> None:
+    """After a SIGKILL right after the response, every acknowledged deployment exists, and the database is intact."""
     file = tmp_path / "my.db"
-    made = []
+    created = []
     for round_ in range(3):
         with running(tmp_path, "--database", str(file)) as command:
-            made += [caller(command).create(f"d{round_}-{number}") for number in range(5)]
+            created += [Caller(command).create(f"d{round_}-{number}") for number in range(5)]
             command.process.kill()
-            command.process.wait(10)
+            command.process.wait(TIMEOUT)
     with running(tmp_path, "--database", str(file)) as command:
-        nodes = caller(command)("{ deployments { nodes { id } } }").data["deployments"]["nodes"]
-    assert [node["id"] for node in nodes] == made[::-1]
+        nodes = Caller(command)("{ deployments { nodes { id } } }").data["deployments"]["nodes"]
+    assert [node["id"] for node in nodes] == created[::-1]
     connection = sqlite3.connect(file)
     assert connection.execute("PRAGMA integrity_check").fetchone() == ("ok",)
     connection.close()
 
 
-def test_requests_under_way_are_answered(tmp_path: Path, caller: type[Caller]) -> None:
-    """What is being worked on when the signal comes is answered before the end; what comes later is a 503, not done."""
+def test_requests_in_progress_are_completed(tmp_path: Path) -> None:
+    """Requests in progress are completed after SIGTERM; later requests get a 503 and change nothing."""
 
     def create(number: int) -> Any:
-        given = {"name": f"d{number}", "projectId": "p", "spec": caller.HEAVY}
-        return call.post({"query": call.CREATE, "variables": {"input": given}})
+        input_ = {"name": f"d{number}", "projectId": "p", "spec": Caller.HEAVY}
+        return call.post({"query": call.CREATE, "variables": {"input": input_}})
 
     with running(tmp_path, "--database", ":memory:") as command, ThreadPoolExecutor() as threads:
-        call = caller(command)
-        replies = [threads.submit(create, number) for number in range(4)]
-        while not any(reply.done() for reply in replies):
+        call = Caller(command)
+        futures = [threads.submit(create, number) for number in range(4)]
+        while not any(future.done() for future in futures):
             time.sleep(0.01)
         command.process.terminate()
-        answers = [reply.result(10) for reply in replies]
-        assert sum(answer.status == 200 for answer in answers) > 1
-        for answer in answers:
-            assert answer.status == 200 or (answer.code, answer.headers["Retry-After"]) == ("SERVICE_UNAVAILABLE", "1")
-        command.process.communicate(timeout=10)
+        responses = [future.result(TIMEOUT) for future in futures]
+        assert sum(response.status == 200 for response in responses) > 1
+        for response in responses:
+            assert response.status == 200 or (response.code, response.headers["Retry-After"]) == (
+                "SERVICE_UNAVAILABLE",
+                "1",
+            )
+        command.process.communicate(timeout=TIMEOUT)
         assert command.process.returncode == 0
 
 
-def test_a_port_in_use_is_one_sentence(tmp_path: Path) -> None:
-    """A port that is taken is one sentence that says what to do, and exit code 1."""
+def test_port_in_use(tmp_path: Path) -> None:
+    """A port in use is an error that says what to do, with exit code 1."""
     with running(tmp_path, "--database", ":memory:") as command:
         port = command.url.split(":")[2].split("/")[0]
-        second = ended("--database", ":memory:", "--port", port)
+        second = run_server("--database", ":memory:", "--port", port)
     assert (second.returncode, second.stdout) == (1, "")
     assert (
         second.stderr
-        == f"Error: Port {port} of 127.0.0.1 is in use: choose another one with --port; 0 takes a free one.\n"
+        == f"Error: Port {port} of 127.0.0.1 is in use. Pass another one with --port; 0 selects a free port.\n"
     )
 
 
@@ -221,57 +221,57 @@ def test_a_port_in_use_is_one_sentence(tmp_path: Path) -> None:
         (["--port", "0", "--database", "/nowhere/at/all.db"], 1, "database /nowhere/at/all.db: there is no folder"),
         (["--port", "0", "--api-key", "k", "--database", "/nowhere/at/all.db"], 1, "database /nowhere/at/all.db: "),
         (["--port", "0", "--database", ""], 2, "'--database': The path is empty"),
-        (["--host", "é" * 100, "--api-key", "k", "--database", ":memory:"], 1, "cannot start"),
-        (["--host", "192.0.2.1", "--api-key", "k", "--database", ":memory:"], 1, "cannot start"),
+        (["--host", "é" * 100, "--api-key", "k", "--database", ":memory:"], 1, "Cannot start the server"),
+        (["--host", "192.0.2.1", "--api-key", "k", "--database", ":memory:"], 1, "Cannot start the server"),
     ],
 )
-def test_what_cannot_work_is_said_in_words(options: list[str], code: int, words: str) -> None:
-    """What cannot work is said in words, without a traceback."""
-    command = ended(*options)
+def test_invalid_options(options: list[str], code: int, words: str) -> None:
+    """Options that cannot work are errors without a traceback."""
+    command = run_server(*options)
     assert command.returncode == code
     assert words in command.stderr
     assert "Traceback" not in command.stderr
 
 
-def test_nothing_is_made_beside_what_is_no_database(tmp_path: Path) -> None:
-    """A file or folder that cannot be the database is named as it was given, with a way out, and gets no key."""
+def test_invalid_database(tmp_path: Path) -> None:
+    """A file or directory that is no database is an error with a hint, and no key file is written beside it."""
     (tmp_path / "notes.txt").write_text("notes " * 1000)
     (tmp_path / "folder").mkdir()
     for name, reason in {"notes.txt": "file is not a database", "folder": "it is a folder"}.items():
-        command = ended("--port", "0", "--database", str(tmp_path / name))
+        command = run_server("--port", "0", "--database", str(tmp_path / name))
         assert (command.returncode, command.stdout) == (1, "")
-        said = f"Error: cannot open the database {tmp_path / name}: {reason}."
-        assert command.stderr == f"{said} Another file can be given with --database, or :memory:.\n"
+        message = f"Error: cannot open the database {tmp_path / name}: {reason}."
+        assert command.stderr == f"{message} Pass another file with --database, or :memory:.\n"
     assert sorted(file.name for file in tmp_path.iterdir()) == ["folder", "notes.txt"]
 
 
 @pytest.mark.parametrize(
-    ("content", "reason"), [("é", "cannot be read"), ("two words", "cannot be right"), (None, "cannot be read")]
+    ("content", "message"), [("é", "Cannot read the"), ("two words", "Invalid"), (None, "Cannot read the")]
 )
-def test_a_kept_key_that_cannot_be_used(tmp_path: Path, content: str | None, reason: str) -> None:
-    """A kept key that cannot be used is an error that names its file, and is left as it is."""
+def test_invalid_key_file(tmp_path: Path, content: str | None, message: str) -> None:
+    """An invalid key file is an error that names it; the file is kept."""
     file = tmp_path / "my.db.key"
     file.mkdir() if content is None else file.write_text(content, encoding="utf-8")
-    command = ended("--port", "0", "--database", str(tmp_path / "my.db"))
+    command = run_server("--port", "0", "--database", str(tmp_path / "my.db"))
     assert command.returncode == 1
-    assert f"The key in {file} {reason}: " in command.stderr
-    assert "Remove the file, or give --api-key." in command.stderr
+    assert f"{message} API key in {file}: " in command.stderr
+    assert "Remove the file, or pass --api-key." in command.stderr
     assert [entry.name for entry in tmp_path.iterdir()] == ["my.db.key"]
 
 
-def test_no_place_for_the_database(tmp_path: Path) -> None:
-    """A data folder that cannot be made is named, with the option to give another place."""
+def test_no_default_database(tmp_path: Path) -> None:
+    """If the data directory cannot be created, the error names it and the option for another file."""
     (tmp_path / "notes.txt").write_text("notes")
     with pytest.MonkeyPatch.context() as patch:
         patch.setenv("XDG_DATA_HOME", str(tmp_path / "notes.txt"))
-        command = ended("--port", "0")
+        command = run_server("--port", "0")
     assert command.returncode == 1
-    assert command.stderr.startswith(f"Error: There is no place for the database: {tmp_path / 'notes.txt'}")
+    assert command.stderr.startswith(f"Error: Cannot create the default database: {tmp_path / 'notes.txt'}")
     assert "--database" in command.stderr
 
 
-def test_a_private_file_that_cannot_be_written(tmp_path: Path) -> None:
-    """What cannot be written is named as its caller calls it, and not as the draft that nobody has heard of."""
+def test_private_file_cannot_be_written(tmp_path: Path) -> None:
+    """The error names the file, not the temporary file that replaces it."""
     for file in (tmp_path / "missing" / "a.key", tmp_path):
         with pytest.raises(OSError, match=r"No such file|Is a directory|Directory not empty") as caught:
             write_private(file, "")
@@ -279,19 +279,19 @@ def test_a_private_file_that_cannot_be_written(tmp_path: Path) -> None:
 
 
 def test_help_is_quick() -> None:
-    """The help of the whole command lists the server without importing what the server needs."""
+    """`gradient --help` lists the server without importing what it needs."""
     script = (
         "import sys; sys.argv = ['gradient', '--help']\n"
-        "from paperspace.gradient.cli import main\n"
+        "from paperspace.gradient.cli.main import main\n"
         "try: main()\n"
         "except SystemExit: print(sorted({'aiohttp', 'graphql', 'gql', 'pydantic'} & set(sys.modules)))"
     )
     shown = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, check=True).stdout
-    assert re.search("server +Run the local server", shown)
+    assert re.search("server +Run a local server", shown)
     assert shown.endswith("[]\n")
 
 
-def test_records_are_lines() -> None:
-    """In the log of the command, a record of several lines cannot look like several records, or steer a terminal."""
+def test_log_formatter() -> None:
+    """A log record of several lines cannot look like several records, or control a terminal."""
     record = logging.LogRecord("n", logging.INFO, "", 1, "one\n2024-01-01 two\r\x1b[2J%s", ("é",), None)
-    assert _Lines("%(message)s").format(record) == "one\n  2024-01-01 two\\r\\x1b[2Jé"
+    assert _LogFormatter("%(message)s").format(record) == "one\n  2024-01-01 two\\r\\x1b[2Jé"

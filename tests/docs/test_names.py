@@ -12,7 +12,7 @@ import click
 import pytest
 
 from paperspace.gradient import deployments
-from paperspace.gradient.cli import main
+from paperspace.gradient.cli.main import main
 
 TOP = Path(__file__).parents[2]
 PACKAGE = TOP / "src/paperspace/gradient"

@@ -72,7 +72,7 @@ class Running(NamedTuple):
 @contextmanager
 def running(file: Path) -> Iterator[Running]:
     """Run the server with this database file, and kill it at the end."""
-    main = "from paperspace.gradient.cli import main; main()"
+    main = "from paperspace.gradient.cli.main import main; main()"
     options = ["server", "--port", "0", "--api-key", KEY, "--database", str(file)]
     with subprocess.Popen(
         [sys.executable, "-c", main, *options], stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True

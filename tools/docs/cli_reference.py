@@ -10,7 +10,7 @@ from pathlib import Path
 
 import click
 
-from paperspace.gradient.cli import main as gradient
+from paperspace.gradient.cli.main import main as gradient
 from tools import TOP
 
 PAGE = TOP / "docs/command-line.md"

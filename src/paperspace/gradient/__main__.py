@@ -1,4 +1,4 @@
-"""The way into the `gradient` command, which is also `python -m paperspace.gradient`."""
+"""Entry point of the `gradient` command and of `python -m paperspace.gradient`."""
 
 from __future__ import annotations
 
@@ -6,28 +6,26 @@ import gc
 import os
 import sys
 
-# The code of a process that ended by Ctrl-C, as shells have it.
-INTERRUPTED = 130
+from paperspace.gradient.cli._exit_codes import ExitCode
 
 
 def main() -> None:
-    """Runs the command. What it takes to start quickly, and to end quietly by Ctrl-C while modules are loaded, is here.
+    """Run the command, with a quick start and a clean exit if Ctrl-C is pressed while modules are imported.
 
-    Ctrl-C before that, while Python itself starts and imports this module, is out of its reach, and mostly ends in a
-    traceback.
+    Ctrl-C before this function runs, while Python itself starts, cannot be handled; it usually prints a traceback.
     """
-    # The objects that come up while modules are loaded all stay, so that to look among them for garbage is in vain.
+    # Modules stay in memory, so collecting garbage while they are imported finds nothing.
     gc.set_threshold(50_000)
-    # There are none that we need, and to look for them pydantic reads about every package that is installed.
+    # pydantic would read the metadata of every installed package to find plugins. We use none.
     os.environ.setdefault("PYDANTIC_DISABLE_PLUGINS", "true")
     try:
-        from paperspace.gradient.cli import main as command
+        from paperspace.gradient.cli.main import main as command
     except KeyboardInterrupt:
-        sys.exit(INTERRUPTED)
+        sys.exit(ExitCode.INTERRUPTED)
     try:
         command()
     finally:
-        gc.freeze()  # or the interpreter would look through all of that for garbage once more, at its end
+        gc.freeze()  # skips the collection of garbage when the interpreter exits
 
 
 if __name__ == "__main__":

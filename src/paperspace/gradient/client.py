@@ -16,6 +16,7 @@ if TYPE_CHECKING:
     from types import TracebackType
 
     from paperspace.gradient._core.session import Session
+    from paperspace.gradient.config import Settings
 
 R = TypeVar("R")
 
@@ -45,6 +46,15 @@ class _BaseClient:
             allow_http_hosts=allow_http_hosts,
         )
         self._bind(Session(settings))
+
+    @classmethod
+    def _from_settings(cls, settings: Settings) -> Self:
+        """Create a client with settings that are already resolved."""
+        from paperspace.gradient._core.session import Session
+
+        client = cls.__new__(cls)
+        client._bind(Session(settings))  # noqa: SLF001  # in place of __init__, which would resolve the settings
+        return client
 
     def _bind(self, session: Session) -> None:
         self._session = session

@@ -17,7 +17,7 @@ from paperspace.gradient._core.defaults import (
     DEFAULT_MAX_RETRIES,
     DEFAULT_TIMEOUT,
 )
-from paperspace.gradient.errors import ConfigurationError
+from paperspace.gradient.errors import ConfigurationError, MissingAPIKeyError
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
@@ -28,6 +28,10 @@ _SECRET_LENGTH = 16
 
 CONFIG_FOLDER = "~/.paperspace"
 CONFIG_FILE = "config.json"
+
+# How messages name these arguments. The command line names its options instead.
+API_KEY_ARGUMENT = "the argument api_key"
+API_URL_ARGUMENT = "the argument api_url"
 
 
 class Sourced(NamedTuple):
@@ -53,8 +57,8 @@ class Settings:
 
     api_key: str = field(repr=False)
     api_url: str = DEFAULT_API_URL
-    api_key_source: str = "the argument api_key"
-    api_url_source: str = "the argument api_url"
+    api_key_source: str = API_KEY_ARGUMENT
+    api_url_source: str = API_URL_ARGUMENT
     timeout: float = DEFAULT_TIMEOUT
     max_retries: int = DEFAULT_MAX_RETRIES
     max_response_bytes: int = DEFAULT_MAX_RESPONSE_BYTES
@@ -78,6 +82,8 @@ class Settings:
         api_key: str | None = None,
         api_url: str | None = None,
         *,
+        api_key_source: str = API_KEY_ARGUMENT,
+        api_url_source: str = API_URL_ARGUMENT,
         timeout: float = DEFAULT_TIMEOUT,
         max_retries: int = DEFAULT_MAX_RETRIES,
         max_response_bytes: int = DEFAULT_MAX_RESPONSE_BYTES,
@@ -86,11 +92,13 @@ class Settings:
     ) -> Settings:
         """The settings from the arguments, the environment and the file, in this order.
 
+        The two sources are what messages call the arguments.
+
         Raises:
             ConfigurationError: There is no key, or a setting cannot be used.
         """
-        key = find_api_key(api_key, environment)
-        url = find_api_url(api_url, environment)
+        key = find_api_key(api_key, environment, api_key_source)
+        url = find_api_url(api_url, environment, api_url_source)
         _check_key(key)
         if isinstance(allow_http_hosts, str):
             raise ConfigurationError(f"allow_http_hosts is {allow_http_hosts!r}; ({allow_http_hosts!r},) is expected")
@@ -107,25 +115,29 @@ class Settings:
         )
 
 
-def find_api_key(argument: str | None, environment: Mapping[str, str]) -> Sourced:
+def find_api_key(
+    argument: str | None, environment: Mapping[str, str], argument_source: str = API_KEY_ARGUMENT
+) -> Sourced:
     """The API key, unchecked.
 
     Raises:
-        ConfigurationError: There is none in any of the three places.
+        MissingAPIKeyError: There is none in any of the three places.
     """
-    found = _find(argument, "api_key", ("PAPERSPACE_API_KEY",), "apiKey", environment)
+    found = _find(argument, argument_source, ("PAPERSPACE_API_KEY",), "apiKey", environment)
     if found is None:
-        raise ConfigurationError(
+        raise MissingAPIKeyError(
             "no API key: give api_key=..., set PAPERSPACE_API_KEY, or put apiKey into "
             f"{config_path(environment)}; without an account, `gradient server` starts a local server and prints its key"
         )
     return found
 
 
-def find_api_url(argument: str | None, environment: Mapping[str, str]) -> Sourced:
+def find_api_url(
+    argument: str | None, environment: Mapping[str, str], argument_source: str = API_URL_ARGUMENT
+) -> Sourced:
     """The address of the API, unchecked."""
     names = ("PAPERSPACE_API_URL", "PAPERSPACE_API_HOST")
-    return _find(argument, "api_url", names, "apiUrl", environment) or Sourced(DEFAULT_API_URL, "the default")
+    return _find(argument, argument_source, names, "apiUrl", environment) or Sourced(DEFAULT_API_URL, "the default")
 
 
 def config_path(environment: Mapping[str, str] = os.environ) -> Path:
@@ -161,12 +173,12 @@ def read_config(environment: Mapping[str, str] = os.environ) -> dict[str, object
 
 
 def _find(
-    argument: str | None, name: str, variables: tuple[str, ...], entry: str, environment: Mapping[str, str]
+    argument: str | None, argument_source: str, variables: tuple[str, ...], entry: str, environment: Mapping[str, str]
 ) -> Sourced | None:
     if argument is not None:
         if not isinstance(argument, str):
-            raise ConfigurationError(f"the argument {name} is no string, but of type {type(argument).__name__}")
-        return Sourced(argument, f"the argument {name}")
+            raise ConfigurationError(f"{argument_source} is no string, but of type {type(argument).__name__}")
+        return Sourced(argument, argument_source)
     for variable in variables:
         if value := environment.get(variable):
             return Sourced(value, variable)

@@ -4,6 +4,7 @@ Their tree::
 
     GradientError
     ├── ConfigurationError           also a ValueError: no key, or a setting that cannot be used
+    │   └── MissingAPIKeyError       no API key is set
     ├── InvalidArgumentError         also a ValueError: an argument that cannot be right; nothing was sent
     │   └── InvalidSpecError         the same for a spec, with every bad place
     ├── ClientClosedError            the client was closed before the call or during it
@@ -58,6 +59,7 @@ __all__ = [
     "InvalidArgumentError",
     "InvalidSpecError",
     "MalformedResponseError",
+    "MissingAPIKeyError",
     "NotFoundError",
     "OutcomeUnknownError",
     "PaginationError",
@@ -80,6 +82,10 @@ class GradientError(Exception):
 
 class ConfigurationError(GradientError, ValueError):
     """There is no API key, or a setting cannot be used. Nothing was sent."""
+
+
+class MissingAPIKeyError(ConfigurationError):
+    """No API key is set: no argument, no environment variable, no entry in the configuration file."""
 
 
 class InvalidArgumentError(GradientError, ValueError):

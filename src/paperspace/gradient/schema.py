@@ -107,12 +107,10 @@ def diff(source: str | Path | None = None, *, api_key: str | None = None) -> Sch
         >>> print(schema.diff())
         The schemas are the same.
     """
-    other = _load(source, api_key)
-    changes = find_schema_changes(pinned_schema(), other)
-    breaking = [change.description for change in changes if isinstance(change, BreakingChange)]
-    dangerous = [change.description for change in changes if isinstance(change, DangerousChange)]
-    safe = [change.description for change in changes if not isinstance(change, BreakingChange | DangerousChange)]
-    return SchemaReport(tuple(breaking), tuple(dangerous), tuple(safe), _invalid_operations(other))
+    if source is None or is_url(source):
+        with Client(api_key, None if source is None else str(source)) as client:
+            return compare(fetch(client))
+    return compare(read_file(source))
 
 
 def pull(url: str | None = None, *, api_key: str | None = None) -> str:
@@ -132,12 +130,35 @@ def pull(url: str | None = None, *, api_key: str | None = None) -> str:
         >>> schema.pull() == Path("graphql/schema.graphql").read_text()
         True
     """
-    return print_schema(lexicographic_sort_schema(_introspect(url, api_key))) + "\n"
+    with Client(api_key, url) as client:
+        return to_sdl(fetch(client))
 
 
-def _load(source: str | Path | None, api_key: str | None) -> GraphQLSchema:
-    if source is None or "://" in str(source):
-        return _introspect(None if source is None else str(source), api_key)
+def compare(other: GraphQLSchema) -> SchemaReport:
+    """Compare a schema with the checked-in one."""
+    changes = find_schema_changes(pinned_schema(), other)
+    breaking = [change.description for change in changes if isinstance(change, BreakingChange)]
+    dangerous = [change.description for change in changes if isinstance(change, DangerousChange)]
+    safe = [change.description for change in changes if not isinstance(change, BreakingChange | DangerousChange)]
+    return SchemaReport(tuple(breaking), tuple(dangerous), tuple(safe), _invalid_operations(other))
+
+
+def to_sdl(schema: GraphQLSchema) -> str:
+    """Return a schema as canonical SDL."""
+    return print_schema(lexicographic_sort_schema(schema)) + "\n"
+
+
+def is_url(source: str | Path) -> bool:
+    """Return whether the source of a schema is a URL, not a file."""
+    return "://" in str(source)
+
+
+def read_file(source: str | Path) -> GraphQLSchema:
+    """Read a schema from a file.
+
+    Raises:
+        SchemaError: the file cannot be read, or is not a schema.
+    """
     path = Path(source)
     try:
         text = path.read_text(encoding="utf-8")
@@ -179,20 +200,24 @@ def _sound(schema: GraphQLSchema) -> GraphQLSchema:
     return schema
 
 
-def _introspect(url: str | None, api_key: str | None) -> GraphQLSchema:
-    """Asks a server for its schema: for everything first, then for what older servers know."""
+def fetch(client: Client) -> GraphQLSchema:
+    """Fetch the schema of a server: with all details first, then with those that older servers support.
+
+    Raises:
+        SchemaError: the server does not return its schema.
+        APIError: the call failed.
+    """
     everything = get_introspection_query(
         specified_by_url=True, directive_is_repeatable=True, schema_description=True, input_value_deprecation=True
     )
-    with Client(api_key, url) as client:
+    try:
+        data = client.execute(everything, check=False)
+    except BadRequestError:
         try:
-            data = client.execute(everything, check=False)
-        except BadRequestError:
-            try:
-                data = client.execute(get_introspection_query(), check=False)
-            except BadRequestError as error:
-                message = f"the server does not tell its schema; introspection seems to be switched off there: {error}"
-                raise SchemaError(message) from error
+            data = client.execute(get_introspection_query(), check=False)
+        except BadRequestError as error:
+            message = f"the server does not tell its schema; introspection seems to be switched off there: {error}"
+            raise SchemaError(message) from error
     return _from_introspection(data)
 
 

@@ -1,11 +1,11 @@
-"""What the shell completes from the server: quick, or nothing; and never a word about an error."""
+"""Shell completion of ids and names from the server. It is quick, and silent about errors."""
 
 from __future__ import annotations
 
 from contextlib import suppress
 from typing import TYPE_CHECKING
 
-from paperspace.gradient.cli._client import deployments
+from paperspace.gradient.cli._commands import connect
 
 if TYPE_CHECKING:
     import click
@@ -13,25 +13,24 @@ if TYPE_CHECKING:
 
     from paperspace.gradient.types import Deployment
 
-# Nobody waits longer for a completion.
-_TIMEOUT = 1.5
-_MOST = 100
+TIMEOUT = 1.5
+_MAX_DEPLOYMENTS = 100
 
 
-def complete_id(context: click.Context, parameter: click.Parameter, incomplete: str) -> list[CompletionItem]:  # noqa: ARG001  # as click has it
-    """The ids of deployments that begin like this, with their names as explanations."""
+def complete_id(context: click.Context, parameter: click.Parameter, incomplete: str) -> list[CompletionItem]:  # noqa: ARG001  # click's signature
+    """Return the ids of deployments that begin with the text, with their names as descriptions."""
     from click.shell_completion import CompletionItem
 
     return [
         CompletionItem(deployment["id"], help=deployment["name"])
-        for deployment in _newest(context)
+        for deployment in _newest_deployments(context)
         if deployment["id"].startswith(incomplete.lower())
     ]
 
 
 def complete_name(context: click.Context, parameter: click.Parameter, incomplete: str) -> list[str]:  # noqa: ARG001  # the same
-    """The names of deployments that begin like this; none that would have to be quoted, as bash does not do it."""
-    names = [deployment["name"] for deployment in _newest(context)]
+    """Return the names of deployments that begin with the text, without names that need quotes: bash adds none."""
+    names = [deployment["name"] for deployment in _newest_deployments(context)]
     return sorted({name for name in names if name.startswith(incomplete) and _needs_no_quotes(name)})
 
 
@@ -39,7 +38,7 @@ def _needs_no_quotes(name: str) -> bool:
     return all(c.isalnum() or c in "-_.,:/@%+=" for c in name)
 
 
-def _newest(context: click.Context) -> list[Deployment]:
-    with suppress(Exception), context.scope(cleanup=False), deployments(timeout=_TIMEOUT, max_retries=0) as calls:
-        return calls.list_deployments(first=_MOST)
+def _newest_deployments(context: click.Context) -> list[Deployment]:
+    with suppress(Exception), context.scope(cleanup=False), connect(timeout=TIMEOUT, max_retries=0) as client:
+        return client.deployments.list_deployments(first=_MAX_DEPLOYMENTS)
     return []

@@ -1,140 +1,121 @@
-"""How a command ends: the exit code, and the paragraph on stderr that says what went wrong and what to do."""
+"""Errors of commands: their exit codes, and their messages on standard error."""
 
 from __future__ import annotations
 
 import io
 import sys
 from contextlib import suppress
-from enum import IntEnum
 from typing import TYPE_CHECKING
 
 import click
 
 from paperspace.gradient import errors
-from paperspace.gradient.__main__ import INTERRUPTED
-from paperspace.gradient.cli._output import printable, tell
-from paperspace.gradient.cli._streams import give_up
+from paperspace.gradient.cli._exit_codes import ExitCode
+from paperspace.gradient.cli._output import print_message, printable, redirect_to_null
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
+    from paperspace.gradient.cli._commands import CommonOptions
 
-class ExitCode(IntEnum):
-    """The exit codes, as documented."""
-
-    FINE = 0
-    FAILED = 1
-    USAGE = 2
-    NOT_FOUND = 3
-    AUTH = 4
-    INVALID_SPEC = 5
-    DEPLOYMENT_FAILED = 6
-    TIMED_OUT = 7
-    DIFFERS = 8
-
-
-# What an error means, most specific first; every other one is FAILED.
-_MEANINGS: tuple[tuple[type[Exception], ExitCode], ...] = (
+# The exit codes of errors, the most specific class first. All others are FAILED.
+_EXIT_CODES: tuple[tuple[type[Exception], ExitCode], ...] = (
     (errors.InvalidSpecError, ExitCode.INVALID_SPEC),
     (errors.InvalidArgumentError, ExitCode.USAGE),
+    (errors.MissingAPIKeyError, ExitCode.AUTHENTICATION),
     (errors.ConfigurationError, ExitCode.USAGE),
     (errors.NotFoundError, ExitCode.NOT_FOUND),
-    (errors.AuthenticationError, ExitCode.AUTH),
-    (errors.PermissionDeniedError, ExitCode.AUTH),
+    (errors.AuthenticationError, ExitCode.AUTHENTICATION),
+    (errors.PermissionDeniedError, ExitCode.AUTHENTICATION),
     (errors.DeploymentFailedError, ExitCode.DEPLOYMENT_FAILED),
     (errors.WaitTimeoutError, ExitCode.TIMED_OUT),
     (errors.APITimeoutError, ExitCode.TIMED_OUT),
 )
 
-# What to do where the library's message, made for programs, does not say it.
-_ADVICE: tuple[tuple[type[Exception], str], ...] = (
-    (errors.APIConnectionError, "`gradient config show` says which address it is"),
-    (errors.PermissionDeniedError, "`gradient config show` says where the key comes from"),
-    (errors.OutcomeUnknownError, "`gradient deployments list` shows what became of it"),
+# What to do about an error, in terms of the command line. The messages of the library do not say it.
+_HINTS: tuple[tuple[type[Exception], str], ...] = (
+    (errors.MissingAPIKeyError, "`gradient server` starts a local server, which needs no account, and prints its key"),
+    (errors.APIConnectionError, "`gradient config show` shows the API URL and where it comes from"),
+    (errors.PermissionDeniedError, "`gradient config show` shows where the API key comes from"),
+    (errors.OutcomeUnknownError, "`gradient deployments list` shows whether the change was applied"),
     (errors.ServerError, "--debug shows the request id to report"),
 )
 
-# What the library calls an argument is an option here.
-_OPTIONS = {"the argument api_key": "--api-key", "the argument api_url": "--api-url"}
+_MISSING_API_KEY = "no API key: pass --api-key, set PAPERSPACE_API_KEY, or store one with `gradient apiKey KEY`"
 
-_FACTS = ("operation", "status", "code", "request_id", "attempts", "elapsed", "retry_after", "may_have_executed")
-
-
-class NoKeyError(click.ClickException):
-    """There is no API key anywhere."""
-
-    exit_code = ExitCode.AUTH
+_DETAILS = ("operation", "status", "code", "request_id", "attempts", "elapsed", "retry_after", "may_have_executed")
 
 
-def exit_code(run: Callable[[], object], debug: Callable[[], bool]) -> int:
-    """Runs something to its end, says what went wrong, and returns the exit code. Nothing gets past it.
+def exit_code(function: Callable[[], object], options: CommonOptions) -> int:
+    """Run a function, print its error if it fails, and return the exit code. No exception passes.
 
     Args:
-        run: What to run; a whole number that it returns is the exit code.
-        debug: Whether everything is to be told, asked when there is something to tell.
+        function: The function to run. An integer that it returns is the exit code.
+        options: The options of the command line, as they are when the function ends.
     """
     try:
-        code = run()
-        sys.stdout.flush()  # while a failure can still be told
-    except click.Abort as error:  # at a question: by Ctrl-C, or because there is nobody to answer
-        code = INTERRUPTED if isinstance(error.__context__, KeyboardInterrupt) else ExitCode.FAILED
+        code = function()
+        sys.stdout.flush()  # here, where an error can still be reported
+    except click.Abort as error:  # a prompt ended by Ctrl-C, or by the end of the input
+        code = ExitCode.INTERRUPTED if isinstance(error.__context__, KeyboardInterrupt) else ExitCode.FAILED
         _end_line()
     except KeyboardInterrupt:
-        code = INTERRUPTED
+        code = ExitCode.INTERRUPTED
         _end_line()
-    except BrokenPipeError:  # whoever read the result has seen enough; click does the same where it notices first
-        give_up(sys.stdout)
+    except BrokenPipeError:  # the reader of the output is gone, which is no error to report
+        redirect_to_null(sys.stdout)
         return ExitCode.FAILED
-    except Exception as error:  # noqa: BLE001  # this is the end of all errors
+    except Exception as error:  # noqa: BLE001  # every error ends here
         with suppress(OSError):
-            _tell(error, debug=debug())
+            _print_error(error, debug=options.debug)
         if isinstance(error, OSError) and not isinstance(error, errors.GradientError):
-            give_up(sys.stdout)  # it may be what failed: a full disk, say
+            redirect_to_null(sys.stdout)  # which may be the stream that failed, for example on a full disk
         return _code(error)
-    return code if isinstance(code, int) else ExitCode.FINE
+    return code if isinstance(code, int) else ExitCode.SUCCESS
 
 
 def _end_line() -> None:
-    """Leaves the prompt of the shell a line of its own, behind the ^C that the terminal shows."""
+    """Begin a new line after the ^C on the terminal, for the prompt of the shell."""
     if sys.stderr.isatty():
-        tell("")
+        print_message("")
 
 
 def _code(error: Exception) -> int:
     if isinstance(error, click.ClickException):
         return error.exit_code
-    return next((code for kind, code in _MEANINGS if isinstance(error, kind)), ExitCode.FAILED)
+    return next((code for kind, code in _EXIT_CODES if isinstance(error, kind)), ExitCode.FAILED)
 
 
-def _tell(error: Exception, *, debug: bool) -> None:
+def _print_error(error: Exception, *, debug: bool) -> None:
     if debug:
         import traceback
 
         click.echo(printable("".join(traceback.format_exception(error))), err=True, nl=False)
-        for fact in _FACTS if isinstance(error, errors.APIError) else ():
-            click.echo(printable(f"{fact}: {getattr(error, fact)}"), err=True)
+        for detail in _DETAILS if isinstance(error, errors.APIError) else ():
+            click.echo(printable(f"{detail}: {getattr(error, detail)}"), err=True)
     if isinstance(error, click.UsageError):
-        words = io.StringIO()
-        error.show(words)  # with the usage of the command
-        tell(words.getvalue().rstrip())
+        usage = io.StringIO()
+        error.show(usage)
+        print_message(usage.getvalue().rstrip())
         return
     if isinstance(error, errors.NotFoundError) and error.resource == "deployment":
-        tell("Deployment not found")  # the line of the retired client, which scripts look for
-    tell(f"Error: {_message(error)}")
+        print_message("Deployment not found")  # the retired client's line, which scripts search for
+    message, hint = _message_and_hint(error)
+    print_message(f"Error: {message}")
+    if hint:
+        print_message(f"Hint: {hint}")
 
 
-def _message(error: Exception) -> str:
-    if isinstance(error, errors.GradientError):
-        message = str(error.args[0])  # without the facts, which --debug shows
-    elif isinstance(error, click.ClickException):
-        message = error.format_message()
-    elif isinstance(error, OSError):
-        message = ": ".join(part for part in (error.filename, error.strerror or str(error)) if part)
-    else:
-        message = f"a fault of this program, {type(error).__name__}: {error}; --debug shows where"
-    for words, option in _OPTIONS.items():
-        message = message.replace(words, option)
-    advice = next((advice for kind, advice in _ADVICE if isinstance(error, kind)), None)
-    if advice is None:
-        return message
-    return f"{message} {advice}" if message.endswith("?") else f"{message.removesuffix('.')}; {advice}"
+def _message_and_hint(error: Exception) -> tuple[str, str | None]:
+    hint = next((hint for kind, hint in _HINTS if isinstance(error, kind)), None)
+    match error:
+        case errors.MissingAPIKeyError():
+            return _MISSING_API_KEY, hint
+        case errors.GradientError():
+            return str(error.args[0]), hint  # str(error) would add the details that --debug shows
+        case click.ClickException():
+            return error.format_message(), None
+        case OSError():
+            return ": ".join(part for part in (error.filename, error.strerror or str(error)) if part), None
+        case _:
+            return f"internal error: {type(error).__name__}: {error}", "--debug shows the traceback to report"

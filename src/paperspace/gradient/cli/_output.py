@@ -1,80 +1,116 @@
-"""Results as text: what a terminal may be given, JSON, YAML, and lines."""
+"""Output: results on standard output, messages on standard error, and streams that are closed or broken."""
 
 from __future__ import annotations
 
 import os
 import sys
 import unicodedata
+from contextlib import suppress
 from typing import TYPE_CHECKING, Any
 
 import click
 
-from paperspace.gradient.cli._streams import give_up
-
 if TYPE_CHECKING:
     from collections.abc import Callable
+    from typing import TextIO
 
-# Control characters, lone surrogates, line ends, and the marks that turn the reading direction.
-_STEERING = {"Cc", "Cs", "Zl", "Zp"}
-_TURNING = set("\u202a\u202b\u202c\u202d\u202e\u2066\u2067\u2068\u2069")
-_LAYOUT = {"\n", "\t"}
+# Control characters, lone surrogates, line separators and bidirectional marks can change what a terminal shows.
+_UNSAFE_CATEGORIES = {"Cc", "Cs", "Zl", "Zp"}
+_BIDIRECTIONAL_MARKS = set("\u202a\u202b\u202c\u202d\u202e\u2066\u2067\u2068\u2069")
+_SAFE_CONTROLS = {"\n", "\t"}
 
-
-def printable(text: str) -> str:
-    """The text, with a mark in place of what would steer a terminal."""
-    return "".join(c if c in _LAYOUT or not _steers(c) else "\N{REPLACEMENT CHARACTER}" for c in text)
+_STREAM_MODES = {"stdin": "r", "stdout": "w", "stderr": "w"}  # in the order of their file descriptors
 
 
-def _steers(character: str) -> bool:
-    return character in _TURNING or unicodedata.category(character) in _STEERING
-
-
-def plain_terminal() -> bool:
-    """Whether the terminal, where there is one, says that it knows nothing but characters."""
-    return os.environ.get("TERM", "").lower() in {"dumb", "unknown"}
-
-
-def tell(text: str) -> None:
-    """Prints a message on stderr. On a terminal, lines are broken between words, so that none is torn.
-
-    Where stderr cannot be written, nobody is listening: what the command does goes on.
-    """
-    text = printable(text)
-    try:
-        click.echo(broken(text) if sys.stderr.isatty() else text, err=True)
-    except OSError:
-        give_up(sys.stderr)
-
-
-def broken(text: str) -> str:
-    """The text with its lines broken to the width of the terminal; what goes on is indented."""
-    import shutil
-    import textwrap
-
-    breaks = textwrap.TextWrapper(shutil.get_terminal_size().columns, break_long_words=False, break_on_hyphens=False)
-    lines = text.splitlines()
-    for index, line in enumerate(lines):
-        breaks.subsequent_indent = line[: len(line) - len(line.lstrip())] + "  "
-        lines[index] = breaks.fill(line)
-    return "\n".join(lines)
+# --------------------------------------------------------------------------------------------------------------- results
 
 
 def output_option(*formats: str) -> Callable[[Callable[..., Any]], Callable[..., Any]]:
-    """The option `-o`, which chooses one of the formats for machines."""
-    return click.option("--output", "-o", type=click.Choice(formats), help="Print this instead, for other programs.")
+    """Return the option `--output`, which selects one of the formats."""
+    return click.option("--output", "-o", type=click.Choice(formats), help="The output format, for scripts.")
 
 
-def write_data(data: object, output: str) -> None:
-    """Prints plain data as JSON or YAML."""
+def print_data(data: object, output: str) -> None:
+    """Print plain data as JSON or YAML."""
     if output == "yaml":
         import yaml
 
-        click.echo(yaml.safe_dump(data, sort_keys=False, allow_unicode=_speaks_unicode()), nl=False)
+        click.echo(yaml.safe_dump(data, sort_keys=False, allow_unicode=_stdout_is_unicode()), nl=False)
     else:
         import json
 
-        click.echo(json.dumps(data, indent=2, ensure_ascii=not _speaks_unicode()))
+        click.echo(json.dumps(data, indent=2, ensure_ascii=not _stdout_is_unicode()))
 
 
-def _speaks_unicode() -> bool:
+def _stdout_is_unicode() -> bool:
     return (sys.stdout.encoding or "").lower().replace("-", "") == "utf8"
+
+
+# -------------------------------------------------------------------------------------------------------------- messages
+
+
+def print_message(text: str) -> None:
+    """Print a message on standard error, wrapped to the width of a terminal.
+
+    If standard error cannot be written to, the command continues without messages.
+    """
+    text = printable(text)
+    try:
+        click.echo(wrap(text) if sys.stderr.isatty() else text, err=True)
+    except OSError:
+        redirect_to_null(sys.stderr)
+
+
+def wrap(text: str) -> str:
+    """Wrap lines between words to the width of the terminal; continuation lines are indented."""
+    import shutil
+    import textwrap
+
+    wrapper = textwrap.TextWrapper(shutil.get_terminal_size().columns, break_long_words=False, break_on_hyphens=False)
+    lines = text.splitlines()
+    for index, line in enumerate(lines):
+        wrapper.subsequent_indent = line[: len(line) - len(line.lstrip())] + "  "
+        lines[index] = wrapper.fill(line)
+    return "\n".join(lines)
+
+
+def printable(text: str) -> str:
+    """Replace characters that could change what the terminal shows, such as escape sequences."""
+    return "".join(c if c in _SAFE_CONTROLS or not _is_unsafe(c) else "\N{REPLACEMENT CHARACTER}" for c in text)
+
+
+def _is_unsafe(character: str) -> bool:
+    return character in _BIDIRECTIONAL_MARKS or unicodedata.category(character) in _UNSAFE_CATEGORIES
+
+
+def is_plain_terminal() -> bool:
+    """Return whether TERM names a terminal without escape sequences."""
+    return os.environ.get("TERM", "").lower() in {"dumb", "unknown"}
+
+
+# --------------------------------------------------------------------------------------------------------------- streams
+
+
+def replace_missing_streams() -> None:
+    """Open the null device for each standard stream that was closed before the process started.
+
+    It takes the file descriptor of the stream too. Otherwise, the next socket or database file would get that
+    descriptor, and output would be written into it.
+    """
+    for descriptor, (name, mode) in enumerate(_STREAM_MODES.items()):
+        if getattr(sys, name) is None:
+            _open_null(descriptor)
+            setattr(sys, name, open(descriptor, mode, encoding="utf-8", closefd=False))  # noqa: SIM115  # it stays open
+
+
+def redirect_to_null(stream: TextIO) -> None:
+    """Discard further output to a broken stream. Its last flush at exit would fail and change the exit code."""
+    with suppress(OSError, ValueError, AttributeError):
+        _open_null(stream.fileno())
+
+
+def _open_null(descriptor: int) -> None:
+    null = os.open(os.devnull, os.O_RDWR)
+    if null != descriptor:
+        os.dup2(null, descriptor)
+        os.close(null)

@@ -1,4 +1,4 @@
-"""What is shown while a deployment is waited for: a bar on a terminal, plain lines elsewhere; always on stderr."""
+"""Progress of a wait, on standard error: a progress bar on a terminal, plain lines elsewhere."""
 
 from __future__ import annotations
 
@@ -7,24 +7,32 @@ from collections import Counter
 from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
-from paperspace.gradient.cli._output import broken, plain_terminal, printable, tell
+from paperspace.gradient._core.defaults import DEFAULT_WAIT
+from paperspace.gradient.cli._output import is_plain_terminal, print_message, printable, wrap
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
     from rich.console import RenderableType
 
+    from paperspace.gradient.client import Client
     from paperspace.gradient.types import DeploymentEvent, DeploymentStatus
 
-# So many columns have room for the states of the instances.
-_WIDE = 60
+# Narrower terminals have no room for the states of the instances.
+_MIN_COLUMNS_FOR_STATES = 60
+
+
+def wait_with_progress(client: Client, id: str, timeout: float = DEFAULT_WAIT) -> DeploymentStatus:
+    """Wait until the newest revision of a deployment is ready, and show the events."""
+    with _progress() as show_event:
+        return client.deployments.wait_for_deployment(id, timeout=timeout, on_event=show_event)
 
 
 @contextmanager
-def shown() -> Iterator[Callable[[DeploymentEvent], object]]:
-    """Gives what is to be called with each event. Behind the block, the terminal is as it was."""
-    if not sys.stderr.isatty() or plain_terminal():
-        yield lambda event: tell(event["message"])
+def _progress() -> Iterator[Callable[[DeploymentEvent], object]]:
+    """Yield a function that shows an event. The progress bar is removed after the block."""
+    if not sys.stderr.isatty() or is_plain_terminal():
+        yield lambda event: print_message(event["message"])
         return
 
     from rich.console import Console
@@ -32,29 +40,29 @@ def shown() -> Iterator[Callable[[DeploymentEvent], object]]:
     from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
 
     console = Console(stderr=True, markup=False, highlight=False)
-    states = " ({task.description})" if console.width >= _WIDE else ""
+    states = " ({task.description})" if console.width >= _MIN_COLUMNS_FOR_STATES else ""
     columns = (BarColumn(20), MofNCompleteColumn(), TextColumn(f"ready{states}", markup=False), TimeElapsedColumn())
 
-    class Line(Progress):
+    class NarrowProgress(Progress):
         def get_renderable(self) -> RenderableType:
-            # Room for a ^C: beyond the end of the line, the terminal would go to the next one, and this one would stay.
+            # Leaves room for the ^C that a terminal prints: on a full line it would wrap, and the bar could not be removed.
             return Constrain(super().get_renderable(), console.width - len("^C"))
 
-    with Line(*columns, console=console, transient=True) as progress:
+    with NarrowProgress(*columns, console=console, transient=True) as progress:
         bar = progress.add_task("not applied yet", total=None)
 
-        def show(event: DeploymentEvent) -> None:
+        def show_event(event: DeploymentEvent) -> None:
             status = event["status"]
             total = status["replicas"] or None
             progress.update(
                 bar, completed=status["readyReplicas"], total=total, description=_states(status), refresh=True
             )
-            console.print(broken(printable(event["message"])), soft_wrap=True)
+            console.print(wrap(printable(event["message"])), soft_wrap=True)
 
-        yield show
+        yield show_event
 
 
 def _states(status: DeploymentStatus) -> str:
-    """How many instances are in which state."""
+    """Return the number of instances in each state."""
     counts = Counter(instance["state"] or "unknown" for instance in status["instances"])
     return printable(", ".join(f"{count} {state}" for state, count in counts.most_common())) or "no instances"

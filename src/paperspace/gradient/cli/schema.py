@@ -1,4 +1,4 @@
-"""`gradient schema`: the schema of a server, compared with the one that this library was made for."""
+"""`gradient schema`: compare the schema of a server with the schema of this library, and print schemas."""
 
 from __future__ import annotations
 
@@ -6,14 +6,14 @@ from pathlib import Path
 
 import click
 
-from paperspace.gradient.cli._commands import Group, invocation
-from paperspace.gradient.cli._errors import ExitCode
-from paperspace.gradient.cli._output import tell
+from paperspace.gradient.cli._commands import Group, connect
+from paperspace.gradient.cli._exit_codes import ExitCode
+from paperspace.gradient.cli._output import print_message
 
 
 @click.group("schema", cls=Group)
 def command() -> None:
-    """Compare the schema of a server with ours, or fetch it; print that of a spec.
+    """Compare and fetch GraphQL schemas; print the spec schema.
 
     \b
     Example:
@@ -21,23 +21,24 @@ def command() -> None:
     """
 
 
-_OUTPUT = click.option(
-    "--output", "-o", type=click.Path(path_type=Path, dir_okay=False), help="Write to this file instead."
+_OUTPUT_OPTION = click.option(
+    "--output", "-o", type=click.Path(path_type=Path, dir_okay=False), help="Write to this file."
 )
 
 
 @command.command()
 @click.argument("source", required=False, metavar="[URL or FILE]")
 def diff(source: str | None) -> None:
-    """Show how a schema differs, and which of our operations it would break.
+    """Compare a schema with the schema of this library, and validate the library's operations against it.
 
-    The schema is that of the server at URL, or in FILE: SDL, or the JSON result of an introspection (.json). Without
-    either it is that of the server that PAPERSPACE_API_URL names.
+    The schema comes from the server at URL, or from FILE: SDL, or the JSON result of an introspection query (.json).
+    By default, it comes from the configured API URL.
 
     \b
-    Exit code 0: all our operations stay valid.
-    Exit code 8: an operation would not be valid any more.
-    Exit code 1: there was nothing to compare with.
+    Exit codes:
+      0  all operations of the library are valid
+      8  an operation is invalid
+      1  the schema cannot be read
 
     \b
     Example:
@@ -45,18 +46,24 @@ def diff(source: str | None) -> None:
     """
     from paperspace.gradient import schema
 
-    given = invocation()
-    report = schema.diff(source or given.api_url, api_key=given.api_key)
+    if not source or schema.is_url(source):
+        with connect(source) as client:
+            other = schema.fetch(client)
+    else:
+        other = schema.read_file(source)
+    report = schema.compare(other)
     click.echo(report)
     if report.breaks_operations:
-        raise click.exceptions.Exit(ExitCode.DIFFERS)
+        raise click.exceptions.Exit(ExitCode.DIFFERENT)
 
 
 @command.command()
 @click.argument("url", required=False)
-@_OUTPUT
+@_OUTPUT_OPTION
 def pull(url: str | None, output: Path | None) -> None:
-    """Print the schema of the server at URL, sorted and with its descriptions.
+    """Print the schema of the server at URL as sorted SDL with descriptions.
+
+    By default, the server is the configured API URL.
 
     \b
     Example:
@@ -64,14 +71,15 @@ def pull(url: str | None, output: Path | None) -> None:
     """
     from paperspace.gradient import schema
 
-    given = invocation()
-    _write(schema.pull(url or given.api_url, api_key=given.api_key), output)
+    with connect(url) as client:
+        text = schema.to_sdl(schema.fetch(client))
+    _write(text, output)
 
 
 @command.command()
-@_OUTPUT
+@_OUTPUT_OPTION
 def spec(output: Path | None) -> None:
-    """Print the JSON Schema of a spec, by which an editor completes and checks spec files.
+    """Print the JSON Schema of a spec, for completion and validation in editors.
 
     \b
     Example:
@@ -83,12 +91,12 @@ def spec(output: Path | None) -> None:
 
 
 def _write(text: str, output: Path | None) -> None:
-    """To the file, or else to standard output."""
+    """Write a text to a file, or to standard output."""
     if output is None:
         click.echo(text, nl=False)
         return
     try:
         output.write_text(text, encoding="utf-8")
     except OSError as error:
-        raise click.ClickException(f"{output} cannot be written: {error.strerror}") from error
-    tell(f"Wrote {output}")
+        raise click.ClickException(f"cannot write {output}: {error.strerror}") from error
+    print_message(f"Wrote {output}")

@@ -1,4 +1,4 @@
-"""`gradient server`: the local server, until it is told to stop."""
+"""`gradient server`: run the local server until it is stopped."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING
 import click
 
 from paperspace.gradient._shared.private_files import write_private
-from paperspace.gradient.cli._output import tell
+from paperspace.gradient.cli._output import print_message
 
 if TYPE_CHECKING:
     from paperspace.gradient.server import LocalServer
@@ -32,26 +32,28 @@ if TYPE_CHECKING:
 @click.option(
     "--database",
     metavar="PATH",
-    help="The file to keep everything in, or :memory: to keep nothing. By default a file in the user's data folder.",
+    help="The database file, or :memory: to store nothing. Default: a file in the user's data directory.",
 )
-@click.option("--api-key", metavar="KEY", help="The key that callers have to send. By default one is made and kept.")
-@click.option("--actor", metavar="NAME", help="Who makes the specs. By default the system's user.")
 @click.option(
-    "--save-config", is_flag=True, help="Write the address and the key into the client's configuration file too."
+    "--api-key", metavar="KEY", help="The API key of the server. Default: a generated key, stored for later starts."
+)
+@click.option("--actor", metavar="NAME", help="The author of all revisions. Default: the system user.")
+@click.option(
+    "--save-config", is_flag=True, help="Store the API URL and the API key in the client's configuration file."
 )
 def command(
     *, host: str, port: int, database: str | None, api_key: str | None, actor: str | None, save_config: bool
 ) -> None:
-    """Run the local server, which has the API of the hosted service.
+    """Run a local server with the API of the hosted service.
 
-    When it is ready it prints its address and the two lines to run in another shell so that the library and the
-    official command line talk to it. It runs until it is interrupted.
+    When it is ready, it prints its API URL, and two export lines that configure the library and the retired official
+    client in another shell. Ctrl-C stops it.
 
     \b
     Example:
       gradient server --port 8600 --database :memory:
     """
-    # Slow to import, and the help of the whole command imports this module too.
+    # Slow to import, and not needed for the help.
     from paperspace.gradient.errors import ConfigurationError
     from paperspace.gradient.server import LocalServer, UnusableDatabaseError
     from paperspace.gradient.server.defaults import key_file
@@ -59,63 +61,64 @@ def command(
     from paperspace.gradient.server.storage.migrations import IN_MEMORY
 
     if api_key is None and not is_loopback(host):
-        raise click.UsageError(f"{host} can be reached from other machines: choose the key yourself, with --api-key.")
+        raise click.UsageError(f"Other machines can connect to {host}: pass --api-key to set the API key.")
     _log_to_stderr()
-    place = _place(database)
-    kept = None if api_key is not None or place == IN_MEMORY else key_file(Path(place))
-    stored = kept and _stored_key(kept)
+    path = _database_path(database)
+    file = None if api_key is not None or path == IN_MEMORY else key_file(Path(path))
+    stored_key = file and _read_key(file)
     try:
-        server = LocalServer(host=host, port=port, database=place, api_key=stored or api_key, actor=actor)
+        server = LocalServer(host=host, port=port, database=path, api_key=stored_key or api_key, actor=actor)
     except ValueError as error:
-        if stored:
-            raise click.ClickException(f"The key in {kept} cannot be right: {error}. {_WAY_OUT}") from error
+        if stored_key:
+            raise click.ClickException(f"Invalid API key in {file}: {error}. {_KEY_FILE_HINT}") from error
         raise click.BadParameter(str(error), param_hint="'--api-key'") from error
     try:
-        asyncio.run(_serve(server, None if stored else kept, save_config=save_config))
+        asyncio.run(_serve(server, None if stored_key else file, save_config=save_config))
     except UnusableDatabaseError as error:
-        raise click.ClickException(f"{error}. Another file can be given with --database, or :memory:.") from error
+        raise click.ClickException(f"{error}. Pass another file with --database, or :memory:.") from error
     except ConfigurationError as error:
         raise click.ClickException(f"{error}.") from error
     except (OSError, UnicodeError) as error:
         if isinstance(error, OSError) and error.errno == errno.EADDRINUSE:
-            hint = "choose another one with --port; 0 takes a free one"
-            raise click.ClickException(f"Port {port} of {host} is in use: {hint}.") from error
-        raise click.ClickException(f"The server cannot start: {error}.") from error
+            raise click.ClickException(
+                f"Port {port} of {host} is in use. Pass another one with --port; 0 selects a free port."
+            ) from error
+        raise click.ClickException(f"Cannot start the server: {error}.") from error
 
 
-_WAY_OUT = "Remove the file, or give --api-key."
+_KEY_FILE_HINT = "Remove the file, or pass --api-key."
 
 
-def _place(database: str | None) -> str | Path:
-    """Where everything is kept."""
+def _database_path(database: str | None) -> str | Path:
+    """Return the path of the database: the option, or else the default file."""
     from paperspace.gradient.server.defaults import default_database
 
     if database is not None:
         if not database.strip():
-            raise click.BadParameter("The path is empty. :memory: keeps nothing.", param_hint="'--database'")
+            raise click.BadParameter("The path is empty. Pass :memory: to store nothing.", param_hint="'--database'")
         return database
     try:
         return default_database()
     except (OSError, RuntimeError) as error:
         reason = f"{error.filename}: {error.strerror}" if isinstance(error, OSError) else str(error).rstrip(".")
         raise click.ClickException(
-            f"There is no place for the database: {reason}. Give one with --database."
+            f"Cannot create the default database: {reason}. Pass another file with --database."
         ) from error
 
 
-def _stored_key(file: Path) -> str | None:
-    """The key of an earlier start, if there was one."""
+def _read_key(file: Path) -> str | None:
+    """Read the key of an earlier start; None if no key is stored."""
     try:
         return file.read_text(encoding="ascii").strip() or None
     except (FileNotFoundError, NotADirectoryError):
         return None
     except (OSError, ValueError) as error:
-        reason = getattr(error, "strerror", None) or "it is not made of ASCII characters"
-        raise click.ClickException(f"The key in {file} cannot be read: {reason}. {_WAY_OUT}") from error
+        reason = getattr(error, "strerror", None) or "not ASCII"
+        raise click.ClickException(f"Cannot read the API key in {file}: {reason}. {_KEY_FILE_HINT}") from error
 
 
-class _Lines(logging.Formatter):
-    """Records as lines: what goes on over several, as a traceback does, is indented; nothing steers a terminal."""
+class _LogFormatter(logging.Formatter):
+    """Log records as lines. Further lines of a record are indented; terminal control characters are escaped."""
 
     def format(self, record: logging.LogRecord) -> str:
         text = super().format(record).replace("\n", "\n  ")
@@ -124,33 +127,33 @@ class _Lines(logging.Formatter):
 
 def _log_to_stderr() -> None:
     handler = logging.StreamHandler()
-    handler.setFormatter(_Lines("%(asctime)s %(message)s"))
+    handler.setFormatter(_LogFormatter("%(asctime)s %(message)s"))
     logging.basicConfig(level=logging.INFO, handlers=[handler])
 
 
 async def _serve(server: LocalServer, key_file: Path | None, *, save_config: bool) -> None:
-    """Runs the server until it is told to stop; keeps its key, now that the database is known to be one."""
+    """Run the server until it is stopped. The key is stored after the start, when the database is known to be valid."""
     stop = asyncio.Event()
-    for number in (signal.SIGINT, signal.SIGTERM):
-        with suppress(NotImplementedError):  # on Windows, where Ctrl-C ends asyncio.run anyway
-            asyncio.get_running_loop().add_signal_handler(number, stop.set)
+    for signal_number in (signal.SIGINT, signal.SIGTERM):
+        with suppress(NotImplementedError):  # on Windows, where Ctrl-C ends asyncio.run
+            asyncio.get_running_loop().add_signal_handler(signal_number, stop.set)
     async with server:
         if key_file:
             write_private(key_file, server.api_key + "\n")
         click.echo(f"Listening on {server.url}")
-        # The library reads the first of the names, the retired official client the second.
+        # The library reads the first variable, the retired official client the second.
         click.echo(f"export PAPERSPACE_API_URL={server.url} PAPERSPACE_API_HOST={server.url}")
         click.echo(f"export PAPERSPACE_API_KEY={shlex.quote(server.api_key)}")
         if save_config:
             _save_config(server)
-        click.echo("Deployments are simulated: their life is told, no container is run.")
+        click.echo("Deployments are simulated; no containers run.")
         await stop.wait()
 
 
 def _save_config(server: LocalServer) -> None:
-    """Puts address and key into the client's configuration file, beside whatever else is in it."""
+    """Store the API URL and the API key in the client's configuration file. Other entries are kept."""
     from paperspace.gradient.cli.config import write_config
     from paperspace.gradient.config import config_path, read_config
 
     write_config({**read_config(), "apiUrl": server.url, "apiKey": server.api_key})
-    tell(f"Saved to {config_path()}")
+    print_message(f"Saved the API URL and the API key in {config_path()}")

@@ -1,9 +1,6 @@
-"""`gradient deployments`: a module for each kind of command."""
+"""`gradient deployments`. Importing the modules adds their commands to the group."""
 
-from paperspace.gradient.cli.deployments import changes as desired
-from paperspace.gradient.cli.deployments import monitoring as observed
-from paperspace.gradient.cli.deployments import mutations as changes
-from paperspace.gradient.cli.deployments import queries as reads
+from paperspace.gradient.cli.deployments import changes, monitoring, mutations, queries
 from paperspace.gradient.cli.deployments._group import command
 
-__all__ = ["changes", "command", "desired", "observed", "reads"]
+__all__ = ["changes", "command", "monitoring", "mutations", "queries"]

@@ -1,4 +1,4 @@
-"""The commands that bring a deployment to a state: apply, diff, scale, stop, start, history, rollback, validate."""
+"""The commands that change what a deployment runs: apply, diff, scale, stop, start, history, rollback, validate."""
 
 from __future__ import annotations
 
@@ -7,33 +7,34 @@ from typing import TYPE_CHECKING
 import click
 
 from paperspace.gradient._spec.diff import hide_secrets
-from paperspace.gradient.cli._client import deployments
-from paperspace.gradient.cli._errors import ExitCode
-from paperspace.gradient.cli._output import output_option, printable, tell, write_data
-from paperspace.gradient.cli._spec_options import read_spec, spec_option
-from paperspace.gradient.cli.deployments._group import (
+from paperspace.gradient.cli._commands import connect
+from paperspace.gradient.cli._exit_codes import ExitCode
+from paperspace.gradient.cli._output import output_option, print_data, print_message, printable
+from paperspace.gradient.cli._progress import wait_with_progress
+from paperspace.gradient.cli.deployments._group import command
+from paperspace.gradient.cli.deployments._options import (
     cluster_option,
-    command,
     id_parameter,
+    image_option,
     name_option,
     project_option,
+    read_spec,
+    spec_option,
+    wait_option,
 )
-from paperspace.gradient.cli.deployments._wait import WAIT, wait_for
 
 if TYPE_CHECKING:
     from paperspace.gradient.types import AppliedDeployment
 
-IMAGE = click.option("--image", metavar="IMAGE", help="The image that `:image` in the file stands for.")
-
 
 @command.command()
 @name_option(required=True, help="The name of the deployment.")
-@project_option(required=True, help="The project that it belongs to.")
+@project_option(required=True, help="The project of the deployment.")
 @spec_option(required=True)
-@cluster_option(help="The cluster to deploy onto. By default wherever it is, or the server's default.")
-@IMAGE
-@click.option("--dry-run", is_flag=True, help="Only say what would be done.")
-@WAIT
+@cluster_option(help="The cluster to deploy to. Default: its current cluster, or the server's default cluster.")
+@image_option
+@click.option("--dry-run", is_flag=True, help="Only show what would change.")
+@wait_option
 @output_option("json", "yaml", "id")
 def apply(
     *,
@@ -46,45 +47,45 @@ def apply(
     wait: bool,
     output: str | None,
 ) -> None:
-    """Create a deployment, update it, or do nothing, whichever brings it to the spec.
+    """Create a deployment, or update it if its spec differs.
 
-    What changes is shown on stderr.
+    The changes are printed to standard error.
 
     \b
     Example:
       gradient deployments apply --name mnist --project-id p1 --spec paperspace.yaml --wait
     """
     if dry_run and wait:
-        raise click.UsageError("A dry run changes nothing to wait for: give --dry-run or --wait.")
+        raise click.UsageError("--dry-run and --wait cannot be used together.")
     content = read_spec(spec, image)
-    with deployments() as calls:
-        applied = calls.apply_deployment(name, project_id, content, cluster_id, dry_run=dry_run)
-        _say(name, applied, output, dry_run=dry_run)
+    with connect() as client:
+        applied = client.deployments.apply_deployment(name, project_id, content, cluster_id, dry_run=dry_run)
+        _print_applied(name, applied, output, dry_run=dry_run)
         if wait and applied["id"] is not None:
-            wait_for(calls, applied["id"])
+            wait_with_progress(client, applied["id"])
 
 
-def _say(name: str, applied: AppliedDeployment, output: str | None, *, dry_run: bool) -> None:
+def _print_applied(name: str, applied: AppliedDeployment, output: str | None, *, dry_run: bool) -> None:
     match output:
         case "json" | "yaml":
-            write_data(applied, output)
+            print_data(applied, output)
         case "id":
             if applied["id"]:
                 click.echo(applied["id"])
         case _:
             if applied["difference"]["text"]:
-                tell(applied["difference"]["text"])
-            done = f"{applied['action'].capitalize()} deployment: {applied['id'] or name}"
-            click.echo(f"Not done, a dry run: {done}" if dry_run else done)
+                print_message(applied["difference"]["text"])
+            result = f"{applied['action'].capitalize()} deployment: {applied['id'] or name}"
+            click.echo(f"Dry run: {result}" if dry_run else result)
 
 
 @command.command()
 @name_option(required=True, help="The name of the deployment.")
-@project_option(required=True, help="The project that it belongs to.")
+@project_option(required=True, help="The project of the deployment.")
 @spec_option(required=True)
-@cluster_option(help="The cluster that it is to be on. By default wherever it is.")
-@IMAGE
-@click.option("--exit-code", is_flag=True, help="Exit with 8 where something differs.")
+@cluster_option(help="The cluster to compare with. Default: its current cluster.")
+@image_option
+@click.option("--exit-code", is_flag=True, help="Exit with code 8 if there are changes.")
 @output_option("json", "yaml")
 def diff(
     name: str,
@@ -95,123 +96,129 @@ def diff(
     exit_code: bool,
     output: str | None,
 ) -> int:
-    """Show what `apply` would change. Nothing is changed.
+    """Show what `apply` would change, without changing it.
 
     \b
     Example:
       gradient deployments diff --name mnist --project-id p1 --spec paperspace.yaml --exit-code
     """
     content = read_spec(spec, image)
-    with deployments() as calls:
-        difference = calls.diff_deployment(name, project_id, content, cluster_id)
+    with connect() as client:
+        difference = client.deployments.diff_deployment(name, project_id, content, cluster_id)
     if output:
-        write_data(difference, output)
+        print_data(difference, output)
     elif difference["text"]:
         click.echo(printable(difference["text"]))
-    return ExitCode.DIFFERS if exit_code and difference["changes"] else ExitCode.FINE
+    return ExitCode.DIFFERENT if exit_code and difference["changes"] else ExitCode.SUCCESS
 
 
 @command.command()
 @id_parameter()
-@click.option("--replicas", type=click.IntRange(0), required=True, metavar="N", help="How many replicas to run.")
+@click.option("--replicas", type=click.IntRange(0), required=True, metavar="N", help="The number of replicas to run.")
 def scale(id: str, replicas: int) -> None:
-    """Change the number of replicas, and nothing else.
+    """Change only the number of replicas of a deployment.
 
     \b
     Example:
       gradient deployments scale d4e74a9c-b125-4bd7-b143-8f5c386df8a9 --replicas 3
     """
-    with deployments() as calls:
-        scaled = calls.scale_deployment(id, replicas)
+    with connect() as client:
+        scaled = client.deployments.scale_deployment(id, replicas)
     click.echo(f"Scaled deployment: {scaled['id']}")
 
 
 @command.command()
 @id_parameter()
 def stop(id: str) -> None:
-    """Stop a deployment. Its spec stays as it is otherwise.
+    """Stop all replicas of a deployment, without changing its spec otherwise.
 
     \b
     Example:
       gradient deployments stop d4e74a9c-b125-4bd7-b143-8f5c386df8a9
     """
-    with deployments() as calls:
-        click.echo(f"Stopped deployment: {calls.stop_deployment(id)['id']}")
+    with connect() as client:
+        click.echo(f"Stopped deployment: {client.deployments.stop_deployment(id)['id']}")
 
 
 @command.command()
 @id_parameter()
 def start(id: str) -> None:
-    """Start a deployment that was stopped.
+    """Start a stopped deployment.
 
     \b
     Example:
       gradient deployments start d4e74a9c-b125-4bd7-b143-8f5c386df8a9
     """
-    with deployments() as calls:
-        click.echo(f"Started deployment: {calls.start_deployment(id)['id']}")
+    with connect() as client:
+        click.echo(f"Started deployment: {client.deployments.start_deployment(id)['id']}")
 
 
 @command.command()
 @id_parameter()
 @output_option("json", "yaml", "id")
 def history(id: str, output: str | None) -> None:
-    """Show the specs of a deployment, the newest first: who made each, when, and what it changed.
+    """List the revisions of a deployment, newest first.
 
-    With -o json or -o yaml, each is printed as `get_deployment_history` of the library returns it, but for passwords,
-    which are hidden in every output.
+    Each revision has its author, its time and its changes. -o json and -o yaml print what `get_deployment_history` of
+    the library returns, with hidden passwords.
 
     \b
     Example:
       gradient deployments history d4e74a9c-b125-4bd7-b143-8f5c386df8a9
     """
-    with deployments() as calls:
-        revisions = calls.get_deployment_history(id)
+    with connect() as client:
+        revisions = client.deployments.get_deployment_history(id)
     if output in {"json", "yaml"}:
-        write_data(_without_passwords(revisions), output or "json")
+        print_data(_without_secrets(revisions), output or "json")
         return
     for revision in revisions:
         if output == "id":
             click.echo(revision["id"])
             continue
-        maker = revision["actor"]["fullName"] or "somebody"
-        click.echo(printable(f"{revision['id']}  {revision['dtCreated']}  {maker}"))
-        for line in revision["difference"]["text"].splitlines() or ["changes nothing"]:
+        author = revision["actor"]["fullName"] or "unknown"
+        click.echo(printable(f"{revision['id']}  {revision['dtCreated']}  {author}"))
+        for line in revision["difference"]["text"].splitlines() or ["no changes"]:
             click.echo(printable(f"    {line}"))
 
 
-def _without_passwords(value: object) -> object:
-    """The same, with passwords hidden as in a difference."""
+def _without_secrets(value: object) -> object:
+    """Copy plain data with passwords hidden, as in a difference."""
     match value:
         case dict():
-            return {key: _without_passwords(hide_secrets(key, entry)) for key, entry in value.items()}
+            return {key: _without_secrets(hide_secrets(key, entry)) for key, entry in value.items()}
         case list():
-            return [_without_passwords(entry) for entry in value]
+            return [_without_secrets(entry) for entry in value]
         case _:
             return value
 
 
 @command.command()
 @id_parameter()
-@click.option("--to", metavar="SPEC-ID", required=True, help="The spec to put back; `history` shows them.")
+@click.option(
+    "--to",
+    metavar="REVISION-ID",
+    required=True,
+    help="The id of the revision. `gradient deployments history` lists them.",
+)
 def rollback(id: str, to: str) -> None:
-    """Put an earlier spec back into force, as a new one.
+    """Deploy an earlier revision again, as a new revision.
 
     \b
     Example:
       gradient deployments rollback d4e74a9c-b125-4bd7-b143-8f5c386df8a9 --to 8f5c4a9c-4bd7-b143-b125-8f5c386df8a9
     """
-    with deployments() as calls:
-        click.echo(f"Rolled back deployment: {calls.rollback_deployment(id, to)['id']}")
+    with connect() as client:
+        click.echo(f"Rolled back deployment: {client.deployments.rollback_deployment(id, to)['id']}")
 
 
 @command.command()
 @click.argument("file", required=False, type=click.Path(dir_okay=False, allow_dash=True))
-@IMAGE
+@image_option
 def validate(file: str | None, image: str | None) -> None:
-    """Check a spec file; every mistake is shown with its line. Nothing is sent.
+    """Validate a spec file, without sending it.
 
-    Without FILE it is the first of paperspace.yaml, .yml, .json, .jsonc, .toml, and .paperspace/app.yaml and so on.
+    Every problem is printed with its line. The default FILE is the first that exists of paperspace.yaml, .yml, .json,
+    .jsonc and .toml, then .paperspace/app.yaml and so on.
 
     \b
     Example:

@@ -1,4 +1,4 @@
-"""The commands that watch a deployment: wait, logs."""
+"""The commands that watch a deployment: wait and logs."""
 
 from __future__ import annotations
 
@@ -7,12 +7,13 @@ from datetime import UTC, datetime, timedelta
 import click
 
 from paperspace.gradient._core.defaults import DEFAULT_WAIT
-from paperspace.gradient.cli._client import deployments
-from paperspace.gradient.cli._output import output_option, printable, write_data
-from paperspace.gradient.cli.deployments._group import command, id_parameter
-from paperspace.gradient.cli.deployments._wait import wait_for
+from paperspace.gradient.cli._commands import connect
+from paperspace.gradient.cli._output import output_option, print_data, printable
+from paperspace.gradient.cli._progress import wait_with_progress
+from paperspace.gradient.cli.deployments._group import command
+from paperspace.gradient.cli.deployments._options import id_parameter
 
-_UNITS = {"s": 1, "m": 60, "h": 3600, "d": 86400}
+_SECONDS = {"s": 1, "m": 60, "h": 3600, "d": 86400}
 
 
 @command.command()
@@ -23,56 +24,61 @@ _UNITS = {"s": 1, "m": 60, "h": 3600, "d": 86400}
     default=DEFAULT_WAIT,
     show_default=True,
     metavar="SECONDS",
-    help="How long.",
+    help="How long to wait.",
 )
 @output_option("json", "yaml")
 def wait(id: str, timeout: float, output: str | None) -> None:
-    """Wait until the newest spec of a deployment is at work, or the deployment is stopped for good.
+    """Wait until the newest revision is ready, or the deployment is stopped.
 
-    What happens meanwhile is told on stderr: on a terminal with a bar of the replicas that are ready. A deployment that
-    fails ends with exit code 6, and one that is not ready in time with 7.
+    Events are printed to standard error, on a terminal with a progress bar. The exit code is 6 if the deployment
+    fails, and 7 if it is not ready in time.
 
     \b
     Example:
       gradient deployments wait d4e74a9c-b125-4bd7-b143-8f5c386df8a9 --timeout 300
     """
-    with deployments() as calls:
-        status = wait_for(calls, id, timeout)
+    with connect() as client:
+        status = wait_with_progress(client, id, timeout)
     if output:
-        write_data(status, output)
+        print_data(status, output)
     else:
         click.echo(f"{status['state'].capitalize()} deployment: {status['id']}")
 
 
-class Since(click.ParamType[datetime]):
-    """A moment, or how long ago it was."""
+class Time(click.ParamType[datetime]):
+    """A time in ISO 8601, or the time that passed since then, such as 10m."""
 
-    name = "moment"
+    name = "time"
 
     def convert(self, value: object, param: click.Parameter | None, ctx: click.Context | None) -> datetime:
-        """The moment."""
+        """Return the time as a datetime."""
         text = str(value)
         try:
-            if text[-1:] in _UNITS and text[:-1].isdigit():
-                return datetime.now(UTC) - timedelta(seconds=int(text[:-1]) * _UNITS[text[-1]])
+            if text[-1:] in _SECONDS and text[:-1].isdigit():
+                return datetime.now(UTC) - timedelta(seconds=int(text[:-1]) * _SECONDS[text[-1]])
             return datetime.fromisoformat(text)
         except (ValueError, OverflowError):
-            self.fail(f"{text} is neither a moment such as 2024-05-17T09:30 nor a time such as 10m.", param, ctx)
+            self.fail(f"expected a time such as 2024-05-17T09:30 or a duration such as 10m, got {text}.", param, ctx)
 
 
 @command.command()
 @id_parameter()
-@click.option("--follow", "-f", is_flag=True, help="Go on until the deployment is stopped or deleted.")
-@click.option("--tail", type=click.IntRange(0), metavar="N", help="The last N lines only.")
-@click.option("--since", type=Since(), metavar="WHEN", help="Lines since a moment in ISO 8601, or since 10s, 10m, 10h.")
-@click.option("--instance", metavar="NAME", help="The log of this instance only.")
+@click.option("--follow", "-f", is_flag=True, help="Print new lines until the deployment is stopped or deleted.")
+@click.option("--tail", type=click.IntRange(0), metavar="N", help="Only the last N lines.")
+@click.option(
+    "--since",
+    type=Time(),
+    metavar="TIME",
+    help="Only lines since a time in ISO 8601, or since a duration ago, such as 10s, 10m or 10h.",
+)
+@click.option("--instance", metavar="NAME", help="Only lines of this instance.")
 @output_option("json")
 def logs(
     id: str, follow: bool, tail: int | None, since: datetime | None, instance: str | None, output: str | None
 ) -> None:
-    """Print the log lines of a deployment by time, over all its instances.
+    """Print the log lines of all instances of a deployment, by time.
 
-    With -o json, each line is a JSON object on a line of its own.
+    -o json prints one JSON object per line.
 
     \b
     Examples:
@@ -81,8 +87,10 @@ def logs(
     """
     import json
 
-    with deployments() as calls:
-        for line in calls.get_deployment_logs(id, instance=instance, tail=tail, since=since, follow=follow):
+    with connect() as client:
+        for line in client.deployments.get_deployment_logs(
+            id, instance=instance, tail=tail, since=since, follow=follow
+        ):
             if output:
                 click.echo(json.dumps(line))
             else:

@@ -1,4 +1,4 @@
-"""The commands that change something: create, update and delete."""
+"""The commands create, update and delete."""
 
 from __future__ import annotations
 
@@ -7,19 +7,22 @@ from typing import TYPE_CHECKING
 
 import click
 
-from paperspace.gradient.cli._client import deployments
+from paperspace.gradient.cli._commands import connect
 from paperspace.gradient.cli._completion import complete_id
-from paperspace.gradient.cli._errors import ExitCode
-from paperspace.gradient.cli._output import output_option, printable, tell, write_data
-from paperspace.gradient.cli._spec_options import read_spec, spec_option
-from paperspace.gradient.cli.deployments._group import (
+from paperspace.gradient.cli._exit_codes import ExitCode
+from paperspace.gradient.cli._output import output_option, print_data, print_message, printable
+from paperspace.gradient.cli._progress import wait_with_progress
+from paperspace.gradient.cli.deployments._group import command
+from paperspace.gradient.cli.deployments._options import (
+    MISSING_ID,
     cluster_option,
-    command,
     id_parameter,
     name_option,
     project_option,
+    read_spec,
+    spec_option,
+    wait_option,
 )
-from paperspace.gradient.cli.deployments._wait import WAIT, wait_for
 from paperspace.gradient.errors import NotFoundError
 
 if TYPE_CHECKING:
@@ -28,13 +31,13 @@ if TYPE_CHECKING:
 
 @command.command()
 @name_option(required=True, help="The name, unique in its project.")
-@project_option(required=True, help="The project that it belongs to.")
+@project_option(required=True, help="The project of the deployment.")
 @spec_option(required=True)
-@cluster_option(help="The cluster to deploy onto. By default the server's.")
-@WAIT
+@cluster_option(help="The cluster to deploy to. Default: the server's default cluster.")
+@wait_option
 @output_option("json", "yaml", "id")
 def create(*, name: str, project_id: str, spec: str, cluster_id: str | None, wait: bool, output: str | None) -> None:
-    """Create a deployment and start it.
+    """Create a deployment.
 
     \b
     Examples:
@@ -42,20 +45,20 @@ def create(*, name: str, project_id: str, spec: str, cluster_id: str | None, wai
       id=$(gradient deployments create --name mnist --project-id p1 --spec - -o id < mnist.json)
     """
     content = read_spec(spec)
-    with deployments() as calls:
-        created = calls.create_deployment(name, project_id, content, cluster_id)
-        _say("Created", created, output)
+    with connect() as client:
+        created = client.deployments.create_deployment(name, project_id, content, cluster_id)
+        _print_result("Created", created, output)
         if wait:
-            wait_for(calls, created["id"])
+            wait_with_progress(client, created["id"])
 
 
 @command.command()
 @id_parameter(required=False)
-@name_option(help="The name; with an id, the new name.")
-@project_option(help="The project; with an id, the project to move it to.")
+@name_option(help="The name of the deployment; with an id, its new name.")
+@project_option(help="The project of the deployment; with an id, its new project.")
 @spec_option(required=False)
-@cluster_option(help="The cluster to deploy onto from now on. By default no change.")
-@WAIT
+@cluster_option(help="The cluster to deploy to. Default: no change.")
+@wait_option
 @output_option("json", "yaml", "id")
 def update(
     *,
@@ -67,10 +70,10 @@ def update(
     wait: bool,
     output: str | None,
 ) -> None:
-    """Change a deployment: give it another spec, cluster, name or project.
+    """Update the spec, cluster, name or project of a deployment.
 
-    Without an id, it is the deployment of that name in that project. What is not given stays as it is; a spec is
-    given whole.
+    Without an id, the deployment is found by --name and --project-id. Options that are not passed change nothing; a
+    spec replaces the whole previous spec.
 
     \b
     Examples:
@@ -80,17 +83,17 @@ def update(
     """
     content = None if spec is None else read_spec(spec)
     changes = (name, project_id, content, cluster_id)
-    with deployments() as calls:
-        # An empty id, out of a variable that is not set, is a bad id: never a reason to look by name.
+    with connect() as client:
+        # An empty id, from a shell variable that is not set, is an error; the name must not be used in its place.
         if id is not None and changes != (None, None, None, None):
-            updated = calls.update_deployment(*changes, id=id)
+            updated = client.deployments.update_deployment(*changes, id=id)
         elif id is None and name is not None and project_id is not None and content is not None:
-            updated = calls.update_deployment(name, project_id, content, cluster_id)
+            updated = client.deployments.update_deployment(name, project_id, content, cluster_id)
         else:
-            raise click.UsageError("Give --id and what to change, or --name, --project-id and --spec.")
-        _say("Updated", updated, output)
+            raise click.UsageError("Pass --id and what to change, or --name, --project-id and --spec.")
+        _print_result("Updated", updated, output)
         if wait:
-            wait_for(calls, updated["id"])
+            wait_with_progress(client, updated["id"])
 
 
 @command.command()
@@ -98,55 +101,56 @@ def update(
 @click.option(
     "--id", "options", metavar="ID", multiple=True, shell_complete=complete_id, help="The id of a deployment."
 )
-@click.option("--yes", "-y", is_flag=True, help="Do not ask.")
+@click.option("--yes", "-y", is_flag=True, help="Do not ask for confirmation.")
 def delete(arguments: tuple[str, ...], options: tuple[str, ...], yes: bool) -> None:
     """Delete one or more deployments.
 
-    On a terminal it asks first, by name, and does nothing where one is not found. Elsewhere, or with --yes, it does
-    not ask, and deletes the others all the same; the exit code is 3 then. Elsewhere, more than one needs --yes.
+    On a terminal, it asks for confirmation with the names, and deletes nothing if an id does not exist. With --yes, or
+    without a terminal, it deletes those that exist; if one does not, the exit code is 3. Without a terminal, more than
+    one deployment requires --yes.
 
     \b
     Examples:
       gradient deployments delete --id d4e74a9c-b125-4bd7-b143-8f5c386df8a9
       gradient deployments list --project-id p1 -o id | xargs -r gradient deployments delete --yes
     """
-    ids = list({entry.lower(): entry for entry in (*arguments, *options)}.values())
+    ids = list({value.lower(): value for value in (*arguments, *options)}.values())
     if not ids:
-        raise click.UsageError("The id of the deployment is missing. `gradient deployments list` shows it.")
+        raise click.UsageError(MISSING_ID)
     interactive = sys.stdin.isatty() and sys.stderr.isatty()
     if len(ids) > 1 and not yes and not interactive:
-        raise click.UsageError(f"{len(ids)} deployments would be deleted, and there is nobody to ask: give --yes.")
-    with deployments() as calls:
+        raise click.UsageError(f"Pass --yes to delete {len(ids)} deployments without a terminal.")
+    with connect() as client:
         if interactive and not yes:
-            names = [calls.get_deployment(entry)["name"] for entry in ids]
+            names = [client.deployments.get_deployment(value)["name"] for value in ids]
             question = f"Delete {', '.join(printable(name) for name in names)}?"
             if not click.confirm(question, err=True):
-                tell("Nothing was deleted.")
+                print_message("Nothing was deleted.")
                 raise click.exceptions.Exit(ExitCode.FAILED)
-        missing: list[NotFoundError] = []
-        for entry in ids:
+        not_found: list[NotFoundError] = []
+        for deployment_id in ids:
             try:
-                deleted = calls.delete_deployment(entry)
+                deleted = client.deployments.delete_deployment(deployment_id)
             except NotFoundError as error:
-                missing.append(error)
+                not_found.append(error)
             else:
-                _say("Deleted", deleted, None)
-    if missing:
-        raise _joined(missing)
+                _print_result("Deleted", deleted, None)
+    if not_found:
+        raise _combine(not_found)
 
 
-def _joined(missing: list[NotFoundError]) -> NotFoundError:
-    """One error for them all; a single one stays what it is."""
-    if len(missing) == 1:
-        return missing[0]
-    return NotFoundError("; ".join(str(error.args[0]) for error in missing))
+def _combine(not_found: list[NotFoundError]) -> NotFoundError:
+    """Return one error for several. A single error is returned unchanged."""
+    if len(not_found) == 1:
+        return not_found[0]
+    return NotFoundError("; ".join(str(error.args[0]) for error in not_found))
 
 
-def _say(what: str, deployment: DeploymentRef, output: str | None) -> None:
+def _print_result(action: str, deployment: DeploymentRef, output: str | None) -> None:
     match output:
         case "id":
             click.echo(deployment["id"])
         case None:
-            click.echo(f"{what} deployment: {deployment['id']}")
+            click.echo(f"{action} deployment: {deployment['id']}")
         case _:
-            write_data(deployment, output)
+            print_data(deployment, output)

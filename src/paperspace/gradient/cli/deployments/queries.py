@@ -1,4 +1,4 @@
-"""The commands that look: list and get."""
+"""The commands that read: list and get."""
 
 from __future__ import annotations
 
@@ -7,16 +7,11 @@ from typing import TYPE_CHECKING
 
 import click
 
-from paperspace.gradient.cli._client import deployments
-from paperspace.gradient.cli._output import output_option, printable, write_data
-from paperspace.gradient.cli._tables import Column, draw
-from paperspace.gradient.cli.deployments._group import (
-    cluster_option,
-    command,
-    id_parameter,
-    name_option,
-    project_option,
-)
+from paperspace.gradient.cli._commands import connect
+from paperspace.gradient.cli._output import output_option, print_data, printable
+from paperspace.gradient.cli._tables import Column, print_table
+from paperspace.gradient.cli.deployments._group import command
+from paperspace.gradient.cli.deployments._options import cluster_option, id_parameter, name_option, project_option
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -25,40 +20,39 @@ if TYPE_CHECKING:
 
 
 @command.command("list")
-@name_option(help="Only the deployment of exactly this name.")
-@project_option(help="Only deployments of this project.")
-@cluster_option(help="Only deployments that have a spec on this cluster, with those specs.")
-@click.option("--limit", type=click.IntRange(0), metavar="N", help="The newest N only. By default all.")
+@name_option(help="Only the deployment with exactly this name.")
+@project_option(help="Only deployments in this project.")
+@cluster_option(help="Only deployments with a revision on this cluster, and only these revisions.")
+@click.option("--limit", type=click.IntRange(0), metavar="N", help="Only the newest N deployments.")
 @output_option("json", "yaml", "name", "id")
 def list_(
     name: str | None, project_id: str | None, cluster_id: str | None, limit: int | None, output: str | None
 ) -> None:
-    """List deployments, the newest first.
+    """List deployments, newest first.
 
-    On a terminal that is too narrow for the table, columns are left out; piped elsewhere, it is always whole. With
-    -o json or -o yaml, each deployment is printed as `get_deployment` of the library returns it; with -o name or
-    -o id, one a line.
+    A terminal that is too narrow for the table hides columns; a pipe or file gets the complete table. -o json and
+    -o yaml print what `list_deployments` of the library returns; -o name and -o id print one name or id per line.
 
     \b
     Examples:
       gradient deployments list --project-id p1
       gradient deployments list -o json | jq '.[].name'
     """
-    with deployments() as calls:
+    with connect() as client:
         if output is None:
-            _show(calls.list_deployment_statuses(name, project_id, cluster_id, first=limit))
+            _print_statuses(client.deployments.list_deployment_statuses(name, project_id, cluster_id, first=limit))
             return
-        found = calls.list_deployments(name, project_id, cluster_id, first=limit)
+        deployments = client.deployments.list_deployments(name, project_id, cluster_id, first=limit)
     if output in {"json", "yaml"}:
-        write_data(found, output)
+        print_data(deployments, output)
         return
-    for deployment in found:
+    for deployment in deployments:
         click.echo(printable(deployment["name" if output == "name" else "id"]))
 
 
-def _show(statuses: list[DeploymentStatus]) -> None:
+def _print_statuses(statuses: list[DeploymentStatus]) -> None:
     if statuses:
-        draw(_COLUMNS, statuses)
+        print_table(_COLUMNS, statuses)
     else:
         click.echo("No deployments found")
 
@@ -67,30 +61,30 @@ def _show(statuses: list[DeploymentStatus]) -> None:
 @id_parameter()
 @output_option("json", "yaml")
 def get(id: str, output: str | None) -> None:
-    """Show a deployment with all its specs, the newest first.
+    """Show a deployment with all its revisions, newest first.
 
-    It is printed as JSON with lists in place of connections, as the earlier official client did. With -o json or
-    -o yaml, it is printed as `get_deployment` of the library returns it.
+    The output is the JSON of the retired official client, with plain lists of nodes. -o json and -o yaml print what
+    `get_deployment` of the library returns.
 
     \b
     Examples:
       gradient deployments get --id d4e74a9c-b125-4bd7-b143-8f5c386df8a9
       gradient deployments get d4e74a9c-b125-4bd7-b143-8f5c386df8a9 -o yaml
     """
-    with deployments() as calls:
-        found = calls.get_deployment(id)
-    write_data(found if output else _with_lists(found), output or "json")
+    with connect() as client:
+        deployment = client.deployments.get_deployment(id)
+    print_data(deployment if output else _connections_to_lists(deployment), output or "json")
 
 
-def _with_lists(value: object) -> object:
-    """The same with every connection, which is a dict with nothing but `nodes`, as a list."""
+def _connections_to_lists(value: object) -> object:
+    """Replace every connection, which is a dict with only `nodes`, by the list of its nodes."""
     match value:
         case {"nodes": nodes, **others} if not others:
-            return _with_lists(nodes)
+            return _connections_to_lists(nodes)
         case dict():
-            return {key: _with_lists(entry) for key, entry in value.items()}
+            return {key: _connections_to_lists(entry) for key, entry in value.items()}
         case list():
-            return [_with_lists(entry) for entry in value]
+            return [_connections_to_lists(entry) for entry in value]
         case _:
             return value
 
@@ -100,7 +94,7 @@ def _replicas(status: DeploymentStatus) -> str:
 
 
 def _age(status: DeploymentStatus) -> str:
-    """How long ago it was created, in the largest unit that is over."""
+    """Return the age in the largest unit that is not zero."""
     seconds = int((datetime.now(UTC) - datetime.fromisoformat(status["dtCreated"])).total_seconds())
     for unit, length in {"d": 86400, "h": 3600, "m": 60}.items():
         if seconds >= length:
@@ -108,11 +102,10 @@ def _age(status: DeploymentStatus) -> str:
     return f"{max(seconds, 0)}s"
 
 
-# The table. A column more is a line here and perhaps a function above.
 _COLUMNS: dict[Column, Callable[[DeploymentStatus], str]] = {
-    Column("Name", least=12): lambda status: status["name"],
+    Column("Name", min_width=12): lambda status: status["name"],
     Column("ID"): lambda status: status["id"],
-    Column("Image", rank=4, least=16): lambda status: status["image"],
+    Column("Image", rank=4, min_width=16): lambda status: status["image"],
     Column("Replicas", rank=1, right=True): _replicas,
     Column("State", rank=2): lambda status: status["state"],
     Column("Endpoint", rank=5): lambda status: status["endpointUrl"],

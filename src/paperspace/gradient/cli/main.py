@@ -1,0 +1,100 @@
+"""The `gradient` command: its subcommands, which are imported when they are needed, and its exit code."""
+
+from __future__ import annotations
+
+import io
+import sys
+from importlib import import_module
+from typing import Any, NamedTuple, NoReturn
+
+import click
+
+from paperspace.gradient._version import __version__
+from paperspace.gradient.cli._commands import CommonOptions, Group
+from paperspace.gradient.cli._errors import exit_code
+from paperspace.gradient.cli._output import replace_missing_streams
+
+
+class LazyCommand(NamedTuple):
+    """A command that is imported when it runs: where it is defined, and its summary for the help until then."""
+
+    module: str
+    attribute: str
+    summary: str
+
+
+_PACKAGE = "paperspace.gradient.cli"
+_SUBCOMMANDS = {
+    "deployments": LazyCommand(f"{_PACKAGE}.deployments", "command", "Create, update, inspect and delete deployments."),
+    "server": LazyCommand(f"{_PACKAGE}.server", "command", "Run a local server with the API of the hosted service."),
+    "apiKey": LazyCommand(f"{_PACKAGE}.config", "api_key", "Store an API key in the configuration file."),
+    "logout": LazyCommand(f"{_PACKAGE}.config", "logout", "Remove the API key from the configuration file."),
+    "config": LazyCommand(f"{_PACKAGE}.config", "command", "Inspect the settings."),
+    "schema": LazyCommand(f"{_PACKAGE}.schema", "command", "Compare and fetch GraphQL schemas; print the spec schema."),
+}
+
+
+class MainGroup(Group):
+    """The top-level command. Printing a help text imports only the commands in it."""
+
+    def __init__(self, *args: Any, lazy_commands: dict[str, LazyCommand], **settings: Any) -> None:
+        super().__init__(*args, **settings)
+        self.lazy_commands = lazy_commands
+
+    def list_commands(self, ctx: click.Context) -> list[str]:  # noqa: ARG002  # click's signature
+        """Return the names of the commands in the order of the help."""
+        return list(self.lazy_commands)
+
+    def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:  # noqa: ARG002  # the same
+        """Import a command and return it."""
+        if cmd_name not in self.lazy_commands:
+            return None
+        lazy = self.lazy_commands[cmd_name]
+        command: click.Command = getattr(import_module(lazy.module), lazy.attribute)
+        return command
+
+    def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:  # noqa: ARG002  # the same
+        """Write the list of commands in the help without importing them."""
+        with formatter.section("Commands"):
+            formatter.write_dl([(name, lazy.summary) for name, lazy in self.lazy_commands.items()])
+
+    def invoke(self, ctx: click.Context) -> Any:
+        """Run the command that was called."""
+        try:
+            return super().invoke(ctx)
+        except KeyboardInterrupt as error:
+            raise click.Abort from error  # before click prints an empty line, on a terminal or not
+
+    def main(self, *args: Any, **settings: Any) -> NoReturn:
+        """Run the command line and exit the process with its exit code."""
+        replace_missing_streams()
+        if isinstance(sys.stdout, io.TextIOWrapper):
+            sys.stdout.reconfigure(errors="backslashreplace")  # prints characters that the encoding does not have
+        options = CommonOptions()
+        settings |= {"standalone_mode": False, "obj": options}
+        sys.exit(exit_code(lambda: super(MainGroup, self).main(*args, **settings), options))
+
+
+@click.group(
+    cls=MainGroup,
+    lazy_commands=_SUBCOMMANDS,
+    context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100},
+)
+@click.version_option(__version__, prog_name="gradient")
+def main() -> None:
+    """Manage Gradient Deployments.
+
+    Results go to standard output, messages and errors to standard error.
+
+    \b
+    Exit codes:
+      0  success            5  invalid spec
+      1  failed             6  deployment failed
+      2  usage error        7  timed out
+      3  not found          8  different
+      4  not authorized     130  interrupted
+
+    \b
+    Example:
+      gradient deployments create --name mnist --project-id p1 --spec mnist.yaml
+    """
