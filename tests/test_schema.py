@@ -163,5 +163,5 @@ class TestCommand:
         nowhere = CliRunner().invoke(main, ["schema", "pull", url, "--apiKey", key, "--output", "/nowhere/x"])
         assert (nowhere.exit_code, nowhere.stderr) == (
             1,
-            "Error: /nowhere/x cannot be written: No such file or directory\n",
+            "Error: cannot write /nowhere/x: No such file or directory\n",
         )

@@ -27,6 +27,7 @@ from paperspace.gradient.errors import (
     InvalidArgumentError,
     InvalidSpecError,
     MalformedResponseError,
+    MissingAPIKeyError,
     NotFoundError,
     OutcomeUnknownError,
     PaginationError,
@@ -189,6 +190,7 @@ def own_operations(client: Client) -> None:
 
 TREE: dict[type[GradientError], type[GradientError]] = {
     ConfigurationError: GradientError,
+    MissingAPIKeyError: ConfigurationError,
     InvalidArgumentError: GradientError,
     InvalidSpecError: InvalidArgumentError,
     ClientClosedError: GradientError,

@@ -29,16 +29,19 @@ _SECRET_LENGTH = 16
 CONFIG_FOLDER = "~/.paperspace"
 CONFIG_FILE = "config.json"
 
-# How messages name these arguments. The command line names its options instead.
-API_KEY_ARGUMENT = "the argument api_key"
-API_URL_ARGUMENT = "the argument api_url"
-
 
 class Sourced(NamedTuple):
     """A value, and the place that it comes from."""
 
     value: str
     source: str
+
+
+class ArgumentNames(NamedTuple):
+    """What messages call the arguments. The command line has options in their place."""
+
+    api_key: str = "the argument api_key"
+    api_url: str = "the argument api_url"
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -57,8 +60,8 @@ class Settings:
 
     api_key: str = field(repr=False)
     api_url: str = DEFAULT_API_URL
-    api_key_source: str = API_KEY_ARGUMENT
-    api_url_source: str = API_URL_ARGUMENT
+    api_key_source: str = ArgumentNames().api_key
+    api_url_source: str = ArgumentNames().api_url
     timeout: float = DEFAULT_TIMEOUT
     max_retries: int = DEFAULT_MAX_RETRIES
     max_response_bytes: int = DEFAULT_MAX_RESPONSE_BYTES
@@ -82,8 +85,7 @@ class Settings:
         api_key: str | None = None,
         api_url: str | None = None,
         *,
-        api_key_source: str = API_KEY_ARGUMENT,
-        api_url_source: str = API_URL_ARGUMENT,
+        argument_names: ArgumentNames = ArgumentNames(),  # noqa: B008  # immutable
         timeout: float = DEFAULT_TIMEOUT,
         max_retries: int = DEFAULT_MAX_RETRIES,
         max_response_bytes: int = DEFAULT_MAX_RESPONSE_BYTES,
@@ -92,13 +94,11 @@ class Settings:
     ) -> Settings:
         """The settings from the arguments, the environment and the file, in this order.
 
-        The two sources are what messages call the arguments.
-
         Raises:
             ConfigurationError: There is no key, or a setting cannot be used.
         """
-        key = find_api_key(api_key, environment, api_key_source)
-        url = find_api_url(api_url, environment, api_url_source)
+        key = find_api_key(api_key, environment, argument_names)
+        url = find_api_url(api_url, environment, argument_names)
         _check_key(key)
         if isinstance(allow_http_hosts, str):
             raise ConfigurationError(f"allow_http_hosts is {allow_http_hosts!r}; ({allow_http_hosts!r},) is expected")
@@ -116,14 +116,16 @@ class Settings:
 
 
 def find_api_key(
-    argument: str | None, environment: Mapping[str, str], argument_source: str = API_KEY_ARGUMENT
+    argument: str | None,
+    environment: Mapping[str, str],
+    argument_names: ArgumentNames = ArgumentNames(),  # noqa: B008  # immutable
 ) -> Sourced:
     """The API key, unchecked.
 
     Raises:
         MissingAPIKeyError: There is none in any of the three places.
     """
-    found = _find(argument, argument_source, ("PAPERSPACE_API_KEY",), "apiKey", environment)
+    found = _find(argument, argument_names.api_key, ("PAPERSPACE_API_KEY",), "apiKey", environment)
     if found is None:
         raise MissingAPIKeyError(
             "no API key: give api_key=..., set PAPERSPACE_API_KEY, or put apiKey into "
@@ -133,11 +135,15 @@ def find_api_key(
 
 
 def find_api_url(
-    argument: str | None, environment: Mapping[str, str], argument_source: str = API_URL_ARGUMENT
+    argument: str | None,
+    environment: Mapping[str, str],
+    argument_names: ArgumentNames = ArgumentNames(),  # noqa: B008  # immutable
 ) -> Sourced:
     """The address of the API, unchecked."""
     names = ("PAPERSPACE_API_URL", "PAPERSPACE_API_HOST")
-    return _find(argument, argument_source, names, "apiUrl", environment) or Sourced(DEFAULT_API_URL, "the default")
+    return _find(argument, argument_names.api_url, names, "apiUrl", environment) or Sourced(
+        DEFAULT_API_URL, "the default"
+    )
 
 
 def config_path(environment: Mapping[str, str] = os.environ) -> Path:
@@ -173,12 +179,12 @@ def read_config(environment: Mapping[str, str] = os.environ) -> dict[str, object
 
 
 def _find(
-    argument: str | None, argument_source: str, variables: tuple[str, ...], entry: str, environment: Mapping[str, str]
+    argument: str | None, argument_name: str, variables: tuple[str, ...], entry: str, environment: Mapping[str, str]
 ) -> Sourced | None:
     if argument is not None:
         if not isinstance(argument, str):
-            raise ConfigurationError(f"{argument_source} is no string, but of type {type(argument).__name__}")
-        return Sourced(argument, argument_source)
+            raise ConfigurationError(f"{argument_name} is no string, but of type {type(argument).__name__}")
+        return Sourced(argument, argument_name)
     for variable in variables:
         if value := environment.get(variable):
             return Sourced(value, variable)

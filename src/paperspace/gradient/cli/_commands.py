@@ -16,7 +16,6 @@ if TYPE_CHECKING:
 
     from paperspace.gradient.client import Client
 
-# How messages name these options.
 API_KEY_OPTION = "--api-key"
 API_URL_OPTION = "--api-url"
 
@@ -51,14 +50,13 @@ def connect(
         ConfigurationError: a setting is invalid.
     """
     from paperspace.gradient.client import Client
-    from paperspace.gradient.config import Settings
+    from paperspace.gradient.config import ArgumentNames, Settings
 
     options = common_options()
     settings = Settings.resolve(
         options.api_key,
         api_url or options.api_url,
-        api_key_source=API_KEY_OPTION,
-        api_url_source="URL" if api_url else API_URL_OPTION,
+        argument_names=ArgumentNames(API_KEY_OPTION, "URL" if api_url else API_URL_OPTION),
         timeout=timeout,
         max_retries=max_retries,
     )

@@ -50,7 +50,7 @@ def api_key(key: str | None) -> None:
     elif key is None:
         key, source = sys.stdin.read().strip(), "standard input"
     api_url = options.api_url or DEFAULT_API_URL
-    config.Settings.resolve(key, api_url, api_key_source=source, api_url_source=API_URL_OPTION)  # validates both
+    config.Settings.resolve(key, api_url, argument_names=config.ArgumentNames(source, API_URL_OPTION))  # validates both
     content = _valid_config() | {"apiKey": key} | ({"apiUrl": options.api_url} if options.api_url else {})
     write_config(content)
     print_message(f"Stored the API key in {config.config_path()}")
@@ -132,12 +132,13 @@ def show(output: str | None) -> None:
       gradient config show
     """
     options = common_options()
+    names = config.ArgumentNames(API_KEY_OPTION, API_URL_OPTION)
     try:
-        key = config.find_api_key(options.api_key, os.environ, argument_source=API_KEY_OPTION)
+        key = config.find_api_key(options.api_key, os.environ, names)
         rows = [_Row("apiKey", _masked(key.value), key.source)]
     except MissingAPIKeyError:
         rows = [_Row("apiKey", "-", "not set")]
-    url = config.find_api_url(options.api_url, os.environ, argument_source=API_URL_OPTION)
+    url = config.find_api_url(options.api_url, os.environ, names)
     rows.append(_Row("apiUrl", re.sub("//[^/]*@", "//…@", url.value), url.source))
     path = config.config_path()
     rows.append(_Row("configFile", str(path), "exists" if path.exists() else "does not exist"))
