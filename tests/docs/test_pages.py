@@ -28,8 +28,8 @@ NOT_RUN = {
     * 5,
     "docs/errors.md": ["a diagram; a test compares it with the classes"],
     "docs/migration.md": [
-        "it installs the retired client in an environment of its own; a person runs it",
         "it is the retired client's",
+        "it installs the retired client in an environment of its own; a person runs it",
     ],
     "docs/notebooks.md": ["it opens a browser; the tests run the notebook"],
     "docs/performance.md": [

@@ -4,7 +4,7 @@ Their tree::
 
     GradientError
     ├── ConfigurationError           also a ValueError: no key, or a setting that cannot be used
-    │   └── MissingAPIKeyError       no API key is set
+    │   └── MissingAPIKeyError       there is no API key
     ├── InvalidArgumentError         also a ValueError: an argument that cannot be right; nothing was sent
     │   └── InvalidSpecError         the same for a spec, with every bad place
     ├── ClientClosedError            the client was closed before the call or during it
