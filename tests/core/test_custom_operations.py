@@ -6,6 +6,8 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from tests.faults.behaviours import response
+from tests.faults.server import FaultServer
 from tests.samples import SPEC
 from typing_extensions import TypedDict
 
@@ -173,3 +175,13 @@ def test_variable_that_is_no_json(client: Client, wire: list[dict[str, Any]], va
     with pytest.raises(InvalidArgumentError, match="cannot be written as JSON"):
         client.execute(BY_NAME, {"name": value}, check=False)
     assert len(wire) == 1
+
+
+@pytest.mark.parametrize("number", [b"NaN", b"Infinity", b"-Infinity"])
+def test_numbers_that_are_not_json(number: bytes) -> None:
+    """NaN and Infinity are not JSON: the response is malformed, although Python's parsers accept them."""
+    body = b'{"data": {"deployments": {"nodes": [], "total": ' + number + b"}}}"
+    with FaultServer(then=response(200, body)) as faulty:
+        client = Client("a-key", faulty.url, max_retries=0)
+        with client, pytest.raises(MalformedResponseError):
+            client.execute(CLUSTERS + WHERE)
