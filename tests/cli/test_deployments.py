@@ -77,7 +77,7 @@ def test_name_taken(run: Run, mnist: str, spec_file: str) -> None:
     """A name that is taken is an error with exit code 1."""
     shown = run("deployments", "create", "--name", "mnist", "--project-id", "p1", "--spec", spec_file)
     assert (shown.exit_code, shown.stdout) == (ExitCode.FAILED, "")
-    assert shown.stderr == "Error: There is a deployment named 'mnist' in the project 'p1' already.\n"
+    assert shown.stderr == "Error: a deployment named 'mnist' already exists in project 'p1'\n"
     assert mnist not in shown.stderr
 
 

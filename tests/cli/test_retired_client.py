@@ -34,8 +34,8 @@ ERRORS = [
     "Deployment not found",
     "Error: there is no deployment with the id ID, or it is deleted",
     "Deployment not found",
-    "Error: There is no deployment with the id ID.",
-    "Error: There is a deployment named 'fashion' in the project 'p1' already.",
+    "Error: no deployment has the id ID",
+    "Error: a deployment named 'fashion' already exists in project 'p1'",
 ]
 
 

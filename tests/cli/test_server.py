@@ -218,7 +218,7 @@ def test_port_in_use(tmp_path: Path) -> None:
         (["--host", "::", "--database", ":memory:"], 2, "--api-key"),
         (["--api-key", "é", "--database", ":memory:"], 2, "visible ASCII"),
         (["--port", "70000"], 2, "70000"),
-        (["--port", "0", "--database", "/nowhere/at/all.db"], 1, "database /nowhere/at/all.db: there is no folder"),
+        (["--port", "0", "--database", "/nowhere/at/all.db"], 1, "database /nowhere/at/all.db: the folder"),
         (["--port", "0", "--api-key", "k", "--database", "/nowhere/at/all.db"], 1, "database /nowhere/at/all.db: "),
         (["--port", "0", "--database", ""], 2, "'--database': The path is empty"),
         (["--host", "é" * 100, "--api-key", "k", "--database", ":memory:"], 1, "Cannot start the server"),

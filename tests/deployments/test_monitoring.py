@@ -157,7 +157,7 @@ class TestWait:
 
     @pytest.mark.parametrize(
         ("fate", "said"),
-        [("fail", "errored .*cannot be pulled"), ("crash-loop", "failed .*exited with code 1 again and again")],
+        [("fail", "errored .*cannot pull the image"), ("crash-loop", "failed .*no more restarts")],
     )
     def test_failure(self, client: Client, clock: MovedClock, fate: str, said: str) -> None:
         """A deployment that fails raises at the next look, with the instance's phase and message, and its last lines."""

@@ -71,7 +71,7 @@ def test_logs_of_an_instance_that_runs_again(gradient_server: GradientServer) ->
         created = client.deployments.create_deployment("n", "p", SPEC)
         gradient_server.advance(hours=1)
         before = list(client.deployments.get_deployment_logs(created["id"]))
-        assert before[-1]["message"].endswith("given up")
+        assert before[-1]["message"].endswith("no more restarts")
         for tail in (None, 1):
             gradient_server.crash_loop("n")
             gradient_server.advance(hours=1)

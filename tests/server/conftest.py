@@ -31,7 +31,7 @@ class Clock:
         self.moment += timedelta(**by)
 
 
-class Answer(NamedTuple):
+class Response(NamedTuple):
     status: int
     headers: http.client.HTTPMessage
     body: Any
@@ -80,16 +80,16 @@ class Caller:
 
     def http(
         self, method: str, path: str, body: bytes | None = None, headers: Mapping[str, Any] | None = None
-    ) -> Answer:
+    ) -> Response:
         connection = http.client.HTTPConnection(urlsplit(self.server.url).netloc, timeout=30)
         try:
             connection.request(method, path, body, headers or {})
             response = connection.getresponse()
-            return Answer(response.status, response.headers, json.loads(response.read()))
+            return Response(response.status, response.headers, json.loads(response.read()))
         finally:
             connection.close()
 
-    def post(self, payload: bytes | Json, **headers: str | bytes | None) -> Answer:
+    def post(self, payload: bytes | Json, **headers: str | bytes | None) -> Response:
         """Posts a GraphQL request; underscores in the names of headers stand for hyphens, None leaves one out."""
         known: dict[str, str | bytes | None] = {
             "Authorization": f"Bearer {self.server.api_key}",
@@ -99,12 +99,12 @@ class Caller:
         body = payload if isinstance(payload, bytes) else json.dumps(payload).encode()
         return self.http("POST", "/graphql", body, {name: value for name, value in known.items() if value is not None})
 
-    def __call__(self, query: str, **variables: Any) -> Answer:
+    def __call__(self, query: str, **variables: Any) -> Response:
         return self.post({"query": query, "variables": variables})
 
     def create(self, name: str = "demo", project: str = "p1", spec: Json = SPEC, **more: Any) -> str:
-        answer = self(self.CREATE, input={"name": name, "projectId": project, "spec": spec, **more})
-        return str(answer.data["createDeployment"]["deployment"]["id"])
+        response = self(self.CREATE, input={"name": name, "projectId": project, "spec": spec, **more})
+        return str(response.data["createDeployment"]["deployment"]["id"])
 
     def update(self, id_: str, **changes: Any) -> None:
         assert self(self.UPDATE, input={"id": id_, **changes}).data

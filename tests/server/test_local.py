@@ -12,9 +12,10 @@ import aiohttp
 import pytest
 
 from paperspace.gradient.server import LocalServer
+from paperspace.gradient.server.graphql.execution import Executor, Request, Response
 
 if TYPE_CHECKING:
-    from tests.server.conftest import Caller, Json
+    from tests.server.conftest import Caller
 
 
 QUERY = "{ deployments { nodes { name } } }"
@@ -56,38 +57,40 @@ def test_servers_do_not_meet(caller: type[Caller]) -> None:
 
 @pytest.mark.anyio
 async def test_it_runs_on_the_running_loop() -> None:
-    """In an `async with` block the server runs on the caller's own loop, and answers many at once."""
+    """In an `async with` block the server runs on the caller's own loop, and responses many at once."""
     async with LocalServer(api_key="key") as server, aiohttp.ClientSession() as session:
 
         async def ask() -> Any:
             headers = {"Authorization": "Bearer key"}
-            async with session.post(server.url, json={"query": QUERY}, headers=headers) as reply:
-                return await reply.json()
+            async with session.post(server.url, json={"query": QUERY}, headers=headers) as response:
+                return await response.json()
 
-        replies = await asyncio.gather(*(ask() for _ in range(50)))
-    assert replies == [{"data": {"deployments": {"nodes": []}}}] * 50
+        responses = await asyncio.gather(*(ask() for _ in range(50)))
+    assert responses == [{"data": {"deployments": {"nodes": []}}}] * 50
 
 
 @pytest.mark.anyio
-async def test_the_loop_is_not_blocked(caller: type[Caller]) -> None:
-    """While a spec of 34,000 variables is being worked on, the loop goes on with other things."""
+async def test_requests_do_not_block_the_loop(monkeypatch: pytest.MonkeyPatch) -> None:
+    """While a request is executed, the event loop runs other tasks, and the health check responds."""
+    executing, finish = threading.Event(), threading.Event()
+    execute = Executor.execute
+
+    def wait_and_execute(self: Executor, request: Request) -> Response:
+        executing.set()
+        assert finish.wait(timeout=30)  # on the event loop, nothing could set it
+        return execute(self, request)
+
+    monkeypatch.setattr(Executor, "execute", wait_and_execute)
     async with LocalServer(api_key="key") as server, aiohttp.ClientSession() as session:
-        given = {"name": "heavy", "projectId": "p", "spec": caller.HEAVY}
-        reply = asyncio.create_task(_post(session, server.url, caller.CREATE, {"input": given}))
-        longest, before = 0.0, asyncio.get_running_loop().time()
-        while not reply.done():
-            await asyncio.sleep(0.005)
-            now = asyncio.get_running_loop().time()
-            longest, before = max(longest, now - before), now
-    assert reply.result() == 200
-    assert longest < 0.5
-
-
-async def _post(session: aiohttp.ClientSession, url: str, query: str, variables: Json) -> int:
-    payload = {"query": query, "variables": variables}
-    async with session.post(url, json=payload, headers={"Authorization": "Bearer key"}) as reply:
-        await reply.read()
-        return reply.status
+        headers = {"Authorization": "Bearer key"}
+        request = asyncio.create_task(session.post(server.url, json={"query": QUERY}, headers=headers))
+        assert await asyncio.to_thread(executing.wait, 60)
+        async with session.get(server.url.replace("graphql", "healthz")) as health:
+            assert health.status == 200
+        assert not request.done()
+        finish.set()
+        async with await request as response:
+            assert response.status == 200
 
 
 def test_a_port_in_use_is_an_os_error() -> None:

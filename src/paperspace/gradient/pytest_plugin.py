@@ -13,7 +13,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
     from datetime import datetime
 
-    from paperspace.gradient.server.fault_injection import InjectedFault
+    from paperspace.gradient.server.http.middleware import Fault
 
 # A container starts in hundredths of a second instead of seconds.
 _STEP = 0.01
@@ -82,7 +82,7 @@ class GradientServer:
             >>> deployments.get_deployment_status(created["id"])["state"]
             'failed'
         """
-        self._set_fate(name, "fail")
+        self._set_scenario(name, "fail")
 
     def crash_loop(self, name: str) -> None:
         """The instances of this deployment crash again and again: `retrying`, and after a few times `failed`.
@@ -94,7 +94,7 @@ class GradientServer:
             >>> deployments.get_deployment_status(created["id"])["instances"][0]["state"]
             'failed'
         """
-        self._set_fate(name, "crash-loop")
+        self._set_scenario(name, "crash-loop")
 
     def stay_pending(self, name: str) -> None:
         """The instances of this deployment stay `pending`.
@@ -106,7 +106,7 @@ class GradientServer:
             >>> deployments.get_deployment_status(created["id"])["state"]
             'pending'
         """
-        self._set_fate(name, "pending")
+        self._set_scenario(name, "pending")
 
     def recover(self, name: str) -> None:
         """The instances of this deployment become healthy after all.
@@ -118,7 +118,7 @@ class GradientServer:
             >>> deployments.wait_for_deployment(created["id"])["state"]
             'ready'
         """
-        self._set_fate(name, "healthy")
+        self._set_scenario(name, "healthy")
 
     def load(self, name: str, replicas: int) -> None:
         """The load calls for so many replicas of this deployment; within the bounds of its autoscaling it gets them.
@@ -133,7 +133,7 @@ class GradientServer:
             3
         """
         self._simulation.loads[name] = replicas
-        self._server.reconsider(name)
+        self._server.reconcile(name)
 
     def rate_limit(self, times: int = 1, *, retry_after: int = 1) -> None:
         """The next requests are refused with status 429, and told to come again after so many seconds.
@@ -179,14 +179,14 @@ class GradientServer:
 
         return datetime.now(UTC) + self._advanced
 
-    def _set_fate(self, name: str, fate: str) -> None:
-        from paperspace.gradient.server.engines.simulation import Fate
+    def _set_scenario(self, name: str, scenario: str) -> None:
+        from paperspace.gradient.server.engines.simulation import Scenario
 
-        self._simulation.fates[name] = Fate(fate)
-        self._server.reconsider(name)
+        self._simulation.scenarios[name] = Scenario(scenario)
+        self._server.reconcile(name)
 
-    def _inject_fault(self, times: int, what: InjectedFault) -> None:
-        self._server.inject_fault(*[what] * times)
+    def _inject_fault(self, times: int, fault: Fault) -> None:
+        self._server.inject_fault(*[fault] * times)
 
 
 @pytest.fixture

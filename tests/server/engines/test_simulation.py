@@ -7,8 +7,8 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from paperspace.gradient.server import LocalServer
-from paperspace.gradient.server.engines.runtime import Gone, Line, State
-from paperspace.gradient.server.engines.simulation import Fate, Simulation
+from paperspace.gradient.server.engines.runtime import InstanceRemoved, LineLogged, StateChanged
+from paperspace.gradient.server.engines.simulation import Scenario, Simulation
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -56,8 +56,8 @@ def spec(replicas: int, **more: Any) -> Json:
     return {"image": "tensorflow/serving", "resources": {"replicas": replicas}, **more}
 
 
-def fated(fate: str, replicas: int = 1) -> Json:
-    return spec(replicas, env=[{"name": "GRADIENT_SIMULATE", "value": fate}])
+def scenario_spec(scenario: str, replicas: int = 1) -> Json:
+    return spec(replicas, env=[{"name": "GRADIENT_SIMULATE", "value": scenario}])
 
 
 def test_all_is_there_when_the_mutation_answers(call: Caller) -> None:
@@ -164,7 +164,7 @@ def test_what_is_stopped_drains(call: Caller, clock: Clock, nothing: Json) -> No
 
 
 @pytest.mark.parametrize(
-    ("fate", "last", "phase"),
+    ("scenario", "last", "phase"),
     [
         ("healthy", "healthy", "Running"),
         ("fail", "errored", "Pending"),
@@ -173,11 +173,11 @@ def test_what_is_stopped_drains(call: Caller, clock: Clock, nothing: Json) -> No
         ("unheard of", "healthy", "Running"),
     ],
 )
-def test_fates(call: Caller, clock: Clock, fate: str, last: str, phase: str) -> None:
+def test_scenarios(call: Caller, clock: Clock, scenario: str, last: str, phase: str) -> None:
     """A spec's own variable decides what becomes of its instances; what ran before goes on until it is replaced."""
     id_ = call.create(spec=spec(1))
     clock.forward(minutes=1)
-    call.update(id_, spec=fated(fate))
+    call.update(id_, spec=scenario_spec(scenario))
     clock.forward(minutes=10)
     new, old = runs(call, id_)
     assert (states(new), instances(new)[0]["phase"]) == ([last], phase)
@@ -186,7 +186,7 @@ def test_fates(call: Caller, clock: Clock, fate: str, last: str, phase: str) -> 
 
 def test_a_crash_loop(call: Caller, clock: Clock) -> None:
     """A container that crashes is tried again and again, and then given up."""
-    id_ = call.create(spec=fated("crash-loop"))
+    id_ = call.create(spec=scenario_spec("crash-loop"))
     clock.forward(seconds=2)
     assert states(runs(call, id_)[0]) == ["retrying"]
     clock.forward(minutes=1)
@@ -204,7 +204,7 @@ def test_more_than_can_be_simulated(call: Caller, clock: Clock) -> None:
     deployment = life(call, id_)
     refused = deployment["deploymentSpecs"]["nodes"][0]
     assert refused["externalApplied"] is None
-    assert refused["error"] == "Simulated: 101 replicas do not fit, 100 are the most there can be."
+    assert refused["error"] == "Simulated: 101 replicas are too many; the limit is 100."
     assert len(deployment["deploymentRollouts"]["nodes"]) == 1
     assert runs(call, id_)[0]["readyReplicas"] == 1
 
@@ -248,16 +248,16 @@ def test_the_runtime_is_a_small_interface(caller: type[Caller], clock: Clock) ->
     class Instant:
         simulated = False
 
-        def replicas(self, work: Any) -> int:
-            return len(work.name)
+        def replicas(self, desired: Any) -> int:
+            return len(desired.name)
 
-        def events(self, work: Any, found: Any, moment: Any) -> Any:
-            for instance in found:
-                if work is None:
-                    yield Gone(instance.id, moment)
+        def events(self, desired: Any, instances: Any, now: Any) -> Any:
+            for instance in instances:
+                if desired is None:
+                    yield InstanceRemoved(instance.id, now)
                 else:
-                    yield State(instance.id, moment, "Running", "healthy", "up")
-                    yield Line(instance.id, moment, "hello")
+                    yield StateChanged(instance.id, now, "Running", "healthy", "up")
+                    yield LineLogged(instance.id, now, "hello")
 
     with LocalServer(runtime=Instant(), now=clock) as server:
         call = caller(server)
@@ -267,7 +267,7 @@ def test_the_runtime_is_a_small_interface(caller: type[Caller], clock: Clock) ->
 
 
 def test_the_endpoint(call: Caller, clock: Clock) -> None:
-    """The endpoint says who answers: 503 before anything is ready, 404 once deleted; which spec, and how many."""
+    """The endpoint says who responses: 503 before anything is ready, 404 once deleted; which spec, and how many."""
     id_ = call.create("mine", spec=spec(2))
     query = "query ($id: UUID!) { deployment(id: $id) { deploymentSpecs { nodes { id endpointUrl } } } }"
     (made,) = call(query, id=id_).data["deployment"]["deploymentSpecs"]["nodes"]
@@ -276,9 +276,9 @@ def test_the_endpoint(call: Caller, clock: Clock) -> None:
     assert (waiting.status, waiting.headers["Retry-After"]) == (503, "1")
     clock.forward(seconds=2)
     for method, place in (("GET", path), ("POST", f"{path}/v1/models/mnist:predict"), ("GET", f"{path}?a=b")):
-        answer = call.http(method, place, b"{}" if method == "POST" else None)
-        assert answer.status == 200
-        assert answer.body == {
+        response = call.http(method, place, b"{}" if method == "POST" else None)
+        assert response.status == 200
+        assert response.body == {
             "deployment": {"id": id_, "name": "mine"},
             "spec": {"id": made["id"]},
             "simulated": True,
@@ -293,11 +293,11 @@ def test_the_endpoint(call: Caller, clock: Clock) -> None:
         assert call.http("GET", gone).status == 404
 
 
-def test_a_fate_that_is_set_comes_first(caller: type[Caller], clock: Clock) -> None:
+def test_a_scenario_of_the_simulation_takes_precedence(caller: type[Caller], clock: Clock) -> None:
     """What is set on the simulation for a name outweighs the variable of its spec."""
     simulation = Simulation()
-    simulation.fates["demo"] = Fate.HEALTHY
+    simulation.scenarios["demo"] = Scenario.HEALTHY
     with LocalServer(now=clock, runtime=simulation) as server:
-        id_ = caller(server).create(spec=fated("fail"))
+        id_ = caller(server).create(spec=scenario_spec("fail"))
         clock.forward(minutes=1)
         assert states(runs(caller(server), id_)[0]) == ["healthy"]

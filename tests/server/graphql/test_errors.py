@@ -22,9 +22,9 @@ BY_ID = "query ($id: UUID!) { deployment(id: $id) { id } }"
 @pytest.mark.parametrize("query", ["", "{", "query {", "{ deployments", "{ a: ", "\0"])
 def test_syntax_errors(call: Caller, query: str) -> None:
     """What is not GraphQL is GRAPHQL_PARSE_FAILED, without data."""
-    answer = call(query)
-    assert answer.code == "GRAPHQL_PARSE_FAILED"
-    assert "data" not in answer.body
+    response = call(query)
+    assert response.code == "GRAPHQL_PARSE_FAILED"
+    assert "data" not in response.body
 
 
 @pytest.mark.parametrize(
@@ -39,20 +39,20 @@ def test_syntax_errors(call: Caller, query: str) -> None:
 )
 def test_invalid_documents(call: Caller, query: str) -> None:
     """A document that the schema does not allow is GRAPHQL_VALIDATION_FAILED, without data, at its place."""
-    answer = call(query)
-    assert answer.code == "GRAPHQL_VALIDATION_FAILED"
-    assert answer.error["locations"]
-    assert "data" not in answer.body
+    response = call(query)
+    assert response.code == "GRAPHQL_VALIDATION_FAILED"
+    assert response.error["locations"]
+    assert "data" not in response.body
 
 
 @pytest.mark.parametrize("value", ["no", "", 5, None, {}, [], "d4e74a9cb1254bd7b1438f5c386df8a9", " " * 36])
 def test_malformed_ids(call: Caller, value: Any) -> None:
     """What is not a UUID in its one form is refused as BAD_USER_INPUT that says so."""
-    answer = call(BY_ID, id=value)
-    assert answer.code == "BAD_USER_INPUT"
+    response = call(BY_ID, id=value)
+    assert response.code == "BAD_USER_INPUT"
     prefix = "missing; " if value is None else ""
-    assert answer.error["message"] == f"id: {prefix}expected a UUID in its 36-character form"
-    assert answer.error["extensions"]["path"] == "id"
+    assert response.error["message"] == f"id: {prefix}expected a UUID in its 36-character form"
+    assert response.error["extensions"]["path"] == "id"
 
 
 def test_missing_and_defaulted_variables(call: Caller) -> None:
@@ -69,8 +69,8 @@ def test_operation_names(call: Caller) -> None:
     two = "query A { deployments { nodes { id } } } query B { deployments { nodes { name } } }"
     assert call.post({"query": two, "operationName": "B"}).data == {"deployments": {"nodes": []}}
     for payload in ({"query": two}, {"query": two, "operationName": "C"}, {"query": LIST, "operationName": "A"}):
-        answer = call.post(payload)
-        assert (answer.code, "data" in answer.body) == ("BAD_USER_INPUT", False)
+        response = call.post(payload)
+        assert (response.code, "data" in response.body) == ("BAD_USER_INPUT", False)
 
 
 def test_a_null_hidden_in_a_nullable_variable(call: Caller) -> None:
@@ -82,36 +82,36 @@ def test_a_null_hidden_in_a_nullable_variable(call: Caller) -> None:
       createDeployment(input: {name: $name, projectId: "p", spec: {image: $image}}) { deployment { id } }
     }
     """
-    answer = call(create, name=None, image="i")
-    assert answer.code == "BAD_USER_INPUT"
+    response = call(create, name=None, image="i")
+    assert response.code == "BAD_USER_INPUT"
 
 
 def test_a_request_is_one_transaction(call: Caller) -> None:
-    """If anything in a mutation fails, nothing of it is kept, and the reply does not pretend otherwise."""
+    """If anything in a mutation fails, nothing of it is kept, and the response does not pretend otherwise."""
     nullable = """
     mutation ($a: CreateDeploymentInput!) { createDeployment(input: $a) { deployment { deploymentSpecs { nodes {
       deploymentRuns(after: "no cursor") { nodes { id } }
     } } } } }
     """
-    answer = call(nullable, a={"name": "same", "projectId": "p", "spec": call.SPEC})
-    assert (answer.code, answer.body["data"]) == ("BAD_USER_INPUT", None)
+    response = call(nullable, a={"name": "same", "projectId": "p", "spec": call.SPEC})
+    assert (response.code, response.body["data"]) == ("BAD_USER_INPUT", None)
     assert call(LIST).data == {"deployments": {"nodes": []}}
 
 
 def test_our_own_faults_stay_our_own(caplog: pytest.LogCaptureFixture, caller: type[Caller]) -> None:
-    """A fault within is an internal error with an id; the id leads to the traceback in the log, the reply to nothing."""
+    """A fault within is an internal error with an id; the id leads to the traceback in the log, the response to nothing."""
 
     def broken() -> NoReturn:
         raise RuntimeError("secret detail")
 
     with LocalServer(new_id=broken) as server, caplog.at_level(logging.ERROR):
         call = caller(server)
-        answer = call(caller.CREATE, input={"name": "a", "projectId": "p", "spec": caller.SPEC})
-        assert answer.status == 200
-        assert answer.code == "INTERNAL_SERVER_ERROR"
-        incident = answer.error["extensions"]["id"]
-        assert answer.error["message"] == f"Internal error {incident}"
-        assert "secret" not in str(answer.body)
+        response = call(caller.CREATE, input={"name": "a", "projectId": "p", "spec": caller.SPEC})
+        assert response.status == 200
+        assert response.code == "INTERNAL_SERVER_ERROR"
+        incident = response.error["extensions"]["id"]
+        assert response.error["message"] == f"internal error {incident}"
+        assert "secret" not in str(response.body)
         assert call(LIST).data == {"deployments": {"nodes": []}}
     (record,) = caplog.records
     assert incident in record.getMessage()
@@ -125,16 +125,16 @@ def test_a_fault_outside_of_fields_is_masked_too(
     with LocalServer(now=clock) as server:
         call = caller(server)
         clock.moment = datetime.min.replace(tzinfo=UTC)  # there is no day before this one
-        answer = call.post(
+        response = call.post(
             {"query": caller.CREATE, "variables": {"input": {"name": "a", "projectId": "p", "spec": caller.SPEC}}},
             Idempotency_Key="k",
         )
-        assert (answer.status, answer.code) == (500, "INTERNAL_SERVER_ERROR")
-    assert answer.error["extensions"]["id"] in caplog.text
+        assert (response.status, response.code) == (500, "INTERNAL_SERVER_ERROR")
+    assert response.error["extensions"]["id"] in caplog.text
 
 
 def test_a_repeated_mutation_gets_the_first_answer(call: Caller) -> None:
-    """A mutation that is sent again with its key gets the first answer and changes nothing, whatever happened since."""
+    """A mutation that is sent again with its key gets the first response and changes nothing, whatever happened since."""
     payload: Json = {"query": call.CREATE, "variables": {"input": {"name": "a", "projectId": "p", "spec": call.SPEC}}}
     first = call.post(payload, Idempotency_Key="k1")
     assert call.post(payload, Idempotency_Key="k1").data == first.data

@@ -168,12 +168,12 @@ def test_senseless_arguments_are_refused(call: Caller, arguments: Json, place: s
     """A page that nobody can mean is refused, and the error names the argument."""
     for query in (LIST, SPECS):
         call.create(f"for {query is LIST}")
-        answer = call.post({"query": query, "variables": arguments}, Accept="application/graphql-response+json")
-        error = answer.error
+        response = call.post({"query": query, "variables": arguments}, Accept="application/graphql-response+json")
+        error = response.error
         assert error["extensions"]["code"] == "BAD_USER_INPUT"
         assert error["extensions"]["path"] == place
         # A size is refused before anything is executed; whether the rest makes sense shows in its own field.
-        assert answer.status == 400 or error["path"][-1] in ("deployments", "deploymentSpecs")
+        assert response.status == 400 or error["path"][-1] in ("deployments", "deploymentSpecs")
 
 
 def test_cursors_outlive_changes(call: Caller) -> None:

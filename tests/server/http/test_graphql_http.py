@@ -1,4 +1,4 @@
-"""GraphQL over HTTP: who may ask, what a request is, and which status and media type the reply has."""
+"""GraphQL over HTTP: who may ask, what a request is, and which status and media type the response has."""
 
 from __future__ import annotations
 
@@ -45,11 +45,11 @@ JSON, GRAPHQL = "application/json", "application/graphql-response+json"
 def test_only_the_key_opens(call: Caller, server: LocalServer, value: Any) -> None:
     """Without the key, in its header and scheme, there is a 401 of one form, and nothing of the body is looked at."""
     value = value and value.replace("KEY", server.api_key)
-    answer = call.post(b"not even JSON", Authorization=value and value.encode("latin-1"))
-    assert answer.status == 401
-    assert answer.code == "UNAUTHENTICATED"
-    assert answer.headers["WWW-Authenticate"] == "Bearer"
-    assert server.api_key not in str(answer.body)
+    response = call.post(b"not even JSON", Authorization=value and value.encode("latin-1"))
+    assert response.status == 401
+    assert response.code == "UNAUTHENTICATED"
+    assert response.headers["WWW-Authenticate"] == "Bearer"
+    assert server.api_key not in str(response.body)
 
 
 def test_the_scheme_is_written_in_any_case(call: Caller, server: LocalServer) -> None:
@@ -107,9 +107,9 @@ def test_two_keys_are_none(server: LocalServer) -> None:
 )
 @pytest.mark.parametrize("media_type", [JSON, GRAPHQL])
 def test_what_is_no_request_is_a_400(call: Caller, body: bytes, media_type: str | None) -> None:
-    """A body that is no GraphQL request is a 400 with an error, whatever the media type of the reply."""
-    answer = call.post(body, Accept=media_type)
-    assert (answer.status, answer.code) == (400, "BAD_USER_INPUT")
+    """A body that is no GraphQL request is a 400 with an error, whatever the media type of the response."""
+    response = call.post(body, Accept=media_type)
+    assert (response.status, response.code) == (400, "BAD_USER_INPUT")
 
 
 @pytest.mark.parametrize(
@@ -175,7 +175,7 @@ def test_the_reply_has_the_media_type_that_is_liked_best(accept: list[str], medi
 
 
 def test_media_types_on_the_wire(call: Caller) -> None:
-    """The chosen media type and UTF-8 are what the reply says; what cannot be pleased is a 406."""
+    """The chosen media type and UTF-8 are what the response says; what cannot be pleased is a 406."""
     assert call.post(QUERY).headers["Content-Type"] == "application/json; charset=utf-8"
     assert call.post(QUERY, Accept=GRAPHQL).headers["Content-Type"] == f"{GRAPHQL}; charset=utf-8"
     assert call.post(QUERY, Accept="text/html").status == 406
@@ -193,9 +193,9 @@ def test_media_types_on_the_wire(call: Caller) -> None:
 def test_refused_documents(call: Caller, payload: Json) -> None:
     """A bad document or variable is a 200 in application/json, a 400 in the newer type, and has no data in either."""
     for media_type, status in ((JSON, 200), (GRAPHQL, 400)):
-        answer = call.post(payload, Accept=media_type)
-        assert (answer.status, "data" in answer.body) == (status, False)
-        assert answer.error["message"]
+        response = call.post(payload, Accept=media_type)
+        assert (response.status, "data" in response.body) == (status, False)
+        assert response.error["message"]
 
 
 def test_executed_requests_are_200(call: Caller) -> None:
@@ -204,8 +204,8 @@ def test_executed_requests_are_200(call: Caller) -> None:
     payload = {"query": create, "variables": {"i": {"name": "", "projectId": "p", "spec": call.SPEC}}}
     for media_type in (JSON, GRAPHQL):
         assert call.post(QUERY, Accept=media_type).status == 200
-        answer = call.post(payload, Accept=media_type)
-        assert (answer.status, answer.body["data"]) == (200, None)
+        response = call.post(payload, Accept=media_type)
+        assert (response.status, response.body["data"]) == (200, None)
 
 
 @pytest.mark.parametrize("packed", [False, True])
@@ -215,14 +215,14 @@ def test_bodies_have_a_limit(call: Caller, packed: bool) -> None:
     pack = gzip.compress if packed else bytes
     headers = {"Content_Encoding": "gzip"} if packed else {}
     assert call.post(pack(fits), **headers).status == 200
-    answer = call.post(pack(large), **headers)
-    assert (answer.status, answer.code) == (413, "BAD_USER_INPUT")
+    response = call.post(pack(large), **headers)
+    assert (response.status, response.code) == (413, "BAD_USER_INPUT")
 
 
 def test_a_body_that_cannot_be_unpacked_is_a_400(call: Caller) -> None:
     """A body that is not packed as it says is the caller's mistake, and no fault of the server."""
-    answer = call.post(b"no gzip", Content_Encoding="gzip")
-    assert (answer.status, answer.code) == (400, "BAD_USER_INPUT")
+    response = call.post(b"no gzip", Content_Encoding="gzip")
+    assert (response.status, response.code) == (400, "BAD_USER_INPUT")
 
 
 def test_a_caller_that_goes_away_is_no_fault(
@@ -243,8 +243,8 @@ def test_other_paths_and_methods(call: Caller) -> None:
     assert call.http("POST", "/").status == 404
     assert call.http("POST", "/").code == "NOT_FOUND"
     for method in ("PUT", "DELETE", "OPTIONS", "PATCH"):
-        answer = call.http(method, "/graphql")
-        assert (answer.status, answer.headers["Allow"]) == (405, "GET,POST")
+        response = call.http(method, "/graphql")
+        assert (response.status, response.headers["Allow"]) == (405, "GET,POST")
 
 
 def get(call: Caller, query: str, **headers: str) -> Any:
@@ -281,16 +281,16 @@ def test_reading_by_get(call: Caller) -> None:
 )
 def test_urls_that_are_no_request(call: Caller, query: str) -> None:
     """A URL that holds no GraphQL request is a 400."""
-    answer = get(call, query)
-    assert (answer.status, answer.code) == (400, "BAD_USER_INPUT")
+    response = get(call, query)
+    assert (response.status, response.code) == (400, "BAD_USER_INPUT")
 
 
 def test_a_browser_gets_a_page(call: Caller, server: LocalServer) -> None:
     """A browser is told in plain HTML what this is, the address, how to call it, and what to export; never the key."""
     headers = {"Accept": "text/html,application/xhtml+xml,application/xml;q=0.9,*/*;q=0.8"}
-    with urllib.request.urlopen(urllib.request.Request(server.url, headers=headers)) as reply:
-        page = reply.read().decode()
-        assert reply.headers["Content-Type"] == "text/html; charset=utf-8"
+    with urllib.request.urlopen(urllib.request.Request(server.url, headers=headers)) as response:
+        page = response.read().decode()
+        assert response.headers["Content-Type"] == "text/html; charset=utf-8"
     for words in (f"export PAPERSPACE_API_URL={server.url}", "export PAPERSPACE_API_KEY=KEY", f"curl {server.url}"):
         assert words in page
     assert "simulated" in page
@@ -309,10 +309,10 @@ def test_batches_are_refused(call: Caller) -> None:
 
 
 def test_the_date_is_that_of_the_rows(call: Caller, clock: Clock) -> None:
-    """The Date of a reply is read from the clock that stamps the rows, so that their age can be told."""
+    """The Date of a response is read from the clock that stamps the rows, so that their age can be told."""
     clock.forward(days=1)
-    answer = call.post(QUERY)
-    assert parsedate_to_datetime(answer.headers["Date"]) == clock.moment
+    response = call.post(QUERY)
+    assert parsedate_to_datetime(response.headers["Date"]) == clock.moment
     assert parsedate_to_datetime(call.http("POST", "/").headers["Date"]) == clock.moment
 
 

@@ -50,24 +50,27 @@ query ($first: Int) {
 
 def test_a_page_costs_the_same_number_of_statements_whatever_its_size(clock: Clock, caller: type[Caller]) -> None:
     """A page of 100 deployments with all that hangs on them takes as many statements as a page of 1."""
-    engine = LocalServer(actor="A", now=clock)._make_engine("http://localhost")
-    store, database = engine.context.store, engine.context.database
-    with database.writing():
-        for number in range(100):
-            id_ = store.create_deployment(
-                name=f"d{number}", project_id="p", cluster_id=f"c{number % 7}", data=caller.SPEC
-            )["id"]
-            store.update_deployment(id_, name=None, project_id=None, cluster_id="c1", data=caller.SPEC)
+    backend = LocalServer(actor="A", now=clock)._open_backend("http://localhost")
+    database, executor = backend.database, backend.executor
+
+    def execute(query: str, **variables: Any) -> Any:
+        response = executor.execute(Request(query, variables=variables))
+        assert response.outcome is Outcome.EXECUTED
+        assert b"errors" not in response.body
+        return json.loads(response.body)["data"]
+
+    for number in range(100):
+        input_ = {"name": f"d{number}", "projectId": "p", "clusterId": f"c{number % 7}", "spec": caller.SPEC}
+        id_ = execute(caller.CREATE, input=input_)["createDeployment"]["deployment"]["id"]
+        execute(caller.UPDATE, input={"id": id_, "clusterId": "c1", "spec": caller.SPEC})
     counts = {}
     for first in (1, 100):
         statements: list[str] = []
         database._connection.set_trace_callback(statements.append)
-        reply = engine.answer(Request(EVERYTHING, variables={"first": first}))
+        execute(EVERYTHING, first=first)
         database._connection.set_trace_callback(None)
-        assert reply.outcome is Outcome.EXECUTED
-        assert b"errors" not in reply.body
         counts[first] = len(statements)
-    engine.close()
+    database.close()
     assert counts[1] == counts[100] == 16  # BEGIN, COMMIT, and one for each of the 14 fields that look something up
 
 
@@ -118,24 +121,24 @@ def large(number: int, caller: type[Caller]) -> Any:
 
 
 def test_a_full_disk(tmp_path: Path, caller: type[Caller]) -> None:
-    """On a full disk changes are INSUFFICIENT_STORAGE and leave no trace, reading goes on, and room ends the trouble."""
-    server = LocalServer(database=tmp_path / "gradient.db")
-    engine = server._make_engine("http://localhost")
-    database = engine.context.database
+    """On a full disk changes fail with INSUFFICIENT_STORAGE and change nothing, reads work, and new space ends it."""
+    backend = LocalServer(database=tmp_path / "gradient.db")._open_backend("http://localhost")
+    connection = backend.database._connection
 
-    def answer(payload: Any) -> Any:
-        return json.loads(engine.answer(Request(payload["query"], variables=payload.get("variables"))).body)
+    def execute(payload: Any) -> Any:
+        request = Request(payload["query"], variables=payload.get("variables"))
+        return json.loads(backend.executor.execute(request).body)
 
-    database._connection.execute("PRAGMA max_page_count = 200")
-    answers = [answer(large(number, caller)) for number in range(20)]
-    refused = [reply["errors"][0] for reply in answers if "errors" in reply]
-    assert {error["extensions"]["code"] for error in refused} == {"INSUFFICIENT_STORAGE"}
-    assert 0 < len(refused) < 20
-    listed = answer({"query": "{ deployments { nodes { id } } }"})["data"]["deployments"]["nodes"]
-    assert len(listed) == 20 - len(refused)
-    database._connection.execute("PRAGMA max_page_count = 100000")
-    assert "errors" not in answer(large(99, caller))
-    engine.close()
+    connection.execute("PRAGMA max_page_count = 200")
+    responses = [execute(large(number, caller)) for number in range(20)]
+    errors = [response["errors"][0] for response in responses if "errors" in response]
+    assert {error["extensions"]["code"] for error in errors} == {"INSUFFICIENT_STORAGE"}
+    assert 0 < len(errors) < 20
+    listed = execute({"query": "{ deployments { nodes { id } } }"})["data"]["deployments"]["nodes"]
+    assert len(listed) == 20 - len(errors)
+    connection.execute("PRAGMA max_page_count = 100000")
+    assert "errors" not in execute(large(99, caller))
+    backend.database.close()
 
 
 def test_a_file_that_may_not_grow(tmp_path: Path, caller: type[Caller]) -> None:
@@ -152,10 +155,10 @@ def test_a_file_that_may_not_grow(tmp_path: Path, caller: type[Caller]) -> None:
     with subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True) as process:
         assert process.stdout
         call = caller(SimpleNamespace(url=process.stdout.readline().strip(), api_key="k"))
-        answers = [call.post(large(number, caller)) for number in range(60)]
-        made = sum("errors" not in answer.body for answer in answers)
+        responses = [call.post(large(number, caller)) for number in range(60)]
+        made = sum("errors" not in response.body for response in responses)
         assert 0 < made < 60
-        assert {answer.code for answer in answers if "errors" in answer.body} == {"INSUFFICIENT_STORAGE"}
+        assert {response.code for response in responses if "errors" in response.body} == {"INSUFFICIENT_STORAGE"}
         names = call("{ deployments { nodes { name } } }").data["deployments"]["nodes"]
         assert len(names) == made
         process.communicate("", timeout=10)
@@ -163,15 +166,16 @@ def test_a_file_that_may_not_grow(tmp_path: Path, caller: type[Caller]) -> None:
         assert caller(server)("{ deployments { nodes { name } } }").data["deployments"]["nodes"] == names
 
 
-def test_a_file_that_may_not_be_written(tmp_path: Path, caller: type[Caller]) -> None:
-    """Where nothing can be written, changes are refused in words and reading goes on."""
-    engine = LocalServer(database=tmp_path / "gradient.db")._make_engine("http://localhost")
-    engine.context.database._connection.execute("PRAGMA query_only = ON")
+def test_a_read_only_file(tmp_path: Path, caller: type[Caller]) -> None:
+    """If the file is not writable, changes fail with a message and reads work."""
+    backend = LocalServer(database=tmp_path / "gradient.db")._open_backend("http://localhost")
+    backend.database._connection.execute("PRAGMA query_only = ON")
     payload = large(1, caller)
-    reply = json.loads(engine.answer(Request(payload["query"], variables=payload["variables"])).body)
-    assert reply["errors"][0]["extensions"]["code"] == "SERVICE_UNAVAILABLE"
-    assert engine.answer(Request("{ deployments { nodes { id } } }")).outcome is Outcome.EXECUTED
-    engine.close()
+    response = json.loads(backend.executor.execute(Request(payload["query"], variables=payload["variables"])).body)
+    assert response["errors"][0]["extensions"]["code"] == "SERVICE_UNAVAILABLE"
+    assert response["errors"][0]["message"] == "the database is not writable; nothing was changed"
+    assert backend.executor.execute(Request("{ deployments { nodes { id } } }")).outcome is Outcome.EXECUTED
+    backend.database.close()
 
 
 @pytest.mark.parametrize("replaced", [False, True])
@@ -184,9 +188,9 @@ def test_a_file_that_is_taken_away(tmp_path: Path, caller: type[Caller], replace
         file.rename(tmp_path / "elsewhere.db")
         if replaced:
             file.write_bytes(b"")
-        answer = call.post(large(1, caller))
-        assert answer.code == "SERVICE_UNAVAILABLE"
-        assert "removed or replaced" in answer.error["message"]
+        response = call.post(large(1, caller))
+        assert response.code == "SERVICE_UNAVAILABLE"
+        assert "removed or replaced" in response.error["message"]
         assert len(call("{ deployments { nodes { id } } }").data["deployments"]["nodes"]) == 1
 
 

@@ -129,7 +129,7 @@ def test_names_are_unique_in_a_project(call: Caller) -> None:
     call.create("a", "p2")
     create = call(call.CREATE, input={"name": "a", "projectId": "p1", "spec": call.SPEC})
     assert create.code == "CONFLICT"
-    assert create.error["message"] == "There is a deployment named 'a' in the project 'p1' already."
+    assert create.error["message"] == "a deployment named 'a' already exists in project 'p1'"
     assert call(call.UPDATE, input={"id": other, "name": "a"}).code == "CONFLICT"
     assert call(call.UPDATE, input={"id": first, "projectId": "p2"}).code == "CONFLICT"
     assert listed(call, name="a", projectId="p1") == {first}
@@ -158,8 +158,8 @@ def test_one_of_many_racing_creates_succeeds(call: Caller) -> None:
     """64 creates of one name at once: one succeeds, 63 are conflicts, and nothing else happens."""
     inputs = {"name": "race", "projectId": "p1", "spec": call.SPEC}
     with ThreadPoolExecutor(64) as threads:
-        answers = list(threads.map(lambda _: call(call.CREATE, input=inputs), range(64)))
-    codes = [answer.code for answer in answers if "errors" in answer.body]
+        responses = list(threads.map(lambda _: call(call.CREATE, input=inputs), range(64)))
+    codes = [response.code for response in responses if "errors" in response.body]
     assert codes == ["CONFLICT"] * 63
     assert len(listed(call)) == 1
 
@@ -202,9 +202,9 @@ def test_unknown_ids(call: Caller) -> None:
     id_ = str(uuid4())
     assert get(call, id_) is None
     for mutation in (call.UPDATE, call.DELETE):
-        answer = call(mutation, input={"id": id_})
-        assert (answer.code, answer.error["extensions"]["path"]) == ("NOT_FOUND", "input.id")
-        assert id_ in answer.error["message"]
+        response = call(mutation, input={"id": id_})
+        assert (response.code, response.error["extensions"]["path"]) == ("NOT_FOUND", "input.id")
+        assert id_ in response.error["message"]
 
 
 def test_ids_in_capitals_are_the_same_ids(call: Caller) -> None:

@@ -15,7 +15,7 @@ import pytest
 
 from paperspace.gradient.server import LocalServer, UnusableDatabaseError
 from paperspace.gradient.server.storage import migrations
-from paperspace.gradient.server.storage.migrations import STEPS, open_database
+from paperspace.gradient.server.storage.migrations import MIGRATIONS, open_database
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -53,7 +53,7 @@ def test_a_newer_file_is_refused_and_left_alone(tmp_path: Path, in_the_log: bool
     """A database of a newer version is refused in words, and not one byte of it or its log changes."""
     file = tmp_path / "gradient.db"
     open_database(file).close()
-    newer = f"PRAGMA user_version = {len(STEPS) + 1}"
+    newer = f"PRAGMA user_version = {len(MIGRATIONS) + 1}"
     if in_the_log:
         killed_while_writing(file, newer)
         assert (tmp_path / "gradient.db-wal").exists()
@@ -73,7 +73,7 @@ def test_what_is_no_database_is_refused_and_left_alone(tmp_path: Path, content: 
     left_alone(file, r"notes\.txt")
 
 
-@pytest.mark.parametrize("version", [0, 1, len(STEPS)])
+@pytest.mark.parametrize("version", [0, 1, len(MIGRATIONS)])
 def test_a_database_of_another_program_is_refused_and_left_alone(tmp_path: Path, version: int) -> None:
     """A database of another program is refused, whatever number it carries."""
     file = tmp_path / "other.db"
@@ -118,7 +118,7 @@ def test_a_second_server_on_the_file_is_refused(tmp_path: Path, caller: type[Cal
 def older_file(file: Path, monkeypatch: pytest.MonkeyPatch, caller: type[Caller]) -> None:
     """A database of version 1, with a deployment in it."""
     with monkeypatch.context() as context:
-        context.setattr(migrations, "STEPS", STEPS[:1])
+        context.setattr(migrations, "MIGRATIONS", MIGRATIONS[:1])
         open_database(file).close()
     connection = sqlite3.connect(file)
     connection.execute("INSERT INTO clusters VALUES ('local', 'local', '2024', '2024')")
@@ -157,7 +157,7 @@ def test_an_older_file_is_brought_up_to_date(
     connection.close()
 
 
-@pytest.mark.parametrize("statements", [1, 8, 16, len(STEPS[1]) + 8])
+@pytest.mark.parametrize("statements", [1, 8, 16, len(MIGRATIONS[1]) + 8])
 def test_a_kill_in_the_middle_of_a_migration(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caller: type[Caller], statements: int
 ) -> None:
@@ -197,15 +197,15 @@ migrations.open_database(sys.argv[1])
 @pytest.mark.parametrize(
     ("place", "words"),
     [
-        ("missing/gradient.db", "there is no folder missing"),
-        ("notes.txt/gradient.db", "there is no folder notes.txt"),
+        ("missing/gradient.db", "the folder missing does not exist"),
+        ("notes.txt/gradient.db", "the folder notes.txt does not exist"),
         ("folder", "it is a folder"),
         ("folder/", "it is a folder"),
         ("", "it is a folder"),
-        ("/dev/null", "it is no file that can keep anything"),
+        ("/dev/null", "it is not a regular file"),
         ("x" * 300, "File name too long"),
-        pytest.param("readonly.db", "it cannot be written", marks=not_root),
-        pytest.param("readonly/gradient.db", "nothing can be written into the folder readonly", marks=not_root),
+        pytest.param("readonly.db", "the file is not writable", marks=not_root),
+        pytest.param("readonly/gradient.db", "the folder readonly is not writable", marks=not_root),
         pytest.param("locked/gradient.db", "Permission denied", marks=not_root),
     ],
 )

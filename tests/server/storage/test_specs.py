@@ -118,18 +118,18 @@ def test_broken_rules_are_refused_with_their_places(
 ) -> None:
     """A name or spec that breaks the rules is refused with all its bad places, on create and on update."""
     update = {"id": call.create("fine"), "name": name, "spec": spec}
-    for answer in (
+    for response in (
         call(call.CREATE, input={"name": name, "projectId": "p", "spec": spec}),
         call(call.UPDATE, input=update),
     ):
-        assert answer.code == "BAD_USER_INPUT"
-        extensions = answer.error["extensions"]
+        assert response.code == "BAD_USER_INPUT"
+        extensions = response.error["extensions"]
         assert extensions["path"] == places[0]
         assert [problem["path"] for problem in extensions["problems"]] == places
         for problem in extensions["problems"]:
             assert problem["path"] in problem["message"]
             assert problem["expected"] in problem["message"]
-            assert problem["message"] in answer.error["message"]
+            assert problem["message"] in response.error["message"]
 
 
 @pytest.mark.parametrize(
@@ -137,8 +137,8 @@ def test_broken_rules_are_refused_with_their_places(
     [
         ({"imag": "i"}, "input.spec.imag", "Did you mean 'image'?"),
         ({"image": 5}, "input.spec.image", "expected a string"),
-        ({"image": "i", "port": "80"}, "input.spec.port", "expected a whole number of 32 bits"),
-        ({"image": "i", "port": 2**31}, "input.spec.port", "expected a whole number of 32 bits"),
+        ({"image": "i", "port": "80"}, "input.spec.port", "expected a 32-bit integer"),
+        ({"image": "i", "port": 2**31}, "input.spec.port", "expected a 32-bit integer"),
         ({"image": "i", "protocol": "h3"}, "input.spec.protocol", "expected one of http, http2"),
         ({"image": "i", "env": [{"name": "A"}]}, "input.spec.env[0].value", "expected a string"),
         ({"image": "i", "command": ["a", None]}, "input.spec.command[1]", "expected a string"),
@@ -148,11 +148,11 @@ def test_broken_rules_are_refused_with_their_places(
 )
 def test_wrong_types_are_refused_with_their_places(call: Caller, spec: Json | None, place: str, expected: str) -> None:
     """A variable of the wrong type is refused before anything is executed, with its place and what is expected."""
-    answer = call(call.CREATE, input={"name": "a", "projectId": "p", "spec": spec})
-    assert answer.code == "BAD_USER_INPUT"
-    assert answer.error["extensions"]["path"] == place
-    assert expected in answer.error["message"]
-    assert "data" not in answer.body
+    response = call(call.CREATE, input={"name": "a", "projectId": "p", "spec": spec})
+    assert response.code == "BAD_USER_INPUT"
+    assert response.error["extensions"]["path"] == place
+    assert expected in response.error["message"]
+    assert "data" not in response.body
 
 
 @pytest.mark.parametrize(
@@ -169,14 +169,14 @@ def test_wrong_types_are_refused_with_their_places(call: Caller, spec: Json | No
     ],
 )
 def test_secrets_are_not_repeated(call: Caller, spec: Json | None) -> None:
-    """However a spec is wrong, the reply does not repeat values of variables or passwords."""
-    answer = call(call.CREATE, input={"name": "a", "projectId": "p", "spec": spec})
-    assert answer.code == "BAD_USER_INPUT"
-    assert "4711" not in str(answer.body)
+    """However a spec is wrong, the response does not repeat values of variables or passwords."""
+    response = call(call.CREATE, input={"name": "a", "projectId": "p", "spec": spec})
+    assert response.code == "BAD_USER_INPUT"
+    assert "4711" not in str(response.body)
 
 
 def test_a_reply_lists_few_of_many_problems(call: Caller) -> None:
-    """However many places are bad, the reply stays readable."""
+    """However many places are bad, the response stays readable."""
     spec = {"image": "i", "env": [{"name": "", "value": ""}] * 1000}
-    answer = call(call.CREATE, input={"name": "a", "projectId": "p", "spec": spec})
-    assert len(answer.error["extensions"]["problems"]) == 20
+    response = call(call.CREATE, input={"name": "a", "projectId": "p", "spec": spec})
+    assert len(response.error["extensions"]["problems"]) == 20

@@ -1,8 +1,14 @@
-"""The local server: the API of the hosted service, on the user's own machine.
+"""The local server: the API of the hosted service, on the user's machine.
 
-A request goes through the modules in this order, each of which knows the next one only:
-`http` (is it a request at all, and whose?), `execution` (one request, one transaction), `schema` with `resolvers`
-(what each field means), `store` (the rows, in SQLite). `local` puts them together.
+A GraphQL request passes these subpackages, from the network inwards:
+
+    http      listener, middleware, routes: is this a valid request, and is its API key right?
+    graphql   limits, validation, execution in one transaction; one resolver for each field
+    engines   what runs for each deployment: the runtime interface, the simulation, and the observed state
+    storage   the desired state and every row, in SQLite
+
+A subpackage imports only from those below it. All of them may import `errors` and `clock`, which import none of
+them. `fault_injection` and `local` (which puts the parts together) stand above `http`.
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""Moments, as text that people can read and that sorts by time."""
+"""Times as text: readable, and sorted by time when sorted as text."""
 
 from __future__ import annotations
 
@@ -6,10 +6,10 @@ from datetime import UTC, datetime
 
 
 def utc_now() -> datetime:
-    """The present moment."""
+    """Return the current time."""
     return datetime.now(UTC)
 
 
-def iso(moment: datetime) -> str:
-    """The moment in UTC, to the millisecond, such as `2024-05-17T09:30:00.000Z`."""
-    return moment.astimezone(UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z")
+def iso(time: datetime) -> str:
+    """Format a time in UTC with milliseconds, such as `2024-05-17T09:30:00.000Z`."""
+    return time.astimezone(UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z")

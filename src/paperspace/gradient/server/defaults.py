@@ -1,4 +1,4 @@
-"""What the command falls back to: where the data and the key are, and in whose name."""
+"""Defaults of `gradient server`: the database file, the API key and the actor."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from pathlib import Path
 
 
 def default_database() -> Path:
-    """The database in the user's data folder, which is made if need be."""
+    """Return the path of the database in the user's data folder; create the folder if it is missing."""
     home = os.environ.get("XDG_DATA_HOME") or Path.home() / ".local" / "share"
     folder = Path(home) / "paperspace-gradient"
     folder.mkdir(mode=0o700, parents=True, exist_ok=True)
@@ -17,17 +17,17 @@ def default_database() -> Path:
 
 
 def new_key() -> str:
-    """A key that nobody can guess."""
+    """Generate a random API key."""
     return secrets.token_urlsafe()
 
 
 def key_file(database: Path) -> Path:
-    """The file beside a database that keeps its key."""
+    """Return the path of the file next to a database that stores its API key."""
     return database.with_name(database.name + ".key")
 
 
 def system_user() -> str:
-    """The full name of the user who runs this process, or else the login name."""
+    """Return the full name of the user who runs this process, or the login name if there is no full name."""
     try:
         import pwd
 
@@ -36,5 +36,5 @@ def system_user() -> str:
         try:
             return getpass.getuser()
         except (ImportError, KeyError, OSError):
-            return "Unknown"  # a container, run by a user that it does not know
+            return "Unknown"  # in a container whose user has no entry in /etc/passwd
     return entry.pw_gecos.split(",")[0].strip() or entry.pw_name

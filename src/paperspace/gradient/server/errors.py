@@ -1,4 +1,4 @@
-"""What the server says when it will not do what it was asked."""
+"""Errors that resolvers and the store report to the caller."""
 
 from __future__ import annotations
 
@@ -12,29 +12,33 @@ if TYPE_CHECKING:
 
     from paperspace.gradient._shared.problems import Problem
 
-# A caller mends a few places at a time; a reply that lists thousands helps nobody.
-_MOST_PROBLEMS = 20
+# People fix a few problems at a time; a response that lists thousands helps nobody.
+_MAX_PROBLEMS = 20
 
 
-class Refusal(Exception):  # noqa: N818 - it is an answer, and no fault of the program
-    """An answer that is an error, in words that the caller may see."""
+class ApplicationError(Exception):
+    """An error whose message and extensions are sent to the caller.
 
-    def __init__(self, code: Code, message: str, **facts: object) -> None:
+    Raised below the GraphQL layer. Errors of a whole GraphQL request are `graphql.execution.GraphQLRequestError`, errors
+    of an HTTP request `http.request_errors.HTTPRequestError`.
+    """
+
+    def __init__(self, code: Code, message: str, **details: object) -> None:
         super().__init__(message)
-        # graphql-core copies the attribute of this name into the error of the reply.
-        self.extensions = {"code": code, **facts}
+        # graphql-core copies the attribute of this name into the error of the response.
+        self.extensions = {"code": code, **details}
 
 
-def refuse(problems: Iterable[Problem], *, show_values: bool = True) -> None:
-    """Returns if there are no problems; otherwise refuses with all the bad places.
+def raise_for_problems(problems: Iterable[Problem], *, show_values: bool = True) -> None:
+    """Return if there are no problems; otherwise raise one error that lists them.
 
     Raises:
-        Refusal: There is a problem.
+        ApplicationError: there is a problem.
     """
     listed = [
         {"path": problem.field, "expected": problem.expected, "message": problem.describe(show_value=show_values)}
-        for problem in islice(problems, _MOST_PROBLEMS)
+        for problem in islice(problems, _MAX_PROBLEMS)
     ]
     if listed:
         message = "; ".join(problem["message"] for problem in listed)
-        raise Refusal(Code.BAD_USER_INPUT, message, path=listed[0]["path"], problems=listed)
+        raise ApplicationError(Code.BAD_USER_INPUT, message, path=listed[0]["path"], problems=listed)

@@ -1,25 +1,25 @@
-"""What can be made to happen to the next answers, to see how callers take it."""
+"""Faults for tests: what to do to the next API requests (`LocalServer.inject_fault`)."""
 
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Awaitable, Callable
 from http import HTTPStatus
+from typing import TYPE_CHECKING
 
 from aiohttp import hdrs, web
 
 from paperspace.gradient._shared.error_codes import Code
-from paperspace.gradient.server.http.graphql_http import RefusedError
+from paperspace.gradient.server.http.request_errors import HTTPRequestError
 
-Handler = Callable[[web.Request], Awaitable[web.StreamResponse]]
-InjectedFault = Callable[[web.Request, Handler], Awaitable[web.StreamResponse]]
+if TYPE_CHECKING:
+    from paperspace.gradient.server.http.middleware import Fault, Handler
 
 
-def rate_limit(retry_after: int) -> InjectedFault:
-    """For `LocalServer.inject_fault`: the request is refused, as there were too many of them.
+def rate_limit(retry_after: int) -> Fault:
+    """Reject the request with status 429.
 
     Args:
-        retry_after: The seconds after which the caller is told to come back.
+        retry_after: The seconds in the `Retry-After` header.
 
     Example:
         >>> from paperspace.gradient import Client, RateLimitError
@@ -33,23 +33,23 @@ def rate_limit(retry_after: int) -> InjectedFault:
         60.0
     """
 
-    async def answer(_request: web.Request, _handler: Handler) -> web.StreamResponse:
-        raise RefusedError(
+    async def fault(_request: web.Request, _handler: Handler) -> web.StreamResponse:
+        raise HTTPRequestError(
             HTTPStatus.TOO_MANY_REQUESTS,
-            "Too many requests.",
+            "too many requests",
             Code.RATE_LIMITED,
             {hdrs.RETRY_AFTER: str(retry_after)},
             retryable=True,
         )
 
-    return answer
+    return fault
 
 
-def delay(seconds: float) -> InjectedFault:
-    """For `LocalServer.inject_fault`: the request is carried out a while later.
+def delay(seconds: float) -> Fault:
+    """Wait before executing the request.
 
     Args:
-        seconds: How much later.
+        seconds: How long to wait.
 
     Example:
         >>> from paperspace.gradient import APITimeoutError, Client
@@ -59,38 +59,38 @@ def delay(seconds: float) -> InjectedFault:
         ...     try:
         ...         client.deployments.list_deployments()
         ...     except APITimeoutError:
-        ...         print("too late")
-        too late
+        ...         print("timeout")
+        timeout
     """
 
-    async def answer(request: web.Request, handler: Handler) -> web.StreamResponse:
+    async def fault(request: web.Request, handler: Handler) -> web.StreamResponse:
         await asyncio.sleep(seconds)
         return await handler(request)
 
-    return answer
+    return fault
 
 
-def drop(*, executed: bool) -> InjectedFault:
-    """For `LocalServer.inject_fault`: the connection breaks instead of an answer.
+def drop(*, executed: bool) -> Fault:
+    """Close the connection instead of sending a response.
 
     Args:
-        executed: Whether the request is carried out all the same, before it breaks.
+        executed: Whether to execute the request first, so that only the response is lost.
 
     Example:
         >>> from paperspace.gradient import Client
         >>> from paperspace.gradient.server import LocalServer, drop
         >>> with LocalServer() as server, Client(server.api_key, server.url) as client:
         ...     server.inject_fault(drop(executed=True))
-        ...     created = client.deployments.create_deployment("mnist", "p1", {"image": "nginx"})  # sent twice, made once
-        ...     len(client.deployments.list_deployments())
+        ...     created = client.deployments.create_deployment("mnist", "p1", {"image": "nginx"})  # sent twice
+        ...     len(client.deployments.list_deployments())  # created once
         1
     """
 
-    async def answer(request: web.Request, handler: Handler) -> web.StreamResponse:
+    async def fault(request: web.Request, handler: Handler) -> web.StreamResponse:
         if executed:
             await handler(request)
         if request.transport is not None:
             request.transport.abort()
         return web.Response()
 
-    return answer
+    return fault

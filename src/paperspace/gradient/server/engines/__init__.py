@@ -1,1 +1,1 @@
-"""Engines that run deployments: the interface, and the simulation."""
+"""What runs deployments: the runtime interface, the simulation, and the observed state in the database."""

@@ -1,8 +1,9 @@
-"""What runs deployments, seen from the rest of the server: it is told what is wanted and answers with what happens.
+"""Interface of the engines that run deployments.
 
-Each event has a moment. A runtime that knows the future, as the simulation does, gives it beforehand: readers see an
-event once its moment has come, and what is still to come is forgotten when something else is wanted. A runtime
-that does the work for real answers with what it began, and has the rest recorded as it happens.
+A runtime gets the desired state of a deployment and its observed instances, and returns events. Each event has a time.
+The simulation returns all future events at once: readers see an event when its time has come, and a change of the
+desired state discards those still in the future. A runtime that runs containers returns the events so far and records
+later ones as they happen.
 """
 
 from __future__ import annotations
@@ -18,79 +19,82 @@ if TYPE_CHECKING:
 PENDING, HEALTHY, RETRYING, FAILED, ERRORED = "pending", "healthy", "retrying", "failed", "errored"
 
 
-class CannotRunError(Exception):
-    """The spec cannot be put to work, for this reason."""
+class UnsupportedSpecError(Exception):
+    """The runtime cannot run the spec; the message is stored as the spec's `error`."""
 
 
-class Work(NamedTuple):
-    """What is to be run: the data of the newest spec of the deployment of this name."""
+class DesiredState(NamedTuple):
+    """What to run for a deployment: its name and the data of its newest spec."""
 
     name: str
-    data: Mapping[str, Any]
+    spec: Mapping[str, Any]
 
 
 class Instance(NamedTuple):
-    """An instance that is there. `current`: of the spec that is wanted; without a state it was made just now."""
+    """An observed instance that is not removed.
+
+    `current`: whether it belongs to the newest spec. `state` is None if the instance is new.
+    """
 
     id: str
     current: bool
     state: str | None
 
 
-class State(NamedTuple):
-    """The instance comes into a state."""
+class StateChanged(NamedTuple):
+    """The instance entered a state."""
 
-    instance: str
+    instance_id: str
     at: datetime
     phase: str
     state: str
     message: str
 
 
-class Line(NamedTuple):
-    """The instance writes a line to its log."""
+class LineLogged(NamedTuple):
+    """The instance wrote a line to its log."""
 
-    instance: str
+    instance_id: str
     at: datetime
     message: str
 
 
-class Gone(NamedTuple):
-    """The instance is taken away."""
+class InstanceRemoved(NamedTuple):
+    """The instance was removed."""
 
-    instance: str
+    instance_id: str
     at: datetime
 
 
-Event = State | Line | Gone
+Event = StateChanged | LineLogged | InstanceRemoved
 
 
 class Runtime(Protocol):
-    """Runs deployments, or pretends to."""
+    """Runs deployments, or simulates it."""
 
     simulated: bool
 
-    def replicas(self, work: Work) -> int:
-        """How many instances the work is to have.
+    def replicas(self, desired: DesiredState) -> int:
+        """Return the number of instances to run.
 
         Raises:
-            CannotRunError: It cannot be run.
+            UnsupportedSpecError: the runtime cannot run the spec.
         """
         ...
 
-    def events(self, work: Work | None, instances: Sequence[Instance], moment: datetime) -> Iterable[Event]:
-        """What happens from this moment on, so that there is what is wanted; without work, nothing is."""
+    def events(self, desired: DesiredState | None, instances: Sequence[Instance], now: datetime) -> Iterable[Event]:
+        """Make the instances match the desired state (None: remove all of them) and return the events, from now on."""
         ...
 
 
-def replicas_of(data: Mapping[str, Any], proposed: int = 0) -> int:
-    """How many instances a spec asks for, if the load proposes a number: autoscaling keeps it within its bounds."""
-    resources: Mapping[str, Any] = data.get("resources") or {}
-    least = resources.get("replicas")
-    least = DEFAULT_REPLICAS if least is None else least
-    if data.get("enabled") is False or least == 0:
+def desired_replicas(spec: Mapping[str, Any], proposed: int = 0) -> int:
+    """Return the number of replicas of a spec; autoscaling limits the number that the load proposes."""
+    resources: Mapping[str, Any] = spec.get("resources") or {}
+    replicas = resources.get("replicas")
+    replicas = DEFAULT_REPLICAS if replicas is None else replicas
+    if spec.get("enabled") is False or replicas == 0:
         return 0
     autoscaling = resources.get("autoscaling")
     if autoscaling is None or autoscaling.get("enabled") is False:
-        return int(least)
-    return int(max(least, min(proposed, autoscaling["maxReplicas"])))
+        return int(replicas)
+    return int(max(replicas, min(proposed, autoscaling["maxReplicas"])))

@@ -1,7 +1,7 @@
-"""A runtime that runs nothing: it says what would have happened, plainly called simulated.
+"""The simulated runtime: no containers run.
 
-A container starts after one step of time and is healthy after another, each half a step behind the one before it.
-What ran before gives way to it one for one. Nothing here waits: the events are simply dated.
+A container starts one time step after its creation and is healthy one step later; each replica is half a step behind the
+one before. Each new healthy instance replaces one old instance. Nothing here waits: the events have times in the future.
 """
 
 from __future__ import annotations
@@ -17,27 +17,27 @@ from paperspace.gradient.server.engines.runtime import (
     HEALTHY,
     PENDING,
     RETRYING,
-    CannotRunError,
+    DesiredState,
     Event,
-    Gone,
     Instance,
-    Line,
-    State,
-    Work,
-    replicas_of,
+    InstanceRemoved,
+    LineLogged,
+    StateChanged,
+    UnsupportedSpecError,
+    desired_replicas,
 )
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence
 
-MOST_REPLICAS = 100
+MAX_REPLICAS = 100
 SCALE_DOWN_AFTER = timedelta(minutes=5)
 CRASHES = 3
-FATE_VARIABLE = "GRADIENT_SIMULATE"
+SCENARIO_VARIABLE = "GRADIENT_SIMULATE"
 
 
-class Fate(StrEnum):
-    """What becomes of the instances of a deployment."""
+class Scenario(StrEnum):
+    """What happens to the instances of a deployment."""
 
     HEALTHY = "healthy"
     FAIL = "fail"
@@ -46,108 +46,117 @@ class Fate(StrEnum):
 
 
 class Simulation:
-    """Simulates the life of deployments.
+    """Simulate deployments.
 
     Attributes:
-        step: How long it takes to start a container, and how long until it is healthy.
-        fates: What becomes of the deployments of these names; otherwise the spec's variable `GRADIENT_SIMULATE` says.
-        loads: How many replicas the load of the deployments of these names calls for, where there is autoscaling.
+        step: How long a container takes to start, and then to become healthy.
+        scenarios: The scenario of each deployment name; without one, the spec's variable `GRADIENT_SIMULATE` applies.
+        loads: The number of replicas that the load of each deployment name proposes to autoscaling.
     """
 
     simulated = True
 
     def __init__(self, step: timedelta = timedelta(seconds=1)) -> None:
         self.step = step
-        self.fates: dict[str, Fate] = {}
+        self.scenarios: dict[str, Scenario] = {}
         self.loads: dict[str, int] = {}
 
-    def replicas(self, work: Work) -> int:
-        """How many instances the work is to have.
+    def replicas(self, desired: DesiredState) -> int:
+        """Return the number of instances to simulate.
 
         Raises:
-            CannotRunError: More than are simulated.
+            UnsupportedSpecError: the spec asks for too many.
         """
-        wanted = replicas_of(work.data, self.loads.get(work.name, 0))
-        if wanted > MOST_REPLICAS:
-            raise CannotRunError(f"Simulated: {wanted} replicas do not fit, {MOST_REPLICAS} are the most there can be.")
-        return wanted
+        replicas = desired_replicas(desired.spec, self.loads.get(desired.name, 0))
+        if replicas > MAX_REPLICAS:
+            raise UnsupportedSpecError(f"Simulated: {replicas} replicas are too many; the limit is {MAX_REPLICAS}.")
+        return replicas
 
-    def events(self, work: Work | None, instances: Sequence[Instance], moment: datetime) -> Iterator[Event]:
-        """What happens from this moment on."""
-        new = [instance for instance in instances if instance.current]
+    def events(self, desired: DesiredState | None, instances: Sequence[Instance], now: datetime) -> Iterator[Event]:
+        """Return everything that will happen to the instances, from now on."""
+        current = [instance for instance in instances if instance.current]
         old = [instance for instance in instances if not instance.current]
-        wanted, ready = 0, []
-        if work is not None:
-            wanted = self.replicas(work)
-            for index, instance in enumerate(new[:wanted]):
-                life = list(self._life(work, instance, moment, moment + index * self.step / 2))
-                yield from life
-                states = [(event.state, event.at) for event in life if isinstance(event, State)]
-                state, at = states[-1] if states else (instance.state, moment)
+        replicas = 0
+        healthy_times: list[datetime] = []
+        if desired is not None:
+            replicas = self.replicas(desired)
+            for index, instance in enumerate(current[:replicas]):
+                events = list(self._start(desired, instance, now, now + index * self.step / 2))
+                yield from events
+                states = [(event.state, event.at) for event in events if isinstance(event, StateChanged)]
+                state, at = states[-1] if states else (instance.state, now)
                 if state == HEALTHY:
-                    ready.append(at)
-        for instance in new[wanted:]:
-            yield from _end(instance, moment + SCALE_DOWN_AFTER)
-        yield from self._give_way(old, wanted, sorted(ready), moment)
+                    healthy_times.append(at)
+        for instance in current[replicas:]:
+            yield from _remove(instance, now + SCALE_DOWN_AFTER)
+        yield from self._replace(old, replicas, sorted(healthy_times), now)
 
-    def _give_way(
-        self, old: Sequence[Instance], wanted: int, ready: Sequence[datetime], moment: datetime
+    def _start(
+        self, desired: DesiredState, instance: Instance, now: datetime, creation_time: datetime
     ) -> Iterator[Event]:
-        """The end of earlier instances: for each new one that is ready there is one less of them to keep."""
+        """Return the events of one instance of the newest spec; none if it is healthy and stays healthy."""
+        scenario = self._scenario(desired)
+        if instance.state == HEALTHY and scenario is Scenario.HEALTHY:
+            return
+        id_, image = instance.id, desired.spec["image"]
+        yield LineLogged(id_, now, f"[simulated] waiting for a machine for {image}")
+        yield StateChanged(id_, now, "Pending", PENDING, "Simulated: waiting for a machine.")
+        if scenario is Scenario.PENDING:
+            return
+        at = creation_time + self.step
+        if scenario is Scenario.FAIL:
+            yield LineLogged(id_, at, f"[simulated] cannot pull the image {image}")
+            yield StateChanged(id_, at, "Pending", ERRORED, f"Simulated: cannot pull the image {image}.")
+            return
+        yield LineLogged(id_, at, f"[simulated] {image} started, port {_port(desired.spec)}")
+        yield StateChanged(id_, at, "Running", PENDING, "Simulated: the container is starting.")
+        at += self.step
+        if scenario is Scenario.CRASH_LOOP:
+            yield from self._crash(id_, at)
+            return
+        yield LineLogged(id_, at, "[simulated] ready")
+        yield StateChanged(id_, at, "Running", HEALTHY, "Simulated: ready.")
+
+    def _crash(self, instance_id: str, at: datetime) -> Iterator[Event]:
+        """Return the events of a container that crashes after each start, until it is no longer restarted."""
+        for crash in range(1, CRASHES + 1):
+            yield LineLogged(instance_id, at, "[simulated] exited with code 1")
+            message = f"Simulated: exited with code 1 (crash {crash}); restarting."
+            yield StateChanged(instance_id, at, "Running", RETRYING, message)
+            at += self.step
+        yield LineLogged(instance_id, at, "[simulated] exited with code 1; no more restarts")
+        message = f"Simulated: exited with code 1 (crash {CRASHES + 1}); no more restarts."
+        yield StateChanged(instance_id, at, "Failed", FAILED, message)
+
+    def _replace(
+        self, old: Sequence[Instance], replicas: int, healthy_times: Sequence[datetime], now: datetime
+    ) -> Iterator[Event]:
+        """Return the removals of instances of older specs: one for each new instance that becomes healthy."""
         serving = [instance for instance in old if instance.state == HEALTHY]
         for instance in old:
             if instance not in serving:
-                yield from _end(instance, moment)
-        for number, at in enumerate([moment] if wanted == 0 else ready, start=1):
-            keep = max(wanted - number, 0)
-            for instance in serving[keep:]:
-                yield from _end(instance, at + self.step)
-            serving = serving[:keep]
+                yield from _remove(instance, now)
+        for healthy_count, at in enumerate([now] if replicas == 0 else healthy_times, start=1):
+            kept = max(replicas - healthy_count, 0)
+            for instance in serving[kept:]:
+                yield from _remove(instance, at + self.step)
+            serving = serving[:kept]
 
-    def _life(self, work: Work, instance: Instance, moment: datetime, begin: datetime) -> Iterator[Event]:
-        """What becomes of one instance of the present spec; nothing new if it is well and to stay so."""
-        fate = self._fate(work)
-        if instance.state == HEALTHY and fate is Fate.HEALTHY:
-            return
-        image, started = work.data["image"], begin + self.step
-        yield Line(instance.id, moment, f"[simulated] waiting for a machine to run {image} on")
-        yield State(instance.id, moment, "Pending", PENDING, "Simulated: waiting for a machine.")
-        if fate is Fate.PENDING:
-            return
-        if fate is Fate.FAIL:
-            yield Line(instance.id, started, f"[simulated] the image {image} cannot be pulled")
-            yield State(instance.id, started, "Pending", ERRORED, f"Simulated: the image {image} cannot be pulled.")
-            return
-        yield Line(instance.id, started, f"[simulated] {image} started, port {_port(work.data)}")
-        yield State(instance.id, started, "Running", PENDING, "Simulated: the container is starting.")
-        up = started + self.step
-        if fate is Fate.CRASH_LOOP:
-            for crash in range(1, CRASHES + 1):
-                yield Line(instance.id, up, "[simulated] exited with code 1")
-                message = f"Simulated: exited with code 1, for the {crash}. time; starting again."
-                yield State(instance.id, up, "Running", RETRYING, message)
-                up += self.step
-            yield Line(instance.id, up, "[simulated] exited with code 1, given up")
-            yield State(instance.id, up, "Failed", FAILED, "Simulated: exited with code 1 again and again.")
-            return
-        yield Line(instance.id, up, "[simulated] ready")
-        yield State(instance.id, up, "Running", HEALTHY, "Simulated: ready.")
-
-    def _fate(self, work: Work) -> Fate:
-        if work.name in self.fates:
-            return self.fates[work.name]
-        for variable in work.data.get("env") or ():
-            if variable["name"] == FATE_VARIABLE and variable["value"] in set(Fate):
-                return Fate(variable["value"])
-        return Fate.HEALTHY
+    def _scenario(self, desired: DesiredState) -> Scenario:
+        if desired.name in self.scenarios:
+            return self.scenarios[desired.name]
+        for variable in desired.spec.get("env") or ():
+            if variable["name"] == SCENARIO_VARIABLE and variable["value"] in set(Scenario):
+                return Scenario(variable["value"])
+        return Scenario.HEALTHY
 
 
-def _end(instance: Instance, at: datetime) -> Iterator[Event]:
-    if instance.state != FAILED:  # else it has stopped, and writes nothing more
-        yield Line(instance.id, at, "[simulated] stopped")
-    yield Gone(instance.id, at)
+def _remove(instance: Instance, at: datetime) -> Iterator[Event]:
+    if instance.state != FAILED:  # a failed instance has stopped already and logs nothing more
+        yield LineLogged(instance.id, at, "[simulated] stopped")
+    yield InstanceRemoved(instance.id, at)
 
 
-def _port(data: Mapping[str, Any]) -> int:
-    port: int | None = data.get("port")
+def _port(spec: Mapping[str, Any]) -> int:
+    port: int | None = spec.get("port")
     return DEFAULT_PORT if port is None else port

@@ -1,1 +1,1 @@
-"""GraphQL: the executable schema, its resolvers, and the limits of a request."""
+"""GraphQL: the executable schema, its resolvers, the execution of requests, and their limits."""

@@ -1,7 +1,7 @@
-"""Executes requests: one request, one transaction.
+"""Execution of GraphQL requests, each in one transaction.
 
-An engine belongs to one thread, with its store. Requests wait for each other there, so that they are never in
-each other's way: no lock is ever refused, and what a request reads is one state of the database.
+An executor and its database belong to one thread, which runs one request after another. Requests therefore never wait
+for locks, and each reads one state of the database.
 """
 
 from __future__ import annotations
@@ -29,50 +29,49 @@ from graphql import (
 )
 
 from paperspace.gradient._shared.error_codes import Code
-from paperspace.gradient.server.errors import Refusal, refuse
-from paperspace.gradient.server.graphql.limits import MOST_TOKENS, Limits, TooMuchError, check_length
-from paperspace.gradient.server.graphql.pagination import Window
+from paperspace.gradient.server.errors import ApplicationError, raise_for_problems
+from paperspace.gradient.server.graphql.limits import MAX_TOKENS, DocumentLimits, LimitExceededError, check_length
 from paperspace.gradient.server.graphql.schema import executable_schema
 from paperspace.gradient.server.graphql.variables import variable_problems
-from paperspace.gradient.server.storage.database import MOST_ROWS, TooManyRowsError, storage_refusal
+from paperspace.gradient.server.storage.database import MAX_ROWS, TooManyRowsError, storage_error
 
 if TYPE_CHECKING:
     from paperspace.gradient.server.graphql.resolvers import Context
 
 _log = logging.getLogger(__name__)
 
-_DOCUMENTS_KEPT = 128  # programs send the same few documents again and again
-_MOST_ERRORS = 5  # each may take milliseconds to look for what was meant
-_MOST_FIELD_ERRORS = 100  # an argument that is wrong may be so for each item of a list
+_DOCUMENT_CACHE_SIZE = 128  # programs send the same few documents many times
+_MAX_VALIDATION_ERRORS = 5  # the suggestions in each message can take milliseconds
+_MAX_FIELD_ERRORS = 100  # an invalid argument can cause one error per item of a list
 
 Error = Mapping[str, Any]
 
 
 class Outcome(Enum):
-    """What became of a request: the status of its reply, and the one that it has in the older media type."""
+    """What happened to a request: the status of the response, and its status in application/json."""
 
     EXECUTED = (HTTPStatus.OK, HTTPStatus.OK)
-    """Carried out, be it with errors."""
-    FAULTY = (HTTPStatus.BAD_REQUEST, HTTPStatus.OK)
-    """The document or the variables are not right."""
-    TOO_MUCH = (HTTPStatus.BAD_REQUEST, HTTPStatus.BAD_REQUEST)
-    """The document asks for more than a document may."""
-    NOT_BY_GET = (HTTPStatus.METHOD_NOT_ALLOWED, HTTPStatus.METHOD_NOT_ALLOWED)
-    """It would change something, and came by a method that is for reading."""
+    """Executed, perhaps with errors in fields."""
+    INVALID = (HTTPStatus.BAD_REQUEST, HTTPStatus.OK)
+    """The document or the variables are invalid."""
+    LIMIT_EXCEEDED = (HTTPStatus.BAD_REQUEST, HTTPStatus.BAD_REQUEST)
+    """The document exceeds a limit."""
+    METHOD_NOT_ALLOWED = (HTTPStatus.METHOD_NOT_ALLOWED, HTTPStatus.METHOD_NOT_ALLOWED)
+    """A mutation by GET."""
 
     @property
     def status(self) -> HTTPStatus:
-        """The status of the reply."""
+        """The status of the response in application/graphql-response+json."""
         return self.value[0]
 
     @property
-    def older_status(self) -> HTTPStatus:
-        """The status of the reply in application/json."""
+    def json_status(self) -> HTTPStatus:
+        """The status of the response in application/json."""
         return self.value[1]
 
 
 class Request(NamedTuple):
-    """A well-formed GraphQL request; digests of its idempotency key and of its body tell whether it is a repetition."""
+    """A well-formed GraphQL request. The digests of its idempotency key and its body identify retries."""
 
     query: str
     operation_name: str | None = None
@@ -82,161 +81,135 @@ class Request(NamedTuple):
     read_only: bool = False
 
 
-class Reply(NamedTuple):
-    """The body of a reply, and what became of the request."""
+class Response(NamedTuple):
+    """The body of a response, and what happened to the request."""
 
     body: bytes
     outcome: Outcome
 
 
-class Endpoint(NamedTuple):
-    """What the endpoint of a deployment answers."""
+class GraphQLRequestError(Exception):
+    """A "request error" of the GraphQL specification: the request is rejected as a whole, with these errors."""
 
-    status: HTTPStatus
-    facts: Mapping[str, Any]
-
-
-class _Refused(Exception):  # noqa: N818 - an answer, and no fault of the program
-    """The request as a whole is refused, for these reasons."""
-
-    def __init__(self, errors: Sequence[Error], outcome: Outcome = Outcome.FAULTY) -> None:
+    def __init__(self, errors: Sequence[Error], outcome: Outcome = Outcome.INVALID) -> None:
         self.errors = errors
         self.outcome = outcome
 
 
-class Engine:
-    """Answers requests by executing them on the store of the context."""
+class Executor:
+    """Execute requests on the database of the context."""
 
     def __init__(self, context: Context) -> None:
-        self.context = context
+        self._context = context
         self._schema = executable_schema()
-        self._document = lru_cache(_DOCUMENTS_KEPT)(self._checked_document)  # refusals are not kept
+        self._checked_document = lru_cache(_DOCUMENT_CACHE_SIZE)(self._check_document)  # does not cache errors
 
-    def close(self) -> None:
-        """Closes the database."""
-        self.context.database.close()
-
-    def answer(self, request: Request) -> Reply:
-        """The reply to a request, whether it is carried out or refused."""
+    def execute(self, request: Request) -> Response:
+        """Execute a request and return its response, also if it is rejected."""
         try:
-            document, limits = self._document(request.query)
-            operation = self._operation(document, request)
-            refuse(limits.page_sizes(request.variables or {}), show_values=False)
+            document, limits = self._checked_document(request.query)
+            operation = self._select_operation(document, request)
+            raise_for_problems(limits.page_size_problems(request.variables or {}), show_values=False)
             if operation.operation is OperationType.MUTATION:
-                return self._change(document, request)
-            with self.context.database.reading():
-                return _reply(self._execute(document, request))
-        except sqlite3.Error as error:  # at the beginning or the end of a transaction
-            return _reply(ExecutionResult(None, [GraphQLError(str(error), original_error=error)]))
+                return self._execute_mutation(document, request)
+            return self._execute_query(document, request)
+        except sqlite3.Error as error:  # at the start or the end of a transaction
+            return _response(ExecutionResult(None, [GraphQLError(str(error), original_error=error)]))
         except TooManyRowsError:
-            message = f"This asks for more than {MOST_ROWS} rows; ask for smaller pages."
-            return Reply(_body({"errors": [_error(message, Code.BAD_USER_INPUT)]}), Outcome.TOO_MUCH)
-        except _Refused as refused:
-            return Reply(_body({"errors": refused.errors}), refused.outcome)
-        except Refusal as refusal:
-            refused_for = {"message": str(refusal), "extensions": refusal.extensions}
-            return Reply(_body({"errors": [refused_for]}), Outcome.FAULTY)
+            message = f"the request reads more than {MAX_ROWS} rows; ask for smaller pages"
+            return _error_response([_error(message, Code.BAD_USER_INPUT)], Outcome.LIMIT_EXCEEDED)
+        except GraphQLRequestError as error:
+            return _error_response(error.errors, error.outcome)
+        except ApplicationError as error:
+            return _error_response([{"message": str(error), "extensions": error.extensions}], Outcome.INVALID)
 
-    def reconsider(self, name: str) -> None:
-        """Has the runtime look again at the deployments of this name."""
-        with self.context.database.writing():
-            for deployment in self.context.store.deployments(Window.of({}, newest_first=True), name=name).rows:
-                self.context.workloads.put_to_work(deployment["id"])
-
-    def endpoint(self, deployment_id: str) -> Endpoint:
-        """What the endpoint of a deployment answers: not found, not ready, or who serves."""
-        with self.context.database.reading():
-            deployment = self.context.store.deployments_by_id([deployment_id]).get(deployment_id)
-            if deployment is None:
-                return Endpoint(HTTPStatus.NOT_FOUND, {})
-            serving = self.context.workloads.serving(deployment_id)
-        facts = {
-            "deployment": {"id": deployment_id, "name": deployment["name"]},
-            "spec": {"id": serving.spec_id} if serving.spec_id else None,
-            "simulated": self.context.workloads.simulated,
-            "readyReplicas": serving.ready,
-        }
-        return Endpoint(HTTPStatus.OK if serving.ready else HTTPStatus.SERVICE_UNAVAILABLE, facts)
-
-    def _checked_document(self, query: str) -> tuple[DocumentNode, Limits]:
+    def _check_document(self, query: str) -> tuple[DocumentNode, DocumentLimits]:
+        """Parse a document and validate it; check its limits first."""
         try:
             check_length(query)
-            document = parse(query, max_lexical_tokens=MOST_TOKENS)
-            limits = Limits(self._schema, document)
-        except TooMuchError as error:
-            raise _Refused([_error(str(error), Code.GRAPHQL_VALIDATION_FAILED)], Outcome.TOO_MUCH) from None
+            document = parse(query, max_lexical_tokens=MAX_TOKENS)
+            limits = DocumentLimits(self._schema, document)
+        except LimitExceededError as error:
+            limit_error = _error(str(error), Code.GRAPHQL_VALIDATION_FAILED)
+            raise GraphQLRequestError([limit_error], Outcome.LIMIT_EXCEEDED) from None
         except GraphQLError as error:
-            raise _Refused([_coded(error, Code.GRAPHQL_PARSE_FAILED)]) from None
-        if errors := validate(self._schema, document, max_errors=_MOST_ERRORS):
-            raise _Refused([_coded(error, Code.GRAPHQL_VALIDATION_FAILED) for error in errors])
+            raise GraphQLRequestError([_with_code(error, Code.GRAPHQL_PARSE_FAILED)]) from None
+        if errors := validate(self._schema, document, max_errors=_MAX_VALIDATION_ERRORS):
+            raise GraphQLRequestError([_with_code(error, Code.GRAPHQL_VALIDATION_FAILED) for error in errors])
         return document, limits
 
-    def _operation(self, document: DocumentNode, request: Request) -> OperationDefinitionNode:
+    def _select_operation(self, document: DocumentNode, request: Request) -> OperationDefinitionNode:
+        """Select the operation to execute and check its variables."""
         operation = get_operation_ast(document, request.operation_name)
         if operation is None:
-            raise Refusal(
-                Code.BAD_USER_INPUT,
-                "The document has no operation of the name in operationName, or several and no operationName says which.",
-                path="operationName",
+            message = (
+                "operationName must name an operation of the document; only a document with one operation can omit it"
             )
+            raise ApplicationError(Code.BAD_USER_INPUT, message, path="operationName")
         if request.read_only and operation.operation is not OperationType.QUERY:
-            message = "By GET nothing can be changed: send it by POST."
-            raise _Refused([_error(message, Code.BAD_USER_INPUT)], Outcome.NOT_BY_GET)
-        refuse(variable_problems(self._schema, operation, request.variables or {}), show_values=False)
+            message = "GET requests can only read: send mutations by POST"
+            raise GraphQLRequestError([_error(message, Code.BAD_USER_INPUT)], Outcome.METHOD_NOT_ALLOWED)
+        raise_for_problems(variable_problems(self._schema, operation, request.variables or {}), show_values=False)
         return operation
 
-    def _change(self, document: DocumentNode, request: Request) -> Reply:
-        """Executes a mutation: all of it or, if there is any error, nothing. A repetition gets the first reply."""
-        store, key = self.context.store, request.idempotency_key
-        with self.context.database.writing():
-            if key is not None and (kept := store.reply_to(key, request.digest)) is not None:
-                return Reply(kept, Outcome.EXECUTED)
-            result = self._execute(document, request)
-            if result.errors:
-                self.context.database.undo()
-                return _reply(ExecutionResult(None, result.errors))
-            reply = _reply(result)
-            if key is not None:
-                store.keep_reply(key, request.digest, reply.body)
-        return reply
+    def _execute_query(self, document: DocumentNode, request: Request) -> Response:
+        with self._context.database.reading():
+            return _response(self._execute_document(document, request))
 
-    def _execute(self, document: DocumentNode, request: Request) -> ExecutionResult:
+    def _execute_mutation(self, document: DocumentNode, request: Request) -> Response:
+        """Execute a mutation completely or, on any error, not at all. A retry gets the saved response."""
+        store, key = self._context.store, request.idempotency_key
+        with self._context.database.writing():
+            if key is not None and (saved := store.saved_response(key, request.digest)) is not None:
+                return Response(saved, Outcome.EXECUTED)
+            result = self._execute_document(document, request)
+            if result.errors:
+                self._context.database.roll_back()
+                return _response(ExecutionResult(None, result.errors))
+            response = _response(result)
+            if key is not None:
+                store.save_response(key, request.digest, response.body)
+        return response
+
+    def _execute_document(self, document: DocumentNode, request: Request) -> ExecutionResult:
         return execute_sync(
             self._schema,
             document,
-            context_value=self.context,
+            context_value=self._context,
             variable_values=dict(request.variables or {}),
             operation_name=request.operation_name,
         )
 
 
 def internal_error(error: BaseException) -> Error:
-    """What the caller learns of a fault of ours: an id, by which its traceback is found in the log."""
-    incident = str(uuid4())
-    _log.error("internal error %s", incident, exc_info=error)
-    extensions = {"code": Code.INTERNAL_SERVER_ERROR, "id": incident}
-    return {"message": f"Internal error {incident}", "extensions": extensions}
+    """Log the traceback of a bug; return an error for the caller, which has only the id of the log record."""
+    id_ = str(uuid4())
+    _log.error("internal error %s", id_, exc_info=error)
+    extensions = {"code": Code.INTERNAL_SERVER_ERROR, "id": id_}
+    return {"message": f"internal error {id_}", "extensions": extensions}
 
 
-def _reply(result: ExecutionResult) -> Reply:
+def _response(result: ExecutionResult) -> Response:
     if not result.errors:
-        return Reply(_body({"data": result.data}), Outcome.EXECUTED)
-    return Reply(
-        _body({"errors": [_described(error) for error in result.errors[:_MOST_FIELD_ERRORS]], "data": result.data}),
-        Outcome.EXECUTED,
-    )
+        return Response(_serialize({"data": result.data}), Outcome.EXECUTED)
+    errors = [_describe_field_error(error) for error in result.errors[:_MAX_FIELD_ERRORS]]
+    return Response(_serialize({"errors": errors, "data": result.data}), Outcome.EXECUTED)
 
 
-def _described(error: GraphQLError) -> Error:
-    """An error of the execution, as the caller is to see it."""
+def _error_response(errors: Sequence[Error], outcome: Outcome) -> Response:
+    return Response(_serialize({"errors": errors}), outcome)
+
+
+def _describe_field_error(error: GraphQLError) -> Error:
+    """Return what the caller may see of an error during execution."""
     cause = error.original_error
-    if refusal := storage_refusal(cause):
-        return {**error.formatted, "message": str(refusal), "extensions": refusal.extensions}
-    if isinstance(cause, Refusal):
+    if application_error := storage_error(cause):
+        return {**error.formatted, "message": str(application_error), "extensions": application_error.extensions}
+    if isinstance(cause, ApplicationError):
         return error.formatted
     if isinstance(cause, GraphQLError) and cause.nodes:
-        # It points into the document: an argument whose value shows only now, through a variable within it.
-        return _coded(error, Code.BAD_USER_INPUT)
+        # It points into the document: an argument that a variable inside it made invalid.
+        return _with_code(error, Code.BAD_USER_INPUT)
     return {**error.formatted, **internal_error(cause or error)}
 
 
@@ -244,9 +217,9 @@ def _error(message: str, code: Code) -> Error:
     return {"message": message, "extensions": {"code": code}}
 
 
-def _coded(error: GraphQLError, code: Code) -> Error:
+def _with_code(error: GraphQLError, code: Code) -> Error:
     return {**error.formatted, "extensions": {"code": code}}
 
 
-def _body(reply: Mapping[str, Any]) -> bytes:
-    return json.dumps(reply, separators=(",", ":")).encode()
+def _serialize(body: Mapping[str, Any]) -> bytes:
+    return json.dumps(body, separators=(",", ":")).encode()

@@ -1,7 +1,7 @@
-"""Limits of a document, looked at before it is validated: validation itself can be made to take long.
+"""Limits on a document, checked before validation, because validating a hostile document can take long.
 
-The measure is what programs send. The standard introspection query and all that the clients ask for fit in with room
-to spare; what does not fit would be work for the server that no caller can want.
+The limits follow what programs send: the standard introspection query and all requests of the clients stay well below
+them.
 """
 
 from __future__ import annotations
@@ -26,50 +26,54 @@ from graphql import (
     get_named_type,
 )
 
-from paperspace.gradient.server.graphql.pagination import MOST, page_size_problems
+from paperspace.gradient.server.graphql.pagination import MAX_PAGE_SIZE, page_size_problems
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
 
     from paperspace.gradient._shared.problems import Problem
 
-MOST_BYTES = 16 * 1024
-MOST_TOKENS = 1000
-MOST_DEPTH = 12
-MOST_ALIASES = 30
-MOST_ROOT_FIELDS = 10
-MOST_SPREADS = 20
-MOST_REPEATS = 20  # of one name in one selection set
-MOST_REPEATS_IN_ALL = 50
-MOST_COST = 5000
+MAX_BYTES = 16 * 1024
+MAX_TOKENS = 1000
+MAX_DEPTH = 12
+MAX_ALIASES = 30
+MAX_ROOT_FIELDS = 10
+MAX_SPREADS = 20
+MAX_REPEATS = 20  # of one response name in one selection set
+MAX_TOTAL_REPEATS = 50
+MAX_COST = 5000
 
-# What graphql-core adds to each root. Levels within are not counted here: it has a rule of its own for them, by which
-# the standard introspection query passes.
+# The introspection fields of each root. Levels inside them do not count here: graphql-core has a rule for them, which
+# the standard introspection query satisfies.
 _INTROSPECTION = {"__schema": "__Schema", "__type": "__Type"}
 
 
-class TooMuchError(Exception):
-    """The document asks for more than a document may."""
+class LimitExceededError(Exception):
+    """The document exceeds a limit."""
 
 
 def check_length(query: str) -> None:
-    """Looks at what is no document yet, and may never become one.
+    """Check the size of the text before parsing it.
 
     Raises:
-        TooMuchError: It is too long.
+        LimitExceededError: it is too long.
     """
-    _at_most(len(query.encode()), MOST_BYTES, "bytes")
+    _check_limit(len(query.encode()), MAX_BYTES, "bytes")
 
 
-class Measured(NamedTuple):
-    """A selection with all that is spread into it: how deep it is, and what it costs."""
+class SelectionSize(NamedTuple):
+    """The depth and cost of a selection, including the fragments that it spreads."""
 
     depth: int
     cost: int
 
 
-class Limits:
-    """Measures one document, each of its fragments once."""
+class DocumentLimits:
+    """Check the limits of one document; measure each of its fragments once.
+
+    Raises:
+        LimitExceededError: the document exceeds a limit.
+    """
 
     def __init__(self, schema: GraphQLSchema, document: DocumentNode) -> None:
         self._schema = schema
@@ -78,94 +82,94 @@ class Limits:
             for definition in document.definitions
             if isinstance(definition, FragmentDefinitionNode)
         }
-        self._measured: dict[str, Measured] = {}
+        self._fragment_sizes: dict[str, SelectionSize] = {}
         self._totals: Counter[str] = Counter()
-        self._page_variables: set[str] = set()
-        _at_most(len(self._fragments), MOST_SPREADS, "fragments")
+        self._page_size_variables: set[str] = set()
+        _check_limit(len(self._fragments), MAX_SPREADS, "fragments")
         operations = [node for node in document.definitions if isinstance(node, OperationDefinitionNode)]
         for fragment in self._fragments.values():
-            self._fragment(fragment)
+            self._measure_fragment(fragment)
         for operation in operations:
-            self._operation(operation)
+            self._check_operation(operation)
 
-    def page_sizes(self, variables: Mapping[str, Any]) -> Iterator[Problem]:
-        """What is wrong with the variables that say how long a page is to be."""
-        for name in sorted(self._page_variables):
+    def page_size_problems(self, variables: Mapping[str, Any]) -> Iterator[Problem]:
+        """Check the variables that are used as page sizes."""
+        for name in sorted(self._page_size_variables):
             yield from page_size_problems(name, variables.get(name))
 
-    def _operation(self, operation: OperationDefinitionNode) -> None:
-        roots = len(operation.selection_set.selections)
+    def _check_operation(self, operation: OperationDefinitionNode) -> None:
+        root_fields = len(operation.selection_set.selections)
         if operation.operation is OperationType.MUTATION:
-            _at_most(roots, 1, "root fields of a mutation")
-        _at_most(roots, MOST_ROOT_FIELDS, "root fields")
-        root = self._schema.get_root_type(operation.operation)
-        measured = self._selection(operation.selection_set, root)
-        _at_most(measured.depth, MOST_DEPTH, "levels")
-        _at_most(measured.cost, MOST_COST, "fields and items of pages")
+            _check_limit(root_fields, 1, "root field in a mutation")
+        _check_limit(root_fields, MAX_ROOT_FIELDS, "root fields")
+        root_type = self._schema.get_root_type(operation.operation)
+        size = self._measure_selection(operation.selection_set, root_type)
+        _check_limit(size.depth, MAX_DEPTH, "levels")
+        _check_limit(size.cost, MAX_COST, "fields and page items")
 
-    def _fragment(self, fragment: FragmentDefinitionNode) -> Measured:
+    def _measure_fragment(self, fragment: FragmentDefinitionNode) -> SelectionSize:
         name = fragment.name.value
-        if name not in self._measured:
-            self._measured[name] = Measured(0, 0)  # what a cycle finds; validation refuses cycles
+        if name not in self._fragment_sizes:
+            self._fragment_sizes[name] = SelectionSize(0, 0)  # ends a cycle, which validation rejects
             type_ = self._schema.type_map.get(fragment.type_condition.name.value)
-            self._measured[name] = self._selection(fragment.selection_set, type_)
-        return self._measured[name]
+            self._fragment_sizes[name] = self._measure_selection(fragment.selection_set, type_)
+        return self._fragment_sizes[name]
 
-    def _selection(self, selection_set: SelectionSetNode, parent: GraphQLNamedType | None) -> Measured:
+    def _measure_selection(self, selection_set: SelectionSetNode, parent: GraphQLNamedType | None) -> SelectionSize:
         depth, cost, names = 0, 0, Counter[str]()
-        measured = Measured(0, 0)
+        size = SelectionSize(0, 0)
         for node in selection_set.selections:
             if isinstance(node, FieldNode):
                 names[node.alias.value if node.alias else node.name.value] += 1
-                measured = self._field(node, parent)
+                size = self._measure_field(node, parent)
             elif isinstance(node, FragmentSpreadNode):
-                self._count("fragment spreads", MOST_SPREADS)
+                self._count("fragment spreads", MAX_SPREADS)
                 fragment = self._fragments.get(node.name.value)
-                measured = Measured(0, 0) if fragment is None else self._fragment(fragment)
+                size = SelectionSize(0, 0) if fragment is None else self._measure_fragment(fragment)
             elif isinstance(node, InlineFragmentNode):
-                self._count("fragment spreads", MOST_SPREADS)
+                self._count("fragment spreads", MAX_SPREADS)
                 condition = node.type_condition
                 type_ = parent if condition is None else self._schema.type_map.get(condition.name.value)
-                measured = self._selection(node.selection_set, type_)
-            depth, cost = max(depth, measured.depth), cost + measured.cost
-        # Fields that answer under one name are compared with each other, and so are those within them.
+                size = self._measure_selection(node.selection_set, type_)
+            depth, cost = max(depth, size.depth), cost + size.cost
+        # Validation compares all fields with the same response name, and the fields inside them.
         repeats = names.total() - len(names)
         if repeats:
-            ((name, times),) = names.most_common(1)
-            _at_most(times, MOST_REPEATS, f"fields that answer as {name}")
-            self._count("repeated fields", MOST_REPEATS_IN_ALL, repeats)
-        return Measured(depth, cost)
+            ((name, count),) = names.most_common(1)
+            _check_limit(count, MAX_REPEATS, f"fields with the response name {name}")
+            self._count("repeated fields", MAX_TOTAL_REPEATS, repeats)
+        return SelectionSize(depth, cost)
 
-    def _field(self, node: FieldNode, parent: GraphQLNamedType | None) -> Measured:
+    def _measure_field(self, node: FieldNode, parent: GraphQLNamedType | None) -> SelectionSize:
         if node.alias:
-            self._count("aliases", MOST_ALIASES)
+            self._count("aliases", MAX_ALIASES)
         name, cost = node.name.value, 1
         type_ = self._schema.type_map.get(_INTROSPECTION.get(name, ""))
         if isinstance(parent, GraphQLObjectType) and name in parent.fields:
             type_ = get_named_type(parent.fields[name].type)
             if type_.name.endswith("Connection"):
                 cost += self._page_size(node)
-        inner = self._selection(node.selection_set, type_) if node.selection_set else Measured(0, 0)
-        counted = parent is None or not parent.name.startswith("__")
-        return Measured(inner.depth + counted, inner.cost + cost)
+        inner = self._measure_selection(node.selection_set, type_) if node.selection_set else SelectionSize(0, 0)
+        is_counted = parent is None or not parent.name.startswith("__")
+        return SelectionSize(inner.depth + is_counted, inner.cost + cost)
 
     def _page_size(self, node: FieldNode) -> int:
-        size = MOST
+        size = MAX_PAGE_SIZE
         for argument in node.arguments or ():
             if argument.name.value in ("first", "last"):
                 if isinstance(argument.value, VariableNode):
-                    self._page_variables.add(argument.value.name.value)
+                    self._page_size_variables.add(argument.value.name.value)
                 elif isinstance(argument.value, IntValueNode):
                     size = int(argument.value.value)
                     for problem in page_size_problems(argument.name.value, size):
-                        raise TooMuchError(str(problem))
+                        raise LimitExceededError(str(problem))
         return size
 
-    def _count(self, what: str, most: int, number: int = 1) -> None:
+    def _count(self, what: str, limit: int, number: int = 1) -> None:
         self._totals[what] += number
-        _at_most(self._totals[what], most, what)
+        _check_limit(self._totals[what], limit, what)
 
 
-def _at_most(number: int, most: int, what: str) -> None:
-    if number > most:
-        raise TooMuchError(f"The document has more than {most} {what}.")
+def _check_limit(number: int, limit: int, what: str) -> None:
+    if number > limit:
+        raise LimitExceededError(f"the document has more than {limit} {what}")

@@ -1,6 +1,6 @@
-"""What the fields mean: one small function for each that is not simply an item of its parent.
+"""Resolvers: one small function for each field that is not simply an item of its parent.
 
-Arguments keep the names that they have in the schema. What is nested in rows is loaded for their whole batch.
+Arguments keep their names from the schema. Nested rows are loaded for all rows of the parent's result set at once.
 """
 
 from __future__ import annotations
@@ -15,8 +15,9 @@ from graphql import GraphQLResolveInfo
 
 from paperspace.gradient._shared.spec_rules import DEFAULT_REPLICAS, DEFAULT_SUMMARY, name_problems, spec_problems
 from paperspace.gradient.server.engines import workloads
-from paperspace.gradient.server.errors import refuse
-from paperspace.gradient.server.graphql.pagination import Page, Window
+from paperspace.gradient.server.errors import raise_for_problems
+from paperspace.gradient.server.graphql import pagination
+from paperspace.gradient.server.graphql.pagination import window_from_arguments
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -24,14 +25,15 @@ if TYPE_CHECKING:
     from paperspace.gradient._shared.problems import Problem
     from paperspace.gradient.server.engines.workloads import Workloads
     from paperspace.gradient.server.storage.batching import Row
-    from paperspace.gradient.server.storage.database import Database, Nested
+    from paperspace.gradient.server.storage.database import ChildTable, Database
     from paperspace.gradient.server.storage.store import Store
+    from paperspace.gradient.server.storage.window import Page
 
 Data = Mapping[str, Any]
 
 
 class Context(NamedTuple):
-    """What resolvers work with, and the address that the server is reached at."""
+    """What resolvers use: the desired state, the observed state, and the URL of the server."""
 
     database: Database
     store: Store
@@ -50,55 +52,59 @@ def _deployment(_root: None, info: Info, **arguments: Any) -> Row | None:
 
 
 def _deployments(_root: None, info: Info, **arguments: Any) -> Page:
-    window = Window.of(arguments, newest_first=True)
+    window = window_from_arguments(arguments, newest_first=True)
     name = arguments.get("name")
     return info.context.store.deployments(
-        window, name=None if name is None else _normalized(name), project_id=arguments.get("projectId")
+        window, name=None if name is None else _normalize(name), project_id=arguments.get("projectId")
     )
 
 
-# Mutation
+# Mutation: change the desired state, then let the runtime apply it
 
 
-def _create(_root: None, info: Info, **arguments: Any) -> dict[str, Row]:
-    given = _checked(arguments["input"])
+def _create_deployment(_root: None, info: Info, **arguments: Any) -> dict[str, Row]:
+    input_ = _checked_input(arguments["input"])
     deployment = info.context.store.create_deployment(
-        name=given["name"], project_id=given["projectId"], cluster_id=given.get("clusterId"), data=given["spec"]
+        name=input_["name"], project_id=input_["projectId"], cluster_id=input_.get("clusterId"), data=input_["spec"]
     )
+    info.context.workloads.apply_new_spec(deployment["id"])
     return {"deployment": deployment}
 
 
-def _update(_root: None, info: Info, **arguments: Any) -> dict[str, Row]:
-    given = _checked(arguments["input"])
+def _update_deployment(_root: None, info: Info, **arguments: Any) -> dict[str, Row]:
+    input_ = _checked_input(arguments["input"])
     deployment = info.context.store.update_deployment(
-        given["id"],
-        name=given.get("name"),
-        project_id=given.get("projectId"),
-        cluster_id=given.get("clusterId"),
-        data=given.get("spec"),
+        input_["id"],
+        name=input_.get("name"),
+        project_id=input_.get("projectId"),
+        cluster_id=input_.get("clusterId"),
+        data=input_.get("spec"),
     )
+    info.context.workloads.apply_new_spec(deployment["id"])
     return {"deployment": deployment}
 
 
-def _delete(_root: None, info: Info, **arguments: Any) -> dict[str, Row]:
-    return {"deployment": info.context.store.delete_deployment(arguments["input"]["id"])}
+def _delete_deployment(_root: None, info: Info, **arguments: Any) -> dict[str, Row]:
+    deployment = info.context.store.delete_deployment(arguments["input"]["id"])
+    info.context.workloads.remove(deployment["id"])
+    return {"deployment": deployment}
 
 
-def _checked(given: dict[str, Any]) -> dict[str, Any]:
-    """The input of a mutation, its name normalised, once the rules for name and spec are met."""
+def _checked_input(input_: dict[str, Any]) -> dict[str, Any]:
+    """Check the name and spec in the input of a mutation; return the input with its name normalized."""
     problems: list[Problem] = []
-    name, spec = given.get("name"), given.get("spec")
+    name, spec = input_.get("name"), input_.get("spec")
     if name is not None:
-        given = {**given, "name": _normalized(name)}
-        problems += name_problems(given["name"], ("input", "name"))
+        input_ = {**input_, "name": _normalize(name)}
+        problems += name_problems(input_["name"], ("input", "name"))
     if spec is not None:
         problems += spec_problems(spec, ("input", "spec"))
-    refuse(problems)
-    return given
+    raise_for_problems(problems)
+    return input_
 
 
-def _normalized(name: str) -> str:
-    """The name with each character in its composed form, so that names that look the same are the same."""
+def _normalize(name: str) -> str:
+    """Compose the characters of a name (NFC), so that names that look the same are equal."""
     return unicodedata.normalize("NFC", name)
 
 
@@ -106,31 +112,36 @@ def _normalized(name: str) -> str:
 
 
 def _specs(deployment: Row, info: Info, **arguments: Any) -> Page:
-    window = Window.of(arguments, newest_first=True)
+    window = window_from_arguments(arguments, newest_first=True)
     cluster_id = arguments.get("clusterId")
     store = info.context.store
-    pages = deployment.batch.once(
-        ("specs", window, cluster_id), lambda batch: store.specs(batch.each("id"), window, cluster_id=cluster_id)
+    pages = deployment.result_set.cached(
+        ("specs", window, cluster_id),
+        lambda deployments: store.specs(deployments.distinct("id"), window, cluster_id=cluster_id),
     )
     return pages[deployment["id"]]
 
 
 def _log(deployment: Row, info: Info, **arguments: Any) -> Row | None:
     name, context = arguments["instanceName"], info.context
-    logs = deployment.batch.once(("log", name), lambda batch: context.workloads.log(batch.each("id"), name))
+    logs = deployment.result_set.cached(
+        ("log", name), lambda deployments: context.workloads.log(deployments.distinct("id"), name)
+    )
     return logs.get(deployment["id"])
 
 
 def _parent_deployment(row: Row, info: Info) -> Row | None:
     store = info.context.store
-    found = row.batch.once("deployment", lambda batch: store.deployments_by_id(batch.each("deploymentId")))
-    return found.get(row["deploymentId"])
+    deployments = row.result_set.cached(
+        "deployment", lambda rows: store.deployments_by_id(rows.distinct("deploymentId"))
+    )
+    return deployments.get(row["deploymentId"])
 
 
 def _spec_cluster(spec: Row, info: Info) -> Row | None:
     store = info.context.store
-    found = spec.batch.once("cluster", lambda batch: store.clusters_by_id(batch.each("clusterId")))
-    return found.get(spec["clusterId"])
+    clusters = spec.result_set.cached("cluster", lambda specs: store.clusters_by_id(specs.distinct("clusterId")))
+    return clusters.get(spec["clusterId"])
 
 
 def _spec_data(spec: Row, _info: Info) -> Data:
@@ -147,11 +158,11 @@ def _spec_endpoint_url(spec: Row, info: Info) -> str:
 
 
 def _cluster_fqdn(_cluster: Row, info: Info) -> str | None:
-    return urlsplit(info.context.base_url).hostname  # every endpoint is on this very server
+    return urlsplit(info.context.base_url).hostname  # this server has all endpoints
 
 
 def _available_replicas(run: Row, _info: Info) -> int:
-    available: int = run["readyReplicas"]  # what is ready counts at once
+    available: int = run["readyReplicas"]  # a ready instance counts as available immediately
     return available
 
 
@@ -159,7 +170,7 @@ def _available_replicas(run: Row, _info: Info) -> int:
 
 
 def _edges(page: Page, _info: Info) -> list[dict[str, object]]:
-    return page.edges()
+    return pagination.edges(page)
 
 
 def _nodes(page: Page, _info: Info) -> Sequence[Row]:
@@ -167,26 +178,28 @@ def _nodes(page: Page, _info: Info) -> Sequence[Row]:
 
 
 def _page_info(page: Page, _info: Info) -> dict[str, object]:
-    return page.info()
+    return pagination.page_info(page)
 
 
 # Rollouts, runs, instances, their states, logs and lines
 
 
-def _nested(nested: Nested) -> Callable[..., Page]:
+def _child_connection(child: ChildTable) -> Callable[..., Page]:
     def resolve(parent: Row, info: Info, **arguments: Any) -> Page:
-        window = Window.of(arguments, newest_first=nested.newest_first)
+        window = window_from_arguments(arguments, newest_first=child.newest_first)
         database = info.context.database
-        pages = parent.batch.once((nested, window), lambda batch: database.nested(nested, batch.each("id"), window))
+        pages = parent.result_set.cached(
+            (child, window), lambda parents: database.child_pages(child, parents.distinct("id"), window)
+        )
         return pages[parent["id"]]
 
     return resolve
 
 
-# What a spec leaves out where the schema promises a value
+# Fields that a spec may omit, although the schema declares them non-null
 
 
-def _or(field: str, default: object) -> Callable[[Data, Info], object]:
+def _with_default(field: str, default: object) -> Callable[[Data, Info], object]:
     def resolve(data: Data, _info: Info) -> object:
         value = data.get(field)
         return default if value is None else value
@@ -197,33 +210,33 @@ def _or(field: str, default: object) -> Callable[[Data, Info], object]:
 RESOLVERS: Mapping[tuple[str, str], Callable[..., Any]] = {
     ("Query", "deployment"): _deployment,
     ("Query", "deployments"): _deployments,
-    ("Mutation", "createDeployment"): _create,
-    ("Mutation", "updateDeployment"): _update,
-    ("Mutation", "deleteDeployment"): _delete,
+    ("Mutation", "createDeployment"): _create_deployment,
+    ("Mutation", "updateDeployment"): _update_deployment,
+    ("Mutation", "deleteDeployment"): _delete_deployment,
     ("Deployment", "deploymentSpecs"): _specs,
-    ("Deployment", "deploymentRollouts"): _nested(workloads.ROLLOUTS),
+    ("Deployment", "deploymentRollouts"): _child_connection(workloads.ROLLOUTS),
     ("Deployment", "log"): _log,
-    ("Deployment", "logs"): _nested(workloads.LOGS),
-    ("DeploymentLog", "lines"): _nested(workloads.LINES),
+    ("Deployment", "logs"): _child_connection(workloads.LOGS),
+    ("DeploymentLog", "lines"): _child_connection(workloads.LINES),
     ("DeploymentRollout", "deployment"): _parent_deployment,
-    ("DeploymentRollout", "deploymentRuns"): _nested(workloads.RUNS_OF_ROLLOUT),
+    ("DeploymentRollout", "deploymentRuns"): _child_connection(workloads.RUNS_OF_ROLLOUT),
     ("DeploymentRun", "availableReplicas"): _available_replicas,
-    ("DeploymentRun", "deploymentRunInstances"): _nested(workloads.INSTANCES),
-    ("DeploymentRunInstance", "history"): _nested(workloads.STATES),
+    ("DeploymentRun", "deploymentRunInstances"): _child_connection(workloads.INSTANCES),
+    ("DeploymentRunInstance", "history"): _child_connection(workloads.STATES),
     ("DeploymentSpec", "deployment"): _parent_deployment,
     ("DeploymentSpec", "cluster"): _spec_cluster,
     ("DeploymentSpec", "data"): _spec_data,
     ("DeploymentSpec", "actor"): _spec_actor,
     ("DeploymentSpec", "endpointUrl"): _spec_endpoint_url,
-    ("DeploymentSpec", "deploymentRuns"): _nested(workloads.RUNS_OF_SPEC),
+    ("DeploymentSpec", "deploymentRuns"): _child_connection(workloads.RUNS_OF_SPEC),
     ("Cluster", "fqdn"): _cluster_fqdn,
-    ("DeploymentSpecData", "resources"): _or("resources", {}),
-    ("DeploymentSpecResources", "replicas"): _or("replicas", DEFAULT_REPLICAS),
-    ("DeploymentSpecAutoscaling", "metrics"): _or("metrics", []),
-    ("DeploymentSpecAutoscalingMetricObject", "summary"): _or("summary", DEFAULT_SUMMARY),
+    ("DeploymentSpecData", "resources"): _with_default("resources", {}),
+    ("DeploymentSpecResources", "replicas"): _with_default("replicas", DEFAULT_REPLICAS),
+    ("DeploymentSpecAutoscaling", "metrics"): _with_default("metrics", []),
+    ("DeploymentSpecAutoscalingMetricObject", "summary"): _with_default("summary", DEFAULT_SUMMARY),
 }
 
-# The fields that every connection has.
+# The fields of every connection.
 CONNECTION_RESOLVERS: Mapping[str, Callable[..., Any]] = {
     "edges": _edges,
     "nodes": _nodes,

@@ -1,4 +1,4 @@
-"""The executable schema: the checked-in file, with what its scalars and fields mean."""
+"""The executable schema: the schema file with its scalars and resolvers."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ _UUID = re.compile(r"[0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{12
 
 @cache
 def executable_schema() -> GraphQLSchema:
-    """The schema that the server executes. A field without a resolver is the item of its name in the parent."""
+    """Build the schema that the server executes. A field without a resolver reads the parent's item of its name."""
     schema = build_schema((graphql_folder() / "schema.graphql").read_text(encoding="utf-8"))
     for (type_name, field), resolver in RESOLVERS.items():
         _object_type(schema, type_name).fields[field].resolve = resolver
@@ -34,35 +34,35 @@ def executable_schema() -> GraphQLSchema:
             for field, resolver in CONNECTION_RESOLVERS.items():
                 _object_type(schema, type_name).fields[field].resolve = resolver
     _define_scalar(schema, "UUID", parse=parse_uuid, serialize=str)
-    _define_scalar(schema, "DateTime", parse=parse_moment, serialize=_serialize_moment)
+    _define_scalar(schema, "DateTime", parse=parse_time, serialize=_serialize_time)
     return schema
 
 
 def parse_uuid(value: object) -> str:
-    """The id in the one form in which it is stored.
+    """Parse an id and return it in lower case, as it is stored.
 
     Raises:
-        ValueError: It is no UUID.
+        ValueError: this is not a UUID.
     """
     if not isinstance(value, str) or not _UUID.fullmatch(value):
-        raise ValueError("a UUID in its 36-character form expected")
+        raise ValueError("expected a UUID in its 36-character form")
     return value.lower()
 
 
-def parse_moment(value: object) -> datetime:
-    """The moment.
+def parse_time(value: object) -> datetime:
+    """Parse a date and time.
 
     Raises:
-        ValueError: It is no moment, or has no time zone.
+        ValueError: this is not a date and time, or it has no time zone.
     """
-    moment = datetime.fromisoformat(str(value))
-    if moment.tzinfo is None:
-        raise ValueError("a time zone expected")
-    return moment
+    time = datetime.fromisoformat(str(value))
+    if time.tzinfo is None:
+        raise ValueError("expected a time zone")
+    return time
 
 
-def _serialize_moment(value: datetime | str) -> str:
-    return iso(value) if isinstance(value, datetime) else value  # moments are stored in this very form
+def _serialize_time(value: datetime | str) -> str:
+    return iso(value) if isinstance(value, datetime) else value  # stored times are in ISO form already
 
 
 def _define_scalar(schema: GraphQLSchema, name: str, *, parse: Any, serialize: Any) -> None:

@@ -1,7 +1,7 @@
-"""Looks at the variables of a request before they are used.
+"""Check the types of the variables of a request.
 
-graphql-core does so too, but its messages repeat what was given, secrets included, and its errors do not
-carry the place. Here every bad place is found, and named in the way the rules of a spec name theirs.
+graphql-core checks them too, but its messages contain the values, secrets included, and its errors have no path. These
+checks report every problem with its path, in the same form as the rules of a spec.
 """
 
 from __future__ import annotations
@@ -28,9 +28,9 @@ if TYPE_CHECKING:
 
 _SCALARS = {
     "Boolean": "true or false",
-    "DateTime": "a moment in ISO 8601 form",
+    "DateTime": "a date and time in ISO 8601 format, with a time zone",
     "Float": "a number",
-    "Int": "a whole number of 32 bits",
+    "Int": "a 32-bit integer",
     "String": "a string",
     "UUID": "a UUID in its 36-character form",
 }
@@ -39,7 +39,7 @@ _SCALARS = {
 def variable_problems(
     schema: GraphQLSchema, operation: OperationDefinitionNode, variables: Mapping[str, Any]
 ) -> Iterator[Problem]:
-    """What is wrong with the types of the variables of an operation that is valid."""
+    """Check the types of the variables of a valid operation."""
     for definition in operation.variable_definitions or ():
         name = definition.variable.name.value
         type_ = type_from_ast(schema, definition.type)
@@ -53,7 +53,7 @@ def _problems(value: Any, type_: Any, path: Path) -> Iterator[Problem]:
         if is_non_null_type(type_):
             yield Problem(path, None, _expected(nullable), kind="missing")
     elif is_list_type(nullable):
-        # A value that is no list stands for a list of that one value.
+        # GraphQL accepts a single value in place of a list.
         items: list[Any] = value if isinstance(value, list) else [value]
         for index, item in enumerate(items):
             yield from _problems(item, nullable.of_type, (*path, index))
@@ -67,18 +67,18 @@ def _object_problems(value: Any, type_: GraphQLInputObjectType, path: Path) -> I
     if not isinstance(value, dict):
         yield Problem(path, None, _expected(type_))
         return
-    given = cast("dict[str, Any]", value)
-    for name in sorted(given.keys() - type_.fields.keys()):
+    fields = cast("dict[str, Any]", value)
+    for name in sorted(fields.keys() - type_.fields.keys()):
         hint = did_you_mean(suggestion_list(name, list(type_.fields))).strip()
         yield Problem((*path, shorten(name)), None, f"a field of {type_.name}", hint or None, "unknown_field")
     for name, field in type_.fields.items():
-        yield from _problems(given.get(name), field.type, (*path, name))
+        yield from _problems(fields.get(name), field.type, (*path, name))
 
 
 def _accepts(type_: Any, value: Any) -> bool:
     try:
         type_.coerce_input_value(value)
-    except Exception:  # noqa: BLE001 - whatever a scalar raises, it does not accept the value
+    except Exception:  # noqa: BLE001 - a scalar may raise anything to reject a value
         return False
     return True
 

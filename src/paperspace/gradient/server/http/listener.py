@@ -1,4 +1,4 @@
-"""Where the server listens, and whom it can be reached by."""
+"""The listening socket: its address, and the limit on connections."""
 
 from __future__ import annotations
 
@@ -13,36 +13,38 @@ from aiohttp.http_exceptions import HttpProcessingError
 if TYPE_CHECKING:
     from aiohttp import web
 
-MOST_CONNECTIONS = 500
+MAX_CONNECTIONS = 500
 
-_FULL = b"HTTP/1.1 503 Service Unavailable\r\nRetry-After: 1\r\nContent-Length: 0\r\nConnection: close\r\n\r\n"
+_TOO_MANY_CONNECTIONS = (
+    b"HTTP/1.1 503 Service Unavailable\r\nRetry-After: 1\r\nContent-Length: 0\r\nConnection: close\r\n\r\n"
+)
 
 
-class _WithoutContent(logging.Filter):
-    """Takes out of a record what was sent: where it is no HTTP, it may yet hold a key."""
+class _RedactRequest(logging.Filter):
+    """Remove received data from log records: malformed HTTP may contain an API key."""
 
     def filter(self, record: logging.LogRecord) -> bool:
         if record.exc_info and isinstance(record.exc_info[1], HttpProcessingError):
-            record.msg += ": what came is no HTTP"
+            record.msg += ": malformed HTTP request"
             record.exc_info = None
         return True
 
 
 connection_log = logging.getLogger(f"{__name__}.connections")
-connection_log.addFilter(_WithoutContent())
+connection_log.addFilter(_RedactRequest())
 
 
-class _Full(asyncio.Protocol):
-    """Answers a connection beyond the most there may be."""
+class _RejectConnection(asyncio.Protocol):
+    """Respond to a connection above the limit with status 503."""
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         connection = cast("asyncio.Transport", transport)
-        connection.write(_FULL)
+        connection.write(_TOO_MANY_CONNECTIONS)
         connection.close()
 
 
 def is_loopback(host: str) -> bool:
-    """Whether only this machine can reach a server that listens there."""
+    """Return whether a server that listens on this host can be reached from this machine only."""
     try:
         return ipaddress.ip_address(host).is_loopback
     except ValueError:
@@ -50,10 +52,10 @@ def is_loopback(host: str) -> bool:
 
 
 def open_listener(host: str, port: int) -> socket.socket:
-    """A socket that listens; port 0 takes a free one.
+    """Open a listening socket; port 0 selects a free port.
 
     Raises:
-        OSError: The address cannot be listened on.
+        OSError: the server cannot listen on this address.
     """
     family, _kind, _protocol, _name, address = socket.getaddrinfo(
         host, port, type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE
@@ -61,13 +63,13 @@ def open_listener(host: str, port: int) -> socket.socket:
     return socket.create_server(address, family=family)
 
 
-def url_of(host: str, listener: socket.socket) -> str:
-    """The address of the server as a URL without a path."""
+def base_url(host: str, listener: socket.socket) -> str:
+    """Return the URL of the server, without a path."""
     return f"http://{f'[{host}]' if ':' in host else host}:{listener.getsockname()[1]}"
 
 
-async def accept(listener: socket.socket, server: web.Server) -> asyncio.Server:
-    """Takes connections for a web server, up to a bound: each takes memory and a file handle."""
+async def accept_connections(listener: socket.socket, server: web.Server) -> asyncio.Server:
+    """Accept connections for a web server, up to a limit: each one takes memory and a file descriptor."""
     return await asyncio.get_running_loop().create_server(
-        lambda: server() if len(server.connections) < MOST_CONNECTIONS else _Full(), sock=listener
+        lambda: server() if len(server.connections) < MAX_CONNECTIONS else _RejectConnection(), sock=listener
     )

@@ -1,26 +1,27 @@
-"""The page that a browser gets: what this is, and how to talk to it."""
+"""The HTML page that a browser gets at the API URL."""
 
 from __future__ import annotations
 
 from html import escape
 
-_PAGE = """<!DOCTYPE html>
+_INDEX_PAGE = """<!DOCTYPE html>
 <html lang="en">
 <meta charset="utf-8">
 <title>Gradient Deployments, local server</title>
 <h1>Gradient Deployments, local server</h1>
-<p>This is the API of Gradient Deployments on this machine: GraphQL at <code>{url}</code>. It is meant for programs.
-Deployments are simulated: their life is told, no container is run.</p>
-<p>To let the library and the command line talk to it, with the key that <code>gradient server</code> printed:</p>
+<p>This is the GraphQL API of Gradient Deployments on this machine, at <code>{url}</code>.
+Deployments are simulated; no containers run.</p>
+<p>To use it from the library and the command line, set the API URL and the key that <code>gradient server</code>
+printed:</p>
 <pre>export PAPERSPACE_API_URL={url} PAPERSPACE_API_HOST={url}
 export PAPERSPACE_API_KEY=KEY</pre>
-<p>Or by hand:</p>
+<p>To send a request with curl:</p>
 <pre>curl {url} -H 'Authorization: Bearer KEY' -H 'Content-Type: application/json' \\
   -d '{{"query": "{{ deployments {{ nodes {{ id name }} }} }}"}}'</pre>
 </html>
 """
 
 
-def welcome(url: str) -> str:
-    """The page, in HTML."""
-    return _PAGE.format(url=escape(url))
+def index_page(url: str) -> str:
+    """Return the page for a server with this API URL."""
+    return _INDEX_PAGE.format(url=escape(url))

@@ -1,4 +1,4 @@
-"""GraphQL over HTTP: who asks, how, and the reply with its status."""
+"""The routes: GraphQL over HTTP with its authentication, deployment endpoints, and the health check."""
 
 from __future__ import annotations
 
@@ -14,96 +14,102 @@ from paperspace.gradient._shared.error_codes import Code
 from paperspace.gradient.server.http.graphql_http import (
     GRAPHQL_RESPONSE,
     JSON,
-    RefusedError,
     digest,
     negotiate,
-    request_of_body,
-    request_of_url,
+    request_from_body,
+    request_from_url,
 )
-from paperspace.gradient.server.http.pages import welcome
+from paperspace.gradient.server.http.pages import index_page
+from paperspace.gradient.server.http.request_errors import HTTPRequestError
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable
 
-    from paperspace.gradient.server.graphql.execution import Endpoint, Reply, Request
-    from paperspace.gradient.server.http.middleware import Gate
+    from paperspace.gradient.server.engines.endpoints import EndpointResponse
+    from paperspace.gradient.server.graphql.execution import Request, Response
+    from paperspace.gradient.server.http.middleware import RequestMiddleware
 
-LARGEST_BODY = 1024 * 1024
+MAX_BODY_SIZE = 1024 * 1024
 IDEMPOTENCY_KEY = "Idempotency-Key"
 
 
 class Routes:
-    """What is at which path.
+    """The handlers of all paths.
 
     Args:
-        answer: Answers GraphQL requests of those who have the key.
-        endpoint: Answers requests to the endpoints of deployments.
-        gate: The gate that all of them go through.
-        url: The address of the API.
-        api_key: The key that callers have to send.
-        now: Where the time comes from.
+        execute: Executes authenticated GraphQL requests.
+        endpoint: Responds for the endpoint of a deployment, by id.
+        middleware: The middleware that all requests pass.
+        url: The API URL.
+        api_key: The API key that requests must have.
+        now: Returns the current time.
     """
 
     def __init__(
         self,
-        answer: Callable[[Request], Awaitable[Reply]],
-        endpoint: Callable[[str], Awaitable[Endpoint]],
-        gate: Gate,
+        execute: Callable[[Request], Awaitable[Response]],
+        endpoint: Callable[[str], Awaitable[EndpointResponse]],
+        middleware: RequestMiddleware,
         *,
         url: str,
         api_key: str,
         now: Callable[[], datetime],
     ) -> None:
-        self._answer = answer
+        self._execute = execute
         self._endpoint = endpoint
-        self._gate = gate
+        self._middleware = middleware
         self._url = url
         self._key_digest = digest(api_key)
         self._now = now
 
     def application(self) -> web.Application:
-        """The web application."""
-        app = web.Application(client_max_size=LARGEST_BODY, middlewares=[self._gate.let_in])
-        app.router.add_post("/graphql", self._graphql)
-        app.router.add_get("/graphql", self._graphql, allow_head=False)
-        app.router.add_get("/healthz", self._health)
-        # Whatever is asked of a model, the endpoint says who would have answered.
-        app.router.add_route("*", "/endpoints/{id}{path:(?:/.*)?}", self._serve)
-        app.on_response_prepare.append(self._common_headers)
+        """Create the web application."""
+        app = web.Application(client_max_size=MAX_BODY_SIZE, middlewares=[self._middleware.handle])
+        app.router.add_post("/graphql", self._handle_graphql)
+        app.router.add_get("/graphql", self._handle_graphql, allow_head=False)
+        app.router.add_get("/healthz", self._handle_health)
+        # All methods and all paths below the endpoint: the model decides which ones exist.
+        app.router.add_route("*", "/endpoints/{id}{path:(?:/.*)?}", self._handle_endpoint)
+        app.on_response_prepare.append(self._add_common_headers)
         return app
 
-    async def _graphql(self, request: web.Request) -> web.Response:
-        by_get = request.method == hdrs.METH_GET
-        if by_get and "query" not in request.query and "text/html" in request.headers.get(hdrs.ACCEPT, "").lower():
-            return web.Response(text=welcome(self._url), content_type="text/html")
+    async def _handle_graphql(self, request: web.Request) -> web.Response:
+        is_get = request.method == hdrs.METH_GET
+        if is_get and "query" not in request.query and "text/html" in request.headers.get(hdrs.ACCEPT, "").lower():
+            return web.Response(text=index_page(self._url), content_type="text/html")
         _authenticate(request, self._key_digest)
         media_type = negotiate(request.headers.getall(hdrs.ACCEPT, ()))
         if media_type is None:
-            raise RefusedError(HTTPStatus.NOT_ACCEPTABLE, f"Replies come as {JSON} or {GRAPHQL_RESPONSE}.")
-        asked = request_of_url(request.query.items()) if by_get else await self._posted(request)
-        reply = await self._answer(asked)
-        # With the older media type the status says only whether the server did its part.
-        status = reply.outcome.older_status if media_type == JSON else reply.outcome.status
+            message = f"no media type in the Accept header is supported: use {JSON} or {GRAPHQL_RESPONSE}"
+            raise HTTPRequestError(HTTPStatus.NOT_ACCEPTABLE, message)
+        graphql_request = request_from_url(request.query.items()) if is_get else await self._read_post(request)
+        response = await self._execute(graphql_request)
+        # With application/json, most GraphQL errors have status 200.
+        status = response.outcome.json_status if media_type == JSON else response.outcome.status
         headers = {hdrs.ALLOW: "POST"} if status == HTTPStatus.METHOD_NOT_ALLOWED else None
-        return web.Response(body=reply.body, status=status, content_type=media_type, charset="utf-8", headers=headers)
+        return web.Response(
+            body=response.body, status=status, content_type=media_type, charset="utf-8", headers=headers
+        )
 
-    async def _posted(self, request: web.Request) -> Request:
+    async def _read_post(self, request: web.Request) -> Request:
         if request.content_type != JSON or (request.charset or "utf-8").lower() != "utf-8":
-            raise RefusedError(HTTPStatus.UNSUPPORTED_MEDIA_TYPE, f"The body has to be {JSON}, in UTF-8.")
-        return request_of_body(await self._gate.body(request), request.headers.get(IDEMPOTENCY_KEY))
+            message = f"unsupported media type: send the body as {JSON}, in UTF-8"
+            raise HTTPRequestError(HTTPStatus.UNSUPPORTED_MEDIA_TYPE, message)
+        body = await self._middleware.read_body(request)
+        return request_from_body(body, request.headers.get(IDEMPOTENCY_KEY))
 
-    async def _serve(self, request: web.Request) -> web.Response:
-        found = await self._endpoint(request.match_info["id"])
-        if found.status == HTTPStatus.NOT_FOUND:
+    async def _handle_endpoint(self, request: web.Request) -> web.Response:
+        response = await self._endpoint(request.match_info["id"])
+        if response.status == HTTPStatus.NOT_FOUND:
             raise web.HTTPNotFound
-        headers = {hdrs.RETRY_AFTER: "1"} if found.status == HTTPStatus.SERVICE_UNAVAILABLE else None
-        return web.json_response(found.facts, status=found.status, headers=headers)
+        headers = {hdrs.RETRY_AFTER: "1"} if response.status == HTTPStatus.SERVICE_UNAVAILABLE else None
+        return web.json_response(response.body, status=response.status, headers=headers)
 
-    async def _health(self, _request: web.Request) -> web.Response:
+    async def _handle_health(self, _request: web.Request) -> web.Response:
         return web.json_response({"status": "ok"})
 
-    async def _common_headers(self, _request: web.BaseRequest, response: web.StreamResponse) -> None:
-        # By the clock that stamps the rows, so that callers can tell how old a row is.
+    async def _add_common_headers(self, _request: web.BaseRequest, response: web.StreamResponse) -> None:
+        # The same clock as for the rows, so that callers can tell how old a row is.
         response.headers[hdrs.DATE] = format_datetime(self._now().astimezone(UTC), usegmt=True)
         response.headers["X-Content-Type-Options"] = "nosniff"
 
@@ -112,9 +118,9 @@ def _authenticate(request: web.Request, key_digest: bytes) -> None:
     values = request.headers.getall(hdrs.AUTHORIZATION, ())
     scheme, _, key = values[0].partition(" ") if len(values) == 1 else ("", "", "")
     if not hmac.compare_digest(digest(key.strip()), key_digest) or scheme.lower() != "bearer":
-        raise RefusedError(
+        raise HTTPRequestError(
             HTTPStatus.UNAUTHORIZED,
-            "The API key is missing or wrong: it goes into the header `Authorization: Bearer KEY`.",
+            "API key missing or wrong: send it as `Authorization: Bearer KEY`",
             Code.UNAUTHENTICATED,
             {hdrs.WWW_AUTHENTICATE: "Bearer"},
         )

@@ -1,1 +1,1 @@
-"""SQLite: the database, its migrations, and the rows of deployments."""
+"""SQLite: the database, its migrations and views, pages of rows, and the deployments with their specs."""

@@ -1,7 +1,7 @@
-"""Rows that know the rows they were fetched with.
+"""Rows that know the rows that the same query returned.
 
-GraphQL resolves a list item by item, so what is nested in the items would be looked up once for each of them.
-A row that knows its batch can have it looked up for all of them at once, on behalf of the first that asks.
+GraphQL resolves a list item by item, which would run one query per item for nested fields. A row that knows its
+result set lets the first item load the nested rows of all items at once.
 """
 
 from __future__ import annotations
@@ -16,35 +16,35 @@ T = TypeVar("T")
 
 
 class Row(dict[str, Any]):
-    """A row of the database, by the names that the schema has for its columns."""
+    """A row of the database. The keys are the column names in camel case, as in the schema."""
 
-    __slots__ = ("batch",)
-    batch: Batch
+    __slots__ = ("result_set",)
+    result_set: ResultSet
 
 
-class Batch:
-    """Rows that were fetched together, and all that was loaded for them since."""
+class ResultSet:
+    """The rows of one query, and a cache of what was loaded for them."""
 
     def __init__(self, columns: Iterable[str], values: Iterable[Iterable[Any]]) -> None:
-        names = [_schema_name(column) for column in columns]
+        names = [_camel_case(column) for column in columns]
         self.rows = [Row(zip(names, row, strict=True)) for row in values]
-        self._loaded: dict[Hashable, Any] = {}
+        self._cache: dict[Hashable, Any] = {}
         for row in self.rows:
-            row.batch = self
+            row.result_set = self
 
-    def each(self, field: str) -> list[Any]:
-        """The different values of a field, in a stable order."""
+    def distinct(self, field: str) -> list[Any]:
+        """Return the distinct values of a field, in the order of the rows."""
         return list(dict.fromkeys(row[field] for row in self.rows))
 
-    def once(self, key: Hashable, load: Callable[[Batch], T]) -> T:
-        """What `load` made of this batch the first time that it was asked for under this key."""
-        if key not in self._loaded:
-            self._loaded[key] = load(self)
-        found: T = self._loaded[key]
-        return found
+    def cached(self, key: Hashable, load: Callable[[ResultSet], T]) -> T:
+        """Return the cached value of this key; load it first if it is missing."""
+        if key not in self._cache:
+            self._cache[key] = load(self)
+        value: T = self._cache[key]
+        return value
 
 
 @cache
-def _schema_name(column: str) -> str:
+def _camel_case(column: str) -> str:
     first, *others = column.split("_")
     return first + "".join(map(str.capitalize, others))

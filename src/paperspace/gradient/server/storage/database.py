@@ -1,7 +1,6 @@
-"""SQLite as the server uses it: transactions, and how rows and pages of rows are fetched.
+"""Transactions, and queries for rows and pages of rows.
 
-A database belongs to one thread. Table names and conditions are written in the modules that call this one; values are
-always parameters.
+A database belongs to one thread. Callers write the table names and conditions; values are always parameters.
 """
 
 from __future__ import annotations
@@ -15,8 +14,8 @@ from typing import TYPE_CHECKING, NamedTuple
 
 from paperspace.gradient._shared.error_codes import Code
 from paperspace.gradient.server.clock import iso
-from paperspace.gradient.server.errors import Refusal
-from paperspace.gradient.server.storage.batching import Batch, Row
+from paperspace.gradient.server.errors import ApplicationError
+from paperspace.gradient.server.storage.batching import ResultSet, Row
 from paperspace.gradient.server.storage.migrations import IN_MEMORY, open_database
 from paperspace.gradient.server.storage.views import VIEWS
 
@@ -24,18 +23,21 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Generator, Iterable, Mapping, Sequence
     from datetime import datetime
 
-    from paperspace.gradient.server.graphql.pagination import Page, Window
+    from paperspace.gradient.server.storage.window import Page, Window
 
 
-MOST_ROWS = 50_000  # of all pages of one request together: a few seconds' work
+MAX_ROWS = 50_000  # in all pages of one request: a few seconds of work
 
 
 class TooManyRowsError(BaseException):
-    """A request asks for too many rows. No `Exception`, which GraphQL would take for the fault of one field."""
+    """The request reads too many rows.
+
+    Not an `Exception`: GraphQL would report it as the error of one field and continue.
+    """
 
 
-class Nested(NamedTuple):
-    """The rows of a table that belong to a parent: `column` holds the parent's id."""
+class ChildTable(NamedTuple):
+    """A table or view whose rows belong to a parent: `column` has the parent's id."""
 
     table: str
     column: str
@@ -43,27 +45,27 @@ class Nested(NamedTuple):
 
 
 class Database:
-    """One connection. All that a transaction does happens at one moment: that of its beginning."""
+    """One connection. Everything in a transaction has the same time: the start of the transaction."""
 
-    def __init__(self, place: str | Path, now: Callable[[], datetime]) -> None:
-        self._connection = open_database(place)
-        self._file = None if str(place) == IN_MEMORY else Path(place)
+    def __init__(self, path: str | Path, now: Callable[[], datetime]) -> None:
+        self._connection = open_database(path)
+        self._file = None if str(path) == IN_MEMORY else Path(path)
         self._identity = self._file and _identity(self._file)
         self._now = now
-        self.moment = now()
+        self.transaction_time = now()
         self._rows_left = 0
-        # What the views take for the present. It changes between statements only, so SQLite may ask once for each.
-        self._connection.create_function("moment", 0, lambda: iso(self.moment), deterministic=True)
+        # Deterministic: the time is constant within a statement, so SQLite may call this once per statement.
+        self._connection.create_function("now", 0, lambda: iso(self.transaction_time), deterministic=True)
         for view in VIEWS:
             self._connection.execute(view)
 
     def close(self) -> None:
-        """Lets go of the file."""
+        """Close the connection."""
         self._connection.close()
 
     @contextmanager
     def reading(self) -> Generator[None]:
-        """A transaction that sees one state of the database, whatever happens meanwhile."""
+        """Run a transaction that sees one state of the database."""
         with self._connection:
             self._connection.execute("BEGIN")
             self._begin()
@@ -71,62 +73,62 @@ class Database:
 
     @contextmanager
     def writing(self) -> Generator[None]:
-        """A transaction that is committed at its end, or undone by an exception or by `undo`.
+        """Run a transaction that is committed at the end, or rolled back by an exception or `roll_back`.
 
         Raises:
-            Refusal: The file is not there any more, so nothing would be kept.
+            ApplicationError: the file was removed or replaced, so changes would be lost.
         """
         if self._file and _identity(self._file) != self._identity:
-            message = "The database was removed or replaced, so nothing can be changed. Start the server again."
-            raise Refusal(Code.SERVICE_UNAVAILABLE, message)
+            message = "the database file was removed or replaced; restart the server"
+            raise ApplicationError(Code.SERVICE_UNAVAILABLE, message)
         try:
             with self._connection:
-                # The lock is taken at once: one that is taken at the first change may be refused halfway.
+                # IMMEDIATE takes the write lock now; taking it at the first change could fail halfway.
                 self._connection.execute("BEGIN IMMEDIATE")
                 self._begin()
                 yield
         except sqlite3.Error:
-            self._connection.rollback()  # where it was the end that failed
+            self._connection.rollback()  # needed if the commit failed
             raise
 
     def _begin(self) -> None:
-        self.moment = self._now()
-        self._rows_left = MOST_ROWS
+        self.transaction_time = self._now()
+        self._rows_left = MAX_ROWS
 
-    def undo(self) -> None:
-        """Takes back all changes of the transaction."""
+    def roll_back(self) -> None:
+        """Undo all changes of the transaction."""
         self._connection.rollback()
 
     def execute(self, sql: str, *values: object) -> None:
-        """Carries out a change."""
+        """Execute a statement that changes rows."""
         self._connection.execute(sql, values)
 
     def insert(self, table: str, rows: Iterable[Mapping[str, object]]) -> None:
-        """Adds rows, all of the same columns."""
+        """Insert rows that all have the same columns."""
         for row in rows:
-            columns, places = ", ".join(row), ", ".join("?" * len(row))
-            self.execute(f"INSERT INTO {table} ({columns}) VALUES ({places})", *row.values())  # noqa: S608
+            columns, placeholders = ", ".join(row), ", ".join("?" * len(row))
+            self.execute(f"INSERT INTO {table} ({columns}) VALUES ({placeholders})", *row.values())  # noqa: S608
 
     def rows(self, sql: str, *values: object, **named: object) -> list[Row]:
-        """What a query finds."""
+        """Return the rows of a query."""
         cursor = self._connection.execute(sql, named or values)
-        return Batch([column[0] for column in cursor.description], cursor).rows
+        return ResultSet([column[0] for column in cursor.description], cursor).rows
 
     def by_id(self, select: str, ids: Sequence[str]) -> dict[str, Row]:
-        """What a query that ends in the name of an id column finds for these ids."""
-        # Not by json_each, which ends a text at a NUL: whatever the caller says is the id of a cluster.
+        """Return the rows with these ids, by id; `select` is a query that ends with the name of the id column."""
+        # Not with json_each, which truncates text at a NUL: cluster ids are arbitrary strings.
         return {row["id"]: row for row in self.rows(f"{select} IN ({', '.join('?' * len(ids))})", *ids)}
 
     def page(self, table: str, conditions: str, window: Window, **values: object) -> Page:
-        """A page of a list that has no parent: of the one list there is."""
+        """Return a page of the rows that meet the conditions."""
         return self._pages(table, conditions, window, parents=[""], values=values)[""]
 
-    def nested(
-        self, nested: Nested, parents: Sequence[str], window: Window, conditions: str = "TRUE", **values: object
+    def child_pages(
+        self, child: ChildTable, parents: Sequence[str], window: Window, conditions: str = "TRUE", **values: object
     ) -> dict[str, Page]:
-        """For each parent, the page of its rows that meet the conditions."""
-        conditions = f"{nested.column} = parent.value AND {conditions}"
-        return self._pages(nested.table, conditions, window, parents=parents, values=values)
+        """Return, for each parent id, a page of its rows that meet the conditions."""
+        conditions = f"{child.column} = parent.value AND {conditions}"
+        return self._pages(child.table, conditions, window, parents=parents, values=values)
 
     def _pages(
         self,
@@ -137,10 +139,10 @@ class Database:
         parents: Sequence[str],
         values: dict[str, object],
     ) -> dict[str, Page]:
-        """For each parent, the page of the rows that meet the conditions.
+        """Return, for each parent id, a page of the rows that meet the conditions.
 
-        It takes one statement whatever the number of parents, and a second one if the window starts at a cursor.
-        For each parent SQLite reads as many rows as the page has, however long the list is.
+        Runs one statement for any number of parents, and a second one if the window starts at a cursor. SQLite reads
+        as many rows per parent as the page has, however long the list is.
         """
         values |= {
             "parents": json.dumps(parents),
@@ -160,34 +162,37 @@ class Database:
         self._rows_left -= len(rows)
         if self._rows_left < 0:
             raise TooManyRowsError
-        fetched: defaultdict[str, list[Row]] = defaultdict(list)
+        rows_by_parent: defaultdict[str, list[Row]] = defaultdict(list)
         for row in rows:
-            fetched[row["parent"]].append(row)
-        behind: set[str] = set()
+            rows_by_parent[row["parent"]].append(row)
+        rows_behind_start: set[str] = set()  # the parents that have rows on the other side of the window's start
         if window.start is not None:
-            beyond = ">=" if window.descending else "<="
-            found = self.rows(
+            comparison = ">=" if window.descending else "<="
+            parent_rows = self.rows(
                 f"SELECT parent.value FROM json_each(:parents) AS parent WHERE EXISTS ("  # noqa: S608
-                f"SELECT 1 FROM {table} WHERE {conditions} AND seq {beyond} :start)",
+                f"SELECT 1 FROM {table} WHERE {conditions} AND seq {comparison} :start)",
                 **values,
             )
-            behind = {row["value"] for row in found}
-        return {parent: window.page(fetched[parent], more_behind_start=parent in behind) for parent in parents}
+            rows_behind_start = {row["value"] for row in parent_rows}
+        return {
+            parent: window.page(rows_by_parent[parent], rows_behind_start=parent in rows_behind_start)
+            for parent in parents
+        }
 
 
-def storage_refusal(error: BaseException | None) -> Refusal | None:
-    """What SQLite could not do, in words, if it is for lack of space or of the right to write."""
-    code = getattr(error, "sqlite_errorcode", 0) & 0xFF  # what is above says more than callers need
+def storage_error(error: BaseException | None) -> ApplicationError | None:
+    """Convert an SQLite error to one for the caller, if the cause is a full disk or a read-only file."""
+    code = getattr(error, "sqlite_errorcode", 0) & 0xFF  # without the extended part
     if code in (sqlite3.SQLITE_FULL, sqlite3.SQLITE_IOERR):
-        return Refusal(Code.INSUFFICIENT_STORAGE, "There is no room to keep the change; nothing was changed.")
+        return ApplicationError(Code.INSUFFICIENT_STORAGE, "the disk is full or failing; nothing was changed")
     if code in (sqlite3.SQLITE_READONLY, sqlite3.SQLITE_CANTOPEN):
-        return Refusal(Code.SERVICE_UNAVAILABLE, "The database cannot be written; nothing was changed.")
+        return ApplicationError(Code.SERVICE_UNAVAILABLE, "the database is not writable; nothing was changed")
     return None
 
 
 def _identity(file: Path) -> tuple[int, int] | None:
     try:
-        found = file.stat()
+        status = file.stat()
     except OSError:
         return None
-    return found.st_dev, found.st_ino
+    return status.st_dev, status.st_ino

@@ -1,4 +1,4 @@
-"""Opens the database and brings its tables up to date."""
+"""Open the database and migrate its tables to the newest version."""
 
 from __future__ import annotations
 
@@ -8,11 +8,11 @@ from contextlib import ExitStack, closing, suppress
 from pathlib import Path
 
 IN_MEMORY = ":memory:"
-APPLICATION_ID = 0x47724C73  # by which a file is known as ours from version 2 on
+APPLICATION_ID = 0x47724C73  # marks our files, since version 2
 
-# Each step is applied once, in one transaction with the number that says so; a step that has been released never
-# changes. `seq` numbers the rows of a table in the order in which they were made and is never given twice.
-STEPS = (
+# Each migration runs once, in one transaction together with the new version number. A released migration never
+# changes. `seq` numbers the rows of a table in the order of insertion; numbers are never reused.
+MIGRATIONS = (
     (
         """
         CREATE TABLE clusters (
@@ -33,7 +33,7 @@ STEPS = (
             dt_deleted TEXT
         ) STRICT
         """,
-        # This index, and no check before it, is what keeps names unique.
+        # This index guarantees unique names; no check runs before an insert.
         "CREATE UNIQUE INDEX deployments_by_name ON deployments (project_id, name) WHERE dt_deleted IS NULL",
         """
         CREATE TABLE deployment_specs (
@@ -123,113 +123,115 @@ STEPS = (
     ),
 )
 
-_OLDEST_SQLITE = (3, 37, 0)  # the first with STRICT tables
-_SECONDS_TO_WAIT = 1.0  # for a server that is about to let go of the file
+_MIN_SQLITE_VERSION = (3, 37, 0)  # the first with STRICT tables
+_LOCK_TIMEOUT = 1.0  # seconds; another server may be about to close the file
 
 
 class UnusableDatabaseError(Exception):
-    """The database cannot be opened, is none or is another's, is in use, or was made by a newer version."""
+    """The database cannot be opened: the file is not ours, damaged, in use, or from a newer version."""
 
 
 def open_database(database: str | Path) -> sqlite3.Connection:
-    """The one connection to the database, made or brought up to date if need be. Transactions are begun by hand.
+    """Open the only connection to the database; create or migrate it first if needed.
+
+    Transactions are started explicitly.
 
     Raises:
-        UnusableDatabaseError: The file cannot be used; it is left as it is.
+        UnusableDatabaseError: the file cannot be used; it is unchanged.
     """
-    if sqlite3.sqlite_version_info < _OLDEST_SQLITE:
-        raise UnusableDatabaseError(f"SQLite 3.37 or newer is needed; this Python has {sqlite3.sqlite_version}")
-    # An absolute path, as SQLite may take `file:` at the beginning of another for an address.
-    place = database if str(database) == IN_MEMORY else Path(database).absolute()
+    if sqlite3.sqlite_version_info < _MIN_SQLITE_VERSION:
+        raise UnusableDatabaseError(f"SQLite 3.37 or newer is required; this Python has {sqlite3.sqlite_version}")
+    # An absolute path, because SQLite may parse a path that starts with `file:` as a URI.
+    path = database if str(database) == IN_MEMORY else Path(database).absolute()
     try:
-        if isinstance(place, Path):
-            if obstacle := _obstacle(Path(database)):
-                raise UnusableDatabaseError(f"cannot open the database {database}: {obstacle}")
-            _make(place)
-            _look_at(Path(database))
-        connection = sqlite3.connect(place, isolation_level=None, timeout=_SECONDS_TO_WAIT)
+        if isinstance(path, Path):
+            if reason := _unusable_reason(Path(database)):
+                raise UnusableDatabaseError(f"cannot open the database {database}: {reason}")
+            _create_file(path)
+            _check_file(Path(database))
+        connection = sqlite3.connect(path, isolation_level=None, timeout=_LOCK_TIMEOUT)
     except (OSError, sqlite3.Error) as error:
-        raise UnusableDatabaseError(f"cannot open the database {database}: {_in_words(error)}") from error
+        raise UnusableDatabaseError(f"cannot open the database {database}: {_describe(error)}") from error
     try:
-        _prepare(connection, place)
+        _prepare(connection, path)
     except (OSError, sqlite3.Error) as error:
         connection.close()
-        raise UnusableDatabaseError(f"cannot use the database {database}: {_in_words(error)}") from error
+        raise UnusableDatabaseError(f"cannot use the database {database}: {_describe(error)}") from error
     return connection
 
 
-def _obstacle(file: Path) -> str | None:
-    """What is in the way of a database there, where that can be seen: SQLite's own words for it are vague."""
+def _unusable_reason(file: Path) -> str | None:
+    """Return why the file cannot be a database, if the file system shows it: SQLite's messages are vague."""
     if not file.parent.is_dir():
-        return f"there is no folder {file.parent}"
+        return f"the folder {file.parent} does not exist"
     if file.exists() and not file.is_file():
-        return "it is a folder" if file.is_dir() else "it is no file that can keep anything"
+        return "it is a folder" if file.is_dir() else "it is not a regular file"
     if not os.access(file.parent, os.W_OK):
-        return f"nothing can be written into the folder {file.parent}"
+        return f"the folder {file.parent} is not writable"
     if file.exists() and not os.access(file, os.W_OK):
-        return "it cannot be written"
+        return "the file is not writable"
     return None
 
 
-def _make(file: str | Path) -> None:
-    # Specs hold secrets: the file is its owner's alone. SQLite gives the files beside it the same mode. A file that is
-    # there is not opened: to close it again would end the locks that another server of this process has on it.
+def _create_file(file: str | Path) -> None:
+    # Specs contain secrets: only the owner may read the file. SQLite creates its other files with the same mode. Never
+    # open an existing file: closing it would release the locks that another server of this process has on it.
     with suppress(FileExistsError):
         os.close(os.open(file, os.O_CREAT | os.O_EXCL | os.O_RDWR, 0o600))
 
 
-def _look_at(file: Path) -> None:
-    """Makes sure that the file is ours and sound, by a connection that changes nothing.
+def _check_file(file: Path) -> None:
+    """Check that the file is ours and intact, through a connection that changes nothing.
 
     Raises:
-        UnusableDatabaseError: It is not.
+        UnusableDatabaseError: it is not.
     """
-    log, index = (file.with_name(file.name + end) for end in ("-wal", "-shm"))
-    # Where nothing lies in a log, the file alone is read, without a trace; else SQLite needs an index of the log.
-    in_the_log = log.exists() and log.stat().st_size > 0
-    uri = f"{file.absolute().as_uri()}?mode=ro" + ("" if in_the_log else "&immutable=1")
+    wal, shm = (file.with_name(file.name + suffix) for suffix in ("-wal", "-shm"))
+    # With an empty WAL, read the database file alone and create nothing. Otherwise SQLite needs the -shm file.
+    wal_has_content = wal.exists() and wal.stat().st_size > 0
+    uri = f"{file.absolute().as_uri()}?mode=ro" + ("" if wal_has_content else "&immutable=1")
     with ExitStack() as stack:
-        if in_the_log and not index.exists():
-            stack.callback(index.unlink, missing_ok=True)
-        connection = sqlite3.connect(uri, uri=True, isolation_level=None, timeout=_SECONDS_TO_WAIT)
+        if wal_has_content and not shm.exists():
+            stack.callback(shm.unlink, missing_ok=True)
+        connection = sqlite3.connect(uri, uri=True, isolation_level=None, timeout=_LOCK_TIMEOUT)
         stack.enter_context(closing(connection))
-        version, (application,) = _version(connection), connection.execute("PRAGMA application_id").fetchone()
+        version, (application_id,) = _version(connection), connection.execute("PRAGMA application_id").fetchone()
         tables = {name for (name,) in connection.execute("SELECT name FROM sqlite_schema WHERE type = 'table'")}
-        ours = application == APPLICATION_ID or (version == 1 and {"deployments", "replies"} <= tables)
-        if not ours and (version or tables):
+        is_ours = application_id == APPLICATION_ID or (version == 1 and {"deployments", "replies"} <= tables)
+        if not is_ours and (version or tables):
             raise UnusableDatabaseError(f"cannot use the database {file}: it belongs to another program")
-        if version > len(STEPS):
-            message = "it was made by a newer version of paperspace-gradient, so install that one"
+        if version > len(MIGRATIONS):
+            message = "a newer version of paperspace-gradient created it; install that version"
             raise UnusableDatabaseError(f"cannot use the database {file}: {message}")
-        (verdict,) = connection.execute("PRAGMA quick_check(1)").fetchone()
-        if verdict != "ok":
-            raise UnusableDatabaseError(f"cannot use the database {file}: it is damaged: {verdict}")
+        (result,) = connection.execute("PRAGMA quick_check(1)").fetchone()
+        if result != "ok":
+            raise UnusableDatabaseError(f"cannot use the database {file}: it is damaged: {result}")
 
 
-def _prepare(connection: sqlite3.Connection, place: str | Path) -> None:
-    # One server, one connection: a second one is refused rather than let in between.
+def _prepare(connection: sqlite3.Connection, path: str | Path) -> None:
+    # One server, one connection: reject a second one.
     connection.execute("PRAGMA locking_mode = EXCLUSIVE")
     connection.execute("PRAGMA journal_mode = WAL")
-    # With WAL, NORMAL loses nothing when the process is killed. FULL would stand a power cut too, at a twelfth of
+    # With WAL, NORMAL loses nothing if the process is killed. FULL would survive a power failure, at a twelfth of
     # the speed.
     connection.execute("PRAGMA synchronous = NORMAL")
     connection.execute(f"PRAGMA journal_size_limit = {4 * 1024 * 1024}")
     connection.execute("PRAGMA foreign_keys = ON")
-    if 0 < (version := _version(connection)) < len(STEPS) and isinstance(place, Path):
-        _back_up(connection, f"{place}.version-{version}")
-    for version, step in enumerate(STEPS, start=1):
+    if 0 < (version := _version(connection)) < len(MIGRATIONS) and isinstance(path, Path):
+        _back_up(connection, f"{path}.version-{version}")
+    for version, statements in enumerate(MIGRATIONS, start=1):
         with connection:
             connection.execute("BEGIN IMMEDIATE")
             if _version(connection) < version:
-                for statement in step:
+                for statement in statements:
                     connection.execute(statement)
                 connection.execute(f"PRAGMA user_version = {version}")
 
 
-def _back_up(connection: sqlite3.Connection, place: str) -> None:
-    _make(place)
-    with closing(sqlite3.connect(place)) as copy:
-        connection.backup(copy)
+def _back_up(connection: sqlite3.Connection, path: str) -> None:
+    _create_file(path)
+    with closing(sqlite3.connect(path)) as backup:
+        connection.backup(backup)
 
 
 def _version(connection: sqlite3.Connection) -> int:
@@ -237,7 +239,7 @@ def _version(connection: sqlite3.Connection) -> int:
     return int(version)
 
 
-def _in_words(error: Exception) -> str:
+def _describe(error: Exception) -> str:
     if isinstance(error, sqlite3.Error) and getattr(error, "sqlite_errorcode", None) == sqlite3.SQLITE_BUSY:
         return "another server is using it"
     return (isinstance(error, OSError) and error.strerror) or str(error)

@@ -1,6 +1,6 @@
-"""Deployments, their specs, the clusters, and the replies that are kept, in SQLite.
+"""The desired state: deployments, their specs, the clusters; and saved responses of mutations.
 
-Whoever calls a store has begun a transaction of its database.
+Callers run the store's methods in a transaction of its database.
 """
 
 from __future__ import annotations
@@ -14,38 +14,34 @@ from typing import TYPE_CHECKING, Any
 from paperspace.gradient._shared.error_codes import Code
 from paperspace.gradient._shared.problems import shorten
 from paperspace.gradient.server.clock import iso
-from paperspace.gradient.server.errors import Refusal
-from paperspace.gradient.server.storage.database import Nested
+from paperspace.gradient.server.errors import ApplicationError
+from paperspace.gradient.server.storage.database import ChildTable
 
 if TYPE_CHECKING:
     import uuid
     from collections.abc import Callable, Generator, Mapping, Sequence
 
-    from paperspace.gradient.server.engines.workloads import Workloads
-    from paperspace.gradient.server.graphql.pagination import Page, Window
     from paperspace.gradient.server.storage.batching import Row
     from paperspace.gradient.server.storage.database import Database
+    from paperspace.gradient.server.storage.window import Page, Window
 
-SPECS = Nested("deployment_specs", "deployment_id", newest_first=True)
+SPECS = ChildTable("deployment_specs", "deployment_id", newest_first=True)
 DEFAULT_CLUSTER = "local"
-_REPLIES_KEPT_FOR = timedelta(hours=24)
+_RESPONSE_LIFETIME = timedelta(hours=24)
 
 
 class Store:
-    """Reads and changes deployments and what belongs to them. `actor` is the full name of who makes the specs."""
+    """Read and change deployments and their specs. `actor` is the full name stored as the author of specs."""
 
-    def __init__(
-        self, database: Database, workloads: Workloads, *, actor: str, new_id: Callable[[], uuid.UUID]
-    ) -> None:
+    def __init__(self, database: Database, *, actor: str, new_id: Callable[[], uuid.UUID]) -> None:
         self._db = database
-        self._workloads = workloads
         self._actor = actor
         self._new_id = new_id
 
     # Deployments
 
     def deployments(self, window: Window, *, name: str | None = None, project_id: str | None = None) -> Page:
-        """A page of the deployments that are not deleted and meet the given conditions."""
+        """Return a page of the deployments that are not deleted, filtered by name and project."""
         conditions = "dt_deleted IS NULL"
         if name is not None:
             conditions += " AND name = :name"
@@ -54,26 +50,26 @@ class Store:
         return self._db.page("deployments", conditions, window, name=name, project_id=project_id)
 
     def deployments_by_id(self, ids: Sequence[str]) -> dict[str, Row]:
-        """Those of the deployments that exist and are not deleted."""
+        """Return the deployments with these ids that exist and are not deleted, by id."""
         return self._db.by_id("SELECT * FROM deployments WHERE dt_deleted IS NULL AND id", ids)
 
     def create_deployment(self, *, name: str, project_id: str, cluster_id: str | None, data: Mapping[str, Any]) -> Row:
-        """A new deployment with its first spec.
+        """Create a deployment with its first spec.
 
         Raises:
-            Refusal: The name is taken.
+            ApplicationError: the name is taken.
         """
-        moment = iso(self._db.moment)
+        now = iso(self._db.transaction_time)
         id_ = str(self._new_id())
-        with _names_are_unique(name, project_id):
+        with self._conflict_if_name_taken(name, project_id):
             self._db.execute(
                 "INSERT INTO deployments (id, project_id, name, dt_created) VALUES (?, ?, ?, ?)",
                 id_,
                 project_id,
                 name,
-                moment,
+                now,
             )
-        self._add_spec(id_, DEFAULT_CLUSTER if cluster_id is None else cluster_id, json.dumps(data), moment)
+        self._add_spec(id_, DEFAULT_CLUSTER if cluster_id is None else cluster_id, json.dumps(data), now)
         return self._existing(id_)
 
     def update_deployment(
@@ -85,67 +81,85 @@ class Store:
         cluster_id: str | None,
         data: Mapping[str, Any] | None,
     ) -> Row:
-        """The deployment after the change of what is not None.
+        """Change what is not None and return the deployment. New data, or another cluster, add a spec.
 
         Raises:
-            Refusal: There is none with this id, or the new name is taken.
+            ApplicationError: no deployment has this id, or the new name is taken.
         """
-        moment = iso(self._db.moment)
+        now = iso(self._db.transaction_time)
         deployment = self._existing(id_)
         new_name = deployment["name"] if name is None else name
         new_project = deployment["projectId"] if project_id is None else project_id
-        with _names_are_unique(new_name, new_project):
+        with self._conflict_if_name_taken(new_name, new_project):
             self._db.execute(
                 "UPDATE deployments SET name = ?, project_id = ?, dt_modified = ? WHERE id = ?",
                 new_name,
                 new_project,
-                moment,
+                now,
                 id_,
             )
         spec = self._db.rows("SELECT * FROM deployment_specs WHERE deployment_id = ? ORDER BY seq DESC LIMIT 1", id_)[0]
         if data is not None or cluster_id not in (None, spec["clusterId"]):
             data_text = spec["data"] if data is None else json.dumps(data)
-            self._add_spec(id_, spec["clusterId"] if cluster_id is None else cluster_id, data_text, moment)
+            self._add_spec(id_, spec["clusterId"] if cluster_id is None else cluster_id, data_text, now)
         return self._existing(id_)
 
     def delete_deployment(self, id_: str) -> Row:
-        """The deployment as it was before it was marked as deleted.
+        """Mark a deployment as deleted and return it as it was before.
 
         Raises:
-            Refusal: There is none with this id.
+            ApplicationError: no deployment has this id.
         """
-        moment = iso(self._db.moment)
+        now = iso(self._db.transaction_time)
         deployment = self._existing(id_)
-        self._db.execute("UPDATE deployments SET dt_deleted = ? WHERE id = ?", moment, id_)
-        self._end_spec(id_, moment)
-        self._workloads.end(id_)
+        self._db.execute("UPDATE deployments SET dt_deleted = ? WHERE id = ?", now, id_)
+        self._invalidate_spec(id_, now)
         return deployment
 
     def _existing(self, id_: str) -> Row:
         deployment = self.deployments_by_id([id_]).get(id_)
         if deployment is None:
-            raise Refusal(Code.NOT_FOUND, f"There is no deployment with the id {id_}.", path="input.id")
+            raise ApplicationError(Code.NOT_FOUND, f"no deployment has the id {id_}", path="input.id")
         return deployment
+
+    @contextmanager
+    def _conflict_if_name_taken(self, name: str, project_id: str) -> Generator[None]:
+        """Convert a violation of the unique index on names to a conflict.
+
+        Raises:
+            ApplicationError: the name is taken.
+        """
+        try:
+            yield
+        except sqlite3.IntegrityError as error:
+            if not self._name_exists(name, project_id):
+                raise
+            message = f"a deployment named {name!r} already exists in project {shorten(repr(project_id))}"
+            raise ApplicationError(Code.CONFLICT, message, path="input.name") from error
+
+    def _name_exists(self, name: str, project_id: str) -> bool:
+        condition = "dt_deleted IS NULL AND project_id = ? AND name = ?"
+        return bool(self._db.rows(f"SELECT 1 FROM deployments WHERE {condition}", project_id, name))  # noqa: S608
 
     # Specs and clusters
 
     def specs(self, deployment_ids: Sequence[str], window: Window, *, cluster_id: str | None) -> dict[str, Page]:
-        """For each of the deployments, a page of its specs; only of those on the given cluster, if there is one."""
+        """Return, for each deployment, a page of its specs; with a cluster id, only of those on that cluster."""
         condition = "TRUE" if cluster_id is None else "cluster_id = :cluster_id"
-        return self._db.nested(SPECS, deployment_ids, window, condition, cluster_id=cluster_id)
+        return self._db.child_pages(SPECS, deployment_ids, window, condition, cluster_id=cluster_id)
 
     def clusters_by_id(self, ids: Sequence[str]) -> dict[str, Row]:
-        """Those of the clusters that are known."""
+        """Return the clusters with these ids, by id."""
         return self._db.by_id("SELECT * FROM clusters WHERE id", ids)
 
-    def _add_spec(self, deployment_id: str, cluster_id: str, data: str, moment: str) -> None:
-        self._end_spec(deployment_id, moment)
+    def _add_spec(self, deployment_id: str, cluster_id: str, data: str, now: str) -> None:
+        self._invalidate_spec(deployment_id, now)
         self._db.execute(
             "INSERT INTO clusters (id, name, dt_created, dt_modified) VALUES (?, ?, ?, ?) ON CONFLICT DO NOTHING",
             cluster_id,
             cluster_id,
-            moment,
-            moment,
+            now,
+            now,
         )
         self._db.execute(
             "INSERT INTO deployment_specs (id, deployment_id, cluster_id, actor, data, dt_created)"
@@ -155,54 +169,41 @@ class Store:
             cluster_id,
             self._actor,
             data,
-            moment,
+            now,
         )
 
-        self._workloads.put_to_work(deployment_id)
-
-    def _end_spec(self, deployment_id: str, moment: str) -> None:
+    def _invalidate_spec(self, deployment_id: str, now: str) -> None:
         self._db.execute(
             "UPDATE deployment_specs SET dt_invalid = ? WHERE deployment_id = ? AND dt_invalid IS NULL",
-            moment,
+            now,
             deployment_id,
         )
 
-    # Replies, kept so that a request that is sent again gets the answer that it got the first time
+    # Saved responses: a retried mutation gets its first response again
 
-    def reply_to(self, key: bytes, request: bytes) -> bytes | None:
-        """What was answered to the request with this idempotency key, if it was answered lately.
+    def saved_response(self, key: bytes, request: bytes) -> bytes | None:
+        """Return the saved response for this idempotency key, if there is one.
 
         Raises:
-            Refusal: The key was used for another request.
+            ApplicationError: the key was used for another request.
         """
-        self._db.execute("DELETE FROM replies WHERE dt_created < ?", iso(self._db.moment - _REPLIES_KEPT_FOR))
-        kept = self._db.rows("SELECT * FROM replies WHERE idempotency_key = ?", key)
-        if not kept:
+        expired = iso(self._db.transaction_time - _RESPONSE_LIFETIME)
+        self._db.execute("DELETE FROM replies WHERE dt_created < ?", expired)
+        saved = self._db.rows("SELECT * FROM replies WHERE idempotency_key = ?", key)
+        if not saved:
             return None
-        if kept[0]["request"] != request:
-            raise Refusal(Code.BAD_USER_INPUT, "This Idempotency-Key was used for another request.")
-        reply: bytes = kept[0]["reply"]
-        return reply
+        if saved[0]["request"] != request:
+            message = "this Idempotency-Key was used for another request; use a new key for each mutation"
+            raise ApplicationError(Code.BAD_USER_INPUT, message)
+        response: bytes = saved[0]["reply"]
+        return response
 
-    def keep_reply(self, key: bytes, request: bytes, reply: bytes) -> None:
-        """Keeps an answer for as long as the request may be sent again."""
+    def save_response(self, key: bytes, request: bytes, response: bytes) -> None:
+        """Save the response to a mutation for retries of the request."""
         self._db.execute(
             "INSERT INTO replies (idempotency_key, request, reply, dt_created) VALUES (?, ?, ?, ?)",
             key,
             request,
-            reply,
-            iso(self._db.moment),
+            response,
+            iso(self._db.transaction_time),
         )
-
-
-@contextmanager
-def _names_are_unique(name: str, project_id: str) -> Generator[None]:
-    """Says in words what the index on the names refuses."""
-    try:
-        yield
-    except sqlite3.IntegrityError as error:
-        if "deployments.name" not in str(error):
-            raise
-        project = shorten(repr(project_id))
-        message = f"There is a deployment named {name!r} in the project {project} already."
-        raise Refusal(Code.CONFLICT, message, path="input.name") from error

@@ -1,10 +1,10 @@
-"""What is true at the present moment.
+"""Views of the current state.
 
-A runtime says when things happen, and may say so beforehand: the tables of instances, states and lines hold rows of
-the future too. These views leave out what has not happened yet, and derive the rest from what has; so time passes
-without a task that makes it pass, and goes on where it was after a restart, however the server ended.
+A runtime may date events in advance, so the tables of instances, states and log lines can contain rows of the future.
+These views leave out what has not happened yet and derive the rest. Time therefore passes without a background task,
+also while the server is down.
 
-They are made anew for each connection, as `moment()` is known to ours only.
+They are temporary views, created for each connection, because only our connections have the function `now()`.
 """
 
 from __future__ import annotations
@@ -12,7 +12,7 @@ from __future__ import annotations
 VIEWS = (
     """
     CREATE TEMP VIEW states_now AS
-    SELECT * FROM instance_states WHERE timestamp <= moment()
+    SELECT * FROM instance_states WHERE timestamp <= now()
     """,
     """
     CREATE TEMP VIEW instances_now AS
@@ -22,7 +22,7 @@ VIEWS = (
         latest.message AS state_message,
         CASE
             WHEN latest.phase = 'Failed' THEN 'Failed'
-            WHEN dt_deleted <= moment() THEN 'Succeeded'
+            WHEN dt_deleted <= now() THEN 'Succeeded'
             ELSE latest.phase
         END AS phase,
         (
@@ -31,10 +31,10 @@ VIEWS = (
         ) AS dt_started,
         CASE
             WHEN latest.phase = 'Failed' THEN latest.timestamp
-            WHEN dt_deleted <= moment() THEN dt_deleted
+            WHEN dt_deleted <= now() THEN dt_deleted
         END AS dt_finished,
-        CASE WHEN dt_deleted <= moment() THEN dt_deleted END AS dt_deleted,
-        CASE WHEN dt_deleted <= moment() THEN dt_deleted ELSE latest.timestamp END AS external_applied
+        CASE WHEN dt_deleted <= now() THEN dt_deleted END AS dt_deleted,
+        CASE WHEN dt_deleted <= now() THEN dt_deleted ELSE latest.timestamp END AS external_applied
     FROM instances LEFT JOIN instance_states AS latest ON latest.seq = (
         SELECT max(seq) FROM states_now WHERE deployment_run_instance_id = instances.id
     )
@@ -66,6 +66,6 @@ VIEWS = (
         log_lines.seq, deployment_run_instance_id, line, message, log_lines.dt_created,
         deployment_id, spec_id AS deployment_spec_id, instance_id AS instance_name
     FROM log_lines JOIN instances ON instances.id = deployment_run_instance_id
-    WHERE log_lines.dt_created <= moment()
+    WHERE log_lines.dt_created <= now()
     """,
 )

@@ -1,0 +1,44 @@
+"""Responses of deployment endpoints, which the server gives itself in place of a gateway."""
+
+from __future__ import annotations
+
+from http import HTTPStatus
+from typing import TYPE_CHECKING, Any, NamedTuple
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from paperspace.gradient.server.engines.workloads import Workloads
+    from paperspace.gradient.server.storage.database import Database
+    from paperspace.gradient.server.storage.store import Store
+
+
+class EndpointResponse(NamedTuple):
+    """The status and JSON body of an endpoint's response."""
+
+    status: HTTPStatus
+    body: Mapping[str, Any]
+
+
+class Endpoints:
+    """Respond for the endpoints of deployments: not found, not ready, or what serves."""
+
+    def __init__(self, database: Database, store: Store, workloads: Workloads) -> None:
+        self._db = database
+        self._store = store
+        self._workloads = workloads
+
+    def response(self, deployment_id: str) -> EndpointResponse:
+        """Return the response of the endpoint of a deployment."""
+        with self._db.reading():
+            deployment = self._store.deployments_by_id([deployment_id]).get(deployment_id)
+            if deployment is None:
+                return EndpointResponse(HTTPStatus.NOT_FOUND, {})
+            serving = self._workloads.serving(deployment_id)
+        body = {
+            "deployment": {"id": deployment_id, "name": deployment["name"]},
+            "spec": {"id": serving.spec_id} if serving.spec_id else None,
+            "simulated": self._workloads.simulated,
+            "readyReplicas": serving.ready_replicas,
+        }
+        return EndpointResponse(HTTPStatus.OK if serving.ready_replicas else HTTPStatus.SERVICE_UNAVAILABLE, body)
