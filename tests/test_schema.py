@@ -74,7 +74,7 @@ def test_kinds_of_changes(changed: Any) -> None:
     )
     [safe] = schema.diff(changed("  avatarUrl: String\n", "  avatarUrl: String\n  age: Int\n")).safe
     assert "age" in safe
-    [safe] = schema.diff(changed("Somebody who did something.", "Somebody.")).safe
+    [safe] = schema.diff(changed("The author of a change.", "The author.")).safe
     assert "Actor" in safe
 
 

@@ -70,7 +70,7 @@ def test_writing_changes_nothing_in_step(workshop: Workshop) -> None:
         ("  fullName: String\n", "  fullName: String!\n", "+    fullName: str\n"),
         ("image: String!", "image: [String!]", "+    image: list[str] | None"),
         (
-            '  port: Int\n\n  """The protocol that the container speaks on its port. Null: http."""\n  protocol: Protocol\n\n  """Git repositories to clone before the start. Null: none."""\n  repositories: DeploymentSpecRepositoriesInput',
+            '  port: Int\n\n  """The protocol that the container speaks on its port. Null: http."""\n  protocol: Protocol\n\n  """Git repositories to clone before the container starts. Null: none."""\n  repositories: DeploymentSpecRepositoriesInput',
             "  port: Int!\n\n  protocol: Protocol\n\n  repositories: DeploymentSpecRepositoriesInput",
             "+    port: int\n",
         ),
@@ -122,7 +122,7 @@ def test_a_field_more(workshop: Workshop) -> None:
     workshop.edit("operations/DeploymentSpecFields.graphql", "  endpointUrl\n", "  endpointUrl\n  dtCreated\n")
     assert workshop.run().returncode == 0
     text = workshop.files()["deployment_spec_fields.py"]
-    assert re.search(r'    dtCreated: DateTime\n    """When it was made."""', text)
+    assert re.search(r'    dtCreated: DateTime\n    """When the spec was created."""', text)
 
 
 @pytest.mark.parametrize(
@@ -153,7 +153,7 @@ def test_fault_writes_nothing(workshop: Workshop, name: str, old: str, new: str,
 
 def test_odd_descriptions(workshop: Workshop) -> None:
     """A description may end in a quotation mark, and hold backslashes."""
-    workshop.edit("schema.graphql", '"""First and last name. Null: not known."""', r'"Such as \\ or \"First Last\""')
+    workshop.edit("schema.graphql", '"""First and last name. Null: unknown."""', r'"Such as \\ or \"First Last\""')
     done = workshop.run()
     assert done.returncode == 0, done.stderr
     assert ast.parse(workshop.files()["deployment_spec_fields.py"])

@@ -9,7 +9,7 @@ from paperspace.gradient._generated.scalars import UUID
 
 
 class DeploymentSpec(TypedDict):
-    """What a deployment is to run, as it was given at one moment. A spec never changes; each change makes a new one."""
+    """What a deployment runs. A spec never changes; each change of the deployment adds a new spec."""
 
     id: UUID
     """The id."""

@@ -16,7 +16,7 @@ class DeploymentResult(TypedDict):
     """The reply to `Deployment`."""
 
     deployment: Deployment | None
-    """A deployment by its id. Null: there is none with this id, or it is deleted."""
+    """A deployment by id. Null: no deployment has this id, or it is deleted."""
 
 
 class DeploymentVariables(TypedDict):

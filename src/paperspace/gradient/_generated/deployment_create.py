@@ -18,7 +18,7 @@ class Deployment(TypedDict):
 
 
 class CreateDeploymentPayload(TypedDict):
-    """The answer to `createDeployment`."""
+    """The result of `createDeployment`."""
 
     deployment: Deployment
     """The deployment that was created."""
@@ -28,7 +28,7 @@ class DeploymentCreateResult(TypedDict):
     """The reply to `DeploymentCreate`."""
 
     createDeployment: CreateDeploymentPayload
-    """Creates a deployment with its first spec."""
+    """Create a deployment with its first spec."""
 
 
 class DeploymentCreateVariables(TypedDict):

@@ -21,10 +21,10 @@ class Cluster(TypedDict):
 
 
 class DeploymentSpec(TypedDict):
-    """What a deployment is to run, as it was given at one moment. A spec never changes; each change makes a new one."""
+    """What a deployment runs. A spec never changes; each change of the deployment adds a new spec."""
 
     cluster: Cluster | None
-    """The cluster that it is for. Null: the cluster is not known any more."""
+    """The cluster to run on. Null: the cluster no longer exists."""
 
     data: DeploymentSpecData
     """What to run."""
@@ -50,7 +50,7 @@ class Deployment(TypedDict):
     """When it was created."""
 
     deploymentSpecs: DeploymentSpecConnection
-    """Its specs: the newest is the one to run, the others are its history."""
+    """The specs, newest first: the newest one is the spec to run, the others are the history."""
 
 
 class DeploymentConnection(TypedDict):
@@ -60,14 +60,14 @@ class DeploymentConnection(TypedDict):
     """The items of this page."""
 
     pageInfo: PageInfo
-    """Where this page stands in the whole list."""
+    """The position of this page in the list."""
 
 
 class DeploymentCreatedResult(TypedDict):
     """The reply to `DeploymentCreated`."""
 
     deployments: DeploymentConnection
-    """The deployments that are not deleted, those that meet every given condition."""
+    """The deployments that are not deleted and match all filters."""
 
 
 class DeploymentCreatedVariables(TypedDict):

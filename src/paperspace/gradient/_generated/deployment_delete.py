@@ -18,7 +18,7 @@ class Deployment(TypedDict):
 
 
 class DeleteDeploymentPayload(TypedDict):
-    """The answer to `deleteDeployment`."""
+    """The result of `deleteDeployment`."""
 
     deployment: Deployment
     """The deployment as it was before it was deleted."""
@@ -28,7 +28,7 @@ class DeploymentDeleteResult(TypedDict):
     """The reply to `DeploymentDelete`."""
 
     deleteDeployment: DeleteDeploymentPayload
-    """Deletes a deployment: it stops serving, is listed no more, and its name is free again."""
+    """Delete a deployment: it stops serving, is no longer listed, and its name can be used again."""
 
 
 class DeploymentDeleteVariables(TypedDict):

@@ -17,7 +17,7 @@ class DeploymentSpecConnection(TypedDict):
     """The items of this page."""
 
     pageInfo: PageInfo
-    """Where this page stands in the whole list."""
+    """The position of this page in the list."""
 
 
 class Deployment(TypedDict):
@@ -30,4 +30,4 @@ class Deployment(TypedDict):
     """The human-readable name, unique in its project among the deployments that are not deleted."""
 
     deploymentSpecs: DeploymentSpecConnection
-    """Its specs: the newest is the one to run, the others are its history."""
+    """The specs, newest first: the newest one is the spec to run, the others are the history."""

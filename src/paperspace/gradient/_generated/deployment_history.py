@@ -20,7 +20,7 @@ class DeploymentSpecConnection(TypedDict):
     """The items of this page."""
 
     pageInfo: PageInfo
-    """Where this page stands in the whole list."""
+    """The position of this page in the list."""
 
 
 class Deployment(TypedDict):
@@ -30,14 +30,14 @@ class Deployment(TypedDict):
     """The id."""
 
     deploymentSpecs: DeploymentSpecConnection
-    """Its specs: the newest is the one to run, the others are its history."""
+    """The specs, newest first: the newest one is the spec to run, the others are the history."""
 
 
 class DeploymentHistoryResult(TypedDict):
     """The reply to `DeploymentHistory`."""
 
     deployment: Deployment | None
-    """A deployment by its id. Null: there is none with this id, or it is deleted."""
+    """A deployment by id. Null: no deployment has this id, or it is deleted."""
 
 
 class DeploymentHistoryVariables(TypedDict):

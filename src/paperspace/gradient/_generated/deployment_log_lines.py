@@ -21,7 +21,7 @@ class DeploymentLogLine(TypedDict):
     """The number of the line in its log, from 1."""
 
     message: str
-    """The text, without a line end."""
+    """The text, without a line ending."""
 
     dtCreated: DateTime
     """When it was written."""
@@ -31,10 +31,10 @@ class PageInfo(TypedDict):
     """Where a page stands in the whole list."""
 
     hasNextPage: bool
-    """Whether the list goes on behind this page."""
+    """Whether the list has items after this page."""
 
     hasPreviousPage: bool
-    """Whether the list has items ahead of this page."""
+    """Whether the list has items before this page."""
 
     startCursor: str | None
     """The cursor of the first item. Null: the page is empty."""
@@ -50,17 +50,17 @@ class DeploymentLogLineConnection(TypedDict):
     """The items of this page."""
 
     pageInfo: PageInfo
-    """Where this page stands in the whole list."""
+    """The position of this page in the list."""
 
 
 class DeploymentLog(TypedDict):
     """The log of one instance."""
 
     instanceStopped: DateTime | None
-    """When the instance stopped. Null: it has not."""
+    """When the instance stopped. Null: not stopped."""
 
     lines: DeploymentLogLineConnection
-    """Its lines."""
+    """The lines."""
 
 
 class Deployment(TypedDict):
@@ -70,14 +70,14 @@ class Deployment(TypedDict):
     """The id."""
 
     log: DeploymentLog | None
-    """The log of one instance. Null: there is no instance of that name, or it has not logged."""
+    """The log of one instance. Null: no instance has this name, or it has not logged anything."""
 
 
 class DeploymentLogLinesResult(TypedDict):
     """The reply to `DeploymentLogLines`."""
 
     deployment: Deployment | None
-    """A deployment by its id. Null: there is none with this id, or it is deleted."""
+    """A deployment by id. Null: no deployment has this id, or it is deleted."""
 
 
 class DeploymentLogLinesVariables(TypedDict):

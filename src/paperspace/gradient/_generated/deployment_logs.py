@@ -19,7 +19,7 @@ class DeploymentLog(TypedDict):
     """The `instanceId` of the instance."""
 
     instanceStopped: DateTime | None
-    """When the instance stopped. Null: it has not."""
+    """When the instance stopped. Null: not stopped."""
 
 
 class DeploymentLogConnection(TypedDict):
@@ -29,7 +29,7 @@ class DeploymentLogConnection(TypedDict):
     """The items of this page."""
 
     pageInfo: PageInfo
-    """Where this page stands in the whole list."""
+    """The position of this page in the list."""
 
 
 class Deployment(TypedDict):
@@ -39,14 +39,14 @@ class Deployment(TypedDict):
     """The id."""
 
     logs: DeploymentLogConnection
-    """The logs of its instances, one for each instance that has logged."""
+    """The logs of the instances, one for each instance that has logged something."""
 
 
 class DeploymentLogsResult(TypedDict):
     """The reply to `DeploymentLogs`."""
 
     deployment: Deployment | None
-    """A deployment by its id. Null: there is none with this id, or it is deleted."""
+    """A deployment by id. Null: no deployment has this id, or it is deleted."""
 
 
 class DeploymentLogsVariables(TypedDict):

@@ -25,22 +25,21 @@ class Deployment(TypedDict):
     """The id."""
 
     deploymentSpecs: DeploymentSpecConnection
-    """Its specs: the newest is the one to run, the others are its history."""
+    """The specs, newest first: the newest one is the spec to run, the others are the history."""
 
 
 class UpdateDeploymentPayload(TypedDict):
-    """The answer to `updateDeployment`."""
+    """The result of `updateDeployment`."""
 
     deployment: Deployment
-    """The deployment as it is after the change."""
+    """The deployment after the change."""
 
 
 class DeploymentReviseResult(TypedDict):
     """The reply to `DeploymentRevise`."""
 
     updateDeployment: UpdateDeploymentPayload
-    """Changes what is given of a deployment and leaves the rest. A changed spec is kept as a new spec; the earlier ones
-    stay as its history.
+    """Change the given fields of a deployment. A changed spec is added as a new spec; earlier specs remain as history.
     """
 
 

@@ -17,26 +17,26 @@ class Cluster(TypedDict):
 
 
 class Actor(TypedDict):
-    """Somebody who did something."""
+    """The author of a change."""
 
     fullName: str | None
-    """First and last name. Null: not known."""
+    """First and last name. Null: unknown."""
 
 
 class DeploymentSpec(TypedDict):
-    """What a deployment is to run, as it was given at one moment. A spec never changes; each change makes a new one."""
+    """What a deployment runs. A spec never changes; each change of the deployment adds a new spec."""
 
     id: UUID
     """The id."""
 
     dtCreated: DateTime
-    """When it was made."""
+    """When the spec was created."""
 
     cluster: Cluster | None
-    """The cluster that it is for. Null: the cluster is not known any more."""
+    """The cluster to run on. Null: the cluster no longer exists."""
 
     actor: Actor
-    """Who made this spec."""
+    """The author of the spec."""
 
     data: DeploymentSpecData
     """What to run."""

@@ -9,13 +9,13 @@ from paperspace.gradient._generated.scalars import UUID, DateTime
 
 
 class DeploymentRun(TypedDict):
-    """A spec at work: a set of like instances."""
+    """The instances of one spec."""
 
     id: UUID
     """The id."""
 
     dtDeleted: DateTime | None
-    """When its last instance was gone. Null: it still has some, or may get some."""
+    """When the last instance was removed. Null: the run has instances, or can still get some."""
 
 
 class DeploymentRunConnection(TypedDict):
@@ -26,7 +26,7 @@ class DeploymentRunConnection(TypedDict):
 
 
 class DeploymentRollout(TypedDict):
-    """One time that a spec of the deployment was put to work."""
+    """The application of one spec of a deployment."""
 
     deploymentRuns: DeploymentRunConnection | None
-    """Its runs, newest first: none where nothing was to run."""
+    """The runs, newest first. Empty if there was nothing to run."""

@@ -16,16 +16,16 @@ class DeploymentRunInstance(TypedDict):
     """The id."""
 
     instanceId: str | None
-    """The name that the cluster knows it by, and its log. Null: not placed yet."""
+    """The name of the instance on the cluster, and of its log. Null: not scheduled yet."""
 
     phase: InstancePhase | str | None
-    """The phase of its container. Null: not known yet."""
+    """The phase of the container. Null: not known yet."""
 
     state: DeploymentRunInstanceState | str | None
-    """How it is doing. Null: not known yet."""
+    """The state. Null: not known yet."""
 
     stateMessage: str | None
-    """What is to be said about its state. Null: nothing."""
+    """An explanation of the state. Null: no explanation."""
 
     dtDeleted: DateTime | None
-    """When it was taken away. Null: it is still there."""
+    """When the instance was removed. Null: not removed."""

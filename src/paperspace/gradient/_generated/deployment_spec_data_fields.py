@@ -12,10 +12,10 @@ class DeploymentSpecEnvVariable(TypedDict):
     """An environment variable."""
 
     name: str
-    """Its name."""
+    """The name."""
 
     value: str
-    """Its value."""
+    """The value."""
 
 
 class DeploymentSpecModel(TypedDict):
@@ -25,14 +25,14 @@ class DeploymentSpecModel(TypedDict):
     """The id of the model."""
 
     path: str | None
-    """Where to mount it. Null: under the id, in the models folder."""
+    """The mount path. Null: a folder named after the id, in the models folder."""
 
 
 class DeploymentSpecRepository(TypedDict):
     """A git repository."""
 
     name: str
-    """The name of the folder that it is cloned into."""
+    """The name of the folder to clone into."""
 
     url: str
     """The URL to clone from."""
@@ -41,68 +41,68 @@ class DeploymentSpecRepository(TypedDict):
     """The branch, tag or commit. Null: the default branch."""
 
     username: str | None
-    """The user to clone as. Null: nobody."""
+    """The user name for cloning. Null: none."""
 
     password: str | None
-    """The secret to clone with: a password or a token, or a reference to one. Null: none."""
+    """The password or token for cloning, or a reference to a secret. Null: none."""
 
 
 class DeploymentSpecRepositories(TypedDict):
-    """The git repositories to clone before the start."""
+    """The git repositories to clone before the container starts."""
 
     dataset: str | None
-    """The dataset to clone them into. Null: the container's own disk."""
+    """The dataset to clone into. Null: the container's disk."""
 
     mountPath: str | None
-    """The folder to clone them under. Null: the repositories folder."""
+    """The folder to clone into. Null: the repositories folder."""
 
     repositories: list[DeploymentSpecRepository] | None
     """The repositories. Null: none."""
 
 
 class DeploymentSpecAutoscalingMetricObject(TypedDict):
-    """A measure to scale by, and its target."""
+    """A metric to scale by, and its target."""
 
     metric: str
-    """What is measured: `cpu`, `memory` or `requestDuration`."""
+    """The metric: `cpu`, `memory` or `requestDuration`."""
 
     summary: str
-    """How the replicas' figures are combined: `average`."""
+    """How to combine the values of the replicas: `average`."""
 
     value: float
-    """The target: per cent of 100 for `cpu` and `memory`, seconds for `requestDuration`."""
+    """The target: percent for `cpu` and `memory`, seconds for `requestDuration`."""
 
 
 class DeploymentSpecAutoscaling(TypedDict):
-    """How replicas are added and taken away by load, between `replicas` and `maxReplicas`. Scaling down looks back 5
-    minutes.
+    """Autoscaling: the number of replicas follows the load, between `replicas` and `maxReplicas`. Scaling down
+    considers the last 5 minutes.
     """
 
     enabled: bool | None
-    """Whether it is in force. Null: true."""
+    """Whether autoscaling is enabled. Null: true."""
 
     maxReplicas: int
-    """How many replicas at most."""
+    """The maximum number of replicas."""
 
     metrics: list[DeploymentSpecAutoscalingMetricObject]
-    """The measures to scale by; of several, the highest proposal wins."""
+    """The metrics to scale by. With several, the one that proposes the most replicas applies."""
 
 
 class DeploymentSpecResources(TypedDict):
-    """The hardware that a spec runs on, and how many replicas of it."""
+    """The hardware of a spec, and the number of replicas."""
 
     instanceType: str | None
-    """The machine type, such as C4, P4000 or A100. Null: the cluster chooses."""
+    """The machine type, such as C4, P4000 or A100. Null: the cluster selects one."""
 
     replicas: int
-    """How many replicas to run, 0 to stop the deployment. 1 where the spec did not say."""
+    """The number of replicas; 0 stops the deployment. 1 if the spec omits it."""
 
     autoscaling: DeploymentSpecAutoscaling | None
-    """How replicas are added and taken away by load. Null: always `replicas`."""
+    """Autoscaling by load. Null: always `replicas`."""
 
 
 class DeploymentSpecData(TypedDict):
-    """What to run. Defaults say how a spec runs; what was left out reads back as null."""
+    """What to run. Omitted fields are null here; they run with their defaults."""
 
     image: str
     """The reference of the container image."""
@@ -111,13 +111,13 @@ class DeploymentSpecData(TypedDict):
     """The port that the container listens on, 1 to 65535. Null: 80."""
 
     command: list[str] | None
-    """The command to run, in place of the image's own. Null: the image's own."""
+    """The command to run instead of the image's. Null: the image's command."""
 
     containerRegistry: str | None
     """The name of the credentials for the image's private registry. Null: the image is public."""
 
     enabled: bool | None
-    """Whether it is to run at all. Null: true."""
+    """Whether the deployment runs. Null: true."""
 
     env: list[DeploymentSpecEnvVariable] | None
     """The environment variables of the container. Null: none."""
@@ -129,7 +129,7 @@ class DeploymentSpecData(TypedDict):
     """The protocol that the container speaks on its port. Null: http."""
 
     repositories: DeploymentSpecRepositories | None
-    """Git repositories to clone before the start. Null: none."""
+    """Git repositories to clone before the container starts. Null: none."""
 
     resources: DeploymentSpecResources | None
-    """The hardware to run on, and how many replicas. Null: one replica on a machine of the cluster's choice."""
+    """The hardware, and the number of replicas. Null: one replica on a machine that the cluster selects."""

@@ -9,17 +9,17 @@ from paperspace.gradient._generated.scalars import UUID
 
 
 class DeploymentSpecResources(TypedDict):
-    """The hardware that a spec runs on, and how many replicas of it."""
+    """The hardware of a spec, and the number of replicas."""
 
     instanceType: str | None
-    """The machine type, such as C4, P4000 or A100. Null: the cluster chooses."""
+    """The machine type, such as C4, P4000 or A100. Null: the cluster selects one."""
 
     replicas: int
-    """How many replicas to run, 0 to stop the deployment. 1 where the spec did not say."""
+    """The number of replicas; 0 stops the deployment. 1 if the spec omits it."""
 
 
 class DeploymentSpecData(TypedDict):
-    """What to run. Defaults say how a spec runs; what was left out reads back as null."""
+    """What to run. Omitted fields are null here; they run with their defaults."""
 
     image: str
     """The reference of the container image."""
@@ -28,18 +28,18 @@ class DeploymentSpecData(TypedDict):
     """The port that the container listens on, 1 to 65535. Null: 80."""
 
     resources: DeploymentSpecResources | None
-    """The hardware to run on, and how many replicas. Null: one replica on a machine of the cluster's choice."""
+    """The hardware, and the number of replicas. Null: one replica on a machine that the cluster selects."""
 
 
 class Actor(TypedDict):
-    """Somebody who did something."""
+    """The author of a change."""
 
     fullName: str | None
-    """First and last name. Null: not known."""
+    """First and last name. Null: unknown."""
 
 
 class DeploymentSpec(TypedDict):
-    """What a deployment is to run, as it was given at one moment. A spec never changes; each change makes a new one."""
+    """What a deployment runs. A spec never changes; each change of the deployment adds a new spec."""
 
     id: UUID
     """The id."""
@@ -48,7 +48,7 @@ class DeploymentSpec(TypedDict):
     """What to run."""
 
     endpointUrl: str
-    """The URL that the deployment answers at: one for the deployment, in front of all its replicas."""
+    """The URL of the deployment's endpoint, the same for all specs and replicas."""
 
     actor: Actor
-    """Who made this spec."""
+    """The author of the spec."""

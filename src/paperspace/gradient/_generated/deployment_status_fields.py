@@ -12,23 +12,23 @@ from paperspace.gradient._generated.scalars import UUID, DateTime
 
 
 class DeploymentSpecResources(TypedDict):
-    """The hardware that a spec runs on, and how many replicas of it."""
+    """The hardware of a spec, and the number of replicas."""
 
     replicas: int
-    """How many replicas to run, 0 to stop the deployment. 1 where the spec did not say."""
+    """The number of replicas; 0 stops the deployment. 1 if the spec omits it."""
 
 
 class DeploymentSpecData(TypedDict):
-    """What to run. Defaults say how a spec runs; what was left out reads back as null."""
+    """What to run. Omitted fields are null here; they run with their defaults."""
 
     image: str
     """The reference of the container image."""
 
     enabled: bool | None
-    """Whether it is to run at all. Null: true."""
+    """Whether the deployment runs. Null: true."""
 
     resources: DeploymentSpecResources | None
-    """The hardware to run on, and how many replicas. Null: one replica on a machine of the cluster's choice."""
+    """The hardware, and the number of replicas. Null: one replica on a machine that the cluster selects."""
 
 
 class DeploymentRunInstanceConnection(TypedDict):
@@ -38,23 +38,23 @@ class DeploymentRunInstanceConnection(TypedDict):
     """The items of this page."""
 
     pageInfo: PageInfo
-    """Where this page stands in the whole list."""
+    """The position of this page in the list."""
 
 
 class DeploymentRun(TypedDict):
-    """A spec at work: a set of like instances."""
+    """The instances of one spec."""
 
     id: UUID
     """The id."""
 
     replicas: int | None
-    """How many instances it is to have. Null: not known yet."""
+    """The number of instances. Null: not known yet."""
 
     readyReplicas: int | None
-    """How many instances are ready to serve. Null: not known yet."""
+    """The number of instances that are ready to serve. Null: not known yet."""
 
     deploymentRunInstances: DeploymentRunInstanceConnection | None
-    """Its instances, also those that are gone."""
+    """The instances, including removed ones."""
 
 
 class DeploymentRunConnection(TypedDict):
@@ -65,25 +65,25 @@ class DeploymentRunConnection(TypedDict):
 
 
 class DeploymentSpec(TypedDict):
-    """What a deployment is to run, as it was given at one moment. A spec never changes; each change makes a new one."""
+    """What a deployment runs. A spec never changes; each change of the deployment adds a new spec."""
 
     id: UUID
     """The id."""
 
     endpointUrl: str
-    """The URL that the deployment answers at: one for the deployment, in front of all its replicas."""
+    """The URL of the deployment's endpoint, the same for all specs and replicas."""
 
     error: str | None
-    """Why it could not be applied. Null: nothing went wrong."""
+    """Why the spec could not be applied. Null: no error."""
 
     externalApplied: DateTime | None
-    """When the cluster took it over. Null: not yet."""
+    """When the cluster applied the spec. Null: not applied."""
 
     data: DeploymentSpecData
     """What to run."""
 
     deploymentRuns: DeploymentRunConnection | None
-    """The runs of this spec: none where nothing was to run."""
+    """The runs of this spec. Empty if there was nothing to run."""
 
 
 class DeploymentSpecConnection(TypedDict):
@@ -113,7 +113,7 @@ class Deployment(TypedDict):
     """When it was created."""
 
     deploymentSpecs: DeploymentSpecConnection
-    """Its specs: the newest is the one to run, the others are its history."""
+    """The specs, newest first: the newest one is the spec to run, the others are the history."""
 
     deploymentRollouts: DeploymentRolloutConnection
-    """Its rollouts: one for each time that a spec was put to work, newest first."""
+    """The rollouts, newest first: one for each spec that was applied."""

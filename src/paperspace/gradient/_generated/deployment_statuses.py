@@ -17,7 +17,7 @@ class Deployment(DeploymentStatusFields):
     """A deployment: containers that host a model and serve inferences, behind one endpoint."""
 
     onCluster: DeploymentSpecConnection
-    """Its specs: the newest is the one to run, the others are its history."""
+    """The specs, newest first: the newest one is the spec to run, the others are the history."""
 
 
 class DeploymentConnection(TypedDict):
@@ -27,14 +27,14 @@ class DeploymentConnection(TypedDict):
     """The items of this page."""
 
     pageInfo: PageInfo
-    """Where this page stands in the whole list."""
+    """The position of this page in the list."""
 
 
 class DeploymentStatusesResult(TypedDict):
     """The reply to `DeploymentStatuses`."""
 
     deployments: DeploymentConnection
-    """The deployments that are not deleted, those that meet every given condition."""
+    """The deployments that are not deleted and match all filters."""
 
 
 class DeploymentStatusesVariables(TypedDict):

@@ -18,18 +18,17 @@ class Deployment(TypedDict):
 
 
 class UpdateDeploymentPayload(TypedDict):
-    """The answer to `updateDeployment`."""
+    """The result of `updateDeployment`."""
 
     deployment: Deployment
-    """The deployment as it is after the change."""
+    """The deployment after the change."""
 
 
 class DeploymentUpdateResult(TypedDict):
     """The reply to `DeploymentUpdate`."""
 
     updateDeployment: UpdateDeploymentPayload
-    """Changes what is given of a deployment and leaves the rest. A changed spec is kept as a new spec; the earlier ones
-    stay as its history.
+    """Change the given fields of a deployment. A changed spec is added as a new spec; earlier specs remain as history.
     """
 
 

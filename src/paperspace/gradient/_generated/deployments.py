@@ -19,14 +19,14 @@ class DeploymentConnection(TypedDict):
     """The items of this page."""
 
     pageInfo: PageInfo
-    """Where this page stands in the whole list."""
+    """The position of this page in the list."""
 
 
 class DeploymentsResult(TypedDict):
     """The reply to `Deployments`."""
 
     deployments: DeploymentConnection
-    """The deployments that are not deleted, those that meet every given condition."""
+    """The deployments that are not deleted and match all filters."""
 
 
 class DeploymentsVariables(TypedDict):

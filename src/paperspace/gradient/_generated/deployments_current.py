@@ -30,7 +30,7 @@ class Deployment(TypedDict):
     """The human-readable name, unique in its project among the deployments that are not deleted."""
 
     deploymentSpecs: DeploymentSpecConnection
-    """Its specs: the newest is the one to run, the others are its history."""
+    """The specs, newest first: the newest one is the spec to run, the others are the history."""
 
 
 class DeploymentConnection(TypedDict):
@@ -40,14 +40,14 @@ class DeploymentConnection(TypedDict):
     """The items of this page."""
 
     pageInfo: PageInfo
-    """Where this page stands in the whole list."""
+    """The position of this page in the list."""
 
 
 class DeploymentsCurrentResult(TypedDict):
     """The reply to `DeploymentsCurrent`."""
 
     deployments: DeploymentConnection
-    """The deployments that are not deleted, those that meet every given condition."""
+    """The deployments that are not deleted and match all filters."""
 
 
 class DeploymentsCurrentVariables(TypedDict):

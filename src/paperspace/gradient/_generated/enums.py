@@ -6,7 +6,7 @@ from __future__ import annotations
 from typing import Literal, TypeAlias
 
 DeploymentRunInstanceState: TypeAlias = Literal["errored", "failed", "healthy", "pending", "retrying"]
-"""How an instance of a run is doing."""
+"""The state of an instance."""
 
 InstancePhase: TypeAlias = Literal["Failed", "Pending", "Running", "Succeeded", "Unknown"]
 """The phase of an instance's container, as the cluster's scheduler reports it."""

@@ -23,7 +23,7 @@ class CreateDeploymentInput(TypedDict):
     """
 
     projectId: str
-    """The id of the project that it belongs to."""
+    """The id of the deployment's project."""
 
     spec: DeploymentSpecDataInput
     """The spec to run."""
@@ -37,48 +37,48 @@ class DeleteDeploymentInput(TypedDict):
 
 
 class DeploymentSpecAutoscalingInput(TypedDict, total=False):
-    """How replicas are added and taken away by load, between `replicas` and `maxReplicas`."""
+    """Autoscaling: the number of replicas follows the load, between `replicas` and `maxReplicas`."""
 
     enabled: bool | None
-    """Whether it is in force. Null: true."""
+    """Whether autoscaling is enabled. Null: true."""
 
     maxReplicas: int | None
-    """How many replicas at most. Needed."""
+    """The maximum number of replicas. Required."""
 
     metrics: list[DeploymentSpecAutoscalingMetricInput] | None
-    """The measures to scale by; of several, the highest proposal wins. Null: none."""
+    """The metrics to scale by. With several, the one that proposes the most replicas applies. Null: none."""
 
 
 class DeploymentSpecAutoscalingMetricInput(TypedDict, total=False):
-    """A measure to scale by, and its target."""
+    """A metric to scale by, and its target."""
 
     metric: str | None
-    """What is measured: `cpu`, `memory` or `requestDuration`. Needed."""
+    """The metric: `cpu`, `memory` or `requestDuration`. Required."""
 
     summary: str | None
-    """How the replicas' figures are combined. Null: `average`, the one there is."""
+    """How to combine the values of the replicas. Null: `average`, the only option."""
 
     value: float | None
-    """The target: per cent of 100 for `cpu` and `memory`, seconds for `requestDuration`. Needed."""
+    """The target: percent for `cpu` and `memory`, seconds for `requestDuration`. Required."""
 
 
 class DeploymentSpecDataInput(TypedDict, total=False):
-    """What to run. What is null is left to the defaults, apart from `image`, which the server demands."""
+    """What to run. Null fields have their defaults; `image` is required."""
 
     command: list[str] | None
-    """The command to run, in place of the image's own. Null: the image's own."""
+    """The command to run instead of the image's. Null: the image's command."""
 
     containerRegistry: str | None
     """The name of the credentials for the image's private registry. Null: the image is public."""
 
     enabled: bool | None
-    """Whether it is to run at all. Null: true."""
+    """Whether the deployment runs. Null: true."""
 
     env: list[DeploymentSpecEnvVariableInput] | None
     """The environment variables of the container. Null: none."""
 
     image: str | None
-    """The reference of the container image. Needed, though the type does not say so."""
+    """The reference of the container image. Required, although the type allows null."""
 
     models: list[DeploymentSpecModelInput] | None
     """Models of the model registry to mount. Null: none."""
@@ -90,40 +90,40 @@ class DeploymentSpecDataInput(TypedDict, total=False):
     """The protocol that the container speaks on its port. Null: http."""
 
     repositories: DeploymentSpecRepositoriesInput | None
-    """Git repositories to clone before the start. Null: none."""
+    """Git repositories to clone before the container starts. Null: none."""
 
     resources: DeploymentSpecResourcesInput | None
-    """The hardware to run on, and how many replicas. Null: one replica on a machine of the cluster's choice."""
+    """The hardware, and the number of replicas. Null: one replica on a machine that the cluster selects."""
 
 
 class DeploymentSpecEnvVariableInput(TypedDict):
     """An environment variable."""
 
     name: str
-    """Its name."""
+    """The name."""
 
     value: str
-    """Its value."""
+    """The value."""
 
 
 class DeploymentSpecModelInput(TypedDict, total=False):
     """A model of the model registry, to mount into the container."""
 
     id: str | None
-    """The id of the model. Needed."""
+    """The id of the model. Required."""
 
     path: str | None
-    """Where to mount it. Null: under the id, in the models folder."""
+    """The mount path. Null: a folder named after the id, in the models folder."""
 
 
 class DeploymentSpecRepositoriesInput(TypedDict, total=False):
-    """The git repositories to clone before the start."""
+    """The git repositories to clone before the container starts."""
 
     dataset: str | None
-    """The dataset to clone them into. Null: the container's own disk."""
+    """The dataset to clone into. Null: the container's disk."""
 
     mountPath: str | None
-    """The folder to clone them under. Null: the repositories folder."""
+    """The folder to clone into. Null: the repositories folder."""
 
     repositories: list[DeploymentSpecRepositoryInput] | None
     """The repositories. Null: none."""
@@ -133,10 +133,10 @@ class DeploymentSpecRepositoryInput(TypedDict):
     """A git repository."""
 
     name: str
-    """The name of the folder that it is cloned into."""
+    """The name of the folder to clone into."""
 
     password: NotRequired[str | None]
-    """The secret to clone with: a password or a token, or a reference to one. Null: none."""
+    """The password or token for cloning, or a reference to a secret. Null: none."""
 
     ref: NotRequired[str | None]
     """The branch, tag or commit. Null: the default branch."""
@@ -145,27 +145,27 @@ class DeploymentSpecRepositoryInput(TypedDict):
     """The URL to clone from."""
 
     username: NotRequired[str | None]
-    """The user to clone as. Null: nobody."""
+    """The user name for cloning. Null: none."""
 
 
 class DeploymentSpecResourcesInput(TypedDict, total=False):
-    """The hardware that a spec runs on, and how many replicas of it."""
+    """The hardware of a spec, and the number of replicas."""
 
     autoscaling: DeploymentSpecAutoscalingInput | None
-    """How replicas are added and taken away by load. Null: always `replicas`."""
+    """Autoscaling by load. Null: always `replicas`."""
 
     instanceType: str | None
-    """The machine type, such as C4, P4000 or A100. Null: the cluster chooses."""
+    """The machine type, such as C4, P4000 or A100. Null: the cluster selects one."""
 
     replicas: int | None
-    """How many replicas to run, 0 to stop the deployment. Null: 1."""
+    """The number of replicas; 0 stops the deployment. Null: 1."""
 
 
 class UpdateDeploymentInput(TypedDict):
-    """A change of a deployment. What is null stays as it is."""
+    """A change of a deployment. Null fields stay unchanged."""
 
     clusterId: NotRequired[str | None]
-    """The id of the cluster to deploy onto from now on; makes a new spec."""
+    """The id of the cluster to deploy onto; a different cluster adds a new spec."""
 
     id: UUID
     """The id of the deployment to change."""
@@ -177,4 +177,4 @@ class UpdateDeploymentInput(TypedDict):
     """The id of the project to move it to."""
 
     spec: NotRequired[DeploymentSpecDataInput | None]
-    """The new spec, whole: what it leaves out is not taken from the earlier one."""
+    """The new spec, complete: omitted fields are not taken from the previous spec."""

@@ -10,7 +10,7 @@ class PageInfo(TypedDict):
     """Where a page stands in the whole list."""
 
     hasNextPage: bool
-    """Whether the list goes on behind this page."""
+    """Whether the list has items after this page."""
 
     endCursor: str | None
     """The cursor of the last item. Null: the page is empty."""
