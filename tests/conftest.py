@@ -11,6 +11,7 @@ from typing import Any
 from uuid import UUID
 
 import pytest
+from tests.raw_client import Caller
 from tests.samples import API_KEY
 
 from paperspace.gradient import AsyncClient, Client
@@ -108,3 +109,9 @@ def wire(monkeypatch: pytest.MonkeyPatch) -> list[dict[str, Any]]:
 
     monkeypatch.setattr(HTTPTransport, "execute", recorded)
     return sent
+
+
+@pytest.fixture
+def caller() -> type[Caller]:
+    """Return a client class that shares no code with the library, for tests that start servers themselves."""
+    return Caller

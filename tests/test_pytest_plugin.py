@@ -17,7 +17,7 @@ from paperspace.gradient import APITimeoutError, Client, RateLimitError, deploym
 from paperspace.gradient.pytest_plugin import GradientServer
 
 if TYPE_CHECKING:
-    from tests.server.conftest import Caller
+    from tests.raw_client import Caller
 
 
 DOCUMENTATION = Path(__file__).parents[1] / "docs/testing.md"

@@ -18,7 +18,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 import pytest
 from tests.cli.conftest import GRADIENT, TIMEOUT
-from tests.server.conftest import Caller
+from tests.raw_client import Caller
 
 from paperspace.gradient._shared.private_files import write_private
 from paperspace.gradient.cli.server import _LogFormatter

@@ -15,7 +15,7 @@ from paperspace.gradient.server import LocalServer
 from paperspace.gradient.server.graphql.execution import Executor, Request, Response
 
 if TYPE_CHECKING:
-    from tests.server.conftest import Caller
+    from tests.raw_client import Caller
 
 
 QUERY = "{ deployments { nodes { name } } }"

@@ -13,7 +13,8 @@ from paperspace.gradient.server.engines.simulation import Scenario, Simulation
 if TYPE_CHECKING:
     from pathlib import Path
 
-    from tests.server.conftest import Caller, Clock, Json
+    from tests.raw_client import Caller, Json
+    from tests.server.conftest import Clock
 
 
 LIFE = """

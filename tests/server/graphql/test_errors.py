@@ -12,7 +12,8 @@ import pytest
 from paperspace.gradient.server import LocalServer
 
 if TYPE_CHECKING:
-    from tests.server.conftest import Caller, Clock, Json
+    from tests.raw_client import Caller, Json
+    from tests.server.conftest import Clock
 
 
 LIST = "{ deployments { nodes { id name } } }"

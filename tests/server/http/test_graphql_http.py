@@ -18,7 +18,8 @@ import pytest
 from paperspace.gradient.server.http.graphql_http import negotiate
 
 if TYPE_CHECKING:
-    from tests.server.conftest import Caller, Clock, Json
+    from tests.raw_client import Caller, Json
+    from tests.server.conftest import Clock
 
     from paperspace.gradient.server import LocalServer
 

@@ -23,7 +23,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
     from aiohttp import web
-    from tests.server.conftest import Caller
+    from tests.raw_client import Caller
 
 
 QUERY = {"query": "{ deployments { nodes { id } } }"}

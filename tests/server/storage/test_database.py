@@ -19,7 +19,8 @@ from paperspace.gradient.server.storage.migrations import open_database
 if TYPE_CHECKING:
     from pathlib import Path
 
-    from tests.server.conftest import Caller, Clock
+    from tests.raw_client import Caller
+    from tests.server.conftest import Clock
 
 
 EVERYTHING = """

@@ -9,7 +9,8 @@ from uuid import uuid4
 import pytest
 
 if TYPE_CHECKING:
-    from tests.server.conftest import Caller, Clock
+    from tests.raw_client import Caller
+    from tests.server.conftest import Clock
 
     from paperspace.gradient.server import LocalServer
 

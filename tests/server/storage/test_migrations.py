@@ -20,7 +20,7 @@ from paperspace.gradient.server.storage.migrations import MIGRATIONS, open_datab
 if TYPE_CHECKING:
     from pathlib import Path
 
-    from tests.server.conftest import Caller
+    from tests.raw_client import Caller
 
 
 not_root = pytest.mark.skipif(os.geteuid() == 0, reason="everything can be written by root")

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 if TYPE_CHECKING:
-    from tests.server.conftest import Caller, Json
+    from tests.raw_client import Caller, Json
 
 
 DATA = """
