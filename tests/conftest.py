@@ -101,13 +101,13 @@ def environment(server: LocalServer, monkeypatch: pytest.MonkeyPatch) -> dict[st
 def wire(monkeypatch: pytest.MonkeyPatch) -> list[dict[str, Any]]:
     """Record every request that the transport sends: its payload without the text of the query."""
     sent: list[dict[str, Any]] = []
-    execute = HTTPTransport.execute
+    send = HTTPTransport.send
 
-    async def recorded(self: HTTPTransport, request: Any, **options: Any) -> Any:
+    async def recorded(self: HTTPTransport, request: Any, *args: Any, **options: Any) -> Any:
         sent.append({key: value for key, value in request.payload.items() if key != "query"})
-        return await execute(self, request, **options)
+        return await send(self, request, *args, **options)
 
-    monkeypatch.setattr(HTTPTransport, "execute", recorded)
+    monkeypatch.setattr(HTTPTransport, "send", recorded)
     return sent
 
 

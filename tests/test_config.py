@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import json
 import re
 from pathlib import Path
@@ -12,6 +13,7 @@ import pytest
 from paperspace.gradient import Client, ClientClosedError, ConfigurationError, configure, deployments
 from paperspace.gradient._core.defaults import DEFAULT_API_URL
 from paperspace.gradient.config import Settings
+from paperspace.gradient.types import ClientOptions
 
 KEY = "s3cret-key"
 
@@ -81,7 +83,7 @@ def test_invalid_api_url(url: str) -> None:
 
 def test_api_url_with_a_password() -> None:
     """Credentials in the API URL raise an error that does not show them."""
-    with pytest.raises(ConfigurationError, match="give the key as api_key") as caught:
+    with pytest.raises(ConfigurationError, match="pass the key as api_key") as caught:
         Client(KEY, "https://me:hunter2@a.example/graphql")
     assert "hunter2" not in str(caught.value)
 
@@ -142,3 +144,9 @@ def test_options_share_connections() -> None:
         assert other.deployments.list_deployments() == []
     with pytest.raises(ClientClosedError):
         other.deployments.list_deployments()
+
+
+def test_one_list_of_settings() -> None:
+    """The options of a client are the fields of its settings, but for those that have an argument of their own."""
+    fields = {field.name for field in dataclasses.fields(Settings)}
+    assert set(ClientOptions.__annotations__) == fields - {"api_key", "api_url", "api_key_source", "api_url_source"}

@@ -62,7 +62,7 @@ def test_api_errors_keep_their_attributes(error: Any) -> None:
         assert str(copied) == str(original)
     assert (
         str(original)
-        == "DeploymentCreate: What happened (HTTP 503, CONFLICT, request r-1, 3 attempts in 1.2 s, come back in 2.5 s)"
+        == "DeploymentCreate: What happened (HTTP 503, CONFLICT, request r-1, 3 attempts in 1.2 s, retry after 2.5 s)"
     )
 
 

@@ -206,7 +206,7 @@ def test_messages_name_options(run: Run, arguments: list[str], message: str) -> 
 def test_rejected_key_names_its_source(run: Run) -> None:
     """The message about a key that the server rejects names the option or variable that it comes from."""
     for arguments in (["deployments", "list"], ["schema", "pull"]):
-        assert "the key comes from --api-key\n" in run(*arguments, "--api-key", "wrong").stderr
+        assert "the API key comes from --api-key\n" in run(*arguments, "--api-key", "wrong").stderr
         with pytest.MonkeyPatch.context() as patch:
             patch.setenv("PAPERSPACE_API_KEY", "wrong")
             assert "the key comes from PAPERSPACE_API_KEY\n" in run(*arguments).stderr

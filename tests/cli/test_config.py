@@ -73,7 +73,7 @@ def test_invalid_keys(run: Run, config_file: Path, key: str) -> None:
     """An invalid API key is an error that does not show it; nothing is written."""
     shown = run("apiKey", key, stdin="")
     assert (shown.exit_code, shown.stdout) == (ExitCode.USAGE, "")
-    assert "cannot be right" in shown.stderr
+    assert "invalid API key" in shown.stderr
     assert not key or key not in shown.stderr
     assert not config_file.exists()
 
@@ -90,7 +90,7 @@ def test_invalid_file_is_not_changed(run: Run, config_file: Path, content: str) 
         shown = run(*words)
         assert (shown.exit_code, shown.stdout) == (ExitCode.USAGE, "")
         assert str(config_file) in shown.stderr
-        assert "mend or remove it" in shown.stderr
+        assert "fix or remove it" in shown.stderr
         assert "Removed" not in shown.stderr
         assert ("no API key was removed, but the file may contain one" in shown.stderr) is (words == ["logout"])
     assert config_file.read_text(encoding="utf-8", errors="surrogatepass") == content
@@ -134,7 +134,7 @@ def test_directory_instead_of_file(run: Run, config_file: Path) -> None:
     """A directory with the name of the file is an error and is not renamed."""
     config_file.mkdir(parents=True)
     for words in (["apiKey", KEY], ["logout"]):
-        assert "cannot be read: Is a directory" in run(*words).stderr
+        assert "config.json: Is a directory" in run(*words).stderr
     assert [entry.name for entry in config_file.parent.iterdir()] == ["config.json"]
 
 

@@ -183,7 +183,7 @@ def test_empty_key(run: Run) -> None:
     """An empty --apiKey is an error; the key in the environment is not used instead."""
     shown = run("deployments", "list", "--apiKey", "")
     assert shown.exit_code == ExitCode.USAGE
-    assert "the API key from --api-key cannot be right" in shown.stderr
+    assert "invalid API key from --api-key" in shown.stderr
 
 
 @pytest.mark.parametrize("command", ["get", "delete", "update"])

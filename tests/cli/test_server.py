@@ -154,7 +154,7 @@ def test_invalid_configuration_is_kept(tmp_path: Path) -> None:
         patch.setenv("PAPERSPACE_CONFIG_PATH", str(tmp_path))
         command = run_server("--port", "0", "--database", ":memory:", "--save-config")
     assert command.returncode == 1
-    assert "has to hold a JSON object" in command.stderr
+    assert "expected a JSON object" in command.stderr
     assert (tmp_path / "config.json").read_text() == "[1]"
 
 

@@ -21,13 +21,13 @@ from paperspace.gradient.server import LocalServer
 def opened(monkeypatch: pytest.MonkeyPatch) -> list[object]:
     """Every connection that is opened from now on."""
     sockets: list[object] = []
-    create = Connector._opened
+    create = Connector._create_socket
 
     def noted(self: Connector, address: Any) -> Any:
         sockets.append(address)
         return create(self, address)
 
-    monkeypatch.setattr(Connector, "_opened", noted)
+    monkeypatch.setattr(Connector, "_create_socket", noted)
     return sockets
 
 

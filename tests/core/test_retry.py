@@ -11,14 +11,14 @@ import pytest
 from paperspace.gradient._core.retry import (
     BUDGET,
     FIRST_BACKOFF,
-    LAST_BACKOFF,
-    LONGEST_RETRY_AFTER,
+    MAX_BACKOFF,
+    MAX_RETRY_AFTER,
     RETRY_COST,
-    Budget,
     FailureKind,
+    RetryBudget,
     backoff,
     parse_retry_after,
-    resend_delay,
+    retry_delay,
 )
 
 DATE = "Sun, 06 Nov 1994 08:49:37 GMT"
@@ -43,16 +43,17 @@ def test_retries_by_kind(fault: FailureKind, most: int) -> None:
         allowed = [
             resends
             for resends in range(8)
-            if resend_delay(fault, resends=resends, alike=resends, max_retries=max_retries, chance=1.0) is not None
+            if retry_delay(fault, retries=resends, same_kind_retries=resends, max_retries=max_retries, jitter=1.0)
+            is not None
         ]
         assert allowed == list(range(min(most, max_retries)))
 
 
 def test_failures_of_several_kinds() -> None:
     """The retries of a kind count for that kind alone: a malformed response is retried after other failures too."""
-    assert resend_delay(FailureKind.BROKEN, resends=3, alike=0, max_retries=5) is not None
-    assert resend_delay(FailureKind.BROKEN, resends=3, alike=1, max_retries=5) is None
-    assert resend_delay(FailureKind.BROKEN, resends=5, alike=0, max_retries=5) is None
+    assert retry_delay(FailureKind.BROKEN, retries=3, same_kind_retries=0, max_retries=5) is not None
+    assert retry_delay(FailureKind.BROKEN, retries=3, same_kind_retries=1, max_retries=5) is None
+    assert retry_delay(FailureKind.BROKEN, retries=5, same_kind_retries=0, max_retries=5) is None
 
 
 def test_every_kind_is_in_the_table() -> None:
@@ -76,8 +77,8 @@ def test_every_kind_is_in_the_table() -> None:
 )
 def test_doubt(fault: FailureKind, doubt: bool) -> None:
     """A request that may have been applied is in doubt; if it is not idempotent, it is not retried."""
-    assert fault.in_doubt is doubt
-    delay = resend_delay(fault, resends=0, alike=0, max_retries=5, idempotent=False, chance=0.0)
+    assert fault.may_have_been_applied is doubt
+    delay = retry_delay(fault, retries=0, same_kind_retries=0, max_retries=5, idempotent=False, jitter=0.0)
     assert (delay is None) is (doubt or fault is FailureKind.FINAL)
 
 
@@ -94,25 +95,28 @@ def test_backoff(resend: int, seconds: float) -> None:
 def test_jitter_is_full() -> None:
     """Without an explicit chance a random one is used: the waits cover the whole range."""
     random.seed(1)
-    waits = [resend_delay(FailureKind.LOST, resends=9, alike=9, max_retries=10) or 0.0 for _ in range(500)]
-    assert min(waits) < LAST_BACKOFF / 10
-    assert max(waits) > LAST_BACKOFF * 9 / 10
+    waits = [retry_delay(FailureKind.LOST, retries=9, same_kind_retries=9, max_retries=10) or 0.0 for _ in range(500)]
+    assert min(waits) < MAX_BACKOFF / 10
+    assert max(waits) > MAX_BACKOFF * 9 / 10
 
 
 def test_stale_connection() -> None:
     """A retry after a stale connection does not wait."""
-    assert resend_delay(FailureKind.STALE, resends=0, alike=0, max_retries=1, chance=1.0) == 0.0
+    assert retry_delay(FailureKind.STALE, retries=0, same_kind_retries=0, max_retries=1, jitter=1.0) == 0.0
 
 
 def test_retry_after_comes_first() -> None:
     """Retry-After is obeyed in full, plus jitter, so that clients do not all return at once."""
-    assert resend_delay(FailureKind.REFUSED, resends=0, alike=0, max_retries=1, retry_after=7.0, chance=0.0) == 7.0
     assert (
-        resend_delay(FailureKind.REFUSED, resends=0, alike=0, max_retries=1, retry_after=7.0, chance=1.0)
+        retry_delay(FailureKind.REFUSED, retries=0, same_kind_retries=0, max_retries=1, retry_after=7.0, jitter=0.0)
+        == 7.0
+    )
+    assert (
+        retry_delay(FailureKind.REFUSED, retries=0, same_kind_retries=0, max_retries=1, retry_after=7.0, jitter=1.0)
         == 7.0 + FIRST_BACKOFF
     )
     assert (
-        resend_delay(FailureKind.REFUSED, resends=0, alike=0, max_retries=1, retry_after=0.0, chance=1.0)
+        retry_delay(FailureKind.REFUSED, retries=0, same_kind_retries=0, max_retries=1, retry_after=0.0, jitter=1.0)
         == FIRST_BACKOFF
     )
 
@@ -128,9 +132,9 @@ def test_retry_after_comes_first() -> None:
         ("Sunday, 06-Nov-94 08:50:07 GMT", 30.0),
         ("Sun Nov  6 08:50:07 1994", 30.0),
         ("Sun, 06 Nov 1994 08:49:00 GMT", 0.0),
-        ("Fri, 31 Dec 9999 23:59:59 GMT", LONGEST_RETRY_AFTER),
-        ("1000000000000", LONGEST_RETRY_AFTER),
-        ("9" * 5000, LONGEST_RETRY_AFTER),
+        ("Fri, 31 Dec 9999 23:59:59 GMT", MAX_RETRY_AFTER),
+        ("1000000000000", MAX_RETRY_AFTER),
+        ("9" * 5000, MAX_RETRY_AFTER),
         ("-5", None),
         ("1.5", None),
         ("soon", None),
@@ -182,38 +186,38 @@ def test_retry_after_of_random_text() -> None:
     for _ in range(3000):
         text = "".join(chance.choice(words) for _ in range(chance.randrange(9)))
         seconds = parse_retry_after(text, chance.choice([None, text, DATE]))
-        assert seconds is None or 0 <= seconds <= LONGEST_RETRY_AFTER
+        assert seconds is None or 0 <= seconds <= MAX_RETRY_AFTER
 
 
 def test_budget_stops_a_storm() -> None:
     """In an outage a client retries no more than its budget allows, however many calls there are."""
-    budget = Budget()
+    budget = RetryBudget()
     assert sum(budget.take() for _ in range(10_000)) == BUDGET // RETRY_COST
 
 
 def test_budget_comes_back() -> None:
     """Calls that succeed return what they took and a little more, up to the full budget."""
-    budget = Budget()
+    budget = RetryBudget()
     while budget.take():
         pass
-    budget.give_back(1)
+    budget.refund(1)
     assert budget.take()
     assert not budget.take()
     for _ in range(RETRY_COST - 1):
         assert not budget.take()
-        budget.give_back(0)
+        budget.refund(0)
     assert budget.take()
-    budget.give_back(10**9)
+    budget.refund(10**9)
     assert sum(budget.take() for _ in range(10_000)) == BUDGET // RETRY_COST
 
 
 def test_budget_lasts_while_calls_succeed() -> None:
     """With 30 % of the requests failing, the budget does not run out."""
     chance = random.Random(3)  # a seed makes it reproducible
-    budget = Budget()
+    budget = RetryBudget()
     for _ in range(10_000):
         resends = 0
         while chance.random() < 0.3:
             assert budget.take()
             resends += 1
-        budget.give_back(resends)
+        budget.refund(resends)

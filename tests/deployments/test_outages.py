@@ -90,7 +90,7 @@ def test_a_budget_that_is_spent_is_told(gradient_server: GradientServer) -> None
         while client._session._budget.take():
             pass
         gradient_server.drop(1)
-        with pytest.raises(APIConnectionError, match="used up the resends") as caught:
+        with pytest.raises(APIConnectionError, match="retry budget of this client is exhausted") as caught:
             client.deployments.list_deployments()
     assert caught.value.attempts == 1
 

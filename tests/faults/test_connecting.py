@@ -89,7 +89,7 @@ def test_connection_that_takes_too_long(monkeypatch: pytest.MonkeyPatch) -> None
             waiting.setblocking(False)
             waiting.connect_ex(full.getsockname())
         url = f"http://127.0.0.1:{full.getsockname()[1]}/graphql"
-        everywhere(url, Outcome(APIConnectionError, ATTEMPTS), "no connection to 127.0.0.1 in time")
+        everywhere(url, Outcome(APIConnectionError, ATTEMPTS), "timed out")
 
 
 # TLS
@@ -143,7 +143,7 @@ def test_tls_of_another_host(folder: Path, monkeypatch: pytest.MonkeyPatch) -> N
     ("response", "text"),
     [
         (b"\x15\x03\x01\x00\x02\x02\x46", "PROTOCOL_VERSION"),
-        (b"HTTP/1.1 400 Bad Request\r\n\r\n", "does not speak TLS"),
+        (b"HTTP/1.1 400 Bad Request\r\n\r\n", "does not use TLS"),
     ],
     ids=["old protocol", "no TLS"],
 )
@@ -165,7 +165,7 @@ def test_stalled_handshake(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(_transport, "CONNECT_TIMEOUT", 0.1)
     with socket.create_server(("127.0.0.1", 0)) as silent:
         url = f"https://127.0.0.1:{silent.getsockname()[1]}/graphql"
-        everywhere(url, Outcome(APIConnectionError, ATTEMPTS), "no connection to 127.0.0.1 in time")
+        everywhere(url, Outcome(APIConnectionError, ATTEMPTS), "timed out")
 
 
 def test_unreadable_certificates(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -215,7 +215,7 @@ class Tunnels:
     [
         (b"HTTP/1.1 407 Proxy Authentication Required\r\nContent-Length: 0\r\n\r\n", "HTTP 407"),
         (b"HTTP/1.1 502 Bad Gateway\r\nContent-Length: 0\r\n\r\n", "HTTP 502"),
-        (b"", "the connection to api.example broke: it was closed"),
+        (b"", "the connection to api.example broke: closed"),
     ],
     ids=["407", "502", "drops"],
 )
@@ -236,7 +236,7 @@ def test_proxy_that_is_down(monkeypatch: pytest.MonkeyPatch) -> None:
     """The message blames the proxy."""
     monkeypatch.setenv("https_proxy", f"http://127.0.0.1:{free_port()}")
     outcome = Outcome(APIConnectionError, ATTEMPTS)
-    everywhere("https://api.example/graphql", outcome, "the proxy on the way to api.example")
+    everywhere("https://api.example/graphql", outcome, "no connection to api.example through the proxy")
 
 
 PLAIN = "http://api.example/graphql"
@@ -254,7 +254,7 @@ def test_proxy_of_the_environment(monkeypatch: pytest.MonkeyPatch) -> None:
             assert CALLS["get"](client.deployments)
         monkeypatch.setenv("no_proxy", "api.example")
         made = Client(CANARY, PLAIN, max_retries=0, allow_http_hosts=("api.example",))
-        with made as client, pytest.raises(APIConnectionError, match="was not found"):
+        with made as client, pytest.raises(APIConnectionError, match=r"host api\.example not found"):
             CALLS["get"](client.deployments)
         assert (len(proxy.requests), len(server.requests)) == (1, 1)
 
@@ -332,7 +332,7 @@ async def good_then_close(exchange: Exchange) -> None:
 def test_stale_connections(monkeypatch: pytest.MonkeyPatch) -> None:
     """If every kept connection turns out to be closed, each call needs one retry, at once, on a new connection."""
     monkeypatch.setattr(_retry, "FIRST_BACKOFF", 1e9)  # a wait would exceed the deadline
-    monkeypatch.setattr(_retry, "LAST_BACKOFF", 1e9)
+    monkeypatch.setattr(_retry, "MAX_BACKOFF", 1e9)
     with FaultServer(*[good_then_close] * 20) as server, Client(CANARY, server.url, timeout=5) as client:
         with ThreadPoolExecutor(20) as pool:
             list(pool.map(lambda _: CALLS["create"](client.deployments), range(20)))

@@ -78,7 +78,7 @@ def test_create_with_several_lost_responses(times: int) -> None:
     """The same if the responses to retries and look-ups are lost too."""
     with clients(*[ProxyFault.RESPONSE_LOST, ProxyFault.RESPONSE_CUT] * times) as (client, truth):
         with pytest.MonkeyPatch.context() as patch:
-            patch.setattr(client._session._budget, "_left", 10**6)
+            patch.setattr(client._session._budget, "_remaining", 10**6)
             created = client.with_options(max_retries=12).deployments.create_deployment("mine", "p1", SPEC)
         assert [deployment["id"] for deployment in truth.deployments.list_deployments()] == [created["id"]]
 

@@ -209,18 +209,18 @@ def report(expected: Any, walk: Walk) -> bool:
 @contextmanager
 def tapped(sent: list[Record]) -> Iterator[None]:
     """Notes every request that goes out."""
-    execute = HTTPTransport.execute
+    send = HTTPTransport.send
 
-    async def tap(self: HTTPTransport, request: Any, **options: Any) -> Any:
+    async def tap(self: HTTPTransport, request: Any, *args: Any, **options: Any) -> Any:
         payload = request.payload
         sent.append(copy.deepcopy({"operation": payload["operationName"], "variables": payload["variables"]}))
-        return await execute(self, request, **options)
+        return await send(self, request, *args, **options)
 
-    HTTPTransport.execute = tap  # type: ignore[method-assign]  # a tap, for this script alone
+    HTTPTransport.send = tap  # type: ignore[method-assign]  # a tap, for this script alone
     try:
         yield
     finally:
-        HTTPTransport.execute = execute  # type: ignore[method-assign]
+        HTTPTransport.send = send  # type: ignore[method-assign]
 
 
 @contextmanager

@@ -47,6 +47,7 @@ from paperspace.gradient.types import (
     AppliedDeployment,
     AutoscalingInput,
     AutoscalingMetricInput,
+    ClientOptions,
     Cluster,
     Deployment,
     DeploymentEvent,
@@ -72,6 +73,7 @@ from paperspace.gradient.types import (
 
 version: str = paperspace.gradient.__version__
 
+options: ClientOptions = {"timeout": 10.0, "max_retries": 2, "allow_http_hosts": ("host",)}
 metric: AutoscalingMetricInput = {"metric": "cpu", "summary": "average", "value": 80.0}
 autoscaling: AutoscalingInput = {"enabled": True, "maxReplicas": 5, "metrics": [metric]}
 resources: DeploymentResourcesInput = {"replicas": 1, "instanceType": "A100", "autoscaling": autoscaling}

@@ -1,4 +1,4 @@
-"""The session that the functions of the modules run on, made when it is first needed."""
+"""The default client: the session of the functions in the modules, created when it is first needed."""
 
 from __future__ import annotations
 
@@ -6,23 +6,22 @@ import os
 import threading
 from typing import TYPE_CHECKING
 
-from paperspace.gradient._core.defaults import DEFAULT_MAX_RESPONSE_BYTES, DEFAULT_MAX_RETRIES, DEFAULT_TIMEOUT
-
 if TYPE_CHECKING:
-    from collections.abc import Iterable
+    from typing import Unpack
 
     from paperspace.gradient._core.session import Session
     from paperspace.gradient.config import Settings
+    from paperspace.gradient.types import ClientOptions
 
 _lock = threading.Lock()
 _session: Session | None = None
 
 
 def default_session() -> Session:
-    """The session of the default client.
+    """Return the session of the default client.
 
     Raises:
-        ConfigurationError: There is no key, or a setting cannot be used.
+        ConfigurationError: There is no API key, or a setting is invalid.
     """
     if _session is None:
         from paperspace.gradient.config import Settings
@@ -34,30 +33,22 @@ def default_session() -> Session:
     return _session
 
 
-def configure(
-    api_key: str | None = None,
-    api_url: str | None = None,
-    *,
-    timeout: float = DEFAULT_TIMEOUT,
-    max_retries: int = DEFAULT_MAX_RETRIES,
-    max_response_bytes: int = DEFAULT_MAX_RESPONSE_BYTES,
-    allow_http_hosts: Iterable[str] = (),
-) -> None:
-    """Sets up the default client, which the functions of the modules run on, in place of the one before.
+def configure(api_key: str | None = None, api_url: str | None = None, **options: Unpack[ClientOptions]) -> None:
+    """Replace the default client, which the functions of the modules use.
 
-    What is not given comes from the environment and the configuration file, read anew. Calls that are under way end
-    on the client that they began with.
+    Settings that are not passed come from the environment and the configuration file, which are read again. Calls in
+    progress continue with the client that they began with.
 
     Args:
         api_key: The API key.
-        api_url: The address of the GraphQL API.
-        timeout: Seconds for a whole call with its resends; a list has as many for each of its pages.
-        max_retries: Resends after the first try.
-        max_response_bytes: Bytes of an answer, decompressed.
-        allow_http_hosts: Hosts to which the key may go over plain http. Loopback addresses always are.
+        api_url: The URL of the GraphQL API.
+        timeout: Seconds for a whole call with its retries; each page of a list has as many. Default: 30.
+        max_retries: Retries after the first attempt. Default: 5.
+        max_response_bytes: The largest response in bytes, decompressed. Default: 32 MiB.
+        allow_http_hosts: Hosts to which the API key may be sent over plain http. Loopback addresses are always allowed.
 
     Raises:
-        ConfigurationError: There is no key, or a setting cannot be used.
+        ConfigurationError: There is no API key, or a setting is invalid.
 
     Example:
         >>> import paperspace.gradient
@@ -67,29 +58,22 @@ def configure(
     """
     from paperspace.gradient.config import Settings
 
-    settings = Settings.resolve(
-        api_key,
-        api_url,
-        timeout=timeout,
-        max_retries=max_retries,
-        max_response_bytes=max_response_bytes,
-        allow_http_hosts=allow_http_hosts,
-    )
+    settings = Settings.resolve(api_key, api_url, **options)
     with _lock:
         _use(settings)
 
 
 def _use(settings: Settings) -> None:
-    global _session  # noqa: PLW0603  # there is one default, and this module is about it
+    global _session  # noqa: PLW0603  # there is one default client
     from paperspace.gradient._core.session import Session
 
     _session = Session(settings)
 
 
-def _renew_lock() -> None:
-    """In a forked child: whoever holds the lock does not run here."""
+def _after_fork_in_child() -> None:
+    """Replace the lock: the thread that may hold it does not run in the child."""
     global _lock  # noqa: PLW0603
     _lock = threading.Lock()
 
 
-os.register_at_fork(after_in_child=_renew_lock)
+os.register_at_fork(after_in_child=_after_fork_in_child)

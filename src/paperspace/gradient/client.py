@@ -1,73 +1,59 @@
-"""Clients: settings and connections of one's own, and the functions on them."""
+"""Clients: the functions with settings and connections of your own."""
 
 from __future__ import annotations
 
 from copy import copy
 from typing import TYPE_CHECKING, Self, TypeVar, overload
 
-from paperspace.gradient._core.defaults import DEFAULT_MAX_RESPONSE_BYTES, DEFAULT_MAX_RETRIES, DEFAULT_TIMEOUT
 from paperspace.gradient._sync.blocking import blocking
 from paperspace.gradient.deployments import Deployments
 from paperspace.gradient.deployments._api import AsyncDeployments
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Mapping
+    from collections.abc import Mapping
     from pathlib import Path
     from types import TracebackType
+    from typing import Unpack
 
     from paperspace.gradient._core.session import Session
     from paperspace.gradient.config import Settings
+    from paperspace.gradient.types import ClientOptions
 
 R = TypeVar("R")
 
 
 class _BaseClient:
-    """What both clients have in common: everything but waiting."""
+    """What both clients have in common."""
 
     def __init__(
-        self,
-        api_key: str | None = None,
-        api_url: str | None = None,
-        *,
-        timeout: float = DEFAULT_TIMEOUT,
-        max_retries: int = DEFAULT_MAX_RETRIES,
-        max_response_bytes: int = DEFAULT_MAX_RESPONSE_BYTES,
-        allow_http_hosts: Iterable[str] = (),
+        self, api_key: str | None = None, api_url: str | None = None, **options: Unpack[ClientOptions]
     ) -> None:
         from paperspace.gradient._core.session import Session
         from paperspace.gradient.config import Settings
 
-        settings = Settings.resolve(
-            api_key,
-            api_url,
-            timeout=timeout,
-            max_retries=max_retries,
-            max_response_bytes=max_response_bytes,
-            allow_http_hosts=allow_http_hosts,
-        )
-        self._bind(Session(settings))
+        self._bind(Session(Settings.resolve(api_key, api_url, **options)))
 
     @classmethod
     def _from_settings(cls, settings: Settings) -> Self:
-        """Create a client with settings that are already resolved."""
+        """Return a client with settings that are already resolved. The command line has its own way to resolve them."""
         from paperspace.gradient._core.session import Session
 
         client = cls.__new__(cls)
-        client._bind(Session(settings))  # noqa: SLF001  # in place of __init__, which would resolve the settings
+        client._bind(Session(settings))  # noqa: SLF001  # the same class
         return client
 
     def _bind(self, session: Session) -> None:
         self._session = session
 
     def with_options(self, *, timeout: float | None = None, max_retries: int | None = None) -> Self:
-        """A client with other settings that shares the connections of this one; closing either closes both.
+        """Return a client with other settings that shares the connections of this one. Closing either closes both.
 
         Args:
-            timeout: Seconds for a whole call with its resends. None: as here.
-            max_retries: Resends after the first try. None: as here.
+            timeout: Seconds for a whole call with its retries. None: no change.
+            max_retries: Retries after the first attempt. None: no change.
 
         Raises:
-            ConfigurationError: A setting cannot be used.
+            ConfigurationError: A setting is invalid.
 
         Example:
             >>> from paperspace.gradient import Client
@@ -75,18 +61,18 @@ class _BaseClient:
             ...     len(client.with_options(timeout=5.0).deployments.list_deployments(name="mnist"))
             1
         """
-        given = {"timeout": timeout, "max_retries": max_retries}
-        changes = {name: value for name, value in given.items() if value is not None}
+        options = {"timeout": timeout, "max_retries": max_retries}
+        changes = {name: value for name, value in options.items() if value is not None}
         other = copy(self)
-        other._bind(self._session.with_settings(**changes))  # noqa: SLF001  # one of our own
+        other._bind(self._session.with_settings(**changes))  # noqa: SLF001  # the same class
         return other
 
     def __repr__(self) -> str:
         return f"{type(self).__name__}(api_url={self._session.settings.api_url!r})"
 
 
-class _OwnOperations:
-    """Runs operations that a user wrote."""
+class _CustomOperations:
+    """Runs operations written by the user."""
 
     def __init__(self, session: Session) -> None:
         self._session = session
@@ -121,23 +107,24 @@ class _OwnOperations:
         check: bool = True,
         idempotent: bool = False,
     ) -> R | dict[str, object]:
-        """Runs an operation of your own, with the errors, the deadline and the resends of the functions.
+        """Run a GraphQL operation of your own, with the errors, the deadline and the retries of the functions.
 
         Args:
-            document: The path of a `.graphql` file with one named operation, which may spread fragments that it holds
-                itself or that lie beside it in files of their names; or the text of such an operation.
-            variables: Its variables.
-            result: The TypedDict that the data have to fit; what it does not name is left out. None: as they come.
-            check: Whether the operation has to be valid against the schema of this library. False: the server knows
-                more than that.
-            idempotent: Whether a mutation may be sent again when its answer was lost. Queries always are.
+            document: The path of a `.graphql` file with one named operation, or the text of such an operation. The
+                fragments that it spreads are defined in it, or in files beside it that are named like them.
+            variables: The variables of the operation.
+            result: A TypedDict that describes the data. Fields that it does not have are dropped. None: the data is
+                not validated.
+            check: Whether the operation must be valid against the schema of this library. False: for a server whose
+                schema has more.
+            idempotent: Whether a mutation may be retried when its response was lost. Queries always are.
 
         Returns:
-            The data of the answer.
+            The data of the response.
 
         Raises:
-            InvalidArgumentError: The operation cannot be read or is not valid; says where. Nothing was sent.
-            APIError: The call did not come out.
+            InvalidArgumentError: The operation cannot be read or is invalid; the message says where. Nothing was sent.
+            APIError: The request failed.
 
         Example:
             >>> from paperspace.gradient import Client
@@ -151,22 +138,22 @@ class _OwnOperations:
 
 
 class Client(_BaseClient):
-    """A client for synchronous code. Use it from as many threads as you like, and close it, best by `with`.
+    """A client for sync code. Use it from any number of threads. Close it, best with a `with` statement.
 
     Args:
-        api_key: The API key. None: from `PAPERSPACE_API_KEY`, or `apiKey` in `~/.paperspace/config.json`.
-        api_url: The address of the GraphQL API. None: from `PAPERSPACE_API_URL`, `PAPERSPACE_API_HOST`, or `apiUrl` in
-            the same file; where there is none, the hosted API.
-        timeout: Seconds for a whole call with its resends; a list has as many for each of its pages.
-        max_retries: Resends after the first try.
-        max_response_bytes: Bytes of an answer, decompressed.
-        allow_http_hosts: Hosts to which the key may go over plain http. Loopback addresses always are.
+        api_key: The API key. None: `PAPERSPACE_API_KEY`, or `apiKey` in `~/.paperspace/config.json`.
+        api_url: The URL of the GraphQL API. None: `PAPERSPACE_API_URL`, `PAPERSPACE_API_HOST`, or `apiUrl` in the same
+            file; else the hosted API.
+        timeout: Seconds for a whole call with its retries; each page of a list has as many. Default: 30.
+        max_retries: Retries after the first attempt. Default: 5.
+        max_response_bytes: The largest response in bytes, decompressed. Default: 32 MiB.
+        allow_http_hosts: Hosts to which the API key may be sent over plain http. Loopback addresses are always allowed.
 
     Attributes:
-        deployments: The functions of `paperspace.gradient.deployments`, on this client.
+        deployments: The functions of `paperspace.gradient.deployments`, with the settings of this client.
 
     Raises:
-        ConfigurationError: There is no key, or a setting cannot be used.
+        ConfigurationError: There is no API key, or a setting is invalid.
 
     Example:
         >>> from paperspace.gradient import Client
@@ -176,15 +163,15 @@ class Client(_BaseClient):
     """
 
     deployments: Deployments
-    execute = blocking(_OwnOperations.execute)
+    execute = blocking(_CustomOperations.execute)
 
     def _bind(self, session: Session) -> None:
         super()._bind(session)
-        self._awaited = _OwnOperations(session)
+        self._async = _CustomOperations(session)
         self.deployments = Deployments(lambda: session)
 
     def close(self) -> None:
-        """Closes the connections. Calls that are under way, and later ones, end with ClientClosedError.
+        """Close the connections. Calls in progress, and later calls, end with ClientClosedError.
 
         Example:
             >>> from paperspace.gradient import Client
@@ -204,24 +191,24 @@ class Client(_BaseClient):
         self.close()
 
 
-class AsyncClient(_BaseClient, _OwnOperations):
-    """A client for asynchronous code. Close it, best by `async with`.
+class AsyncClient(_BaseClient, _CustomOperations):
+    """A client for async code. Close it, best with an `async with` statement.
 
-    It may be used on several event loops; each has connections of its own, which end with it.
+    It may be used on several event loops. Each has connections of its own, which are closed when the loop ends.
 
     Args:
-        api_key: As for `Client`, and so are the others.
-        api_url: The address of the GraphQL API.
-        timeout: Seconds for a whole call with its resends; a list has as many for each of its pages.
-        max_retries: Resends after the first try.
-        max_response_bytes: Bytes of an answer, decompressed.
-        allow_http_hosts: Hosts to which the key may go over plain http. Loopback addresses always are.
+        api_key: The API key. None: as for `Client`.
+        api_url: The URL of the GraphQL API. None: as for `Client`.
+        timeout: Seconds for a whole call with its retries; each page of a list has as many. Default: 30.
+        max_retries: Retries after the first attempt. Default: 5.
+        max_response_bytes: The largest response in bytes, decompressed. Default: 32 MiB.
+        allow_http_hosts: Hosts to which the API key may be sent over plain http. Loopback addresses are always allowed.
 
     Attributes:
-        deployments: The functions of `paperspace.gradient.aio.deployments`, on this client.
+        deployments: The functions of `paperspace.gradient.aio.deployments`, with the settings of this client.
 
     Raises:
-        ConfigurationError: There is no key, or a setting cannot be used.
+        ConfigurationError: There is no API key, or a setting is invalid.
 
     Example:
         >>> import asyncio
@@ -240,7 +227,7 @@ class AsyncClient(_BaseClient, _OwnOperations):
         self.deployments = AsyncDeployments(lambda: session)
 
     async def close(self) -> None:
-        """Closes the connections. Calls that are under way, and later ones, end with ClientClosedError.
+        """Close the connections. Calls in progress, and later calls, end with ClientClosedError.
 
         Example:
             >>> import asyncio

@@ -1,35 +1,35 @@
-"""Every error that the library raises on purpose.
+"""The errors that the library raises.
 
 Their tree::
 
     GradientError
-    ├── ConfigurationError           also a ValueError: no key, or a setting that cannot be used
+    ├── ConfigurationError           also a ValueError: a setting is invalid
     │   └── MissingAPIKeyError       there is no API key
-    ├── InvalidArgumentError         also a ValueError: an argument that cannot be right; nothing was sent
-    │   └── InvalidSpecError         the same for a spec, with every bad place
-    ├── ClientClosedError            the client was closed before the call or during it
-    ├── SchemaError                  a schema that was to be compared cannot be had, or is none
-    ├── DeploymentFailedError        a deployment that was waited for failed; has its status and log lines
-    ├── WaitTimeoutError             also a TimeoutError: a deployment was not there in time; has its last status
-    └── APIError                     a call was tried and did not come out; knows what was tried
+    ├── InvalidArgumentError         also a ValueError: an argument is invalid; nothing was sent
+    │   └── InvalidSpecError         a spec is invalid; lists every problem
+    ├── ClientClosedError            the client was closed before or during the call
+    ├── SchemaError                  a schema to compare with cannot be read, or is invalid
+    ├── DeploymentFailedError        a deployment failed while it was waited for; has its status and log lines
+    ├── WaitTimeoutError             also a TimeoutError: a deployment was not ready in time; has its last status
+    └── APIError                     a request failed; knows every attempt
         ├── APIConnectionError       also a ConnectionError: no connection, or it broke
-        │   └── TLSError             the server could not prove who it is
+        │   └── TLSError             the server's certificate or protocol was not accepted
         ├── APITimeoutError          also a TimeoutError: the deadline passed
-        ├── OutcomeUnknownError      a change was sent and its answer lost: it may have happened
-        ├── APIStatusError           an HTTP status without a GraphQL answer
-        │   ├── EndpointNotFoundError    404: there is no GraphQL API at this address
-        │   └── RedirectError            the server sent us elsewhere; not followed
-        ├── MalformedResponseError      the answer is not what the API promises
-        │   ├── ResponseTooLargeError       more bytes than `max_response_bytes`
+        ├── OutcomeUnknownError      the response to a change was lost: it may have been applied
+        ├── APIStatusError           an HTTP status without a GraphQL result
+        │   ├── EndpointNotFoundError    404: there is no GraphQL API at this URL
+        │   └── RedirectError            the server redirects; redirects are not followed
+        ├── MalformedResponseError   the response does not match the API
+        │   ├── ResponseTooLargeError    more bytes than `max_response_bytes`
         │   └── PaginationError          the pages of a list do not fit together
-        ├── AuthenticationError      the key was not accepted
-        ├── PermissionDeniedError    the key was accepted, but does not reach that far
-        ├── NotFoundError            also a LookupError: there is no such thing, or it is deleted
-        ├── ConflictError            it is in the way of something that exists, such as a name that is taken
-        ├── BadRequestError          also a ValueError: the server refused what was sent
-        ├── RateLimitError           too many requests; says when to come back
-        ├── ServerError              a fault in the server
-        └── PartialResultError       the answer has both data and errors
+        ├── AuthenticationError      the API key was not accepted
+        ├── PermissionDeniedError    the API key does not allow this
+        ├── NotFoundError            also a LookupError: it does not exist, or is deleted
+        ├── ConflictError            it conflicts with something that exists, such as a name that is taken
+        ├── BadRequestError          also a ValueError: the server rejected the request as invalid
+        ├── RateLimitError           too many requests; `retry_after` says how long to wait
+        ├── ServerError              the server failed
+        └── PartialResultError       the response has both data and errors
 """
 
 from __future__ import annotations
@@ -77,22 +77,22 @@ __all__ = [
 
 
 class GradientError(Exception):
-    """The root of all the errors here: `except GradientError` catches every one of them."""
+    """The base class of all errors of the library: `except GradientError` catches every one of them."""
 
 
 class ConfigurationError(GradientError, ValueError):
-    """There is no API key, or a setting cannot be used. Nothing was sent."""
+    """A setting is missing or invalid. Nothing was sent."""
 
 
 class MissingAPIKeyError(ConfigurationError):
-    """No API key is set: no argument, no environment variable, no entry in the configuration file."""
+    """There is no API key: neither as an argument, nor in the environment, nor in the configuration file."""
 
 
 class InvalidArgumentError(GradientError, ValueError):
-    """An argument that cannot be right. Nothing was sent.
+    """An argument is invalid. Nothing was sent.
 
     Attributes:
-        problems: Every bad place, each with `path`, `given`, `expected` and perhaps a `hint`.
+        problems: Every problem, each with `path`, `value`, `expected`, `hint` and `kind`.
     """
 
     def __init__(self, message: str, *, problems: Iterable[Problem] = ()) -> None:
@@ -101,22 +101,22 @@ class InvalidArgumentError(GradientError, ValueError):
 
 
 class InvalidSpecError(InvalidArgumentError):
-    """A spec that cannot be right. Nothing was sent; the message and `problems` list every bad place."""
+    """A spec is invalid. Nothing was sent; the message and `problems` list every problem."""
 
 
 class ClientClosedError(GradientError):
-    """The client was closed before the call, or while it was under way."""
+    """The client was closed before or during the call."""
 
 
 class SchemaError(GradientError):
-    """A schema that was to be compared cannot be had, or is none."""
+    """A schema to compare with cannot be read, or is invalid."""
 
 
 class DeploymentFailedError(GradientError):
-    """A deployment that was waited for failed.
+    """A deployment failed while it was waited for.
 
     Attributes:
-        status: The status that it came to.
+        status: Its last status.
         logs: The last lines of its logs.
     """
 
@@ -127,10 +127,10 @@ class DeploymentFailedError(GradientError):
 
 
 class WaitTimeoutError(GradientError, TimeoutError):
-    """A deployment that was waited for was not there in time.
+    """A deployment was not ready in time.
 
     Attributes:
-        status: The last status that was seen, None where there was none.
+        status: Its last status. None: it was never read.
     """
 
     def __init__(self, message: str, *, status: DeploymentStatus | None = None) -> None:
@@ -139,17 +139,17 @@ class WaitTimeoutError(GradientError, TimeoutError):
 
 
 class APIError(GradientError):
-    """A call was tried and did not come out.
+    """A request failed.
 
     Attributes:
         operation: The GraphQL operation, such as `DeploymentCreate`.
-        attempts: How many times a request was tried.
+        attempts: How many attempts there were.
         elapsed: The seconds from the start of the call to the error.
-        status: The HTTP status of the last answer, None where there was none.
-        code: The GraphQL error code of the last answer, such as `CONFLICT`, None where there was none.
-        request_id: What the server calls the request, None where it did not say.
-        retry_after: The seconds that the server asks to wait, None where it did not.
-        may_have_executed: Whether the change that was asked for may have happened; `no` for reads.
+        status: The HTTP status of the last response. None: there was no response.
+        code: The GraphQL error code of the last response, such as `CONFLICT`. None: it had no code.
+        request_id: The server's id of the last request, to report. None: the server sent none.
+        retry_after: The seconds that the server asks to wait. None: it does not ask.
+        may_have_executed: Whether the change may have been applied; `no` for reads.
     """
 
     def __init__(
@@ -186,18 +186,18 @@ class APIError(GradientError):
         if self.attempts > 1:
             facts.append(f"{self.attempts} attempts in {self.elapsed:.1f} s")
         if self.retry_after is not None:
-            facts.append(f"come back in {self.retry_after:g} s")
+            facts.append(f"retry after {self.retry_after:g} s")
         head = f"{self.operation}: " if self.operation else ""
         tail = f" ({', '.join(facts)})" if facts else ""
         return f"{head}{self.args[0]}{tail}"
 
 
 class APIConnectionError(APIError, ConnectionError):
-    """The server could not be reached, or the connection broke before the answer was whole."""
+    """There is no connection to the server, or it broke before the response was complete."""
 
 
 class TLSError(APIConnectionError):
-    """The server's certificate or protocol was not accepted. Never tried again: nothing was sent."""
+    """The server's certificate or protocol was not accepted. Nothing was sent. Never retried."""
 
 
 class APITimeoutError(APIError, TimeoutError):
@@ -205,31 +205,31 @@ class APITimeoutError(APIError, TimeoutError):
 
 
 class OutcomeUnknownError(APIError):
-    """A change was sent, its answer was lost, and what became of it could not be found out in time."""
+    """The response to a change was lost, so the change may have been applied. Check before you retry."""
 
 
 class APIStatusError(APIError):
-    """The server, or something in front of it, answered with an HTTP status and no GraphQL result."""
+    """The server, or a proxy in front of it, sent an HTTP status without a GraphQL result."""
 
 
 class EndpointNotFoundError(APIStatusError):
-    """HTTP 404: there is no GraphQL API at this address. Not to be confused with `NotFoundError`."""
+    """HTTP 404: there is no GraphQL API at this URL. Not to be confused with `NotFoundError`."""
 
 
 class RedirectError(APIStatusError):
-    """The server sent us to another address. Not followed, as the key would go along."""
+    """The server redirects to another URL. Redirects are not followed, as they would send the API key there."""
 
 
 class MalformedResponseError(APIError):
-    """The answer is not what the API promises; the message names the place."""
+    """The response does not match the API; the message names the field."""
 
 
 class ResponseTooLargeError(MalformedResponseError):
-    """The answer has more bytes than the client's `max_response_bytes`."""
+    """The response has more bytes than the client's `max_response_bytes`."""
 
 
 class PaginationError(MalformedResponseError):
-    """The pages of a list do not fit together, so it cannot be told to be whole."""
+    """The pages of a list do not fit together, so the list may be incomplete."""
 
 
 class AuthenticationError(APIError):
@@ -237,40 +237,40 @@ class AuthenticationError(APIError):
 
 
 class PermissionDeniedError(APIError):
-    """The API key was accepted, but is not allowed to do this."""
+    """The API key was accepted, but does not allow this."""
 
 
 class NotFoundError(APIError, LookupError):
-    """There is no such deployment, or it is deleted; or the deployment has no such spec, or no log of such an instance.
+    """The deployment does not exist or is deleted, or it has no such revision, or no log of such an instance.
 
     Attributes:
-        resource: What there is none of: `deployment`, `spec` or `instance`.
+        resource: What was not found: `deployment`, `spec` or `instance`.
     """
 
     resource: Literal["deployment", "spec", "instance"] = "deployment"
 
 
 class ConflictError(APIError):
-    """What was asked for is in the way of something that exists, such as a name that is taken."""
+    """The request conflicts with something that exists, such as a name that is taken."""
 
 
 class BadRequestError(APIError, ValueError):
-    """The server refused what was sent; the message says why, as far as the server did."""
+    """The server rejected the request as invalid; the message is the server's."""
 
 
 class RateLimitError(APIError):
-    """Too many requests; `retry_after` says for how many seconds to wait."""
+    """Too many requests; `retry_after` says how many seconds to wait."""
 
 
 class ServerError(APIError):
-    """A fault in the server."""
+    """The server failed."""
 
 
 class PartialResultError(APIError):
-    """The answer has both data and errors: a part of what was asked for is missing, or failed.
+    """The response has both data and errors: a part of the request failed.
 
     Attributes:
-        data: What the server did answer, unchecked.
+        data: The data in the response, not validated.
     """
 
     data: object = None

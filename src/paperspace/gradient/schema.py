@@ -33,7 +33,7 @@ from graphql import (
     validate_schema,
 )
 
-from paperspace.gradient._core.custom_operations import pinned_schema, place
+from paperspace.gradient._core.custom_operations import pinned_schema, with_position
 from paperspace.gradient._shared.graphql_files import graphql_folder
 from paperspace.gradient.client import Client
 from paperspace.gradient.errors import BadRequestError, SchemaError
@@ -172,7 +172,7 @@ def _from_sdl(text: str, path: Path) -> GraphQLSchema:
     try:
         return _sound(build_schema(Source(text, str(path))))
     except GraphQLError as error:
-        raise SchemaError(f"no GraphQL schema: {place(error)}") from error
+        raise SchemaError(f"no GraphQL schema: {with_position(error)}") from error
     except TypeError as error:
         raise SchemaError(f"no GraphQL schema: {path}: {error}") from error
 
@@ -196,7 +196,7 @@ def _sound(schema: GraphQLSchema) -> GraphQLSchema:
     """The schema, where it is one that could be queried."""
     errors = validate_schema(schema)
     if errors:
-        raise SchemaError("no GraphQL schema: " + "; ".join(place(error) for error in errors))
+        raise SchemaError("no GraphQL schema: " + "; ".join(with_position(error) for error in errors))
     return schema
 
 
@@ -225,4 +225,4 @@ def _invalid_operations(schema: GraphQLSchema) -> tuple[str, ...]:
     """Why operations of ours are not valid against a schema."""
     paths = sorted((graphql_folder() / "operations").glob("*.graphql"))
     documents = [parse(Source(path.read_text(encoding="utf-8"), str(path))) for path in paths]
-    return tuple(place(error) for error in validate(schema, concat_ast(documents)))
+    return tuple(with_position(error) for error in validate(schema, concat_ast(documents)))

@@ -11,6 +11,7 @@ They are made from the GraphQL schema and named here; `tests/test_types.py` ties
 
 from __future__ import annotations
 
+from collections.abc import Iterable  # noqa: TC003  # tools evaluate the annotations
 from typing import Literal
 
 from typing_extensions import TypedDict
@@ -36,6 +37,7 @@ __all__ = [
     "AppliedDeployment",
     "AutoscalingInput",
     "AutoscalingMetricInput",
+    "ClientOptions",
     "Cluster",
     "Deployment",
     "DeploymentEvent",
@@ -190,3 +192,19 @@ class DeploymentEvent(TypedDict):
 
     status: DeploymentStatus
     """How the deployment is doing now."""
+
+
+class ClientOptions(TypedDict, total=False):
+    """The options of `Client`, `AsyncClient` and `configure`. All of them are optional."""
+
+    timeout: float
+    """Seconds for a whole call with its retries; each page of a list has as many. Default: 30."""
+
+    max_retries: int
+    """Retries after the first attempt. Default: 5."""
+
+    max_response_bytes: int
+    """The largest response in bytes, decompressed. Default: 32 MiB."""
+
+    allow_http_hosts: Iterable[str]
+    """Hosts to which the API key may be sent over plain http. Loopback addresses are always allowed. Default: none."""

@@ -1,7 +1,7 @@
-"""The transports of a client: one for each event loop that it is used on.
+"""The connections of a client: one transport for each event loop that the client is used on.
 
-A connection belongs to its loop, and a client may meet several: the loop thread of the synchronous calls, one
-`asyncio.run` after another. A forked child starts without any: its parent's sockets are none of its business.
+Connections belong to an event loop, and a client may meet several: the loop thread of the sync functions, and one
+`asyncio.run` after another. A forked child starts without any; its parent's sockets are not its own.
 """
 
 from __future__ import annotations
@@ -12,77 +12,80 @@ import os
 import weakref
 from typing import TYPE_CHECKING
 
-from paperspace.gradient._sync.fork import leak
-from paperspace.gradient._sync.loop_thread import owns
+from paperspace.gradient._core.transport import HTTPTransport
+from paperspace.gradient._sync.fork import never_finalize
+from paperspace.gradient._sync.loop_thread import is_loop_thread_loop
 from paperspace.gradient.errors import ClientClosedError
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncGenerator, Callable
+    from collections.abc import AsyncGenerator
 
-    from paperspace.gradient._core.transport import HTTPTransport
+    from paperspace.gradient.config import Settings
+
+    Transports = dict[asyncio.AbstractEventLoop, tuple[HTTPTransport, AsyncGenerator[None]]]
 
 
 class Connections:
-    """Makes a transport for each loop when it is first asked for, and closes them all."""
+    """Creates a transport for each event loop when it is first needed, and closes them all."""
 
-    def __init__(self, make: Callable[[], HTTPTransport]) -> None:
-        self._make = make
-        self._by_loop: dict[asyncio.AbstractEventLoop, tuple[HTTPTransport, AsyncGenerator[None]]] = {}
+    def __init__(self, settings: Settings) -> None:
+        self._settings = settings
+        self._by_loop: Transports = {}
         self.closed = False
-        weakref.finalize(self, _let_go, self._by_loop).atexit = False  # at exit, the loop thread ends them
-        _all.add(self)
+        weakref.finalize(self, _release, self._by_loop).atexit = False  # at exit, the loop thread closes them
+        _all_connections.add(self)
 
     async def transport(self) -> HTTPTransport:
-        """The transport of the running loop.
+        """Return the transport of the running loop.
 
         Raises:
             ClientClosedError: The client was closed.
         """
         if self.closed:
-            raise ClientClosedError("the client is closed; make a new one")
+            raise ClientClosedError("the client is closed; create a new one")
         loop = asyncio.get_running_loop()
-        found = self._by_loop.get(loop)
-        if found is not None:
-            return found[0]
-        # Other threads have loops too, and may be here at the same time.
+        entry = self._by_loop.get(loop)
+        if entry is not None:
+            return entry[0]
+        # Other threads run loops too, and may be here at the same time.
         for other in [other for other in list(self._by_loop) if other.is_closed()]:
-            if gone := self._by_loop.pop(other, None):
-                gone[0].abandon()
-        transport = self._make()
+            if stale := self._by_loop.pop(other, None):
+                stale[0].abandon()
+        transport = HTTPTransport(self._settings)
         lifetime = _lifetime(transport)
         self._by_loop[loop] = transport, lifetime
         try:
             await anext(lifetime)
         except BaseException:
-            del self._by_loop[loop]  # nobody would close it
+            del self._by_loop[loop]  # nothing would close it
             raise
         return transport
 
     async def close(self) -> None:
-        """Closes every transport, each on its own loop. Calls that are under way end with ClientClosedError."""
+        """Close every transport on its own loop. Calls in progress end with ClientClosedError."""
         self.closed = True
-        here = self._by_loop.pop(asyncio.get_running_loop(), None)
-        _end_all(self._by_loop)
-        if here is not None:
-            await here[1].aclose()
+        entry = self._by_loop.pop(asyncio.get_running_loop(), None)
+        _close_all(self._by_loop)
+        if entry is not None:
+            await entry[1].aclose()
 
     def abandon_stopped(self) -> None:
-        """Lets go of what was left open on loops that do not run."""
+        """Abandon the transports of loops that do not run."""
         for loop, (transport, _) in list(self._by_loop.items()):
             if not loop.is_running():
                 transport.abandon()
 
     def forget(self) -> None:
-        """Leaves everything to the parent process, in a child that was forked."""
-        leak(self._by_loop.copy())
+        """In a forked child: leave all transports to the parent process."""
+        never_finalize(self._by_loop.copy())
         self._by_loop.clear()
 
 
 async def _lifetime(transport: HTTPTransport) -> AsyncGenerator[None]:
-    """Keeps a transport open for as long as it makes sense.
+    """Keep a transport open until the generator is closed.
 
-    asyncio ends a generator like this one when its loop shuts down, as it does at the end of `asyncio.run`. So nothing
-    is left open there, and nobody has to close anything.
+    asyncio closes such a generator when its loop shuts down, as at the end of `asyncio.run`. So no connection stays
+    open there, and the user does not have to close anything.
     """
     await transport.connect()
     try:
@@ -91,8 +94,8 @@ async def _lifetime(transport: HTTPTransport) -> AsyncGenerator[None]:
         await transport.close()
 
 
-def _end_all(by_loop: dict[asyncio.AbstractEventLoop, tuple[HTTPTransport, AsyncGenerator[None]]]) -> None:
-    """Ends every transport on its own loop: those of a client that was closed elsewhere, or is garbage."""
+def _close_all(by_loop: Transports) -> None:
+    """Close every transport on its own loop."""
     while by_loop:
         loop, (transport, lifetime) = by_loop.popitem()
         if loop.is_closed():
@@ -101,34 +104,34 @@ def _end_all(by_loop: dict[asyncio.AbstractEventLoop, tuple[HTTPTransport, Async
             loop.call_soon_threadsafe(loop.create_task, lifetime.aclose())
 
 
-def _let_go(by_loop: dict[asyncio.AbstractEventLoop, tuple[HTTPTransport, AsyncGenerator[None]]]) -> None:
-    """Ends what a client that is garbage has left open.
+def _release(by_loop: Transports) -> None:
+    """Close what a garbage-collected client left open.
 
-    On a loop of the user's, that is left to the end of the loop, which may just be coming: two cannot end it at once.
-    Until then, connections that idle are closed by aiohttp.
+    On a loop of the user, the transport is closed when the loop ends, which may be happening now: two cannot close it
+    at once. Until then, aiohttp closes idle connections.
     """
-    for loop in [loop for loop in by_loop if not loop.is_closed() and not owns(loop)]:
-        _left.setdefault(loop, []).append(by_loop.pop(loop))
-    _end_all(by_loop)
+    for loop in [loop for loop in by_loop if not loop.is_closed() and not is_loop_thread_loop(loop)]:
+        _left_to_loop.setdefault(loop, []).append(by_loop.pop(loop))
+    _close_all(by_loop)
 
 
-# What garbage clients have left to the end of a loop.
-_left: weakref.WeakKeyDictionary[asyncio.AbstractEventLoop, list[object]] = weakref.WeakKeyDictionary()
+# The transports of garbage-collected clients, until the end of their loop.
+_left_to_loop: weakref.WeakKeyDictionary[asyncio.AbstractEventLoop, list[object]] = weakref.WeakKeyDictionary()
 
-_all: weakref.WeakSet[Connections] = weakref.WeakSet()
+_all_connections: weakref.WeakSet[Connections] = weakref.WeakSet()
 
 
 def _abandon_all() -> None:
-    """At the end of the interpreter: no loop that has stopped will run again."""
-    for connections in _all:
+    """At the exit of the interpreter: no stopped loop will run again."""
+    for connections in _all_connections:
         connections.abandon_stopped()
 
 
 def _forget_all() -> None:
-    for connections in _all:
+    for connections in _all_connections:
         connections.forget()
-    leak(dict(_left))
-    _left.clear()
+    never_finalize(dict(_left_to_loop))
+    _left_to_loop.clear()
 
 
 atexit.register(_abandon_all)

@@ -1,4 +1,4 @@
-"""Loads the operations from `graphql/operations/`, each with the fragments that it uses.
+"""Load the operations from `graphql/operations/`, each with the fragments that it uses.
 
 A document is read, parsed and printed once, however often it runs.
 """
@@ -30,7 +30,7 @@ if TYPE_CHECKING:
 
 
 class Document(NamedTuple):
-    """An operation that is ready to run."""
+    """An operation with its fragments, ready to run."""
 
     name: str
     is_mutation: bool
@@ -39,18 +39,18 @@ class Document(NamedTuple):
 
     @classmethod
     def from_node(cls, node: DocumentNode) -> Document:
-        """The document of a parsed text that holds one named operation."""
+        """Return the document of a parsed text that has one named operation."""
         [operation] = [part for part in node.definitions if isinstance(part, OperationDefinitionNode)]
         name = operation.name.value if operation.name else ""
         return cls(name, operation.operation is OperationType.MUTATION, node, print_ast(node))
 
     def request(self, variables: dict[str, Any]) -> Request:
-        """A request of its own for each call, as a shared one would mix up the variables of two calls."""
+        """Return a new request: a shared one would mix up the variables of two calls."""
         return Request(self, variables)
 
 
 class Request(GraphQLRequest):
-    """A request whose text is printed already; gql prints it anew each time that it is sent."""
+    """A request whose text is already printed. gql would print it again for each attempt."""
 
     def __init__(self, document: Document, variables: dict[str, Any]) -> None:
         super().__init__(document.node, variable_values=variables, operation_name=document.name)
@@ -58,18 +58,18 @@ class Request(GraphQLRequest):
 
     @property
     def payload(self) -> dict[str, Any]:
-        """What goes over the wire, before it is JSON."""
+        """The content of the request, before it is encoded as JSON."""
         return {"query": self._text, "operationName": self.operation_name, "variables": self.variable_values}
 
 
 @cache
 def load_document(name: str) -> Document:
-    """The checked-in operation of this name."""
-    return Document.from_node(read_with_fragments(graphql_folder() / "operations" / f"{name}.graphql"))
+    """Load the checked-in operation with this name."""
+    return Document.from_node(parse_with_fragments(graphql_folder() / "operations" / f"{name}.graphql"))
 
 
-def read_with_fragments(path: Path) -> DocumentNode:
-    """The file, and those beside it that hold the fragments that it spreads, each named like its fragment."""
+def parse_with_fragments(path: Path) -> DocumentNode:
+    """Parse a file, and the files beside it that define the fragments that it spreads. Each is named like its fragment."""
     parts: dict[str, DocumentNode] = {}
     _collect(path, parts)
     return concat_ast(list(parts.values()))
@@ -86,7 +86,7 @@ def _collect(path: Path, parts: dict[str, DocumentNode]) -> None:
 
 
 def _defined(node: DocumentNode) -> set[str]:
-    """The names of the fragments that a document holds itself."""
+    """Return the names of the fragments that a document defines."""
     return {part.name.value for part in node.definitions if isinstance(part, FragmentDefinitionNode)}
 
 

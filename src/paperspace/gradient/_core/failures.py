@@ -1,7 +1,6 @@
-"""What goes wrong with a request, as one of our errors, and the exceptions of aiohttp in these terms.
+"""Failed attempts: the exception that describes one, and the mapping of aiohttp's exceptions to it.
 
-Each error carries its fault, from which the retry rule decides. What an answer says went wrong is in `_replies`. Nothing
-here sends, waits or remembers.
+Nothing here sends, waits or keeps state. `responses` maps what a response says went wrong.
 """
 
 from __future__ import annotations
@@ -16,27 +15,55 @@ from aiohttp.http_exceptions import ContentEncodingError
 
 from paperspace.gradient import errors
 from paperspace.gradient._core.retry import FailureKind
+from paperspace.gradient.config import is_loopback
 
 
-class AttemptFailed(Exception):  # noqa: N818  # never leaves the library: the session raises the error in it
-    """One request that failed: the error for the user, and the fault for the retry rule."""
+class ResponseFacts(NamedTuple):
+    """What a response says about itself, as the attributes of an `APIError` have it."""
 
-    def __init__(self, error: errors.APIError, kind: FailureKind) -> None:
-        super().__init__(error)
-        self.error = error
+    status: int | None = None
+    code: str | None = None
+    request_id: str | None = None
+    retry_after: float | None = None
+
+
+class AttemptFailed(Exception):  # noqa: N818  # it never leaves the library: the session raises an error for it
+    """One attempt failed.
+
+    Attributes:
+        error_class: The class of the error to raise if this was the last attempt.
+        message: What went wrong. May repeat text of the server.
+        kind: What the retry policy needs to know.
+        facts: What the response said about itself.
+        data: The data beside the errors of a partial result.
+    """
+
+    def __init__(
+        self,
+        error_class: type[errors.APIError],
+        message: str,
+        kind: FailureKind,
+        facts: ResponseFacts = ResponseFacts(),  # noqa: B008  # immutable
+        data: object = None,
+    ) -> None:
+        super().__init__()
+        self.error_class = error_class
+        self.message = message
         self.kind = kind
+        self.facts = facts
+        self.data = data
 
 
 class Meaning(NamedTuple):
-    """What something that went wrong means."""
+    """What an exception, an HTTP status or a GraphQL error code means."""
 
-    error: type[errors.APIError]
+    error_class: type[errors.APIError]
     kind: FailureKind
 
 
-_NO_ANSWER = Meaning(errors.APIConnectionError, FailureKind.LOST)
+_NO_RESPONSE = Meaning(errors.APIConnectionError, FailureKind.LOST)
 
-# What an exception means, most specific first. The kind is that of a request that was on its way.
+# What an exception means, most specific first. The kind holds for a request that may have been sent.
 _BY_EXCEPTION: tuple[tuple[type[Exception] | tuple[type[Exception], ...], str, Meaning], ...] = (
     (
         (aiohttp.ClientConnectorCertificateError, aiohttp.ClientConnectorSSLError),
@@ -45,69 +72,82 @@ _BY_EXCEPTION: tuple[tuple[type[Exception] | tuple[type[Exception], ...], str, M
     ),
     (
         (aiohttp.InvalidURL, aiohttp.NonHttpUrlClientError),
-        "the address of {host}, or of the proxy on the way, cannot be used",
+        "invalid URL of {host}, or of the proxy",
         Meaning(errors.APIConnectionError, FailureKind.FINAL),
     ),
     (
         (aiohttp.ClientProxyConnectionError, aiohttp.ClientHttpProxyError),
-        "the proxy on the way to {host} gave no connection: {reason}",
-        _NO_ANSWER,
+        "no connection to {host} through the proxy: {reason}",
+        _NO_RESPONSE,
     ),
     (
         aiohttp.ClientResponseError,
-        "what answered for {host} spoke no HTTP that could be read",
+        "the response of {host} is not valid HTTP",
         Meaning(errors.MalformedResponseError, FailureKind.LOST),
     ),
     (
         ContentEncodingError,
-        "the answer of {host} cannot be decompressed",
+        "the response of {host} cannot be decompressed",
         Meaning(errors.MalformedResponseError, FailureKind.BROKEN),
     ),
-    (aiohttp.ClientConnectorDNSError, "the host {host} was not found: {reason}", _NO_ANSWER),
+    (aiohttp.ClientConnectorDNSError, "host {host} not found: {reason}", _NO_RESPONSE),
     (
         aiohttp.ClientConnectorError,
-        "no connection to {host}: {reason}; is the server running, and the address right?",
-        _NO_ANSWER,
+        "no connection to {address}: {reason}; {hint}",
+        _NO_RESPONSE,
     ),
-    (aiohttp.ConnectionTimeoutError, "no connection to {host} in time", _NO_ANSWER),
-    (TimeoutError, "{host} did not answer in time", Meaning(errors.APITimeoutError, FailureKind.LOST)),
-    (Exception, "the connection to {host} broke: {reason}", _NO_ANSWER),
+    (aiohttp.ConnectionTimeoutError, "no connection to {address}: timed out", _NO_RESPONSE),
+    (TimeoutError, "no response from {host}: timed out", Meaning(errors.APITimeoutError, FailureKind.LOST)),
+    (Exception, "the connection to {host} broke: {reason}", _NO_RESPONSE),
 )
 
-# How it shows that the server has closed a connection that was kept, before it read the request or while it did.
+# How aiohttp reports that the server closed a kept connection before it had read the request.
 _STALE = (aiohttp.ServerDisconnectedError, aiohttp.ClientConnectionResetError, aiohttp.ClientOSError)
 
 
 def from_exception(error: Exception, url: str, *, sent: bool, reused: bool) -> AttemptFailed:
-    """What an exception out of aiohttp means for a request to this address."""
-    inner = error.__cause__ if isinstance(error, aiohttp.ClientPayloadError) else None
-    error = inner if isinstance(inner, ContentEncodingError) else error
-    text, meaning = next(row[1:] for row in _BY_EXCEPTION if isinstance(error, row[0]))
+    """Map an exception of aiohttp.
+
+    Args:
+        error: The exception.
+        url: The URL of the request.
+        sent: Whether a part of the request may have been sent.
+        reused: Whether the connection was kept from an earlier request.
+    """
+    cause = error.__cause__ if isinstance(error, aiohttp.ClientPayloadError) else None
+    error = cause if isinstance(cause, ContentEncodingError) else error
+    template, meaning = next(row[1:] for row in _BY_EXCEPTION if isinstance(error, row[0]))
     kind = meaning.kind
     if kind is FailureKind.LOST and not sent:
         kind = FailureKind.NOT_SENT
     elif kind is FailureKind.LOST and reused and isinstance(error, _STALE):
         kind = FailureKind.STALE
-    message = text.format(host=urlsplit(url).hostname, reason=_reason(error))
-    return AttemptFailed(meaning.error(message), kind)
+    parts = urlsplit(url)
+    host = parts.hostname or ""
+    address = f"{host}:{parts.port}" if parts.port else host
+    hint = "is `gradient server` running?" if is_loopback(host) else "is the API URL correct?"
+    message = template.format(host=host, address=address, reason=_reason(error), hint=hint)
+    return AttemptFailed(meaning.error_class, message, kind)
 
 
-def presentable(error: BaseException) -> BaseException | None:
-    """The exception as a cause that may be shown to anybody: without the frames and the request that hold the key."""
-    cause = error.__cause__ and presentable(error.__cause__)
+def without_secrets(error: BaseException) -> BaseException | None:
+    """Return the exception as a cause that is safe to show: without the frames and the request that hold the API key."""
+    cause = error.__cause__ and without_secrets(error.__cause__)
     return cause if isinstance(error, aiohttp.ClientResponseError) else error.with_traceback(None)
 
 
 def _reason(error: BaseException) -> str:
-    """Why, in the words of the operating system where there are any, and never with an address or a header in it."""
+    """Return why, in the operating system's words if there are any, and without any URL or header."""
     cause = getattr(error, "os_error", None) or getattr(error, "certificate_error", None) or error
     if isinstance(cause, aiohttp.ClientHttpProxyError):
-        return f"it answered with HTTP {cause.status}"
-    if isinstance(cause, ssl.SSLError):  # whose numbers are not those of the operating system
+        return f"HTTP {cause.status}"
+    if isinstance(cause, ssl.SSLError):  # its numbers are not those of the operating system
         reason = getattr(cause, "verify_message", None) or getattr(cause, "reason", None) or "no reason given"
-        return {"WRONG_VERSION_NUMBER": "what answers there does not speak TLS; is it http://?"}.get(reason, reason)
+        return {"WRONG_VERSION_NUMBER": "the server does not use TLS; should the URL begin with http://?"}.get(
+            reason, reason
+        )
     if isinstance(cause, OSError) and cause.errno is not None:
         return os.strerror(cause.errno) if cause.errno > 0 else cause.strerror or type(cause).__name__
     if isinstance(cause, aiohttp.ServerDisconnectedError | aiohttp.ClientPayloadError):
-        return "it was closed before the answer was whole"
+        return "closed before the response was complete"
     return type(cause).__name__

@@ -1,14 +1,14 @@
-"""Answers of the server: the GraphQL result in one, or what it says went wrong, as one of our errors with its fault."""
+"""HTTP responses: the GraphQL result in one, or what it says went wrong."""
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 from graphql import ExecutionResult
 from pydantic_core import from_json
 
 from paperspace.gradient import errors
-from paperspace.gradient._core.failures import AttemptFailed, Meaning
+from paperspace.gradient._core.failures import AttemptFailed, Meaning, ResponseFacts
 from paperspace.gradient._core.retry import FailureKind, parse_retry_after
 from paperspace.gradient._shared.error_codes import Code
 from paperspace.gradient._shared.problems import shorten
@@ -17,36 +17,26 @@ if TYPE_CHECKING:
     from collections.abc import Mapping
 
 
-class Reply(ExecutionResult):
-    """A GraphQL answer together with the status and the headers that came with this very answer.
+class HTTPResponse(NamedTuple):
+    """A complete HTTP response, decompressed."""
 
-    Attributes:
-        shape: The shape that the data are known to have. None: they were not looked at yet.
-    """
-
-    __slots__ = ("headers", "shape", "status")
-
-    def __init__(
-        self,
-        data: dict[str, Any] | None,
-        error_list: list[Any] | None,
-        status: int,
-        headers: Mapping[str, str],
-        *,
-        shape: object = None,
-    ) -> None:
-        super().__init__(data, error_list)
-        self.status = status
-        self.headers = headers
-        self.shape = shape
+    status: int
+    headers: Mapping[str, str]
+    body: bytes
 
     def __repr__(self) -> str:
-        return f"Reply(status={self.status})"  # tools that show local variables would show all that the server said
+        return f"HTTPResponse(status={self.status})"  # tools that show local variables must not show its content
+
+    def facts(self, code: str | None = None) -> ResponseFacts:
+        """Return what the response says about itself, for an error."""
+        request_id = self.headers.get("X-Request-Id")
+        retry_after = parse_retry_after(self.headers.get("Retry-After"), self.headers.get("Date"))
+        return ResponseFacts(self.status, code, request_id and shorten(request_id), retry_after)
 
 
 _BAD_REQUEST = Meaning(errors.BadRequestError, FailureKind.FINAL)
 
-# What a GraphQL error code means, as far as it is known.
+# What a GraphQL error code means.
 _BY_CODE: dict[str, Meaning] = {
     Code.UNAUTHENTICATED: Meaning(errors.AuthenticationError, FailureKind.FINAL),
     Code.FORBIDDEN: Meaning(errors.PermissionDeniedError, FailureKind.FINAL),
@@ -81,129 +71,119 @@ _BY_STATUS: dict[int, Meaning] = {
     503: Meaning(errors.ServerError, FailureKind.LOST),
     504: Meaning(errors.APIStatusError, FailureKind.LOST),
 }
-_NO_FINAL_STATUS = Meaning(errors.MalformedResponseError, FailureKind.BROKEN)
+_INFORMATIONAL_STATUS = Meaning(errors.MalformedResponseError, FailureKind.BROKEN)
 _UNKNOWN_CLIENT_STATUS = Meaning(errors.APIStatusError, FailureKind.FINAL)
 _UNKNOWN_SERVER_STATUS = Meaning(errors.APIStatusError, FailureKind.DOUBTFUL)
+
+# What to do about a status.
+_HINTS = {
+    401: "; the API key was not accepted",
+    404: "; does the API URL end with /graphql?",
+    413: "; the request is too large",
+}
 
 _OK = range(200, 300)
 _REDIRECTION = range(300, 400)
 _NOT_FOUND = 404
 _SERVER_ERROR = 500
 
-# The errors of an answer that a message tells of, from the first.
-_MOST_ERRORS = 5
-_LONGEST_MESSAGE = 2000
+# How many GraphQL errors a message shows, and how long it may be.
+_MAX_ERRORS = 5
+_MAX_MESSAGE = 2000
 
 
-def read_reply(status: int, headers: Mapping[str, str], body: bytes) -> Reply:
-    """The GraphQL result in an HTTP answer.
+def parse_result(response: HTTPResponse) -> ExecutionResult:
+    """Parse the GraphQL result in a response.
 
     Raises:
-        AttemptFailed: There is none, or the status says that it does not count.
+        AttemptFailed: There is no GraphQL result, or the status makes it void.
     """
+    status = response.status
     if status in _REDIRECTION:
-        facts = facts_of(status, headers)
-        target = shorten(headers.get("Location", "an address that it does not name"))
-        message = f"the server redirects to {target}; set api_url to the address that it really has"
-        raise AttemptFailed(errors.RedirectError(message, **facts), FailureKind.FINAL)
+        target = shorten(response.headers.get("Location", "an unnamed location"))
+        message = f"the server redirects to {target}; set the API URL to the final address"
+        raise AttemptFailed(errors.RedirectError, message, FailureKind.FINAL, response.facts())
     try:
-        reply = _parse(status, headers, body)
+        result = _parse_body(response.body)
     except ValueError as error:
-        facts = facts_of(status, headers)
         if status not in _OK:
-            message = f"the server answered with HTTP {status} and no GraphQL result{_hint(status)}"
-            raise _failure(_meaning_of_status(status), message, facts) from None
-        message = f"the answer is no GraphQL result: {error} ({_content(headers, body)})"
-        raise AttemptFailed(errors.MalformedResponseError(message, **facts), FailureKind.BROKEN) from None
-    if status not in _OK and not reply.errors:
-        message = f"the server answered with HTTP {status}, so the data beside it do not count"
-        raise _failure(_meaning_of_status(status), message, facts_of(status, headers))
-    return reply
+            message = f"HTTP status {status} without a GraphQL result{_HINTS.get(status, '')}"
+            raise _failure(_meaning_of_status(status), message, response) from None
+        message = f"the response is not a GraphQL result: {error} ({_excerpt(response)})"
+        raise AttemptFailed(errors.MalformedResponseError, message, FailureKind.BROKEN, response.facts()) from None
+    if status not in _OK and not result.errors:
+        message = f"HTTP status {status}; the data in the response is ignored"
+        raise _failure(_meaning_of_status(status), message, response)
+    return result
 
 
-def check_errors(reply: Reply) -> dict[str, Any]:
-    """The data of an answer without errors.
+def data_of(result: ExecutionResult, response: HTTPResponse) -> dict[str, Any]:
+    """Return the data of a GraphQL result.
 
     Raises:
-        AttemptFailed: It has errors, or no data.
+        AttemptFailed: The result has errors, or no data.
     """
-    listed: list[Any] = reply.errors or []
-    if reply.data is not None and not listed:
-        return reply.data
-    facts = facts_of(reply.status, reply.headers)
-    message = shorten("; ".join(_message(entry) for entry in listed[:_MOST_ERRORS]), _LONGEST_MESSAGE)
-    if reply.data is not None and any(value is not None for value in reply.data.values()):
-        partial = errors.PartialResultError(f"a part failed: {message}", **facts)
-        partial.data = reply.data
-        raise AttemptFailed(partial, FailureKind.DOUBTFUL)
-    extensions = listed[0].get("extensions")
+    graphql_errors: list[Any] = result.errors or []
+    if result.data is not None and not graphql_errors:
+        return result.data
+    message = shorten("; ".join(_message_of(error) for error in graphql_errors[:_MAX_ERRORS]), _MAX_MESSAGE)
+    if result.data is not None and any(value is not None for value in result.data.values()):
+        message = f"a part of the request failed: {message}"
+        raise AttemptFailed(
+            errors.PartialResultError, message, FailureKind.DOUBTFUL, response.facts(), data=result.data
+        )
+    extensions = graphql_errors[0].get("extensions")
     extensions = extensions if isinstance(extensions, dict) else {}
     code = extensions.get("code")
     code = shorten(code) if isinstance(code, str) else None
     meaning = _UNKNOWN_CODE if code is None else _BY_CODE.get(code, _UNKNOWN_CODE)
-    if reply.status not in _OK and (meaning is _UNKNOWN_CODE or reply.status == _NOT_FOUND):
-        # HTTP's 404 is about the address, whatever the code beside it says.
-        meaning = _meaning_of_status(reply.status)
-        message = message.removesuffix(".") + _hint(reply.status)
+    if response.status not in _OK and (meaning is _UNKNOWN_CODE or response.status == _NOT_FOUND):
+        # HTTP's 404 is about the URL, whatever code stands beside it.
+        meaning = _meaning_of_status(response.status)
+        message = message.removesuffix(".") + _HINTS.get(response.status, "")
     if extensions.get("retryable") is True:
         meaning = meaning._replace(kind=FailureKind.REFUSED)
-    raise _failure(meaning, message, {**facts, "code": code})
+    raise _failure(meaning, message, response, code)
 
 
-def _parse(status: int, headers: Mapping[str, str], body: bytes) -> Reply:
-    """The result in a body; raises a ValueError that says what is wrong with it."""
+def _parse_body(body: bytes) -> ExecutionResult:
+    """Parse a body. Raises a ValueError that says what is wrong with it."""
     if not body:
-        raise ValueError("it is empty")
+        raise ValueError("the body is empty")
     try:
         content = from_json(body, allow_inf_nan=False)
     except ValueError as error:
-        raise ValueError(f"it is not JSON, {error}") from None
+        raise ValueError(f"invalid JSON, {error}") from None
     if not isinstance(content, dict):
-        raise ValueError("it is JSON, but no object")  # noqa: TRY004  # the answer is wrong, no argument
-    data, listed = content.get("data"), content.get("errors")
+        raise ValueError("not a JSON object")  # noqa: TRY004  # the response is wrong, not an argument
+    data, graphql_errors = content.get("data"), content.get("errors")
     if data is not None and not isinstance(data, dict):
-        raise ValueError("`data` is no object")
-    if listed is not None and not (isinstance(listed, list) and all(isinstance(entry, dict) for entry in listed)):
-        raise ValueError("`errors` is no list of objects")
-    if data is None and not listed:
+        raise ValueError("`data` is not an object")
+    if graphql_errors is not None and not (
+        isinstance(graphql_errors, list) and all(isinstance(error, dict) for error in graphql_errors)
+    ):
+        raise ValueError("`errors` is not a list of objects")
+    if data is None and not graphql_errors:
         raise ValueError("it has neither `data` nor `errors`")
-    return Reply(data, listed, status, headers)
+    return ExecutionResult(data, graphql_errors)
 
 
 def _meaning_of_status(status: int) -> Meaning:
     if status < _OK.start:
-        return _NO_FINAL_STATUS
+        return _INFORMATIONAL_STATUS
     return _BY_STATUS.get(status, _UNKNOWN_SERVER_STATUS if status >= _SERVER_ERROR else _UNKNOWN_CLIENT_STATUS)
 
 
-def _failure(meaning: Meaning, message: str, facts: dict[str, Any]) -> AttemptFailed:
-    return AttemptFailed(meaning.error(message, **facts), meaning.kind)
+def _failure(meaning: Meaning, message: str, response: HTTPResponse, code: str | None = None) -> AttemptFailed:
+    return AttemptFailed(meaning.error_class, message, meaning.kind, response.facts(code))
 
 
-def facts_of(status: int, headers: Mapping[str, str]) -> dict[str, Any]:
-    """What an answer says of itself, as an error keeps it."""
-    request_id = headers.get("X-Request-Id")
-    return {
-        "status": status,
-        "request_id": request_id and shorten(request_id),
-        "retry_after": parse_retry_after(headers.get("Retry-After"), headers.get("Date")),
-    }
+def _excerpt(response: HTTPResponse) -> str:
+    content_type = shorten(response.headers.get("Content-Type", "no content type"))
+    return f"{content_type}, {shorten(repr(response.body[:200].decode(errors='replace')), 120)}"
 
 
-def _hint(status: int) -> str:
-    return {
-        401: "; the API key was not accepted",
-        404: "; is api_url complete, with /graphql at its end?",
-        413: "; what was sent is too large for it",
-    }.get(status, "")
-
-
-def _content(headers: Mapping[str, str], body: bytes) -> str:
-    kind = shorten(headers.get("Content-Type", "no content type"))
-    return f"{kind}, {shorten(repr(body[:200].decode(errors='replace')), 120)}"
-
-
-def _message(entry: dict[str, Any]) -> str:
-    """A GraphQL error's message."""
-    message = entry.get("message")
+def _message_of(error: dict[str, Any]) -> str:
+    """Return the message of a GraphQL error."""
+    message = error.get("message")
     return message if isinstance(message, str) and message else "the server gave no reason"

@@ -1,4 +1,4 @@
-"""When to send again, and how long to wait before: a pure rule over what happened so far, and the budget for storms."""
+"""Retry policy: when to send a request again, as a pure function, and the budget that limits retries in an outage."""
 
 from __future__ import annotations
 
@@ -7,97 +7,97 @@ from datetime import UTC, datetime, timedelta
 from email.utils import parsedate_to_datetime
 from enum import Enum
 
-FIRST_BACKOFF = 0.1
-LAST_BACKOFF = 2.0
-LONGEST_RETRY_AFTER = 3600.0
+FIRST_BACKOFF = 0.1  # seconds
+MAX_BACKOFF = 2.0  # seconds
+MAX_RETRY_AFTER = 3600.0  # seconds
 
 BUDGET = 500
 RETRY_COST = 5
 
 
 class FailureKind(Enum):
-    """What a failure says about the request that met it."""
+    """What a failed attempt says about its request."""
 
-    NOT_SENT = "no byte of the request was written"
-    REFUSED = "the server says that it did not carry it out, and that it may be sent again"
-    STALE = "a kept connection was closed before an answer began"
-    LOST = "it was written, and there is no complete answer"
-    CRASHED = "the server met a fault of its own on the way"
-    BROKEN = "there is a complete answer that makes no sense"
-    FINAL = "it was refused for good, and not carried out"
-    DOUBTFUL = "it failed for good, and may have been carried out"
+    NOT_SENT = "no byte of the request was sent"
+    REFUSED = "the server did not apply the request, and a retry is allowed"
+    STALE = "the server closed a kept connection before its response began"
+    LOST = "the request was sent, and no complete response arrived"
+    CRASHED = "the server failed while it handled the request"
+    BROKEN = "the response is complete, but malformed"
+    FINAL = "the server did not apply the request, and a retry would fail again"
+    DOUBTFUL = "the server may have applied the request, and a retry would not help"
 
     @property
-    def in_doubt(self) -> bool:
-        """Whether the server may have carried the request out."""
+    def may_have_been_applied(self) -> bool:
+        """Whether the server may have applied the request."""
         return self not in {FailureKind.NOT_SENT, FailureKind.REFUSED, FailureKind.FINAL}
 
 
-# The resends that a fault is worth; for the others it is `max_retries`.
-_MOST_RESENDS = {FailureKind.CRASHED: 2, FailureKind.BROKEN: 1, FailureKind.FINAL: 0, FailureKind.DOUBTFUL: 0}
+# The number of retries after a failure of this kind. All other kinds: `max_retries`.
+_MAX_RETRIES = {FailureKind.CRASHED: 2, FailureKind.BROKEN: 1, FailureKind.FINAL: 0, FailureKind.DOUBTFUL: 0}
 
 
-def resend_delay(
-    fault: FailureKind,
+def retry_delay(
+    kind: FailureKind,
     *,
-    resends: int,
-    alike: int,
+    retries: int,
+    same_kind_retries: int,
     max_retries: int,
     retry_after: float | None = None,
     idempotent: bool = True,
-    chance: float | None = None,
+    jitter: float | None = None,
 ) -> float | None:
-    """The seconds to wait before the request is sent again; None where it is not to be.
+    """Return the seconds to wait before the request is sent again. None: it must not be sent again.
 
     Args:
-        fault: What happened to the latest request.
-        resends: How often it was sent again already.
-        alike: How often of these after the same fault.
-        max_retries: How often it may be sent again at most.
-        retry_after: What the server asked for, in seconds.
-        idempotent: Whether the server may carry the request out twice without harm.
-        chance: What the jitter makes of the wait, 0 to 1; drawn where it is not given.
+        kind: How the latest attempt failed.
+        retries: How many retries there were already.
+        same_kind_retries: How many of them followed a failure of this kind.
+        max_retries: The most retries of one request.
+        retry_after: The seconds that the server asked to wait.
+        idempotent: Whether it does no harm if the server applies the request twice.
+        jitter: The share of the backoff to wait, from 0 to 1. None: random.
     """
-    if resends >= max_retries or alike >= _MOST_RESENDS.get(fault, max_retries):
+    if retries >= max_retries or same_kind_retries >= _MAX_RETRIES.get(kind, max_retries):
         return None
-    if fault.in_doubt and not idempotent:
+    if kind.may_have_been_applied and not idempotent:
         return None
-    if fault is FailureKind.STALE:
+    if kind is FailureKind.STALE:
         return 0.0
-    # On top of what the server asks for, so that those whom it sent away together do not come back together.
-    return (retry_after or 0.0) + backoff(resends + 1, random.random() if chance is None else chance)  # noqa: S311
+    # The backoff is added to Retry-After, so that clients that were refused together do not return together.
+    return (retry_after or 0.0) + backoff(retries + 1, random.random() if jitter is None else jitter)  # noqa: S311
 
 
-def backoff(resend: int, chance: float) -> float:
-    """The seconds before a resend (1 is the first): doubling, capped, and of that a share by chance."""
-    return min(FIRST_BACKOFF * 2.0 ** min(resend - 1, 60), LAST_BACKOFF) * chance  # 60: floats have an end
+def backoff(retry: int, jitter: float) -> float:
+    """Return the seconds before a retry (the first is 1): exponential up to a maximum, times the jitter."""
+    return min(FIRST_BACKOFF * 2.0 ** min(retry - 1, 60), MAX_BACKOFF) * jitter  # 60: a float would overflow
 
 
-class Budget:
-    """Limits the resends of all the calls of a client, so that an outage is not made worse.
+class RetryBudget:
+    """Limits the retries of all calls of a client, so that retries do not make an outage worse.
 
-    A resend takes from it. A call that succeeds in the end gives back what its resends took, and a little more.
+    Each retry costs a part of the budget. A call that succeeds refunds its retries, and a little more.
     """
 
     def __init__(self) -> None:
-        self._left = BUDGET
+        self._remaining = BUDGET
 
     def take(self) -> bool:
-        """Takes what one resend costs; False where that is not left."""
-        if self._left < RETRY_COST:
+        """Pay for one retry. False: the budget is exhausted."""
+        if self._remaining < RETRY_COST:
             return False
-        self._left -= RETRY_COST
+        self._remaining -= RETRY_COST
         return True
 
-    def give_back(self, resends: int) -> None:
-        """Credits a call that succeeded after so many resends."""
-        self._left = min(self._left + resends * RETRY_COST + 1, BUDGET)
+    def refund(self, retries: int) -> None:
+        """Refund the retries of a call that succeeded."""
+        self._remaining = min(self._remaining + retries * RETRY_COST + 1, BUDGET)
 
 
 def parse_retry_after(value: str | None, date: str | None) -> float | None:
-    """The seconds in a Retry-After header, None where it says nothing of use.
+    """Parse a Retry-After header to seconds. None: there is no usable value.
 
-    A date is taken relative to the Date header of the same answer, so that clocks that differ do no harm.
+    A date counts from the Date header of the same response, so that clocks that differ do no harm.
     """
     if value is None:
         return None
@@ -110,11 +110,11 @@ def parse_retry_after(value: str | None, date: str | None) -> float | None:
             return None
         now = (_parse_date(date) if date else None) or datetime.now(UTC)
         seconds = (moment - now) / timedelta(seconds=1)
-    return min(max(seconds, 0.0), LONGEST_RETRY_AFTER)
+    return min(max(seconds, 0.0), MAX_RETRY_AFTER)
 
 
 def _parse_date(value: str) -> datetime | None:
-    """An HTTP date in any of its three forms."""
+    """Parse an HTTP date in any of its three formats."""
     try:
         moment = parsedate_to_datetime(value)
     except (ValueError, OverflowError):

@@ -1,23 +1,19 @@
-"""Runs one operation to its end: sends it, checks the answer, sends it again where that is right, within one deadline."""
+"""Run one operation: send it, validate the response, and retry where that is safe, within one deadline."""
 
 from __future__ import annotations
 
 import asyncio
 import logging
-import platform
 from dataclasses import replace
-from functools import partial
 from typing import TYPE_CHECKING, Any, TypeVar, cast
 from uuid import uuid4
 
 from paperspace.gradient._core.connections import Connections
 from paperspace.gradient._core.documents import Document, load_document
 from paperspace.gradient._core.failures import AttemptFailed
-from paperspace.gradient._core.responses import Reply, check_errors, facts_of, read_reply
-from paperspace.gradient._core.retry import Budget, FailureKind, resend_delay
-from paperspace.gradient._core.transport import HTTPTransport
-from paperspace.gradient._core.validation import check_shape, reader, require_shape
-from paperspace.gradient._version import __version__
+from paperspace.gradient._core.responses import HTTPResponse, data_of, parse_result
+from paperspace.gradient._core.retry import FailureKind, RetryBudget, retry_delay
+from paperspace.gradient._core.validation import read_data, require_shape, validate
 from paperspace.gradient.errors import (
     APIError,
     APITimeoutError,
@@ -29,7 +25,7 @@ from paperspace.gradient.errors import (
 )
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Hashable, Mapping
+    from collections.abc import Callable
     from pathlib import Path
 
     from paperspace.gradient._shared.operation import Operation
@@ -40,40 +36,45 @@ R = TypeVar("R")
 
 log = logging.getLogger("paperspace.gradient")
 
+_UNKNOWN = "the change may have been applied; check before retrying"
+
+# Failures whose error says by itself that the change was not applied, or that it may have been.
+_CERTAIN = {FailureKind.FINAL, FailureKind.REFUSED, FailureKind.DOUBTFUL}
+
 
 class Call:
-    """One call of a user: its deadline, and what has been tried. A call may take several requests.
+    """One call of a function: its deadline, and its attempts so far. A call may take several requests.
 
     Attributes:
-        started: When it began, by the clock of the loop.
-        deadline: When it has to be over.
-        attempts: How often its latest request was tried.
-        in_doubt: Whether an earlier try of its latest request, a change, may have been carried out.
-        server_date: What the server's clock said with its latest answer.
+        started: When it began, by the clock of the event loop.
+        deadline: When it must end.
+        attempts: The attempts of its latest request.
+        may_have_been_applied: Whether an attempt of its latest request, a change, may have been applied.
+        server_date: The Date header of the latest response.
     """
 
-    __slots__ = ("_loop", "attempts", "deadline", "in_doubt", "server_date", "started")
+    __slots__ = ("_loop", "attempts", "deadline", "may_have_been_applied", "server_date", "started")
 
     def __init__(self, timeout: float) -> None:
         self._loop = asyncio.get_running_loop()
         self.started = self._loop.time()
         self.deadline = self.started + timeout
         self.attempts = 0
-        self.in_doubt = False
+        self.may_have_been_applied = False
         self.server_date: str | None = None
 
-    def refused_in_doubt(self, error: APIError) -> bool:
-        """Whether the server refused a resend whose earlier try it may have carried out."""
-        return self.in_doubt and self.attempts > 1 and not isinstance(error, OutcomeUnknownError)
+    def refused_after_lost_response(self, error: APIError) -> bool:
+        """Whether the server refused a retry of a request that it may have applied before."""
+        return self.may_have_been_applied and self.attempts > 1 and not isinstance(error, OutcomeUnknownError)
 
     @property
     def elapsed(self) -> float:
-        """The seconds since its start."""
+        """The seconds since the start."""
         return self._loop.time() - self.started
 
     @property
-    def left(self) -> float:
-        """The seconds up to its deadline."""
+    def remaining(self) -> float:
+        """The seconds until the deadline."""
         return self.deadline - self._loop.time()
 
 
@@ -81,22 +82,22 @@ class Session:
     """Runs operations with the settings of a client, over its connections."""
 
     def __init__(
-        self, settings: Settings, connections: Connections | None = None, budget: Budget | None = None
+        self, settings: Settings, connections: Connections | None = None, budget: RetryBudget | None = None
     ) -> None:
         self.settings = settings
-        self._connections = connections or Connections(partial(_make_transport, settings))
-        self._budget = budget or Budget()
+        self._connections = connections or Connections(settings)
+        self._budget = budget or RetryBudget()
 
     def with_settings(self, **changes: Any) -> Session:
-        """A session with other settings over the same connections."""
+        """Return a session with other settings over the same connections."""
         return Session(replace(self.settings, **changes), self._connections, self._budget)
 
     def start(self) -> Call:
-        """Starts a call of several requests that share one deadline."""
+        """Start a call whose requests share one deadline."""
         return Call(self.settings.timeout)
 
     async def close(self) -> None:
-        """Closes the connections. Calls that are under way end with ClientClosedError."""
+        """Close the connections. Calls in progress end with ClientClosedError."""
         await self._connections.close()
 
     async def run(
@@ -105,31 +106,29 @@ class Session:
         variables: V,
         *,
         call: Call | None = None,
-        verify: Callable[[R], str | None] = lambda _: None,
+        verify: Callable[[R], str | None] | None = None,
     ) -> R:
-        """Runs a checked-in operation and returns its data, checked.
+        """Run a checked-in operation and return its data, validated.
 
         Args:
-            operation: Which one.
-            variables: Its variables. What is None is left out, so that the server's default holds.
-            call: The call that it belongs to, where it is not one of its own.
-            verify: Says what is wrong with data that have the right shape, None if nothing is.
+            operation: The operation.
+            variables: Its variables. Those that are None are left out, so that the server's defaults apply.
+            call: The call that the request belongs to. None: a call of its own.
+            verify: Returns what is wrong with data that has the right shape, or None.
 
         Raises:
             GradientError: See `paperspace.gradient.errors`.
         """
-        shape = operation.result
-
-        def check(reply: Reply) -> R:
-            data = check_errors(reply)
-            result = cast("R", data) if reply.shape is shape else check_shape(shape, data)
-            if complaint := verify(result):
-                raise AttemptFailed(MalformedResponseError(complaint), FailureKind.BROKEN)
-            return result
-
         document = load_document(operation.name)
-        given = {key: value for key, value in cast("dict[str, object]", variables).items() if value is not None}
-        return await self._run(document, given, check, call or self.start(), read=reader(cast("Hashable", shape)))
+        values = {key: value for key, value in cast("dict[str, object]", variables).items() if value is not None}
+
+        def read(response: HTTPResponse) -> R:
+            data = read_data(response, operation.result)
+            if verify is not None and (complaint := verify(data)):
+                raise AttemptFailed(MalformedResponseError, complaint, FailureKind.BROKEN, response.facts())
+            return data
+
+        return await self._send(document, values, call or self.start(), read)
 
     async def execute(
         self,
@@ -140,133 +139,134 @@ class Session:
         check: bool,
         idempotent: bool,
     ) -> R | dict[str, object]:
-        """Runs an operation of the user's own; see `Client.execute`."""
-        from paperspace.gradient._core.custom_operations import check_variables, own_document, require_variables
+        """Run an operation of the user; see `Client.execute`."""
+        from paperspace.gradient._core.custom_operations import check_variables, custom_document, require_variables
 
-        own = own_document(document, check=check)
-        given = check_variables(own, variables) if check else require_variables(variables)
+        operation = custom_document(document, check=check)
+        values = check_variables(operation, variables) if check else require_variables(variables)
         if result is not None:
             require_shape(result)
         call = self.start()
-        data = await self._run(own, given, check_errors, call, idempotent=idempotent or not own.is_mutation)
+
+        def read(response: HTTPResponse) -> dict[str, object]:
+            return data_of(parse_result(response), response)
+
+        data = await self._send(operation, values, call, read, idempotent=idempotent or not operation.is_mutation)
         if result is None:
             return data
         try:
-            return check_shape(result, data)
+            return validate(result, data)
         except AttemptFailed as failure:
-            # The server has done what it was asked for; it is the shape that does not fit.
-            error = failure.error
-            error.operation, error.attempts, error.elapsed = own.name, call.attempts, call.elapsed
-            error.may_have_executed = "yes" if own.is_mutation else "no"
+            # Not retried: the server has executed the operation, and it is the user's shape that does not match.
+            error = self._build_error(failure, operation, call)
+            error.may_have_executed = "yes" if operation.is_mutation else "no"
             raise error from None
 
-    async def _run(
+    async def _send(
         self,
         document: Document,
         variables: dict[str, Any],
-        check: Callable[[Reply], R],
         call: Call,
+        read: Callable[[HTTPResponse], R],
         *,
-        read: Callable[[int, Mapping[str, str], bytes], Reply] = read_reply,
         idempotent: bool = True,
     ) -> R:
-        headers = {"Idempotency-Key": str(uuid4())} if document.is_mutation else None
-        call.attempts, call.in_doubt = 0, False
-        met: list[FailureKind] = []  # the faults after which it was sent again
+        """Send a request until it succeeds or a retry is not allowed. Return what `read` makes of the response."""
+        headers = {"Idempotency-Key": str(uuid4())} if document.is_mutation else {}
+        call.attempts, call.may_have_been_applied = 0, False
+        failures: list[FailureKind] = []
         while True:
             transport = await self._connections.transport()
             request = document.request(variables)
             call.attempts += 1
-            reply = None
             try:
-                reply = await transport.execute(
-                    request, headers=headers, deadline=call.deadline, fresh=bool(met), read=read
+                response = await transport.send(
+                    request, headers, deadline=call.deadline, force_new_connection=bool(failures)
                 )
-                result = check(reply)
-            except AttemptFailed as failure:
-                call.in_doubt |= document.is_mutation and failure.kind.in_doubt
-                add_facts(failure.error, reply)
-                wait = self._wait(failure, met, call, idempotent=idempotent)
-                if wait is not None:
-                    # Not the message, in which the server may repeat what it was sent.
-                    log.info(
-                        "%s: sent again in %.2f s, after %s (HTTP status %s)",
-                        document.name,
-                        wait,
-                        type(failure.error).__name__,
-                        failure.error.status,
-                    )
-                    await transport.pause(wait)
-                if wait is None or self._connections.closed:
-                    error = self._explain(failure, document, call)
-                    raise error from error.__cause__
-                met.append(failure.kind)
+                data = read(response)
+            except AttemptFailed as attempt_failed:
+                failure = attempt_failed
             else:
-                call.server_date = reply.headers.get("Date")
-                log.debug("%s: HTTP %d after %.3f s", document.name, reply.status, call.elapsed)
-                self._budget.give_back(len(met))
-                return result
+                call.server_date = response.headers.get("Date")
+                log.debug("%s: HTTP %d after %.3f s", document.name, response.status, call.elapsed)
+                self._budget.refund(len(failures))
+                return data
+            # Not in the except clause: the error's context would hold the message as the server sent it.
+            call.may_have_been_applied |= document.is_mutation and failure.kind.may_have_been_applied
+            delay = self._retry_delay(failure, failures, call, idempotent=idempotent)
+            exhausted = delay is not None and not self._budget.take()
+            if delay is not None and not exhausted:
+                _log_retry(document, failure, delay)
+                await transport.pause(delay)
+            if delay is None or exhausted or self._connections.closed:
+                error = self._final_error(failure, document, call, exhausted=exhausted)
+                raise error from error.__cause__
+            failures.append(failure.kind)
 
-    def _wait(self, failure: AttemptFailed, met: list[FailureKind], call: Call, *, idempotent: bool) -> float | None:
-        """The seconds before the request is sent again; None where it is not to be."""
-        wait = resend_delay(
+    def _retry_delay(
+        self, failure: AttemptFailed, failures: list[FailureKind], call: Call, *, idempotent: bool
+    ) -> float | None:
+        """Return the seconds before the retry. None: no retry."""
+        delay = retry_delay(
             failure.kind,
-            resends=len(met),
-            alike=met.count(failure.kind),
+            retries=len(failures),
+            same_kind_retries=failures.count(failure.kind),
             max_retries=self.settings.max_retries,
-            retry_after=failure.error.retry_after,
+            retry_after=failure.facts.retry_after,
             idempotent=idempotent,
         )
-        if wait is None or wait >= call.left or self._connections.closed:
-            return None
-        if not self._budget.take():
-            spent = "not sent again, as the calls of this client have used up the resends that they share"
-            failure.error.args = (f"{failure.error.args[0]}; {spent}",)
-            return None
-        return wait
+        return None if delay is None or delay >= call.remaining or self._connections.closed else delay
 
-    def _explain(self, failure: AttemptFailed, document: Document, call: Call) -> APIError | ClientClosedError:
-        """The error for the user, with everything that is known about the call."""
-        error = failure.error
-        error.__cause__ = failure.__cause__
-        message = self.settings.masked(str(error.args[0]))
-        if isinstance(error, APITimeoutError):
-            message += f", within the {self.settings.timeout:g} s of this call (timeout)"
-        elif isinstance(error, AuthenticationError):
-            message = f"{message.removesuffix('.')}; the key comes from {self.settings.api_key_source}"
-        error.args = (message,)
-        doubt = "the change may have been carried out, or not; look before you try again"
+    def _final_error(
+        self, failure: AttemptFailed, document: Document, call: Call, *, exhausted: bool
+    ) -> APIError | ClientClosedError:
+        """Return the error that ends the call, with its cause set."""
         if self._connections.closed:
-            hint = f"; {doubt}" if call.in_doubt else ""
-            return ClientClosedError(f"{document.name}: the client was closed during the call{hint}")
-        if call.in_doubt and failure.kind not in {FailureKind.FINAL, FailureKind.REFUSED, FailureKind.DOUBTFUL}:
-            error = OutcomeUnknownError(
-                f"{doubt}; what happened: {message}",
-                status=error.status,
-                code=error.code,
-                request_id=error.request_id,
-                retry_after=error.retry_after,
-            )
-            error.__cause__ = failure.error
-        error.operation, error.attempts, error.elapsed = document.name, call.attempts, call.elapsed
-        if call.in_doubt:
-            executed = isinstance(error, PartialResultError)
-            error.may_have_executed = "yes" if executed else "unknown"
+            hint = f"; {_UNKNOWN}" if call.may_have_been_applied else ""
+            closed = ClientClosedError(f"{document.name}: the client was closed during the call{hint}")
+            closed.__cause__ = failure.__cause__
+            return closed
+        error = self._build_error(failure, document, call, exhausted=exhausted)
+        if not call.may_have_been_applied or failure.kind in _CERTAIN:
+            return error
+        unknown = OutcomeUnknownError(
+            f"{_UNKNOWN}; last error: {error.args[0]}",
+            **failure.facts._asdict(),
+            operation=document.name,
+            attempts=call.attempts,
+            elapsed=call.elapsed,
+            may_have_executed="unknown",
+        )
+        unknown.__cause__ = error
+        return unknown
+
+    def _build_error(
+        self, failure: AttemptFailed, document: Document, call: Call, *, exhausted: bool = False
+    ) -> APIError:
+        """Build the error for a failed attempt, with everything that is known about the call."""
+        message = self.settings.masked(failure.message)
+        if issubclass(failure.error_class, APITimeoutError):
+            message += f" (timeout: {self.settings.timeout:g} s for the whole call)"
+        elif issubclass(failure.error_class, AuthenticationError):
+            message = f"{message.removesuffix('.')}; the API key comes from {self.settings.api_key_source}"
+        if exhausted:
+            message += "; not retried: the retry budget of this client is exhausted"
+        error = failure.error_class(
+            message,
+            **failure.facts._asdict(),
+            operation=document.name,
+            attempts=call.attempts,
+            elapsed=call.elapsed,
+        )
+        if isinstance(error, PartialResultError):
+            error.data = failure.data
+        if call.may_have_been_applied:
+            error.may_have_executed = "yes" if isinstance(error, PartialResultError) else "unknown"
+        error.__cause__ = failure.__cause__
         return error
 
 
-def add_facts(error: APIError, reply: Reply | None) -> None:
-    """Notes on the error what the answer that it is about says of itself."""
-    if reply is not None and error.status is None:
-        facts = facts_of(reply.status, reply.headers)
-        error.status, error.request_id, error.retry_after = facts["status"], facts["request_id"], facts["retry_after"]
-
-
-def _make_transport(settings: Settings) -> HTTPTransport:
-    headers = {
-        "Authorization": f"Bearer {settings.api_key}",
-        "Accept": "application/graphql-response+json, application/json;q=0.9",
-        "Content-Type": "application/json",
-        "User-Agent": f"paperspace-gradient/{__version__} Python/{platform.python_version()}",
-    }
-    return HTTPTransport(settings.api_url, headers, max_response_bytes=settings.max_response_bytes)
+def _log_retry(document: Document, failure: AttemptFailed, delay: float) -> None:
+    # Without the message, in which the server may repeat what it was sent.
+    name, status = failure.error_class.__name__, failure.facts.status
+    log.info("%s: retrying in %.2f s, after %s (HTTP status %s)", document.name, delay, name, status)

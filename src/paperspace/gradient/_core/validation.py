@@ -1,4 +1,4 @@
-"""Holds what the server answers to the shapes that the functions promise: pydantic, over TypedDicts."""
+"""Validate responses: pydantic checks that the data has the shape that a function promises, a TypedDict."""
 
 from __future__ import annotations
 
@@ -6,81 +6,85 @@ from functools import cache, lru_cache
 from typing import TYPE_CHECKING, Any, Generic, TypeVar, cast
 
 from pydantic import PydanticUserError, TypeAdapter, ValidationError
-from typing_extensions import NotRequired, TypedDict, is_typeddict  # noqa: UP035  # those of typing are not for pydantic, below 3.12
+from typing_extensions import (  # noqa: UP035  # below Python 3.12, pydantic refuses those of typing
+    NotRequired,
+    TypedDict,
+    is_typeddict,
+)
 
-from paperspace.gradient._core.failures import AttemptFailed
-from paperspace.gradient._core.responses import Reply, read_reply
+from paperspace.gradient._core.failures import AttemptFailed, ResponseFacts
+from paperspace.gradient._core.responses import HTTPResponse, data_of, parse_result
 from paperspace.gradient._core.retry import FailureKind
 from paperspace.gradient._shared.problems import shorten
 from paperspace.gradient.errors import InvalidArgumentError, MalformedResponseError
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Hashable, Mapping
+    from collections.abc import Callable, Hashable
 
 R = TypeVar("R")
 
 _OK = 200
 
-# The checker of a shape, made when it is first needed. Not kept for ever: a user may make a shape for each call.
+# One validator for each shape. The number is limited, as a user may define a new shape for each call.
 _adapter = lru_cache(256)(TypeAdapter[Any])
 
 
-class _Answer(TypedDict, Generic[R]):
-    """An answer as it is when all went well."""
+class _Envelope(TypedDict, Generic[R]):
+    """The body of a response without errors."""
 
     data: R
     errors: NotRequired[list[Any] | None]
 
 
-@cache
-def reader(shape: Hashable) -> Callable[[int, Mapping[str, str], bytes], Reply]:
-    """Reads answers whose data are to have this shape.
+def read_data(response: HTTPResponse, shape: type[R]) -> R:
+    """Return the data of a response, validated. Fields that the shape does not have are dropped.
 
-    An answer that is all right is parsed and checked in one go, which takes half the time. Any other is read by
-    `read_reply`, which knows what to say about it.
+    Raises:
+        AttemptFailed: The response has errors, is malformed, or its data does not have this shape.
     """
-    validate = TypeAdapter[_Answer[dict[str, Any]]](cast("Any", _Answer)[shape]).validator.validate_json
-
-    def read(status: int, headers: Mapping[str, str], body: bytes) -> Reply:
-        if status == _OK:
-            try:
-                found = validate(body, strict=True)
-            except ValidationError:
-                return read_reply(status, headers, body)
-            if not found.get("errors"):
-                return Reply(found["data"], None, status, headers, shape=shape)
-        return read_reply(status, headers, body)
-
-    return read
+    if response.status == _OK:
+        # Parsing and validating in one pass takes half the time. Only the slow way can tell what is wrong.
+        try:
+            envelope = _envelope_validator(cast("Hashable", shape))(response.body, strict=True)
+        except ValidationError:
+            pass
+        else:
+            if not envelope.get("errors"):
+                return cast("R", envelope["data"])
+    return validate(shape, data_of(parse_result(response), response), response.facts())
 
 
 def require_shape(shape: object) -> None:
-    """Makes the checker of a user's own shape.
+    """Make sure that a shape of the user can be validated.
 
     Raises:
-        InvalidArgumentError: There is none for it.
+        InvalidArgumentError: It is not a TypedDict, or names an undefined type.
     """
-    expected = "result: a TypedDict expected (that of typing_extensions, below Python 3.12)"
+    expected = "result: expected a TypedDict (of typing_extensions, below Python 3.12)"
     if not is_typeddict(shape):
-        raise InvalidArgumentError(f"{expected}, {shorten(repr(shape))} given")
+        raise InvalidArgumentError(f"{expected}, got {shorten(repr(shape))}")
     try:
         if not _adapter(shape).pydantic_complete:
-            raise InvalidArgumentError(f"{expected}; {shorten(repr(shape))} names a type that is not defined")
+            raise InvalidArgumentError(f"{expected}; {shorten(repr(shape))} names an undefined type")
     except PydanticUserError as error:
         raise InvalidArgumentError(f"{expected}: {error}") from None
 
 
-def check_shape(shape: type[R], data: object) -> R:
-    """The data as the shape has them: keys that it does not know are left out.
+def validate(shape: type[R], data: object, facts: ResponseFacts = ResponseFacts()) -> R:  # noqa: B008  # immutable
+    """Return the data in this shape. Fields that the shape does not have are dropped.
 
     Raises:
-        AttemptFailed: They do not fit; the message names the first place.
+        AttemptFailed: The data does not have this shape; the message names the first wrong field.
     """
     try:
         return cast("R", _adapter(cast("Hashable", shape)).validate_python(data, strict=True))
     except ValidationError as error:
         first = error.errors(include_url=False, include_context=False)[0]
-        place = ".".join(str(step) for step in first["loc"])
-        given = shorten(repr(first["input"]))
-        message = f"the answer is not what the API promises: {place}: {first['msg']}, but there is {given}"
-        raise AttemptFailed(MalformedResponseError(message), FailureKind.BROKEN) from None
+        path = ".".join(str(step) for step in first["loc"])
+        message = f"the response does not match the schema: {path}: {first['msg']}, got {shorten(repr(first['input']))}"
+        raise AttemptFailed(MalformedResponseError, message, FailureKind.BROKEN, facts) from None
+
+
+@cache
+def _envelope_validator(shape: Hashable) -> Callable[..., dict[str, Any]]:
+    return TypeAdapter[_Envelope[dict[str, Any]]](cast("Any", _Envelope)[shape]).validator.validate_json

@@ -1,4 +1,4 @@
-"""The error codes: what a GraphQL error says in `extensions.code`."""
+"""Error codes: the values of `extensions.code` in a GraphQL error."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ from enum import StrEnum
 
 
 class Code(StrEnum):
-    """Why a request was refused. The names are those of Apollo servers, and a few more."""
+    """Why a request failed. The names are those of Apollo servers, and a few more."""
 
     UNAUTHENTICATED = "UNAUTHENTICATED"
     FORBIDDEN = "FORBIDDEN"

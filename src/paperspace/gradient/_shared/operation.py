@@ -1,4 +1,4 @@
-"""An operation: the name of a checked-in file, tied to the types of its variables and of its reply."""
+"""An operation: the name of a checked-in file, with the types of its variables and its result."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ class Operation(Generic[V, R]):
     Attributes:
         name: The name of the operation and, with `.graphql` behind it, of its file.
         variables: The TypedDict that describes its variables.
-        result: The TypedDict that the reply's `data` has to fit.
+        result: The TypedDict that describes the `data` of its response.
     """
 
     __slots__ = ("name", "result", "variables")

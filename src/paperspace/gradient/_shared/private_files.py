@@ -8,12 +8,12 @@ from pathlib import Path
 
 
 def write_private(file: Path, text: str) -> None:
-    """Writes a file that its owner alone can read and change; there is never half of it.
+    """Write a file that only its owner can read, in one step: readers see the old content or the new.
 
     Raises:
-        OSError: It cannot be written; what was there is there still.
+        OSError: It cannot be written. The old content is unchanged.
     """
-    # Written aside and moved into place; mkstemp makes the mode 0600.
+    # Written to a temporary file, which mkstemp creates with mode 0600, and renamed.
     try:
         handle, draft = tempfile.mkstemp(dir=file.parent, prefix=file.name)
         try:
@@ -24,4 +24,4 @@ def write_private(file: Path, text: str) -> None:
             Path(draft).unlink(missing_ok=True)
             raise
     except OSError as error:
-        raise OSError(error.errno, error.strerror, str(file)) from error  # nobody has heard of the draft
+        raise OSError(error.errno, error.strerror, str(file)) from error  # the user knows nothing of the draft

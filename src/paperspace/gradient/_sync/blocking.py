@@ -1,4 +1,4 @@
-"""Makes synchronous functions of asynchronous ones, so that each is written once."""
+"""Make sync functions from async ones, so that each function is written once."""
 
 from __future__ import annotations
 
@@ -16,57 +16,57 @@ A_co = TypeVar("A_co", covariant=True)
 
 
 class _End:
-    """What comes behind the last item."""
+    """Marks the end of a generator."""
 
 
 _END = _End()
 
 
 class Blocking(Protocol[A_co]):
-    """An object whose methods are those of another one, made synchronous."""
+    """An object whose methods are the sync versions of another object's methods."""
 
     @property
-    def _awaited(self) -> A_co: ...
+    def _async(self) -> A_co: ...
 
 
 def blocking(
     method: Callable[Concatenate[A, P], Coroutine[Any, Any, R]],
 ) -> Callable[Concatenate[Blocking[A], P], R]:
-    """The method, made to wait for its result."""
+    """Return the sync version of a method, which waits for the result."""
 
     @functools.wraps(method)
     def call(self: Blocking[A], /, *args: P.args, **kwargs: P.kwargs) -> R:
         from paperspace.gradient._sync.loop_thread import run
 
-        return run(method(self._awaited, *args, **kwargs))
+        return run(method(self._async, *args, **kwargs))
 
-    return _named(call, method)
+    return _rename(call, method)
 
 
 def blocking_iterator(
     method: Callable[Concatenate[A, P], AsyncGenerator[R]],
 ) -> Callable[Concatenate[Blocking[A], P], Iterator[R]]:
-    """The generator, made to wait for each of its items."""
+    """Return the sync version of a generator method, which waits for each item."""
 
     @functools.wraps(method)
     def call(self: Blocking[A], /, *args: P.args, **kwargs: P.kwargs) -> Iterator[R]:
-        return _items(method(self._awaited, *args, **kwargs))
+        return _iterate(method(self._async, *args, **kwargs))
 
-    return _named(call, method)
+    return _rename(call, method)
 
 
-def _named(call: F, method: Callable[..., object]) -> F:
-    """The function, under the method's bare name, as the class of the other face would mislead."""
+def _rename(call: F, method: Callable[..., object]) -> F:
+    """Give a function the bare name of a method: the class of the async version would mislead in tracebacks."""
     call.__qualname__ = method.__name__
     return call
 
 
-def _items(generator: AsyncGenerator[R]) -> Iterator[R]:
+def _iterate(generator: AsyncGenerator[R]) -> Iterator[R]:
     from paperspace.gradient._sync.loop_thread import run
 
     async def advance() -> R | _End:
         return await anext(generator, _END)
 
-    # When this generator is dropped half way, asyncio ends the other one on its own loop.
+    # If this iterator is dropped before its end, asyncio closes the async generator on its own loop.
     while not isinstance(item := run(advance()), _End):
         yield item

@@ -1,13 +1,13 @@
-"""What a forked child does with the loops and sockets that it got from its parent: nothing, for ever."""
+"""Forked children: what they do with the event loops and sockets of their parent, which is nothing."""
 
 from __future__ import annotations
 
 
-def leak(inherited: object) -> None:
-    """Keeps the object, and what it refers to, from ever being finalized.
+def never_finalize(inherited: object) -> None:
+    """Keep an object, and everything it refers to, from being finalized in this process.
 
-    A finalizer would say goodbye on the parent's TLS connections, take its sockets out of the event loop that both
-    processes share in the kernel, and warn about all of it.
+    A finalizer would end the parent's TLS connections, remove its sockets from the event loop that both processes
+    share in the kernel, and warn about all of it.
     """
     import ctypes
 

@@ -1,7 +1,7 @@
-"""The way from synchronous code to the asynchronous core: one event loop in a thread of its own, for the process.
+"""The loop thread: one event loop, in one thread for each process, that runs the async functions for sync code.
 
-Because the loop is nobody else's, a synchronous call works wherever Python runs: in a script, beside a running loop
-(notebooks), from many threads at once, and in a forked child, which starts a thread of its own.
+The loop is used by nothing else, so sync calls work wherever Python runs: in scripts, beside a running loop
+(notebooks), from many threads at a time, and in a forked child, which starts a thread of its own.
 """
 
 from __future__ import annotations
@@ -13,7 +13,7 @@ import os
 import threading
 from typing import TYPE_CHECKING, Any, TypeVar
 
-from paperspace.gradient._sync.fork import leak
+from paperspace.gradient._sync.fork import never_finalize
 from paperspace.gradient.errors import GradientError
 
 if TYPE_CHECKING:
@@ -21,15 +21,15 @@ if TYPE_CHECKING:
 
 R = TypeVar("R")
 
-# Seconds for the last requests and connections to end when the interpreter does.
+# Seconds for the last requests and connections to end when the interpreter exits.
 _EXIT_TIMEOUT = 2.0
 
-# Seconds that a fork waits for the loop to be between two steps.
+# Seconds that a fork waits until the loop is between two steps.
 _HOLD_TIMEOUT = 1.0
 
 
 class _LoopThread:
-    """A running event loop and the thread that it runs in."""
+    """A running event loop and its thread."""
 
     def __init__(self) -> None:
         self.loop = asyncio.new_event_loop()
@@ -42,14 +42,14 @@ class _LoopThread:
         self.loop.run_forever()
 
     def stop(self) -> None:
-        """Ends what runs on the loop, then the loop, then the thread."""
+        """End the tasks of the loop, then the loop, then the thread."""
         self.stopping = True
-        asyncio.run_coroutine_threadsafe(self._wind_up(), self.loop)
+        asyncio.run_coroutine_threadsafe(self._shut_down(), self.loop)
         self.thread.join(_EXIT_TIMEOUT)
         if not self.thread.is_alive():
             self.loop.close()
 
-    async def _wind_up(self) -> None:
+    async def _shut_down(self) -> None:
         tasks = asyncio.all_tasks() - {asyncio.current_task()}
         for task in tasks:
             task.cancel()
@@ -59,39 +59,40 @@ class _LoopThread:
 
 
 _lock = threading.Lock()
-_holds: list[threading.Event] = []
+_forks_in_progress: list[threading.Event] = []
 _running: _LoopThread | None = None
 
 
 def run(coroutine: Coroutine[Any, Any, R]) -> R:
-    """Runs the coroutine on the loop thread and returns its result, or raises what it raises.
+    """Run a coroutine on the loop thread. Return its result, or raise what it raises.
 
-    Interrupted, by Ctrl-C say, it cancels the coroutine and raises the interruption.
+    If the wait is interrupted, by Ctrl-C for example, the coroutine is cancelled.
     """
-    there = _loop_thread()
-    if threading.current_thread() is there.thread:
+    loop_thread = _start_once()
+    if threading.current_thread() is loop_thread.thread:
         coroutine.close()
         raise GradientError(
-            "a synchronous call on the library's own event loop would wait for itself; await it from aio instead"
+            "a sync function was called on the library's event loop and would wait for itself; "
+            "await the function of paperspace.gradient.aio instead"
         )
     future: concurrent.futures.Future[R] | None = None
     try:
-        future = asyncio.run_coroutine_threadsafe(coroutine, there.loop)
+        future = asyncio.run_coroutine_threadsafe(coroutine, loop_thread.loop)
         return future.result()
     except concurrent.futures.CancelledError:
-        if there.stopping:  # the interpreter ends, and this is a daemon thread, which ends with it in silence
+        if loop_thread.stopping:  # the interpreter exits, and this daemon thread ends silently with it
             raise SystemExit from None
         raise
     except BaseException:
-        if future is None:  # interrupted while it was handed over, which may be done or not
-            there.loop.call_soon_threadsafe(_drop, coroutine)
+        if future is None:  # interrupted while the coroutine was handed over; it may be a task already
+            loop_thread.loop.call_soon_threadsafe(_cancel, coroutine)
         else:
             future.cancel()
         raise
 
 
-def _drop(coroutine: Coroutine[Any, Any, object]) -> None:
-    """Ends a coroutine, on its loop, whether or not it has become a task there."""
+def _cancel(coroutine: Coroutine[Any, Any, object]) -> None:
+    """Cancel a coroutine, on its loop, whether or not it has become a task there."""
     task = next((task for task in asyncio.all_tasks() if task.get_coro() is coroutine), None)
     if task is None:
         coroutine.close()
@@ -99,13 +100,13 @@ def _drop(coroutine: Coroutine[Any, Any, object]) -> None:
         task.cancel()
 
 
-def owns(loop: asyncio.AbstractEventLoop) -> bool:
+def is_loop_thread_loop(loop: asyncio.AbstractEventLoop) -> bool:
     """Whether this is the loop of the loop thread."""
     return _running is not None and _running.loop is loop
 
 
-def _loop_thread() -> _LoopThread:
-    global _running  # noqa: PLW0603  # one for the process is the point
+def _start_once() -> _LoopThread:
+    global _running  # noqa: PLW0603  # there is one for each process
     if _running is None:
         with _lock:
             if _running is None:
@@ -116,42 +117,41 @@ def _loop_thread() -> _LoopThread:
 def _stop() -> None:
     global _running
     if _running is not None:
-        there, _running = _running, None
-        there.stop()
+        loop_thread, _running = _running, None
+        loop_thread.stop()
 
 
-def _hold() -> None:
-    """Before a fork: holds the loop between two of its steps, so that its thread has no lock that the child would need.
+def _before_fork() -> None:
+    """Hold the loop between two of its steps, so that its thread holds no lock that the child would need.
 
-    In the middle of a step it may be importing something, and the child would wait for that import for ever.
+    In the middle of a step it may be importing a module, and the child would wait for that import forever.
     """
-    there = _running
-    if there is None or there.stopping or threading.current_thread() is there.thread:
+    loop_thread = _running
+    if loop_thread is None or loop_thread.stopping or threading.current_thread() is loop_thread.thread:
         return
     held, forked = threading.Event(), threading.Event()
 
-    def step() -> None:
+    def hold() -> None:
         held.set()
         forked.wait()
 
-    there.loop.call_soon_threadsafe(step)
+    loop_thread.loop.call_soon_threadsafe(hold)
     held.wait(_HOLD_TIMEOUT)
-    _holds.append(forked)
+    _forks_in_progress.append(forked)
 
 
-def _release() -> None:
-    """After a fork, in the parent."""
-    if _holds:
-        _holds.pop().set()
+def _after_fork_in_parent() -> None:
+    if _forks_in_progress:
+        _forks_in_progress.pop().set()
 
 
-def _forget() -> None:
-    """In a forked child: the parent's thread does not run here, and its lock may be held for ever."""
+def _after_fork_in_child() -> None:
+    """Forget the parent's thread, which does not run here. Its lock may be held forever."""
     global _running, _lock
-    leak(_running)
+    never_finalize(_running)
     _running, _lock = None, threading.Lock()
-    _holds.clear()
+    _forks_in_progress.clear()
 
 
 atexit.register(_stop)
-os.register_at_fork(before=_hold, after_in_parent=_release, after_in_child=_forget)
+os.register_at_fork(before=_before_fork, after_in_parent=_after_fork_in_parent, after_in_child=_after_fork_in_child)

@@ -58,7 +58,7 @@ class Deployments:
     """The functions, to be called. Made by a client: `Client(...).deployments`."""
 
     def __init__(self, session: Callable[[], Session]) -> None:
-        self._awaited = AsyncDeployments(session)
+        self._async = AsyncDeployments(session)
 
     create_deployment = blocking(AsyncDeployments.create_deployment)
     update_deployment = blocking(AsyncDeployments.update_deployment)

@@ -38,7 +38,7 @@ async def create(session: Session, call: Call, values: CreateDeploymentInput) ->
     try:
         result = await session.run(DEPLOYMENT_CREATE, DeploymentCreateVariables(input=values), call=call)
     except APIError as error:
-        if not call.refused_in_doubt(error):
+        if not call.refused_after_lost_response(error):
             raise _hinted(error) from error.__cause__
         return {"id": await _find_created(session, call, values, error)}
     return result["createDeployment"]["deployment"]
@@ -68,7 +68,7 @@ async def delete(session: Session, call: Call, id: str) -> DeploymentRef:
             verify=lambda result: same_id(id, result["deleteDeployment"]["deployment"]["id"]),
         )
     except NotFoundError as error:
-        if not call.refused_in_doubt(error):
+        if not call.refused_after_lost_response(error):
             raise
         return {"id": id}
     return result["deleteDeployment"]["deployment"]
