@@ -209,7 +209,7 @@ def test_rejected_key_names_its_source(run: Run) -> None:
         assert "the API key comes from --api-key\n" in run(*arguments, "--api-key", "wrong").stderr
         with pytest.MonkeyPatch.context() as patch:
             patch.setenv("PAPERSPACE_API_KEY", "wrong")
-            assert "the key comes from PAPERSPACE_API_KEY\n" in run(*arguments).stderr
+            assert "the API key comes from PAPERSPACE_API_KEY\n" in run(*arguments).stderr
 
 
 @pytest.mark.usefixtures("environment")
