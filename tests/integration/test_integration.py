@@ -120,7 +120,7 @@ def test_wrong_key_is_said(
     """A key that is not accepted is said, with the server's words."""
     monkeypatch.setenv("PAPERSPACE_API_KEY", "wrong")
     assert check_server.main([server.url]) == 1
-    assert "could not be held to the calls. Deployments: The API key is" in capsys.readouterr().err
+    assert "Deployments: API key missing or wrong" in capsys.readouterr().err
 
 
 def test_server_that_is_down(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
