@@ -76,6 +76,12 @@ def test_text(client: Client) -> None:
     assert client.execute(CLUSTERS + WHERE) == {"deployments": {"nodes": []}}
 
 
+def test_fragment_in_the_same_file(client: Client, tmp_path: Path) -> None:
+    """A file may contain the fragments of its operation."""
+    (tmp_path / "Clusters.graphql").write_text(CLUSTERS + WHERE, encoding="utf-8")
+    assert client.execute(tmp_path / "Clusters.graphql") == {"deployments": {"nodes": []}}
+
+
 @pytest.mark.anyio
 async def test_async(aclient: AsyncClient, path: Path) -> None:
     """The async version runs a file and a text."""
@@ -88,8 +94,11 @@ def test_result(client: Client, path: Path) -> None:
     client.deployments.create_deployment("n", "p", SPEC)
     data = client.execute(path, result=Result)
     assert data == {"deployments": {"nodes": [{"name": "n"}]}}
-    with pytest.raises(MalformedResponseError, match=r"Clusters: .* deployments: Input should be a valid list"):
+    with pytest.raises(
+        MalformedResponseError, match=r"Clusters: .* deployments: Input should be a valid list"
+    ) as caught:
         client.execute(path, result=Impossible)
+    assert caught.value.may_have_executed == "no"
 
 
 def test_typed_errors(client: Client) -> None:

@@ -7,13 +7,15 @@ from collections.abc import Callable, Iterator
 from contextlib import ExitStack
 
 import pytest
+from tests.faults.behaviours import raw, response
 from tests.faults.catalogue import FAULTS, OPERATIONS, Fault, Outcome
-from tests.faults.harness import CANARY, Cell, Result, check, in_sync_and_async, settings
-from tests.faults.server import FaultServer
+from tests.faults.harness import CALLS, CANARY, Cell, Result, check, in_sync_and_async, settings
+from tests.faults.server import FaultServer, good
 
-from paperspace.gradient import errors
+from paperspace.gradient import Client, errors
 from paperspace.gradient._core import retry as _retry
 from paperspace.gradient._core.responses import _BY_CODE, _BY_STATUS
+from paperspace.gradient._core.retry import BUDGET, RETRY_COST
 
 
 @pytest.fixture(autouse=True)
@@ -59,6 +61,23 @@ def test_permanent_fault(fault: Fault) -> None:
 def test_temporary_fault(fault: Fault) -> None:
     """The second attempt succeeds, and the call returns the right result."""
     run(fault, lambda _: Outcome(None, 2), once=True)
+
+
+def test_faults_of_several_kinds() -> None:
+    """The retries of a kind of failure count for that kind alone, within one call."""
+    script = [raw(b""), response(200), raw(b"")]
+    with FaultServer(*script) as server, Client(CANARY, server.url) as client:
+        assert CALLS["get"](client.deployments)
+        assert len(server.requests) == 4
+
+
+def test_budget_lasts_while_calls_succeed() -> None:
+    """Calls that succeed after a retry never use up the retry budget of their client."""
+    calls = BUDGET // RETRY_COST + 10
+    with FaultServer(*[response(503), good] * calls) as server, Client(CANARY, server.url) as client:
+        for _ in range(calls):
+            assert CALLS["get"](client.deployments)
+        assert len(server.requests) == 2 * calls
 
 
 def test_matrix_is_complete() -> None:

@@ -5,10 +5,11 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from datetime import datetime, timedelta
+from email.utils import format_datetime
 from typing import Any
 
 import pytest
-from tests.faults.server import ID, Exchange, FaultServer, good_data
+from tests.faults.server import ID, Behaviour, Exchange, FaultServer, good_data
 from tests.stress.fault_proxy import Proxy, ProxyFault
 
 from paperspace.gradient import (
@@ -171,6 +172,65 @@ async def lose(exchange: Exchange) -> None:
 
 async def nothing_found(exchange: Exchange) -> None:
     await exchange.respond(body={"data": good_data(exchange.request)}, Date="Sun, 06 Nov 1994 08:49:37 GMT")
+
+
+def look_up_of(*, name: str = "mine", path: str | None = None, image: str = SPEC["image"]) -> Behaviour:
+    """Respond to the look-up with one deployment, created now, that has this name and these values in its spec."""
+
+    async def found(exchange: Exchange) -> None:
+        unset = dict.fromkeys(("containerRegistry", "enabled", "protocol", "repositories"))
+        models = [{"id": "m", "path": path}]
+        data = {
+            **unset,
+            **SPEC,
+            "image": image,
+            "models": models,
+            "resources": {**SPEC["resources"], "autoscaling": None},
+        }
+        specs = {"nodes": [{"data": data, "cluster": None}]}
+        node = {"id": ID, "name": name, "dtCreated": utc_now().isoformat(), "deploymentSpecs": specs}
+        page = {"nodes": [node], "pageInfo": {"hasNextPage": False, "endCursor": None}}
+        await exchange.respond(body={"data": {"deployments": page}}, Date=format_datetime(utc_now(), usegmt=True))
+
+    return found
+
+
+@pytest.mark.parametrize(
+    ("name", "path", "ours"),
+    [("mine", None, True), ("mine", "/a/default", True), ("mine-too", None, False)],
+    ids=["as sent", "default for null", "other name"],
+)
+def test_look_up(name: str, path: str | None, ours: bool) -> None:
+    """The look-up accepts a default where null was sent, and only the exact name, although a server may filter loosely."""
+    found = look_up_of(name=name, path=path)
+    with refused_create("CONFLICT", look_up=found) as server, Client("a-key-for-tests", server.url) as client:
+        if ours:
+            assert client.deployments.create_deployment("mine", "p1", SPEC) == {"id": ID}
+        else:
+            with pytest.raises(ConflictError):
+                client.deployments.create_deployment("mine", "p1", SPEC)
+
+
+def test_vague_error_for_a_taken_name() -> None:
+    """If the retry fails with BAD_USER_INPUT and the name is taken, the error is a conflict with the cause and the doubt."""
+    other = look_up_of(image="another/image")
+    with refused_create("BAD_USER_INPUT", look_up=other) as server:
+        client = Client("a-key-for-tests", server.url)
+        with client, pytest.raises(ConflictError, match=r"'mine'.*'p1'") as caught:
+            client.deployments.create_deployment("mine", "p1", SPEC)
+    assert (caught.value.attempts, caught.value.may_have_executed) == (3, "unknown")
+    assert type(caught.value.__cause__) is BadRequestError
+
+
+def test_conflict_for_a_taken_name() -> None:
+    """If the retry fails with CONFLICT and the deployment is not ours, that error is raised."""
+    other = look_up_of(image="another/image")
+    with refused_create("CONFLICT", look_up=other) as server:
+        client = Client("a-key-for-tests", server.url)
+        with client, pytest.raises(ConflictError) as caught:
+            client.deployments.create_deployment("mine", "p1", SPEC)
+    assert (caught.value.attempts, caught.value.may_have_executed) == (3, "unknown")
+    assert not isinstance(caught.value.__cause__, ConflictError)
 
 
 @pytest.mark.parametrize(("code", "error"), [("BAD_USER_INPUT", BadRequestError), ("CONFLICT", ConflictError)])
