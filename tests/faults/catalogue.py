@@ -108,7 +108,7 @@ def unsent(name: str, error: type[errors.APIError], behaviour: Behaviour, **more
 
 def slow(name: str, behaviour: Behaviour) -> Fault:
     change = Outcome(errors.OutcomeUnknownError, 1, "unknown")
-    return Fault(name, behaviour, Outcome(errors.APITimeoutError, 1), change, temporary=False, timeout=0.3)
+    return Fault(name, behaviour, Outcome(errors.APITimeoutError, 1), change, temporary=False, timeout=1.0)
 
 
 def fine(name: str, behaviour: Behaviour) -> Fault:

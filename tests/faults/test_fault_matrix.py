@@ -9,7 +9,7 @@ from contextlib import ExitStack
 import pytest
 from tests.faults.behaviours import raw, response
 from tests.faults.catalogue import FAULTS, OPERATIONS, Fault, Outcome
-from tests.faults.harness import CALLS, CANARY, Cell, Result, check, in_sync_and_async, settings
+from tests.faults.harness import CALLS, CANARY, Cell, Result, check, in_sync_and_async, settings, wait_for
 from tests.faults.server import FaultServer, good
 
 from paperspace.gradient import Client, errors
@@ -30,25 +30,29 @@ def _quick(monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture) ->
 
 def run(fault: Fault, outcome: Callable[[str], Outcome], *, once: bool) -> None:
     """Run all cells of a fault in the first attempt (`once`) or in every attempt."""
+    servers: list[tuple[str, FaultServer]] = []
     with ExitStack() as stack:
 
         def make(operation: str, version: str) -> Cell:
             server = FaultServer(fault.behaviour) if once else FaultServer(then=fault.behaviour)
-            stack.enter_context(server)
+            servers.append((operation, stack.enter_context(server)))
 
             def verify(result: Result) -> None:
-                expected = outcome(operation)
                 try:
-                    check(result, expected, operation, fault.timeout)
-                    assert server.connections == expected.attempts
-                    if not hasattr(fault.behaviour, "early"):
-                        assert len(server.requests) == expected.attempts
+                    check(result, outcome(operation), operation, fault.timeout)
                 except AssertionError as error:
                     raise AssertionError(f"{fault.name}, {operation}, {version}: {error}") from result.error
 
             return Cell(server.url, settings(fault.timeout), verify)
 
         in_sync_and_async(make)
+        for operation, server in servers:
+            attempts = outcome(operation).attempts
+            wait_for(lambda server=server, attempts=attempts: server.connections >= attempts)  # type: ignore[misc]
+            assert server.connections == attempts, f"{fault.name}, {operation}"
+            if not hasattr(fault.behaviour, "early"):
+                wait_for(lambda server=server, attempts=attempts: len(server.requests) >= attempts)  # type: ignore[misc]
+                assert len(server.requests) == attempts, f"{fault.name}, {operation}"
 
 
 @pytest.mark.parametrize("fault", FAULTS, ids=lambda fault: fault.name)
