@@ -1,4 +1,4 @@
-"""The clients that are compared, each used as its own documentation has it. All of them send the same query."""
+"""The other clients, used as their documentation shows. All send the same query."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ from sgqlc.endpoint.http import HTTPEndpoint
 from paperspace.gradient._core.documents import load_document
 from paperspace.gradient.types import DeploymentSpecInput
 
-KEY = "a-key-for-measuring"
+KEY = "a-key-for-the-benchmark"
 HEADERS = {"Authorization": f"Bearer {KEY}", "Content-Type": "application/json"}
 ID = "00000001-c125-4bd7-b143-8f5c386df8a9"
 
@@ -37,42 +37,44 @@ VARIABLES = {"id": ID, "specsFirst": 100}
 
 
 def get_payload() -> dict[str, Any]:
-    """What a get sends."""
+    """Make the body of a get request."""
     return {"query": GET, "operationName": "Deployment", "variables": VARIABLES}
 
 
 class Floor:
-    """aiohttp and orjson by hand: no checks, no errors, no retries. Nothing on aiohttp can be quicker."""
+    """aiohttp and orjson alone: no validation, no errors, no retries. The lower limit for a client on aiohttp."""
 
     def __init__(self, url: str, tls: ssl.SSLContext | bool = True) -> None:
         self.url = url
         self.tls = tls
 
     async def open(self) -> None:
-        """Makes the pool of connections."""
+        """Open the connection pool."""
         self.session = aiohttp.ClientSession(connector=aiohttp.TCPConnector(ssl=self.tls))
 
     async def close(self) -> None:
-        """Closes it."""
+        """Close the connection pool."""
         await self.session.close()
 
     async def post(self, payload: dict[str, Any]) -> Any:
-        """One request."""
+        """Send a request; return the data of the response."""
         async with self.session.post(self.url, data=orjson.dumps(payload), headers=HEADERS) as response:
             content = await response.read()
         return orjson.loads(content)["data"]
 
     async def get(self) -> Any:
-        """A get."""
+        """Get a deployment."""
         return await self.post(get_payload())
 
     async def create(self) -> Any:
-        """A create."""
-        given = {"name": "n", "projectId": "p1", "spec": SPEC}
-        return await self.post({"query": CREATE, "operationName": "DeploymentCreate", "variables": {"input": given}})
+        """Create a deployment."""
+        arguments = {"name": "n", "projectId": "p1", "spec": SPEC}
+        return await self.post(
+            {"query": CREATE, "operationName": "DeploymentCreate", "variables": {"input": arguments}}
+        )
 
     async def list(self, total: int) -> list[Any]:
-        """All the pages of a list, one after another."""
+        """List deployments, page by page."""
         nodes: list[Any] = []
         after = None
         while True:
@@ -85,7 +87,7 @@ class Floor:
 
 
 class FloorOnThread:
-    """The same from synchronous code: on a loop in a thread of its own."""
+    """The same for sync code: on an event loop in a separate thread."""
 
     def __init__(self, url: str, tls: ssl.SSLContext) -> None:
         self.floor = Floor(url, tls)
@@ -94,24 +96,24 @@ class FloorOnThread:
         asyncio.run_coroutine_threadsafe(self.floor.open(), self.loop).result()
 
     def get(self) -> Any:
-        """A get."""
+        """Get a deployment."""
         return asyncio.run_coroutine_threadsafe(self.floor.get(), self.loop).result()
 
     def close(self) -> None:
-        """Closes the connections."""
+        """Close the connections and stop the loop."""
         asyncio.run_coroutine_threadsafe(self.floor.close(), self.loop).result()
         self.loop.call_soon_threadsafe(self.loop.stop)
 
 
 def official(url: str) -> Any:
-    """What the retired official client does for each call: a new gql client, on requests."""
+    """Get a deployment as the retired official client does: with a new gql client on requests for each call."""
     transport = RequestsHTTPTransport(url=url, headers=HEADERS, verify=True)
     client = GQLClient(transport=transport, fetch_schema_from_transport=False)
     return client.execute(_gql(GET, VARIABLES))
 
 
 def gql_aiohttp(url: str, tls: ssl.SSLContext) -> Any:
-    """The aiohttp transport of gql, used synchronously: it connects anew for each call."""
+    """Get a deployment with the aiohttp transport of gql from sync code: a new connection for each call."""
     transport = AIOHTTPTransport(url=url, headers=HEADERS, ssl=tls)
     return GQLClient(transport=transport, fetch_schema_from_transport=False).execute(_gql(GET, VARIABLES))
 
@@ -123,15 +125,15 @@ def _gql(text: str, variables: dict[str, Any]) -> Any:
 
 
 class SGQLC:
-    """sgqlc's endpoint on urllib."""
+    """The endpoint of sgqlc, on urllib."""
 
     def __init__(self, url: str) -> None:
         self.endpoint = HTTPEndpoint(url, HEADERS)
 
     def get(self) -> Any:
-        """A get."""
-        reply = self.endpoint(GET, VARIABLES, operation_name="Deployment")
-        return reply["data"]
+        """Get a deployment."""
+        response = self.endpoint(GET, VARIABLES, operation_name="Deployment")
+        return response["data"]
 
 
 class _Resources(BaseModel):
@@ -177,19 +179,19 @@ class _Get(BaseModel):
 
 
 class HTTPX:
-    """httpx on a kept connection, with the JSON and the pydantic models that ariadne-codegen's clients have."""
+    """httpx with a connection pool, json and pydantic models, as in the clients of ariadne-codegen."""
 
     def __init__(self, url: str, tls: ssl.SSLContext) -> None:
         self.url = url
         self.client = httpx.Client(headers=HEADERS, verify=tls)
 
     def get(self) -> Any:
-        """A get."""
+        """Get a deployment."""
         response = self.client.post(self.url, content=json.dumps(get_payload()), headers=HEADERS)
         if not response.is_success:
             raise RuntimeError(response.status_code)
         return _Get.model_validate(response.json()["data"])
 
     def close(self) -> None:
-        """Closes the connection."""
+        """Close the connection pool."""
         self.client.close()

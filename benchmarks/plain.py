@@ -1,7 +1,7 @@
-"""The endpoint that anybody would write with graphql-core and aiohttp, on the same schema: no checks, no database.
+"""A simple endpoint with graphql-core and aiohttp, on the same schema: no validation of specs, no database.
 
-Run as `python -m benchmarks.plain COUNT`, it holds so many deployments in memory, prints its address, and goes when its
-standard input ends.
+`python -m benchmarks.plain COUNT` keeps COUNT deployments in memory, prints its URL, and stops at the end of its
+standard input.
 """
 
 from __future__ import annotations
@@ -22,13 +22,13 @@ _SCHEMA = build_schema((graphql_folder() / "schema.graphql").read_text(encoding=
 
 
 class Connection:
-    """Items, a page of which is a connection."""
+    """Resolves a connection: a page of a list."""
 
     def __init__(self, items: list[Any]) -> None:
         self.items = items
 
     def __call__(self, _info: Any, first: int = 100, after: str | None = None, **_: Any) -> dict[str, Any]:
-        """The page."""
+        """Return the page."""
         start = int(after or 0)
         end = min(start + first, len(self.items))
         info = {"hasNextPage": end < len(self.items), "hasPreviousPage": start > 0, "endCursor": str(end)}
@@ -36,7 +36,7 @@ class Connection:
 
 
 class Root:
-    """The fields of Query and Mutation."""
+    """Resolves the fields of Query and Mutation."""
 
     def __init__(self, count: int, base_url: str) -> None:
         self.base_url = base_url
@@ -48,7 +48,7 @@ class Root:
             self.add(f"n{number}", data)
 
     def add(self, name: str, data: dict[str, Any]) -> dict[str, Any]:
-        """A new deployment."""
+        """Add a deployment."""
         id_, now = str(uuid4()), datetime.now(UTC).isoformat()
         url = f"{self.base_url}/endpoints/{id_}"
         spec = {"id": str(uuid4()), "data": data, "endpointUrl": url, "actor": {"fullName": "A"}, "dtCreated": now}
@@ -58,31 +58,31 @@ class Root:
         return row
 
     def deployment(self, _info: Any, id: str) -> dict[str, Any] | None:
-        """Query.deployment."""
+        """Resolve Query.deployment."""
         return self.by_id.get(id)
 
-    def createDeployment(self, _info: Any, input: dict[str, Any]) -> dict[str, Any]:  # noqa: N802  # the schema's name
-        """Mutation.createDeployment."""
+    def createDeployment(self, _info: Any, input: dict[str, Any]) -> dict[str, Any]:  # noqa: N802  # name in the schema
+        """Resolve Mutation.createDeployment."""
         return {"deployment": self.add(input["name"], input["spec"])}
 
 
 async def serve(count: int) -> None:
-    """Serves until standard input ends."""
+    """Serve until the end of standard input."""
     root = Root(count, "http://127.0.0.1")
 
-    async def answer(request: web.Request) -> web.Response:
-        asked = await request.json()
+    async def respond(request: web.Request) -> web.Response:
+        payload = await request.json()
         result = graphql_sync(
             _SCHEMA,
-            asked["query"],
+            payload["query"],
             root,
-            variable_values=asked.get("variables"),
-            operation_name=asked.get("operationName"),
+            variable_values=payload.get("variables"),
+            operation_name=payload.get("operationName"),
         )
         return web.Response(body=json.dumps(result.formatted).encode(), content_type="application/json")
 
     app = web.Application()
-    app.router.add_post("/graphql", answer)
+    app.router.add_post("/graphql", respond)
     runner = web.AppRunner(app, access_log=None)
     await runner.setup()
     await web.TCPSite(runner, "127.0.0.1", 0).start()

@@ -1,4 +1,4 @@
-"""What is measured from the start of a process: imports, first calls, the command, and memory."""
+"""Measurements of whole processes: imports, first calls, the command, memory."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from pathlib import Path
 from time import perf_counter
 
 from .peers import ID, KEY
-from .timing import Turn, Work, interleaved
+from .timing import Measurement, Turn, interleaved
 
 BARE = "a bare interpreter"
 
@@ -47,19 +47,19 @@ print(resident() - first)
 """
 
 
-def process(arguments: list[str], environment: Mapping[str, str] | None = None, given: bytes = b"") -> Turn:
-    """A turn of one process, from its start to its end."""
+def process(arguments: list[str], environment: Mapping[str, str] | None = None, stdin: bytes = b"") -> Turn:
+    """Make a turn that runs a process, and measures it from start to end."""
 
     def turn() -> float:
-        began = perf_counter()
-        subprocess.run(arguments, env=environment, input=given, check=True, capture_output=True)
-        return perf_counter() - began
+        start = perf_counter()
+        subprocess.run(arguments, env=environment, input=stdin, check=True, capture_output=True)
+        return perf_counter() - start
 
     return turn
 
 
-def imports(official_python: Path, rounds: int) -> Work:
-    """Importing the library, and others; what a bare interpreter takes is among the contestants."""
+def imports(official_python: Path, rounds: int) -> Measurement:
+    """Measure imports of the library and of others, without the start of the interpreter."""
     statements = {
         BARE: "",
         "ours": "import paperspace.gradient.deployments",
@@ -71,26 +71,26 @@ def imports(official_python: Path, rounds: int) -> Work:
     turns = {name: process([sys.executable, "-c", statement]) for name, statement in statements.items()}
     statement = "from gradient.api_sdk.repositories import gradient_deployments"
     turns["official client"] = process([str(official_python), "-W", "ignore", "-c", statement])
-    work = interleaved("import", "an import, over a bare interpreter", turns, rounds)
-    bare = work.seconds[BARE]
-    over = {name: [a - b for a, b in zip(taken, bare, strict=True)] for name, taken in work.seconds.items()}
+    measurement = interleaved("import", "an import, over a bare interpreter", turns, rounds)
+    bare = measurement.seconds[BARE]
+    over = {name: [a - b for a, b in zip(taken, bare, strict=True)] for name, taken in measurement.seconds.items()}
     del over[BARE]
-    return work._replace(seconds=over)
+    return measurement._replace(seconds=over)
 
 
-def first_calls(url: str, query: str, rounds: int) -> Work:
-    """From the start of a process to the result of its first call."""
+def first_calls(url: str, query: str, rounds: int) -> Measurement:
+    """Measure processes that make one call."""
     environment = _environment(url, KEY)
-    theirs = [sys.executable, "-c", _FIRST_CALL_GQL, url, KEY, ID]
+    gql_command = [sys.executable, "-c", _FIRST_CALL_GQL, url, KEY, ID]
     turns = {
         "ours": process([sys.executable, "-c", _FIRST_CALL], environment),
-        "gql with requests": process(theirs, environment, query.encode()),
+        "gql with requests": process(gql_command, environment, query.encode()),
     }
     return interleaved("first call", "a process", turns, rounds)
 
 
-def commands(url: str, key: str, official_python: Path, rounds: int) -> Work:
-    """`gradient deployments list`, from the start of the process to its end."""
+def commands(url: str, key: str, official_python: Path, rounds: int) -> Measurement:
+    """Measure `gradient deployments list`."""
     environment = _environment(url, key)
     folder = Path(sys.executable).parent
     command = ["deployments", "list"]
@@ -102,7 +102,7 @@ def commands(url: str, key: str, official_python: Path, rounds: int) -> Work:
 
 
 def memory(url: str, total: int) -> float:
-    """The MB that a process grows by from the first page of so many deployments to the last."""
+    """Return the growth in MB of a process that iterates over so many deployments, after the first page."""
     command = [sys.executable, "-c", _MEMORY, str(total)]
     return float(subprocess.check_output(command, env=_environment(url, KEY)))
 

@@ -1,4 +1,4 @@
-"""The goals, and what a run came to: as a table, as JSON, and as the table that the documentation keeps."""
+"""The goals, and the results of a run: as text, as JSON, and as the tables in the documentation."""
 
 from __future__ import annotations
 
@@ -8,16 +8,16 @@ from collections.abc import Iterable, Iterator, Mapping
 from importlib.metadata import version
 from typing import Any, NamedTuple
 
-from .timing import Work
+from .timing import Measurement
 
 MOST_IMPORT_MS = 40
 MOST_MEMORY_MB = 20
 
 
 class Goal(NamedTuple):
-    """Ours may take at most so many times as long as a peer."""
+    """The library may take at most so many times as long as a peer."""
 
-    work: str
+    measurement: str
     peer: str
     most: float
 
@@ -25,10 +25,10 @@ class Goal(NamedTuple):
 GOALS = [
     Goal("import", "boto3", 0.3),
     Goal("first call", "gql with requests", 1.5),
-    Goal("get, synchronous", "aiohttp, loop thread", 1.3),
-    Goal("get, synchronous", "httpx", 1.0),
-    Goal("get, synchronous", "official pattern", 1 / 5),
-    Goal("get, asynchronous", "aiohttp and orjson", 1.25),
+    Goal("get, sync", "aiohttp, loop thread", 1.3),
+    Goal("get, sync", "httpx", 1.0),
+    Goal("get, sync", "official pattern", 1 / 5),
+    Goal("get, async", "aiohttp and orjson", 1.25),
     Goal("get, 32 at once", "aiohttp and orjson", 1 / 0.75),
     Goal("list of 10,000", "aiohttp and orjson", 1.3),
     Goal("1,000 creates, 32 at once", "aiohttp and orjson", 1 / 0.7),
@@ -40,12 +40,12 @@ GOALS = [
 
 MEMORY = "memory of 100,000"
 
-# Everything that can be measured: each work has a goal.
-NAMES = [*dict.fromkeys(goal.work for goal in GOALS), MEMORY]
+# All measurements. Each has a goal.
+NAMES = [*dict.fromkeys(goal.measurement for goal in GOALS), MEMORY]
 
 
 class Result(NamedTuple):
-    """A goal, and what became of it."""
+    """A goal and the measured value."""
 
     what: str
     peer: str
@@ -54,64 +54,73 @@ class Result(NamedTuple):
     unit: str = "times"
 
     @property
-    def met(self) -> bool:
-        """Whether it was reached."""
+    def reached(self) -> bool:
+        """Whether the goal is reached."""
         return self.measured <= self.most
 
 
-def results(works: Mapping[str, Work], memory_mb: float | None) -> Iterator[Result]:
-    """What became of the goals whose works were measured."""
-    if "import" in works:
-        yield Result("import", "a bare interpreter", works["import"].spread("ours").median * 1e3, MOST_IMPORT_MS, "ms")
+def compare(measurements: Mapping[str, Measurement], memory_mb: float | None) -> Iterator[Result]:
+    """Compare the measurements with their goals."""
+    if "import" in measurements:
+        yield Result(
+            "import", "a bare interpreter", measurements["import"].spread("ours").median * 1e3, MOST_IMPORT_MS, "ms"
+        )
     for goal in GOALS:
-        if goal.work in works:
-            yield Result(goal.work, goal.peer, works[goal.work].ratio("ours", goal.peer), goal.most)
+        if goal.measurement in measurements:
+            yield Result(
+                goal.measurement, goal.peer, measurements[goal.measurement].ratio("ours", goal.peer), goal.most
+            )
     if memory_mb is not None:
         yield Result(MEMORY, "the first page", memory_mb, MOST_MEMORY_MB, "MB")
 
 
-def text(works: Iterable[Work], reached: Iterable[Result]) -> str:
-    """The run, to be read."""
+def text(measurements: Iterable[Measurement], results: Iterable[Result]) -> str:
+    """Format the results as text."""
     lines = []
-    for work in works:
-        lines += [f"{work.name} ({work.unit})"]
-        for contestant in work.seconds:
-            middle, low, high = (_time(seconds) for seconds in work.spread(contestant))
-            ratio = work.ratio("ours", contestant)
-            beside = "" if contestant == "ours" else f"   ours takes {ratio:.2f} of it"
-            lines.append(f"  {contestant:22} {middle:>9}   {low:>9} to {high:>9}{beside}")
-    lines += ["", f"{'goal':28} {'beside':22} {'measured':>10} {'at most':>9}"]
-    for result in reached:
+    for measurement in measurements:
+        lines += [f"{measurement.name} ({measurement.unit})"]
+        for client in measurement.seconds:
+            middle, low, high = (_time(seconds) for seconds in measurement.spread(client))
+            ratio = measurement.ratio("ours", client)
+            comparison = "" if client == "ours" else f"   ours takes {ratio:.2f} times as long"
+            lines.append(f"  {client:22} {middle:>9}   {low:>9} to {high:>9}{comparison}")
+    lines += ["", f"{'goal':28} {'compared with':22} {'measured':>10} {'at most':>9}"]
+    for result in results:
         measured, most = f"{result.measured:.2f} {result.unit}", f"{result.most:.2f}"
-        lines.append(f"{result.what:28} {result.peer:22} {measured:>10} {most:>9}  {'' if result.met else 'MISSED'}")
+        lines.append(
+            f"{result.what:28} {result.peer:22} {measured:>10} {most:>9}  {'' if result.reached else 'MISSED'}"
+        )
     return "\n".join(line.rstrip() for line in lines)
 
 
-def markdown(works: Iterable[Work], reached: Iterable[Result]) -> str:
-    """The run, as the documentation keeps it."""
-    lines = ["| work | beside | ours takes | goal: at most |", "| --- | --- | ---: | ---: |"]
-    for result in reached:
-        missed = "" if result.met else " (missed)"
+def markdown(measurements: Iterable[Measurement], results: Iterable[Result]) -> str:
+    """Format the results as the tables of docs/performance.md."""
+    lines = ["| measurement | compared with | result | goal: at most |", "| --- | --- | ---: | ---: |"]
+    for result in results:
+        missed = "" if result.reached else " (missed)"
         measured = f"{result.measured:.2f} {result.unit}{missed}"
         lines.append(f"| {result.what} | {result.peer} | {measured} | {result.most:.2f} {result.unit} |")
-    lines += ["", "| work | who | median | quarters |", "| --- | --- | ---: | ---: |"]
-    for work in works:
-        for contestant in work.seconds:
-            middle, low, high = (_time(seconds) for seconds in work.spread(contestant))
-            lines.append(f"| {work.name} | {contestant} | {middle} | {low} to {high} |")
+    lines += ["", "| measurement | client | median | quartiles |", "| --- | --- | ---: | ---: |"]
+    for measurement in measurements:
+        for client in measurement.seconds:
+            middle, low, high = (_time(seconds) for seconds in measurement.spread(client))
+            lines.append(f"| {measurement.name} | {client} | {middle} | {low} to {high} |")
     lines += ["", f"Measured on {_machine()}."]
     return "\n".join(lines) + "\n"
 
 
-def data(works: Iterable[Work], reached: Iterable[Result]) -> dict[str, Any]:
-    """The run, for machines: seconds."""
+def data(measurements: Iterable[Measurement], results: Iterable[Result]) -> dict[str, Any]:
+    """Format the results for JSON, in seconds."""
     return {
         "machine": _machine(),
-        "works": {
-            work.name: {"unit": work.unit, "seconds": {name: work.spread(name)._asdict() for name in work.seconds}}
-            for work in works
+        "measurements": {
+            measurement.name: {
+                "unit": measurement.unit,
+                "seconds": {name: measurement.spread(name)._asdict() for name in measurement.seconds},
+            }
+            for measurement in measurements
         },
-        "goals": [{**result._asdict(), "met": result.met} for result in reached],
+        "goals": [{**result._asdict(), "reached": result.reached} for result in results],
     }
 
 

@@ -1,4 +1,4 @@
-"""The local server beside a plain endpoint, each in a process of its own that is held to one core."""
+"""Measurements of the local server and a plain endpoint, each a process on the same core."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from time import perf_counter
 from typing import Any
 
 from .peers import CREATE, GET, KEY, LIST, SPEC, Floor
-from .timing import Turn, Work, interleaved
+from .timing import Measurement, Turn, interleaved
 
 COUNT = 100
 AT_ONCE = 8
@@ -21,7 +21,7 @@ AT_ONCE = 8
 
 @contextmanager
 def child(*arguments: str | Path, core: int | None = None) -> Iterator[str]:
-    """A process that prints a line when it is ready, and ends when its standard input does; gives the line."""
+    """Run a Python process that prints a line when it is ready; yield the last word of the line."""
     pipes: dict[str, Any] = {"stdin": subprocess.PIPE, "stdout": subprocess.PIPE, "stderr": subprocess.DEVNULL}
     with subprocess.Popen([sys.executable, *map(str, arguments)], text=True, **pipes) as process:
         if core is not None:
@@ -30,8 +30,8 @@ def child(*arguments: str | Path, core: int | None = None) -> Iterator[str]:
         process.terminate()
 
 
-def serving(rounds: int, wanted: Container[str]) -> Iterator[Work]:
-    """Gets, lists and creates by the second, several at once; those of them that are wanted."""
+def serving(rounds: int, wanted: Container[str]) -> Iterator[Measurement]:
+    """Measure the wanted ones of gets, lists and creates, several requests at once."""
     gradient = Path(sys.executable).with_name("gradient")
     options = ["--port", "0", "--database", ":memory:", "--api-key", KEY]
     core = max(os.sched_getaffinity(0))
@@ -44,7 +44,7 @@ def serving(rounds: int, wanted: Container[str]) -> Iterator[Work]:
         ids: dict[Floor, str] = {}
         for floor in floors.values():
             runner.run(floor.open())
-        for number in range(COUNT):  # the plain one has its own
+        for number in range(COUNT):  # the plain endpoint starts with as many
             runner.run(floors["ours"].post(_create(f"n{number}")))
         for floor in floors.values():
             newest = runner.run(floor.post(_list(1)))["deployments"]["nodes"][0]
@@ -56,11 +56,11 @@ def serving(rounds: int, wanted: Container[str]) -> Iterator[Work]:
 
             return {name: turn(floor) for name, floor in floors.items()}
 
-        made = iter(range(10**6))
+        numbers = iter(range(10**6))
         for name, contestants in {
             "local server: get": turns(lambda floor, _: _get(ids[floor]), 200),
             f"local server: list of {COUNT}": turns(lambda *_: _list(COUNT), 10),
-            "local server: create": turns(lambda *_: _create(f"m{next(made)}"), 200),
+            "local server: create": turns(lambda *_: _create(f"m{next(numbers)}"), 200),
         }.items():
             if name in wanted:
                 yield interleaved(name, "a request", contestants, rounds)
@@ -77,17 +77,17 @@ def _list(first: int) -> dict[str, Any]:
 
 
 def _create(name: str) -> dict[str, Any]:
-    given = {"name": name, "projectId": "p1", "spec": SPEC}
-    return {"query": CREATE, "operationName": "DeploymentCreate", "variables": {"input": given}}
+    arguments = {"name": name, "projectId": "p1", "spec": SPEC}
+    return {"query": CREATE, "operationName": "DeploymentCreate", "variables": {"input": arguments}}
 
 
 async def _at_once(floor: Floor, payloads: list[dict[str, Any]]) -> float:
-    left = iter(payloads)
+    remaining = iter(payloads)
 
     async def worker() -> None:
-        for payload in left:
+        for payload in remaining:
             await floor.post(payload)
 
-    began = perf_counter()
+    start = perf_counter()
     await asyncio.gather(*(worker() for _ in range(AT_ONCE)))
-    return (perf_counter() - began) / len(payloads)
+    return (perf_counter() - start) / len(payloads)

@@ -1,7 +1,7 @@
-"""A TLS server that knows all its answers beforehand: it runs in a process of its own and takes next to no time.
+"""A TLS server with prepared responses.
 
-Run as `python -m benchmarks.stub CERTIFICATE KEY`, it prints its port, and goes when its standard input ends. The `projectId`
-that a list asks for is the number of deployments that it is to have.
+`python -m benchmarks.stub CERTIFICATE KEY` prints its port, and stops at the end of its standard input. The `projectId`
+of a list request is the number of deployments in the list.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ _HEADERS = {"Content-Type": "application/graphql-response+json; charset=utf-8"}
 
 
 def deployment(number: int) -> dict[str, Any]:
-    """A deployment as the API answers it: one spec, as the documentation shows it."""
+    """Make a deployment with one spec, as the API returns it."""
     id_ = f"{number:08x}-c125-4bd7-b143-8f5c386df8a9"
     data = {"image": "tensorflow/serving", "port": 8501, "resources": {"instanceType": "A100", "replicas": 1}}
     spec = {
@@ -36,7 +36,7 @@ def deployment(number: int) -> dict[str, Any]:
 
 @cache
 def page(start: int, total: int) -> bytes:
-    """The page of a list that begins at a number."""
+    """Make the page of a list that starts at this number."""
     end = min(start + PAGE, total)
     info = {"hasNextPage": end < total, "endCursor": str(end)}
     nodes = [deployment(number) for number in range(start, end)]
@@ -49,28 +49,28 @@ _created = b'{"data":{"createDeployment":{"deployment":{"id":"%08x-c125-4bd7-b14
 _numbers = count(1)
 
 
-async def answer(request: web.Request) -> web.Response:
-    """Answers an operation by its name."""
-    asked = orjson.loads(await request.read())
-    match asked.get("operationName", "Deployment"):  # gql sends none
+async def respond(request: web.Request) -> web.Response:
+    """Return the prepared response to an operation."""
+    payload = orjson.loads(await request.read())
+    match payload.get("operationName", "Deployment"):  # gql sends none
         case "Deployment":
             body = _one
         case "Deployments":
-            variables = asked["variables"]
+            variables = payload["variables"]
             body = page(int(variables.get("after") or 0), int(variables["projectId"]))
         case "DeploymentCreate":
             body = _created % next(_numbers)
         case other:
-            return web.Response(status=400, text=f"{other}?")
+            return web.Response(status=400, text=f"unknown operation {other}")
     return web.Response(body=body, headers=_HEADERS)
 
 
 async def serve(certificate: str, key: str) -> None:
-    """Serves until standard input ends."""
+    """Serve until the end of standard input."""
     context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
     context.load_cert_chain(certificate, key)
     app = web.Application()
-    app.router.add_post("/graphql", answer)
+    app.router.add_post("/graphql", respond)
     runner = web.AppRunner(app, access_log=None)
     await runner.setup()
     site = web.TCPSite(runner, "localhost", 0, ssl_context=context)

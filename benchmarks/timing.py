@@ -1,4 +1,4 @@
-"""Interleaved rounds: every contestant has its turn in each, so that a slow moment of the machine hits all of them."""
+"""Interleaved rounds: each client has a turn in each round, so that a slow moment of the machine affects all."""
 
 from __future__ import annotations
 
@@ -8,12 +8,12 @@ from statistics import median, quantiles
 from time import perf_counter
 from typing import NamedTuple
 
-# A turn of a contestant: does its share of the work and returns the seconds of one unit.
+# A turn of a client: does a number of units of work, and returns the seconds of one unit.
 Turn = Callable[[], float]
 
 
 class Spread(NamedTuple):
-    """The middle of several measurements, and the quarters on either side of it."""
+    """The median and the quartiles of several values."""
 
     median: float
     low: float
@@ -21,48 +21,48 @@ class Spread(NamedTuple):
 
     @classmethod
     def of(cls, values: list[float]) -> Spread:
-        """That of the values."""
+        """Compute them."""
         low, _, high = quantiles(values, n=4) if len(values) > 1 else (values[0],) * 3
         return cls(median(values), low, high)
 
 
-class Work(NamedTuple):
-    """A work that was measured: the seconds of each contestant, a value for each round."""
+class Measurement(NamedTuple):
+    """A measurement: the seconds of each client, one value for each round."""
 
     name: str
     unit: str
     seconds: Mapping[str, list[float]]
 
-    def spread(self, contestant: str) -> Spread:
-        """The seconds of a contestant."""
-        return Spread.of(self.seconds[contestant])
+    def spread(self, client: str) -> Spread:
+        """Return the median and the quartiles of a client."""
+        return Spread.of(self.seconds[client])
 
     def ratio(self, ours: str, theirs: str) -> float:
-        """How many times as long one takes as another, by the rounds: both had the same moments."""
+        """Return the median, over the rounds, of the ratio of two clients."""
         return median(a / b for a, b in zip(self.seconds[ours], self.seconds[theirs], strict=True))
 
 
-def interleaved(name: str, unit: str, turns: Mapping[str, Turn], rounds: int) -> Work:
-    """Measures a work. One round more goes before, in which everything is loaded, connected and warm."""
-    seconds: dict[str, list[float]] = {contestant: [] for contestant in turns}
+def interleaved(name: str, unit: str, turns: Mapping[str, Turn], rounds: int) -> Measurement:
+    """Run the rounds of a measurement, after a first round that does not count: it imports, connects and warms up."""
+    seconds: dict[str, list[float]] = {client: [] for client in turns}
     order = list(turns)
     for number in range(rounds + 1):
-        for contestant in order:
+        for client in order:
             gc.collect()
-            taken = turns[contestant]()
+            taken = turns[client]()
             if number:
-                seconds[contestant].append(taken)
-        order.append(order.pop(0))  # nobody always comes behind the same one
-    return Work(name, unit, seconds)
+                seconds[client].append(taken)
+        order.append(order.pop(0))  # no client always follows the same one
+    return Measurement(name, unit, seconds)
 
 
 def timed(times: int, call: Callable[[], object]) -> Turn:
-    """A turn of so many calls."""
+    """Make a turn of so many calls."""
 
     def turn() -> float:
-        began = perf_counter()
+        start = perf_counter()
         for _ in range(times):
             call()
-        return (perf_counter() - began) / times
+        return (perf_counter() - start) / times
 
     return turn

@@ -1,4 +1,4 @@
-"""What the scripts run: the demo, the code generator, the documentation tools, the check of the wheel."""
+"""Modules that the scripts run: the demo, the code generator, the documentation tools, the check of the wheel."""
 
 from pathlib import Path
 

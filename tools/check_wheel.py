@@ -1,6 +1,6 @@
-"""Builds the wheel, installs it into a clean environment, and uses it there with the source tree out of reach.
+"""Build the wheel, install it into a clean environment, and use it there, without access to the source tree.
 
-Only so does one notice a file that the package lacks. The wheel is built from the sdist, so that is tried too.
+This finds files that are missing from the package. The wheel is built from the sdist, so the sdist is checked too.
 """
 
 from __future__ import annotations
@@ -34,12 +34,11 @@ with subprocess.Popen([gradient, "server", "--port", "0", "--database", ":memory
     assert deployments.get_deployment(**created)["deploymentSpecs"]["nodes"][0]["data"]["image"] == "nginx"
     server.terminate()
 assert server.returncode == 0, server.returncode
-print("The installed wheel serves and answers.")
 """
 
 
 def run(*command: str | Path, cwd: Path) -> None:
-    """Runs a command quietly; its output is shown only when it fails."""
+    """Run a command; print its output only if it fails."""
     environment = {name: value for name, value in os.environ.items() if not name.startswith(("PAPERSPACE_", "PYTHON"))}
     done = subprocess.run(command, cwd=cwd, env=environment, capture_output=True, text=True, check=False)
     if done.returncode:
@@ -47,7 +46,7 @@ def run(*command: str | Path, cwd: Path) -> None:
 
 
 def main() -> None:
-    """Runs the check."""
+    """Run the check."""
     with tempfile.TemporaryDirectory() as name:
         folder = Path(name)
         run(sys.executable, "-m", "build", "--outdir", folder, TOP, cwd=folder)
@@ -58,14 +57,14 @@ def main() -> None:
             if not entry.startswith(("paperspace/gradient/", "paperspace_gradient-"))
         ]
         if stray:
-            sys.exit(f"the wheel holds what does not belong there: {stray}")
+            sys.exit(f"the wheel has unexpected files: {stray}")
         environment = folder / "environment"
         venv.create(environment, with_pip=True)
         python = environment / "bin/python"
         run(python, "-m", "pip", "install", "--quiet", "--disable-pip-version-check", wheel, cwd=folder)
         (folder / "use.py").write_text(USE, encoding="utf-8")
         run(python, folder / "use.py", cwd=folder)
-        print(f"{wheel.name}: installed in a clean environment, it serves and answers.")
+        print(f"{wheel.name}: works in a clean environment.")
 
 
 if __name__ == "__main__":

@@ -1,8 +1,8 @@
-"""Holds a server to the documented calls, and says in plain words what it does differently.
+"""Check that a server supports the documented calls, and print the differences.
 
-Runs them in a project of its own, which it cleans up, and compares what each call returns, and what it sends first,
-with tests/integration/expected.json. Ids, addresses and names of people are the server's own business, and so is how
-many pages it takes. Without a URL, a fresh local server is held to them; with one, the key comes from the environment.
+The check makes the calls in a project of its own, and deletes its deployments at the end. It compares what each call
+returns, and its first request, with tests/integration/expected.json. Ids, URLs, names of people and the number of
+pages may differ. Without a URL, it checks a local server. With a URL, the API key comes from the environment.
 """
 
 from __future__ import annotations
@@ -30,17 +30,17 @@ UNKNOWN_ID = "00000000-0000-0000-0000-000000000000"
 NAME = "integration check"
 UUID = re.compile(r"[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}", re.IGNORECASE)
 
-# What the documented calls are to be refused with.
-REFUSALS = {"ConflictError", "NotFoundError"}
+# The expected errors of the documented calls.
+EXPECTED_ERRORS = {"ConflictError", "NotFoundError"}
 
-# More than a page of a server that gives ten at a time.
+# More than one page, even if a server returns at most ten items per page.
 MANY = 12
 
 Record = dict[str, Any]
 
 
 def spec(port: int = 8501, replicas: int = 1) -> DeploymentSpecInput:
-    """The documented spec."""
+    """Make the spec of the documentation."""
     return {
         "image": "tensorflow/serving",
         "port": port,
@@ -48,8 +48,8 @@ def spec(port: int = 8501, replicas: int = 1) -> DeploymentSpecInput:
     }
 
 
-class Walk:
-    """The documented calls in a project of their own; each step notes what it returned and what it sent."""
+class Check:
+    """The documented calls in a separate project; each step records its result and its requests."""
 
     def __init__(self, client: Client) -> None:
         self.client = client
@@ -59,7 +59,7 @@ class Walk:
         self.steps: dict[str, Record] = {}
 
     def step(self, title: str, call: Callable[[], Any]) -> Any:
-        """Runs one call and notes it."""
+        """Make a call and record it."""
         self.sent.clear()
         try:
             returned = call()
@@ -71,14 +71,16 @@ class Walk:
         return returned
 
     def _first_requests(self) -> list[Record]:
-        """What was sent, without the requests for further pages, and without resends."""
+        """Return the requests, without those for further pages, and without retries."""
         first = [request for request in self.sent if not {"after", "specsAfter"} & set(request["variables"])]
         return [request for request, before in zip(first, [None, *first], strict=False) if request != before]
 
     def run(self) -> None:
-        """Takes all the steps."""
+        """Make all calls."""
         project, functions, step = self.project, self.functions, self.step
-        functions.list_deployments(project_id=project)  # a server that cannot be reached, or wants another key, says so
+        functions.list_deployments(
+            project_id=project
+        )  # raises an error here if the server cannot be reached or refuses the API key
         created = step("create_deployment", lambda: functions.create_deployment(NAME, project, spec()))
         if created is None:
             return
@@ -107,13 +109,13 @@ class Walk:
         step("get_deployment, unknown", lambda: functions.get_deployment(UNKNOWN_ID))
 
     def fill(self, key: str) -> None:
-        """Makes more than a page of everything."""
+        """Create more than a page of deployments and specs."""
         for port in range(1, MANY + 1):
             self.functions.update_deployment(id=key, spec=spec(port))
             self.functions.create_deployment(f"{NAME} {port}", self.project, spec(port))
 
     def cluster_of(self, key: str) -> str | None:
-        """The cluster that the server chose for a deployment; None where it does not say."""
+        """Return the cluster of a deployment; None if the server does not return one."""
         with suppress(GradientError):
             data: Any = self.client.execute(CLUSTER, {"id": key})
             cluster = data["deployment"]["deploymentSpecs"]["nodes"][0]["cluster"]
@@ -121,28 +123,30 @@ class Walk:
         return None
 
     def clean_up(self) -> list[str]:
-        """Deletes everything in the project; returns the ids of what is left."""
+        """Delete all deployments of the project; return the ids of those that remain."""
         with suppress(GradientError):
             for deployment in self.functions.list_deployments(project_id=self.project, first=None):
                 with suppress(GradientError):
                     self.functions.delete_deployment(deployment["id"])
-            return [left["id"] for left in self.functions.list_deployments(project_id=self.project, first=None)]
-        return [f"whatever is in the project {self.project}"]
+            return [
+                deployment["id"] for deployment in self.functions.list_deployments(project_id=self.project, first=None)
+            ]
+        return [f"the deployments of the project {self.project}"]
 
 
 def ports(deployment: Any) -> list[int]:
-    """The ports of a deployment's specs, which tell them apart."""
+    """Return the ports of the specs of a deployment. Each spec has another one."""
     return [node["data"]["port"] for node in deployment["deploymentSpecs"]["nodes"]]
 
 
 def names(deployments: list[Any]) -> list[str]:
-    """The names of deployments."""
+    """Return the names of deployments."""
     return [deployment["name"] for deployment in deployments]
 
 
-def normalised(walk: Walk) -> Any:
-    """The record without what is the server's own: ids are numbered, addresses and people have no names."""
-    seen = {UNKNOWN_ID: "<unknown id>", walk.project: "<project>"}
+def normalised(check: Check) -> Any:
+    """Replace values that differ from server to server: ids, URLs and names of people."""
+    seen = {UNKNOWN_ID: "<unknown id>", check.project: "<project>"}
 
     def clean_text(key: str, text: str) -> str:
         if key == "clusterId":
@@ -160,63 +164,63 @@ def normalised(walk: Walk) -> Any:
             return [clean(entry) for entry in value]
         return clean_text(key, value) if isinstance(value, str) else value
 
-    return clean(walk.steps)
+    return clean(check.steps)
 
 
-def differences(expected: Any, found: Any, place: str = "") -> Iterator[str]:
-    """Where two records differ, in plain words."""
-    if isinstance(expected, dict) and isinstance(found, dict):
-        for key in [*expected, *(key for key in found if key not in expected)]:
-            inner = f"{place}.{key}" if place else key
-            if key not in found:
-                yield f"{inner} is missing; expected {shown(expected[key])}"
+def differences(expected: Any, actual: Any, path: str = "") -> Iterator[str]:
+    """Describe the differences between two records."""
+    if isinstance(expected, dict) and isinstance(actual, dict):
+        for key in [*expected, *(key for key in actual if key not in expected)]:
+            inner = f"{path}.{key}" if path else key
+            if key not in actual:
+                yield f"{inner}: missing; expected {as_json(expected[key])}"
             elif key not in expected:
-                yield f"{inner} is not expected, but there is {shown(found[key])}"
+                yield f"{inner}: unexpected; got {as_json(actual[key])}"
             else:
-                yield from differences(expected[key], found[key], inner)
-    elif isinstance(expected, list) and isinstance(found, list) and len(expected) == len(found):
-        for index, (one, other) in enumerate(zip(expected, found, strict=True)):
-            yield from differences(one, other, f"{place}[{index}]")
-    elif expected != found or type(expected) is not type(found):
-        yield f"{place} is {shown(found)}; expected {shown(expected)}"
+                yield from differences(expected[key], actual[key], inner)
+    elif isinstance(expected, list) and isinstance(actual, list) and len(expected) == len(actual):
+        for index, (one, other) in enumerate(zip(expected, actual, strict=True)):
+            yield from differences(one, other, f"{path}[{index}]")
+    elif expected != actual or type(expected) is not type(actual):
+        yield f"{path}: expected {as_json(expected)}, got {as_json(actual)}"
 
 
-def shown(value: Any) -> str:
-    """A value, on one line."""
+def as_json(value: Any) -> str:
+    """Format a value on one line."""
     return json.dumps(value, ensure_ascii=False)
 
 
-def report(expected: Any, walk: Walk) -> bool:
-    """Prints each step and what it does differently; True where nothing is."""
-    found = normalised(walk)
-    fits = True
-    for title in [*expected, *(title for title in found if title not in expected)]:
-        if title not in found:
-            lines = ["was not reached"]
+def report(expected: Any, check: Check) -> bool:
+    """Print each step and its differences; return whether there are none."""
+    actual = normalised(check)
+    passed = True
+    for title in [*expected, *(title for title in actual if title not in expected)]:
+        if title not in actual:
+            lines = ["not run, because an earlier step failed"]
         elif title not in expected:
-            lines = ["is not in expected.json; run scripts/integration --update"]
+            lines = ["not in expected.json; run scripts/integration --update"]
         else:
-            lines = list(differences(expected[title], found[title]))
-            if lines and "because" in walk.steps[title]:
-                lines.append(f"the error says: {walk.steps[title]['because']}")
+            lines = list(differences(expected[title], actual[title]))
+            if lines and "because" in check.steps[title]:
+                lines.append(f"error: {check.steps[title]['because']}")
         print(f"{'differs' if lines else 'ok':8}{title}")
         for line in lines:
             print(f"        {line}")
-        fits = fits and not lines
-    return fits
+        passed = passed and not lines
+    return passed
 
 
 @contextmanager
-def tapped(sent: list[Record]) -> Iterator[None]:
-    """Notes every request that goes out."""
+def record_requests(sent: list[Record]) -> Iterator[None]:
+    """Record every request."""
     send = HTTPTransport.send
 
-    async def tap(self: HTTPTransport, request: Any, *args: Any, **options: Any) -> Any:
+    async def record(self: HTTPTransport, request: Any, *args: Any, **options: Any) -> Any:
         payload = request.payload
         sent.append(copy.deepcopy({"operation": payload["operationName"], "variables": payload["variables"]}))
         return await send(self, request, *args, **options)
 
-    HTTPTransport.send = tap  # type: ignore[method-assign]  # a tap, for this script alone
+    HTTPTransport.send = record  # type: ignore[method-assign]  # only in this script
     try:
         yield
     finally:
@@ -225,7 +229,7 @@ def tapped(sent: list[Record]) -> Iterator[None]:
 
 @contextmanager
 def client_for(url: str | None) -> Iterator[Client]:
-    """A client of the server at the URL, or of a fresh local one."""
+    """Yield a client for the server at the URL, or for a local server."""
     if url is not None:
         with Client(api_url=url) as client:
             yield client
@@ -235,36 +239,40 @@ def client_for(url: str | None) -> Iterator[Client]:
 
 
 def main(arguments: list[str] | None = None) -> int:
-    """Runs the command; returns its exit code."""
+    """Run the command, and return its exit code."""
     parser = argparse.ArgumentParser(prog="scripts/integration", description=__doc__)
-    parser.add_argument("url", nargs="?", help="the server's address; without it, a fresh local server")
-    parser.add_argument("--update", action="store_true", help="write expected.json from what the server does")
+    parser.add_argument("url", nargs="?", help="the API URL of the server (default: a local server)")
+    parser.add_argument("--update", action="store_true", help="write expected.json from the results of this server")
     options = parser.parse_args(arguments)
     try:
         with client_for(options.url) as client:
-            walk = Walk(client)
-            left: list[str] = []
+            check = Check(client)
+            remaining: list[str] = []
             try:
-                with tapped(walk.sent):
-                    walk.run()
+                with record_requests(check.sent):
+                    check.run()
             finally:
-                left = walk.clean_up()
+                remaining = check.clean_up()
     except GradientError as error:
-        print(f"The server could not be held to the calls. {error}", file=sys.stderr)
+        print(f"The check could not run. {error}", file=sys.stderr)
         return 1
     if options.update:
-        failed = [title for title, record in walk.steps.items() if record.get("raises") not in {None, *REFUSALS}]
-        if failed or left:
-            print(f"Not written, as this did not come out: {', '.join([*failed, *left])}", file=sys.stderr)
+        failed = [
+            title for title, record in check.steps.items() if record.get("raises") not in {None, *EXPECTED_ERRORS}
+        ]
+        if failed or remaining:
+            print(f"Not written, because these steps failed: {', '.join([*failed, *remaining])}", file=sys.stderr)
             return 1
-        EXPECTED.write_text(json.dumps(normalised(walk), indent=2, ensure_ascii=False) + "\n", encoding="utf-8")
+        EXPECTED.write_text(json.dumps(normalised(check), indent=2, ensure_ascii=False) + "\n", encoding="utf-8")
         print(f"Wrote {EXPECTED}")
         return 0
-    fits = report(json.loads(EXPECTED.read_text(encoding="utf-8")), walk)
-    for key in left:
-        print(f"left    {key} could not be deleted")
-    print("The server does what is documented." if fits else "The server does something else than documented.")
-    return int(not fits or bool(left))
+    passed = report(json.loads(EXPECTED.read_text(encoding="utf-8")), check)
+    for key in remaining:
+        print(f"left    {key}: could not be deleted")
+    print(
+        "The server supports the documented calls." if passed else "The server does not support the documented calls."
+    )
+    return int(not passed or bool(remaining))
 
 
 if __name__ == "__main__":

@@ -1,7 +1,7 @@
-"""Runs the retired official client against a fresh local server: create, list, get, update, delete, by command and SDK.
+"""Run the retired official client against a local server: create, list, get, update, delete, by command and by SDK.
 
-The client lives in an environment of its own, made once. It is installed without its dependencies, as its pins are
-older than what today's Python can install; what it imports is installed beside it in newer versions.
+The client has its own environment. It is installed without its dependencies, because it pins versions that do not
+install on current Pythons. The packages that it imports are installed in newer versions.
 """
 
 from __future__ import annotations
@@ -11,16 +11,15 @@ import json
 import os
 import re
 import subprocess
-import sys
 import tempfile
-import venv
 from pathlib import Path
+
+from tools.environments import make_environment
 
 from paperspace.gradient.server import LocalServer
 
-ENVIRONMENT = Path(__file__).resolve().parents[2] / ".venv/official-client"
 CLIENT = "gradient==2.0.6"
-UNPINNED = ["gradient-utils==0.5.0"]  # pins prometheus-client and pymongo, to versions for older Pythons
+UNPINNED = ["gradient-utils==0.5.0"]  # pins old versions of prometheus-client and pymongo
 NEEDED = [
     "attrs",
     "click<9",
@@ -38,7 +37,7 @@ NEEDED = [
     "PyYAML",
     "requests",
     "requests-toolbelt",
-    "setuptools<81",  # 81 took pkg_resources away, which the client imports
+    "setuptools<81",  # 81 removed pkg_resources, which the client imports
     "six",
     "terminaltables",
     "websocket-client",
@@ -61,52 +60,43 @@ print(json.dumps([id, listed, got, changed, sdk.get_deployment(id)]))
 
 
 def set_up() -> Path:
-    """The Python of the client's environment, which is made if need be."""
-    python = ENVIRONMENT / "bin/python"
-    done = ENVIRONMENT / "complete"
-    if not done.exists():
-        print(f"Setting up {CLIENT} in an environment of its own (once) ...", file=sys.stderr)
-        venv.create(ENVIRONMENT, clear=True, with_pip=True)
-        install = [str(python), "-m", "pip", "install", "--quiet", "--disable-pip-version-check"]
-        subprocess.run([*install, *NEEDED], check=True)
-        subprocess.run([*install, "--no-deps", CLIENT, *UNPINNED], check=True)
-        done.touch()
-    return python
+    """Install the client into its environment, if needed; return the Python there."""
+    return make_environment("official-client", NEEDED, [CLIENT, *UNPINNED])
 
 
 class Official:
-    """The client, pointed at a server."""
+    """The official client, configured for a server."""
 
     def __init__(self, python: Path, server: LocalServer, folder: Path) -> None:
         self.python = python
         self.folder = folder
-        kept = {name: value for name, value in os.environ.items() if not name.startswith("PAPERSPACE_")}
+        inherited = {name: value for name, value in os.environ.items() if not name.startswith("PAPERSPACE_")}
         settings = {"PAPERSPACE_API_HOST": server.url, "PAPERSPACE_API_KEY": server.api_key, "HOME": str(folder)}
-        self.environment = {**kept, **settings, "PYTHONWARNINGS": "ignore"}
+        self.environment = {**inherited, **settings, "PYTHONWARNINGS": "ignore"}
 
     def run(self, *arguments: str) -> str:
-        """What the client prints."""
-        ran = subprocess.run(
-            arguments, cwd=self.folder, env=self.environment, capture_output=True, text=True, timeout=60, check=False
+        """Run a command, and return its output."""
+        done = subprocess.run(
+            arguments, cwd=self.folder, env=self.environment, capture_output=True, text=True, timeout=300, check=False
         )
-        if ran.returncode:
-            raise SystemExit(f"{' '.join(arguments[:4])} failed: {ran.stdout}{ran.stderr}")
-        return ran.stdout
+        if done.returncode:
+            raise SystemExit(f"{' '.join(arguments[:4])} failed: {done.stdout}{done.stderr}")
+        return done.stdout
 
     def command(self, *arguments: str) -> str:
-        """What a command prints."""
+        """Run `gradient deployments`, and return its output."""
         return self.run(str(self.python.with_name("gradient")), "deployments", *arguments)
 
     def sdk(self, script: str) -> str:
-        """What a script prints."""
+        """Run a Python script, and return its output."""
         return self.run(str(self.python), "-c", script)
 
 
 def expect(what: str, *, holds: bool) -> None:
-    """Says what was seen.
+    """Print the result of a check.
 
     Raises:
-        SystemExit: It was not.
+        SystemExit: the check failed.
     """
     print(f"{'ok  ' if holds else 'NOT '} {what}")
     if not holds:
@@ -114,7 +104,7 @@ def expect(what: str, *, holds: bool) -> None:
 
 
 def by_command(official: Official) -> None:
-    """The five commands."""
+    """Check the five commands."""
     created = re.fullmatch(
         r"Created deployment: (\S+)\n",
         official.command("create", "--name", "by command", "--projectId", "p1", "--spec", "spec.yaml"),
@@ -137,7 +127,7 @@ def by_command(official: Official) -> None:
 
 
 def by_sdk(official: Official) -> None:
-    """The five functions."""
+    """Check the five functions."""
     text = official.sdk(SDK)
     id_, listed, got, changed, gone = json.loads(text)
     expect("SDK: create and list", holds=id_ in json.dumps(listed))
@@ -147,11 +137,11 @@ def by_sdk(official: Official) -> None:
 
 
 def main() -> None:
-    """Runs it all; the exit code is 1 where something is not as it should be."""
+    """Run all checks; the exit code is 1 if one fails."""
     argparse.ArgumentParser(
         "scripts/official-client",
-        description="Runs the retired official client, unmodified, against a fresh local server: each call by command "
-        "and by SDK. The first run installs the client into an environment of its own.",
+        description="Run the retired official client, unmodified, against a local server: each call by command "
+        "and by SDK. The first run installs the client into a separate environment.",
     ).parse_args()
     python = set_up()
     with tempfile.TemporaryDirectory() as folder, LocalServer() as server:

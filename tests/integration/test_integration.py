@@ -1,4 +1,4 @@
-"""`scripts/integration` holds a server to the contract: no more, no less, and cleans up behind itself."""
+"""`scripts/integration`: servers that pass, servers that fail, and the cleanup."""
 
 from __future__ import annotations
 
@@ -16,8 +16,8 @@ Run = Callable[..., tuple[int, str]]
 
 
 @pytest.fixture
-def held(server: LocalServer, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> Run:
-    """Holds an altered server to the calls; gives the exit code and what was printed."""
+def check(server: LocalServer, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> Run:
+    """Return a function that checks an altered server, and returns the exit code and the output."""
 
     def run(**changes: Any) -> tuple[int, str]:
         monkeypatch.setenv("PAPERSPACE_API_KEY", server.api_key)
@@ -36,7 +36,7 @@ def specs_of(reply: dict[str, Any]) -> list[dict[str, Any]]:
 
 
 def test_our_server(server: LocalServer, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Our server passes, twice in a row, and nothing is left behind."""
+    """Our server passes twice in a row, and no deployment remains."""
     monkeypatch.setenv("PAPERSPACE_API_KEY", server.api_key)
     assert check_server.main([server.url]) == 0
     assert check_server.main([server.url]) == 0
@@ -45,49 +45,49 @@ def test_our_server(server: LocalServer, monkeypatch: pytest.MonkeyPatch) -> Non
 
 
 def test_fresh_server(capsys: pytest.CaptureFixture[str]) -> None:
-    """Without a URL, a fresh local server is held to the calls."""
+    """Without a URL, a local server is checked."""
     assert check_server.main([]) == 0
-    assert capsys.readouterr().out.endswith("The server does what is documented.\n")
+    assert capsys.readouterr().out.endswith("The server supports the documented calls.\n")
 
 
-def test_loose_name_filter_passes(held: Run) -> None:
-    """A server that filters names by a part of them still fits: the library looks for the exact name itself."""
+def test_loose_name_filter_passes(check: Run) -> None:
+    """A server that ignores the name filter passes: the library compares names itself."""
 
     def ignore_name(request: dict[str, Any]) -> None:
         if request.get("operationName") == "Deployments":
             request["variables"].pop("name", None)
 
-    assert held(request=ignore_name)[0] == 0
+    assert check(request=ignore_name)[0] == 0
 
 
-def test_small_pages_pass(held: Run) -> None:
-    """A server that gives at most ten a page still fits: the library fetches the others."""
+def test_small_pages_pass(check: Run) -> None:
+    """A server with at most ten items per page passes: the library fetches all pages."""
 
     def cap(request: dict[str, Any]) -> None:
         for key in {"first", "specsFirst"} & set(request.get("variables", {})):
             request["variables"][key] = min(request["variables"][key], 10)
 
-    assert held(request=cap)[0] == 0
+    assert check(request=cap)[0] == 0
 
 
-def test_null_field_fails(held: Run, server: LocalServer) -> None:
-    """A server that answers null where a value was given fails, the place is named, and nothing is left behind."""
+def test_null_field_fails(check: Run, server: LocalServer) -> None:
+    """A server that returns null for a field that was set fails; the path is shown, and no deployment remains."""
 
     def forget_port(reply: dict[str, Any]) -> None:
         for specs in specs_of(reply):
             for node in specs["nodes"]:
                 node.get("data", {})["port"] = None
 
-    code, out = held(response=forget_port)
+    code, out = check(response=forget_port)
     assert code == 1
     assert "differs get_deployment\n" in out
-    assert "returns.deploymentSpecs.nodes[0].data.port is null; expected 8501" in out
+    assert "returns.deploymentSpecs.nodes[0].data.port: expected 8501, got null" in out
     with Client(server.api_key, server.url) as client:
         assert client.deployments.list_deployments(first=None) == []
 
 
-def test_null_for_what_is_never_null_fails(held: Run) -> None:
-    """A server that answers null where the API promises a value fails, with the error that names the path."""
+def test_null_for_what_is_never_null_fails(check: Run) -> None:
+    """A server that returns null for a non-null field fails, with an error that has the path."""
 
     def forget_url(reply: dict[str, Any]) -> None:
         for specs in specs_of(reply):
@@ -95,36 +95,34 @@ def test_null_for_what_is_never_null_fails(held: Run) -> None:
                 if "endpointUrl" in node:
                     node["endpointUrl"] = None
 
-    code, out = held(response=forget_url)
+    code, out = check(response=forget_url)
     assert code == 1
-    assert 'raises is not expected, but there is "MalformedResponseError"' in out
+    assert 'raises: unexpected; got "MalformedResponseError"' in out
     assert "deployment.deploymentSpecs.nodes.0.endpointUrl" in out
 
 
-def test_reversed_order_fails(held: Run) -> None:
-    """A server that gives the oldest spec first fails where the order is documented."""
+def test_reversed_order_fails(check: Run) -> None:
+    """A server that returns the oldest spec first fails, as the order is documented."""
 
     def reverse(reply: dict[str, Any]) -> None:
         for specs in specs_of(reply):
             specs["nodes"].reverse()
 
-    code, out = held(response=reverse)
+    code, out = check(response=reverse)
     assert code == 1
     assert "differs get_deployment, updated\n" in out
-    assert "nodes[0].data.resources.replicas is 1; expected 2" in out
+    assert "nodes[0].data.resources.replicas: expected 2, got 1" in out
 
 
-def test_wrong_key_is_said(
-    server: LocalServer, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
-) -> None:
-    """A key that is not accepted is said, with the server's words."""
+def test_wrong_key(server: LocalServer, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
+    """If the server refuses the API key, its message is shown."""
     monkeypatch.setenv("PAPERSPACE_API_KEY", "wrong")
     assert check_server.main([server.url]) == 1
-    assert "Deployments: API key missing or wrong" in capsys.readouterr().err
+    assert "The check could not run. Deployments: API key missing or wrong" in capsys.readouterr().err
 
 
 def test_server_that_is_down(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
-    """A server that is not there is one sentence, and nothing is written for it."""
+    """If no server responds, there is one line, and --update writes nothing."""
     monkeypatch.setenv("PAPERSPACE_API_KEY", "key")
     before = check_server.EXPECTED.read_bytes()
     for arguments in (["http://127.0.0.1:9/graphql"], ["http://127.0.0.1:9/graphql", "--update"]):
@@ -133,8 +131,8 @@ def test_server_that_is_down(monkeypatch: pytest.MonkeyPatch, capsys: pytest.Cap
     assert check_server.EXPECTED.read_bytes() == before
 
 
-def test_unknown_cluster(held: Run) -> None:
-    """A server that does not say the cluster fails where that is asked for, and goes through the rest."""
+def test_unknown_cluster(check: Run) -> None:
+    """A server that returns no cluster fails the step that needs it; the other steps run."""
 
     def forget_cluster(reply: dict[str, Any]) -> None:
         for specs in specs_of(reply):
@@ -142,13 +140,13 @@ def test_unknown_cluster(held: Run) -> None:
                 if "cluster" in node:
                     node["cluster"] = None
 
-    code, out = held(response=forget_cluster)
+    code, out = check(response=forget_cluster)
     assert code == 1
-    assert "differs list_deployments by cluster\n        was not reached" in out
+    assert "differs list_deployments by cluster\n        not run, because an earlier step failed" in out
     assert "ok      get_deployment, unknown" in out
 
 
-def test_no_key_is_said(capsys: pytest.CaptureFixture[str]) -> None:
-    """Without a key, there is one sentence and exit code 1."""
+def test_no_key(capsys: pytest.CaptureFixture[str]) -> None:
+    """Without an API key, there is one line and exit code 1."""
     assert check_server.main(["http://127.0.0.1:9/graphql"]) == 1
     assert "no API key" in capsys.readouterr().err

@@ -1,4 +1,4 @@
-"""`scripts/regenerate` keeps the generated code in step with the GraphQL files, and says where it cannot."""
+"""`scripts/regenerate`: generated code, its check, and errors in the GraphQL files."""
 
 from __future__ import annotations
 
@@ -17,8 +17,8 @@ TOP = Path(__file__).parents[2]
 GENERATED = TOP / "src/paperspace/gradient/_generated"
 
 
-class Workshop:
-    """A copy of the GraphQL files and of the generated folder, to be changed at will."""
+class Copies:
+    """Copies of the GraphQL files and of the generated folder, for a test to change."""
 
     def __init__(self, folder: Path) -> None:
         self.graphql = folder / "graphql"
@@ -27,40 +27,39 @@ class Workshop:
         shutil.copytree(GENERATED, self.output, ignore=shutil.ignore_patterns("__pycache__"))
 
     def edit(self, name: str, old: str, new: str) -> None:
-        """Replaces one place in a GraphQL file."""
+        """Replace the first occurrence of a text in a GraphQL file."""
         path = self.graphql / name
         text = path.read_text(encoding="utf-8")
         assert old in text
         path.write_text(text.replace(old, new, 1), encoding="utf-8")
 
     def run(self, *options: str) -> subprocess.CompletedProcess[str]:
-        """Runs the command on the copies."""
-        places = ["--graphql", str(self.graphql), "--output", str(self.output)]
-        return run_module("tools.codegen.regenerate", *places, *options)
+        """Run the command on the copies."""
+        folders = ["--graphql", str(self.graphql), "--output", str(self.output)]
+        return run_module("tools.codegen.regenerate", *folders, *options)
 
     def files(self) -> dict[str, str]:
-        """The generated files, name to text."""
+        """Return the text of each generated file, by name."""
         return {path.name: path.read_text(encoding="utf-8") for path in self.output.iterdir() if path.is_file()}
 
 
 @pytest.fixture
-def workshop(tmp_path: Path) -> Workshop:
-    """A workshop of this test's own."""
-    return Workshop(tmp_path)
+def copies(tmp_path: Path) -> Copies:
+    return Copies(tmp_path)
 
 
-def test_check_passes_in_step(workshop: Workshop) -> None:
-    """What is checked in is in step: nothing printed, exit code 0."""
-    done = workshop.run("--check")
+def test_check_passes_up_to_date(copies: Copies) -> None:
+    """--check of unchanged files prints nothing and exits with 0."""
+    done = copies.run("--check")
     assert (done.returncode, done.stdout, done.stderr) == (0, "", "")
 
 
-def test_writing_changes_nothing_in_step(workshop: Workshop) -> None:
-    """Writing what is in step gives the same bytes; twice is as good as once."""
-    before = workshop.files()
-    assert workshop.run().returncode == 0
-    assert workshop.run().returncode == 0
-    assert workshop.files() == before
+def test_writing_changes_nothing_up_to_date(copies: Copies) -> None:
+    """Writing unchanged files twice gives the same bytes."""
+    before = copies.files()
+    assert copies.run().returncode == 0
+    assert copies.run().returncode == 0
+    assert copies.files() == before
 
 
 @pytest.mark.parametrize(
@@ -78,35 +77,35 @@ def test_writing_changes_nothing_in_step(workshop: Workshop) -> None:
     ],
     ids=["description", "nullability", "type", "input", "enum"],
 )
-def test_check_points_at_a_change_of_the_schema(workshop: Workshop, old: str, new: str, expected: str) -> None:
-    """One changed description, type or value makes --check fail with a diff that points at it, and writes nothing."""
-    before = workshop.files()
-    workshop.edit("schema.graphql", old, new)
-    done = workshop.run("--check")
+def test_check_points_at_a_change_of_the_schema(copies: Copies, old: str, new: str, expected: str) -> None:
+    """--check of a changed description, type or value fails with a diff that shows it, and writes nothing."""
+    before = copies.files()
+    copies.edit("schema.graphql", old, new)
+    done = copies.run("--check")
     assert done.returncode == 1
     assert expected in done.stdout
     assert "run scripts/regenerate" in done.stderr
-    assert workshop.files() == before
+    assert copies.files() == before
 
 
-def test_check_sees_one_byte(workshop: Workshop) -> None:
-    """A generated file that was edited by hand by one byte, or is missing, or too many, is found."""
-    path = workshop.output / "enums.py"
+def test_check_sees_one_byte(copies: Copies) -> None:
+    """--check finds a generated file with one changed byte, a missing file, and an extra file."""
+    path = copies.output / "enums.py"
     path.write_text(path.read_text(encoding="utf-8") + " ", encoding="utf-8")
-    assert "_generated/enums.py (checked in)" in workshop.run("--check").stdout
+    assert "_generated/enums.py (checked in)" in copies.run("--check").stdout
     path.unlink()
-    assert workshop.run("--check").returncode == 1
-    assert workshop.run().returncode == 0
-    (workshop.output / "stray.py").write_text("", encoding="utf-8")
-    (workshop.output / "stray2.py").write_text("1\n", encoding="utf-8")
-    assert "stray2.py" in workshop.run("--check").stdout
-    assert workshop.run().returncode == 0
-    assert workshop.run("--check").returncode == 0
-    assert {"stray.py", "stray2.py"}.isdisjoint(workshop.files())
+    assert copies.run("--check").returncode == 1
+    assert copies.run().returncode == 0
+    (copies.output / "stray.py").write_text("", encoding="utf-8")
+    (copies.output / "stray2.py").write_text("1\n", encoding="utf-8")
+    assert "stray2.py" in copies.run("--check").stdout
+    assert copies.run().returncode == 0
+    assert copies.run("--check").returncode == 0
+    assert {"stray.py", "stray2.py"}.isdisjoint(copies.files())
 
 
 def test_from_nothing(tmp_path: Path) -> None:
-    """The generator runs where there is no generated code yet, which the package could not even be imported without."""
+    """The generator runs without generated code, although the package cannot be imported without it."""
     shutil.copytree(TOP / "tools", tmp_path / "tools")
     shutil.copytree(TOP / "graphql", tmp_path / "graphql")
     command = [sys.executable, "-S", "-c", f"import sys; sys.path += {[str(tmp_path), *site.getsitepackages()]!r}"]
@@ -117,16 +116,16 @@ def test_from_nothing(tmp_path: Path) -> None:
     assert (made / "enums.py").read_bytes() == (GENERATED / "enums.py").read_bytes()
 
 
-def test_a_field_more(workshop: Workshop) -> None:
-    """A field that an operation asks for in addition appears in the type of the reply."""
-    workshop.edit("operations/DeploymentSpecFields.graphql", "  endpointUrl\n", "  endpointUrl\n  dtCreated\n")
-    assert workshop.run().returncode == 0
-    text = workshop.files()["deployment_spec_fields.py"]
+def test_a_field_more(copies: Copies) -> None:
+    """A field that is added to an operation appears in the type of the response."""
+    copies.edit("operations/DeploymentSpecFields.graphql", "  endpointUrl\n", "  endpointUrl\n  dtCreated\n")
+    assert copies.run().returncode == 0
+    text = copies.files()["deployment_spec_fields.py"]
     assert re.search(r'    dtCreated: DateTime\n    """When the spec was created."""', text)
 
 
 @pytest.mark.parametrize(
-    ("name", "old", "new", "complaint"),
+    ("name", "old", "new", "message"),
     [
         ("operations/Deployment.graphql", "$id: UUID!", "$id: String!", r"Deployment\.graphql:2:18: .*UUID"),
         (
@@ -136,111 +135,116 @@ def test_a_field_more(workshop: Workshop) -> None:
             r"Fields\.graphql:\d+:3: .*endpoint",
         ),
         ("operations/Deployments.graphql", "nodes {", "nodes", r"Deployments\.graphql:\d+:\d+: .*[Ss]yntax"),
-        ("operations/Deployments.graphql", "query Deployments", "query Other", r"Deployments\.graphql: has to hold"),
+        (
+            "operations/Deployments.graphql",
+            "query Deployments",
+            "query Other",
+            r"Deployments\.graphql: the file must contain",
+        ),
         ("schema.graphql", "type Actor {", "type Actor", r"schema\.graphql:\d+:\d+: Syntax"),
         ("schema.graphql", "endpointUrl: String!", "endpointUrl: Ulid!", r"schema\.graphql:\d+:\d+: .*Ulid"),
     ],
 )
-def test_fault_writes_nothing(workshop: Workshop, name: str, old: str, new: str, complaint: str) -> None:
-    """A file that does not fit is named with line and reason, and the generated folder stays as it was."""
-    before = workshop.files()
-    workshop.edit(name, old, new)
-    done = workshop.run()
+def test_fault_writes_nothing(copies: Copies, name: str, old: str, new: str, message: str) -> None:
+    """An invalid file is reported with line and reason, and no generated file changes."""
+    before = copies.files()
+    copies.edit(name, old, new)
+    done = copies.run()
     assert done.returncode == 1
-    assert re.search(complaint, done.stderr), done.stderr
-    assert workshop.files() == before
+    assert re.search(message, done.stderr), done.stderr
+    assert copies.files() == before
 
 
-def test_odd_descriptions(workshop: Workshop) -> None:
-    """A description may end in a quotation mark, and hold backslashes."""
-    workshop.edit("schema.graphql", '"""First and last name. Null: unknown."""', r'"Such as \\ or \"First Last\""')
-    done = workshop.run()
+def test_odd_descriptions(copies: Copies) -> None:
+    """A description may end in a quotation mark, and contain backslashes."""
+    copies.edit("schema.graphql", '"""First and last name. Null: unknown."""', r'"Such as \\ or \"First Last\""')
+    done = copies.run()
     assert done.returncode == 0, done.stderr
-    assert ast.parse(workshop.files()["deployment_spec_fields.py"])
+    assert ast.parse(copies.files()["deployment_spec_fields.py"])
 
 
 @pytest.mark.parametrize(
-    ("change", "complaint"),
+    ("change", "message"),
     [
-        (("endpointUrl", "from: endpointUrl"), r"Fields\.graphql:11: from cannot be a name in Python"),
-        (("endpointUrl", "__typename"), r"Fields\.graphql:11: __typename cannot be a name in Python"),
+        (("endpointUrl", "from: endpointUrl"), r"Fields\.graphql:11: from is not a valid name in Python"),
+        (("endpointUrl", "__typename"), r"Fields\.graphql:11: __typename is not a valid name in Python"),
         (("actor {", "...PageInfoFields\n  actor {"), r"PageInfoFields"),
     ],
 )
-def test_names_that_cannot_be(workshop: Workshop, change: tuple[str, str], complaint: str) -> None:
-    """What cannot be a name in Python is refused with its place, and nothing is written."""
-    before = workshop.files()
-    workshop.edit("operations/DeploymentSpecFields.graphql", *change)
-    done = workshop.run()
-    assert (done.returncode, workshop.files()) == (1, before)
-    assert re.search(complaint, done.stderr), done.stderr
+def test_names_that_cannot_be(copies: Copies, change: tuple[str, str], message: str) -> None:
+    """A field name that is not valid in Python is reported with its line, and nothing is written."""
+    before = copies.files()
+    copies.edit("operations/DeploymentSpecFields.graphql", *change)
+    done = copies.run()
+    assert (done.returncode, copies.files()) == (1, before)
+    assert re.search(message, done.stderr), done.stderr
 
 
-def test_no_operations(workshop: Workshop) -> None:
-    """Without operations nothing is written, or taken away."""
-    before = workshop.files()
-    shutil.rmtree(workshop.graphql / "operations")
-    done = workshop.run()
-    assert (done.returncode, workshop.files()) == (1, before)
-    assert "no operation" in done.stderr
+def test_no_operations(copies: Copies) -> None:
+    """Without operations, nothing is written or deleted."""
+    before = copies.files()
+    shutil.rmtree(copies.graphql / "operations")
+    done = copies.run()
+    assert (done.returncode, copies.files()) == (1, before)
+    assert "operations: no .graphql files" in done.stderr
 
 
-def test_module_that_is_taken(workshop: Workshop) -> None:
-    """An operation whose module would be one that is there anyway is refused."""
-    (workshop.graphql / "operations/Inputs.graphql").write_text("query Inputs { __typename }", encoding="utf-8")
-    assert "inputs.py, and that is taken" in workshop.run().stderr
+def test_module_that_is_taken(copies: Copies) -> None:
+    """An operation with the name of a module that is always generated is an error."""
+    (copies.graphql / "operations/Inputs.graphql").write_text("query Inputs { __typename }", encoding="utf-8")
+    assert "another file is generated as inputs.py already" in copies.run().stderr
 
 
-def test_file_that_is_no_text(workshop: Workshop) -> None:
-    """A file that is not UTF-8 is named."""
-    (workshop.graphql / "operations/Deployment.graphql").write_bytes(b"\xff")
-    assert "Deployment.graphql: not UTF-8" in workshop.run().stderr
+def test_file_that_is_no_text(copies: Copies) -> None:
+    """A file that is not UTF-8 is an error that names it."""
+    (copies.graphql / "operations/Deployment.graphql").write_bytes(b"\xff")
+    assert "Deployment.graphql: not UTF-8" in copies.run().stderr
 
 
-def test_new_scalar_says_what_to_do(workshop: Workshop) -> None:
-    """A scalar that the generator does not know is refused with the place to add it."""
-    workshop.edit("schema.graphql", "scalar UUID", "scalar Ulid\n\nscalar UUID")
-    workshop.edit("schema.graphql", "  endpointUrl: String!", "  endpointUrl: Ulid!")
-    assert "add its Python type to CUSTOM_SCALARS" in workshop.run().stderr
+def test_new_scalar_says_what_to_do(copies: Copies) -> None:
+    """The error for an unknown scalar names the table to add it to."""
+    copies.edit("schema.graphql", "scalar UUID", "scalar Ulid\n\nscalar UUID")
+    copies.edit("schema.graphql", "  endpointUrl: String!", "  endpointUrl: Ulid!")
+    assert "add its Python type to CUSTOM_SCALARS" in copies.run().stderr
 
 
 @pytest.mark.parametrize("selection", ["nodes { id dtCreated }", "nodes { ...DeploymentSpecFields }"])
-def test_two_shapes_of_one_name(workshop: Workshop, selection: str) -> None:
-    """Two different selections of one type in a file are refused, as neither could be named after what it is."""
-    workshop.edit(
+def test_two_shapes_of_one_name(copies: Copies, selection: str) -> None:
+    """Two different selections of one type in a file are an error, as both would have the same name."""
+    copies.edit(
         "operations/DeploymentHistory.graphql",
         "    id\n",
         f"    id\n    other: deploymentSpecs(first: 1) {{ {selection} }}\n",
     )
-    done = workshop.run("--check")
+    done = copies.run("--check")
     assert "two different selections of the type DeploymentSpec" in done.stderr
 
 
-def test_directives_and_shared_shapes(workshop: Workshop) -> None:
-    """A field that may be skipped is not required; a fragment with more beside it becomes a base."""
-    workshop.edit(
+def test_directives_and_shared_shapes(copies: Copies) -> None:
+    """A field with @skip or @include is not required; a fragment beside other fields becomes a base class."""
+    copies.edit(
         "operations/DeploymentDelete.graphql",
         "      id\n",
         "      ...DeploymentFields\n      dtCreated @include(if: $more)\n",
     )
-    workshop.edit(
+    copies.edit(
         "operations/DeploymentDelete.graphql",
         "$input: DeleteDeploymentInput!",
         "$input: DeleteDeploymentInput!, $more: Boolean!, $clusterId: String, $specsFirst: Int, $specsAfter: String",
     )
-    assert workshop.run().returncode == 0
-    text = workshop.files()["deployment_delete.py"]
+    assert copies.run().returncode == 0
+    text = copies.files()["deployment_delete.py"]
     assert "class Deployment(DeploymentFields):" in text
     assert "dtCreated: NotRequired[DateTime]" in text
 
 
-def test_generated_code_is_sound(workshop: Workshop) -> None:
-    """What is generated for a changed schema is formatted and linted as it comes."""
-    workshop.edit("schema.graphql", "  http2\n", "  http2\n  http3\n")
-    workshop.edit("operations/DeploymentSpecFields.graphql", "  endpointUrl\n", "  endpointUrl\n  dtCreated\n")
-    assert workshop.run().returncode == 0
+def test_generated_code_is_sound(copies: Copies) -> None:
+    """Code that is generated for a changed schema passes the formatter and the linter unchanged."""
+    copies.edit("schema.graphql", "  http2\n", "  http2\n  http3\n")
+    copies.edit("operations/DeploymentSpecFields.graphql", "  endpointUrl\n", "  endpointUrl\n  dtCreated\n")
+    assert copies.run().returncode == 0
     ruff = [sys.executable, "-m", "ruff"]
     config = ["--config", str(TOP / "pyproject.toml")]
     for command in ([*ruff, "format", "--check", *config], [*ruff, "check", *config, "--ignore", "N815,TC,INP001"]):
-        done = subprocess.run([*command, workshop.output], capture_output=True, text=True, check=False)
+        done = subprocess.run([*command, copies.output], capture_output=True, text=True, check=False)
         assert done.returncode == 0, done.stdout

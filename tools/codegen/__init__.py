@@ -1,1 +1,1 @@
-"""Write the typed code and the JSON Schema from the GraphQL files."""
+"""The code generator: writes the typed code and the JSON Schema from the GraphQL files."""

@@ -1,4 +1,4 @@
-"""The JSON Schema of a deployment spec, for editors, from the GraphQL schema."""
+"""Make the JSON Schema of a deployment spec, for editors, from the GraphQL schema."""
 
 from __future__ import annotations
 
@@ -18,48 +18,53 @@ from graphql import (
 ROOT = "DeploymentSpecDataInput"
 SCALARS = {"String": "string", "Int": "integer", "Float": "number", "Boolean": "boolean", "ID": "string"}
 
-# What the rules of a spec demand, though the types do not.
-NEEDED = {ROOT: ["image"]}
+# Fields that a spec must have, although they are nullable in the GraphQL schema.
+REQUIRED = {ROOT: ["image"]}
 
 
 def json_schema(schema: GraphQLSchema) -> str:
-    """The text of the JSON Schema."""
-    shapes: dict[str, Any] = {}
-    _shape(schema.type_map[ROOT], shapes)
-    root = shapes.pop(ROOT)
+    """Return the text of the JSON Schema."""
+    definitions: dict[str, Any] = {}
+    _define(schema.type_map[ROOT], definitions)
+    root = definitions.pop(ROOT)
     dialect = "https://json-schema.org/draft/2020-12/schema"
-    whole = {"$schema": dialect, "title": "A Gradient deployment spec", **root, "$defs": dict(sorted(shapes.items()))}
+    whole = {
+        "$schema": dialect,
+        "title": "A Gradient deployment spec",
+        **root,
+        "$defs": dict(sorted(definitions.items())),
+    }
     return json.dumps(whole, indent=2, ensure_ascii=False) + "\n"
 
 
-def _shape(kind: object, shapes: dict[str, Any]) -> None:
-    """Adds the shape of an input object, and those of the ones in it."""
-    if not isinstance(kind, GraphQLInputObjectType) or kind.name in shapes:
+def _define(type_: object, definitions: dict[str, Any]) -> None:
+    """Add the definition of an input object type, and those of its fields."""
+    if not isinstance(type_, GraphQLInputObjectType) or type_.name in definitions:
         return
-    shapes[kind.name] = {}
-    required = [name for name, entry in kind.fields.items() if is_required_input_field(entry)]
-    shapes[kind.name] = {
-        "description": kind.description,
+    definitions[type_.name] = {}
+    required = [name for name, entry in type_.fields.items() if is_required_input_field(entry)]
+    definitions[type_.name] = {
+        "description": type_.description,
         "type": "object",
         "properties": {
-            name: {"description": entry.description, **_annotation(entry.type, shapes)}
-            for name, entry in kind.fields.items()
+            name: {"description": entry.description, **_annotation(entry.type, definitions)}
+            for name, entry in type_.fields.items()
         },
-        "required": required + NEEDED.get(kind.name, []),
+        "required": required + REQUIRED.get(type_.name, []),
         "additionalProperties": False,
     }
 
 
-def _annotation(kind: GraphQLInputType, shapes: dict[str, Any], *, nullable: bool = True) -> dict[str, Any]:
-    if isinstance(kind, GraphQLNonNull):
-        return _annotation(kind.of_type, shapes, nullable=False)
-    if isinstance(kind, GraphQLList):
-        found: dict[str, Any] = {"type": "array", "items": _annotation(kind.of_type, shapes)}
-    elif isinstance(kind, GraphQLEnumType):
-        found = {"enum": list(kind.values)}
-    elif isinstance(kind, GraphQLInputObjectType):
-        _shape(kind, shapes)
-        found = {"$ref": f"#/$defs/{kind.name}"}
+def _annotation(type_: GraphQLInputType, definitions: dict[str, Any], *, nullable: bool = True) -> dict[str, Any]:
+    if isinstance(type_, GraphQLNonNull):
+        return _annotation(type_.of_type, definitions, nullable=False)
+    if isinstance(type_, GraphQLList):
+        annotation: dict[str, Any] = {"type": "array", "items": _annotation(type_.of_type, definitions)}
+    elif isinstance(type_, GraphQLEnumType):
+        annotation = {"enum": list(type_.values)}
+    elif isinstance(type_, GraphQLInputObjectType):
+        _define(type_, definitions)
+        annotation = {"$ref": f"#/$defs/{type_.name}"}
     else:
-        found = {"type": SCALARS.get(kind.name, "string")}
-    return {"anyOf": [found, {"type": "null"}]} if nullable else found
+        annotation = {"type": SCALARS.get(type_.name, "string")}
+    return {"anyOf": [annotation, {"type": "null"}]} if nullable else annotation

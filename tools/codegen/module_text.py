@@ -1,4 +1,4 @@
-"""The text of a generated module: imports, definitions and docstrings, laid out as the formatter would."""
+"""The text of a generated module: imports, definitions and docstrings, in the style of the formatter."""
 
 from __future__ import annotations
 
@@ -11,12 +11,12 @@ HEADER = "# Generated from {source} by scripts/regenerate; change that file and 
 
 
 class GenerationError(Exception):
-    """The GraphQL files do not give valid code; the message says where and why."""
+    """No valid code can be generated from the GraphQL files; the message says where and why."""
 
 
 @dataclass
 class Module:
-    """One module while it grows: its imports by module, and its definitions by name."""
+    """A module under construction: its imports by module, and its definitions by name."""
 
     source: str
     doc: str
@@ -24,48 +24,48 @@ class Module:
     definitions: dict[str, str] = field(default_factory=dict)
 
     def use(self, module: str, name: str) -> str:
-        """Imports the name and returns it."""
+        """Import a name, and return it."""
         self.imports.setdefault(module, set()).add(name)
         return name
 
     def define(self, name: str, text: str) -> None:
-        """Adds a definition; the same one twice is one."""
+        """Add a definition. Adding the same one again has no effect."""
         if self.definitions.setdefault(name, text) != text:
             raise self.clash(name)
 
     def clash(self, name: str) -> GenerationError:
-        """What to say of two shapes of one name."""
+        """Make the error for two different definitions of one name."""
         return GenerationError(
             f"{self.source}: two different selections of the type {name} in one file; "
-            "move one of them, or what it stands in, to a fragment in a file of its own"
+            "move one of them, or the selection around it, to a fragment in a separate file"
         )
 
     def define_shape(self, name: str, doc: str, bases: str, members: list[str]) -> None:
-        """Adds a TypedDict; `bases` is what stands in its parentheses."""
+        """Add a TypedDict; `bases` is the text in its parentheses."""
         if "TypedDict" in bases:
             self.use("typing_extensions", "TypedDict")
         gap = "\n\n" if any('"""' in member for member in members) else "\n"
         self.define(name, f"class {name}({bases}):\n{docstring(doc, '    ')}\n\n" + gap.join(members))
 
     def define_alias(self, name: str, annotation: str, doc: str | None) -> None:
-        """Adds another name for a type."""
+        """Add a type alias."""
         text = f"{name}: {self.use('typing', 'TypeAlias')} = {annotation}"
         self.define(name, f"{text}\n{docstring(doc)}" if doc else text)
 
     def member(self, name: str, annotation: str, doc: str | None, *, optional: bool) -> str:
-        """The text of a member of a TypedDict."""
+        """Return the text of a key of a TypedDict."""
         if optional:
             annotation = f"{self.use('typing', 'NotRequired')}[{annotation}]"
         text = f"    {name}: {annotation}"
         return f"{text}\n{docstring(doc, '    ')}" if doc else text
 
     def render(self) -> str:
-        """The text of the module."""
+        """Return the text of the module."""
         for name in set().union(*self.imports.values()) & set(self.definitions):
             raise self.clash(name)
         groups: dict[str, list[str]] = {"typing": [], "typing_extensions": [], "paperspace": []}
         for module, used in sorted(self.imports.items()):
-            names = sorted(used, key=lambda name: (not name.isupper(), name))  # as the linter has it
+            names = sorted(used, key=lambda name: (not name.isupper(), name))  # the order that the linter wants
             line = f"from {module} import {', '.join(names)}"
             if len(line) > WIDTH:
                 line = enclosed(f"from {module} import (", names, ")")
@@ -83,13 +83,13 @@ class Module:
 
 
 def enclosed(head: str, items: list[str], tail: str) -> str:
-    """The items between head and tail, on one line where they fit, otherwise one a line."""
+    """Put the items between head and tail: on one line if they fit, otherwise one per line."""
     line = f"{head}{', '.join(items)}{tail}"
     return line if len(line) <= WIDTH else "\n    ".join([head, *(f"{item}," for item in items)]) + f"\n{tail}"
 
 
 def docstring(text: str, indent: str = "") -> str:
-    """The text as a docstring, on one line where it fits."""
+    """Return the text as a docstring, on one line if it fits."""
     text = text.replace("\\", "\\\\").replace('"""', "'''")
     if text.endswith('"'):
         text = text[:-1] + '\\"'
@@ -100,5 +100,5 @@ def docstring(text: str, indent: str = "") -> str:
 
 
 def snake(name: str) -> str:
-    """The name of the module for a file: `DeploymentCreate` gives `deployment_create`."""
+    """Convert the name of a file to that of its module: `DeploymentCreate` to `deployment_create`."""
     return re.sub(r"(?<!^)(?=[A-Z])", "_", name).lower()

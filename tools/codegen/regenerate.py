@@ -1,7 +1,7 @@
-"""Writes `src/paperspace/gradient/_generated` from `graphql/`, or checks that it is in step.
+"""Write `src/paperspace/gradient/_generated` from `graphql/`, or check that it is up to date.
 
-Everything is built in memory first, so a fault in the schema or in an operation leaves the folder as it was. The
-output depends on the GraphQL files alone: no dates, no machine, a fixed order, already in the formatter's style.
+All files are built in memory first, so an error in the schema or in an operation changes nothing. The output depends
+only on the GraphQL files: no dates, no machine names, a fixed order, and the style of the formatter.
 """
 
 from __future__ import annotations
@@ -20,11 +20,13 @@ OUTPUT = TOP / "src/paperspace/gradient/_generated"
 
 
 def main(arguments: list[str] | None = None) -> int:
-    """Runs the command; returns its exit code."""
+    """Run the command, and return its exit code."""
     parser = argparse.ArgumentParser(prog="scripts/regenerate", description=__doc__)
-    parser.add_argument("--check", action="store_true", help="write nothing; exit with 1 and a diff where files differ")
+    parser.add_argument(
+        "--check", action="store_true", help="write nothing; print a diff and exit with 1 if files differ"
+    )
     parser.add_argument("--graphql", type=Path, default=GRAPHQL, help="the folder with schema.graphql and operations/")
-    parser.add_argument("--output", type=Path, default=OUTPUT, help="the folder to write to or to compare with")
+    parser.add_argument("--output", type=Path, default=OUTPUT, help="the folder to write to, or to compare with")
     options = parser.parse_args(arguments)
     try:
         files = generate(options.graphql)
@@ -42,7 +44,7 @@ def main(arguments: list[str] | None = None) -> int:
 
 
 def check(files: dict[str, str], folder: Path) -> int:
-    """Prints how the folder differs from what would be written; 0 where it does not."""
+    """Print the difference between the folder and the files; return 1 if there is one, 0 otherwise."""
     current = {path.name: path.read_bytes().decode() for path in _generated(folder)}
     stale = False
     for name in sorted({*files, *current}):
@@ -57,12 +59,12 @@ def check(files: dict[str, str], folder: Path) -> int:
             )
             sys.stdout.writelines(lines)
     if stale:
-        print("The generated code is not in step: run scripts/regenerate.", file=sys.stderr)
+        print("The generated code is out of date: run scripts/regenerate.", file=sys.stderr)
     return int(stale)
 
 
 def write(files: dict[str, str], folder: Path) -> None:
-    """Makes the folder hold exactly these files."""
+    """Write the files, and delete other generated files in the folder."""
     folder.mkdir(parents=True, exist_ok=True)
     for path in _generated(folder):
         if path.name not in files:
@@ -72,7 +74,7 @@ def write(files: dict[str, str], folder: Path) -> None:
 
 
 def _generated(folder: Path) -> list[Path]:
-    """The files in the folder that are ours."""
+    """List the generated files in the folder."""
     return [path for path in folder.glob("*") if path.suffix in {".py", ".json"}]
 
 

@@ -1,8 +1,8 @@
-"""From the schema and the operations to the text of the generated modules; pure but for reading the files.
+"""Generate the text of the modules from the schema and the operations. Reads files, but writes none.
 
-One module for each file in `operations/`, named like it: the shapes of its reply, its variables, and the
-`Operation` that ties them. Beside them `inputs`, `enums` and `scalars`, with what the operations use. A shape is
-named like the GraphQL type that it is a selection of.
+Each file in `operations/` gives a module of the same name, with TypedDicts for the data of the response and for the
+variables, and an `Operation` that combines them. The modules `inputs`, `enums` and `scalars` have the types that the
+operations use. A TypedDict has the name of the GraphQL type that it is a selection of.
 """
 
 from __future__ import annotations
@@ -50,17 +50,17 @@ BUILT_IN_SCALARS = {"Int": "int", "Float": "float", "String": "str", "Boolean": 
 # The Python type of each custom scalar, as JSON carries it.
 CUSTOM_SCALARS = {"DateTime": "str", "UUID": "str"}
 
-# The modules that are there anyway.
+# Modules that are always generated.
 RESERVED = {"inputs", "enums", "scalars"}
 
 Definition = OperationDefinitionNode | FragmentDefinitionNode
 
 
 def generate(folder: Path) -> dict[str, str]:
-    """The generated files, name to text.
+    """Return the text of each generated file, by name.
 
     Raises:
-        GenerationError: The schema is not valid, or an operation does not fit it.
+        GenerationError: the schema is not valid, or an operation does not match it.
     """
     schema = read_schema(folder / "schema.graphql")
     documents = read_operations(folder / "operations")
@@ -71,7 +71,7 @@ def generate(folder: Path) -> dict[str, str]:
 
 
 def read_schema(path: Path) -> GraphQLSchema:
-    """The schema in the file, checked."""
+    """Read the schema, and validate it."""
     document = read_document(path)
     errors = validate_sdl(document)
     if not errors:
@@ -83,7 +83,7 @@ def read_schema(path: Path) -> GraphQLSchema:
 
 
 def read_document(path: Path) -> DocumentNode:
-    """The file, parsed."""
+    """Read and parse a file."""
     try:
         return parse(Source(path.read_text(encoding="utf-8"), str(path)))
     except OSError as error:
@@ -95,23 +95,25 @@ def read_document(path: Path) -> DocumentNode:
 
 
 def read_operations(folder: Path) -> dict[str, DocumentNode]:
-    """Each file in the folder by its stem, parsed; it holds one definition, named like it."""
+    """Read and parse each file in the folder. Each must have one definition, with the name of the file."""
     documents: dict[str, DocumentNode] = {}
     for path in sorted(folder.glob("*.graphql")):
         document = read_document(path)
         names = [node.name and node.name.value for node in document.definitions if isinstance(node, Definition)]
         if names != [path.stem]:
-            raise GenerationError(f"{path}: has to hold one operation or fragment, and that named {path.stem}")
+            raise GenerationError(f"{path}: the file must contain exactly one operation or fragment, named {path.stem}")
         if snake(path.stem) in {snake(other) for other in documents} | RESERVED:
-            raise GenerationError(f"{path}: its module would be {snake(path.stem)}.py, and that is taken")
+            raise GenerationError(
+                f"{path}: another file is generated as {snake(path.stem)}.py already; rename this one"
+            )
         documents[path.stem] = document
     if not documents:
-        raise GenerationError(f"{folder}: there is no operation in it")
+        raise GenerationError(f"{folder}: no .graphql files")
     return documents
 
 
 def describe(error: GraphQLError) -> str:
-    """`FILE:LINE:COLUMN: reason`, as editors understand it."""
+    """Format an error as `FILE:LINE:COLUMN: reason`, which editors understand."""
     if not error.source or not error.locations:
         return error.message
     line, column = error.locations[0]
@@ -119,26 +121,26 @@ def describe(error: GraphQLError) -> str:
 
 
 def check_key(module: Module, node: NameNode) -> None:
-    """Refuses what cannot be a name in a class."""
+    """Raise an error if the name cannot be a key of a TypedDict class."""
     if iskeyword(node.value) or node.value.startswith("__"):
         line = node.loc.start_token.line if node.loc else 1
-        raise GenerationError(f"{module.source}:{line}: {node.value} cannot be a name in Python; give it an alias")
+        raise GenerationError(f"{module.source}:{line}: {node.value} is not a valid name in Python; use an alias")
 
 
 class Generator:
-    """Walks validated documents and collects the modules."""
+    """Builds the modules from validated documents."""
 
     def __init__(self, schema: GraphQLSchema, documents: dict[str, DocumentNode]) -> None:
         self.schema = schema
         self.documents = documents
         source = "graphql/schema.graphql"
-        self.inputs = Module(source, "What the operations take: the input types of the schema.")
-        self.enums = Module(source, "The enums of the schema, closed: what a caller may send.")
+        self.inputs = Module(source, "The input types of the schema that the operations use.")
+        self.enums = Module(source, "The enums of the schema: the values that a caller may send.")
         self.scalars = Module(source, "The scalars of the schema, as JSON carries them.")
 
     def modules(self) -> dict[str, str]:
-        """Every generated module, file name to text."""
-        modules = {"__init__": Module("graphql/", "Typed code made from the schema and the operations.")}
+        """Return the text of each module, by file name."""
+        modules = {"__init__": Module("graphql/", "Typed code, generated from the schema and the operations.")}
         for name, document in self.documents.items():
             [definition] = document.definitions
             if isinstance(definition, FragmentDefinitionNode):
@@ -151,22 +153,22 @@ class Generator:
                 modules[name] = module
         texts = {f"{name}.py": module.render() for name, module in modules.items()}
         for name, text in texts.items():
-            compile(text, name, "exec")  # better no code than code that does not parse
+            compile(text, name, "exec")  # never write code that does not parse
         return texts
 
     def fragment_module(self, name: str, node: FragmentDefinitionNode) -> Module:
-        """The module of a fragment."""
+        """Generate the module of a fragment."""
         parent = self.schema.type_map[node.type_condition.name.value]
         module = Module(f"graphql/operations/{name}.graphql", f"The fragment `{name}`: a selection of `{parent}`.")
         self.shape(module, parent, node.selection_set)
         return module
 
     def operation_module(self, name: str, node: OperationDefinitionNode) -> Module:
-        """The module of an operation."""
-        doc = f"The operation `{name}`: its variables and the shape of its reply."
+        """Generate the module of an operation."""
+        doc = f"The operation `{name}`: its variables and the data of its response."
         module = Module(f"graphql/operations/{name}.graphql", doc)
         root = self.schema.get_root_type(node.operation)
-        self.shape(module, root, node.selection_set, name=f"{name}Result", doc=f"The reply to `{name}`.")
+        self.shape(module, root, node.selection_set, name=f"{name}Result", doc=f"The data of the response to `{name}`.")
         self.variables(module, name, node)
         module.use(f"{PACKAGE}._shared.operation", "Operation")
         arguments = [f'"{name}"', f"{name}Variables", f"{name}Result"]
@@ -174,12 +176,12 @@ class Generator:
         return module
 
     def variables(self, module: Module, name: str, node: OperationDefinitionNode) -> None:
-        """Defines the shape of an operation's variables."""
+        """Define the TypedDict of the variables of an operation."""
         members = []
         for variable in node.variable_definitions or ():
             kind = type_from_ast(self.schema, variable.type)
             if not is_input_type(kind):
-                raise GenerationError(f"{module.source}: ${variable.variable.name.value} is of no input type")
+                raise GenerationError(f"{module.source}: ${variable.variable.name.value} does not have an input type")
             optional = variable.default_value is not None or not isinstance(kind, GraphQLNonNull)
             annotation = self.input_annotation(module, kind)
             members.append(module.member(variable.variable.name.value, annotation, None, optional=optional))
@@ -193,9 +195,9 @@ class Generator:
         name: str | None = None,
         doc: str | None = None,
     ) -> str:
-        """Defines the shape of a selection, behind those inside it; returns its name in the module."""
+        """Define the TypedDict of a selection, after those inside it; return its name in the module."""
         if not isinstance(parent, GraphQLObjectType):
-            raise GenerationError(f"{module.source}: {parent} is an interface or a union; they are not supported yet")
+            raise GenerationError(f"{module.source}: {parent} is an interface or a union, which are not supported")
         name = name or parent.name
         fields = [node for node in selection.selections if isinstance(node, FieldNode)]
         spreads = [node for node in selection.selections if isinstance(node, FragmentSpreadNode)]
@@ -218,7 +220,7 @@ class Generator:
         return name
 
     def base(self, module: Module, parent: GraphQLObjectType, spread: FragmentSpreadNode) -> str:
-        """The shape of a fragment as a base, under the fragment's name, as the type's name is taken."""
+        """Import the TypedDict of a fragment as a base class, under the name of the fragment."""
         fragment = spread.name.value
         module.use(f"{GENERATED}.{snake(fragment)}", f"{parent.name} as {fragment}")
         return fragment
@@ -226,7 +228,7 @@ class Generator:
     def output_annotation(
         self, module: Module, kind: GraphQLOutputType, selection: SelectionSetNode | None, tail: str = " | None"
     ) -> str:
-        """The annotation of a field in a reply. Enums are open there: a reader outlives the values that it knows."""
+        """Annotate a field of a response. Enums are open: a newer server may have more values."""
         match kind:
             case GraphQLNonNull():
                 return self.output_annotation(module, kind.of_type, selection, tail="")
@@ -237,11 +239,11 @@ class Generator:
             case GraphQLScalarType():
                 return self.scalar(module, kind) + tail
         if selection is None:
-            raise GenerationError(f"{module.source}: {kind} without a selection")
+            raise GenerationError(f"{module.source}: {kind} needs a selection")
         return self.shape(module, kind, selection) + tail
 
     def input_annotation(self, module: Module, kind: GraphQLInputType, tail: str = " | None") -> str:
-        """The annotation of a variable or of a field of an input. Enums are closed there."""
+        """Annotate a variable or a field of an input. Enums are closed."""
         match kind:
             case GraphQLNonNull():
                 return self.input_annotation(module, kind.of_type, tail="")
@@ -253,12 +255,12 @@ class Generator:
                 return self.scalar(module, kind) + tail
             case GraphQLInputObjectType():
                 return self.input_shape(module, kind) + tail
-        raise GenerationError(f"{module.source}: {kind} is of no known kind")
+        raise GenerationError(f"{module.source}: {kind}: unknown kind of type")
 
     def input_shape(self, module: Module, kind: GraphQLInputObjectType) -> str:
-        """The name of an input type, defined and imported."""
+        """Define and import an input type; return its name."""
         if kind.name not in self.inputs.definitions:
-            self.inputs.definitions[kind.name] = ""  # its own place, as an input may refer to itself
+            self.inputs.definitions[kind.name] = ""  # reserves the name: an input may refer to itself
             total = any(is_required_input_field(entry) for entry in kind.fields.values())
             members = []
             for name, entry in kind.fields.items():
@@ -271,18 +273,18 @@ class Generator:
         return kind.name if module is self.inputs else module.use(f"{GENERATED}.inputs", kind.name)
 
     def enum(self, module: Module, kind: GraphQLEnumType) -> str:
-        """The name of an enum, defined and imported."""
+        """Define and import an enum; return its name."""
         values = ", ".join(f'"{value}"' for value in kind.values)
         literal = f"{self.enums.use('typing', 'Literal')}[{values}]"
         self.enums.define_alias(kind.name, literal, kind.description)
         return module.use(f"{GENERATED}.enums", kind.name)
 
     def scalar(self, module: Module, kind: GraphQLScalarType) -> str:
-        """The Python name of a scalar, defined and imported where it is a custom one."""
+        """Return the Python type of a scalar; define and import it if it is a custom scalar."""
         if kind.name in BUILT_IN_SCALARS:
             return BUILT_IN_SCALARS[kind.name]
         if kind.name not in CUSTOM_SCALARS:
-            place = "CUSTOM_SCALARS in tools/codegen/typegen.py"
-            raise GenerationError(f"{module.source}: the scalar {kind.name} is new; add its Python type to {place}")
+            table = "CUSTOM_SCALARS in tools/codegen/typegen.py"
+            raise GenerationError(f"{module.source}: unknown scalar {kind.name}; add its Python type to {table}")
         self.scalars.define_alias(kind.name, CUSTOM_SCALARS[kind.name], kind.description)
         return module.use(f"{GENERATED}.scalars", kind.name)

@@ -1,2 +1,2 @@
 # Generated from graphql/ by scripts/regenerate; change that file and run it again.
-"""Typed code made from the schema and the operations."""
+"""Typed code, generated from the schema and the operations."""

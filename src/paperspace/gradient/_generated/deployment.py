@@ -1,5 +1,5 @@
 # Generated from graphql/operations/Deployment.graphql by scripts/regenerate; change that file and run it again.
-"""The operation `Deployment`: its variables and the shape of its reply."""
+"""The operation `Deployment`: its variables and the data of its response."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from paperspace.gradient._shared.operation import Operation
 
 
 class DeploymentResult(TypedDict):
-    """The reply to `Deployment`."""
+    """The data of the response to `Deployment`."""
 
     deployment: Deployment | None
     """A deployment by id. Null: no deployment has this id, or it is deleted."""

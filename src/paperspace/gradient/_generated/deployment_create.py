@@ -1,5 +1,5 @@
 # Generated from graphql/operations/DeploymentCreate.graphql by scripts/regenerate; change that file and run it again.
-"""The operation `DeploymentCreate`: its variables and the shape of its reply."""
+"""The operation `DeploymentCreate`: its variables and the data of its response."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ class CreateDeploymentPayload(TypedDict):
 
 
 class DeploymentCreateResult(TypedDict):
-    """The reply to `DeploymentCreate`."""
+    """The data of the response to `DeploymentCreate`."""
 
     createDeployment: CreateDeploymentPayload
     """Create a deployment with its first spec."""

@@ -1,5 +1,5 @@
 # Generated from graphql/operations/DeploymentCreated.graphql by scripts/regenerate; change that file and run it again.
-"""The operation `DeploymentCreated`: its variables and the shape of its reply."""
+"""The operation `DeploymentCreated`: its variables and the data of its response."""
 
 from __future__ import annotations
 
@@ -64,7 +64,7 @@ class DeploymentConnection(TypedDict):
 
 
 class DeploymentCreatedResult(TypedDict):
-    """The reply to `DeploymentCreated`."""
+    """The data of the response to `DeploymentCreated`."""
 
     deployments: DeploymentConnection
     """The deployments that are not deleted and match all filters."""

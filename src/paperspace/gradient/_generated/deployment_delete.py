@@ -1,5 +1,5 @@
 # Generated from graphql/operations/DeploymentDelete.graphql by scripts/regenerate; change that file and run it again.
-"""The operation `DeploymentDelete`: its variables and the shape of its reply."""
+"""The operation `DeploymentDelete`: its variables and the data of its response."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ class DeleteDeploymentPayload(TypedDict):
 
 
 class DeploymentDeleteResult(TypedDict):
-    """The reply to `DeploymentDelete`."""
+    """The data of the response to `DeploymentDelete`."""
 
     deleteDeployment: DeleteDeploymentPayload
     """Delete a deployment: it stops serving, is no longer listed, and its name can be used again."""

@@ -1,5 +1,5 @@
 # Generated from graphql/operations/DeploymentHistory.graphql by scripts/regenerate; change that file and run it again.
-"""The operation `DeploymentHistory`: its variables and the shape of its reply."""
+"""The operation `DeploymentHistory`: its variables and the data of its response."""
 
 from __future__ import annotations
 
@@ -34,7 +34,7 @@ class Deployment(TypedDict):
 
 
 class DeploymentHistoryResult(TypedDict):
-    """The reply to `DeploymentHistory`."""
+    """The data of the response to `DeploymentHistory`."""
 
     deployment: Deployment | None
     """A deployment by id. Null: no deployment has this id, or it is deleted."""

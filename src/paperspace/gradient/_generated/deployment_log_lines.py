@@ -1,5 +1,5 @@
 # Generated from graphql/operations/DeploymentLogLines.graphql by scripts/regenerate; change that file and run it again.
-"""The operation `DeploymentLogLines`: its variables and the shape of its reply."""
+"""The operation `DeploymentLogLines`: its variables and the data of its response."""
 
 from __future__ import annotations
 
@@ -74,7 +74,7 @@ class Deployment(TypedDict):
 
 
 class DeploymentLogLinesResult(TypedDict):
-    """The reply to `DeploymentLogLines`."""
+    """The data of the response to `DeploymentLogLines`."""
 
     deployment: Deployment | None
     """A deployment by id. Null: no deployment has this id, or it is deleted."""

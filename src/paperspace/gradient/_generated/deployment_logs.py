@@ -1,5 +1,5 @@
 # Generated from graphql/operations/DeploymentLogs.graphql by scripts/regenerate; change that file and run it again.
-"""The operation `DeploymentLogs`: its variables and the shape of its reply."""
+"""The operation `DeploymentLogs`: its variables and the data of its response."""
 
 from __future__ import annotations
 
@@ -43,7 +43,7 @@ class Deployment(TypedDict):
 
 
 class DeploymentLogsResult(TypedDict):
-    """The reply to `DeploymentLogs`."""
+    """The data of the response to `DeploymentLogs`."""
 
     deployment: Deployment | None
     """A deployment by id. Null: no deployment has this id, or it is deleted."""

@@ -1,5 +1,5 @@
 # Generated from graphql/operations/DeploymentRevise.graphql by scripts/regenerate; change that file and run it again.
-"""The operation `DeploymentRevise`: its variables and the shape of its reply."""
+"""The operation `DeploymentRevise`: its variables and the data of its response."""
 
 from __future__ import annotations
 
@@ -36,7 +36,7 @@ class UpdateDeploymentPayload(TypedDict):
 
 
 class DeploymentReviseResult(TypedDict):
-    """The reply to `DeploymentRevise`."""
+    """The data of the response to `DeploymentRevise`."""
 
     updateDeployment: UpdateDeploymentPayload
     """Change the given fields of a deployment. A changed spec is added as a new spec; earlier specs remain as history.

@@ -1,5 +1,5 @@
 # Generated from graphql/operations/DeploymentStatus.graphql by scripts/regenerate; change that file and run it again.
-"""The operation `DeploymentStatus`: its variables and the shape of its reply."""
+"""The operation `DeploymentStatus`: its variables and the data of its response."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from paperspace.gradient._shared.operation import Operation
 
 
 class DeploymentStatusResult(TypedDict):
-    """The reply to `DeploymentStatus`."""
+    """The data of the response to `DeploymentStatus`."""
 
     deployment: Deployment | None
     """A deployment by id. Null: no deployment has this id, or it is deleted."""

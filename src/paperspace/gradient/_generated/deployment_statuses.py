@@ -1,5 +1,5 @@
 # Generated from graphql/operations/DeploymentStatuses.graphql by scripts/regenerate; change that file and run it again.
-"""The operation `DeploymentStatuses`: its variables and the shape of its reply."""
+"""The operation `DeploymentStatuses`: its variables and the data of its response."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ class DeploymentConnection(TypedDict):
 
 
 class DeploymentStatusesResult(TypedDict):
-    """The reply to `DeploymentStatuses`."""
+    """The data of the response to `DeploymentStatuses`."""
 
     deployments: DeploymentConnection
     """The deployments that are not deleted and match all filters."""

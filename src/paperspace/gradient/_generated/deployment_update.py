@@ -1,5 +1,5 @@
 # Generated from graphql/operations/DeploymentUpdate.graphql by scripts/regenerate; change that file and run it again.
-"""The operation `DeploymentUpdate`: its variables and the shape of its reply."""
+"""The operation `DeploymentUpdate`: its variables and the data of its response."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ class UpdateDeploymentPayload(TypedDict):
 
 
 class DeploymentUpdateResult(TypedDict):
-    """The reply to `DeploymentUpdate`."""
+    """The data of the response to `DeploymentUpdate`."""
 
     updateDeployment: UpdateDeploymentPayload
     """Change the given fields of a deployment. A changed spec is added as a new spec; earlier specs remain as history.

@@ -1,5 +1,5 @@
 # Generated from graphql/operations/Deployments.graphql by scripts/regenerate; change that file and run it again.
-"""The operation `Deployments`: its variables and the shape of its reply."""
+"""The operation `Deployments`: its variables and the data of its response."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ class DeploymentConnection(TypedDict):
 
 
 class DeploymentsResult(TypedDict):
-    """The reply to `Deployments`."""
+    """The data of the response to `Deployments`."""
 
     deployments: DeploymentConnection
     """The deployments that are not deleted and match all filters."""

@@ -1,5 +1,5 @@
 # Generated from graphql/operations/DeploymentsCurrent.graphql by scripts/regenerate; change that file and run it again.
-"""The operation `DeploymentsCurrent`: its variables and the shape of its reply."""
+"""The operation `DeploymentsCurrent`: its variables and the data of its response."""
 
 from __future__ import annotations
 
@@ -44,7 +44,7 @@ class DeploymentConnection(TypedDict):
 
 
 class DeploymentsCurrentResult(TypedDict):
-    """The reply to `DeploymentsCurrent`."""
+    """The data of the response to `DeploymentsCurrent`."""
 
     deployments: DeploymentConnection
     """The deployments that are not deleted and match all filters."""

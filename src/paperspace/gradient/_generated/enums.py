@@ -1,5 +1,5 @@
 # Generated from graphql/schema.graphql by scripts/regenerate; change that file and run it again.
-"""The enums of the schema, closed: what a caller may send."""
+"""The enums of the schema: the values that a caller may send."""
 
 from __future__ import annotations
 

@@ -1,5 +1,5 @@
 # Generated from graphql/schema.graphql by scripts/regenerate; change that file and run it again.
-"""What the operations take: the input types of the schema."""
+"""The input types of the schema that the operations use."""
 
 from __future__ import annotations
 
