@@ -171,7 +171,6 @@ def test_close_while_calls_wait_for_a_connection(monkeypatch: pytest.MonkeyPatch
         asyncio.run(main())
 
 
-@pytest.mark.xfail(reason="aiohttp closes a connection only when all is sent", strict=True)
 @pytest.mark.parametrize("end", ["close", "cancel, then close"])
 def test_close_in_the_middle_of_a_request(end: str) -> None:
     """close() closes connections whose request is not sent whole, although the server does not read."""

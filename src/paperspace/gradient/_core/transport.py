@@ -141,6 +141,11 @@ class HTTPTransport(AsyncTransport):
         for timeout in self._timeouts:
             if not timeout.expired():
                 timeout.reschedule(0)
+        # aiohttp would wait until the server has read a request that is partly sent, which it may never do.
+        for connector in self._connectors:
+            for opened in connector.sockets:
+                with suppress(OSError):  # already closed
+                    opened.shutdown(socket.SHUT_RDWR)
         async with AsyncExitStack() as stack:  # closes all of them even if the loop ends and cancels this
             for session in self._sessions:
                 stack.push_async_callback(session.close)
