@@ -1,4 +1,4 @@
-"""The server as an object: it starts, it stops, and leaves nothing behind."""
+"""The server as an object: start, stop, and cleanup."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ QUERY = "{ deployments { nodes { name } } }"
 
 
 def test_nothing_is_left_running(caller: type[Caller]) -> None:
-    """After the block there is no thread, no listening socket and no unclosed thing left."""
+    """After the block, no thread, listening socket or other resource remains."""
     before = set(threading.enumerate())
     with LocalServer() as server:
         assert caller(server)(QUERY).data
@@ -34,7 +34,7 @@ def test_nothing_is_left_running(caller: type[Caller]) -> None:
 
 
 def test_a_server_can_be_started_again(caller: type[Caller]) -> None:
-    """A server that was stopped can be started again; stopping twice is harmless, starting twice is not done."""
+    """A stopped server can start again; a second stop does nothing, a second start raises an error."""
     server = LocalServer()
     for _ in range(2):
         server.start()
@@ -46,8 +46,8 @@ def test_a_server_can_be_started_again(caller: type[Caller]) -> None:
         server.stop()
 
 
-def test_servers_do_not_meet(caller: type[Caller]) -> None:
-    """Two servers in one process have addresses, keys and data of their own."""
+def test_servers_are_independent(caller: type[Caller]) -> None:
+    """Two servers in one process have different URLs, API keys and data."""
     with LocalServer() as one, LocalServer() as two:
         assert one.url != two.url
         assert one.api_key != two.api_key
@@ -56,8 +56,8 @@ def test_servers_do_not_meet(caller: type[Caller]) -> None:
 
 
 @pytest.mark.anyio
-async def test_it_runs_on_the_running_loop() -> None:
-    """In an `async with` block the server runs on the caller's own loop, and responses many at once."""
+async def test_async_with() -> None:
+    """In an `async with` block, the server runs on the running loop and handles concurrent requests."""
     async with LocalServer(api_key="key") as server, aiohttp.ClientSession() as session:
 
         async def ask() -> Any:
@@ -94,20 +94,20 @@ async def test_requests_do_not_block_the_loop(monkeypatch: pytest.MonkeyPatch) -
 
 
 def test_a_port_in_use_is_an_os_error() -> None:
-    """A port that is taken is the OSError of the system, raised where the server was started."""
+    """If the port is in use, the start raises the system's OSError."""
     with LocalServer() as server, pytest.raises(OSError, match="in use"):
         LocalServer(port=int(server.url.split(":")[2].split("/")[0])).start()
 
 
 @pytest.mark.parametrize("key", ["", "with space", "é", "line\nend"])
-def test_keys_that_no_header_can_carry(key: str) -> None:
-    """A key that cannot be sent in a header is refused at once."""
+def test_invalid_api_keys(key: str) -> None:
+    """An API key that no header can contain raises a ValueError."""
     with pytest.raises(ValueError, match="visible ASCII"):
         LocalServer(api_key=key)
 
 
-def test_the_address_of_an_ipv6_host() -> None:
-    """An IPv6 address stands in brackets in the URL, and works."""
+def test_ipv6_host() -> None:
+    """The URL has an IPv6 address in brackets."""
     if not socket.has_ipv6:
         pytest.skip("no IPv6 here")
     try:

@@ -1,4 +1,4 @@
-"""The simulated life of deployments, with a clock that is moved by hand."""
+"""Simulated deployments, with a clock that the tests move."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from tests.server.conftest import Clock
 
 
-LIFE = """
+OBSERVED_STATE = """
 query ($id: UUID!) {
   deployment(id: $id) {
     deploymentSpecs { nodes { id error externalApplied dtInvalid deploymentRuns { nodes { id } } } }
@@ -34,14 +34,16 @@ query ($id: UUID!) {
 """
 
 
-def life(call: Caller, id_: str) -> Any:
-    return call(LIFE, id=id_).data["deployment"]
+def observed_state(call: Caller, id_: str) -> Any:
+    return call(OBSERVED_STATE, id=id_).data["deployment"]
 
 
 def runs(call: Caller, id_: str) -> Any:
-    """The runs of a deployment, newest first."""
+    """Return the runs of a deployment, newest first."""
     return [
-        run for rollout in life(call, id_)["deploymentRollouts"]["nodes"] for run in rollout["deploymentRuns"]["nodes"]
+        run
+        for rollout in observed_state(call, id_)["deploymentRollouts"]["nodes"]
+        for run in rollout["deploymentRuns"]["nodes"]
     ]
 
 
@@ -61,17 +63,17 @@ def scenario_spec(scenario: str, replicas: int = 1) -> Json:
     return spec(replicas, env=[{"name": "GRADIENT_SIMULATE", "value": scenario}])
 
 
-def test_all_is_there_when_the_mutation_answers(call: Caller) -> None:
-    """At once the spec is applied, and its rollout, run and instances exist, pending."""
+def test_run_and_instances_exist_when_the_mutation_returns(call: Caller) -> None:
+    """When the mutation returns, the spec is applied, and its rollout, run and pending instances exist."""
     id_ = call.create(spec=spec(3))
     now = "2024-05-17T09:30:00.000Z"
-    deployment = life(call, id_)
-    (made,) = deployment["deploymentSpecs"]["nodes"]
-    assert (made["externalApplied"], made["error"], made["dtInvalid"]) == (now, None, None)
+    deployment = observed_state(call, id_)
+    (node,) = deployment["deploymentSpecs"]["nodes"]
+    assert (node["externalApplied"], node["error"], node["dtInvalid"]) == (now, None, None)
     (rollout,) = deployment["deploymentRollouts"]["nodes"]
     assert rollout["deployment"] == {"id": id_}
     (run,) = rollout["deploymentRuns"]["nodes"]
-    assert made["deploymentRuns"]["nodes"] == [{"id": run["id"]}]
+    assert node["deploymentRuns"]["nodes"] == [{"id": run["id"]}]
     assert (run["replicas"], run["readyReplicas"], run["availableReplicas"], run["dtDeleted"]) == (3, 0, 0, None)
     assert states(run) == ["pending"] * 3
     for instance in instances(run):
@@ -80,7 +82,7 @@ def test_all_is_there_when_the_mutation_answers(call: Caller) -> None:
 
 
 def test_instances_become_healthy_one_by_one(call: Caller, clock: Clock) -> None:
-    """The instances start and become healthy one after the other, and their history and logs say when."""
+    """The instances become healthy one after another; their history and logs have the times."""
     id_ = call.create(spec=spec(3))
     seen = []
     for _ in range(9):
@@ -98,7 +100,7 @@ def test_instances_become_healthy_one_by_one(call: Caller, clock: Clock) -> None
     ]
     assert {state["deploymentRunInstanceId"] for state in history} == {last["id"]}
     assert run["dtModified"] == "2024-05-17T09:30:03.000Z"
-    log = life(call, id_)["logs"]["nodes"][2]
+    log = observed_state(call, id_)["logs"]["nodes"][2]
     assert (log["instanceName"], log["instanceStarted"]) == (last["instanceId"], last["dtStarted"])
     lines = log["lines"]["nodes"]
     assert [line["line"] for line in lines] == [1, 2, 3]
@@ -106,8 +108,8 @@ def test_instances_become_healthy_one_by_one(call: Caller, clock: Clock) -> None
 
 
 @pytest.mark.parametrize(("before", "after"), [(3, 3), (2, 5), (5, 2), (1, 1)])
-def test_a_rollout_never_serves_with_less(call: Caller, clock: Clock, before: int, after: int) -> None:
-    """The old run gives way one for one: what is ready never falls below the lesser of the two numbers wanted."""
+def test_ready_instances_during_a_rollout(call: Caller, clock: Clock, before: int, after: int) -> None:
+    """During a rollout, the number of ready instances never falls below the smaller replica count."""
     id_ = call.create(spec=spec(before))
     clock.forward(minutes=1)
     call.update(id_, spec=spec(after))
@@ -126,8 +128,8 @@ def test_a_rollout_never_serves_with_less(call: Caller, clock: Clock, before: in
     }
 
 
-def test_a_third_spec_in_the_middle_of_a_rollout(call: Caller, clock: Clock) -> None:
-    """A spec that comes in the middle of a rollout takes over: what was not ready goes, what serves gives way later."""
+def test_a_third_spec_during_a_rollout(call: Caller, clock: Clock) -> None:
+    """A spec during a rollout removes instances that are not ready, and later those that serve."""
     id_ = call.create(spec=spec(2))
     clock.forward(minutes=1)
     call.update(id_, spec=spec(2))
@@ -146,14 +148,14 @@ def test_a_third_spec_in_the_middle_of_a_rollout(call: Caller, clock: Clock) -> 
 
 
 @pytest.mark.parametrize("nothing", [spec(0), {"image": "i", "enabled": False}, spec(3, enabled=False)])
-def test_what_is_stopped_drains(call: Caller, clock: Clock, nothing: Json) -> None:
-    """With no replicas, or disabled, the run drains until none remains, and there is no new one."""
+def test_zero_replicas(call: Caller, clock: Clock, nothing: Json) -> None:
+    """With zero replicas, or disabled, all instances are removed, and no new run is created."""
     id_ = call.create(spec=spec(2))
     clock.forward(minutes=1)
     call.update(id_, spec=nothing)
     assert runs(call, id_)[0]["dtDeleted"] is None
     clock.forward(seconds=1)
-    deployment = life(call, id_)
+    deployment = observed_state(call, id_)
     assert deployment["deploymentSpecs"]["nodes"][0]["externalApplied"]
     new, old = deployment["deploymentRollouts"]["nodes"]
     assert new["deploymentRuns"]["nodes"] == []
@@ -175,7 +177,7 @@ def test_what_is_stopped_drains(call: Caller, clock: Clock, nothing: Json) -> No
     ],
 )
 def test_scenarios(call: Caller, clock: Clock, scenario: str, last: str, phase: str) -> None:
-    """A spec's own variable decides what becomes of its instances; what ran before goes on until it is replaced."""
+    """The variable of a spec selects the scenario; earlier instances serve until they are replaced."""
     id_ = call.create(spec=spec(1))
     clock.forward(minutes=1)
     call.update(id_, spec=scenario_spec(scenario))
@@ -186,7 +188,7 @@ def test_scenarios(call: Caller, clock: Clock, scenario: str, last: str, phase: 
 
 
 def test_a_crash_loop(call: Caller, clock: Clock) -> None:
-    """A container that crashes is tried again and again, and then given up."""
+    """A crashing container is restarted a few times, then it is failed."""
     id_ = call.create(spec=scenario_spec("crash-loop"))
     clock.forward(seconds=2)
     assert states(runs(call, id_)[0]) == ["retrying"]
@@ -197,15 +199,15 @@ def test_a_crash_loop(call: Caller, clock: Clock) -> None:
     assert (instance["dtFinished"], instance["dtDeleted"]) == ("2024-05-17T09:30:05.000Z", None)
 
 
-def test_more_than_can_be_simulated(call: Caller, clock: Clock) -> None:
-    """A spec that cannot be put to work says why and is not applied; what ran before goes on."""
+def test_too_many_replicas(call: Caller, clock: Clock) -> None:
+    """An unsupported spec gets an error and is not applied; the previous instances still run."""
     id_ = call.create(spec=spec(1))
     clock.forward(minutes=1)
     call.update(id_, spec=spec(101))
-    deployment = life(call, id_)
-    refused = deployment["deploymentSpecs"]["nodes"][0]
-    assert refused["externalApplied"] is None
-    assert refused["error"] == "Simulated: 101 replicas are too many; the limit is 100."
+    deployment = observed_state(call, id_)
+    rejected = deployment["deploymentSpecs"]["nodes"][0]
+    assert rejected["externalApplied"] is None
+    assert rejected["error"] == "Simulated: 101 replicas are too many; the limit is 100."
     assert len(deployment["deploymentRollouts"]["nodes"]) == 1
     assert runs(call, id_)[0]["readyReplicas"] == 1
 
@@ -219,8 +221,8 @@ def autoscaled(call: Caller, least: int, most: int, **more: Any) -> str:
     ("load", "more", "expected"),
     [(0, {}, 2), (3, {}, 3), (50, {}, 4), (50, {"enabled": False}, 2), (50, {"enabled": None}, 4)],
 )
-def test_autoscaling_keeps_its_bounds(caller: type[Caller], clock: Clock, load: int, more: Json, expected: int) -> None:
-    """However the load, there are as many replicas as it calls for between the two bounds."""
+def test_autoscaling_limits(caller: type[Caller], clock: Clock, load: int, more: Json, expected: int) -> None:
+    """The number of replicas follows the load, between the limits of autoscaling."""
     simulation = Simulation()
     simulation.loads["scaled"] = load
     with LocalServer(now=clock, runtime=simulation) as server:
@@ -230,21 +232,21 @@ def test_autoscaling_keeps_its_bounds(caller: type[Caller], clock: Clock, load: 
         assert runs(call, id_)[0]["readyReplicas"] == expected
 
 
-def test_time_goes_on_while_the_server_is_down(tmp_path: Path, clock: Clock, caller: type[Caller]) -> None:
-    """A server that was killed at any time goes on, when it is started again, as if it had been there all the time."""
+def test_simulation_continues_while_the_server_is_down(tmp_path: Path, clock: Clock, caller: type[Caller]) -> None:
+    """After a restart, the simulation has continued as if the server had never stopped."""
     file = tmp_path / "gradient.db"
     with LocalServer(database=file, now=clock) as server:
         id_ = caller(server).create(spec=spec(2))
     clock.forward(seconds=2)
     with LocalServer(database=file, now=clock) as server:
         assert states(runs(caller(server), id_)[0]) == ["healthy", "pending"]
-        before = life(caller(server), id_)
+        before = observed_state(caller(server), id_)
     with LocalServer(database=file, now=clock) as server:
-        assert life(caller(server), id_) == before
+        assert observed_state(caller(server), id_) == before
 
 
-def test_the_runtime_is_a_small_interface(caller: type[Caller], clock: Clock) -> None:
-    """Another runtime needs two methods; what it says is what the API tells."""
+def test_another_runtime(caller: type[Caller], clock: Clock) -> None:
+    """Another runtime needs two methods; the API returns what its events say."""
 
     class Instant:
         simulated = False
@@ -268,11 +270,11 @@ def test_the_runtime_is_a_small_interface(caller: type[Caller], clock: Clock) ->
 
 
 def test_the_endpoint(call: Caller, clock: Clock) -> None:
-    """The endpoint says who responses: 503 before anything is ready, 404 once deleted; which spec, and how many."""
+    """The endpoint responds 503 until an instance is ready, then with spec and replicas; 404 once deleted."""
     id_ = call.create("mine", spec=spec(2))
     query = "query ($id: UUID!) { deployment(id: $id) { deploymentSpecs { nodes { id endpointUrl } } } }"
-    (made,) = call(query, id=id_).data["deployment"]["deploymentSpecs"]["nodes"]
-    path = made["endpointUrl"].removeprefix(call.server.url.removesuffix("/graphql"))
+    (node,) = call(query, id=id_).data["deployment"]["deploymentSpecs"]["nodes"]
+    path = node["endpointUrl"].removeprefix(call.server.url.removesuffix("/graphql"))
     waiting = call.http("GET", path)
     assert (waiting.status, waiting.headers["Retry-After"]) == (503, "1")
     clock.forward(seconds=2)
@@ -281,21 +283,21 @@ def test_the_endpoint(call: Caller, clock: Clock) -> None:
         assert response.status == 200
         assert response.body == {
             "deployment": {"id": id_, "name": "mine"},
-            "spec": {"id": made["id"]},
+            "spec": {"id": node["id"]},
             "simulated": True,
             "readyReplicas": 1,
         }
     call.update(id_, spec=spec(1))
-    assert call.http("GET", path).body["spec"]["id"] == made["id"]
+    assert call.http("GET", path).body["spec"]["id"] == node["id"]
     clock.forward(minutes=1)
-    assert call.http("GET", path).body["spec"]["id"] != made["id"]
+    assert call.http("GET", path).body["spec"]["id"] != node["id"]
     call.delete(id_)
     for gone in (path, "/endpoints/00000000-0000-0000-0000-000000000000", "/endpoints/x", "/endpoints/"):
         assert call.http("GET", gone).status == 404
 
 
 def test_a_scenario_of_the_simulation_takes_precedence(caller: type[Caller], clock: Clock) -> None:
-    """What is set on the simulation for a name outweighs the variable of its spec."""
+    """A scenario set on the simulation takes precedence over the variable of the spec."""
     simulation = Simulation()
     simulation.scenarios["demo"] = Scenario.HEALTHY
     with LocalServer(now=clock, runtime=simulation) as server:

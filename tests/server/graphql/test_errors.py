@@ -1,4 +1,4 @@
-"""Refusals: their codes, what they leave behind, and what they keep to themselves."""
+"""Errors: their codes, rollbacks, idempotency keys, and what responses do not reveal."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ BY_ID = "query ($id: UUID!) { deployment(id: $id) { id } }"
 
 @pytest.mark.parametrize("query", ["", "{", "query {", "{ deployments", "{ a: ", "\0"])
 def test_syntax_errors(call: Caller, query: str) -> None:
-    """What is not GraphQL is GRAPHQL_PARSE_FAILED, without data."""
+    """A syntax error is GRAPHQL_PARSE_FAILED, without data."""
     response = call(query)
     assert response.code == "GRAPHQL_PARSE_FAILED"
     assert "data" not in response.body
@@ -39,7 +39,7 @@ def test_syntax_errors(call: Caller, query: str) -> None:
     ],
 )
 def test_invalid_documents(call: Caller, query: str) -> None:
-    """A document that the schema does not allow is GRAPHQL_VALIDATION_FAILED, without data, at its place."""
+    """An invalid document is GRAPHQL_VALIDATION_FAILED, with locations and without data."""
     response = call(query)
     assert response.code == "GRAPHQL_VALIDATION_FAILED"
     assert response.error["locations"]
@@ -48,7 +48,7 @@ def test_invalid_documents(call: Caller, query: str) -> None:
 
 @pytest.mark.parametrize("value", ["no", "", 5, None, {}, [], "d4e74a9cb1254bd7b1438f5c386df8a9", " " * 36])
 def test_malformed_ids(call: Caller, value: Any) -> None:
-    """What is not a UUID in its one form is refused as BAD_USER_INPUT that says so."""
+    """An id that is not a UUID is BAD_USER_INPUT with an explanation."""
     response = call(BY_ID, id=value)
     assert response.code == "BAD_USER_INPUT"
     prefix = "missing; " if value is None else ""
@@ -56,8 +56,8 @@ def test_malformed_ids(call: Caller, value: Any) -> None:
     assert response.error["extensions"]["path"] == "id"
 
 
-def test_missing_and_defaulted_variables(call: Caller) -> None:
-    """A variable that is needed and missing is refused; one with a default, or that may be null, is not missed."""
+def test_missing_variables(call: Caller) -> None:
+    """A required variable must be set; one with a default, or a nullable one, can be omitted."""
     assert call(BY_ID).code == "BAD_USER_INPUT"
     assert call(
         "query ($first: Int = 1, $name: String) { deployments(first: $first, name: $name) { nodes { id } } }"
@@ -66,7 +66,7 @@ def test_missing_and_defaulted_variables(call: Caller) -> None:
 
 
 def test_operation_names(call: Caller) -> None:
-    """Of several operations the named one is executed; without a name, or with a wrong one, none is."""
+    """`operationName` selects one of several operations; without it, or with a wrong name, nothing is executed."""
     two = "query A { deployments { nodes { id } } } query B { deployments { nodes { name } } }"
     assert call.post({"query": two, "operationName": "B"}).data == {"deployments": {"nodes": []}}
     for payload in ({"query": two}, {"query": two, "operationName": "C"}, {"query": LIST, "operationName": "A"}):
@@ -74,8 +74,8 @@ def test_operation_names(call: Caller) -> None:
         assert (response.code, "data" in response.body) == ("BAD_USER_INPUT", False)
 
 
-def test_a_null_hidden_in_a_nullable_variable(call: Caller) -> None:
-    """A null that only shows when a field is executed is the caller's mistake, and no fault of the server."""
+def test_null_in_a_nullable_variable(call: Caller) -> None:
+    """A null that is detected only during execution is BAD_USER_INPUT, not an internal error."""
     query = 'query ($name: String = "a") { deployments(orderBy: {field: dtCreated}, name: $name) { nodes { id } } }'
     assert call(query, name=None).data
     create = """
@@ -88,7 +88,7 @@ def test_a_null_hidden_in_a_nullable_variable(call: Caller) -> None:
 
 
 def test_a_request_is_one_transaction(call: Caller) -> None:
-    """If anything in a mutation fails, nothing of it is kept, and the response does not pretend otherwise."""
+    """If a field of a mutation fails, nothing is stored, and the response has no data."""
     nullable = """
     mutation ($a: CreateDeploymentInput!) { createDeployment(input: $a) { deployment { deploymentSpecs { nodes {
       deploymentRuns(after: "no cursor") { nodes { id } }
@@ -99,8 +99,8 @@ def test_a_request_is_one_transaction(call: Caller) -> None:
     assert call(LIST).data == {"deployments": {"nodes": []}}
 
 
-def test_our_own_faults_stay_our_own(caplog: pytest.LogCaptureFixture, caller: type[Caller]) -> None:
-    """A fault within is an internal error with an id; the id leads to the traceback in the log, the response to nothing."""
+def test_internal_errors(caplog: pytest.LogCaptureFixture, caller: type[Caller]) -> None:
+    """A bug is an internal error with an id; the log has the traceback, the response only the id."""
 
     def broken() -> NoReturn:
         raise RuntimeError("secret detail")
@@ -119,10 +119,10 @@ def test_our_own_faults_stay_our_own(caplog: pytest.LogCaptureFixture, caller: t
     assert "secret detail" in caplog.text
 
 
-def test_a_fault_outside_of_fields_is_masked_too(
+def test_internal_errors_outside_of_fields(
     clock: Clock, caplog: pytest.LogCaptureFixture, caller: type[Caller]
 ) -> None:
-    """A fault before any field is executed is answered with status 500, and masked in the same way."""
+    """A bug outside of fields gets status 500, with the same response."""
     with LocalServer(now=clock) as server:
         call = caller(server)
         clock.moment = datetime.min.replace(tzinfo=UTC)  # there is no day before this one
@@ -134,8 +134,8 @@ def test_a_fault_outside_of_fields_is_masked_too(
     assert response.error["extensions"]["id"] in caplog.text
 
 
-def test_a_repeated_mutation_gets_the_first_answer(call: Caller) -> None:
-    """A mutation that is sent again with its key gets the first response and changes nothing, whatever happened since."""
+def test_a_retried_mutation_gets_the_first_response(call: Caller) -> None:
+    """A mutation retried with its idempotency key gets the first response and changes nothing."""
     payload: Json = {"query": call.CREATE, "variables": {"input": {"name": "a", "projectId": "p", "spec": call.SPEC}}}
     first = call.post(payload, Idempotency_Key="k1")
     assert call.post(payload, Idempotency_Key="k1").data == first.data
@@ -148,7 +148,7 @@ def test_a_repeated_mutation_gets_the_first_answer(call: Caller) -> None:
 
 
 def test_a_key_belongs_to_one_request(call: Caller) -> None:
-    """A key that comes with another request is refused, and that request is not executed."""
+    """An idempotency key cannot be used for another request; that request is not executed."""
     payload: Json = {"query": call.CREATE, "variables": {"input": {"name": "a", "projectId": "p", "spec": call.SPEC}}}
     assert call.post(payload, Idempotency_Key="k").data
     payload["variables"]["input"]["name"] = "b"
@@ -156,15 +156,15 @@ def test_a_key_belongs_to_one_request(call: Caller) -> None:
     assert [node["name"] for node in call(LIST).data["deployments"]["nodes"]] == ["a"]
 
 
-def test_any_key_will_do(call: Caller) -> None:
-    """A key is whatever the header holds; an empty one is none."""
+def test_any_idempotency_key(call: Caller) -> None:
+    """Any value can be an idempotency key; an empty one is ignored."""
     for number, key in enumerate([b"\xff\xe9", b"x" * 5000, b"", b""]):
-        given = {"name": f"d{number}", "projectId": "p", "spec": call.SPEC}
-        assert call.post({"query": call.CREATE, "variables": {"input": given}}, Idempotency_Key=key).data
+        input_ = {"name": f"d{number}", "projectId": "p", "spec": call.SPEC}
+        assert call.post({"query": call.CREATE, "variables": {"input": input_}}, Idempotency_Key=key).data
 
 
-def test_refusals_are_not_repeated(call: Caller) -> None:
-    """A refused mutation that is sent again with its key is tried again."""
+def test_errors_are_not_saved(call: Caller) -> None:
+    """A failed mutation is executed again when it is retried with its key."""
     id_ = call.create("taken")
     payload: Json = {
         "query": call.CREATE,
@@ -175,8 +175,8 @@ def test_refusals_are_not_repeated(call: Caller) -> None:
     assert call.post(payload, Idempotency_Key="k").data
 
 
-def test_keys_are_forgotten_after_a_day(call: Caller, clock: Clock) -> None:
-    """After 24 hours the key is forgotten."""
+def test_keys_expire_after_a_day(call: Caller, clock: Clock) -> None:
+    """Idempotency keys expire after 24 hours."""
     payload: Json = {"query": call.UPDATE, "variables": {"input": {"id": call.create("a"), "name": "b"}}}
     assert call.post(payload, Idempotency_Key="k").data
     payload["variables"]["input"]["name"] = "c"
@@ -186,8 +186,8 @@ def test_keys_are_forgotten_after_a_day(call: Caller, clock: Clock) -> None:
     assert call.post(payload, Idempotency_Key="k").data
 
 
-def test_ids_and_times_come_from_outside(clock: Clock, caller: type[Caller]) -> None:
-    """With ids and time fixed at the source, everything that the server says is known beforehand."""
+def test_fixed_ids_and_times(clock: Clock, caller: type[Caller]) -> None:
+    """With fixed sources of ids and time, responses are reproducible."""
     ids = (uuid.UUID(int=number) for number in range(1, 3))
     with LocalServer(now=clock, new_id=lambda: next(ids)) as server:
         call = caller(server)

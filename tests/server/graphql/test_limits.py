@@ -1,4 +1,4 @@
-"""Hostile documents are refused early and cheaply, and what programs send fits in."""
+"""Limits: hostile documents are rejected with little work, and documents of real programs pass."""
 
 from __future__ import annotations
 
@@ -150,7 +150,7 @@ def test_hostile_documents(call: Caller, executor: Executor, document: str) -> N
 
 
 def with_fragments(text: str) -> str:
-    """A document with the fragments that it spreads, and those that they spread."""
+    """Return a document with all fragments that it uses."""
     names: dict[str, str] = {}
     queue = [text]
     while queue:
@@ -173,32 +173,32 @@ FITTING = {
 BY_TYPE: dict[str, Any] = {"Int": 100, "String": "x", "UUID": ID}
 
 
-def variables(document: str, given: Any) -> dict[str, Any]:
-    """A value for each variable that the document cannot do without, and as large a page as there may be."""
+def variables(document: str, input_: Any) -> dict[str, Any]:
+    """Return a value for each required variable, with the maximum page size."""
     values = {}
     for definition in parse(document).definitions:
         for variable in getattr(definition, "variable_definitions", None) or ():
             type_ = print_ast(variable.type)
             if type_.endswith("!") or type_ == "Int":
-                values[variable.variable.name.value] = BY_TYPE.get(type_.removesuffix("!"), given)
+                values[variable.variable.name.value] = BY_TYPE.get(type_.removesuffix("!"), input_)
     return values
 
 
 @pytest.mark.parametrize("name", FITTING)
-def test_what_programs_send_fits(call: Caller, name: str) -> None:
-    """The standard introspection query, the official client's queries and all of our own pass through every limit."""
+def test_documents_of_programs(call: Caller, name: str) -> None:
+    """The standard introspection query, the official client's queries and our operations are within the limits."""
     call.create()
-    given = {
+    input_ = {
         "DeploymentCreate": {"name": "n", "projectId": "p", "spec": call.SPEC},
         "DeploymentDelete": {"id": call.create("d")},
     }.get(name, {"id": call.create("b"), "spec": call.SPEC})
-    response = call.post({"query": FITTING[name], "variables": variables(FITTING[name], given)})
+    response = call.post({"query": FITTING[name], "variables": variables(FITTING[name], input_)})
     assert "errors" not in response.body
     assert response.data
 
 
-def test_more_rows_than_one_reply_may_have(monkeypatch: pytest.MonkeyPatch, caller: type[Caller]) -> None:
-    """However harmless each page is, a response has a bound: who asks for more is told to ask for less."""
+def test_too_many_rows(monkeypatch: pytest.MonkeyPatch, caller: type[Caller]) -> None:
+    """A request that reads too many rows in total gets an error."""
     monkeypatch.setattr(database, "MAX_ROWS", 100)
     with LocalServer() as server:
         call = caller(server)

@@ -1,4 +1,4 @@
-"""Pages: forwards, backwards, nested, and while the list changes."""
+"""Pagination: forwards, backwards, nested, and while the list changes."""
 
 from __future__ import annotations
 
@@ -45,7 +45,7 @@ def names(page: Json) -> list[str]:
 def expected_page(
     items: list[str], cursors: list[str], *, first: int | None, last: int | None, after: str | None, before: str | None
 ) -> tuple[list[str], bool, bool]:
-    """The page and its two flags, by the words of the Relay specification, on a list that is held in memory."""
+    """Compute the page and its two flags as the Relay specification defines them."""
     begin = 0 if after is None else cursors.index(after) + 1
     end = len(items) if before is None else cursors.index(before)
     window = items[begin:end] if begin < end else []
@@ -57,7 +57,7 @@ def expected_page(
 
 
 @pytest.mark.parametrize("order", [None, ASC, DESC])
-def test_every_window_is_the_one_that_relay_describes(call: Caller, order: Json | None) -> None:
+def test_every_window_follows_relay(call: Caller, order: Json | None) -> None:
     """For every combination of arguments, items, edges and all four fields of pageInfo are as Relay defines them."""
     for number in range(4):
         call.create(f"d{number}")
@@ -71,12 +71,12 @@ def test_every_window_is_the_one_that_relay_describes(call: Caller, order: Json 
         page = call(LIST, orderBy=order, **arguments).data["deployments"]
         expected, has_next, has_previous = expected_page(names(whole), cursors, **arguments)
         assert names(page) == [edge["node"]["name"] for edge in page["edges"]] == expected, arguments
-        places = [edge["cursor"] for edge in page["edges"]]
+        cursors_of_page = [edge["cursor"] for edge in page["edges"]]
         assert page["pageInfo"] == {
             "hasNextPage": has_next,
             "hasPreviousPage": has_previous,
-            "startCursor": places[0] if places else None,
-            "endCursor": places[-1] if places else None,
+            "startCursor": cursors_of_page[0] if cursors_of_page else None,
+            "endCursor": cursors_of_page[-1] if cursors_of_page else None,
         }, arguments
 
 
@@ -87,26 +87,26 @@ def test_every_window_is_the_one_that_relay_describes(call: Caller, order: Json 
         ("last", "before", "hasPreviousPage", "startCursor"),
     ],
 )
-def test_walking_meets_each_item_once(call: Caller, count: str, cursor: str, more: Any, edge: str) -> None:
-    """Walking in pages of 3, from either end, meets each of 7 deployments exactly once."""
+def test_pages_contain_each_item_once(call: Caller, count: str, cursor: str, more: Any, edge: str) -> None:
+    """Pages of 3, from either end, contain each of 7 deployments exactly once."""
     for number in range(7):
         call.create(f"d{number}")
-    met: list[str] = []
+    collected: list[str] = []
     sizes: list[int] = []
-    place = None
+    position = None
     while True:
-        page = call(LIST, **{count: 3, cursor: place}).data["deployments"]
-        met = met + names(page) if count == "first" else names(page) + met
+        page = call(LIST, **{count: 3, cursor: position}).data["deployments"]
+        collected = collected + names(page) if count == "first" else names(page) + collected
         sizes.append(len(page["nodes"]))
         if not page["pageInfo"][more]:
             break
-        place = page["pageInfo"][edge]
-    assert met == [f"d{number}" for number in range(6, -1, -1)]
+        position = page["pageInfo"][edge]
+    assert collected == [f"d{number}" for number in range(6, -1, -1)]
     assert sizes == [3, 3, 1]
 
 
-def test_nested_connections_page_for_each_parent(call: Caller) -> None:
-    """The pages of nested connections are right for each parent of a list, both ways, cursors included."""
+def test_nested_connections(call: Caller) -> None:
+    """Nested connections have correct pages for each parent of a list, in both directions."""
     for name in ("a", "b"):
         id_ = call.create(name, spec={"image": "i", "port": 1})
         for port in range(2, 6 if name == "a" else 3):
@@ -114,31 +114,31 @@ def test_nested_connections_page_for_each_parent(call: Caller) -> None:
 
     def pages(**arguments: Any) -> list[Any]:
         nodes = call(SPECS, **arguments).data["deployments"]["nodes"]
-        found = []
+        result = []
         for node in nodes:
             connection = node["deploymentSpecs"]
             info = connection["pageInfo"]
-            found.append(
+            result.append(
                 (
                     [edge["node"]["data"]["port"] for edge in connection["edges"]],
                     info["hasPreviousPage"],
                     info["hasNextPage"],
                 )
             )
-        return found
+        return result
 
     assert pages() == [([5, 4, 3, 2, 1], False, False), ([2, 1], False, False)]
     assert pages(first=2) == [([5, 4], False, True), ([2, 1], False, False)]
     assert pages(last=1) == [([1], True, False), ([1], True, False)]
     assert pages(first=2, orderBy=ASC) == [([1, 2], False, True), ([1, 2], False, False)]
-    place = call(SPECS, first=2).data["deployments"]["nodes"][0]["deploymentSpecs"]["pageInfo"]["endCursor"]
-    # A cursor is a place among all specs: those of the other deployment are all newer.
-    assert pages(after=place) == [([3, 2, 1], True, False), ([], True, False)]
-    assert pages(before=place, last=1) == [([5], False, True), ([1], True, False)]
+    position = call(SPECS, first=2).data["deployments"]["nodes"][0]["deploymentSpecs"]["pageInfo"]["endCursor"]
+    # A cursor is a position among all specs: those of the other deployment are all newer.
+    assert pages(after=position) == [([3, 2, 1], True, False), ([], True, False)]
+    assert pages(before=position, last=1) == [([5], False, True), ([1], True, False)]
 
 
-def test_a_page_holds_a_hundred(call: Caller) -> None:
-    """Without a number a page holds 100, and 100 is the most that can be asked for."""
+def test_page_size(call: Caller) -> None:
+    """The default and the maximum page size are 100."""
     for number in range(101):
         call.create(f"d{number}")
     for arguments in ({}, {"first": None, "last": None}, {"first": 100}):
@@ -148,7 +148,7 @@ def test_a_page_holds_a_hundred(call: Caller) -> None:
 
 
 @pytest.mark.parametrize(
-    ("arguments", "place"),
+    ("arguments", "position"),
     [
         ({"first": 101}, "first"),
         ({"first": -1}, "first"),
@@ -165,20 +165,20 @@ def test_a_page_holds_a_hundred(call: Caller) -> None:
         ({"before": "LTE"}, "before"),  # -1
     ],
 )
-def test_senseless_arguments_are_refused(call: Caller, arguments: Json, place: str) -> None:
-    """A page that nobody can mean is refused, and the error names the argument."""
+def test_invalid_arguments(call: Caller, arguments: Json, position: str) -> None:
+    """Invalid pagination arguments are an error that names the argument."""
     for query in (LIST, SPECS):
         call.create(f"for {query is LIST}")
         response = call.post({"query": query, "variables": arguments}, Accept="application/graphql-response+json")
         error = response.error
         assert error["extensions"]["code"] == "BAD_USER_INPUT"
-        assert error["extensions"]["path"] == place
-        # A size is refused before anything is executed; whether the rest makes sense shows in its own field.
+        assert error["extensions"]["path"] == position
+        # Page sizes are checked before the execution, the other arguments in their field.
         assert response.status == 400 or error["path"][-1] in ("deployments", "deploymentSpecs")
 
 
-def test_cursors_outlive_changes(call: Caller) -> None:
-    """A cursor keeps its place when items around it, or its own item, come and go."""
+def test_cursors_stay_valid(call: Caller) -> None:
+    """A cursor stays valid when other items, or its own item, are added or removed."""
     ids = [call.create(f"d{number}") for number in range(5)]
     page = call(LIST, first=2).data["deployments"]
     assert names(page) == ["d4", "d3"]
@@ -191,8 +191,8 @@ def test_cursors_outlive_changes(call: Caller) -> None:
     assert names(before) == ["new", "d4"]
 
 
-def test_pages_know_the_filter(call: Caller) -> None:
-    """Whether a list goes on is a matter of the filtered list only."""
+def test_page_flags_with_a_filter(call: Caller) -> None:
+    """`hasNextPage` and `hasPreviousPage` refer to the filtered list."""
     for number in range(3):
         call.create(f"d{number}", project="p1")
         call.create(f"d{number}", project="p2")
@@ -223,10 +223,8 @@ PAGE = (
         ("logs nodes lines", "line", "DeploymentLogLineOrder"),
     ],
 )
-def test_every_connection_is_right_in_both_directions(
-    call: Caller, clock: Clock, path: str, field: str, order: str | None
-) -> None:
-    """Items, edges, cursors and flags of each connection are as Relay has them, for every combination of arguments."""
+def test_every_connection(call: Caller, clock: Clock, path: str, field: str, order: str | None) -> None:
+    """Each connection follows the Relay specification, for every combination of arguments."""
     id_ = call.create(spec={**call.SPEC, "resources": {"replicas": 3}})
     clock.forward(minutes=1)
     call.update(id_, spec={**call.SPEC, "resources": {"replicas": 3}})
@@ -238,16 +236,16 @@ def test_every_connection_is_right_in_both_directions(
     query += " { ".join([*above, name]) + PAGE.format(order=arguments, field=field) + " }" * (len(above) + 2)
 
     def page(**variables: Any) -> Any:
-        found = call(query, id=id_, **variables).data["deployment"]
+        result = call(query, id=id_, **variables).data["deployment"]
         for step in above:
-            found = found[step][0] if step == "nodes" else found[step]
-            if isinstance(found, list):
-                found = found[0]
-        return found[name]
+            result = result[step][0] if step == "nodes" else result[step]
+            if isinstance(result, list):
+                result = result[0]
+        return result[name]
 
     for direction in [None, {"direction": "ASC"}, {"direction": "DESC"}] if order else [None]:
-        given = {"orderBy": direction} if order else {}
-        whole = page(**given)
+        order_arguments = {"orderBy": direction} if order else {}
+        whole = page(**order_arguments)
         items = [node[field] for node in whole["nodes"]]
         cursors = [edge["cursor"] for edge in whole["edges"]]
         assert len(set(items)) == len(items) == len(set(cursors)) >= 1
@@ -255,22 +253,22 @@ def test_every_connection_is_right_in_both_directions(
             [(None, None), (1, None), (2, None), (None, 1), (None, 2)], [None, cursors[0]], [None, cursors[-1]]
         ):
             window = {"first": first, "last": last, "after": after, "before": before}
-            found = page(**given, **window)
+            result = page(**order_arguments, **window)
             expected, has_next, has_previous = expected_page(items, cursors, **window)
-            places = [edge["cursor"] for edge in found["edges"]]
-            assert [node[field] for node in found["nodes"]] == expected, window
-            assert [edge["node"][field] for edge in found["edges"]] == expected, window
-            assert places == [cursors[items.index(item)] for item in expected], window
-            assert found["pageInfo"] == {
+            cursors_of_page = [edge["cursor"] for edge in result["edges"]]
+            assert [node[field] for node in result["nodes"]] == expected, window
+            assert [edge["node"][field] for edge in result["edges"]] == expected, window
+            assert cursors_of_page == [cursors[items.index(item)] for item in expected], window
+            assert result["pageInfo"] == {
                 "hasNextPage": has_next,
                 "hasPreviousPage": has_previous,
-                "startCursor": places[0] if places else None,
-                "endCursor": places[-1] if places else None,
+                "startCursor": cursors_of_page[0] if cursors_of_page else None,
+                "endCursor": cursors_of_page[-1] if cursors_of_page else None,
             }, window
 
 
-def test_cursors_outlive_the_rows_around_them(call: Caller, clock: Clock) -> None:
-    """Whoever follows a log by its cursors meets each line once, though the deployment changes and its log goes on."""
+def test_following_a_log(call: Caller, clock: Clock) -> None:
+    """A client that follows a log by cursors gets each line once, while the deployment changes and logs more."""
     id_ = call.create()
     query = (
         "query ($id: UUID!, $after: String) { deployment(id: $id) { logs { nodes {"

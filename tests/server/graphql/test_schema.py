@@ -1,4 +1,4 @@
-"""The whole schema: every field means something."""
+"""The whole schema: every field is implemented."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ def is_object(field: GraphQLField) -> bool:
 
 
 def shortest_paths() -> dict[str, list[str]]:
-    """For each type that a deployment leads to, the fields that lead there."""
+    """Return, for each type, the shortest path of fields from a deployment."""
     paths: dict[str, list[str]] = {"Deployment": []}
     for name in (queue := ["Deployment"]):
         for field_name, field in fields_of(name).items():
@@ -37,17 +37,21 @@ def fields_of(name: str) -> dict[str, GraphQLField]:
     return fields
 
 
-def met(value: Any, path: list[str]) -> set[str]:
-    """The fields that hold something, at the end of a path into a response."""
+def fields_with_values(value: Any, path: list[str]) -> set[str]:
+    """Return the fields that have a value, at the end of a path into a response."""
     if isinstance(value, list):
-        return {name for item in value for name in met(item, path)}
+        return {name for item in value for name in fields_with_values(item, path)}
     if value is None:
         return set()
-    return met(value[path[0]], path[1:]) if path else {name for name, entry in value.items() if entry is not None}
+    return (
+        fields_with_values(value[path[0]], path[1:])
+        if path
+        else {name for name, entry in value.items() if entry is not None}
+    )
 
 
-def test_no_field_is_left_out(call: Caller, clock: Clock) -> None:
-    """In the life of a few deployments every field of every type is seen to hold a value."""
+def test_every_field_is_implemented(call: Caller, clock: Clock) -> None:
+    """Every field of every type has a value in one of a few deployments."""
     broken = {**call.SPEC, "env": [{"name": "GRADIENT_SIMULATE", "value": "crash-loop"}]}
     whole = {
         **call.SPEC,
@@ -80,14 +84,14 @@ def test_no_field_is_left_out(call: Caller, clock: Clock) -> None:
         steps = "".join(f"{{ {step} " for step in path)
         chosen = " ".join(field + inside for field, inside in fields.items())
         query = f"query ($id: UUID!) {{ deployment(id: $id) {steps} {{ {chosen} }} }}" + " }" * len(path)
-        found = {field for id_ in ids for field in met(call(query, id=id_).data["deployment"], path)}
+        found = {field for id_ in ids for field in fields_with_values(call(query, id=id_).data["deployment"], path)}
         missing |= {(name, field) for field in fields.keys() - found}
     # A deployment that is deleted cannot be asked.
     assert missing == UNKNOWN | {("Deployment", "dtDeleted")}
 
 
-def test_one_log_by_its_name(call: Caller, clock: Clock) -> None:
-    """`log` finds the log of an instance by its name, in its own deployment only."""
+def test_log_by_name(call: Caller, clock: Clock) -> None:
+    """`log` returns the log of an instance by name, only in its deployment."""
     ids = [call.create("a"), call.create("b")]
     clock.forward(minutes=1)
     query = (

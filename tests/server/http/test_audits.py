@@ -1,4 +1,4 @@
-"""The audits of the GraphQL-over-HTTP specification: 61 of them, by their ids, with the key sent along."""
+"""The 61 audits of the GraphQL-over-HTTP specification, by id, with the API key."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ BROKEN = b'{ "not a JSON'
 
 
 class Audit(NamedTuple):
-    """What is sent, and what the response has to be."""
+    """A request, and the expected response."""
 
     id: str
     body: Any
@@ -43,7 +43,7 @@ class Audit(NamedTuple):
 
 
 def of_each(ids: str, field: str, values: list[Any], **more: Any) -> list[Audit]:
-    """One audit for each of the values that a field cannot have."""
+    """Return one audit for each invalid value of a field."""
     first, last = ids.split("-")
     names = [first[:-1] + str(number) for number in range(int(first[-1]), int(last) + 1)]
     audits = zip(names, values, strict=True)
@@ -51,7 +51,7 @@ def of_each(ids: str, field: str, values: list[Any], **more: Any) -> list[Audit]
 
 
 def in_both(names: tuple[str, str], body: Any) -> list[Audit]:
-    """The same audit for either media type."""
+    """Return the same audit for both media types."""
     newer, older = names
     return [Audit(newer, body, data=True), Audit(older, body, accept=JSON, data=True)]
 
@@ -115,7 +115,7 @@ def send(call: Caller, audit: Audit) -> Response:
 
 @pytest.mark.parametrize("audit", AUDITS, ids=[audit.id for audit in AUDITS])
 def test_audit(call: Caller, audit: Audit) -> None:
-    """The response has the status, the media type and the parts that the specification wants."""
+    """The response has the status, media type and parts that the specification requires."""
     response = send(call, audit)
     assert audit.status in (None, response.status)
     assert (audit.media_type or "") in response.headers["Content-Type"]
@@ -125,7 +125,7 @@ def test_audit(call: Caller, audit: Audit) -> None:
 
 
 def test_no_audit_is_left_out() -> None:
-    """There are 61 audits, each once."""
+    """There are 61 audits with different ids."""
     assert len({audit.id for audit in AUDITS}) == len(AUDITS) == 61
 
 
@@ -143,7 +143,7 @@ def auditor(request: pytest.FixtureRequest, tmp_path: Path) -> Path:
 
 
 def test_the_original_audits(server: LocalServer, auditor: Path) -> None:
-    """The audits of the reference implementation, run by Node, are all passed, none with a notice."""
+    """The server passes all audits of the reference implementation, without notices."""
     script = """
     import { auditServer } from 'graphql-http';
     const [url, key] = process.argv.slice(2);

@@ -1,4 +1,4 @@
-"""GraphQL over HTTP: who may ask, what a request is, and which status and media type the response has."""
+"""GraphQL over HTTP: authentication, valid requests, statuses and media types."""
 
 from __future__ import annotations
 
@@ -43,8 +43,8 @@ JSON, GRAPHQL = "application/json", "application/graphql-response+json"
         "Bearer " + "x" * 7000,
     ],
 )
-def test_only_the_key_opens(call: Caller, server: LocalServer, value: Any) -> None:
-    """Without the key, in its header and scheme, there is a 401 of one form, and nothing of the body is looked at."""
+def test_wrong_keys(call: Caller, server: LocalServer, value: Any) -> None:
+    """Without the API key in the right header and scheme, the status is 401, whatever the body."""
     value = value and value.replace("KEY", server.api_key)
     response = call.post(b"not even JSON", Authorization=value and value.encode("latin-1"))
     assert response.status == 401
@@ -53,14 +53,14 @@ def test_only_the_key_opens(call: Caller, server: LocalServer, value: Any) -> No
     assert server.api_key not in str(response.body)
 
 
-def test_the_scheme_is_written_in_any_case(call: Caller, server: LocalServer) -> None:
-    """The name of the scheme is not case-sensitive; the key is."""
+def test_case_of_scheme_and_key(call: Caller, server: LocalServer) -> None:
+    """The authentication scheme is case-insensitive; the key is not."""
     assert call.post(QUERY, Authorization=f"bEARER {server.api_key}").status == 200
     assert call.post(QUERY, Authorization=f"Bearer {server.api_key.swapcase()}").status == 401
 
 
-def test_two_keys_are_none(server: LocalServer) -> None:
-    """Two Authorization headers are refused, though one of them is right."""
+def test_two_authorization_headers(server: LocalServer) -> None:
+    """Two Authorization headers are rejected, even if one of them is right."""
     key = f"Bearer {server.api_key}"
     headers = [("Content-Type", JSON), ("Authorization", key), ("authorization", key)]
     connection = http.client.HTTPConnection(server.url.split("/")[2])
@@ -107,8 +107,8 @@ def test_two_keys_are_none(server: LocalServer) -> None:
     ],
 )
 @pytest.mark.parametrize("media_type", [JSON, GRAPHQL])
-def test_what_is_no_request_is_a_400(call: Caller, body: bytes, media_type: str | None) -> None:
-    """A body that is no GraphQL request is a 400 with an error, whatever the media type of the response."""
+def test_bodies_that_are_not_requests(call: Caller, body: bytes, media_type: str | None) -> None:
+    """A body that is not a GraphQL request gets status 400, in both media types."""
     response = call.post(body, Accept=media_type)
     assert (response.status, response.code) == (400, "BAD_USER_INPUT")
 
@@ -124,8 +124,8 @@ def test_what_is_no_request_is_a_400(call: Caller, body: bytes, media_type: str 
         {"unknown": 1},
     ],
 )
-def test_what_may_be_null_or_left_out(call: Caller, more: Any) -> None:
-    """Variables, operationName and extensions may be null; what is not known is ignored."""
+def test_optional_parameters(call: Caller, more: Any) -> None:
+    """Variables, operationName and extensions can be null; unknown parameters are ignored."""
     assert call.post({**QUERY, **more}).data
 
 
@@ -145,8 +145,8 @@ def test_what_may_be_null_or_left_out(call: Caller, more: Any) -> None:
         ("nonsense", 415),
     ],
 )
-def test_bodies_are_json(call: Caller, content_type: str | None, status: int) -> None:
-    """Only JSON in UTF-8 is taken for a request: what a web page can send without being asked is not."""
+def test_content_types(call: Caller, content_type: str | None, status: int) -> None:
+    """Only JSON in UTF-8 is accepted, which web pages cannot send to another origin without permission."""
     assert call.post(QUERY, Content_Type=content_type).status == status
 
 
@@ -170,13 +170,13 @@ def test_bodies_are_json(call: Caller, content_type: str | None, status: int) ->
         ([f"{JSON};q=0"], None),
     ],
 )
-def test_the_reply_has_the_media_type_that_is_liked_best(accept: list[str], media_type: str | None) -> None:
-    """Of the two media types the one with the higher quality is chosen, application/json without a preference."""
+def test_negotiation(accept: list[str], media_type: str | None) -> None:
+    """The media type with the higher quality is chosen; without a preference, application/json."""
     assert negotiate(accept) == media_type
 
 
 def test_media_types_on_the_wire(call: Caller) -> None:
-    """The chosen media type and UTF-8 are what the response says; what cannot be pleased is a 406."""
+    """The response has the chosen media type, in UTF-8; an unsupported Accept header gets status 406."""
     assert call.post(QUERY).headers["Content-Type"] == "application/json; charset=utf-8"
     assert call.post(QUERY, Accept=GRAPHQL).headers["Content-Type"] == f"{GRAPHQL}; charset=utf-8"
     assert call.post(QUERY, Accept="text/html").status == 406
@@ -191,8 +191,8 @@ def test_media_types_on_the_wire(call: Caller) -> None:
         {**QUERY, "operationName": "X"},
     ],
 )
-def test_refused_documents(call: Caller, payload: Json) -> None:
-    """A bad document or variable is a 200 in application/json, a 400 in the newer type, and has no data in either."""
+def test_invalid_documents(call: Caller, payload: Json) -> None:
+    """An invalid document or variable gets status 200 in application/json, 400 in the newer type, never data."""
     for media_type, status in ((JSON, 200), (GRAPHQL, 400)):
         response = call.post(payload, Accept=media_type)
         assert (response.status, "data" in response.body) == (status, False)
@@ -200,7 +200,7 @@ def test_refused_documents(call: Caller, payload: Json) -> None:
 
 
 def test_executed_requests_are_200(call: Caller) -> None:
-    """An operation that was executed is a 200 in both types, errors in fields included."""
+    """An executed operation gets status 200 in both types, even with errors in fields."""
     create = "mutation ($i: CreateDeploymentInput!) { createDeployment(input: $i) { deployment { id } } }"
     payload = {"query": create, "variables": {"i": {"name": "", "projectId": "p", "spec": call.SPEC}}}
     for media_type in (JSON, GRAPHQL):
@@ -210,8 +210,8 @@ def test_executed_requests_are_200(call: Caller) -> None:
 
 
 @pytest.mark.parametrize("packed", [False, True])
-def test_bodies_have_a_limit(call: Caller, packed: bool) -> None:
-    """A body over 1 MiB is a 413, unpacked size counting; one below is not."""
+def test_body_size(call: Caller, packed: bool) -> None:
+    """A body over 1 MiB after decompression gets status 413."""
     fits, large = (json.dumps({**QUERY, "extensions": {"x": "x" * size}}).encode() for size in (1_000_000, 1_100_000))
     pack = gzip.compress if packed else bytes
     headers = {"Content_Encoding": "gzip"} if packed else {}
@@ -220,16 +220,14 @@ def test_bodies_have_a_limit(call: Caller, packed: bool) -> None:
     assert (response.status, response.code) == (413, "BAD_USER_INPUT")
 
 
-def test_a_body_that_cannot_be_unpacked_is_a_400(call: Caller) -> None:
-    """A body that is not packed as it says is the caller's mistake, and no fault of the server."""
+def test_wrong_content_encoding(call: Caller) -> None:
+    """A body with a wrong Content-Encoding gets status 400."""
     response = call.post(b"no gzip", Content_Encoding="gzip")
     assert (response.status, response.code) == (400, "BAD_USER_INPUT")
 
 
-def test_a_caller_that_goes_away_is_no_fault(
-    server: LocalServer, call: Caller, caplog: pytest.LogCaptureFixture
-) -> None:
-    """A caller that goes away in the middle of its body leaves no trace in the log, and the server goes on."""
+def test_client_disconnects(server: LocalServer, call: Caller, caplog: pytest.LogCaptureFixture) -> None:
+    """A client that disconnects during its body leaves nothing in the log; the server continues."""
     host, port = server.url.split("/")[2].split(":")
     with socket.create_connection((host, int(port))) as connection:
         head = f"POST /graphql HTTP/1.1\r\nHost: localhost\r\nAuthorization: Bearer {server.api_key}\r\n"
@@ -240,7 +238,7 @@ def test_a_caller_that_goes_away_is_no_fault(
 
 
 def test_other_paths_and_methods(call: Caller) -> None:
-    """Everything else is a 404 or 405, with a body of the same form."""
+    """Other paths get status 404, other methods 405, with a body of the same form."""
     assert call.http("POST", "/").status == 404
     assert call.http("POST", "/").code == "NOT_FOUND"
     for method in ("PUT", "DELETE", "OPTIONS", "PATCH"):
@@ -253,8 +251,8 @@ def get(call: Caller, query: str, **headers: str) -> Any:
     return call.http("GET", f"/graphql?{query}", None, headers)
 
 
-def test_reading_by_get(call: Caller) -> None:
-    """A query may come in the URL, with its variables as JSON, from those who have the key; a mutation may not."""
+def test_get(call: Caller) -> None:
+    """GET executes an authenticated query from the URL, with variables as JSON, but no mutation."""
     id_ = call.create()
     query = quote("query ($id: UUID!) { deployment(id: $id) { id } }")
     variables = quote(json.dumps({"id": id_}))
@@ -262,8 +260,8 @@ def test_reading_by_get(call: Caller) -> None:
     assert get(call, f"query={query}&variables={variables}", Authorization="Bearer x").status == 401
     mutation = quote(f'mutation {{ deleteDeployment(input: {{id: "{id_}"}}) {{ deployment {{ id }} }} }}')
     for accept in (JSON, GRAPHQL):
-        refused = get(call, f"query={mutation}", Accept=accept)
-        assert (refused.status, refused.headers["Allow"], refused.code) == (405, "POST", "BAD_USER_INPUT")
+        rejected = get(call, f"query={mutation}", Accept=accept)
+        assert (rejected.status, rejected.headers["Allow"], rejected.code) == (405, "POST", "BAD_USER_INPUT")
     assert call(QUERY["query"]).data == {"deployments": {"nodes": [{"id": id_}]}}
 
 
@@ -280,14 +278,14 @@ def test_reading_by_get(call: Caller) -> None:
         "query={__typename}&variables=%ff",
     ],
 )
-def test_urls_that_are_no_request(call: Caller, query: str) -> None:
-    """A URL that holds no GraphQL request is a 400."""
+def test_invalid_urls(call: Caller, query: str) -> None:
+    """A URL without a valid GraphQL request gets status 400."""
     response = get(call, query)
     assert (response.status, response.code) == (400, "BAD_USER_INPUT")
 
 
-def test_a_browser_gets_a_page(call: Caller, server: LocalServer) -> None:
-    """A browser is told in plain HTML what this is, the address, how to call it, and what to export; never the key."""
+def test_page_for_browsers(call: Caller, server: LocalServer) -> None:
+    """A browser gets an HTML page with the API URL and working examples, without the API key."""
     headers = {"Accept": "text/html,application/xhtml+xml,application/xml;q=0.9,*/*;q=0.8"}
     with urllib.request.urlopen(urllib.request.Request(server.url, headers=headers)) as response:
         page = response.read().decode()
@@ -304,21 +302,21 @@ def test_a_browser_gets_a_page(call: Caller, server: LocalServer) -> None:
     assert get(call, "query={__typename}", Accept=headers["Accept"]).data == {"__typename": "Query"}
 
 
-def test_batches_are_refused(call: Caller) -> None:
-    """Several requests in one body are refused."""
+def test_batches_are_rejected(call: Caller) -> None:
+    """Batches of requests are rejected."""
     assert call.post(json.dumps([QUERY, QUERY]).encode()).status == 400
 
 
-def test_the_date_is_that_of_the_rows(call: Caller, clock: Clock) -> None:
-    """The Date of a response is read from the clock that stamps the rows, so that their age can be told."""
+def test_date_header(call: Caller, clock: Clock) -> None:
+    """The Date header has the same clock as the rows, so that clients can compute their age."""
     clock.forward(days=1)
     response = call.post(QUERY)
     assert parsedate_to_datetime(response.headers["Date"]) == clock.moment
     assert parsedate_to_datetime(call.http("POST", "/").headers["Date"]) == clock.moment
 
 
-def test_characters_of_all_planes(call: Caller) -> None:
-    """Text of any script goes in and comes out as it is."""
+def test_text_of_any_script(call: Caller) -> None:
+    """Text of any script is stored and returned unchanged."""
     name = "héé 模型 \U0001f600 שלום"
     call.create(name)
     assert call("{ deployments { nodes { name } } }").data["deployments"]["nodes"] == [{"name": name}]

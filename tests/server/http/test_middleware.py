@@ -1,4 +1,4 @@
-"""The gate: who is let in, who takes too long, what is said in the log, and how the server stops."""
+"""The middleware and the listener: timeouts, limits, the Host header, the access log, and stopping."""
 
 from __future__ import annotations
 
@@ -194,8 +194,8 @@ def wait_until(condition: Callable[[], bool]) -> None:
         ("[", 403),
     ],
 )
-def test_only_names_of_this_machine(call: Caller, host: str, status: int) -> None:
-    """On a loopback address, requests that name another host are refused: a web page made a browser send them."""
+def test_host_header_on_loopback(call: Caller, host: str, status: int) -> None:
+    """On a loopback address, requests with another host in the Host header are rejected (DNS rebinding)."""
     response = call.post(QUERY, Host=host)
     assert response.status == status
     if status == 403:
@@ -203,20 +203,20 @@ def test_only_names_of_this_machine(call: Caller, host: str, status: int) -> Non
         assert call.http("GET", "/healthz", None, {"Host": host}).status == 403
 
 
-def test_other_names_where_others_may_come(caller: type[Caller]) -> None:
-    """A server that listens for other machines too is called by whatever name they have for it."""
+def test_host_header_on_other_addresses(caller: type[Caller]) -> None:
+    """On other addresses, every Host header is accepted."""
     with LocalServer(host="0.0.0.0") as server:
         assert caller(server).post(QUERY, Host="server.example").status == 200
 
 
 def test_health(call: Caller) -> None:
-    """`/healthz` responses without a key."""
+    """`/healthz` needs no API key."""
     response = call.http("GET", "/healthz")
     assert (response.status, response.body) == (200, {"status": "ok"})
 
 
-def test_each_request_is_one_line(call: Caller, caplog: pytest.LogCaptureFixture) -> None:
-    """Each request has one line in the log, with the id that its response has in a header; no two are alike."""
+def test_one_log_line_per_request(call: Caller, caplog: pytest.LogCaptureFixture) -> None:
+    """Each request has one log line with the unique id in its response's header."""
     with caplog.at_level(logging.INFO, "paperspace.gradient.server"):
         responses = [
             call.post(QUERY),
@@ -234,8 +234,10 @@ def test_each_request_is_one_line(call: Caller, caplog: pytest.LogCaptureFixture
 
 
 @pytest.mark.parametrize("path", ["/a%0A%0Dforged", "/a\x1b[31mred", "/a\xe9\xff", "/a?key=secret", "/" + "x" * 5000])
-def test_lines_cannot_be_forged(server: LocalServer, call: Caller, caplog: pytest.LogCaptureFixture, path: str) -> None:
-    """Whatever a caller puts into its request stays within its line, in plain characters, and secrets stay out."""
+def test_log_lines_cannot_be_forged(
+    server: LocalServer, call: Caller, caplog: pytest.LogCaptureFixture, path: str
+) -> None:
+    """Requests cannot add log lines or control characters, and URL parameters are not logged."""
     with caplog.at_level(logging.INFO, "paperspace.gradient.server"), connect(server) as connection:
         request = f"GET {path} HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r\n"
         connection.sendall(request.encode("latin-1"))
@@ -249,8 +251,8 @@ def test_lines_cannot_be_forged(server: LocalServer, call: Caller, caplog: pytes
         assert len(line) < 200
 
 
-def test_the_key_and_the_data_are_not_logged(call: Caller, caplog: pytest.LogCaptureFixture) -> None:
-    """Neither the key nor anything of a request's content is in the log, at any level."""
+def test_key_and_data_are_not_logged(call: Caller, caplog: pytest.LogCaptureFixture) -> None:
+    """The log contains neither the API key nor the content of requests, at any level."""
     with caplog.at_level(logging.DEBUG):
         call.create("a-name", spec={"image": "i", "env": [{"name": "A", "value": "a-secret"}]})
     for word in (call.server.api_key, "a-name", "a-secret"):
@@ -267,8 +269,8 @@ def test_the_key_and_the_data_are_not_logged(call: Caller, caplog: pytest.LogCap
         b"POST / HTTP/1.1\r\nHost: a-secret\r\nContent-Length: 1\r\nTransfer-Encoding: chunked\r\n\r\n",
     ],
 )
-def test_what_is_no_http(server: LocalServer, call: Caller, caplog: pytest.LogCaptureFixture, sent: bytes) -> None:
-    """What is no HTTP is a 400 and at most one line in the log, without what was sent, and the server goes on."""
+def test_malformed_http(server: LocalServer, call: Caller, caplog: pytest.LogCaptureFixture, sent: bytes) -> None:
+    """Malformed HTTP gets status 400 and at most one log line without its content; the server continues."""
     with caplog.at_level(logging.DEBUG, "paperspace.gradient.server"), connect(server) as connection:
         connection.sendall(sent)
         assert b" 400 " in connection.recv(65536)

@@ -1,4 +1,4 @@
-"""The database: what it costs, what it keeps, and what it says when it cannot keep more."""
+"""The database: number of statements, durability, and errors of the disk."""
 
 from __future__ import annotations
 
@@ -49,8 +49,8 @@ query ($first: Int) {
 """
 
 
-def test_a_page_costs_the_same_number_of_statements_whatever_its_size(clock: Clock, caller: type[Caller]) -> None:
-    """A page of 100 deployments with all that hangs on them takes as many statements as a page of 1."""
+def test_number_of_statements(clock: Clock, caller: type[Caller]) -> None:
+    """A page of 100 deployments with all nested fields takes as many statements as a page of 1."""
     backend = LocalServer(actor="A", now=clock)._open_backend("http://localhost")
     database, executor = backend.database, backend.executor
 
@@ -76,7 +76,7 @@ def test_a_page_costs_the_same_number_of_statements_whatever_its_size(clock: Clo
 
 
 def test_a_restart_keeps_everything(tmp_path: Path, caller: type[Caller]) -> None:
-    """A server that is started again on the same file knows all that the one before it knew, keys of requests included."""
+    """After a restart, the server has all data, idempotency keys included."""
     file = tmp_path / "gradient.db"
     create = "mutation ($i: CreateDeploymentInput!) { createDeployment(input: $i) { deployment { id } } }"
     payload = {"query": create, "variables": {"i": {"name": "again", "projectId": "p", "spec": caller.SPEC}}}
@@ -95,8 +95,8 @@ def test_a_restart_keeps_everything(tmp_path: Path, caller: type[Caller]) -> Non
         assert call(everything).data == before
 
 
-def test_numbers_are_never_given_twice(call: Caller) -> None:
-    """What is created after a deletion comes behind the cursor of what was deleted."""
+def test_row_numbers_are_not_reused(call: Caller) -> None:
+    """A deployment created after a deletion comes after the cursor of the deleted one."""
     query = "query ($after: String) { deployments(orderBy: {direction: ASC}, after: $after) { nodes { name } pageInfo { endCursor } } }"
     call.create("a")
     call.delete(call.create("b"))
@@ -107,8 +107,8 @@ def test_numbers_are_never_given_twice(call: Caller) -> None:
     assert call(query, after=cursor).data["deployments"]["nodes"] == [{"name": "d"}]
 
 
-def test_a_file_is_its_owners_alone(tmp_path: Path, caller: type[Caller]) -> None:
-    """The database and the files beside it can be read and written by their owner only, as they hold secrets."""
+def test_file_modes(tmp_path: Path, caller: type[Caller]) -> None:
+    """Only the owner can read and write the database files, because they contain secrets."""
     with LocalServer(database=tmp_path / "gradient.db") as server:
         caller(server).create()
         files = list(tmp_path.iterdir())
@@ -142,8 +142,8 @@ def test_a_full_disk(tmp_path: Path, caller: type[Caller]) -> None:
     backend.database.close()
 
 
-def test_a_file_that_may_not_grow(tmp_path: Path, caller: type[Caller]) -> None:
-    """A server whose files may not grow any more says so, keeps what it acknowledged, and goes on reading."""
+def test_file_size_limit(tmp_path: Path, caller: type[Caller]) -> None:
+    """A server whose files cannot grow reports it, keeps acknowledged changes, and still reads."""
     file = tmp_path / "gradient.db"
     script = (
         "import resource, sys\n"
@@ -157,11 +157,11 @@ def test_a_file_that_may_not_grow(tmp_path: Path, caller: type[Caller]) -> None:
         assert process.stdout
         call = caller(SimpleNamespace(url=process.stdout.readline().strip(), api_key="k"))
         responses = [call.post(large(number, caller)) for number in range(60)]
-        made = sum("errors" not in response.body for response in responses)
-        assert 0 < made < 60
+        created = sum("errors" not in response.body for response in responses)
+        assert 0 < created < 60
         assert {response.code for response in responses if "errors" in response.body} == {"INSUFFICIENT_STORAGE"}
         names = call("{ deployments { nodes { name } } }").data["deployments"]["nodes"]
-        assert len(names) == made
+        assert len(names) == created
         process.communicate("", timeout=10)
     with LocalServer(database=file) as server:
         assert caller(server)("{ deployments { nodes { name } } }").data["deployments"]["nodes"] == names
@@ -180,8 +180,8 @@ def test_a_read_only_file(tmp_path: Path, caller: type[Caller]) -> None:
 
 
 @pytest.mark.parametrize("replaced", [False, True])
-def test_a_file_that_is_taken_away(tmp_path: Path, caller: type[Caller], replaced: bool) -> None:
-    """When the file is deleted or replaced under the server, changes are refused, as they would be lost."""
+def test_removed_file(tmp_path: Path, caller: type[Caller], replaced: bool) -> None:
+    """If the file is deleted or replaced, changes fail, because they would be lost."""
     file = tmp_path / "gradient.db"
     with LocalServer(database=file) as server:
         call = caller(server)
@@ -195,8 +195,8 @@ def test_a_file_that_is_taken_away(tmp_path: Path, caller: type[Caller], replace
         assert len(call("{ deployments { nodes { id } } }").data["deployments"]["nodes"]) == 1
 
 
-def test_the_log_beside_the_file_stays_small(tmp_path: Path, caller: type[Caller]) -> None:
-    """However much is written, the log beside the file has a bound."""
+def test_wal_size(tmp_path: Path, caller: type[Caller]) -> None:
+    """The size of the WAL is limited."""
     file = tmp_path / "gradient.db"
     with LocalServer(database=file) as server:
         for number in range(400):
@@ -205,8 +205,8 @@ def test_the_log_beside_the_file_stays_small(tmp_path: Path, caller: type[Caller
         assert (tmp_path / "gradient.db-wal").stat().st_size < 8_000_000
 
 
-def test_the_database_holds_its_own_rules(tmp_path: Path) -> None:
-    """The tables refuse what must not be, whoever writes to them."""
+def test_constraints(tmp_path: Path) -> None:
+    """The tables enforce unique names and references."""
     connection = open_database(tmp_path / "gradient.db")
     row = "INSERT INTO deployments (id, project_id, name, dt_created) VALUES (?, 'p', ?, '')"
     connection.execute(row, ("1", "a"))

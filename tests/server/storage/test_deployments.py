@@ -1,4 +1,4 @@
-"""What the five operations do to deployments and their history."""
+"""The five operations: what they change, and the history of specs."""
 
 from __future__ import annotations
 
@@ -42,8 +42,8 @@ def ports(call: Caller, id_: str, **variables: Any) -> list[int]:
     return [spec["data"]["port"] for spec in get(call, id_, **variables)["deploymentSpecs"]["nodes"]]
 
 
-def test_a_new_deployment_reads_back(call: Caller, server: LocalServer) -> None:
-    """A created deployment reads back whole: its own fields, its one spec, and that spec's cluster and actor."""
+def test_created_deployment(call: Caller, server: LocalServer) -> None:
+    """A created deployment has its fields, one spec, and the spec's cluster and actor."""
     id_ = call.create("Bert, der Übersetzer", clusterId="c1")
     moment = "2024-05-17T09:30:00.000Z"
     deployment = get(call, id_)
@@ -69,8 +69,8 @@ def test_a_new_deployment_reads_back(call: Caller, server: LocalServer) -> None:
     }
 
 
-def test_changes_of_the_spec_are_history(call: Caller, clock: Clock) -> None:
-    """A spec or another cluster makes a new spec, newest first; the one before it is invalid from then on."""
+def test_history_of_specs(call: Caller, clock: Clock) -> None:
+    """New data or another cluster add a spec, newest first, and invalidate the previous one."""
     id_ = call.create(spec={"image": "i", "port": 1})
     clock.forward(seconds=1)
     call.update(id_, spec={"image": "i", "port": 2})
@@ -88,8 +88,8 @@ def test_changes_of_the_spec_are_history(call: Caller, clock: Clock) -> None:
     assert get(call, id_)["dtModified"] == "2024-05-17T09:30:02.000Z"
 
 
-def test_a_new_spec_stays_where_the_deployment_is(call: Caller) -> None:
-    """A spec without a cluster runs on the cluster of the spec before it; the same spec again is a new one."""
+def test_update_keeps_the_cluster(call: Caller) -> None:
+    """An update without a cluster keeps the cluster; the same data again add a spec."""
     id_ = call.create(clusterId="c1")
     call.update(id_, spec=call.SPEC)
     call.update(id_, spec=call.SPEC, clusterId="c2")
@@ -98,7 +98,7 @@ def test_a_new_spec_stays_where_the_deployment_is(call: Caller) -> None:
 
 
 def test_null_in_an_update_changes_nothing(call: Caller) -> None:
-    """What is null in an update stays as it is."""
+    """Null in an update changes nothing."""
     id_ = call.create("kept", clusterId="c1")
     call.update(id_, name=None, projectId=None, clusterId=None, spec=None)
     assert get(call, id_)["name"] == "kept"
@@ -107,7 +107,7 @@ def test_null_in_an_update_changes_nothing(call: Caller) -> None:
 
 
 def test_specs_by_cluster(call: Caller) -> None:
-    """`clusterId` leaves the specs for that cluster only."""
+    """`clusterId` returns only the specs on that cluster."""
     id_ = call.create(spec={"image": "i", "port": 1}, clusterId="c1")
     call.update(id_, spec={"image": "i", "port": 2}, clusterId="c2")
     call.update(id_, spec={"image": "i", "port": 3}, clusterId="c1")
@@ -118,14 +118,14 @@ def test_specs_by_cluster(call: Caller) -> None:
 
 @pytest.mark.parametrize("cluster", ["with space", "a\0b", "", "é\u202e", "'; DROP TABLE clusters --"])
 def test_any_cluster_id_is_a_cluster(call: Caller, cluster: str) -> None:
-    """Whatever the id of a cluster, its specs have it and are found by it."""
+    """Every string can be a cluster id, and finds the specs on that cluster."""
     id_ = call.create(clusterId=cluster)
     (spec,) = get(call, id_, clusterId=cluster)["deploymentSpecs"]["nodes"]
     assert spec["cluster"]["id"] == cluster
 
 
 def test_names_are_unique_in_a_project(call: Caller) -> None:
-    """A taken name is a CONFLICT that says name and project, on create and on update; other projects have their own."""
+    """Create and update with a taken name are a CONFLICT with name and project; other projects can use the name."""
     first, other = call.create("a", "p1"), call.create("b", "p1")
     call.create("a", "p2")
     create = call(call.CREATE, input={"name": "a", "projectId": "p1", "spec": call.SPEC})
@@ -138,7 +138,7 @@ def test_names_are_unique_in_a_project(call: Caller) -> None:
 
 
 def test_names_are_compared_in_composed_form(call: Caller) -> None:
-    """Names that only differ in how their characters are composed are one name; case makes a difference."""
+    """Names that differ only in Unicode composition are equal; names are case-sensitive."""
     id_ = call.create("cafe\u0301")
     assert get(call, id_)["name"] == "caf\u00e9"
     assert listed(call, name="caf\u00e9") == listed(call, name="cafe\u0301") == {id_}
@@ -146,8 +146,8 @@ def test_names_are_compared_in_composed_form(call: Caller) -> None:
     call.create("Caf\u00e9")
 
 
-def test_a_refused_change_leaves_no_trace(call: Caller) -> None:
-    """An update that is refused for its name does not change the spec either."""
+def test_a_failed_update_changes_nothing(call: Caller) -> None:
+    """An update that fails because of its name does not change the spec."""
     call.create("taken")
     id_ = call.create("mine", spec={"image": "i", "port": 1})
     assert call(call.UPDATE, input={"id": id_, "name": "taken", "spec": {"image": "i", "port": 2}}).code == "CONFLICT"
@@ -155,8 +155,8 @@ def test_a_refused_change_leaves_no_trace(call: Caller) -> None:
     assert get(call, id_)["dtModified"] is None
 
 
-def test_one_of_many_racing_creates_succeeds(call: Caller) -> None:
-    """64 creates of one name at once: one succeeds, 63 are conflicts, and nothing else happens."""
+def test_concurrent_creates(call: Caller) -> None:
+    """Of 64 concurrent creates with one name, one succeeds and 63 are conflicts."""
     inputs = {"name": "race", "projectId": "p1", "spec": call.SPEC}
     with ThreadPoolExecutor(64) as threads:
         responses = list(threads.map(lambda _: call(call.CREATE, input=inputs), range(64)))
@@ -166,7 +166,7 @@ def test_one_of_many_racing_creates_succeeds(call: Caller) -> None:
 
 
 def test_filters(call: Caller) -> None:
-    """Name and project each restrict the list, exactly, and together."""
+    """Name and project filter the list by exact match, also together."""
     a1, b1, a2 = call.create("a", "p1"), call.create("b", "p1"), call.create("a", "p2")
     assert listed(call) == {a1, b1, a2}
     assert listed(call, name="a") == {a1, a2}
@@ -175,14 +175,14 @@ def test_filters(call: Caller) -> None:
     assert listed(call, name="A") == listed(call, name="a%") == listed(call, projectId="") == set()
 
 
-def test_order_is_that_of_creation(call: Caller) -> None:
-    """The order is that of creation, though all were created in the same millisecond."""
+def test_order_of_creation(call: Caller) -> None:
+    """The order is the order of creation, also within one millisecond."""
     ids = [call.create(f"d{number}") for number in range(5)]
     assert [node["id"] for node in call(ASC).data["deployments"]["nodes"]] == ids
 
 
 def test_a_deleted_deployment_is_gone(call: Caller) -> None:
-    """A deleted deployment is null by its id and not listed, cannot be changed or deleted, and frees its name."""
+    """A deleted deployment cannot be read, listed, changed or deleted, and its name can be used again."""
     id_ = call.create("a")
     deleted = call(
         "mutation ($input: DeleteDeploymentInput!)"
@@ -199,7 +199,7 @@ def test_a_deleted_deployment_is_gone(call: Caller) -> None:
 
 
 def test_unknown_ids(call: Caller) -> None:
-    """An unknown id reads null, and cannot be changed or deleted."""
+    """An unknown id returns null, and cannot be changed or deleted."""
     id_ = str(uuid4())
     assert get(call, id_) is None
     for mutation in (call.UPDATE, call.DELETE):
@@ -208,7 +208,7 @@ def test_unknown_ids(call: Caller) -> None:
         assert id_ in response.error["message"]
 
 
-def test_ids_in_capitals_are_the_same_ids(call: Caller) -> None:
-    """A UUID is the same in capitals."""
+def test_ids_are_case_insensitive(call: Caller) -> None:
+    """Ids are case-insensitive."""
     id_ = call.create()
     assert get(call, id_.upper())["id"] == id_

@@ -1,4 +1,4 @@
-"""The files that a server is given: which it takes, which it refuses and leaves alone, and how old ones become new."""
+"""Database files: which ones the server accepts or rejects, and migrations of older ones."""
 
 from __future__ import annotations
 
@@ -28,16 +28,16 @@ not_root = pytest.mark.skipif(os.geteuid() == 0, reason="everything can be writt
 ID = "00000000-0000-0000-0000-000000000001"
 
 
-def left_alone(file: Path, match: str) -> None:
-    """Whoever opens the file is refused in words, and nothing of it or beside it changes."""
-    before = {place: place.read_bytes() for place in file.parent.iterdir()}
+def assert_rejected_unchanged(file: Path, match: str) -> None:
+    """Check that opening the file raises an error, and that no file in the folder changes."""
+    before = {path: path.read_bytes() for path in file.parent.iterdir()}
     with pytest.raises(UnusableDatabaseError, match=match):
         LocalServer(database=file).start()
-    assert {place: place.read_bytes() for place in file.parent.iterdir()} == before
+    assert {path: path.read_bytes() for path in file.parent.iterdir()} == before
 
 
-def killed_while_writing(file: Path, *statements: str) -> None:
-    """Leaves the file as a killed process leaves it: with changes that are in the log beside it only."""
+def write_and_kill(file: Path, *statements: str) -> None:
+    """Change a file as a killed process leaves it: with changes only in the WAL."""
     script = (
         "import os, signal, sqlite3, sys\n"
         "connection = sqlite3.connect(sys.argv[1], isolation_level=None)\n"
@@ -49,43 +49,43 @@ def killed_while_writing(file: Path, *statements: str) -> None:
 
 
 @pytest.mark.parametrize("in_the_log", [False, True])
-def test_a_newer_file_is_refused_and_left_alone(tmp_path: Path, in_the_log: bool) -> None:
-    """A database of a newer version is refused in words, and not one byte of it or its log changes."""
+def test_newer_version(tmp_path: Path, in_the_log: bool) -> None:
+    """A database of a newer version is rejected; it and its WAL stay unchanged."""
     file = tmp_path / "gradient.db"
     open_database(file).close()
     newer = f"PRAGMA user_version = {len(MIGRATIONS) + 1}"
     if in_the_log:
-        killed_while_writing(file, newer)
+        write_and_kill(file, newer)
         assert (tmp_path / "gradient.db-wal").exists()
         (tmp_path / "gradient.db-shm").unlink()
     else:
         connection = sqlite3.connect(file)
         connection.execute(newer)
         connection.close()
-    left_alone(file, "newer version of paperspace-gradient")
+    assert_rejected_unchanged(file, "newer version of paperspace-gradient")
 
 
 @pytest.mark.parametrize("content", [b"no database, " * 400, b"SQLite format 3\0" + b"\xff" * 4096])
-def test_what_is_no_database_is_refused_and_left_alone(tmp_path: Path, content: bytes) -> None:
-    """A file that is no database is refused in words and stays as it is."""
+def test_not_a_database(tmp_path: Path, content: bytes) -> None:
+    """A file that is not a database is rejected and stays unchanged."""
     file = tmp_path / "notes.txt"
     file.write_bytes(content)
-    left_alone(file, r"notes\.txt")
+    assert_rejected_unchanged(file, r"notes\.txt")
 
 
 @pytest.mark.parametrize("version", [0, 1, len(MIGRATIONS)])
-def test_a_database_of_another_program_is_refused_and_left_alone(tmp_path: Path, version: int) -> None:
-    """A database of another program is refused, whatever number it carries."""
+def test_another_program(tmp_path: Path, version: int) -> None:
+    """A database of another program is rejected, whatever its version number."""
     file = tmp_path / "other.db"
     connection = sqlite3.connect(file)
     connection.execute("CREATE TABLE deployments (a)")
     connection.execute(f"PRAGMA user_version = {version}")
     connection.close()
-    left_alone(file, "another program")
+    assert_rejected_unchanged(file, "another program")
 
 
-def test_a_damaged_file_is_refused_and_left_alone(tmp_path: Path, caller: type[Caller]) -> None:
-    """A database with a damaged page is refused before anything is written to it."""
+def test_damaged_file(tmp_path: Path, caller: type[Caller]) -> None:
+    """A damaged database is rejected and stays unchanged."""
     file = tmp_path / "gradient.db"
     with LocalServer(database=file) as server:
         for number in range(50):
@@ -93,11 +93,11 @@ def test_a_damaged_file_is_refused_and_left_alone(tmp_path: Path, caller: type[C
     content = bytearray(file.read_bytes())
     content[8 * 4096 : 12 * 4096] = b"\xff" * 4 * 4096
     file.write_bytes(content)
-    left_alone(file, "damaged|malformed")
+    assert_rejected_unchanged(file, "damaged|malformed")
 
 
-def test_a_second_server_on_the_file_is_refused(tmp_path: Path, caller: type[Caller]) -> None:
-    """A second server on the same file is told so, and the first goes on; when it has stopped, the file is free."""
+def test_a_second_server_is_rejected(tmp_path: Path, caller: type[Caller]) -> None:
+    """A second server on a file is rejected, and the first one continues; after its stop, the file can be used."""
     file = tmp_path / "gradient.db"
     with LocalServer(database=file) as server:
         id_ = caller(server).create()
@@ -116,7 +116,7 @@ def test_a_second_server_on_the_file_is_refused(tmp_path: Path, caller: type[Cal
 
 
 def older_file(file: Path, monkeypatch: pytest.MonkeyPatch, caller: type[Caller]) -> None:
-    """A database of version 1, with a deployment in it."""
+    """Create a database of version 1 with a deployment."""
     with monkeypatch.context() as context:
         context.setattr(migrations, "MIGRATIONS", MIGRATIONS[:1])
         open_database(file).close()
@@ -134,10 +134,8 @@ def older_file(file: Path, monkeypatch: pytest.MonkeyPatch, caller: type[Caller]
     connection.close()
 
 
-def test_an_older_file_is_brought_up_to_date(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caller: type[Caller]
-) -> None:
-    """A database of an older version is copied, brought up to date, and what it holds is put to work."""
+def test_older_version(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caller: type[Caller]) -> None:
+    """An older database is copied and migrated, and its deployments run."""
     file = tmp_path / "gradient.db"
     older_file(file, monkeypatch, caller)
     with LocalServer(database=file) as server:
@@ -158,10 +156,10 @@ def test_an_older_file_is_brought_up_to_date(
 
 
 @pytest.mark.parametrize("statements", [1, 8, 16, len(MIGRATIONS[1]) + 8])
-def test_a_kill_in_the_middle_of_a_migration(
+def test_a_kill_during_a_migration(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caller: type[Caller], statements: int
 ) -> None:
-    """A server killed while it brings a file up to date, twice, leaves the old version or the new, never half."""
+    """A server killed during a migration leaves the old or the new version, never a mixture."""
     file = tmp_path / "gradient.db"
     older_file(file, monkeypatch, caller)
     script = """
@@ -175,9 +173,9 @@ class Killing(sqlite3.Connection):
             os.kill(os.getpid(), signal.SIGKILL)
         return super().execute(*arguments)
 connect = sqlite3.connect
-def killing(place, **options):
+def killing(path, **options):
     options.pop("uri", None) is None and options.update(factory=Killing)
-    return connect(place, uri="mode=ro" in str(place), **options)
+    return connect(path, uri="mode=ro" in str(path), **options)
 migrations.sqlite3.connect = killing
 migrations.open_database(sys.argv[1])
 """
@@ -195,7 +193,7 @@ migrations.open_database(sys.argv[1])
 
 
 @pytest.mark.parametrize(
-    ("place", "words"),
+    ("path", "words"),
     [
         ("missing/gradient.db", "the folder missing does not exist"),
         ("notes.txt/gradient.db", "the folder notes.txt does not exist"),
@@ -209,10 +207,8 @@ migrations.open_database(sys.argv[1])
         pytest.param("locked/gradient.db", "Permission denied", marks=not_root),
     ],
 )
-def test_a_place_that_cannot_be_is_refused(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, place: str, words: str
-) -> None:
-    """Where no database can be kept, the reason is said in words that name what was given, and nothing is made."""
+def test_invalid_paths(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, path: str, words: str) -> None:
+    """A path that cannot be a database raises an error with path and reason, and creates nothing."""
     monkeypatch.chdir(tmp_path)
     (tmp_path / "notes.txt").write_text("notes")
     open_database("readonly.db").close()
@@ -220,13 +216,13 @@ def test_a_place_that_cannot_be_is_refused(
     for name, mode in {"folder": 0o700, "readonly": 0o500, "locked": 0o000}.items():
         (tmp_path / name).mkdir(mode=mode)
     before = sorted(tmp_path.iterdir())
-    with pytest.raises(UnusableDatabaseError, match=f"^cannot open the database {place}: {words}$"):
-        LocalServer(database=place).start()
+    with pytest.raises(UnusableDatabaseError, match=f"^cannot open the database {path}: {words}$"):
+        LocalServer(database=path).start()
     assert sorted(tmp_path.iterdir()) == before
 
 
-def test_a_name_is_no_address(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caller: type[Caller]) -> None:
-    """A file whose name SQLite could take for an address is that file, and so is the copy of its older version."""
+def test_a_file_name_is_not_a_uri(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caller: type[Caller]) -> None:
+    """A file name that SQLite could parse as a URI is a file name, also for the copy of an older version."""
     monkeypatch.chdir(tmp_path)
     older_file(tmp_path / "file:a.db?mode=memory", monkeypatch, caller)
     with LocalServer(database="file:a.db?mode=memory") as server:

@@ -1,4 +1,4 @@
-"""The data of a spec: what is given reads back, what is wrong is refused with its place."""
+"""The data of a spec: values are returned unchanged; invalid ones are errors with a path."""
 
 from __future__ import annotations
 
@@ -38,8 +38,8 @@ def stored(call: Caller, spec: Json) -> Any:
     return node["data"]
 
 
-def test_every_field_reads_back(call: Caller) -> None:
-    """Every field of the data reads back what was given, secrets included."""
+def test_every_field(call: Caller) -> None:
+    """Every field returns its value unchanged, secrets included."""
     spec = {
         "image": "registry.example/serving:2",
         "port": 8501,
@@ -71,18 +71,18 @@ def test_every_field_reads_back(call: Caller) -> None:
 
 
 @pytest.mark.parametrize("spec", [{"image": "i"}, {**NOTHING, "resources": None}, NOTHING])
-def test_what_is_left_out_reads_null(call: Caller, spec: Json) -> None:
-    """What is left out or null reads back null, apart from resources, which always say how many replicas."""
+def test_omitted_fields_are_null(call: Caller, spec: Json) -> None:
+    """Omitted and null fields return null, except `resources`, which has the number of replicas."""
     assert stored(call, spec) == NOTHING
 
 
 def test_empty_is_not_null(call: Caller) -> None:
-    """An empty list reads back empty."""
+    """An empty list stays empty."""
     assert stored(call, {"image": "i", "env": [], "command": []}) == {**NOTHING, "env": [], "command": []}
 
 
-def test_defaults_where_the_schema_promises_a_value(call: Caller) -> None:
-    """Where the schema promises a value, its documented default reads back."""
+def test_defaults_of_non_null_fields(call: Caller) -> None:
+    """Non-null fields return their documented defaults."""
     resources: Json = {"instanceType": "C4", "autoscaling": {"maxReplicas": 3}}
     assert stored(call, {"image": "i", "resources": resources})["resources"] == {
         "replicas": 1,
@@ -99,7 +99,7 @@ def test_defaults_where_the_schema_promises_a_value(call: Caller) -> None:
 
 
 @pytest.mark.parametrize(
-    ("name", "spec", "places"),
+    ("name", "spec", "paths"),
     [
         ("", {"image": "i"}, ["input.name"]),
         ("x" * 256, {"image": "i"}, ["input.name"]),
@@ -113,10 +113,8 @@ def test_defaults_where_the_schema_promises_a_value(call: Caller) -> None:
         ("a", {"image": "i", "env": [{"name": "A", "value": "1"}] * 2}, ["input.spec.env[1].name"]),
     ],
 )
-def test_broken_rules_are_refused_with_their_places(
-    call: Caller, name: str, spec: Json | None, places: list[str]
-) -> None:
-    """A name or spec that breaks the rules is refused with all its bad places, on create and on update."""
+def test_invalid_values(call: Caller, name: str, spec: Json | None, paths: list[str]) -> None:
+    """Create and update reject an invalid name or spec, with the paths of all problems."""
     update = {"id": call.create("fine"), "name": name, "spec": spec}
     for response in (
         call(call.CREATE, input={"name": name, "projectId": "p", "spec": spec}),
@@ -124,8 +122,8 @@ def test_broken_rules_are_refused_with_their_places(
     ):
         assert response.code == "BAD_USER_INPUT"
         extensions = response.error["extensions"]
-        assert extensions["path"] == places[0]
-        assert [problem["path"] for problem in extensions["problems"]] == places
+        assert extensions["path"] == paths[0]
+        assert [problem["path"] for problem in extensions["problems"]] == paths
         for problem in extensions["problems"]:
             assert problem["path"] in problem["message"]
             assert problem["expected"] in problem["message"]
@@ -133,7 +131,7 @@ def test_broken_rules_are_refused_with_their_places(
 
 
 @pytest.mark.parametrize(
-    ("spec", "place", "expected"),
+    ("spec", "path", "expected"),
     [
         ({"imag": "i"}, "input.spec.imag", "Did you mean 'image'?"),
         ({"image": 5}, "input.spec.image", "expected a string"),
@@ -146,11 +144,11 @@ def test_broken_rules_are_refused_with_their_places(
         (None, "input.spec", "expected an object"),
     ],
 )
-def test_wrong_types_are_refused_with_their_places(call: Caller, spec: Json | None, place: str, expected: str) -> None:
-    """A variable of the wrong type is refused before anything is executed, with its place and what is expected."""
+def test_wrong_types(call: Caller, spec: Json | None, path: str, expected: str) -> None:
+    """A variable of the wrong type is rejected before execution, with its path and the expected type."""
     response = call(call.CREATE, input={"name": "a", "projectId": "p", "spec": spec})
     assert response.code == "BAD_USER_INPUT"
-    assert response.error["extensions"]["path"] == place
+    assert response.error["extensions"]["path"] == path
     assert expected in response.error["message"]
     assert "data" not in response.body
 
@@ -168,15 +166,15 @@ def test_wrong_types_are_refused_with_their_places(call: Caller, spec: Json | No
         {"image": "i", "repositories": {"repositories": [{"name": "r", "password": "4711"}]}},
     ],
 )
-def test_secrets_are_not_repeated(call: Caller, spec: Json | None) -> None:
-    """However a spec is wrong, the response does not repeat values of variables or passwords."""
+def test_errors_contain_no_secrets(call: Caller, spec: Json | None) -> None:
+    """Errors never contain values of environment variables or passwords."""
     response = call(call.CREATE, input={"name": "a", "projectId": "p", "spec": spec})
     assert response.code == "BAD_USER_INPUT"
     assert "4711" not in str(response.body)
 
 
-def test_a_reply_lists_few_of_many_problems(call: Caller) -> None:
-    """However many places are bad, the response stays readable."""
+def test_number_of_listed_problems(call: Caller) -> None:
+    """An error lists at most 20 problems."""
     spec = {"image": "i", "env": [{"name": "", "value": ""}] * 1000}
     response = call(call.CREATE, input={"name": "a", "projectId": "p", "spec": spec})
     assert len(response.error["extensions"]["problems"]) == 20
