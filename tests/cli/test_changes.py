@@ -136,7 +136,7 @@ def test_wait_and_logs(run: Run, id: str) -> None:
     """`wait` prints the state to stdout and events to stderr; `logs` prints lines, as JSON on demand."""
     waited = run("deployments", "wait", id)
     assert (waited.exit_code, waited.stdout) == (0, f"Ready deployment: {id}\n")
-    assert "all replicas are ready" in waited.stderr
+    assert "all replicas ready" in waited.stderr
     lines = run("deployments", "logs", id, "--tail", "1").stdout
     assert lines.endswith("[simulated] ready\n")
     assert (
@@ -160,7 +160,7 @@ def test_wait_on_a_terminal(columns: int) -> None:
     created = deployments.create_deployment("t", "p", spec(replicas=3))
     waited = run_on_terminal("deployments", "wait", created["id"], columns=columns)
     assert waited.code == 0
-    assert "all replicas are ready" in waited.text
+    assert "all replicas ready" in waited.text
     assert waited.text.rstrip().endswith(f"Ready deployment: {created['id']}")
     assert waited.text.count("\x1b[?25l") == waited.text.count("\x1b[?25h") == 1
     lines = screen_lines(waited.text.partition("Ready deployment")[0])
@@ -178,7 +178,7 @@ def test_ctrl_c_while_waiting(columns: int) -> None:
         "t", "p", {**spec(), "env": [{"name": "GRADIENT_SIMULATE", "value": "pending"}]}
     )
     waited = run_on_terminal(
-        "deployments", "wait", created["id"], columns=columns, interrupt="0 of 1 replicas are ready"
+        "deployments", "wait", created["id"], columns=columns, interrupt="0 of 1 replicas ready"
     )
     assert waited.code == 130
     assert waited.text.count("\x1b[?25l") == waited.text.count("\x1b[?25h") == 1
@@ -216,7 +216,7 @@ def test_change_and_wait(run: Run, file: str, id: str, words: list[str], line: s
     """--wait waits as `wait` does, even if nothing changed; stdout has only the line of the change."""
     waited = run("deployments", *words, "--spec", file, "--wait")
     assert (waited.exit_code, waited.stdout[: len(line)], waited.stdout.count("\n")) == (0, line, 1)
-    assert "all replicas are ready" in waited.stderr
+    assert "all replicas ready" in waited.stderr
     waited_id = waited.stdout.split()[-1]
     assert (waited_id == id) is (words[0] != "create")
     assert deployments.get_deployment_status(waited_id)["state"] == "ready"

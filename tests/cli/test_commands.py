@@ -221,7 +221,7 @@ def test_debug(run: Run) -> None:
         assert shown.exit_code == ExitCode.NOT_FOUND
         assert shown.stderr.startswith("Traceback (most recent call last):\n")
         assert "\noperation: Deployment\n" in shown.stderr
-        assert shown.stderr.endswith(f"there is no deployment with the id {missing}, or it is deleted\n")
+        assert shown.stderr.endswith(f"no deployment has the id {missing}, or it is deleted\n")
         assert "a-key-for-tests" not in shown.output
 
 

@@ -32,7 +32,7 @@ list: 4
 
 ERRORS = [
     "Deployment not found",
-    "Error: there is no deployment with the id ID, or it is deleted",
+    "Error: no deployment has the id ID, or it is deleted",
     "Deployment not found",
     "Error: no deployment has the id ID",
     "Error: a deployment named 'fashion' already exists in project 'p1'",

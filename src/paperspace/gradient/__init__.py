@@ -1,14 +1,15 @@
-"""The Python SDK of Gradient Deployments: containers that host models and serve inferences.
+"""Python SDK of Gradient Deployments: containers that host models and serve inferences.
 
-deployments      the functions: create, update, delete, list and get deployments
-aio.deployments  the same functions, to be awaited
-Client           settings and connections of your own, with the functions on them
-AsyncClient      the same for asynchronous code
-configure        sets up the default client, which the functions of the modules run on
-errors           every error; all of them are here too
-types            the shapes of what goes in and comes out, for annotations
-schema           compares the schema of a server with ours
+deployments      functions: create, update, delete, list and get deployments, and more
+aio.deployments  async versions of the functions
+Client           a client with its own settings and connections: `Client(...).deployments`
+AsyncClient      the async version of `Client`
+configure        sets the settings of the default client, which the functions use
+errors           all errors; each can also be imported from here
+types            types of arguments and results, for annotations
+schema           compares the schema of a server with that of the library
 server           the local server
+pytest_plugin    the pytest fixture `gradient_server`
 """
 
 from paperspace.gradient import deployments, errors

@@ -1,6 +1,6 @@
-"""A pytest plugin for code that uses Gradient Deployments: the fixture `gradient_server`.
+"""Pytest plugin for code that uses Gradient Deployments: the fixture `gradient_server`.
 
-pytest loads it by itself wherever the package is installed. docs/testing.md shows how it is used.
+pytest loads it automatically when the package is installed. docs/testing.md shows how to use it.
 """
 
 from __future__ import annotations
@@ -15,19 +15,19 @@ if TYPE_CHECKING:
 
     from paperspace.gradient.server.http.middleware import Fault
 
-# A container starts in hundredths of a second instead of seconds.
+# Seconds per step of a simulated container: with the default of the simulation, tests would wait for seconds.
 _STEP = 0.01
 
 
 class GradientServer:
-    """A local server of the test's own, and what can be done to it.
+    """A local server for one test, with methods that control its clock, its containers and its responses.
 
-    The methods that take the name of a deployment work on those that are there and on those still to come. Those that
-    concern answers count requests to the API, whoever sends them.
+    Methods that take the name of a deployment affect existing deployments and those created later. Methods that take
+    `times` affect that many of the next requests to the API, from any client.
 
     Attributes:
-        url: The address of its API.
-        api_key: The key that it wants.
+        url: The API URL.
+        api_key: The API key.
 
     Example:
         >>> from paperspace.gradient.pytest_plugin import GradientServer
@@ -52,7 +52,7 @@ class GradientServer:
         self.api_key = self._server.api_key
 
     def stop(self) -> None:
-        """Stops it. The fixture does so at the end of the test.
+        """Stop the server. The fixture does this at the end of the test.
 
         Example:
             >>> gradient_server.stop()
@@ -60,7 +60,12 @@ class GradientServer:
         self._server.stop()
 
     def advance(self, *, seconds: float = 0, minutes: float = 0, hours: float = 0) -> None:
-        """Moves its clock forward: all that takes time has happened at once.
+        """Move the server's clock forward, so that containers start or fail without waiting.
+
+        Args:
+            seconds: The seconds to add.
+            minutes: The minutes to add.
+            hours: The hours to add.
 
         Example:
             >>> created = deployments.create_deployment("mnist", "p1", {"image": "nginx"})
@@ -73,7 +78,10 @@ class GradientServer:
         self._advanced += timedelta(seconds=seconds, minutes=minutes, hours=hours)
 
     def fail(self, name: str) -> None:
-        """The instances of this deployment cannot be started: their state is `errored`.
+        """Make the instances of a deployment fail to start: their state becomes `errored`.
+
+        Args:
+            name: The name of the deployment.
 
         Example:
             >>> gradient_server.fail("mnist")
@@ -85,7 +93,10 @@ class GradientServer:
         self._set_scenario(name, "fail")
 
     def crash_loop(self, name: str) -> None:
-        """The instances of this deployment crash again and again: `retrying`, and after a few times `failed`.
+        """Make the instances of a deployment crash after each start: `retrying`, then `failed`.
+
+        Args:
+            name: The name of the deployment.
 
         Example:
             >>> gradient_server.crash_loop("mnist")
@@ -97,7 +108,10 @@ class GradientServer:
         self._set_scenario(name, "crash-loop")
 
     def stay_pending(self, name: str) -> None:
-        """The instances of this deployment stay `pending`.
+        """Keep the instances of a deployment `pending`.
+
+        Args:
+            name: The name of the deployment.
 
         Example:
             >>> gradient_server.stay_pending("mnist")
@@ -109,7 +123,10 @@ class GradientServer:
         self._set_scenario(name, "pending")
 
     def recover(self, name: str) -> None:
-        """The instances of this deployment become healthy after all.
+        """Make the instances of a deployment healthy, after `fail`, `crash_loop` or `stay_pending`.
+
+        Args:
+            name: The name of the deployment.
 
         Example:
             >>> gradient_server.stay_pending("mnist")
@@ -121,7 +138,12 @@ class GradientServer:
         self._set_scenario(name, "healthy")
 
     def load(self, name: str, replicas: int) -> None:
-        """The load calls for so many replicas of this deployment; within the bounds of its autoscaling it gets them.
+        """Set the load of a deployment, which autoscaling follows.
+
+        Args:
+            name: The name of the deployment.
+            replicas: The number of replicas that the load needs. The deployment gets them within the limits of its
+                spec: at least `replicas`, at most `maxReplicas`.
 
         Example:
             >>> autoscaling = {"maxReplicas": 3, "metrics": [{"metric": "cpu", "value": 80}]}
@@ -136,7 +158,11 @@ class GradientServer:
         self._server.reconcile(name)
 
     def rate_limit(self, times: int = 1, *, retry_after: int = 1) -> None:
-        """The next requests are refused with status 429, and told to come again after so many seconds.
+        """Reject the next requests with HTTP status 429.
+
+        Args:
+            times: The number of requests.
+            retry_after: The seconds in the `Retry-After` header.
 
         Example:
             >>> gradient_server.rate_limit(retry_after=60)
@@ -150,7 +176,11 @@ class GradientServer:
         self._inject_fault(times, rate_limit(retry_after))
 
     def delay(self, seconds: float, times: int = 1) -> None:
-        """The next requests are carried out so many seconds later.
+        """Delay the next requests before they are executed.
+
+        Args:
+            seconds: The delay of each request.
+            times: The number of requests.
 
         Example:
             >>> gradient_server.delay(0.1)
@@ -162,7 +192,11 @@ class GradientServer:
         self._inject_fault(times, delay(seconds))
 
     def drop(self, times: int = 1, *, executed: bool = False) -> None:
-        """The connection breaks instead of the next answers: before the request is carried out, or after.
+        """Close the connection of the next requests without a response.
+
+        Args:
+            times: The number of requests.
+            executed: Whether the requests are executed first.
 
         Example:
             >>> gradient_server.drop(executed=True)
@@ -191,14 +225,17 @@ class GradientServer:
 
 @pytest.fixture
 def gradient_server() -> Iterator[GradientServer]:
-    """A fresh local server on a free port. The environment and the default client point to it until the test ends.
+    """Start a local server for one test. The environment and the default client point to it until the test ends.
+
+    Yields:
+        The server, empty, on a free port.
 
     Example:
         >>> def test_deploys(gradient_server):
         ...     deployments.create_deployment("mnist", "p1", {"image": "nginx"})
         ...     assert len(deployments.list_deployments()) == 1
     """
-    from paperspace.gradient import _default_client as _default
+    from paperspace.gradient import _default_client
 
     server = GradientServer()
     try:
@@ -206,7 +243,7 @@ def gradient_server() -> Iterator[GradientServer]:
             patch.setenv("PAPERSPACE_API_URL", server.url)
             patch.setenv("PAPERSPACE_API_HOST", server.url)
             patch.setenv("PAPERSPACE_API_KEY", server.api_key)
-            patch.setattr(_default, "_session", None)
+            patch.setattr(_default_client, "_session", None)
             yield server
     finally:
         server.stop()

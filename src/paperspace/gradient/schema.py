@@ -1,11 +1,11 @@
-"""The schema of a server, compared with the one that this library was made for.
+"""Compare the GraphQL schema of a server with the one that this library was built for.
 
     >>> from paperspace.gradient import schema
     >>> report = schema.diff("graphql/schema.graphql")
     >>> report.breaks_operations
     False
 
-`gradient schema diff` and `gradient schema pull` do the same from the shell.
+The commands `gradient schema diff` and `gradient schema pull` do the same from the shell.
 """
 
 from __future__ import annotations
@@ -43,20 +43,21 @@ __all__ = ["SchemaReport", "diff", "pull"]
 
 @dataclass(frozen=True)
 class SchemaReport:
-    """How a schema differs from the checked-in one, and what that means for our operations.
+    """The difference between a schema and the checked-in one, and its effect on the library's operations.
 
     Attributes:
-        breaking: Changes that may break a client.
-        dangerous: Changes that may change what a client sees.
-        safe: Changes that no client notices unless it asks.
-        invalid_operations: Why operations of ours are not valid any more, each with file, line and column.
+        breaking: Changes that may break a client, such as a removed field.
+        dangerous: Changes that may change the behaviour of a client, such as a new enum value.
+        safe: Changes without effect on existing clients, such as a new field.
+        invalid_operations: Errors of the library's operations that are not valid any more, each with file, line and
+            column.
 
     Example:
         >>> from paperspace.gradient.schema import SchemaReport
         >>> print(SchemaReport(safe=("Field DeploymentSpec.region was added.",)))
         Safe changes:
           Field DeploymentSpec.region was added.
-        All our operations stay valid.
+        All operations of the library are valid.
     """
 
     breaking: tuple[str, ...] = ()
@@ -66,7 +67,7 @@ class SchemaReport:
 
     @property
     def breaks_operations(self) -> bool:
-        """Whether an operation of ours would stop being valid.
+        """Whether an operation of the library is not valid any more.
 
         Example:
             >>> from paperspace.gradient.schema import SchemaReport
@@ -80,27 +81,31 @@ class SchemaReport:
             "Breaking changes": self.breaking,
             "Dangerous changes": self.dangerous,
             "Safe changes": self.safe,
-            "Operations that are not valid any more": self.invalid_operations,
+            "Invalid operations of the library": self.invalid_operations,
         }
         texts = ["\n  ".join([f"{title}:", *entries]) for title, entries in groups.items() if entries]
         if not texts:
             return "The schemas are the same."
         if not self.breaks_operations:
-            texts.append("All our operations stay valid.")
+            texts.append("All operations of the library are valid.")
         return "\n".join(texts)
 
 
 def diff(source: str | Path | None = None, *, api_key: str | None = None) -> SchemaReport:
-    """Compares a schema with the checked-in one.
+    """Compare a schema with the checked-in one.
 
     Args:
-        source: The URL of a server, the path of a file with SDL, or the path of a `.json` file with the result of an
-            introspection. None: the server that the environment names.
-        api_key: The API key for a server. None: that of the environment.
+        source: The API URL of a server, the path of an SDL file, or the path of a `.json` file with an introspection
+            result. None: the API URL from the environment or the configuration file.
+        api_key: The API key for the server. None: from the environment or the configuration file.
+
+    Returns:
+        The changes, and whether they break the library.
 
     Raises:
-        SchemaError: The schema cannot be had, or is none.
-        APIError: The server cannot be asked.
+        SchemaError: The file cannot be read, or contains no valid schema; or the server does not allow introspection.
+        ConfigurationError: A server is needed, and a setting is missing or invalid.
+        APIError: The request to the server failed.
 
     Example:
         >>> from paperspace.gradient import schema
@@ -114,15 +119,19 @@ def diff(source: str | Path | None = None, *, api_key: str | None = None) -> Sch
 
 
 def pull(url: str | None = None, *, api_key: str | None = None) -> str:
-    """The schema of a server as canonical SDL: sorted, with its descriptions.
+    """Fetch the schema of a server.
 
     Args:
-        url: The URL of the server. None: the server that the environment names.
-        api_key: The API key. None: that of the environment.
+        url: The API URL of the server. None: from the environment or the configuration file.
+        api_key: The API key. None: from the environment or the configuration file.
+
+    Returns:
+        The schema as canonical SDL: sorted, with descriptions.
 
     Raises:
-        SchemaError: The server does not tell its schema.
-        APIError: The server cannot be asked.
+        SchemaError: The server does not allow introspection, or its schema is invalid.
+        ConfigurationError: A setting is missing or invalid.
+        APIError: The request failed.
 
     Example:
         >>> from pathlib import Path
@@ -164,17 +173,17 @@ def read_file(source: str | Path) -> GraphQLSchema:
         text = path.read_text(encoding="utf-8")
     except (OSError, UnicodeDecodeError) as error:
         reason = getattr(error, "strerror", None) or "not UTF-8"
-        raise SchemaError(f"{source!s} cannot be read: {reason}; a URL begins with http:// or https://") from error
+        raise SchemaError(f"{source!s} cannot be read: {reason}; a URL starts with http:// or https://") from error
     return _from_json(text, path) if path.suffix == ".json" else _from_sdl(text, path)
 
 
 def _from_sdl(text: str, path: Path) -> GraphQLSchema:
     try:
-        return _sound(build_schema(Source(text, str(path))))
+        return _validated(build_schema(Source(text, str(path))))
     except GraphQLError as error:
-        raise SchemaError(f"no GraphQL schema: {with_position(error)}") from error
+        raise SchemaError(f"invalid GraphQL schema: {with_position(error)}") from error
     except TypeError as error:
-        raise SchemaError(f"no GraphQL schema: {path}: {error}") from error
+        raise SchemaError(f"invalid GraphQL schema: {path}: {error}") from error
 
 
 def _from_json(text: str, path: Path) -> GraphQLSchema:
@@ -182,21 +191,21 @@ def _from_json(text: str, path: Path) -> GraphQLSchema:
         content = json.loads(text)
         return _from_introspection(content.get("data", content))
     except (ValueError, AttributeError, RecursionError) as error:
-        raise SchemaError(f"{path} is not the JSON result of an introspection") from error
+        raise SchemaError(f"{path} is not a JSON introspection result") from error
 
 
 def _from_introspection(data: Any) -> GraphQLSchema:
     try:
-        return _sound(build_client_schema(data))
+        return _validated(build_client_schema(data))
     except (GraphQLError, TypeError, KeyError) as error:
-        raise SchemaError(f"the introspection gives no schema: {error}") from error
+        raise SchemaError(f"invalid introspection result: {error}") from error
 
 
-def _sound(schema: GraphQLSchema) -> GraphQLSchema:
-    """The schema, where it is one that could be queried."""
+def _validated(schema: GraphQLSchema) -> GraphQLSchema:
+    """Return the schema if it is valid."""
     errors = validate_schema(schema)
     if errors:
-        raise SchemaError("no GraphQL schema: " + "; ".join(with_position(error) for error in errors))
+        raise SchemaError("invalid GraphQL schema: " + "; ".join(with_position(error) for error in errors))
     return schema
 
 
@@ -207,22 +216,22 @@ def fetch(client: Client) -> GraphQLSchema:
         SchemaError: the server does not return its schema.
         APIError: the call failed.
     """
-    everything = get_introspection_query(
+    full_query = get_introspection_query(
         specified_by_url=True, directive_is_repeatable=True, schema_description=True, input_value_deprecation=True
     )
     try:
-        data = client.execute(everything, check=False)
+        data = client.execute(full_query, check=False)
     except BadRequestError:
         try:
             data = client.execute(get_introspection_query(), check=False)
         except BadRequestError as error:
-            message = f"the server does not tell its schema; introspection seems to be switched off there: {error}"
+            message = f"the server rejected the introspection query; is introspection disabled? ({error})"
             raise SchemaError(message) from error
     return _from_introspection(data)
 
 
 def _invalid_operations(schema: GraphQLSchema) -> tuple[str, ...]:
-    """Why operations of ours are not valid against a schema."""
+    """Validate the library's operations against a schema, and return the errors."""
     paths = sorted((graphql_folder() / "operations").glob("*.graphql"))
     documents = [parse(Source(path.read_text(encoding="utf-8"), str(path))) for path in paths]
     return tuple(with_position(error) for error in validate(schema, concat_ast(documents)))

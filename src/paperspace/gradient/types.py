@@ -1,7 +1,7 @@
-"""What the functions take and return: the shapes of the plain dicts, for editors and type checkers.
+"""Types of what the functions take and return, for annotations, editors and type checkers.
 
-They are made from the GraphQL schema and named here; `tests/test_types.py` ties the two. Every dict is an ordinary
-`dict`: these names are for annotations.
+At run time, everything is a plain `dict`. Most types are generated from the GraphQL schema and only named here;
+`tests/test_types.py` compares both.
 
     from paperspace.gradient.types import Deployment
 
@@ -63,135 +63,137 @@ __all__ = [
 
 
 class DeploymentSpecs(TypedDict):
-    """The specs of a deployment, all of them."""
+    """All specs of a deployment."""
 
     nodes: list[DeploymentSpec]
-    """The specs, newest first: the first is the one to run, the others are its history."""
+    """The specs, newest first. The first is the one to run; the others are the history."""
 
 
 class Deployment(TypedDict):
     """A deployment, as `list_deployments` and `get_deployment` return it."""
 
     id: str
-    """The id."""
+    """The id, a UUID."""
 
     name: str
-    """The human-readable name, unique in its project among the deployments that are not deleted."""
+    """The name, unique among the deployments of its project that are not deleted."""
 
     deploymentSpecs: DeploymentSpecs
-    """Its specs, newest first."""
+    """All its specs, newest first."""
 
 
 class SpecChange(TypedDict):
-    """A place at which two specs differ."""
+    """One field in which two specs differ."""
 
     path: str
-    """The place, such as `resources.replicas` or `env.NAME`."""
+    """The path of the field, such as `resources.replicas` or `env.NAME`."""
 
     before: object
-    """What is said there before. None: nothing."""
+    """The value before. None: not set."""
 
     after: object
-    """What is said there afterwards. None: nothing."""
+    """The value afterwards. None: not set."""
 
 
 class SpecDifference(TypedDict):
-    """How two specs differ in what they mean."""
+    """The difference between two specs, compared by their meaning."""
 
     changes: list[SpecChange]
-    """The places at which they differ; none where they mean the same."""
+    """The fields that differ. Empty if both specs mean the same."""
 
     text: str
-    """The same to be read, a line for each place."""
+    """The same changes as text, one line each."""
 
 
 class AppliedDeployment(TypedDict):
-    """What `apply_deployment` did, or would do."""
+    """The result of `apply_deployment`: what it did or, in a dry run, would do."""
 
     id: str | None
-    """The id of the deployment. None: it is yet to be created, in a dry run."""
+    """The id of the deployment. None: a dry run, and the deployment does not exist."""
 
     action: Literal["created", "updated", "unchanged"]
-    """What was done."""
+    """The action."""
 
     difference: SpecDifference
-    """What that changed."""
+    """The difference between the spec before and afterwards."""
 
 
 class DeploymentRevision(_Revision):
-    """A spec in the history of its deployment."""
+    """A revision: a spec in the history of its deployment, as `get_deployment_history` returns it."""
 
     difference: SpecDifference
-    """What it changed of the one before."""
+    """The difference to the revision before."""
 
 
 class InstanceStatus(TypedDict):
-    """How one replica is doing."""
+    """The status of an instance: one running container of a deployment."""
 
     name: str | None
-    """The name that the cluster knows it by, and its log. None: it is not placed yet."""
+    """The name of the instance in the cluster, and of its log. None: not scheduled yet."""
 
     phase: str | None
-    """The phase of its container, such as `Running`. None: not known yet."""
+    """The phase of the container, such as `Running`. None: not known yet."""
 
     state: str | None
-    """How it is doing, such as `healthy`. None: not known yet."""
+    """The state of the instance, such as `healthy`. None: not known yet."""
 
     message: str | None
-    """What is to be said about its state. None: nothing."""
+    """The reason for the state. None: no reason is known."""
 
 
 class DeploymentStatus(TypedDict):
-    """How a deployment is doing, by its newest spec and that spec's own run."""
+    """The status of a deployment: that of its newest spec."""
 
     id: str
     """The id of the deployment."""
 
     name: str
-    """Its name."""
+    """The name of the deployment."""
 
     dtCreated: str
-    """When it was created, in ISO 8601."""
+    """When the deployment was created, in ISO 8601."""
 
     specId: str
-    """The id of its newest spec."""
+    """The id of the newest spec."""
 
     image: str
-    """The container image of that spec."""
+    """The container image of the newest spec."""
 
     state: Literal["pending", "ready", "stopped", "failed"]
-    """What it has come to: `ready` with all its replicas, `stopped` with none and none to come."""
+    """`ready`: all replicas are ready. `stopped`: 0 replicas, and nothing runs any more. `failed`: the spec could not
+    be applied, or an instance failed. Else `pending`."""
 
     applied: bool
-    """Whether the cluster has taken the newest spec over."""
+    """Whether the newest spec is applied to the cluster."""
 
     replicas: int
-    """How many replicas there are to be."""
+    """The desired number of replicas, after autoscaling."""
 
     readyReplicas: int
-    """How many of them are ready to serve."""
+    """The number of replicas that are ready to serve."""
 
     endpointUrl: str
-    """The URL that it answers at."""
+    """The URL that the deployment serves at."""
 
     error: str | None
-    """Why the newest spec could not be applied. None: nothing went wrong."""
+    """Why the newest spec could not be applied. None: no error."""
 
     instances: list[InstanceStatus]
-    """The replicas of the newest spec that are there."""
+    """The instances of the newest spec that are not deleted."""
 
 
 class DeploymentEvent(TypedDict):
-    """Something that happened to a deployment while it was watched."""
+    """An event of `watch_deployment`."""
 
     type: Literal["applied", "instance", "replicas", "ready", "stopped", "failed"]
-    """What happened. The last three end the watch."""
+    """`applied`: the newest spec is applied. `instance`: the state of an instance changed. `replicas`: the number of
+    replicas changed. The others are the last event: the state of the deployment."""
 
     message: str
-    """The same, to be read."""
+    """A description of the event."""
 
     status: DeploymentStatus
-    """How the deployment is doing now."""
+    """The status of the deployment after the event."""
 
 
 class ClientOptions(TypedDict, total=False):

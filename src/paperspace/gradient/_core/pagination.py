@@ -1,86 +1,114 @@
-"""Walks a Relay connection page by page, and makes sure that the pages fit together."""
+"""Pagination: read a Relay connection page by page, and check that the pages fit together."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from contextlib import aclosing
 from time import monotonic
-from typing import TYPE_CHECKING, TypeVar
+from typing import TYPE_CHECKING, Any, TypedDict, TypeVar
 
 from paperspace.gradient.errors import PaginationError
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncGenerator, Awaitable, Callable, Sequence
+    from collections.abc import AsyncGenerator, Awaitable, Callable, Hashable, Sequence
 
     from paperspace.gradient._generated.page_info_fields import PageInfo
 
-# The largest page that every server gives; some refuse more.
+# The largest page that every server returns; some reject larger sizes.
 MAX_PAGE = 100
 
-# A server may give an empty page in the middle of a list, where it filters late. It may not do so for ever.
+# A server that filters late may return empty pages in the middle of a list, but not without end.
 MAX_EMPTY_PAGES = 100
 
-N = TypeVar("N", bound=Mapping[str, object])
-T = TypeVar("T")
+N = TypeVar("N")
 
 if TYPE_CHECKING:
     Page = tuple[Sequence[N], PageInfo]
+    # Fetches at most so many nodes after a cursor. None: from the start.
+    FetchPage = Callable[[int, str | None], Awaitable[Page[N]]]
 
 
-async def walk(
-    fetch: Callable[[int, str | None], Awaitable[Page[N]]],
+def _id_of(node: Any) -> Any:
+    return node["id"]
+
+
+class BackwardPageInfo(TypedDict):
+    """Page info of a page that was requested with `last` and `before`."""
+
+    hasPreviousPage: bool
+    startCursor: str | None
+
+
+async def iter_pages(
+    fetch: FetchPage[N],
     *,
     operation: str,
+    key: Callable[[N], Hashable] = _id_of,
     limit: int | None = None,
-    head: Page[N] | None = None,
+    first_page: Page[N] | None = None,
+    after: str | None = None,
 ) -> AsyncGenerator[list[N]]:
-    """The nodes of a connection, a page at a time, none twice.
+    """Iterate over the pages of a connection; each node comes once.
 
     Args:
-        fetch: Gets the page of so many nodes behind a cursor; None: the first one.
-        operation: What `fetch` runs, for errors.
-        limit: How many nodes at most. None: all.
-        head: The first page, where it is there already.
+        fetch: Fetches one page: the size to ask for, and the cursor to continue after.
+        operation: The name of the operation that `fetch` runs, for errors.
+        key: What tells two nodes apart.
+        limit: The maximum number of nodes. None: all.
+        first_page: The first page, if the caller has it already.
+        after: The cursor to start after. None: the start of the list.
 
     Raises:
-        PaginationError: The pages do not fit together.
+        PaginationError: The server repeats a cursor or a page, or sends too many empty pages.
     """
-    seen: set[object] = set()
-    cursors: set[str | None] = {None}
-    empty_pages = fetched = 0
-    page = head
-    cursor = None
+    seen: set[Hashable] = set()
+    cursors = {None, after}
+    cursor = after
+    empty_pages = requests = 0
+    page = first_page
     started = monotonic()
 
-    def misfit(message: str) -> PaginationError:
-        return PaginationError(message, operation=operation, attempts=fetched, elapsed=monotonic() - started)
+    def stuck(reason: str) -> PaginationError:
+        message = f"pagination is stuck: {reason}"
+        return PaginationError(message, operation=operation, attempts=requests, elapsed=monotonic() - started)
 
     while True:
-        wanted = MAX_PAGE if limit is None else min(limit - len(seen), MAX_PAGE)
         if page is None:
-            page = await fetch(wanted, cursor)
-            fetched += 1
+            page = await fetch(MAX_PAGE if limit is None else min(limit - len(seen), MAX_PAGE), cursor)
+            requests += 1
         nodes, info = page
         page = None
-        fresh = list({node["id"]: node for node in nodes if node["id"] not in seen}.values())
-        if nodes and not fresh:
-            raise misfit("the server gives the same page of a list twice")
-        if limit is not None:
-            fresh = fresh[: limit - len(seen)]
-        seen.update(node["id"] for node in fresh)
-        yield fresh
+        new_nodes = {key(node): node for node in nodes if key(node) not in seen}
+        if nodes and not new_nodes:
+            raise stuck("the server repeated a page")
+        new_keys = list(new_nodes)[: None if limit is None else limit - len(seen)]
+        seen.update(new_keys)
+        yield [new_nodes[new_key] for new_key in new_keys]
         if not info["hasNextPage"] or len(seen) == limit:
             return
-        empty_pages = 0 if fresh else empty_pages + 1
+        empty_pages = 0 if new_keys else empty_pages + 1
         cursor = info["endCursor"]
-        if cursor in cursors or empty_pages > MAX_EMPTY_PAGES:
-            raise misfit("the server says that a list goes on, but does not get on with it")
+        if cursor is None:
+            raise stuck("the server sent no cursor for the next page")
+        if cursor in cursors:
+            raise stuck("the server repeated a cursor")
+        if empty_pages > MAX_EMPTY_PAGES:
+            raise stuck(f"the server sent {empty_pages} empty pages in a row")
         cursors.add(cursor)
 
 
-async def one_by_one(pages: AsyncGenerator[list[T]]) -> AsyncGenerator[T]:
-    """What the pages hold, one at a time."""
+async def iter_nodes(pages: AsyncGenerator[list[N]]) -> AsyncGenerator[N]:
+    """Iterate over the nodes of pages."""
     async with aclosing(pages):
         async for page in pages:
             for node in page:
                 yield node
+
+
+def empty_page() -> Page[N]:
+    """Return a page that ends a list without further nodes."""
+    return [], {"hasNextPage": False, "endCursor": None}
+
+
+def reverse_page(nodes: Sequence[N], info: BackwardPageInfo) -> Page[N]:
+    """Turn a page that was requested with `last` and `before` around, so that `iter_pages` reads from the end."""
+    return nodes[::-1], {"hasNextPage": info["hasPreviousPage"], "endCursor": info["startCursor"]}

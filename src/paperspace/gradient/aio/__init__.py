@@ -1,1 +1,1 @@
-"""The functions, to be awaited: `from paperspace.gradient.aio import deployments`."""
+"""Async versions of the functions: `from paperspace.gradient.aio import deployments`."""

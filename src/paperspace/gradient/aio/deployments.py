@@ -1,4 +1,4 @@
-"""The functions of `paperspace.gradient.deployments`, to be awaited, on the same default client.
+"""Async versions of the functions of `paperspace.gradient.deployments`, on the same default client.
 
     >>> import asyncio
     >>> from paperspace.gradient.aio import deployments
@@ -7,7 +7,8 @@
     >>> asyncio.run(names())
     ['mnist']
 
-`iter_deployments` is an asynchronous generator, for `async for`.
+`iter_deployments`, `watch_deployment` and `get_deployment_logs` return async generators, for `async for`. `load_spec` is
+the same function as in `paperspace.gradient.deployments`.
 """
 
 from __future__ import annotations

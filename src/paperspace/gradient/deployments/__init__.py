@@ -1,4 +1,4 @@
-"""The functions of Gradient Deployments: create, update, delete, list and get them.
+"""Functions for Gradient Deployments.
 
     >>> from paperspace.gradient import deployments
     >>> spec = {"image": "tensorflow/serving", "port": 8501, "resources": {"instanceType": "A100", "replicas": 1}}
@@ -6,13 +6,12 @@
     >>> deployments.get_deployment(id=created["id"])["name"]
     'docs'
 
-The functions of this module run on the default client, which takes its settings from the environment or from
-`paperspace.gradient.configure`, when it is first used. The same functions hang on a client of your own
-(`Client(...).deployments`), and there are twins to be awaited: `paperspace.gradient.aio.deployments` and
-`AsyncClient(...).deployments`. All of them are made from the one definition in `AsyncDeployments`, but for
-`wait_for_deployment`: its callback runs on the caller's thread.
+These functions use the default client. It is created on first use, with settings from `paperspace.gradient.configure`
+or from the environment. A client of your own has the same functions: `Client(...).deployments`. The async versions are
+`paperspace.gradient.aio.deployments` and `AsyncClient(...).deployments`.
 
-Every function may raise any error of `paperspace.gradient.errors`; those named below are the ones to think of.
+Every function that sends a request may raise any subclass of `paperspace.gradient.APIError`. `Raises` lists the errors
+that are specific to a function.
 """
 
 from __future__ import annotations
@@ -21,6 +20,7 @@ from typing import TYPE_CHECKING
 
 from paperspace.gradient._core.defaults import DEFAULT_WAIT
 from paperspace.gradient._default_client import default_session
+from paperspace.gradient._shared.lazy import lazy_modules
 from paperspace.gradient._sync.blocking import blocking, blocking_iterator
 from paperspace.gradient.deployments._api import AsyncDeployments
 
@@ -29,7 +29,10 @@ if TYPE_CHECKING:
     from os import PathLike
 
     from paperspace.gradient._core.session import Session
+    from paperspace.gradient._spec import files
     from paperspace.gradient.types import DeploymentEvent, DeploymentSpecInput, DeploymentStatus
+else:
+    [files] = lazy_modules("paperspace.gradient._spec", "files")
 
 __all__ = [
     "apply_deployment",
@@ -55,7 +58,10 @@ __all__ = [
 
 
 class Deployments:
-    """The functions, to be called. Made by a client: `Client(...).deployments`."""
+    """The sync version of the functions, created by a client: `Client(...).deployments`.
+
+    Each function runs its async version and waits for the result.
+    """
 
     def __init__(self, session: Callable[[], Session]) -> None:
         self._async = AsyncDeployments(session)
@@ -77,7 +83,7 @@ class Deployments:
     get_deployment_status = blocking(AsyncDeployments.get_deployment_status)
     list_deployment_statuses = blocking(AsyncDeployments.list_deployment_statuses)
     watch_deployment = blocking_iterator(AsyncDeployments.watch_deployment)
-    _settled = blocking(AsyncDeployments._settled)  # noqa: SLF001  # its own other face
+    _raise_if_failed = blocking(AsyncDeployments._raise_if_failed)  # noqa: SLF001  # the sync version of the same class
 
     def wait_for_deployment(
         self,
@@ -86,34 +92,34 @@ class Deployments:
         timeout: float = DEFAULT_WAIT,
         on_event: Callable[[DeploymentEvent], object] | None = None,
     ) -> DeploymentStatus:
-        """See `AsyncDeployments.wait_for_deployment`, whose docstring takes the place of this one."""
-        # Not `blocking`: the callback belongs on the caller's thread, where it may wait, exit and call us.
+        """See `AsyncDeployments.wait_for_deployment`, whose docstring replaces this one."""
+        # Not `blocking`: the callback runs on the caller's thread, where it may block, exit and call the library.
         status: DeploymentStatus | None = None
         for event in self.watch_deployment(id, timeout=timeout):
             status = event["status"]
             if on_event is not None:
                 on_event(event)
-        return self._settled(status)
+        return self._raise_if_failed(status)
 
     wait_for_deployment.__doc__ = AsyncDeployments.wait_for_deployment.__doc__
 
 
 def load_spec(path: str | PathLike[str] | None = None, *, image: str | None = None) -> DeploymentSpecInput:
-    """Reads a spec from a file, checks it, and returns it as the functions take it.
+    """Load a spec from a file, and validate it.
 
     Args:
-        path: The file: `.yaml`, `.yml`, `.json`, `.jsonc` or `.toml`. None: the first of `paperspace.yaml`, `.yml`,
-            `.json`, `.jsonc`, `.toml`, and `.paperspace/app.yaml` and so on, in the working directory.
-        image: Stands in for the image `:image` of the file.
+        path: The path of the file: `.yaml`, `.yml`, `.json`, `.jsonc` or `.toml`. None: the first of `paperspace.yaml`,
+            `.yml`, `.json`, `.jsonc`, `.toml` and `.paperspace/app.yaml` (same suffixes) in the working directory.
+        image: The image that replaces the placeholder `:image` in the file.
 
     Returns:
-        The spec. That of an older file (`apiVersion`, `resources.machineType`, `ports`) is converted, where nothing is
-        lost.
+        The spec, ready for `create_deployment` and the other functions. A spec in the older format (`apiVersion`,
+        `resources.machineType`, `ports`) is converted.
 
     Raises:
-        InvalidSpecError: There is no such file, or it is no spec; every mistake is listed with file, line and column (in
-            TOML with its path alone).
-        InvalidArgumentError: `path` is no path.
+        InvalidSpecError: The file does not exist, cannot be read, is not a valid spec, or cannot be converted without
+            loss. The message lists every problem with its line and column (in TOML, with its path in the spec).
+        InvalidArgumentError: `path` is not a path.
 
     Example:
         >>> from pathlib import Path
@@ -122,9 +128,7 @@ def load_spec(path: str | PathLike[str] | None = None, *, image: str | None = No
         >>> deployments.load_spec(image="tensorflow/serving")
         {'image': 'tensorflow/serving', 'port': 8501, 'resources': {'instanceType': 'A100'}}
     """
-    from paperspace.gradient._spec.files import read_file
-
-    return read_file(path, image=image)
+    return files.read_file(path, image=image)
 
 
 _default = Deployments(default_session)

@@ -1,9 +1,10 @@
-"""The documented functions, and the class that has all functions: `AsyncDeployments`."""
+"""The documented functions, and `AsyncDeployments`, the class with all functions."""
 
 from __future__ import annotations
 
 from typing import TYPE_CHECKING, overload
 
+from paperspace.gradient._shared.lazy import lazy_modules
 from paperspace.gradient.deployments._changes_api import ChangesAPI
 from paperspace.gradient.deployments._monitoring_api import MonitoringAPI
 from paperspace.gradient.errors import APIError
@@ -11,11 +12,18 @@ from paperspace.gradient.errors import APIError
 if TYPE_CHECKING:
     from collections.abc import AsyncGenerator
 
+    from paperspace.gradient._core import pagination
+    from paperspace.gradient.deployments import _arguments, _errors, _mutations, _queries
     from paperspace.gradient.types import Deployment, DeploymentRef, DeploymentSpecInput
+else:
+    [pagination] = lazy_modules("paperspace.gradient._core", "pagination")
+    _arguments, _errors, _mutations, _queries = lazy_modules(
+        "paperspace.gradient.deployments", "_arguments", "_errors", "_mutations", "_queries"
+    )
 
 
 class AsyncDeployments(ChangesAPI, MonitoringAPI):
-    """The functions, to be awaited. Made by a client: `AsyncClient(...).deployments`."""
+    """The async version of the functions, created by a client: `AsyncClient(...).deployments`."""
 
     async def create_deployment(
         self,
@@ -26,40 +34,37 @@ class AsyncDeployments(ChangesAPI, MonitoringAPI):
         *,
         wait: bool = False,
     ) -> DeploymentRef:
-        """Creates a deployment and starts it.
+        """Create a deployment and start it.
 
         Args:
-            name: The human-readable name, 1 to 255 printable characters. Unique in its project among the deployments
-                that are not deleted.
-            project_id: The id of the project that it belongs to.
-            spec: What to run: `image` and, as needed, `port`, `resources`, `env`, and so on.
-            cluster_id: The id of the cluster to deploy onto. None: the server's default.
-            wait: Whether to return only when it is ready; see `wait_for_deployment`.
+            name: The name, 1 to 255 printable characters. It must be unique among the deployments of the project that
+                are not deleted.
+            project_id: The id of the project.
+            spec: What to run: `image` and, as needed, `port`, `resources`, `env` and other fields.
+            cluster_id: The id of the cluster to deploy to. None: the server's default cluster.
+            wait: Whether to return only when the deployment is ready; see `wait_for_deployment`.
 
         Returns:
-            A dict with the `id` of the deployment that was created.
+            A dict with the `id` of the new deployment.
 
         Raises:
-            InvalidSpecError: The spec cannot be right; every bad place is listed. Nothing was sent.
-            InvalidArgumentError: Another argument cannot be right. Nothing was sent.
+            InvalidSpecError: The spec is invalid; the message lists every problem. Nothing was sent.
+            InvalidArgumentError: Another argument is invalid. Nothing was sent.
             ConflictError: The name is taken.
-            OutcomeUnknownError: The deployment may have been created, or not.
-            DeploymentFailedError: It was waited for, and failed.
-            WaitTimeoutError: It was waited for, and was not ready in time.
+            OutcomeUnknownError: The response was lost; the deployment may have been created.
+            DeploymentFailedError: The deployment failed (only with `wait`).
+            WaitTimeoutError: The deployment was not ready in time (only with `wait`).
 
         Example:
             >>> spec = {"image": "tensorflow/serving", "port": 8501}
             >>> deployments.create_deployment(name="fashion", project_id="p1", spec=spec)  # doctest: +ELLIPSIS
             {'id': '...'}
         """
-        from paperspace.gradient.deployments._arguments import create_input
-        from paperspace.gradient.deployments._mutations import create
-
-        values = create_input(name, project_id, spec, cluster_id)
+        values = _arguments.create_input(name, project_id, spec, cluster_id)
         session = self._session()
-        created = await create(session, session.start(), values)
+        created = await _mutations.create(session, session.start(), values)
         if wait:
-            await self._settle(created)
+            await self._wait_after_change(created, "created")
         return created
 
     @overload
@@ -95,83 +100,77 @@ class AsyncDeployments(ChangesAPI, MonitoringAPI):
         id: str | None = None,
         wait: bool = False,
     ) -> DeploymentRef:
-        """Changes a deployment: its spec above all. What is not given stays as it is.
+        """Update a deployment: replace its spec, rename it, or move it.
 
-        Without `id`, the deployment is the one with exactly this name in this project. With `id` it is that one,
-        everything else is optional, and another `name` or `project_id` renames or moves it. A change of the spec or
-        the cluster makes a new spec; the earlier ones stay as the history.
+        Without `id`, `name` and `project_id` identify the deployment, and `spec` or `cluster_id` changes. With `id`,
+        every other argument is optional, and `name` and `project_id` are the new ones. Arguments that are not given
+        change nothing. A new spec or cluster adds a revision; earlier revisions remain in the history.
 
         Args:
-            name: The name to look for; with `id`, the new name.
-            project_id: The project to look in; with `id`, the project to move it to.
-            spec: What to run from now on, whole: what it leaves out is not taken from the earlier spec.
-            cluster_id: The id of the cluster to deploy onto from now on. None: no change.
+            name: The exact name of the deployment; with `id`, its new name.
+            project_id: The id of its project; with `id`, of the project to move it to.
+            spec: The new spec. It replaces the whole earlier spec: fields that it leaves out get their defaults.
+            cluster_id: The id of the cluster to move it to. None: no change.
             id: The id of the deployment.
-            wait: Whether to return only when the newest spec is at work; see `wait_for_deployment`.
+            wait: Whether to return only when the newest spec is running; see `wait_for_deployment`.
 
         Returns:
-            A dict with the `id` of the deployment that was updated.
+            A dict with the `id` of the deployment.
 
         Raises:
-            InvalidSpecError: The spec cannot be right; every bad place is listed. Nothing was sent.
-            InvalidArgumentError: Another argument cannot be right, or there is nothing to change. Nothing was sent.
-            NotFoundError: There is no such deployment.
-            ConflictError: The new name is taken.
-            DeploymentFailedError: It was waited for, and failed.
-            WaitTimeoutError: It was waited for, and was not ready in time.
+            InvalidSpecError: The spec is invalid; the message lists every problem. Nothing was sent.
+            InvalidArgumentError: Another argument is invalid, or there is nothing to change. Nothing was sent.
+            NotFoundError: No such deployment exists.
+            ConflictError: The new name is taken, or several deployments have the name.
+            OutcomeUnknownError: The response was lost; the update may have been applied.
+            DeploymentFailedError: The deployment failed (only with `wait`).
+            WaitTimeoutError: The deployment was not ready in time (only with `wait`).
 
         Example:
             >>> spec = {"image": "tensorflow/serving", "resources": {"replicas": 2}}
             >>> deployments.update_deployment(name="mnist", project_id="p1", spec=spec)  # doctest: +ELLIPSIS
             {'id': '...'}
         """
-        from paperspace.gradient.deployments._arguments import update_input
-        from paperspace.gradient.deployments._mutations import update
-        from paperspace.gradient.deployments._queries import find_id
-
-        values = update_input(name, project_id, spec, cluster_id, id)
+        values = _arguments.update_input(name, project_id, spec, cluster_id, id)
         session = self._session()
         call = session.start()
         if "id" not in values:
-            values["id"] = await find_id(name or "", project_id or "", session, call)
-        updated = await update(session, call, values)
+            values["id"] = await _queries.find_id(session, call, name or "", project_id or "")
+        updated = await _mutations.update(session, call, values)
         if wait:
-            await self._settle(updated)
+            await self._wait_after_change(updated, "updated")
         return updated
 
-    async def _settle(self, changed: DeploymentRef) -> None:
-        """Waits for what was changed; an error on the way says that the change has been made."""
+    async def _wait_after_change(self, changed: DeploymentRef, change: str) -> None:
+        """Wait until a changed deployment is ready. An error of the wait says that the change was applied."""
         try:
             await self.wait_for_deployment(changed["id"])
         except APIError as error:
-            done = f"the deployment {changed['id']} is created or updated, but was not seen to be ready"
-            error.args = (f"{done}: {error.args[0]}",)
-            error.may_have_executed = "yes"
-            raise
+            message = f"deployment {changed['id']} was {change}, but waiting until it is ready failed: {error.args[0]}"
+            raise _errors.rebuilt(error, message, may_have_executed="yes") from error
 
     async def delete_deployment(self, id: str) -> DeploymentRef:
-        """Deletes a deployment: it stops serving, is listed no more, and its name is free again.
+        """Delete a deployment. It stops serving, is not listed any more, and its name becomes free.
 
         Args:
             id: The id of the deployment.
 
         Returns:
-            A dict with the `id` of the deployment that was deleted.
+            A dict with the `id` of the deleted deployment.
 
         Raises:
-            NotFoundError: There is no such deployment, or it is deleted already.
+            InvalidArgumentError: `id` is not a UUID. Nothing was sent.
+            NotFoundError: No deployment has this id, or it is already deleted.
+            OutcomeUnknownError: The response was lost; the deployment may have been deleted.
 
         Example:
             >>> [mnist] = deployments.list_deployments(name="mnist", project_id="p1")
             >>> deployments.delete_deployment(id=mnist["id"]) == {"id": mnist["id"]}
             True
         """
-        from paperspace.gradient.deployments._arguments import identifier, require
-        from paperspace.gradient.deployments._mutations import delete
-
-        require(identifier(id))
+        _arguments.require(_arguments.check_id(id))
         session = self._session()
-        return await delete(session, session.start(), id)
+        return await _mutations.delete(session, session.start(), id)
 
     async def list_deployments(
         self,
@@ -180,29 +179,26 @@ class AsyncDeployments(ChangesAPI, MonitoringAPI):
         cluster_id: str | None = None,
         first: int | None = 100,
     ) -> list[Deployment]:
-        """Lists deployments, the newest first, each with all its specs.
+        """List deployments, newest first, each with all its specs.
 
         Args:
-            name: Only the deployment with exactly this name. None: any name.
+            name: Only the deployments with exactly this name. None: any name.
             project_id: Only deployments of this project. None: any project.
-            cluster_id: Only deployments that have a spec on this cluster, with those specs. None: any cluster.
-            first: How many deployments at most. None: all of them, over as many pages as it takes.
+            cluster_id: Only deployments with a spec on this cluster, and only those specs. None: any cluster.
+            first: The maximum number of deployments. None: no limit.
 
         Returns:
-            A list of dicts like that of `get_deployment`.
+            A list of dicts as `get_deployment` returns them.
 
         Raises:
-            InvalidArgumentError: An argument cannot be right. Nothing was sent.
+            InvalidArgumentError: An argument is invalid. Nothing was sent.
 
         Example:
             >>> [deployment["name"] for deployment in deployments.list_deployments(project_id="p1", first=10)]
             ['mnist']
         """
-        from paperspace.gradient.deployments._arguments import filters, require
-        from paperspace.gradient.deployments._queries import matching
-
-        require(filters(name, project_id, cluster_id, first))
-        pages = matching(self._session(), name, project_id, cluster_id, first)
+        _arguments.require(_arguments.check_filters(name, project_id, cluster_id, first))
+        pages = _queries.iter_deployment_pages(self._session(), name, project_id, cluster_id, first)
         return [deployment async for page in pages for deployment in page]
 
     def iter_deployments(
@@ -212,44 +208,42 @@ class AsyncDeployments(ChangesAPI, MonitoringAPI):
         cluster_id: str | None = None,
         first: int | None = None,
     ) -> AsyncGenerator[Deployment]:
-        """Goes through deployments, the newest first, and holds no more than a page of them in memory.
+        """Iterate over deployments, newest first, fetching one page at a time.
 
         Args:
-            name: Only the deployment with exactly this name. None: any name.
+            name: Only the deployments with exactly this name. None: any name.
             project_id: Only deployments of this project. None: any project.
-            cluster_id: Only deployments that have a spec on this cluster, with those specs. None: any cluster.
-            first: How many deployments at most. None: all of them.
+            cluster_id: Only deployments with a spec on this cluster, and only those specs. None: any cluster.
+            first: The maximum number of deployments. None: no limit.
 
         Yields:
-            Dicts like that of `get_deployment`.
+            Dicts as `get_deployment` returns them.
 
         Raises:
-            InvalidArgumentError: An argument cannot be right. Nothing was sent.
+            InvalidArgumentError: An argument is invalid. Raised by the call itself; nothing was sent.
 
         Example:
             >>> for deployment in deployments.iter_deployments(project_id="p1"):
             ...     print(deployment["name"])
             mnist
         """
-        from paperspace.gradient._core.pagination import one_by_one
-        from paperspace.gradient.deployments._arguments import filters, require
-        from paperspace.gradient.deployments._queries import matching
-
-        require(filters(name, project_id, cluster_id, first))
-        return one_by_one(matching(self._session(), name, project_id, cluster_id, first))
+        _arguments.require(_arguments.check_filters(name, project_id, cluster_id, first))
+        pages = _queries.iter_deployment_pages(self._session(), name, project_id, cluster_id, first)
+        return pagination.iter_nodes(pages)
 
     async def get_deployment(self, id: str) -> Deployment:
-        """Gets a deployment with all its specs, the newest first.
+        """Get a deployment with all its specs, newest first.
 
         Args:
             id: The id of the deployment.
 
         Returns:
-            A dict with `id`, `name` and `deploymentSpecs`; each of the latter's `nodes` has `id`, `data` (`image`,
-            `port`, `resources`), `endpointUrl` and `actor`. What a spec left out is None there.
+            A dict with `id`, `name` and `deploymentSpecs`. Each of `deploymentSpecs["nodes"]` has `id`, `data`
+            (`image`, `port`, `resources`), `endpointUrl` and `actor`. Fields that a spec leaves out are None.
 
         Raises:
-            NotFoundError: There is no such deployment, or it is deleted.
+            InvalidArgumentError: `id` is not a UUID. Nothing was sent.
+            NotFoundError: No deployment has this id, or it is deleted.
 
         Example:
             >>> [mnist] = deployments.list_deployments(name="mnist")
@@ -257,8 +251,5 @@ class AsyncDeployments(ChangesAPI, MonitoringAPI):
             >>> deployment["deploymentSpecs"]["nodes"][0]["data"]["image"]
             'tensorflow/serving'
         """
-        from paperspace.gradient.deployments._arguments import identifier, require
-        from paperspace.gradient.deployments._queries import get_complete
-
-        require(identifier(id))
-        return await get_complete(self._session(), id)
+        _arguments.require(_arguments.check_id(id))
+        return await _queries.fetch_deployment(self._session(), id)

@@ -1,11 +1,12 @@
-"""Looks at arguments before anything is sent, and lists every bad place at once.
+"""Validation of arguments, before anything is sent. Every problem is reported at once.
 
-Each function yields what is wrong with one argument; `require` raises one error for all of them.
+Each check yields the problems of one argument; `require` raises one error for all of them.
 """
 
 from __future__ import annotations
 
 import re
+from datetime import datetime
 from typing import TYPE_CHECKING, cast
 
 from paperspace.gradient._shared.problems import Problem, abbreviate, join_problems
@@ -22,79 +23,92 @@ if TYPE_CHECKING:
 _UUID = re.compile(r"[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}", re.IGNORECASE)
 
 
-def require(*arguments: Iterable[Problem]) -> None:
-    """Raises one error for all the problems of the arguments, if there are any.
+def require(*checks: Iterable[Problem]) -> None:
+    """Raise one error for all problems that the checks yield, if any.
 
     Raises:
-        InvalidSpecError: The spec has some.
-        InvalidArgumentError: Only other arguments have some.
+        InvalidSpecError: The spec has a problem.
+        InvalidArgumentError: Only other arguments have problems.
     """
-    problems = [problem for argument in arguments for problem in argument]
+    problems = [problem for check in checks for problem in check]
     if not problems:
         return
-    if all(problem.path[0] == "spec" for problem in problems):
+    in_spec = [problem.path[0] == "spec" for problem in problems]
+    if all(in_spec):
         raise invalid_spec(problems)
-    error = InvalidSpecError if any(problem.path[0] == "spec" for problem in problems) else InvalidArgumentError
+    error = InvalidSpecError if any(in_spec) else InvalidArgumentError
     title = "" if len(problems) == 1 else "invalid arguments"
     raise error(join_problems(title, [str(problem) for problem in problems]), problems=problems)
 
 
-def deployment_name(value: object) -> Iterator[Problem]:
-    """What is wrong with the name of a deployment."""
+def check_name(value: object) -> Iterator[Problem]:
+    """Yield the problems of a deployment's name."""
     if isinstance(value, str):
         yield from name_problems(value)
     else:
         yield Problem(("name",), abbreviate(value), "a string")
 
 
-def identifier(value: object, argument: str = "id") -> Iterator[Problem]:
-    """What is wrong with the id of a deployment, or of a spec."""
+def check_id(value: object, argument: str = "id") -> Iterator[Problem]:
+    """Yield the problems of the id of a deployment or a spec."""
     if not isinstance(value, str) or not _UUID.fullmatch(value):
         example = "d4e74a9c-b125-4bd7-b143-8f5c386df8a9"
         yield Problem((argument,), abbreviate(value), f"a UUID such as {example!r}")
 
 
-def text(value: object, argument: str) -> Iterator[Problem]:
-    """What is wrong with an argument that has to say something."""
+def check_text(value: object, argument: str) -> Iterator[Problem]:
+    """Yield the problems of a string that must not be empty."""
     if not isinstance(value, str) or not value.strip():
         yield Problem((argument,), abbreviate(value), "a non-empty string")
     yield from surrogate_problems(value, (argument,))
 
 
-def optional_text(value: object, argument: str) -> Iterator[Problem]:
-    """The same, where None says nothing."""
+def check_optional_text(value: object, argument: str) -> Iterator[Problem]:
+    """Yield the problems of a string that must not be empty, or None."""
     if value is not None:
-        yield from text(value, argument)
+        yield from check_text(value, argument)
 
 
-def count(value: object, argument: str) -> Iterator[Problem]:
-    """What is wrong with an argument that counts."""
+def check_count(value: object, argument: str) -> Iterator[Problem]:
+    """Yield the problems of a number of things."""
     if not isinstance(value, int) or isinstance(value, bool) or not 0 <= value <= MAX_INT:
         yield Problem((argument,), abbreviate(value), "an integer, 0 or more")
 
 
-def filters(name: object, project_id: object, cluster_id: object, first: object) -> Iterator[Problem]:
-    """What is wrong with the conditions of a list, each of which may be None."""
-    yield from optional_text(name, "name")
-    yield from optional_text(project_id, "project_id")
-    yield from optional_text(cluster_id, "cluster_id")
+def check_timeout(value: object) -> Iterator[Problem]:
+    """Yield the problems of a timeout."""
+    if not isinstance(value, int | float) or not value > 0:
+        yield Problem(("timeout",), abbreviate(value), "a number of seconds above 0")
+
+
+def check_since(value: object) -> Iterator[Problem]:
+    """Yield the problems of a point in time, or None."""
+    if value is not None and not isinstance(value, datetime):
+        yield Problem(("since",), abbreviate(value), "a datetime")
+
+
+def check_filters(name: object, project_id: object, cluster_id: object, first: object) -> Iterator[Problem]:
+    """Yield the problems of the filters of a list, each of which may be None."""
+    yield from check_optional_text(name, "name")
+    yield from check_optional_text(project_id, "project_id")
+    yield from check_optional_text(cluster_id, "cluster_id")
     if first is not None:
-        yield from count(first, "first")
+        yield from check_count(first, "first")
 
 
 def create_input(
     name: str, project_id: str, spec: DeploymentSpecInput, cluster_id: str | None
 ) -> CreateDeploymentInput:
-    """The deployment as it is to be.
+    """Validate the arguments of a create, and return its input.
 
     Raises:
-        InvalidArgumentError: Something cannot be right; every bad place is listed.
+        InvalidArgumentError: An argument is invalid; the message lists every problem.
     """
     require(
-        deployment_name(name),
-        text(project_id, "project_id"),
+        check_name(name),
+        check_text(project_id, "project_id"),
         check_spec(spec),
-        optional_text(cluster_id, "cluster_id"),
+        check_optional_text(cluster_id, "cluster_id"),
     )
     values: CreateDeploymentInput = {"name": name, "projectId": project_id, "spec": copy_of(spec)}
     if cluster_id is not None:
@@ -109,24 +123,26 @@ def update_input(
     cluster_id: str | None,
     id: str | None,
 ) -> UpdateDeploymentInput:
-    """What is to change. Without an id, name and project are for the search only, and left out.
+    """Validate the arguments of an update, and return its input.
+
+    Without an id, name and project only serve to find the deployment; they and the id are left out of the input.
 
     Raises:
-        InvalidArgumentError: Something cannot be right, or there is nothing to change; every bad place is listed.
+        InvalidArgumentError: An argument is invalid, or there is nothing to change; the message lists every problem.
     """
     if id is None and (name is None or project_id is None):
-        raise InvalidArgumentError("update_deployment needs to know which one: give name and project_id, or id=")
+        raise InvalidArgumentError("update_deployment: pass name and project_id, or id, to identify the deployment")
     require(
-        () if id is None else identifier(id),
-        () if name is None else deployment_name(name),
-        optional_text(project_id, "project_id"),
+        () if id is None else check_id(id),
+        () if name is None else check_name(name),
+        check_optional_text(project_id, "project_id"),
         () if spec is None else check_spec(spec),
-        optional_text(cluster_id, "cluster_id"),
+        check_optional_text(cluster_id, "cluster_id"),
     )
-    changes: dict[str, object] = {"spec": spec and copy_of(spec), "clusterId": cluster_id}
+    candidates: dict[str, object] = {"spec": spec and copy_of(spec), "clusterId": cluster_id}
     if id is not None:
-        changes |= {"name": name, "projectId": project_id}
-    given = {key: value for key, value in changes.items() if value is not None}
-    if not given:
-        raise InvalidArgumentError("update_deployment has nothing to change: give a spec")
-    return cast("UpdateDeploymentInput", given if id is None else {"id": id, **given})  # else the search finds the id
+        candidates |= {"name": name, "projectId": project_id}
+    changes = {key: value for key, value in candidates.items() if value is not None}
+    if not changes:
+        raise InvalidArgumentError("update_deployment: nothing to change; pass a spec")
+    return cast("UpdateDeploymentInput", changes if id is None else {"id": id, **changes})

@@ -1,4 +1,4 @@
-"""Changes that look before they leap: apply, and a new spec on top of those that there are."""
+"""Changes that depend on the current state: apply, revise, history and rollback."""
 
 from __future__ import annotations
 
@@ -8,15 +8,16 @@ from typing import TYPE_CHECKING, Any, cast
 
 from paperspace.gradient._generated.deployment_history import DEPLOYMENT_HISTORY
 from paperspace.gradient._spec.diff import difference
+from paperspace.gradient.deployments._errors import part_not_found
 from paperspace.gradient.deployments._mutations import create, update
-from paperspace.gradient.deployments._queries import equal_ids, no_such
+from paperspace.gradient.deployments._queries import same_id
 from paperspace.gradient.deployments._revisions import (
-    current_revision,
-    data_of,
-    put_revision,
-    revision_page,
-    revision_pages,
-    whole_of,
+    add_revision,
+    fetch_revision_page,
+    find_current,
+    iter_revision_pages,
+    spec_and_cluster_of,
+    spec_of,
 )
 from paperspace.gradient.errors import ConflictError, NotFoundError
 
@@ -25,96 +26,98 @@ if TYPE_CHECKING:
 
     from paperspace.gradient._core.session import Session
     from paperspace.gradient._generated.deployment_revision_fields import DeploymentSpec as Revision
-    from paperspace.gradient._generated.deployments_current import Deployment as Current
+    from paperspace.gradient._generated.deployments_current import Deployment as CurrentDeployment
     from paperspace.gradient._generated.inputs import CreateDeploymentInput, UpdateDeploymentInput
     from paperspace.gradient.types import AppliedDeployment, DeploymentRef, DeploymentRevision
 
-# How often apply begins again when somebody else created or deleted the deployment under its hands.
-_ROUNDS = 5
+# How often apply reads and writes, when other clients create or delete the deployment in between.
+_MAX_ROUNDS = 5
 
 
-async def apply(session: Session, wanted: CreateDeploymentInput, *, dry_run: bool) -> AppliedDeployment:
-    """Creates the deployment of this name, updates it, or does nothing, whichever makes it the one that is wanted."""
+async def apply(session: Session, desired: CreateDeploymentInput, *, dry_run: bool) -> AppliedDeployment:
+    """Create the deployment of this name, update it, or do nothing, so that it has the desired spec."""
     call = session.start()
     rounds = 0
     while True:
         rounds += 1
-        current = await current_revision(session, call, wanted["name"], wanted["projectId"])
-        applied = _plan(current, wanted)
-        if dry_run or applied["action"] == "unchanged":
-            return applied
+        current = await find_current(session, call, desired["name"], desired["projectId"])
+        planned = _plan(current, desired)
+        if dry_run or planned["action"] == "unchanged":
+            return planned
         try:
             if current is None:
-                done = await create(session, call, wanted)
+                changed = await create(session, call, desired)
             else:
-                done = await update(session, call, _update(current["id"], wanted))
+                changed = await update(session, call, _update_input(current["id"], desired))
         except (ConflictError, NotFoundError):
-            # Somebody else was faster: created it before us, or deleted it.
-            if rounds == _ROUNDS:
+            # Another client created or deleted it after it was read.
+            if rounds == _MAX_ROUNDS:
                 raise
         else:
-            return {**applied, "id": done["id"]}
+            return {**planned, "id": changed["id"]}
 
 
 async def revise(session: Session, id: str, change: Callable[[dict[str, Any]], None]) -> DeploymentRef:
-    """Changes the newest spec of a deployment, where that makes a difference."""
+    """Change the newest spec of a deployment in place, and send it if it differs."""
     call = session.start()
-    [newest], _ = await revision_page(session, id, first=1, call=call)
-    spec = data_of(newest)
+    [newest], _ = await fetch_revision_page(session, id, first=1, call=call)
+    spec = spec_of(newest)
     change(spec)
-    if not difference(data_of(newest), spec)["changes"]:
+    if not difference(spec_of(newest), spec)["changes"]:
         return {"id": id}
-    return await put_revision(session, call, id, newest, {"spec": spec})
+    return await add_revision(session, call, id, newest, {"spec": spec})
 
 
 async def history(session: Session, id: str) -> list[DeploymentRevision]:
-    """The specs of a deployment, the newest first, each with what it changed."""
-    revisions = [revision async for page in revision_pages(session, id) for revision in page]
-    changes = [difference(whole_of(older), whole_of(newer)) for newer, older in pairwise(revisions)]
-    changes.append(difference(None, data_of(revisions[-1])))
+    """Return the revisions of a deployment, newest first, each with its difference to the one before."""
+    revisions = [revision async for page in iter_revision_pages(session, id) for revision in page]
+    differences = [
+        difference(spec_and_cluster_of(older), spec_and_cluster_of(newer)) for newer, older in pairwise(revisions)
+    ]
+    differences.append(difference(None, spec_of(revisions[-1])))
     return [
         cast("DeploymentRevision", revision | {"difference": change})
-        for revision, change in zip(revisions, changes, strict=True)
+        for revision, change in zip(revisions, differences, strict=True)
     ]
 
 
 async def rollback(session: Session, id: str, to: str) -> DeploymentRef:
-    """Puts an earlier spec on top of the newest one, where that makes a difference."""
+    """Add a revision with the spec of an earlier one, if that differs from the newest."""
     newest = None
-    async with aclosing(revision_pages(session, id)) as pages:
+    async with aclosing(iter_revision_pages(session, id)) as pages:
         async for page in pages:
             for revision in page:
                 newest = newest or revision
-                if equal_ids(revision["id"], to):
-                    return await _put_back(session, id, newest, revision)
-    raise no_such("spec", f"the deployment {id} has no spec {to}", DEPLOYMENT_HISTORY.name)
+                if same_id(revision["id"], to):
+                    return await _restore(session, id, newest, revision)
+    raise part_not_found("spec", f"deployment {id} has no spec {to}", DEPLOYMENT_HISTORY.name)
 
 
-async def _put_back(session: Session, id: str, newest: Revision, earlier: Revision) -> DeploymentRef:
-    spec, cluster = data_of(earlier), earlier["cluster"]
-    stays = cluster is None or cluster == newest["cluster"]
-    if stays and not difference(data_of(newest), spec)["changes"]:
+async def _restore(session: Session, id: str, newest: Revision, earlier: Revision) -> DeploymentRef:
+    spec, cluster = spec_of(earlier), earlier["cluster"]
+    same_cluster = cluster is None or cluster == newest["cluster"]
+    if same_cluster and not difference(spec_of(newest), spec)["changes"]:
         return {"id": id}
     values = {"spec": spec, **({"clusterId": cluster["id"]} if cluster else {})}
-    return await put_revision(session, session.start(), id, newest, values)
+    return await add_revision(session, session.start(), id, newest, values)
 
 
-def _plan(current: Current | None, wanted: CreateDeploymentInput) -> AppliedDeployment:
-    """What is to be done."""
-    after = dict(wanted["spec"])
-    if "clusterId" in wanted:
-        after["cluster"] = wanted["clusterId"]
+def _plan(current: CurrentDeployment | None, desired: CreateDeploymentInput) -> AppliedDeployment:
+    """Return what `apply` has to do, in the form of its result."""
+    after = dict(desired["spec"])
+    if "clusterId" in desired:
+        after["cluster"] = desired["clusterId"]
     if current is None:
         return {"id": None, "action": "created", "difference": difference(None, after)}
     newest = current["deploymentSpecs"]["nodes"][0]
-    before = whole_of(newest) if "clusterId" in wanted else data_of(newest)
+    before = spec_and_cluster_of(newest) if "clusterId" in desired else spec_of(newest)
     changes = difference(before, after)
     return {"id": current["id"], "action": "updated" if changes["changes"] else "unchanged", "difference": changes}
 
 
-def _update(id: str, wanted: CreateDeploymentInput) -> UpdateDeploymentInput:
-    """What makes a deployment the one that is wanted."""
-    values: UpdateDeploymentInput = {"id": id, "spec": wanted["spec"]}
-    if "clusterId" in wanted:
-        values["clusterId"] = wanted["clusterId"]
+def _update_input(id: str, desired: CreateDeploymentInput) -> UpdateDeploymentInput:
+    """Return the update that gives a deployment the desired spec and cluster."""
+    values: UpdateDeploymentInput = {"id": id, "spec": desired["spec"]}
+    if "clusterId" in desired:
+        values["clusterId"] = desired["clusterId"]
     return values

@@ -1,15 +1,17 @@
-"""Functions that bring a deployment to a state: apply, diff, scale, stop, start, history, rollback."""
+"""Functions that change a deployment depending on its current state: apply, diff, scale, stop, start, rollback."""
 
 from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
+from paperspace.gradient._shared.lazy import lazy_modules
 from paperspace.gradient.errors import InvalidArgumentError
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
     from paperspace.gradient._core.session import Session
+    from paperspace.gradient.deployments import _arguments, _changes
     from paperspace.gradient.types import (
         AppliedDeployment,
         DeploymentRef,
@@ -17,10 +19,12 @@ if TYPE_CHECKING:
         DeploymentSpecInput,
         SpecDifference,
     )
+else:
+    _arguments, _changes = lazy_modules("paperspace.gradient.deployments", "_arguments", "_changes")
 
 
 class ChangesAPI:
-    """The functions, to be awaited; a part of `AsyncDeployments`."""
+    """Part of `AsyncDeployments`: the functions that change a deployment depending on its current state."""
 
     def __init__(self, session: Callable[[], Session]) -> None:
         self._session = session
@@ -34,26 +38,30 @@ class ChangesAPI:
         *,
         dry_run: bool = False,
     ) -> AppliedDeployment:
-        """Creates the deployment, updates it, or does nothing, whichever brings it to the spec.
+        """Create a deployment, or update it if it differs from the spec.
 
-        It is the one with exactly this name in this project; a rename is never guessed. What the spec leaves out is
-        left out, or takes its default. Several callers at once end up with one deployment.
+        The deployment is the one with exactly this name in this project. Applying the same spec again changes nothing,
+        and several clients that apply at the same time end up with one deployment.
 
         Args:
             name: The name, 1 to 255 printable characters.
-            project_id: The id of the project that it belongs to.
-            spec: What to run, whole.
-            cluster_id: The id of the cluster to deploy onto. None: wherever it is, or the server's default.
-            dry_run: Whether only to say what would be done.
+            project_id: The id of the project.
+            spec: The whole desired spec. Fields that it leaves out get their defaults.
+            cluster_id: The id of the cluster to deploy to. None: the current cluster; for a new deployment, the
+                server's default.
+            dry_run: Whether to compute the result without changing anything.
 
         Returns:
-            `action` (`created`, `updated` or `unchanged`), `id` (None where it is yet to be created), and
-            `difference`: the `changes`, each with `path`, `before` and `after`, and the same as `text`.
+            A dict with `action` (`created`, `updated` or `unchanged`), `id` (None in a dry run that would create it),
+            and `difference`, as `diff_deployment` returns it.
 
         Raises:
-            InvalidSpecError: The spec cannot be right; every bad place is listed. Nothing was sent.
-            InvalidArgumentError: Another argument cannot be right. Nothing was sent.
-            OutcomeUnknownError: It may have been done, or not; apply it again.
+            InvalidSpecError: The spec is invalid; the message lists every problem. Nothing was sent.
+            InvalidArgumentError: Another argument is invalid. Nothing was sent.
+            ConflictError: Other clients kept creating and deleting the deployment, or the server reports another
+                conflict.
+            NotFoundError: Other clients kept deleting the deployment before it could be updated.
+            OutcomeUnknownError: The response was lost; the change may have been applied. Apply the spec again.
 
         Example:
             >>> spec = {"image": "tensorflow/serving", "port": 8501, "resources": {"replicas": 3}}
@@ -64,32 +72,31 @@ class ChangesAPI:
             >>> deployments.apply_deployment("mnist", "p1", spec)["action"]
             'unchanged'
         """
-        from paperspace.gradient.deployments._arguments import create_input
-        from paperspace.gradient.deployments._changes import apply
-
-        wanted = create_input(name, project_id, spec, cluster_id)
-        return await apply(self._session(), wanted, dry_run=dry_run)
+        desired = _arguments.create_input(name, project_id, spec, cluster_id)
+        return await _changes.apply(self._session(), desired, dry_run=dry_run)
 
     async def diff_deployment(
         self, name: str, project_id: str, spec: DeploymentSpecInput, cluster_id: str | None = None
     ) -> SpecDifference:
-        """What `apply_deployment` would change. Nothing is changed.
+        """Return what `apply_deployment` would change, without changing anything.
 
-        Both sides are compared by what they mean: defaults, nulls and the order of environment variables make no
-        difference. Passwords are compared, but not shown.
+        The specs are compared by their meaning: defaults, nulls and the order of environment variables make no
+        difference. Passwords of repositories are compared, but not shown.
 
         Args:
-            name: The name.
+            name: The name of the deployment.
             project_id: The id of the project.
-            spec: What is to run.
-            cluster_id: The id of the cluster that it is to run on. None: wherever it is.
+            spec: The whole desired spec.
+            cluster_id: The id of the desired cluster. None: do not compare the cluster.
 
         Returns:
-            `changes`, each with `path`, `before` and `after` (None where nothing is said), and the same as `text`. Both
-            are empty where nothing differs. Where there is no such deployment, everything is new.
+            A dict with `changes`, a list of dicts with `path`, `before` and `after` (None: not set), and `text`, the
+            same changes as one line each. Both are empty if nothing differs. If the deployment does not exist, every
+            field of the spec is a change.
 
         Raises:
-            InvalidSpecError: The spec cannot be right; every bad place is listed. Nothing was sent.
+            InvalidSpecError: The spec is invalid; the message lists every problem. Nothing was sent.
+            InvalidArgumentError: Another argument is invalid. Nothing was sent.
 
         Example:
             >>> spec = {"image": "tensorflow/serving", "port": 8501, "env": [{"name": "MODE", "value": "fast"}]}
@@ -101,19 +108,23 @@ class ChangesAPI:
         return applied["difference"]
 
     async def scale_deployment(self, id: str, replicas: int) -> DeploymentRef:
-        """Changes the number of replicas, and nothing else of the newest spec.
+        """Change the number of replicas. Everything else in the newest spec stays the same.
+
+        Nothing is changed if the spec already has this number.
 
         Args:
             id: The id of the deployment.
-            replicas: How many replicas to run; 0 stops it.
+            replicas: The number of replicas to run. 0: stop the deployment.
 
         Returns:
             A dict with the `id` of the deployment.
 
         Raises:
-            InvalidArgumentError: An argument cannot be right. Nothing was sent.
-            NotFoundError: There is no such deployment.
-            ConflictError: Somebody else changed it between our reading and our writing; both specs are named.
+            InvalidArgumentError: An argument is invalid. Nothing was sent.
+            NotFoundError: No deployment has this id, or it is deleted.
+            ConflictError: Another client changed the spec in the meantime. The message has the ids of both specs; the
+                change was applied and replaced that of the other client.
+            OutcomeUnknownError: The response was lost; the change may have been applied.
 
         Example:
             >>> [mnist] = deployments.list_deployments(name="mnist")
@@ -122,17 +133,17 @@ class ChangesAPI:
             >>> deployments.get_deployment(mnist["id"])["deploymentSpecs"]["nodes"][0]["data"]["resources"]
             {'instanceType': 'A100', 'replicas': 4}
         """
-        from paperspace.gradient.deployments._arguments import count, identifier, require
-        from paperspace.gradient.deployments._changes import revise
 
-        def scaled(spec: dict[str, Any]) -> None:
+        def set_replicas(spec: dict[str, Any]) -> None:
             spec["resources"] = {**spec.get("resources", {}), "replicas": replicas}
 
-        require(identifier(id), count(replicas, "replicas"))
-        return await revise(self._session(), id, scaled)
+        _arguments.require(_arguments.check_id(id), _arguments.check_count(replicas, "replicas"))
+        return await _changes.revise(self._session(), id, set_replicas)
 
     async def stop_deployment(self, id: str) -> DeploymentRef:
-        """Stops a deployment: none of its replicas runs until it is started again. Its spec stays as it is otherwise.
+        """Stop a deployment: it runs no replicas until it is started again. The rest of its spec stays the same.
+
+        Nothing is changed if it is already stopped.
 
         Args:
             id: The id of the deployment.
@@ -141,22 +152,24 @@ class ChangesAPI:
             A dict with the `id` of the deployment.
 
         Raises:
-            NotFoundError: There is no such deployment.
-            ConflictError: Somebody else changed it between our reading and our writing; both specs are named.
+            InvalidArgumentError: `id` is not a UUID. Nothing was sent.
+            NotFoundError: No deployment has this id, or it is deleted.
+            ConflictError: Another client changed the spec in the meantime. The message has the ids of both specs; the
+                change was applied and replaced that of the other client.
+            OutcomeUnknownError: The response was lost; the change may have been applied.
 
         Example:
             >>> [mnist] = deployments.list_deployments(name="mnist")
             >>> deployments.stop_deployment(mnist["id"]) == {"id": mnist["id"]}
             True
         """
-        from paperspace.gradient.deployments._arguments import identifier, require
-        from paperspace.gradient.deployments._changes import revise
-
-        require(identifier(id))
-        return await revise(self._session(), id, lambda spec: spec.update(enabled=False))
+        _arguments.require(_arguments.check_id(id))
+        return await _changes.revise(self._session(), id, lambda spec: spec.update(enabled=False))
 
     async def start_deployment(self, id: str) -> DeploymentRef:
-        """Starts a deployment that was stopped, with as many replicas as its spec says.
+        """Start a stopped deployment with the number of replicas in its spec.
+
+        Nothing is changed if it is not stopped.
 
         Args:
             id: The id of the deployment.
@@ -165,38 +178,40 @@ class ChangesAPI:
             A dict with the `id` of the deployment.
 
         Raises:
-            InvalidArgumentError: Its spec says 0 replicas, so that there is nothing to start.
-            NotFoundError: There is no such deployment.
-            ConflictError: Somebody else changed it between our reading and our writing; both specs are named.
+            InvalidArgumentError: `id` is not a UUID, or the spec has 0 replicas: use `scale_deployment` first.
+            NotFoundError: No deployment has this id, or it is deleted.
+            ConflictError: Another client changed the spec in the meantime. The message has the ids of both specs; the
+                change was applied and replaced that of the other client.
+            OutcomeUnknownError: The response was lost; the change may have been applied.
 
         Example:
             >>> [mnist] = deployments.list_deployments(name="mnist")
             >>> deployments.start_deployment(mnist["id"]) == {"id": mnist["id"]}
             True
         """
-        from paperspace.gradient.deployments._arguments import identifier, require
-        from paperspace.gradient.deployments._changes import revise
 
-        def started(spec: dict[str, Any]) -> None:
+        def enable(spec: dict[str, Any]) -> None:
             if spec.get("resources", {}).get("replicas") == 0:
-                raise InvalidArgumentError(f"the deployment {id} has 0 replicas: scale it first, then start it")
+                raise InvalidArgumentError(f"deployment {id} has 0 replicas; scale it first")
             spec["enabled"] = True
 
-        require(identifier(id))
-        return await revise(self._session(), id, started)
+        _arguments.require(_arguments.check_id(id))
+        return await _changes.revise(self._session(), id, enable)
 
     async def get_deployment_history(self, id: str) -> list[DeploymentRevision]:
-        """The specs of a deployment, the newest first: who made each, when, and what it changed.
+        """Get all specs of a deployment, newest first: who created each, when, and what it changed.
 
         Args:
             id: The id of the deployment.
 
         Returns:
-            For each spec its `id`, `dtCreated`, `actor`, `cluster`, the whole `data`, and `difference` to the one before.
-            Passwords are in `data`, as it can be sent again; `difference` hides them.
+            A list of dicts with `id`, `dtCreated`, `actor`, `cluster`, `data` (the complete spec), and `difference`
+            (what changed from the spec before, as `diff_deployment` returns it). `data` contains the passwords of
+            repositories; `difference` hides them.
 
         Raises:
-            NotFoundError: There is no such deployment.
+            InvalidArgumentError: `id` is not a UUID. Nothing was sent.
+            NotFoundError: No deployment has this id, or it is deleted.
 
         Example:
             >>> [mnist] = deployments.list_deployments(name="mnist")
@@ -206,27 +221,27 @@ class ChangesAPI:
             >>> newest["difference"]["text"]
             '~ resources.replicas: 1 -> 4'
         """
-        from paperspace.gradient.deployments._arguments import identifier, require
-        from paperspace.gradient.deployments._changes import history
-
-        require(identifier(id))
-        return await history(self._session(), id)
+        _arguments.require(_arguments.check_id(id))
+        return await _changes.history(self._session(), id)
 
     async def rollback_deployment(self, id: str, to: str) -> DeploymentRef:
-        """Puts an earlier spec back into force, as a new one with the same data, on the same cluster.
+        """Restore an earlier spec and its cluster, as a new revision.
 
-        Where that makes no difference to the newest spec, nothing is sent.
+        Nothing is changed if the newest spec means the same and is on the same cluster.
 
         Args:
             id: The id of the deployment.
-            to: The id of the spec, from `get_deployment_history`.
+            to: The id of the spec to restore, from `get_deployment_history`.
 
         Returns:
             A dict with the `id` of the deployment.
 
         Raises:
-            NotFoundError: There is no such deployment, or it has no such spec; `resource` says which of the two.
-            ConflictError: Somebody else changed it between our reading and our writing; both specs are named.
+            InvalidArgumentError: An argument is not a UUID. Nothing was sent.
+            NotFoundError: The deployment or the spec does not exist; `resource` is `deployment` or `spec`.
+            ConflictError: Another client changed the spec in the meantime. The message has the ids of both specs; the
+                change was applied and replaced that of the other client.
+            OutcomeUnknownError: The response was lost; the change may have been applied.
 
         Example:
             >>> [mnist] = deployments.list_deployments(name="mnist")
@@ -236,8 +251,5 @@ class ChangesAPI:
             >>> deployments.rollback_deployment(mnist["id"], to=first["id"]) == {"id": mnist["id"]}
             True
         """
-        from paperspace.gradient.deployments._arguments import identifier, require
-        from paperspace.gradient.deployments._changes import rollback
-
-        require(identifier(id), identifier(to, "to"))
-        return await rollback(self._session(), id, to)
+        _arguments.require(_arguments.check_id(id), _arguments.check_id(to, "to"))
+        return await _changes.rollback(self._session(), id, to)

@@ -1,140 +1,160 @@
-"""The lines of a deployment's logs, in order, over all its instances; none twice, none lost."""
+"""Read the logs of a deployment: the lines of all instances in order, each exactly once."""
 
 from __future__ import annotations
 
+from contextlib import aclosing
 from datetime import UTC, datetime
+from operator import itemgetter
 from typing import TYPE_CHECKING
 
-from paperspace.gradient._core.pagination import MAX_PAGE
+from paperspace.gradient._core.pagination import empty_page, iter_pages, reverse_page
 from paperspace.gradient._generated.deployment_log_lines import DEPLOYMENT_LOG_LINES, DeploymentLogLinesVariables
 from paperspace.gradient._generated.deployment_logs import DEPLOYMENT_LOGS, DeploymentLogsVariables
-from paperspace.gradient.deployments._queries import about, in_utc, no_such, not_found
-from paperspace.gradient.errors import PaginationError
+from paperspace.gradient.deployments._errors import deployment_not_found, part_not_found
+from paperspace.gradient.deployments._queries import in_utc, verify_same_deployment
 
 if TYPE_CHECKING:
+    from paperspace.gradient._core.pagination import Page
     from paperspace.gradient._core.session import Session
-    from paperspace.gradient._generated.deployment_log_lines import DeploymentLog as DeploymentLogPage
+    from paperspace.gradient._generated.deployment_log_lines import DeploymentLog as LogPage
     from paperspace.gradient._generated.deployment_logs import DeploymentLog
     from paperspace.gradient.types import LogLine
 
-# So many names show what the others are like.
-_MOST_NAMES = 5
+# How many instance names an error lists.
+_MAX_NAMES = 5
 
-_STUCK = "the server says that a list goes on, but does not get on with it"
-_LATEST = datetime.max.replace(tzinfo=UTC)
+_STILL_RUNNING = datetime.max.replace(tzinfo=UTC)
 
 
 class LogReader:
-    """Reads the logs of one deployment; remembers how far it has read in each of them, and which are over."""
+    """Reader of the logs of one deployment, which remembers how far it has read in each of them.
+
+    Args:
+        session: The session to read with.
+        id: The id of the deployment.
+        instance: The name of the only instance to read. None: all instances.
+    """
 
     def __init__(self, session: Session, id: str, instance: str | None) -> None:
         self._session = session
         self._id = id
-        self._only = instance
-        self._found = False
-        self._logs: dict[str, DeploymentLog] = {}
-        self._cursors: dict[str, str | None] = {}
-        self._over: dict[str, str] = {}  # by when an instance had stopped whose log is read to its end
-        self._unread: list[LogLine] = []  # kept for the next try, where something goes wrong on the way
+        self._only_instance = instance
+        self._log_exists = False  # whether the only instance to read is known to have a log
+        self._logs: dict[str, DeploymentLog] = {}  # by instance
+        self._cursors: dict[str, str | None] = {}  # the end of what was read, by instance
+        self._finished: dict[str, str] = {}  # when an instance stopped whose log is read to the end
+        self._pending: list[LogLine] = []  # lines already read when a later request fails; the next call returns them
 
     async def new_lines(self) -> list[LogLine]:
-        """The lines that were not read yet, of all instances, by time.
+        """Return the lines that were not read yet, of all instances, by time.
 
         Raises:
-            NotFoundError: There is no such deployment (any more), or at the first reading no log of the one instance.
+            NotFoundError: No deployment has this id (any more), or the only instance to read has no log yet.
         """
-        for instance in [name for name in await self._instances() if self._may_go_on(name)]:
-            more = True
-            while more:
-                after = self._cursors.get(instance)
-                log = await self._page(instance, first=MAX_PAGE, after=after)
-                if log is None:
-                    break
-                page = log["lines"]
-                self._unread += page["nodes"]
-                self._cursors[instance] = page["pageInfo"]["endCursor"] or after
-                more = page["pageInfo"]["hasNextPage"]
-                if more and self._cursors[instance] == after:
-                    raise PaginationError(_STUCK)
-                if not more and log["instanceStopped"] is not None:
-                    self._over[instance] = log["instanceStopped"]
-        lines, self._unread = self._unread, []
-        return in_order(lines)
+        for instance in await self._instances():
+            if self._may_have_more(instance):
+                await self._read_forward(instance)
+        lines, self._pending = self._pending, []
+        return sorted_lines(lines)
 
     async def last_lines(self, count: int) -> list[LogLine]:
-        """The last so many lines of all instances together, by time; everything before them counts as read."""
+        """Return the last `count` lines over all instances, by time. All earlier lines count as read.
+
+        Raises:
+            NotFoundError: No deployment has this id, or the only instance to read has no log.
+        """
         lines: list[LogLine] = []
-        # Those that may have written last come first: once there are enough lines, all that stopped before say nothing.
-        for instance in sorted(await self._instances(), key=self._end_of, reverse=True):
+        # Instances that may have written last come first. Once there are enough lines, the log of an instance that
+        # stopped before the first of them cannot contribute.
+        for instance in sorted(await self._instances(), key=self._end_time, reverse=True):
             stopped = self._stopped(instance)
             enough = len(lines) >= count and (
-                count == 0 or self._end_of(instance) < _moment(lines[-count]["dtCreated"])
+                count == 0 or self._end_time(instance) < _parse_time(lines[-count]["dtCreated"])
             )
             if stopped is not None and enough:
-                self._over[instance] = stopped
+                self._finished[instance] = stopped
                 continue
-            lines = in_order(lines + await self._last_of(instance, count))
+            lines = sorted_lines(lines + await self._read_backward(instance, count))
         return lines[-count:] if count else []
 
+    async def _read_forward(self, instance: str) -> None:
+        """Read the log of an instance from where it was read to, up to its end."""
+
+        async def fetch(size: int, after: str | None) -> Page[LogLine]:
+            log = await self._fetch_lines(instance, first=size, after=after)
+            if log is None:
+                return empty_page()
+            info = log["lines"]["pageInfo"]
+            # An empty page has no cursor: the next read continues after the same line.
+            self._cursors[instance] = info["endCursor"] or after
+            if not info["hasNextPage"] and log["instanceStopped"] is not None:
+                self._finished[instance] = log["instanceStopped"]
+            return log["lines"]["nodes"], info
+
+        start = self._cursors.get(instance)
+        async for page in iter_pages(fetch, operation=DEPLOYMENT_LOG_LINES.name, key=_line_number, after=start):
+            self._pending += page
+
+    async def _read_backward(self, instance: str, count: int) -> list[LogLine]:
+        """Return the last `count` lines of an instance, last line first, and remember the end of its log."""
+
+        async def fetch(size: int, before: str | None) -> Page[LogLine]:
+            log = await self._fetch_lines(instance, last=size, before=before)
+            if log is None:
+                return empty_page()
+            info = log["lines"]["pageInfo"]
+            if before is None:
+                self._cursors[instance] = info["endCursor"]
+            return reverse_page(log["lines"]["nodes"], info)
+
+        limit = max(count, 1)  # with no line at all, the end of the log would stay unknown
+        pages = iter_pages(fetch, operation=DEPLOYMENT_LOG_LINES.name, key=_line_number, limit=limit)
+        return [line async for page in pages for line in page]
+
     def _stopped(self, instance: str) -> str | None:
-        """When it stopped, as far as that is known. None: it runs."""
+        """Return when an instance stopped. None: it runs, as far as is known."""
         log = self._logs.get(instance)
         return log and log["instanceStopped"]
 
-    def _end_of(self, instance: str) -> datetime:
-        """The latest moment at which it may have written."""
+    def _end_time(self, instance: str) -> datetime:
+        """Return the latest time at which an instance may have written."""
         stopped = self._stopped(instance)
-        return _LATEST if stopped is None else _moment(stopped)
+        return _STILL_RUNNING if stopped is None else _parse_time(stopped)
 
-    def _may_go_on(self, instance: str) -> bool:
-        """Whether there may be more than was read: the instance runs, or has run again since its log was over."""
+    def _may_have_more(self, instance: str) -> bool:
+        """Whether an instance still runs, or has run again since its log was read to the end."""
         stopped = self._stopped(instance)
-        return stopped is None or stopped != self._over.get(instance)
-
-    async def _last_of(self, instance: str, count: int) -> list[LogLine]:
-        lines: list[LogLine] = []
-        before: str | None = None
-        left = max(count, 1)  # one at least, to know where the end is
-        while left > 0:
-            log = await self._page(instance, last=min(left, MAX_PAGE), before=before)
-            if log is None or not log["lines"]["nodes"]:
-                break
-            page = log["lines"]
-            self._cursors.setdefault(instance, page["pageInfo"]["endCursor"])
-            lines += page["nodes"]
-            left -= len(page["nodes"])
-            before = page["pageInfo"]["startCursor"]
-            if not page["pageInfo"]["hasPreviousPage"]:
-                break
-        return lines
+        return stopped is None or stopped != self._finished.get(instance)
 
     async def _instances(self) -> list[str]:
-        """The names of the instances whose logs are to be read."""
-        if self._only is not None:
-            return [self._only]
-        await self._look_for_logs()
+        """Return the names of the instances to read."""
+        if self._only_instance is not None:
+            return [self._only_instance]
+        await self._update_logs()
         return list(self._logs)
 
-    async def _look_for_logs(self) -> None:
-        """Notes the logs that there are. The newest come first, so that a page without a new one is the last to see."""
-        found: dict[str, DeploymentLog] = {}
-        after = None
-        while True:
-            variables = DeploymentLogsVariables(id=self._id, first=MAX_PAGE, after=after)
-            result = await self._session.run(DEPLOYMENT_LOGS, variables, verify=about(self._id))
-            if result["deployment"] is None:
-                raise not_found(self._id, DEPLOYMENT_LOGS.name)
-            page = result["deployment"]["logs"]
-            fresh = [log for log in page["nodes"] if log["instanceName"] not in self._logs]
-            found |= {log["instanceName"]: log for log in page["nodes"]}
-            if not fresh or not page["pageInfo"]["hasNextPage"]:
-                break
-            if page["pageInfo"]["endCursor"] in {None, after}:
-                raise PaginationError(_STUCK)
-            after = page["pageInfo"]["endCursor"]
-        self._logs |= found  # all or none: the next look goes no further than to what is known
+    async def _update_logs(self) -> None:
+        """Read which instances have a log, newest first, up to the first page that has only known ones."""
 
-    async def _page(
+        async def fetch(size: int, after: str | None) -> Page[DeploymentLog]:
+            variables = DeploymentLogsVariables(id=self._id, first=size, after=after)
+            result = await self._session.run(
+                DEPLOYMENT_LOGS, variables, verify=lambda result: verify_same_deployment(self._id, result["deployment"])
+            )
+            if result["deployment"] is None:
+                raise deployment_not_found(self._id, DEPLOYMENT_LOGS.name)
+            return result["deployment"]["logs"]["nodes"], result["deployment"]["logs"]["pageInfo"]
+
+        logs: dict[str, DeploymentLog] = {}
+        async with aclosing(iter_pages(fetch, operation=DEPLOYMENT_LOGS.name, key=_instance_name)) as pages:
+            async for page in pages:
+                logs |= {log["instanceName"]: log for log in page}
+                if page and all(log["instanceName"] in self._logs for log in page):
+                    break
+        # Only when all pages were read: with some missing, the next update would stop at the first known page.
+        self._logs |= logs
+
+    async def _fetch_lines(
         self,
         instance: str,
         *,
@@ -142,37 +162,48 @@ class LogReader:
         after: str | None = None,
         last: int | None = None,
         before: str | None = None,
-    ) -> DeploymentLogPage | None:
+    ) -> LogPage | None:
+        """Fetch a page of the log of an instance. None: it has no log any more."""
         variables = DeploymentLogLinesVariables(
             id=self._id, instanceName=instance, first=first, after=after, last=last, before=before
         )
-        result = await self._session.run(DEPLOYMENT_LOG_LINES, variables, verify=about(self._id))
+        result = await self._session.run(
+            DEPLOYMENT_LOG_LINES,
+            variables,
+            verify=lambda result: verify_same_deployment(self._id, result["deployment"]),
+        )
         if result["deployment"] is None:
-            raise not_found(self._id, DEPLOYMENT_LOG_LINES.name)
+            raise deployment_not_found(self._id, DEPLOYMENT_LOG_LINES.name)
         log = result["deployment"]["log"]
-        if log is None and instance == self._only and not self._found:
-            raise no_such("instance", await self._what_there_is(), DEPLOYMENT_LOG_LINES.name)
-        self._found = True
+        if log is None and instance == self._only_instance and not self._log_exists:
+            raise part_not_found("instance", await self._no_log_message(), DEPLOYMENT_LOG_LINES.name)
+        self._log_exists = True
         return log
 
-    async def _what_there_is(self) -> str:
-        """In words, that there is no log of the one instance, and of which there is one."""
-        await self._look_for_logs()
+    async def _no_log_message(self) -> str:
+        """Say that the only instance to read has no log, and which instances have one."""
+        await self._update_logs()
         names = sorted(self._logs)
-        more = f" and {len(names) - _MOST_NAMES} more" if len(names) > _MOST_NAMES else ""
-        there = f"there are those of {', '.join(names[:_MOST_NAMES])}{more}" if names else "none has one yet"
-        return f"the deployment {self._id} has no log of an instance {self._only!r}: {there}"
+        more = f" and {len(names) - _MAX_NAMES} more" if len(names) > _MAX_NAMES else ""
+        existing = (
+            f"instances with a log: {', '.join(names[:_MAX_NAMES])}{more}" if names else "no instance has a log yet"
+        )
+        return f"deployment {self._id} has no log of instance {self._only_instance!r}; {existing}"
 
 
-def in_order(lines: list[LogLine]) -> list[LogLine]:
-    """The lines by time; those of one instance stay in the order of their numbers."""
+_instance_name = itemgetter("instanceName")
+_line_number = itemgetter("line")
+
+
+def sorted_lines(lines: list[LogLine]) -> list[LogLine]:
+    """Sort lines by time; those of one instance keep the order of their numbers."""
     return sorted(lines, key=lambda line: (line["dtCreated"], line["instanceName"], line["line"]))
 
 
 def written_since(line: LogLine, since: datetime) -> bool:
-    """Whether a line was written at this moment or later."""
-    return _moment(line["dtCreated"]) >= in_utc(since)
+    """Whether a line was written at this time or later."""
+    return _parse_time(line["dtCreated"]) >= in_utc(since)
 
 
-def _moment(text: str) -> datetime:
+def _parse_time(text: str) -> datetime:
     return in_utc(datetime.fromisoformat(text))

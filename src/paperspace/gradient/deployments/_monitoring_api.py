@@ -1,4 +1,4 @@
-"""Functions that watch a deployment: its status, waiting for it, its logs."""
+"""Functions that watch a deployment: its status, its events, its logs."""
 
 from __future__ import annotations
 
@@ -6,45 +6,49 @@ from contextlib import aclosing
 from typing import TYPE_CHECKING
 
 from paperspace.gradient._core.defaults import DEFAULT_WAIT
-from paperspace.gradient.errors import InvalidArgumentError
+from paperspace.gradient._shared.lazy import lazy_modules
 
 if TYPE_CHECKING:
     from collections.abc import AsyncGenerator, Callable
     from datetime import datetime
 
     from paperspace.gradient._core.session import Session
+    from paperspace.gradient.deployments import _arguments, _watch
     from paperspace.gradient.types import DeploymentEvent, DeploymentStatus, LogLine
+else:
+    _arguments, _watch = lazy_modules("paperspace.gradient.deployments", "_arguments", "_watch")
 
 
 class MonitoringAPI:
-    """The functions, to be awaited; a part of `AsyncDeployments`."""
+    """Part of `AsyncDeployments`: the functions that watch a deployment."""
 
     def __init__(self, session: Callable[[], Session]) -> None:
         self._session = session
 
     async def get_deployment_status(self, id: str) -> DeploymentStatus:
-        """How a deployment is doing, by its newest spec and that spec's own run.
+        """Get the status of a deployment: that of its newest spec.
+
+        An earlier spec that still serves during a rollout does not count.
 
         Args:
             id: The id of the deployment.
 
         Returns:
             A dict with `state` (`pending`, `ready`, `stopped` or `failed`), `replicas`, `readyReplicas`, `instances`
-            (each with `name`, `phase`, `state`, `message`), `specId`, `applied`, `error`, `endpointUrl`, `id`, `name`.
+            (each with `name`, `phase`, `state` and `message`), `applied`, `error`, `endpointUrl`, `specId`, `image`,
+            `id`, `name` and `dtCreated`.
 
         Raises:
-            NotFoundError: There is no such deployment, or it is deleted.
+            InvalidArgumentError: `id` is not a UUID. Nothing was sent.
+            NotFoundError: No deployment has this id, or it is deleted.
 
         Example:
             >>> [mnist] = deployments.list_deployments(name="mnist")
             >>> deployments.get_deployment_status(mnist["id"])["replicas"]
             1
         """
-        from paperspace.gradient.deployments._arguments import identifier, require
-        from paperspace.gradient.deployments._watch import deployment_status
-
-        require(identifier(id))
-        return await deployment_status(self._session(), id)
+        _arguments.require(_arguments.check_id(id))
+        return await _watch.deployment_status(self._session(), id)
 
     async def list_deployment_statuses(
         self,
@@ -53,78 +57,77 @@ class MonitoringAPI:
         cluster_id: str | None = None,
         first: int | None = 100,
     ) -> list[DeploymentStatus]:
-        """How deployments are doing, the newest first.
+        """List the statuses of deployments, newest deployment first.
 
         Args:
-            name: Only the deployment with exactly this name. None: any name.
+            name: Only the deployments with exactly this name. None: any name.
             project_id: Only deployments of this project. None: any project.
-            cluster_id: Only deployments that have a spec on this cluster. None: any cluster.
-            first: How many deployments at most. None: all of them, over as many pages as it takes.
+            cluster_id: Only deployments with a spec on this cluster. None: any cluster.
+            first: The maximum number of deployments. None: no limit.
 
         Returns:
-            A list of dicts like that of `get_deployment_status`.
+            A list of dicts as `get_deployment_status` returns them.
 
         Raises:
-            InvalidArgumentError: An argument cannot be right. Nothing was sent.
+            InvalidArgumentError: An argument is invalid. Nothing was sent.
 
         Example:
             >>> [(status["name"], status["image"]) for status in deployments.list_deployment_statuses(project_id="p1")]
             [('mnist', 'tensorflow/serving')]
         """
-        from paperspace.gradient.deployments._arguments import filters, require
-        from paperspace.gradient.deployments._watch import deployment_statuses
-
-        require(filters(name, project_id, cluster_id, first))
-        return await deployment_statuses(self._session(), name, project_id, cluster_id, first)
+        _arguments.require(_arguments.check_filters(name, project_id, cluster_id, first))
+        return await _watch.deployment_statuses(self._session(), name, project_id, cluster_id, first)
 
     def watch_deployment(self, id: str, *, timeout: float = DEFAULT_WAIT) -> AsyncGenerator[DeploymentEvent]:
-        """Tells what happens to a deployment until it is ready, stopped or failed.
+        """Yield the events of a deployment until it is ready, stopped or failed.
+
+        A deployment that fails ends the events with `failed`; it raises no error. Once the first status has been
+        received, short outages of the server are bridged.
 
         Args:
             id: The id of the deployment.
-            timeout: Seconds until that has to be.
+            timeout: The maximum number of seconds until the last event.
 
         Yields:
-            Events with `type` (`applied`, `instance`, `replicas`, and at the end `ready`, `stopped` or `failed`), a
-            `message` to be read, and the whole `status`.
+            Dicts with `type` (`applied`, `instance` or `replicas`; the last one is `ready`, `stopped` or `failed`),
+            `message` (a description) and `status` (as `get_deployment_status` returns it).
 
         Raises:
-            NotFoundError: There is no such deployment, or it was deleted meanwhile.
-            WaitTimeoutError: The time is over; `status` is the last that was seen.
+            InvalidArgumentError: An argument is invalid. Raised by the call itself; nothing was sent.
+            NotFoundError: No deployment has this id, or it was deleted.
+            WaitTimeoutError: The timeout has passed; `status` is the last known status.
 
         Example:
             >>> [mnist] = deployments.list_deployments(name="mnist")
             >>> [event["type"] for event in deployments.watch_deployment(mnist["id"])][-1]
             'ready'
         """
-        from paperspace.gradient.deployments._arguments import identifier, require
-        from paperspace.gradient.deployments._watch import watch
-
-        require(identifier(id))
-        if not isinstance(timeout, int | float) or not timeout > 0:
-            raise InvalidArgumentError(f"timeout: a number of seconds above 0 expected, {timeout!r} given")
-        return watch(self._session(), id, timeout)
+        _arguments.require(_arguments.check_id(id), _arguments.check_timeout(timeout))
+        return _watch.watch(self._session(), id, timeout)
 
     async def wait_for_deployment(
         self, id: str, *, timeout: float = DEFAULT_WAIT, on_event: Callable[[DeploymentEvent], object] | None = None
     ) -> DeploymentStatus:
-        """Waits until the newest spec of a deployment is at work with all its replicas, or is stopped for good.
+        """Wait until all replicas of the newest spec are ready.
 
-        An earlier spec that still serves does not count. A spec that asks for no replicas, or is disabled, counts as
-        done when no run remains.
+        If the spec has 0 replicas or is disabled, wait until nothing runs any more. An earlier spec that still serves
+        during a rollout does not count.
 
         Args:
             id: The id of the deployment.
-            timeout: Seconds to wait at most.
-            on_event: Called with each event, and awaited where it can be; see `watch_deployment`.
+            timeout: The maximum number of seconds to wait.
+            on_event: A function to call with each event that `watch_deployment` yields. In the async version it may be
+                a coroutine function.
 
         Returns:
-            The status that it came to, `ready` or `stopped`; see `get_deployment_status`.
+            The last status, with the state `ready` or `stopped`, as `get_deployment_status` returns it.
 
         Raises:
-            DeploymentFailedError: It failed; the message says why, `status` and `logs` tell more.
-            NotFoundError: There is no such deployment, or it was deleted meanwhile.
-            WaitTimeoutError: The time is over; `status` is the last that was seen.
+            InvalidArgumentError: An argument is invalid. Nothing was sent.
+            DeploymentFailedError: The deployment failed. The message has the reason, `status` the last status, and
+                `logs` the last log lines of the failed instances.
+            NotFoundError: No deployment has this id, or it was deleted.
+            WaitTimeoutError: The timeout has passed; `status` is the last known status.
 
         Example:
             >>> [mnist] = deployments.list_deployments(name="mnist")
@@ -137,17 +140,15 @@ class MonitoringAPI:
         async with aclosing(self.watch_deployment(id, timeout=timeout)) as events:
             async for event in events:
                 status = event["status"]
-                if on_event is not None and isawaitable(answer := on_event(event)):
-                    await answer
-        return await self._settled(status)
+                if on_event is not None and isawaitable(result := on_event(event)):
+                    await result
+        return await self._raise_if_failed(status)
 
-    async def _settled(self, status: DeploymentStatus | None) -> DeploymentStatus:
-        """The status that a watch ended with, where that is a good end; a part of `wait_for_deployment`."""
-        from paperspace.gradient.deployments._watch import failure
-
-        assert status is not None  # noqa: S101  # there is an event at the end at least
+    async def _raise_if_failed(self, status: DeploymentStatus | None) -> DeploymentStatus:
+        """Return the last status of a watch, unless the deployment failed."""
+        assert status is not None  # noqa: S101  # a watch ends with an event or an error
         if status["state"] == "failed":
-            raise await failure(self._session(), status)
+            raise await _watch.deployment_failed(self._session(), status)
         return status
 
     def get_deployment_logs(
@@ -159,21 +160,23 @@ class MonitoringAPI:
         since: datetime | None = None,
         follow: bool = False,
     ) -> AsyncGenerator[LogLine]:
-        """The log lines of a deployment by time, over all its instances, each line once.
+        """Yield the log lines of a deployment by time, over all its instances.
 
         Args:
             id: The id of the deployment.
-            instance: Only the log of the instance of this name. None: of all of them.
-            tail: Only the last so many lines. None: all of them.
-            since: Only lines that were written at this moment or later; without a time zone it is UTC. None: any.
-            follow: Whether to go on with new lines as they are written, until the deployment is stopped or deleted.
+            instance: Only the log of the instance with this name. None: the logs of all instances.
+            tail: Only the last `tail` lines. None: all lines.
+            since: Only lines written at this time or later; UTC if it has no time zone. None: any time.
+            follow: Whether to continue with new lines as they are written, until the deployment is stopped or deleted.
 
         Yields:
-            Dicts with `instanceName`, `line` (its number, from 1), `message` and `dtCreated`.
+            Dicts with `instanceName`, `line` (the number of the line in the log of its instance, from 1), `message`
+            and `dtCreated`.
 
         Raises:
-            InvalidArgumentError: An argument cannot be right. Nothing was sent.
-            NotFoundError: There is no such deployment, or no log of this instance; `resource` says which of the two.
+            InvalidArgumentError: An argument is invalid. Raised by the call itself; nothing was sent.
+            NotFoundError: The deployment does not exist, or the instance has no log; `resource` is `deployment` or
+                `instance`.
 
         Example:
             >>> [mnist] = deployments.list_deployments(name="mnist")
@@ -182,16 +185,10 @@ class MonitoringAPI:
             ...     print(line["message"])
             [simulated] ready
         """
-        from datetime import datetime
-
-        from paperspace.gradient.deployments._arguments import count, identifier, optional_text, require
-        from paperspace.gradient.deployments._watch import log_lines
-
-        require(
-            identifier(id),
-            optional_text(instance, "instance"),
-            () if tail is None else count(tail, "tail"),
+        _arguments.require(
+            _arguments.check_id(id),
+            _arguments.check_optional_text(instance, "instance"),
+            () if tail is None else _arguments.check_count(tail, "tail"),
+            _arguments.check_since(since),
         )
-        if since is not None and not isinstance(since, datetime):
-            raise InvalidArgumentError(f"since: a datetime expected, {since!r} given")
-        return log_lines(self._session(), id, instance, tail, since, follow=follow)
+        return _watch.log_lines(self._session(), id, instance, tail, since, follow=follow)

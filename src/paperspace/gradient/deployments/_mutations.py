@@ -1,9 +1,9 @@
-"""Changes of deployments that stay true when an answer is lost.
+"""Create, update and delete, safe when a response is lost and the request is sent again.
 
-An update may be sent again as it is. A create that was sent again, with the same idempotency key, may be refused because
-the first try had done it, and the name is taken by our own deployment. So the name is looked up, and a deployment is
-taken for ours only if it was created since the call began, give or take two seconds, and with this very spec. Another
-caller who asked for the very same thing at that time cannot be told apart, and need not be: what we asked for is there.
+An update has the same effect however often it is sent. A create that is sent again may fail because the earlier attempt
+was applied and the deployment now has the name. Therefore the name is looked up, and a deployment counts as the result
+of this call only if it was created after the call began, within two seconds of tolerance, and from exactly this spec.
+If another client created the same deployment at the same time, the two cannot be told apart, and need not be.
 """
 
 from __future__ import annotations
@@ -11,12 +11,13 @@ from __future__ import annotations
 from datetime import datetime, timedelta
 from typing import TYPE_CHECKING, Any
 
-from paperspace.gradient._core.pagination import walk
+from paperspace.gradient._core.pagination import iter_pages
 from paperspace.gradient._generated.deployment_create import DEPLOYMENT_CREATE, DeploymentCreateVariables
 from paperspace.gradient._generated.deployment_created import DEPLOYMENT_CREATED, DeploymentCreatedVariables
 from paperspace.gradient._generated.deployment_delete import DEPLOYMENT_DELETE, DeploymentDeleteVariables
 from paperspace.gradient._generated.deployment_update import DEPLOYMENT_UPDATE, DeploymentUpdateVariables
-from paperspace.gradient.deployments._queries import in_utc, same_id, same_text
+from paperspace.gradient.deployments._errors import rebuilt
+from paperspace.gradient.deployments._queries import in_utc, same_text, verify_same_deployment
 from paperspace.gradient.errors import APIError, BadRequestError, ConflictError, NotFoundError, OutcomeUnknownError
 
 if TYPE_CHECKING:
@@ -26,46 +27,50 @@ if TYPE_CHECKING:
     from paperspace.gradient._generated.inputs import CreateDeploymentInput, UpdateDeploymentInput
     from paperspace.gradient.types import DeploymentRef
 
-# What Apollo servers say of any input that they refuse, with no word about which.
+# Part of the message of Apollo servers for any input that they reject, without a word on which value is invalid.
 _VAGUE = "invalid values"
 
-# A Date header has whole seconds, and a server's clocks differ a little among each other.
-TOLERANCE = timedelta(seconds=2)
+# A Date header has whole seconds, and the clocks of a server's machines differ a little.
+CLOCK_TOLERANCE = timedelta(seconds=2)
 
 
 async def create(session: Session, call: Call, values: CreateDeploymentInput) -> DeploymentRef:
-    """Creates a deployment, or finds the one that an earlier try of this very call has created."""
+    """Create a deployment, or find the one that an earlier attempt of this call created."""
     try:
         result = await session.run(DEPLOYMENT_CREATE, DeploymentCreateVariables(input=values), call=call)
     except APIError as error:
-        if not call.refused_after_lost_response(error):
-            raise _hinted(error) from error.__cause__
-        return {"id": await _find_created(session, call, values, error)}
+        if call.refused_after_lost_response(error):
+            return {"id": await _find_created(session, call, values, error)}
+        if _is_vague(error):
+            raise _with_hint(error) from error
+        raise
     return result["createDeployment"]["deployment"]
 
 
 async def update(session: Session, call: Call, values: UpdateDeploymentInput) -> DeploymentRef:
-    """Changes what is given of a deployment."""
+    """Change the given fields of a deployment."""
     try:
         result = await session.run(
             DEPLOYMENT_UPDATE,
             DeploymentUpdateVariables(input=values),
             call=call,
-            verify=lambda result: same_id(values["id"], result["updateDeployment"]["deployment"]["id"]),
+            verify=lambda result: verify_same_deployment(values["id"], result["updateDeployment"]["deployment"]),
         )
     except BadRequestError as error:
-        raise _hinted(error) from error.__cause__
+        if _is_vague(error):
+            raise _with_hint(error) from error
+        raise
     return result["updateDeployment"]["deployment"]
 
 
 async def delete(session: Session, call: Call, id: str) -> DeploymentRef:
-    """Deletes a deployment. Where an earlier try of this very call may have done so, not to find it is to be done."""
+    """Delete a deployment. If an earlier attempt of this call may have deleted it, not found counts as success."""
     try:
         result = await session.run(
             DEPLOYMENT_DELETE,
             DeploymentDeleteVariables(input={"id": id}),
             call=call,
-            verify=lambda result: same_id(id, result["deleteDeployment"]["deployment"]["id"]),
+            verify=lambda result: verify_same_deployment(id, result["deleteDeployment"]["deployment"]),
         )
     except NotFoundError as error:
         if not call.refused_after_lost_response(error):
@@ -74,29 +79,32 @@ async def delete(session: Session, call: Call, id: str) -> DeploymentRef:
     return result["deleteDeployment"]["deployment"]
 
 
-def _hinted(error: APIError) -> APIError:
-    """The error, and where the server does not say what is wrong, what is not, and what may be."""
-    if isinstance(error, BadRequestError) and _VAGUE in str(error.args[0]).lower():
-        hint = "the spec itself passes the library's own check; is the name taken, or the cluster or instance type unknown?"
-        error.args = (f"{error.args[0]} ({hint})",)
-    return error
+def _is_vague(error: APIError) -> bool:
+    """Whether the server rejected the input without saying why."""
+    return isinstance(error, BadRequestError) and _VAGUE in str(error.args[0]).lower()
 
 
-async def _find_created(session: Session, call: Call, values: CreateDeploymentInput, refusal: APIError) -> str:
-    """The id of the deployment that an earlier try of this call created.
+def _with_hint(error: APIError) -> APIError:
+    """Add to a vague error what the cause may be."""
+    hint = "the spec passed the library's validation; is the name taken, or the cluster or instance type unknown?"
+    return rebuilt(error, f"{error.args[0]} ({hint})")
+
+
+async def _find_created(session: Session, call: Call, values: CreateDeploymentInput, rejection: APIError) -> str:
+    """Return the id of the deployment that an earlier attempt of this call created.
 
     Args:
-        session: Where to look.
+        session: The session to look it up with.
         call: The call, for its deadline and its start.
-        values: What was to be created.
-        refusal: What the server said to the latest try.
+        values: The input of the create.
+        rejection: The error of the latest attempt.
 
     Raises:
-        APIError: The refusal, where there is no such deployment; a conflict, where the name is somebody else's.
-        OutcomeUnknownError: It could not be looked up in time.
+        APIError: The rejection, if no deployment has the name; a conflict, if another deployment has it.
+        OutcomeUnknownError: The look-up failed.
     """
     name, project_id = values["name"], values["projectId"]
-    attempts = refusal.attempts  # and then those of the look-up
+    attempts = rejection.attempts  # those of the look-up are added
 
     async def fetch(size: int, after: str | None) -> Page[Deployment]:
         nonlocal attempts
@@ -108,40 +116,36 @@ async def _find_created(session: Session, call: Call, values: CreateDeploymentIn
         return result["deployments"]["nodes"], result["deployments"]["pageInfo"]
 
     try:
-        pages = walk(fetch, operation=DEPLOYMENT_CREATED.name)
-        found = [node async for page in pages for node in page if same_text(node["name"], name)]
+        pages = iter_pages(fetch, operation=DEPLOYMENT_CREATED.name)
+        candidates = [node async for page in pages for node in page if same_text(node["name"], name)]
     except APIError as error:
-        message = f"whether {name!r} was created in the project {project_id!r} could not be found out: {error.args[0]}"
         raise OutcomeUnknownError(
-            message,
-            operation=refusal.operation,
+            f"deployment {name!r} may have been created in project {project_id!r}, and looking it up failed: "
+            f"{error.args[0]}",
+            operation=rejection.operation,
             status=error.status,
             attempts=attempts,
             elapsed=call.elapsed,
             may_have_executed="unknown",
-        ) from refusal
-    refusal.attempts, refusal.elapsed = attempts, call.elapsed
-    if not found:
-        raise refusal
-    for node in found:
-        if _since_start(node, call) and _as_asked(node, values):
+        ) from rejection
+    for node in candidates:
+        if _created_during_call(node, call) and _created_from(values, node):
             return node["id"]
-    if isinstance(refusal, ConflictError):
-        raise refusal
-    message = f"{refusal.args[0]} (the name {name!r} is taken in the project {project_id!r}, by another deployment)"
+    if not candidates or isinstance(rejection, ConflictError):
+        raise rebuilt(rejection, attempts=attempts, elapsed=call.elapsed) from rejection
     raise ConflictError(
-        message,
-        operation=refusal.operation,
-        status=refusal.status,
-        code=refusal.code,
+        f"{rejection.args[0]} (another deployment in project {project_id!r} is named {name!r})",
+        operation=rejection.operation,
+        status=rejection.status,
+        code=rejection.code,
         attempts=attempts,
         elapsed=call.elapsed,
-        may_have_executed=refusal.may_have_executed,
-    ) from refusal
+        may_have_executed=rejection.may_have_executed,
+    ) from rejection
 
 
-def _since_start(node: Deployment, call: Call) -> bool:
-    """Whether it was created since the call began, by the server's own clock."""
+def _created_during_call(node: Deployment, call: Call) -> bool:
+    """Whether a deployment was created after the call began, by the server's clock."""
     from email.utils import parsedate_to_datetime
 
     try:
@@ -149,28 +153,28 @@ def _since_start(node: Deployment, call: Call) -> bool:
         now = parsedate_to_datetime(call.server_date or "")
     except ValueError:
         return False
-    return in_utc(created) >= in_utc(now) - timedelta(seconds=call.elapsed) - TOLERANCE
+    return in_utc(created) >= in_utc(now) - timedelta(seconds=call.elapsed) - CLOCK_TOLERANCE
 
 
-def _as_asked(node: Deployment, values: CreateDeploymentInput) -> bool:
-    """Whether its first spec is the one that was sent, for the cluster that was named."""
+def _created_from(values: CreateDeploymentInput, node: Deployment) -> bool:
+    """Whether the first spec of a deployment is the one that was sent, on the cluster that was sent."""
     specs = node["deploymentSpecs"]["nodes"]
-    if not specs or not _holds(values["spec"], specs[0]["data"]):
+    if not specs or not _contains(specs[0]["data"], values["spec"]):
         return False
     cluster = specs[0]["cluster"]
     return "clusterId" not in values or (cluster is not None and cluster["id"] == values["clusterId"])
 
 
-def _holds(sent: Any, stored: Any) -> bool:
-    """Whether everything that was sent is stored; what was sent as null may have become a default."""
+def _contains(stored: Any, sent: Any) -> bool:
+    """Whether a stored value has everything that was sent. The server may replace null by a default."""
     if isinstance(sent, dict):
         return isinstance(stored, dict) and all(
-            value is None or _holds(value, stored.get(key)) for key, value in sent.items()
+            value is None or _contains(stored.get(key), value) for key, value in sent.items()
         )
     if isinstance(sent, list):
         return (
             isinstance(stored, list)
-            and len(sent) == len(stored)
-            and all(_holds(one, other) for one, other in zip(sent, stored, strict=True))
+            and len(stored) == len(sent)
+            and all(_contains(stored_item, item) for stored_item, item in zip(stored, sent, strict=True))
         )
     return bool(sent == stored)

@@ -1,4 +1,4 @@
-"""The lookups that several functions share: pages of deployments, one deployment, all its specs."""
+"""Queries that several functions share: pages of deployments, one deployment, all specs of a deployment."""
 
 from __future__ import annotations
 
@@ -7,14 +7,15 @@ from contextlib import aclosing
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING
 
-from paperspace.gradient._core.pagination import MAX_PAGE, walk
+from paperspace.gradient._core.pagination import MAX_PAGE, iter_pages
 from paperspace.gradient._generated.deployment import DEPLOYMENT, DeploymentVariables
 from paperspace.gradient._generated.deployments import DEPLOYMENTS, DeploymentsVariables
+from paperspace.gradient.deployments._errors import deployment_not_found
 from paperspace.gradient.errors import ConflictError, NotFoundError
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncGenerator, Callable, Mapping
-    from typing import Any, Literal
+    from collections.abc import AsyncGenerator, Mapping
+    from typing import Any
 
     from paperspace.gradient._core.pagination import Page
     from paperspace.gradient._core.session import Call, Session
@@ -22,14 +23,14 @@ if TYPE_CHECKING:
     from paperspace.gradient.types import Deployment, DeploymentSpec
 
 
-class _GoneError(Exception):
+class _DeletedError(Exception):
     """The deployment was deleted while its specs were fetched."""
 
 
-async def matching(
+async def iter_deployment_pages(
     session: Session, name: str | None, project_id: str | None, cluster_id: str | None, first: int | None
 ) -> AsyncGenerator[list[Deployment]]:
-    """The deployments that meet the conditions, up to `first` of them, each complete; a page at a time."""
+    """Iterate over pages of the deployments that match the filters, each with all its specs; `first` at most."""
     if first == 0:
         return
 
@@ -39,30 +40,35 @@ async def matching(
         result = await session.run(DEPLOYMENTS, variables)
         return result["deployments"]["nodes"], result["deployments"]["pageInfo"]
 
-    # Where some are left out here, nobody knows how many to ask for: whole pages take the fewest requests.
+    # With a filter, some nodes are dropped here, so how many to ask for is unknown: full pages take the fewest requests.
     filtered = name is not None or cluster_id is not None
-    left = first
-    async with aclosing(walk(fetch, operation=DEPLOYMENTS.name, limit=None if filtered else first)) as pages:
+    remaining = first
+    async with aclosing(iter_pages(fetch, operation=DEPLOYMENTS.name, limit=None if filtered else first)) as pages:
         async for page in pages:
-            found = []
+            deployments = []
             for node in page:
                 if name is not None and not same_text(node["name"], name):
                     continue
-                specs = await all_specs(session, node, cluster_id)
+                specs = await _fetch_all_specs(session, node, cluster_id)
                 if specs is None or (cluster_id is not None and not specs):
                     continue
-                found.append(flattened(node, specs))
-            if left is not None:
-                found = found[:left]
-                left -= len(found)
-            yield found
-            if left == 0:
+                deployments.append(_with_specs(node, specs))
+            if remaining is not None:
+                deployments = deployments[:remaining]
+                remaining -= len(deployments)
+            yield deployments
+            if remaining == 0:
                 return
 
 
-async def find_id(name: str, project_id: str, session: Session, call: Call) -> str:
-    """The id of the deployment with exactly this name in this project."""
-    found: set[str] = set()
+async def find_id(session: Session, call: Call, name: str, project_id: str) -> str:
+    """Return the id of the deployment with exactly this name in this project.
+
+    Raises:
+        NotFoundError: No deployment has this name.
+        ConflictError: Several deployments have this name.
+    """
+    ids: set[str] = set()
 
     async def fetch(size: int, after: str | None) -> Page[DeploymentPage]:
         variables: DeploymentsVariables = {"name": name, "projectId": project_id}
@@ -70,100 +76,94 @@ async def find_id(name: str, project_id: str, session: Session, call: Call) -> s
         result = await session.run(DEPLOYMENTS, variables, call=call)
         return result["deployments"]["nodes"], result["deployments"]["pageInfo"]
 
-    async for page in walk(fetch, operation=DEPLOYMENTS.name):
-        found.update(node["id"] for node in page if same_text(node["name"], name))
-    if not found:
-        message = f"there is no deployment named {name!r} in the project {project_id!r}"
+    async for page in iter_pages(fetch, operation=DEPLOYMENTS.name):
+        ids.update(node["id"] for node in page if same_text(node["name"], name))
+    if not ids:
+        message = f"no deployment is named {name!r} in project {project_id!r}"
         raise NotFoundError(message, operation=DEPLOYMENTS.name)
-    if len(found) > 1:
-        message = f"{len(found)} deployments in the project {project_id!r} are named {name!r}; say which by id="
+    if len(ids) > 1:
+        message = f"{len(ids)} deployments are named {name!r} in project {project_id!r}; pass id= to choose one"
         raise ConflictError(message, operation=DEPLOYMENTS.name)
-    return found.pop()
+    return ids.pop()
 
 
-async def all_specs(
-    session: Session, found: DeploymentPage, cluster_id: str | None = None
+async def fetch_deployment(session: Session, id: str) -> Deployment:
+    """Fetch a deployment with all its specs.
+
+    Raises:
+        NotFoundError: No deployment has this id.
+    """
+    deployment = await _fetch_spec_page(session, id)
+    specs = deployment and await _fetch_all_specs(session, deployment)
+    if deployment is None or specs is None:
+        raise deployment_not_found(id, DEPLOYMENT.name)
+    return _with_specs(deployment, specs)
+
+
+async def _fetch_all_specs(
+    session: Session, deployment: DeploymentPage, cluster_id: str | None = None
 ) -> list[DeploymentSpec] | None:
-    """The specs of a deployment whose first page is there; None where it was deleted meanwhile."""
-    first = found["deploymentSpecs"]
-    if not first["pageInfo"]["hasNextPage"]:
-        return first["nodes"]
+    """Complete the specs of a deployment from their first page. None: it was deleted in the meantime."""
+    first_page = deployment["deploymentSpecs"]
+    if not first_page["pageInfo"]["hasNextPage"]:
+        return first_page["nodes"]
 
     async def fetch(_size: int, after: str | None) -> Page[DeploymentSpec]:
-        page = await get_page(session, found["id"], cluster_id, after)
+        page = await _fetch_spec_page(session, deployment["id"], cluster_id, after)
         if page is None:
-            raise _GoneError
+            raise _DeletedError
         return page["deploymentSpecs"]["nodes"], page["deploymentSpecs"]["pageInfo"]
 
     try:
-        pages = walk(fetch, operation=DEPLOYMENT.name, head=(first["nodes"], first["pageInfo"]))
+        pages = iter_pages(fetch, operation=DEPLOYMENT.name, first_page=(first_page["nodes"], first_page["pageInfo"]))
         return [spec async for page in pages for spec in page]
-    except _GoneError:
+    except _DeletedError:
         return None
 
 
-async def get_complete(session: Session, id: str) -> Deployment:
-    """The deployment with all its specs."""
-    found = await get_page(session, id)
-    specs = found and await all_specs(session, found)
-    if found is None or specs is None:
-        raise not_found(id, DEPLOYMENT.name)
-    return flattened(found, specs)
-
-
-async def get_page(
+async def _fetch_spec_page(
     session: Session, id: str, cluster_id: str | None = None, after: str | None = None
 ) -> DeploymentPage | None:
-    """The deployment with a page of its specs; None where there is no such deployment."""
+    """Fetch a deployment with one page of its specs. None: no deployment has this id."""
     result = await session.run(
         DEPLOYMENT,
         DeploymentVariables(id=id, clusterId=cluster_id, specsFirst=MAX_PAGE, specsAfter=after),
-        verify=about(id),
+        verify=lambda result: verify_same_deployment(id, result["deployment"]),
     )
     return result["deployment"]
 
 
-def flattened(found: DeploymentPage, specs: list[DeploymentSpec]) -> Deployment:
-    """The documented dict, without what paging needed."""
-    return {**found, "deploymentSpecs": {"nodes": specs}}
+def _with_specs(deployment: DeploymentPage, specs: list[DeploymentSpec]) -> Deployment:
+    """Return the documented dict: all specs, no page info."""
+    return {**deployment, "deploymentSpecs": {"nodes": specs}}
 
 
-def not_found(id: str, operation: str) -> NotFoundError:
-    """The error for an id that no deployment has."""
-    return NotFoundError(f"there is no deployment with the id {id}, or it is deleted", operation=operation)
+def verify_same_deployment(id: str, deployment: Mapping[str, Any] | None, *, require_spec: bool = False) -> str | None:
+    """Return what is wrong with a deployment in a response. None: nothing, or there is no deployment in it.
+
+    Args:
+        id: The id that was requested.
+        deployment: The deployment in the response.
+        require_spec: Whether it must have a spec. Every deployment has one: it is created with it.
+    """
+    if deployment is None:
+        return None
+    if not same_id(id, deployment["id"]):
+        return f"the response is about deployment {deployment['id']}, but {id} was requested"
+    return verify_has_spec(deployment) if require_spec else None
 
 
-def no_such(resource: Literal["spec", "instance"], message: str, operation: str) -> NotFoundError:
-    """The error for a part that a deployment does not have."""
-    error = NotFoundError(message, operation=operation)
-    error.resource = resource
-    return error
+def verify_has_spec(*deployments: Mapping[str, Any]) -> str | None:
+    """Return which of the deployments has no spec. None: each has one."""
+    for deployment in deployments:
+        if not deployment["deploymentSpecs"]["nodes"]:
+            return f"deployment {deployment['id']} has no spec"
+    return None
 
 
-def without_spec(*deployments: Mapping[str, Any]) -> str | None:
-    """A complaint where one of the deployments has no spec: it is made with one, and keeps it."""
-    bare = next((found for found in deployments if not found["deploymentSpecs"]["nodes"]), None)
-    return None if bare is None else f"the deployment {bare['id']} has no spec"
-
-
-def equal_ids(one: str, other: str) -> bool:
-    """Whether two ids are the same, in whichever case they are written."""
+def same_id(one: str, other: str) -> bool:
+    """Whether two ids are the same, in capitals or in small letters."""
     return one.lower() == other.lower()
-
-
-def same_id(asked: str, answered: str) -> str | None:
-    """A complaint where the server answers about another deployment than was asked for."""
-    return None if equal_ids(asked, answered) else f"asked for {asked}, the server answered about {answered}"
-
-
-def about(id: str) -> Callable[[Any], str | None]:
-    """Looks whether an answer, where there is a deployment in it, is about the one that was asked for."""
-    return lambda result: result["deployment"] and same_id(id, result["deployment"]["id"])
-
-
-def misfit(id: str, found: Mapping[str, Any]) -> str | None:
-    """A complaint where this is another deployment than was asked for, or has no spec."""
-    return same_id(id, found["id"]) or without_spec(found)
 
 
 def same_text(one: str, other: str) -> bool:
@@ -172,5 +172,5 @@ def same_text(one: str, other: str) -> bool:
 
 
 def in_utc(moment: datetime) -> datetime:
-    """A moment that says where it is; one that does not is in UTC, as everything that the API says."""
+    """Return a time with a time zone. A time without one is in UTC, as everywhere in the API."""
     return moment if moment.tzinfo else moment.replace(tzinfo=UTC)

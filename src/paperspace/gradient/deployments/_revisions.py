@@ -1,15 +1,16 @@
-"""The revisions of a deployment: reading them with everything that they say, and putting another one on top."""
+"""The revisions of a deployment: read them completely, and add a new one."""
 
 from __future__ import annotations
 
 from contextlib import aclosing
 from typing import TYPE_CHECKING, Any, cast
 
-from paperspace.gradient._core.pagination import MAX_PAGE, walk
+from paperspace.gradient._core.pagination import MAX_PAGE, iter_pages
 from paperspace.gradient._generated.deployment_history import DEPLOYMENT_HISTORY, DeploymentHistoryVariables
 from paperspace.gradient._generated.deployment_revise import DEPLOYMENT_REVISE, DeploymentReviseVariables
 from paperspace.gradient._generated.deployments_current import DEPLOYMENTS_CURRENT, DeploymentsCurrentVariables
-from paperspace.gradient.deployments._queries import equal_ids, misfit, not_found, same_text, without_spec
+from paperspace.gradient.deployments._errors import deployment_not_found
+from paperspace.gradient.deployments._queries import same_id, same_text, verify_has_spec, verify_same_deployment
 from paperspace.gradient.errors import ConflictError
 
 if TYPE_CHECKING:
@@ -18,25 +19,25 @@ if TYPE_CHECKING:
     from paperspace.gradient._core.pagination import Page
     from paperspace.gradient._core.session import Call, Session
     from paperspace.gradient._generated.deployment_revision_fields import DeploymentSpec as Revision
-    from paperspace.gradient._generated.deployments_current import Deployment as Current
+    from paperspace.gradient._generated.deployments_current import Deployment as CurrentDeployment
     from paperspace.gradient._generated.inputs import UpdateDeploymentInput
     from paperspace.gradient.types import DeploymentRef
 
 
-async def current_revision(session: Session, call: Call, name: str, project_id: str) -> Current | None:
-    """The deployment of this name with its newest spec, if there is one."""
+async def find_current(session: Session, call: Call, name: str, project_id: str) -> CurrentDeployment | None:
+    """Return the deployment with this name and its newest revision. None: no deployment has this name."""
 
-    async def fetch(size: int, after: str | None) -> Page[Current]:
+    async def fetch(size: int, after: str | None) -> Page[CurrentDeployment]:
         variables = DeploymentsCurrentVariables(name=name, projectId=project_id, first=size, after=after)
         result = await session.run(
             DEPLOYMENTS_CURRENT,
             variables,
             call=call,
-            verify=lambda result: without_spec(*result["deployments"]["nodes"]),
+            verify=lambda result: verify_has_spec(*result["deployments"]["nodes"]),
         )
         return result["deployments"]["nodes"], result["deployments"]["pageInfo"]
 
-    async with aclosing(walk(fetch, operation=DEPLOYMENTS_CURRENT.name)) as pages:
+    async with aclosing(iter_pages(fetch, operation=DEPLOYMENTS_CURRENT.name)) as pages:
         async for page in pages:
             for node in page:
                 if same_text(node["name"], name):
@@ -44,53 +45,66 @@ async def current_revision(session: Session, call: Call, name: str, project_id: 
     return None
 
 
-def revision_pages(session: Session, id: str) -> AsyncGenerator[list[Revision]]:
-    """The revisions of a deployment, the newest first, a page at a time."""
-    return walk(
-        lambda size, after: revision_page(session, id, first=size, after=after), operation=DEPLOYMENT_HISTORY.name
+def iter_revision_pages(session: Session, id: str) -> AsyncGenerator[list[Revision]]:
+    """Iterate over pages of the revisions of a deployment, newest first."""
+    return iter_pages(
+        lambda size, after: fetch_revision_page(session, id, first=size, after=after), operation=DEPLOYMENT_HISTORY.name
     )
 
 
-async def revision_page(
+async def fetch_revision_page(
     session: Session, id: str, *, first: int = MAX_PAGE, after: str | None = None, call: Call | None = None
 ) -> Page[Revision]:
-    """A page of the revisions of a deployment."""
+    """Fetch one page of the revisions of a deployment, newest first.
+
+    Raises:
+        NotFoundError: No deployment has this id.
+    """
     result = await session.run(
         DEPLOYMENT_HISTORY,
         DeploymentHistoryVariables(id=id, first=first, after=after),
         call=call,
-        verify=lambda result: result["deployment"] and (misfit(id, result["deployment"]) if after is None else None),
+        verify=lambda result: verify_same_deployment(id, result["deployment"], require_spec=after is None),
     )
     if result["deployment"] is None:
-        raise not_found(id, DEPLOYMENT_HISTORY.name)
+        raise deployment_not_found(id, DEPLOYMENT_HISTORY.name)
     specs = result["deployment"]["deploymentSpecs"]
     return specs["nodes"], specs["pageInfo"]
 
 
-async def put_revision(session: Session, call: Call, id: str, read: Revision, values: dict[str, Any]) -> DeploymentRef:
-    """Puts a spec in place of the one that was read, and makes sure that it was still that one.
+async def add_revision(
+    session: Session, call: Call, id: str, expected: Revision, values: dict[str, Any]
+) -> DeploymentRef:
+    """Add a revision to a deployment, and check that it replaced the expected one.
 
-    The server has no way to say 'only if nothing came between', but it keeps every spec. So the spec before ours
-    has to be the one that was read; if it is not, ours has replaced one that its maker never meant to lose.
+    The API has no conditional update, but it keeps every spec: the spec before the new one has to be the expected one.
+    If it is another one, the new spec has replaced a change that this call never read.
+
+    Args:
+        session: The session to send it with.
+        call: The call that it is part of.
+        id: The id of the deployment.
+        expected: The revision that `values` were made from.
+        values: The new spec, and its cluster if that changes.
+
+    Raises:
+        ConflictError: Another client added a different revision in the meantime. The update has been applied.
     """
     variables = DeploymentReviseVariables(input=cast("UpdateDeploymentInput", {"id": id, **values}))
     result = await session.run(
         DEPLOYMENT_REVISE,
         variables,
         call=call,
-        verify=lambda result: misfit(id, result["updateDeployment"]["deployment"]),
+        verify=lambda result: verify_same_deployment(id, result["updateDeployment"]["deployment"], require_spec=True),
     )
-    ours, *earlier = result["updateDeployment"]["deployment"]["deploymentSpecs"]["nodes"]
-
-    def between() -> bool:
-        return bool(earlier) and not equal_ids(earlier[0]["id"], read["id"])
-
-    while between() and whole_of(earlier[0]) == whole_of(ours):
-        del earlier[0]  # it says the same: our own, from a try whose answer was lost, or what somebody else wanted too
-    if between():
+    created, *earlier = result["updateDeployment"]["deployment"]["deploymentSpecs"]["nodes"]
+    # An equal revision below the new one is from an attempt whose response was lost, or another client wanted the same.
+    while earlier and not same_id(earlier[0]["id"], expected["id"]) and _same_content(earlier[0], created):
+        del earlier[0]
+    if earlier and not same_id(earlier[0]["id"], expected["id"]):
         raise ConflictError(
-            f"the spec {earlier[0]['id']} came between: ours was made from {read['id']}, and {ours['id']} has replaced "
-            "both; look at the history and put right what is lost",
+            f"spec {earlier[0]['id']} was created between reading spec {expected['id']} and creating spec "
+            f"{created['id']}, which replaced both; check the history and restore what is lost",
             operation=DEPLOYMENT_REVISE.name,
             attempts=call.attempts,
             elapsed=call.elapsed,
@@ -99,14 +113,18 @@ async def put_revision(session: Session, call: Call, id: str, read: Revision, va
     return {"id": id}
 
 
-def data_of(revision: Revision) -> dict[str, Any]:
-    """What a revision says, as it can be sent again: without what is null."""
+def spec_of(revision: Revision) -> dict[str, Any]:
+    """Return the spec of a revision in the form of an input: without fields that are null."""
     return cast("dict[str, Any]", _without_null(revision["data"]))
 
 
-def whole_of(revision: Revision) -> dict[str, Any]:
-    """The same, and where it is to run."""
-    return {**data_of(revision), "cluster": revision["cluster"] and revision["cluster"]["id"]}
+def spec_and_cluster_of(revision: Revision) -> dict[str, Any]:
+    """Return the spec of a revision, with the id of its cluster as a further field."""
+    return {**spec_of(revision), "cluster": revision["cluster"] and revision["cluster"]["id"]}
+
+
+def _same_content(one: Revision, other: Revision) -> bool:
+    return spec_and_cluster_of(one) == spec_and_cluster_of(other)
 
 
 def _without_null(value: Any) -> Any:

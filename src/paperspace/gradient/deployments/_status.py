@@ -1,6 +1,6 @@
-"""What the runs and instances of a deployment say about how it is doing: pure functions over one reply.
+"""The status of a deployment, computed from its runs and instances: pure functions over one response.
 
-Only the newest spec and its own run count. A deployment whose earlier run still serves is not ready.
+Only the newest spec and its run count. A deployment whose earlier run still serves is not ready.
 """
 
 from __future__ import annotations
@@ -21,10 +21,14 @@ FAILED_STATES = {"errored", "failed"}
 
 
 def status_of(deployment: Deployment, instances: Sequence[DeploymentRunInstance]) -> DeploymentStatus:
-    """How a deployment is doing, with the instances of its own run that are there."""
+    """Return the status of a deployment.
+
+    Args:
+        deployment: The deployment with its newest spec.
+        instances: All instances of the run of that spec that are not deleted.
+    """
     spec = deployment["deploymentSpecs"]["nodes"][0]
-    run = own_run(deployment)
-    wanted = _wanted(spec, run)
+    run = newest_run(deployment)
     status: DeploymentStatus = {
         "id": deployment["id"],
         "name": deployment["name"],
@@ -33,7 +37,7 @@ def status_of(deployment: Deployment, instances: Sequence[DeploymentRunInstance]
         "specId": spec["id"],
         "state": "pending",
         "applied": spec["externalApplied"] is not None,
-        "replicas": wanted,
+        "replicas": _desired_replicas(spec, run),
         "readyReplicas": (run and run["readyReplicas"]) or 0,
         "endpointUrl": spec["endpointUrl"],
         "error": spec["error"],
@@ -47,31 +51,31 @@ def status_of(deployment: Deployment, instances: Sequence[DeploymentRunInstance]
             for instance in instances
         ],
     }
-    status["state"] = _state(status, remains=_runs_remain(deployment))
+    status["state"] = _state(status, runs_remain=_runs_remain(deployment))
     return status
 
 
-def _state(status: DeploymentStatus, *, remains: bool) -> State:
+def _state(status: DeploymentStatus, *, runs_remain: bool) -> State:
     if status["error"] or any(instance["state"] in FAILED_STATES for instance in status["instances"]):
         return "failed"
     if not status["applied"]:
         return "pending"
     if status["replicas"] == 0:
-        return "pending" if remains else "stopped"
+        return "pending" if runs_remain else "stopped"
     return "ready" if status["readyReplicas"] >= status["replicas"] else "pending"
 
 
-def _wanted(spec: DeploymentSpec, run: DeploymentRun | None) -> int:
-    """How many replicas there are to be: what the run says, as it knows about load, and until then what the spec says."""
+def _desired_replicas(spec: DeploymentSpec, run: DeploymentRun | None) -> int:
+    """Return the desired number of replicas: the spec's, or more if autoscaling has raised the run's."""
     if spec["data"]["enabled"] is False:
         return 0
     resources = spec["data"]["resources"]
-    said = 1 if resources is None else resources["replicas"]
-    return said if run is None or run["replicas"] is None else max(said, run["replicas"])
+    replicas = 1 if resources is None else resources["replicas"]
+    return replicas if run is None or run["replicas"] is None else max(replicas, run["replicas"])
 
 
-def own_run(deployment: Deployment) -> DeploymentRun | None:
-    """The run of the newest spec, if there is one yet."""
+def newest_run(deployment: Deployment) -> DeploymentRun | None:
+    """Return the newest run of the newest spec. None: it has none yet."""
     runs = deployment["deploymentSpecs"]["nodes"][0]["deploymentRuns"]
     return runs["nodes"][0] if runs and runs["nodes"] else None
 
@@ -85,11 +89,11 @@ def _runs_remain(deployment: Deployment) -> bool:
 
 
 def events_between(before: DeploymentStatus | None, after: DeploymentStatus) -> Iterator[DeploymentEvent]:
-    """What happened from one look to the next."""
+    """Return the events that lead from one status to the next. `before` is None for the first status."""
     if before is not None and before["specId"] != after["specId"]:
         before = None
     if after["applied"] and not (before and before["applied"]):
-        yield _event("applied", f"the spec {after['specId']} is applied", after)
+        yield _event("applied", f"spec {after['specId']} is applied", after)
     known = {instance["name"]: instance for instance in before["instances"]} if before else {}
     for instance in after["instances"]:
         earlier = known.get(instance["name"])
@@ -98,27 +102,32 @@ def events_between(before: DeploymentStatus | None, after: DeploymentStatus) -> 
             yield _event("instance", f"{instance['name']} is {instance['state']}{message}", after)
     counts = (after["readyReplicas"], after["replicas"])
     if before is None or counts != (before["readyReplicas"], before["replicas"]):
-        yield _event("replicas", f"{counts[0]} of {counts[1]} replicas are ready", after)
+        yield _event("replicas", replica_counts(after), after)
     if after["state"] != "pending" and (before is None or before["state"] != after["state"]):
         yield _event(after["state"], _outcome(after), after)
 
 
+def replica_counts(status: DeploymentStatus) -> str:
+    """Describe how many replicas are ready."""
+    return f"{status['readyReplicas']} of {status['replicas']} replicas ready"
+
+
 def _outcome(status: DeploymentStatus) -> str:
-    """The state a deployment has come to, in words."""
+    """Describe the state that a watch ends with."""
     if status["state"] == "failed":
-        return reason(status)
-    return {"ready": "all replicas are ready", "stopped": "it is stopped, and no run remains"}.get(status["state"], "")
+        return failure_reason(status)
+    return {"ready": "all replicas ready", "stopped": "stopped; no run remains"}.get(status["state"], "")
 
 
-def reason(status: DeploymentStatus) -> str:
-    """Why a deployment failed, in the words of the server."""
+def failure_reason(status: DeploymentStatus) -> str:
+    """Describe why a deployment failed, with the server's message."""
     if status["error"]:
-        return f"the spec {status['specId']} could not be applied: {status['error']}"
+        return f"spec {status['specId']} could not be applied: {status['error']}"
     for instance in status["instances"]:
         if instance["state"] in FAILED_STATES:
             message = f": {instance['message']}" if instance["message"] else ""
-            return f"the instance {instance['name']} is {instance['state']} (phase {instance['phase']}){message}"
-    return "it failed"
+            return f"instance {instance['name']} is {instance['state']} (phase {instance['phase']}){message}"
+    return "no reason is known"
 
 
 def _event(kind: EventType, message: str, status: DeploymentStatus) -> DeploymentEvent:

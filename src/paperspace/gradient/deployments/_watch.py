@@ -1,4 +1,4 @@
-"""Watches a deployment: looks at its status until it has come to something, reads its logs as they are written."""
+"""Watch a deployment: poll its status until it is ready, stopped or failed, and read its logs as they are written."""
 
 from __future__ import annotations
 
@@ -9,12 +9,20 @@ from math import inf
 from time import monotonic
 from typing import TYPE_CHECKING, TypeVar
 
-from paperspace.gradient._core.pagination import walk
+from paperspace.gradient._core.pagination import empty_page, iter_pages
 from paperspace.gradient._generated.deployment_status import DEPLOYMENT_STATUS, DeploymentStatusVariables
 from paperspace.gradient._generated.deployment_statuses import DEPLOYMENT_STATUSES, DeploymentStatusesVariables
-from paperspace.gradient.deployments._logs import LogReader, in_order, written_since
-from paperspace.gradient.deployments._queries import misfit, not_found, same_text, without_spec
-from paperspace.gradient.deployments._status import FAILED_STATES, events_between, own_run, reason, status_of
+from paperspace.gradient.deployments._errors import deployment_not_found
+from paperspace.gradient.deployments._logs import LogReader, sorted_lines, written_since
+from paperspace.gradient.deployments._queries import same_text, verify_has_spec, verify_same_deployment
+from paperspace.gradient.deployments._status import (
+    FAILED_STATES,
+    events_between,
+    failure_reason,
+    newest_run,
+    replica_counts,
+    status_of,
+)
 from paperspace.gradient.errors import (
     APIConnectionError,
     APIStatusError,
@@ -36,182 +44,200 @@ if TYPE_CHECKING:
     from paperspace.gradient._core.pagination import Page
     from paperspace.gradient._core.session import Session
     from paperspace.gradient._generated.deployment_run_instance_fields import DeploymentRunInstance
-    from paperspace.gradient._generated.deployment_status_fields import Deployment as Found
-    from paperspace.gradient._generated.deployment_statuses import Deployment as Node
+    from paperspace.gradient._generated.deployment_status_fields import Deployment
+    from paperspace.gradient._generated.deployment_statuses import Deployment as DeploymentNode
     from paperspace.gradient.types import DeploymentEvent, DeploymentStatus, LogLine
 
 T = TypeVar("T")
 
-# Seconds from one look to the next: quick at first, then slower.
+# Seconds between two polls: short at first, then growing.
 FIRST_POLL = 0.25
 LAST_POLL = 5.0
 POLL_GROWTH = 1.5
 
-# Seconds between two looks while the server is away.
+# Seconds between two polls during an outage.
 OUTAGE_POLL = 1.0
 
-# What may pass, and what of it does not.
-PASSING = (APIConnectionError, APITimeoutError, APIStatusError, RateLimitError, ServerError)
-FOR_GOOD = (TLSError, EndpointNotFoundError, RedirectError)
+# Errors that an outage explains, so that polling goes on; and those of their subclasses that stay until somebody acts.
+TRANSIENT_ERRORS = (APIConnectionError, APITimeoutError, APIStatusError, RateLimitError, ServerError)
+PERMANENT_ERRORS = (TLSError, EndpointNotFoundError, RedirectError)
 
-# Seconds that the last look gets, however little is left.
+# Seconds that the last poll gets at least, however little time remains.
 MIN_REQUEST = 0.05
 
-# Log lines that come with the error of a deployment that failed, and of how many of its instances.
-LINES_OF_FAILURE = 20
-INSTANCES_OF_FAILURE = 5
+# Log lines in the error of a failed deployment, and the number of instances that they are taken from.
+FAILURE_LOG_LINES = 20
+FAILURE_LOG_INSTANCES = 5
 
 
 async def deployment_status(session: Session, id: str, timeout: float | None = None) -> DeploymentStatus:
-    """The status of a deployment, within so many seconds."""
+    """Return the status of a deployment. Each request takes at most `timeout` seconds, if that is given.
+
+    Raises:
+        NotFoundError: No deployment has this id.
+    """
     if timeout is not None and timeout < session.settings.timeout:
         session = session.with_settings(timeout=timeout)
-    return await _with_instances(session, await _found(session, id))
+    return await _complete_status(session, await _fetch_status(session, id))
 
 
-async def _found(session: Session, id: str, instances_after: str | None = None) -> Found:
-    """What is known of a deployment, with a page of the instances of its own run, the newest first."""
+async def _fetch_status(session: Session, id: str, instances_after: str | None = None) -> Deployment:
+    """Fetch a deployment with one page of the instances of its newest run, newest first."""
     result = await session.run(
         DEPLOYMENT_STATUS,
         DeploymentStatusVariables(id=id, instancesAfter=instances_after),
-        verify=lambda result: result["deployment"] and misfit(id, result["deployment"]),
+        verify=lambda result: verify_same_deployment(id, result["deployment"], require_spec=True),
     )
     if result["deployment"] is None:
-        raise not_found(id, DEPLOYMENT_STATUS.name)
+        raise deployment_not_found(id, DEPLOYMENT_STATUS.name)
     return result["deployment"]
 
 
-async def _with_instances(session: Session, found: Found) -> DeploymentStatus:
-    """The status, with all the instances that are there, however many have come and gone since the run began."""
-    run = own_run(found)
+async def _complete_status(session: Session, deployment: Deployment) -> DeploymentStatus:
+    """Return the status with all instances that are not deleted, reading further pages only while some are missing."""
+    run = newest_run(deployment)
     if run is None or run["deploymentRunInstances"] is None:
-        return status_of(found, [])
+        return status_of(deployment, [])
 
     async def fetch(_size: int, after: str | None) -> Page[DeploymentRunInstance]:
-        newer = own_run(await _found(session, found["id"], after))
-        if newer is None or newer["id"] != run["id"] or newer["deploymentRunInstances"] is None:
-            return [], {"hasNextPage": False, "endCursor": None}  # another spec is at work by now: the next look has it
-        return newer["deploymentRunInstances"]["nodes"], newer["deploymentRunInstances"]["pageInfo"]
+        current_run = newest_run(await _fetch_status(session, deployment["id"], after))
+        if current_run is None or current_run["id"] != run["id"] or current_run["deploymentRunInstances"] is None:
+            return empty_page()  # a newer spec has replaced the run; the next poll sees it
+        return current_run["deploymentRunInstances"]["nodes"], current_run["deploymentRunInstances"]["pageInfo"]
 
-    head = run["deploymentRunInstances"]["nodes"], run["deploymentRunInstances"]["pageInfo"]
-    there: list[DeploymentRunInstance] = []
-    async with aclosing(walk(fetch, operation=DEPLOYMENT_STATUS.name, head=head)) as pages:
+    first_page = run["deploymentRunInstances"]["nodes"], run["deploymentRunInstances"]["pageInfo"]
+    instances: list[DeploymentRunInstance] = []
+    async with aclosing(iter_pages(fetch, operation=DEPLOYMENT_STATUS.name, first_page=first_page)) as pages:
         async for page in pages:
-            there += [instance for instance in page if instance["dtDeleted"] is None]
-            if len(there) >= (run["replicas"] or 0):
+            instances += [instance for instance in page if instance["dtDeleted"] is None]
+            if len(instances) >= (run["replicas"] or 0):
                 break
-    return status_of(found, there[::-1])
+    return status_of(deployment, instances[::-1])
 
 
 async def deployment_statuses(
     session: Session, name: str | None, project_id: str | None, cluster_id: str | None, first: int | None
 ) -> list[DeploymentStatus]:
-    found: list[DeploymentStatus] = []
+    """Return the statuses of the deployments that match the filters, newest first; `first` at most."""
+    statuses: list[DeploymentStatus] = []
     if first == 0:
-        return found
+        return statuses
 
-    async def fetch(size: int, after: str | None) -> Page[Node]:
+    async def fetch(size: int, after: str | None) -> Page[DeploymentNode]:
         variables: DeploymentStatusesVariables = {"name": name, "projectId": project_id, "clusterId": cluster_id}
         variables |= {"first": size, "after": after}
         result = await session.run(
-            DEPLOYMENT_STATUSES, variables, verify=lambda result: without_spec(*result["deployments"]["nodes"])
+            DEPLOYMENT_STATUSES, variables, verify=lambda result: verify_has_spec(*result["deployments"]["nodes"])
         )
         return result["deployments"]["nodes"], result["deployments"]["pageInfo"]
 
     filtered = name is not None or cluster_id is not None
-    async with aclosing(walk(fetch, operation=DEPLOYMENT_STATUSES.name, limit=None if filtered else first)) as pages:
+    limit = None if filtered else first
+    async with aclosing(iter_pages(fetch, operation=DEPLOYMENT_STATUSES.name, limit=limit)) as pages:
         async for page in pages:
-            found += [
-                await _with_instances(session, node)
+            statuses += [
+                await _complete_status(session, node)
                 for node in page
                 if (name is None or same_text(node["name"], name)) and node["onCluster"]["nodes"]
             ]
-            if first is not None and len(found) >= first:
+            if first is not None and len(statuses) >= first:
                 break
-    return found[:first]
+    return statuses[:first]
 
 
 async def watch(session: Session, id: str, timeout: float) -> AsyncGenerator[DeploymentEvent]:
+    """Poll the status of a deployment until it is not pending any more, and yield what changes.
+
+    Raises:
+        NotFoundError: No deployment has this id, or it was deleted in the meantime.
+        WaitTimeoutError: It is still pending after `timeout` seconds.
+    """
     deadline = monotonic() + timeout
     status: DeploymentStatus | None = None
-    pause = FIRST_POLL
+    interval = FIRST_POLL
 
-    async def look() -> DeploymentStatus:
+    async def poll() -> DeploymentStatus:
         return await deployment_status(session, id, max(deadline - monotonic(), MIN_REQUEST))
 
     while True:
         try:
-            seen = await (look() if status is None else patiently(session, look, deadline))
-        except PASSING as error:
+            # An outage before the first status is an error at once: most likely a setting is wrong.
+            new_status = await (poll() if status is None else retry_in_outage(session, poll, deadline))
+        except TRANSIENT_ERRORS as error:
             if deadline - monotonic() > 0:
                 raise
-            raise _too_late(id, timeout, status) from error
-        for event in events_between(status, seen):
+            raise _wait_timeout(id, timeout, status) from error
+        for event in events_between(status, new_status):
             yield event
-        status = seen
+        status = new_status
         if status["state"] != "pending":
             return
-        left = deadline - monotonic()
-        if left <= 0:
-            raise _too_late(id, timeout, status)
-        await sleep(min(pause, left))
-        pause = min(pause * POLL_GROWTH, LAST_POLL)
+        remaining = deadline - monotonic()
+        if remaining <= 0:
+            raise _wait_timeout(id, timeout, status)
+        await sleep(min(interval, remaining))
+        interval = min(interval * POLL_GROWTH, LAST_POLL)
 
 
-async def patiently(session: Session, look: Callable[[], Awaitable[T]], deadline: float = inf) -> T:
-    """Looks, and where that fails by something that may pass, again: for as long as a whole call may take.
+async def retry_in_outage(session: Session, read: Callable[[], Awaitable[T]], deadline: float = inf) -> T:
+    """Call `read` again while it fails with a transient error, for as long as one call may take.
 
-    A server that is started anew is away for longer than the resends of one request are meant for.
+    A server that restarts is away for longer than the retries of one request bridge.
     """
     end = min(monotonic() + session.settings.timeout, deadline)
     while True:
         try:
-            return await look()
-        except PASSING as error:
-            pause = max(error.retry_after or 0.0, OUTAGE_POLL)
-            if isinstance(error, FOR_GOOD) or monotonic() + pause >= end:
+            return await read()
+        except TRANSIENT_ERRORS as error:
+            interval = max(error.retry_after or 0.0, OUTAGE_POLL)
+            if isinstance(error, PERMANENT_ERRORS) or monotonic() + interval >= end:
                 raise
-        await sleep(pause)
+        await sleep(interval)
 
 
-def _too_late(id: str, timeout: float, status: DeploymentStatus | None) -> WaitTimeoutError:
-    seen = "nothing was seen of it"
+def _wait_timeout(id: str, timeout: float, status: DeploymentStatus | None) -> WaitTimeoutError:
+    name, goal, progress = id, "ready", "no status was received"
     if status is not None:
-        seen = f"{status['readyReplicas']} of {status['replicas']} replicas are ready"
-        seen += "" if status["applied"] else ", and the newest spec is not applied yet"
-    return WaitTimeoutError(f"the deployment {id} is not there after {timeout:g} s: {seen}", status=status)
+        name, progress = status["name"], replica_counts(status)
+        if not status["applied"]:
+            progress += "; the newest spec is not applied yet"
+        elif status["replicas"] == 0:
+            goal, progress = "stopped", "a run remains"
+    return WaitTimeoutError(f"deployment {name} is not {goal} after {timeout:g} s: {progress}", status=status)
 
 
-async def failure(session: Session, status: DeploymentStatus) -> DeploymentFailedError:
-    """The error for a deployment that failed, with the last lines of the instances that did."""
+async def deployment_failed(session: Session, status: DeploymentStatus) -> DeploymentFailedError:
+    """Return the error for a failed deployment, with the last log lines of its failed instances."""
     failed = [instance["name"] for instance in status["instances"] if instance["state"] in FAILED_STATES]
     lines: list[LogLine] = []
-    for name in filter(None, failed[:INSTANCES_OF_FAILURE]):
-        with suppress(NotFoundError):  # it has not written anything
-            lines += await LogReader(session, status["id"], name).last_lines(LINES_OF_FAILURE)
-    logs = in_order(lines)[-LINES_OF_FAILURE:]
+    for name in filter(None, failed[:FAILURE_LOG_INSTANCES]):
+        with suppress(NotFoundError):  # the instance has no log yet
+            lines += await LogReader(session, status["id"], name).last_lines(FAILURE_LOG_LINES)
+    logs = sorted_lines(lines)[-FAILURE_LOG_LINES:]
     text = "".join(f"\n  {line['instanceName']}: {line['message']}" for line in logs)
-    message = f"the deployment {status['name']!r} ({status['id']}) failed: {reason(status)}{text}"
+    message = f"deployment {status['name']} ({status['id']}) failed: {failure_reason(status)}{text}"
     return DeploymentFailedError(message, status=status, logs=logs)
 
 
 async def log_lines(
     session: Session, id: str, instance: str | None, tail: int | None, since: datetime | None, *, follow: bool
 ) -> AsyncGenerator[LogLine]:
+    """Yield the log lines of a deployment by time; with `follow`, until it is stopped or deleted."""
     reader = LogReader(session, id, instance)
     lines = await (reader.new_lines() if tail is None else reader.last_lines(tail))
-    pause = FIRST_POLL
+    interval = FIRST_POLL
     while True:
         for line in lines:
             if since is None or written_since(line, since):
                 yield line
         if not follow:
             return
-        pause = FIRST_POLL if lines else min(pause * POLL_GROWTH, LAST_POLL)
-        await sleep(pause)
+        interval = FIRST_POLL if lines else min(interval * POLL_GROWTH, LAST_POLL)
+        await sleep(interval)
         try:
-            ended = (await patiently(session, partial(deployment_status, session, id)))["state"] == "stopped"
-            lines = await patiently(session, reader.new_lines)
+            # The status first: what was written before it became `stopped` is still read below.
+            status = await retry_in_outage(session, partial(deployment_status, session, id))
+            lines = await retry_in_outage(session, reader.new_lines)
         except NotFoundError:
             return
-        follow = not ended
+        follow = status["state"] != "stopped"

@@ -1,0 +1,37 @@
+"""Errors that several functions raise, and errors built from other errors."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, TypeVar
+
+from paperspace.gradient.errors import APIError, NotFoundError
+
+if TYPE_CHECKING:
+    from typing import Literal
+
+E = TypeVar("E", bound=APIError)
+
+
+def deployment_not_found(id: str, operation: str) -> NotFoundError:
+    """Return the error for an id that no deployment has."""
+    return NotFoundError(f"no deployment has the id {id}, or it is deleted", operation=operation)
+
+
+def part_not_found(resource: Literal["spec", "instance"], message: str, operation: str) -> NotFoundError:
+    """Return the error for a spec or an instance that a deployment does not have."""
+    error = NotFoundError(message, operation=operation)
+    error.resource = resource
+    return error
+
+
+def rebuilt(error: E, message: str | None = None, **facts: object) -> E:
+    """Return an error of the same class with all facts of this one, except those given here.
+
+    Args:
+        error: The error to take the class and the facts from. It is not changed: raise the result `from` it.
+        message: Another message. None: the same.
+        facts: The facts that differ, such as `attempts`.
+    """
+    new = type(error)(str(error.args[0]) if message is None else message)
+    vars(new).update({**vars(error), **facts})
+    return new
