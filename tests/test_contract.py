@@ -17,19 +17,19 @@ from paperspace.gradient.aio import deployments as async_deployments
 
 PAGE = Path(__file__).parent.parent / "docs/deployments-sdk.md"
 
-# Where the whole team's reference lies beside the checkout, it is held to the page as well.
+# The reference, if it lies beside the checkout, is compared with the page.
 REFERENCE = PAGE.parents[2] / "shared/reference/deployments-sdk.md"
 
 
 class Documented(NamedTuple):
-    """A function of the page: its parameters in order, and an example of what it returns."""
+    """A function of the page: its parameters in order, and an example of its result."""
 
     parameters: list[str]
     response: Any
 
 
 def read(page: Path) -> dict[str, Documented]:
-    """The functions of a page."""
+    """The functions that a page documents."""
     functions = {}
     for section in page.read_text(encoding="utf-8").split("\n## ")[1:]:
         name = re.match(r"`(\w+)\(\)`", section)
@@ -56,7 +56,7 @@ def shape(value: Any) -> Any:
 
 
 class Calls(NamedTuple):
-    """One face of the functions, made to be called alike."""
+    """The sync or the async version of the functions, with the same way to call both."""
 
     module: Any
 
@@ -65,7 +65,7 @@ class Calls(NamedTuple):
         return asyncio.run(result) if inspect.iscoroutine(result) else result
 
 
-FACES = [pytest.param(Calls(deployments), id="sync"), pytest.param(Calls(async_deployments), id="async")]
+VERSIONS = [pytest.param(Calls(deployments), id="sync"), pytest.param(Calls(async_deployments), id="async")]
 
 
 def test_page_holds_the_five_functions() -> None:
@@ -80,8 +80,8 @@ def test_page_holds_the_five_functions() -> None:
 
 
 @pytest.mark.skipif(not REFERENCE.exists(), reason="the reference is not part of the repository")
-def test_page_says_what_the_reference_says() -> None:
-    """The page has the same functions, parameters and response structures as the documented reference."""
+def test_page_equals_the_reference() -> None:
+    """The page has the same functions, parameters and structures of results as the reference."""
     documented, reference = (
         {name: (entry.parameters, shape(entry.response)) for name, entry in read(page).items()}
         for page in (PAGE, REFERENCE)
@@ -92,14 +92,14 @@ def test_page_says_what_the_reference_says() -> None:
 @pytest.mark.parametrize("module", [deployments, aio.deployments])
 @pytest.mark.parametrize("name", DOCUMENTED)
 def test_signature(module: Any, name: str) -> None:
-    """The documented parameters are there, in the documented order; what we add is keyword-only."""
+    """The positional parameters are the documented ones, in the documented order; others are keyword-only."""
     parameters = inspect.signature(getattr(module, name)).parameters
     positional = [key for key, parameter in parameters.items() if parameter.kind is not parameter.KEYWORD_ONLY]
     assert positional == DOCUMENTED[name].parameters
 
 
 @pytest.mark.usefixtures("environment")
-@pytest.mark.parametrize("call", FACES)
+@pytest.mark.parametrize("call", VERSIONS)
 @pytest.mark.parametrize("by_keyword", [True, False])
 def test_calls_return_the_documented_keys(call: Calls, *, by_keyword: bool) -> None:
     """Each call, by keyword and by position, returns exactly the documented keys, nested, with the documented types."""

@@ -1,4 +1,4 @@
-"""Every public name has a docstring with an example, and the example gives what the docstring says."""
+"""Every public name has a docstring with an example, and the example prints what the docstring shows."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ PLUGIN: list[Any] = [pytest_plugin.GradientServer, pytest_plugin.gradient_server
 
 
 def public() -> Iterator[tuple[str, Any]]:
-    """Every public object once: what the modules export, and the methods of the classes among it."""
+    """Every public object once: what the modules export, and the methods of exported classes."""
     seen: set[int] = set()
     for module in MODULES:
         for name in module.__all__:
@@ -33,7 +33,7 @@ def public() -> Iterator[tuple[str, Any]]:
 
 
 def _with_methods(name: str, entry: Any, seen: set[int]) -> Iterator[tuple[str, Any]]:
-    # A text, a literal type or a module has no docstring of its own, or is looked at as a module.
+    # Strings and literal types have no docstring; modules are in MODULES.
     if id(entry) in seen or isinstance(entry, str | ModuleType) or get_origin(entry) is Literal:
         return
     seen.add(id(entry))
@@ -45,7 +45,7 @@ def _with_methods(name: str, entry: Any, seen: set[int]) -> Iterator[tuple[str, 
                 yield from _with_methods(f"{name}.{member}", value, seen)
 
 
-# What an example would not say more of: which error it is, on docs/errors.md, and which keys a dict has.
+# Names that need no example: errors have theirs in docs/errors.md, and the types of dicts list their keys.
 PUBLIC = dict(public())
 DESCRIBED = {
     name: entry
@@ -64,7 +64,7 @@ def examples(entry: Any, names: dict[str, Any]) -> doctest.DocTest:
 @pytest.mark.usefixtures("environment")
 @pytest.mark.parametrize("name", [name for name in BY_EXAMPLE if "pytest_plugin" not in name])
 def test_example(name: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """There is an example. It finds the deployment `mnist` in the project `p1`, and gives what the docstring says."""
+    """The docstring has an example. With a deployment `mnist` in the project `p1`, it prints what the docstring shows."""
     deployments.create_deployment(name="mnist", project_id="p1", spec=SPEC)
     (tmp_path / "graphql").symlink_to(TOP / "graphql")
     monkeypatch.chdir(tmp_path)
@@ -73,20 +73,20 @@ def test_example(name: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> 
 
 @pytest.mark.parametrize("name", [name for name in BY_EXAMPLE if "pytest_plugin" in name])
 def test_example_of_the_plugin(name: str, gradient_server: pytest_plugin.GradientServer) -> None:
-    """There is an example. It finds the fixture, and gives what the docstring says."""
+    """The docstring has an example. With the fixture `gradient_server`, it prints what the docstring shows."""
     check(BY_EXAMPLE[name], {"deployments": deployments, "Client": Client, "gradient_server": gradient_server})
 
 
 def check(entry: Any, names: dict[str, Any]) -> None:
-    """Runs the examples of a docstring; there has to be one."""
+    """Run the examples of a docstring, of which there must be at least one."""
     test = examples(entry, names)
     assert test.examples
-    said: list[str] = []
-    doctest.DocTestRunner(optionflags=doctest.ELLIPSIS).run(test, out=said.append)
-    assert not said, "".join(said)
+    output: list[str] = []
+    doctest.DocTestRunner(optionflags=doctest.ELLIPSIS).run(test, out=output.append)
+    assert not output, "".join(output)
 
 
 @pytest.mark.parametrize("name", DESCRIBED)
 def test_description(name: str) -> None:
-    """Every error says when it is raised, and every shape what it is."""
+    """Every error and every type of a dict has a docstring."""
     assert inspect.getdoc(DESCRIBED[name])

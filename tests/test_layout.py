@@ -1,13 +1,14 @@
-"""The package is laid out as it promises: light to import, no GraphQL in Python, nothing public by accident."""
+"""The layout of the package: fast to import, no import cycles, no GraphQL in Python, explicit exports."""
 
 from __future__ import annotations
 
 import ast
-import importlib
 import json
 import re
 import subprocess
 import sys
+from collections.abc import Iterator
+from graphlib import TopologicalSorter
 from pathlib import Path
 
 import pytest
@@ -35,34 +36,34 @@ HEAVY = {"gql", "aiohttp", "graphql", "pydantic", "asyncio", "click"}
     ],
 )
 def test_import_is_light(statement: str) -> None:
-    """Importing the library loads none of the libraries that take long to load; the first call does."""
+    """Importing the library loads none of the heavy dependencies; the first call does."""
     code = f"{statement}\nimport sys, json\nprint(json.dumps(list(sys.modules)))"
     modules = json.loads(subprocess.check_output([sys.executable, "-c", code], text=True))
     assert HEAVY.isdisjoint(modules)
 
 
 def test_paperspace_is_a_namespace() -> None:
-    """`paperspace` itself stays open to other distributions."""
+    """`paperspace` is a namespace package, so that other distributions can add to it."""
     assert not (SOURCE.parent / "__init__.py").exists()
 
 
 @pytest.mark.parametrize("module", [paperspace.gradient, deployments, async_deployments, errors, types])
-def test_all_is_sorted_and_there(module: object) -> None:
-    """`__all__` is sorted and names what is really there."""
+def test_all_is_sorted_and_exists(module: object) -> None:
+    """`__all__` is sorted, and every name in it exists."""
     exported = getattr(module, "__all__")  # noqa: B009  # not every module has one
     assert exported == sorted(exported)
     assert all(hasattr(module, name) for name in exported)
 
 
 def test_every_error_is_exported() -> None:
-    """`paperspace.gradient` exports every error class, and so does `errors`."""
+    """`paperspace.gradient` and `paperspace.gradient.errors` export every error class."""
     defined = {name for name, value in vars(errors).items() if isinstance(value, type) and issubclass(value, Exception)}
     assert defined == set(errors.__all__) - {"Problem"}
     assert defined <= set(paperspace.gradient.__all__)
 
 
 def test_error_tree_is_drawn() -> None:
-    """The tree at the top of the module is the tree of the classes, in their order."""
+    """The tree in the docstring of `errors` is the tree of the classes, in their order."""
     assert errors.__doc__ is not None
     drawn = [
         (len(entry[1]), entry[2]) for entry in re.finditer(r"^([ │├└─]*)(\w+Error)\b", errors.__doc__, re.MULTILINE)
@@ -80,7 +81,7 @@ def test_error_tree_is_drawn() -> None:
 
 
 def test_no_graphql_in_python() -> None:
-    """No string in the source is a GraphQL document: all of those are files."""
+    """No string in the source is a GraphQL document: every operation is a file."""
     for path in SOURCE.rglob("*.py"):
         for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
             if isinstance(node, ast.Constant) and isinstance(node.value, str) and "{" in node.value:
@@ -89,7 +90,7 @@ def test_no_graphql_in_python() -> None:
 
 
 def test_schema_is_canonical() -> None:
-    """The schema is sorted and laid out as `gradient schema pull` writes it, so that a diff shows changes only."""
+    """The schema is sorted and formatted as `gradient schema pull` writes it, so that a diff shows only changes."""
     text = (TOP / "graphql/schema.graphql").read_text(encoding="utf-8")
     assert text == print_schema(lexicographic_sort_schema(build_schema(text))) + "\n"
 
@@ -110,14 +111,14 @@ def test_schema_describes_everything() -> None:
 
 
 def test_operations_are_valid_on_the_hosted_api() -> None:
-    """Every operation is valid against a schema that holds nothing but what the hosted API had."""
+    """Every operation is valid against the schema of the hosted API."""
     hosted = build_schema((Path(__file__).parent / "hosted.graphql").read_text(encoding="utf-8"))
     document = concat_ast([parse(path.read_text(encoding="utf-8")) for path in OPERATIONS])
     assert validate(hosted, document) == []
 
 
-def test_each_file_holds_what_its_name_says() -> None:
-    """One operation or fragment a file, named like the file; the five documented operations are among them."""
+def test_each_file_has_the_name_of_its_operation() -> None:
+    """Each file has one operation or fragment with its name; the five documented operations are among them."""
     names = []
     for path in OPERATIONS:
         [definition] = parse(path.read_text(encoding="utf-8")).definitions
@@ -127,8 +128,96 @@ def test_each_file_holds_what_its_name_says() -> None:
     assert {"DeploymentCreate", "DeploymentUpdate", "DeploymentDelete", "Deployments", "Deployment"} <= set(names)
 
 
-def test_every_module_imports() -> None:
-    """Every module can be imported by itself."""
-    for path in SOURCE.rglob("*.py"):
-        name = ".".join(path.relative_to(SOURCE.parent.parent).with_suffix("").parts)
-        importlib.import_module(name.removesuffix(".__init__"))
+MODULES = {
+    ".".join(path.relative_to(SOURCE.parent.parent).with_suffix("").parts).removesuffix(".__init__"): path
+    for path in sorted(SOURCE.rglob("*.py"))
+}
+
+# Imports each module in a process in which no other module of the package was imported. Loading the dependencies before
+# the fork saves the time of loading them for each module.
+IMPORT_EACH = """
+import importlib, os, sys, traceback
+import aiohttp.web, click, gql, graphql, pydantic, pytest
+assert not any(name.startswith("paperspace") for name in sys.modules)
+for name in sys.argv[1:]:
+    child = os.fork()
+    if child == 0:
+        try:
+            importlib.import_module(name)
+        except BaseException:
+            traceback.print_exc()
+            os._exit(1)
+        os._exit(0)
+    if os.waitpid(child, 0)[1]:
+        print(name)
+"""
+
+
+def test_every_module_imports_by_itself() -> None:
+    """Every module can be the first one that a process imports, so its imports work in any order."""
+    command = [sys.executable, "-c", IMPORT_EACH, *MODULES]
+    imported = subprocess.run(command, capture_output=True, text=True, timeout=120, check=True)
+    assert imported.stdout == "", imported.stderr
+
+
+def is_type_checking(node: ast.AST) -> bool:
+    """Whether a statement is `if TYPE_CHECKING:`."""
+    return isinstance(node, ast.If) and isinstance(node.test, ast.Name) and node.test.id == "TYPE_CHECKING"
+
+
+def lazy_names(node: ast.AST) -> list[str]:
+    """The modules that a call of `lazy_modules` names."""
+    if not isinstance(node, ast.Call) or not isinstance(node.func, ast.Name) or node.func.id != "lazy_modules":
+        return []
+    package, *names = (ast.literal_eval(argument) for argument in node.args)
+    return [f"{package}.{name}" for name in names]
+
+
+def runtime_imports(node: ast.AST) -> Iterator[str]:
+    """The names that code imports when it runs, in functions and by `lazy_modules` too."""
+    if isinstance(node, ast.Import):
+        yield from (alias.name for alias in node.names)
+    elif isinstance(node, ast.ImportFrom):
+        for alias in node.names:
+            inner = f"{node.module}.{alias.name}"
+            yield inner if inner in MODULES else str(node.module)
+    else:
+        yield from lazy_names(node)
+    children = node.orelse if isinstance(node, ast.If) and is_type_checking(node) else ast.iter_child_nodes(node)
+    for child in children:
+        yield from runtime_imports(child)
+
+
+def test_no_import_cycle() -> None:
+    """No module imports itself through other modules: neither at its top, nor in a function, nor lazily."""
+    graph = {
+        name: set(runtime_imports(ast.parse(path.read_text(encoding="utf-8")))) & set(MODULES)
+        for name, path in MODULES.items()
+    }
+    assert (
+        "paperspace.gradient.deployments._queries" in graph["paperspace.gradient.deployments._api"]
+    )  # imported lazily
+    TopologicalSorter(graph).prepare()  # raises CycleError, which names the modules
+
+
+def test_lazy_modules_are_those_that_are_type_checked() -> None:
+    """Each lazy module exists, keeps its name, and is imported under this name for the type checkers."""
+    found = 0
+    for path in MODULES.values():
+        for block in filter(is_type_checking, ast.parse(path.read_text(encoding="utf-8")).body):
+            assert isinstance(block, ast.If)
+            checked = {
+                f"{node.module}.{alias.name}"
+                for node in block.body
+                if isinstance(node, ast.ImportFrom)
+                for alias in node.names
+            }
+            for statement in block.orelse:
+                assert isinstance(statement, ast.Assign)
+                modules = lazy_names(statement.value)
+                found += len(modules)
+                [target] = statement.targets
+                assert isinstance(target, ast.Tuple | ast.List)
+                assert [ast.unparse(name) for name in target.elts] == [name.rpartition(".")[2] for name in modules]
+                assert set(modules) <= checked & set(MODULES)
+    assert found > 0

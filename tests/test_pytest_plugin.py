@@ -1,4 +1,4 @@
-"""The pytest plugin, as other people's tests use it, and what its documentation says."""
+"""The pytest plugin works in the tests of a user as documented."""
 
 from __future__ import annotations
 
@@ -8,17 +8,14 @@ import subprocess
 import sys
 import time
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import pytest
+from tests.raw_client import Caller
 from tools.docs.blocks import blocks_of
 
 from paperspace.gradient import APITimeoutError, Client, RateLimitError, deployments
 from paperspace.gradient.pytest_plugin import GradientServer
-
-if TYPE_CHECKING:
-    from tests.raw_client import Caller
-
 
 DOCUMENTATION = Path(__file__).parents[1] / "docs/testing.md"
 STATES = (
@@ -37,7 +34,7 @@ def states(call: Caller, name: str) -> list[str]:
     return [instance["state"] for instance in run(call, name)["deploymentRunInstances"]["nodes"]]
 
 
-def test_it_is_set_up(gradient_server: GradientServer) -> None:
+def test_environment_points_to_the_server(gradient_server: GradientServer) -> None:
     """The environment and the default client point to the server of the test."""
     assert os.environ["PAPERSPACE_API_URL"] == os.environ["PAPERSPACE_API_HOST"] == gradient_server.url
     assert os.environ["PAPERSPACE_API_KEY"] == gradient_server.api_key
@@ -45,32 +42,32 @@ def test_it_is_set_up(gradient_server: GradientServer) -> None:
     assert len(deployments.list_deployments()) == 1
 
 
-def test_it_is_fresh(gradient_server: GradientServer) -> None:
-    """The next test has a server of its own, and the functions follow."""
+def test_each_test_has_its_own_server(gradient_server: GradientServer) -> None:
+    """The next test has a new server without deployments, and the functions use it."""
     assert deployments.list_deployments() == []
     assert gradient_server.url == os.environ["PAPERSPACE_API_URL"]
 
 
-def test_life_is_fast(gradient_server: GradientServer, caller: type[Caller]) -> None:
-    """Without any control a deployment is healthy within a moment."""
-    call = caller(gradient_server)
+def test_containers_start_fast(gradient_server: GradientServer) -> None:
+    """Without any control, the instances of a deployment are healthy within 0.1 seconds."""
+    call = Caller(gradient_server)
     call.create("a", spec=SPEC)
     time.sleep(0.1)
     assert states(call, "a") == ["healthy", "healthy"]
 
 
-@pytest.mark.parametrize("already", [False, True])
+@pytest.mark.parametrize("exists", [False, True])
 @pytest.mark.parametrize(
     ("control", "state"), [("fail", "errored"), ("crash_loop", "failed"), ("stay_pending", "pending")]
 )
-def test_fates(gradient_server: GradientServer, caller: type[Caller], control: str, state: str, already: bool) -> None:
-    """A deployment that is there, or still to come, meets what was decided for its name, and can recover."""
-    call = caller(gradient_server)
-    if already:
+def test_fates(gradient_server: GradientServer, control: str, state: str, exists: bool) -> None:
+    """A control affects the deployment with its name, whether it exists or is created later, until it recovers."""
+    call = Caller(gradient_server)
+    if exists:
         call.create("a", spec=SPEC)
         gradient_server.advance(minutes=1)
     getattr(gradient_server, control)("a")
-    if not already:
+    if not exists:
         call.create("a", spec=SPEC)
     call.create("b", spec=SPEC)
     gradient_server.advance(minutes=1)
@@ -81,9 +78,9 @@ def test_fates(gradient_server: GradientServer, caller: type[Caller], control: s
     assert states(call, "a") == ["healthy"] * 2
 
 
-def test_load(gradient_server: GradientServer, caller: type[Caller]) -> None:
-    """Load brings replicas up to the bound; they go five minutes after the load has gone."""
-    call = caller(gradient_server)
+def test_load(gradient_server: GradientServer) -> None:
+    """Load adds replicas up to the limit; they are removed five minutes after the load has fallen."""
+    call = Caller(gradient_server)
     autoscaling = {"maxReplicas": 4, "metrics": [{"metric": "cpu", "value": 80}]}
     call.create("a", spec={"image": "i", "resources": {"replicas": 2, "autoscaling": autoscaling}})
     counts = []
@@ -95,7 +92,7 @@ def test_load(gradient_server: GradientServer, caller: type[Caller]) -> None:
 
 
 def test_rate_limit(gradient_server: GradientServer) -> None:
-    """The next answers say that there are too many requests, and when to come again."""
+    """So many requests get RateLimitError with `retry_after`; the one after them succeeds."""
     gradient_server.rate_limit(2, retry_after=7)
     with Client(gradient_server.api_key, gradient_server.url, max_retries=0) as client:
         for _ in range(2):
@@ -119,10 +116,10 @@ def test_delay(gradient_server: GradientServer) -> None:
 
 
 @pytest.mark.parametrize("executed", [False, True])
-def test_drop(gradient_server: GradientServer, caller: type[Caller], executed: bool) -> None:
-    """The connection breaks, with the request carried out or not, and nothing of it is in the log as a fault."""
+def test_drop(gradient_server: GradientServer, executed: bool) -> None:
+    """The connection closes without a response, and the request is executed or not, as asked for."""
     gradient_server.drop(executed=executed)
-    call = caller(gradient_server)
+    call = Caller(gradient_server)
     with pytest.raises(OSError, match=r"reset|closed"):
         call.create("a")
     assert len(call("{ deployments { nodes { id } } }").data["deployments"]["nodes"]) == executed
@@ -147,12 +144,12 @@ def documented(tmp_path: Path) -> Path:
 
 @pytest.mark.skipif(not importlib.util.find_spec("xdist"), reason="pytest-xdist is not installed")
 def test_the_examples_work_side_by_side(documented: Path) -> None:
-    """The examples pass in several processes at once."""
+    """The documented examples pass in several processes at once."""
     assert "6 passed" in pytest_run(documented, "-n", "3")
 
 
 def test_the_plugin_is_light() -> None:
-    """A test run that does not use the fixture does not pay for it."""
+    """Loading the plugin loads none of the heavy libraries."""
     script = (
         "import sys; import paperspace.gradient.pytest_plugin\n"
         "print({'aiohttp', 'graphql', 'gql', 'pydantic', 'sqlite3'} & set(sys.modules))"

@@ -1,4 +1,4 @@
-"""`gradient schema` tells what a server's schema means for us."""
+"""`schema.diff`, `schema.pull` and the commands `gradient schema` compare a server's schema with ours."""
 
 from __future__ import annotations
 
@@ -38,20 +38,20 @@ def without_field(type_name: str, field: str) -> Any:
     def change(response: dict[str, Any]) -> None:
         for entry in response["data"]["__schema"]["types"]:
             if entry["name"] == type_name:
-                entry["fields"] = [found for found in entry["fields"] if found["name"] != field]
+                entry["fields"] = [item for item in entry["fields"] if item["name"] != field]
 
     return change
 
 
 def test_same(environment: dict[str, str]) -> None:
-    """A server with our schema differs in nothing, and its schema is pulled byte for byte."""
+    """For a server with our schema, diff reports nothing, and pull returns the same bytes."""
     url = environment["PAPERSPACE_API_URL"]
     assert schema.diff() == schema.diff(url) == schema.diff(PINNED) == schema.SchemaReport()
     assert schema.pull(url) == TEXT
 
 
-def test_field_that_is_gone(changed: Any) -> None:
-    """A field of ours that is gone is a breaking change, and names the operation's file and line that need it."""
+def test_removed_field(changed: Any) -> None:
+    """A removed field that an operation uses is a breaking change; the report has the file and line of the operation."""
     report = schema.diff(changed("  endpointUrl:", "  endpointUri:"))
     assert report.breaking == ("Field DeploymentSpec.endpointUrl was removed.",)
     reasons = "\n".join(report.invalid_operations)
@@ -59,16 +59,16 @@ def test_field_that_is_gone(changed: Any) -> None:
     assert report.breaks_operations
 
 
-def test_field_that_we_do_not_need(changed: Any) -> None:
-    """A field that no operation asks for may go without breaking us."""
+def test_removed_field_that_is_not_used(changed: Any) -> None:
+    """A removed field that no operation uses breaks no operation."""
     report = schema.diff(changed("  avatarUrl:", "  avatarUri:"))
     assert report.breaking == ("Field Actor.avatarUrl was removed.",)
     assert not report.breaks_operations
-    assert "All our operations stay valid." in str(report)
+    assert "All operations of the library are valid." in str(report)
 
 
 def test_kinds_of_changes(changed: Any) -> None:
-    """A value more is dangerous, a field more and another description are safe."""
+    """A new enum value is dangerous; a new field and a changed description are safe."""
     assert schema.diff(changed("  http2\n", "  http2\n  http3\n")).dangerous == (
         "Enum value Protocol.http3 was added.",
     )
@@ -79,7 +79,7 @@ def test_kinds_of_changes(changed: Any) -> None:
 
 
 def test_live_server(server: LocalServer) -> None:
-    """A live server is asked by introspection."""
+    """The schema of a live server is read by introspection."""
     with altered(server, response=without_field("DeploymentSpec", "endpointUrl")) as url:
         report = schema.diff(url, api_key=server.api_key)
     assert report.breaking == ("Field DeploymentSpec.endpointUrl was removed.",)
@@ -101,17 +101,17 @@ def test_introspection_file(tmp_path: Path) -> None:
     [
         ("a.graphql", "type Query {", r"a\.graphql:1:13: Syntax Error"),
         ("a.graphql", "type Query { a: B }", r"a\.graphql: Unknown type 'B'"),
-        ("a.json", "{", r"a\.json is not the JSON result"),
-        ("a.json", "[]", r"a\.json is not the JSON result"),
-        ("a.json", "{}", r"the introspection gives no schema"),
-        ("a.json", '{"data": {"__schema": {}}}', r"the introspection gives no schema"),
-        ("a.json", "[" * 100_000, r"a\.json is not the JSON result"),
+        ("a.json", "{", r"a\.json is not a JSON introspection result"),
+        ("a.json", "[]", r"a\.json is not a JSON introspection result"),
+        ("a.json", "{}", r"invalid introspection result"),
+        ("a.json", '{"data": {"__schema": {}}}', r"invalid introspection result"),
+        ("a.json", "[" * 100_000, r"a\.json is not a JSON introspection result"),
         ("a.graphql", "type Other { a: String }", r"Query root type must be provided"),
         ("a.graphql", None, r"a\.graphql cannot be read: No such file"),
     ],
 )
 def test_nothing_to_compare_with(tmp_path: Path, name: str, content: str | None, complaint: str) -> None:
-    """What is no schema is refused with the place."""
+    """An invalid schema raises an error with its position."""
     if content is not None:
         (tmp_path / name).write_text(content, encoding="utf-8")
     with pytest.raises(SchemaError, match=complaint):
@@ -119,7 +119,7 @@ def test_nothing_to_compare_with(tmp_path: Path, name: str, content: str | None,
 
 
 def test_introspection_switched_off(server: LocalServer) -> None:
-    """A server that does not tell its schema is named as such."""
+    """If a server does not allow introspection, the error says so."""
 
     def refuse(response: dict[str, Any]) -> None:
         response.clear()
@@ -128,16 +128,16 @@ def test_introspection_switched_off(server: LocalServer) -> None:
 
     with (
         altered(server, response=refuse) as url,
-        pytest.raises(SchemaError, match="introspection seems to be switched off"),
+        pytest.raises(SchemaError, match=r"is introspection disabled\?"),
     ):
         schema.pull(url, api_key=server.api_key)
 
 
 class TestCommand:
-    """The command says the same, with its exit codes."""
+    """The commands print the same, and their exit codes tell the result."""
 
     def test_diff(self, changed: Any, environment: dict[str, str]) -> None:
-        """0 where nothing breaks us, 8 where an operation would, 1 where there is nothing to compare with."""
+        """Exit code 0: no operation breaks; 8: one does; 1: the schema cannot be read."""
         run = CliRunner().invoke
         same = run(main, ["schema", "diff"], env=environment)
         assert (same.exit_code, same.stdout) == (0, "The schemas are the same.\n")
@@ -147,11 +147,11 @@ class TestCommand:
         nothing = run(main, ["schema", "diff", "nowhere.graphql"])
         assert (nothing.exit_code, nothing.stdout) == (1, "")
         assert nothing.stderr == (
-            "Error: nowhere.graphql cannot be read: No such file or directory; a URL begins with http:// or https://\n"
+            "Error: nowhere.graphql cannot be read: No such file or directory; a URL starts with http:// or https://\n"
         )
 
     def test_pull(self, tmp_path: Path, environment: dict[str, str]) -> None:
-        """The schema goes to stdout, or into a file, and nothing else does."""
+        """Only the schema is written, to stdout or to a file."""
         pulled = CliRunner().invoke(main, ["schema", "pull"], env=environment)
         assert (pulled.exit_code, pulled.stdout) == (0, TEXT)
         path = tmp_path / "schema.graphql"

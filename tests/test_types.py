@@ -1,4 +1,4 @@
-"""The public shapes and the generated ones are the same, but for what paging needs."""
+"""The public types equal the generated ones, without the fields that only pagination uses."""
 
 from __future__ import annotations
 
@@ -16,21 +16,21 @@ from paperspace.gradient import deployments as functions
 from paperspace.gradient._core import validation
 from paperspace.gradient._generated import deployment, deployment_create, deployments, inputs
 
-MACHINERY = {"pageInfo", "edges", "cursor", "__typename"}
+PAGINATION_FIELDS = {"pageInfo", "edges", "cursor", "__typename"}
 
 
 def shape(annotation: Any) -> Any:
-    """A type with every TypedDict in it spelled out, without the machinery of connections and without names."""
+    """A type with every TypedDict in it expanded, without names and without the fields of pagination."""
     if is_typeddict(annotation):
         hints = get_type_hints(annotation, include_extras=True)
-        return {key: shape(value) for key, value in hints.items() if key not in MACHINERY}
+        return {key: shape(value) for key, value in hints.items() if key not in PAGINATION_FIELDS}
     if get_origin(annotation) is None:
         return annotation
     return get_origin(annotation), [shape(argument) for argument in get_args(annotation)]
 
 
 def test_results() -> None:
-    """What the functions return is what the operations ask for."""
+    """The functions return what the operations select."""
     listed = get_type_hints(deployments.DeploymentConnection)["nodes"]
     found = get_type_hints(deployment.DeploymentResult)["deployment"]
     assert shape(listed) == (list, [shape(types.Deployment)])
@@ -39,31 +39,31 @@ def test_results() -> None:
     assert shape(created) == shape(types.DeploymentRef)
 
 
-def test_every_public_shape_is_tied() -> None:
-    """Every public shape is a generated one, or made of generated ones and tied above."""
+def test_every_public_type_is_generated() -> None:
+    """Every public type is generated, is compared with a generated one above, or describes no response."""
     generated = set()
     for module in pkgutil.iter_modules(_generated.__path__):
         generated |= {
             id(value) for value in vars(importlib.import_module(f"{_generated.__name__}.{module.name}")).values()
         }
-    untied = {name for name in types.__all__ if id(getattr(types, name)) not in generated}
-    assert untied == {
-        *("Deployment", "DeploymentSpecs"),  # tied above
-        # No reply of the server has these.
+    not_generated = {name for name in types.__all__ if id(getattr(types, name)) not in generated}
+    assert not_generated == {
+        *("Deployment", "DeploymentSpecs"),  # compared above
+        # The library itself builds these.
         *("AppliedDeployment", "DeploymentRevision", "SpecChange", "SpecDifference"),
-        *("DeploymentEvent", "DeploymentStatus", "InstanceStatus"),
-    } | {"ClientOptions"}
+        *("DeploymentEvent", "DeploymentStatus", "InstanceStatus", "ClientOptions"),
+    }
 
 
 def test_every_public_name_is_type_checked() -> None:
-    """The file that the type checkers read touches every public name."""
+    """tests/typing/surface.py uses every public name."""
     text = (Path(__file__).parent / "typing/surface.py").read_text(encoding="utf-8")
     public = {*types.__all__, *functions.__all__, *schema.__all__, *paperspace.gradient.__all__}
     assert {name for name in public if not re.search(rf"\b{name}\b", text)} == set()
 
 
-def test_checkers_are_built_once(client: Client) -> None:
-    """The checker of a reply is built when the first one comes, and only then."""
+def test_validators_are_built_once(client: Client) -> None:
+    """The validator of a response is built once, on the first response."""
     validation._envelope_validator.cache_clear()
     for _ in range(3):
         client.deployments.list_deployments()
@@ -71,7 +71,7 @@ def test_checkers_are_built_once(client: Client) -> None:
 
 
 def test_every_input_is_public() -> None:
-    """Whatever may stand in a spec has a public name."""
+    """Every type in a spec has a public name."""
     public = {id(getattr(types, name)) for name in types.__all__}
     reached = set()
     pending: list[Any] = [inputs.DeploymentSpecDataInput]

@@ -1,4 +1,4 @@
-"""Whatever is given for a spec, the answer is a spec that was sent, or one error that lists the places."""
+"""Whatever is passed as a spec, it is either sent, or one error lists the path of every problem."""
 
 from __future__ import annotations
 
@@ -14,6 +14,7 @@ import pytest
 from tests.deployments.test_changes import FULL
 
 from paperspace.gradient import Client, InvalidArgumentError, InvalidSpecError
+from paperspace.gradient._shared.problems import Problem
 from paperspace.gradient._spec.checks import check_spec
 from paperspace.gradient.deployments import _arguments
 
@@ -24,61 +25,64 @@ ODD: list[Any] = [
 ]
 
 
-def places(value: Any, path: tuple[Any, ...] = ()) -> list[tuple[Any, ...]]:
-    """Every place in a nested value."""
+def paths_of(value: Any, path: tuple[Any, ...] = ()) -> list[tuple[Any, ...]]:
+    """The path of every entry in a nested value."""
     items = value.items() if isinstance(value, dict) else enumerate(value) if isinstance(value, list) else ()
-    return [path, *(place for key, entry in items for place in places(entry, (*path, key)))]
+    return [path, *(inner for key, entry in items for inner in paths_of(entry, (*path, key)))]
 
 
-def put(value: Any, path: tuple[Any, ...], new: Any) -> Any:
-    """A copy of a nested value with something else at a place."""
+def replaced(value: Any, path: tuple[Any, ...], new: Any) -> Any:
+    """A copy of a nested value with another entry at a path."""
     if not path:
         return new
     inner = copy.copy(value)
-    inner[path[0]] = put(value[path[0]], path[1:], new)
+    inner[path[0]] = replaced(value[path[0]], path[1:], new)
     return inner
 
 
-def problems_of(spec: Any) -> list[str]:
-    """The places that are wrong, which the one error names, too."""
+def problems_of(spec: Any) -> list[Problem]:
+    """The problems of a spec. If there are any, `require` raises one short error, which can be pickled."""
     problems = list(check_spec(spec))
     if problems:
         with pytest.raises(InvalidSpecError) as caught:
             _arguments.require(problems)
         assert str(caught.value) == str(pickle.loads(pickle.dumps(caught.value)))
         assert len(str(caught.value)) < 5000
-    return [problem.field for problem in problems]
+    return problems
 
 
-@pytest.mark.parametrize("path", places(FULL))
+@pytest.mark.parametrize("path", paths_of(FULL))
 def test_anything_anywhere(path: tuple[Any, ...]) -> None:
-    """Any value at any place of a spec gives no other error than ours; what is wrong is named at or below that place."""
+    """Any value at any path of a spec raises only our error, whose problems are at this path or below."""
+    expected = ("spec", *path)
+    # One rule compares two fields: maxReplicas must not be below replicas.
+    related = ("spec", "resources", "autoscaling", "maxReplicas") if path == ("resources", "replicas") else expected
     for value in ODD:
-        for place in problems_of(put(FULL, path, value)):
-            assert place.startswith("spec")
+        for problem in problems_of(replaced(FULL, path, value)):
+            assert problem.path[: len(expected)] == expected or problem.path == related
 
 
 def test_several_mistakes_at_once() -> None:
-    """However many odd values there are, there is one error, and each place is named once."""
-    chance = random.Random(1)  # the same each time
+    """However many odd values a spec has, there is one error, and it lists each path once."""
+    chance = random.Random(1)  # the same values in each run
     for _ in range(500):
         spec: Any = FULL
         for _ in range(3):
-            candidates = places(spec)
-            spec = put(spec, chance.choice(candidates), chance.choice(ODD))
-        found = problems_of(spec)
-        assert len(found) == len(set(found))
+            spec = replaced(spec, chance.choice(paths_of(spec)), chance.choice(ODD))
+        paths = [problem.field for problem in problems_of(spec)]
+        assert len(paths) == len(set(paths))
 
 
 def test_spec_in_itself() -> None:
-    """A spec that holds itself, or is nested without end, is refused like any other."""
+    """A spec that contains itself, or is nested very deeply, is rejected like any other."""
     spec: dict[str, Any] = {"image": "nginx"}
     spec["resources"] = spec
     assert problems_of(spec) != []
     deep: Any = {}
     for _ in range(100_000):
         deep = {"resources": deep}
-    assert problems_of({"image": "nginx", "resources": deep}) == ["spec.resources.resources"]
+    [problem] = problems_of({"image": "nginx", "resources": deep})
+    assert problem.field == "spec.resources.resources"
 
 
 @pytest.mark.parametrize(
@@ -95,7 +99,7 @@ def test_spec_in_itself() -> None:
     ],
 )
 def test_secrets_are_not_shown(spec: Any) -> None:
-    """What may be a secret, however it is misspelt, is in no text, attribute or pickle of the error."""
+    """A value that may be a secret, even in a misspelt field, is in no text, attribute or pickle of the error."""
     with pytest.raises(InvalidSpecError) as caught:
         _arguments.require(check_spec(spec))
     assert "hunter2" not in f"{caught.value}{caught.value!r}{caught.value.problems!r}"
@@ -103,7 +107,7 @@ def test_secrets_are_not_shown(spec: Any) -> None:
 
 
 def test_every_argument_at_once(client: Client) -> None:
-    """All the arguments of a call are looked at, not only the first that is wrong."""
+    """One error lists the problems of all arguments of a call, not only the first."""
     with pytest.raises(InvalidArgumentError) as caught:
         client.deployments.create_deployment("", "", {}, "")
     assert [problem.field for problem in caught.value.problems] == ["name", "project_id", "spec.image", "cluster_id"]
@@ -111,24 +115,25 @@ def test_every_argument_at_once(client: Client) -> None:
 
 @pytest.mark.parametrize(
     "path",
-    [path for path in places(FULL) if isinstance(functools.reduce(operator.getitem, path, cast("Any", FULL)), str)],
+    [path for path in paths_of(FULL) if isinstance(functools.reduce(operator.getitem, path, cast("Any", FULL)), str)],
 )
 def test_half_a_character(path: tuple[Any, ...]) -> None:
-    """A string that no request can carry is refused at its place, once, and the rest of it is not shown."""
-    found = [problem for problem in check_spec(put(FULL, path, "hunter2 \ud83d")) if problem.path == ("spec", *path)]
-    assert len(found) == 1
-    assert "hunter2" not in str(found) or path == ("protocol",)  # which is one of two words, and no secret
+    """A string that cannot be encoded is one problem at its path, and the rest of the string is not shown."""
+    spec = replaced(FULL, path, "hunter2 \ud83d")
+    problems = [problem for problem in check_spec(spec) if problem.path == ("spec", *path)]
+    assert len(problems) == 1
+    assert "hunter2" not in str(problems) or path == ("protocol",)  # an enum value is not a secret
 
 
 def test_half_a_character_elsewhere(client: Client) -> None:
-    """So it is in the other arguments of a call."""
+    """The same is true of the other arguments of a call."""
     with pytest.raises(InvalidArgumentError) as caught:
         client.deployments.create_deployment("\ud800", "\ud800", {"image": "x"}, "\ud800")
     assert [problem.field for problem in caught.value.problems] == ["name", "project_id", "cluster_id"]
 
 
 def test_two_variables_of_one_name() -> None:
-    """A name of an environment variable that is there already is refused where it is there again, without values."""
+    """A repeated name of an environment variable is a problem at each repetition; values are not shown."""
     entries = [{"name": name, "value": "hunter2"} for name in ("A", "B", "A", "A")]
     problems = list(check_spec({"image": "x", "env": entries}))
     assert [problem.field for problem in problems] == ["spec.env[2].name", "spec.env[3].name"]
@@ -137,16 +142,16 @@ def test_two_variables_of_one_name() -> None:
 
 @pytest.mark.parametrize("key", [1, None, True, 1.5, (1, 2), b"x"])
 def test_keys_that_are_no_strings(key: Any) -> None:
-    """A key that is no string is no field, wherever it stands, in our words; what lies below it is not looked at."""
+    """A key that is not a string is an unknown field, at any depth; values below it are not checked."""
     endless: dict[Any, Any] = {"image": "x"}
     endless[key] = endless
-    for spec, place in (
+    for spec, parent in (
         ({"image": "x", key: "\ud800"}, "spec"),
         (endless, "spec"),
-        (put(FULL, ("resources",), {key: 1}), "spec.resources"),
+        (replaced(FULL, ("resources",), {key: 1}), "spec.resources"),
     ):
         [problem] = check_spec(spec)
-        assert problem.field == f"{place}.{key if key != b'x' else repr(key)}"
+        assert problem.field == f"{parent}.{key if key != b'x' else repr(key)}"
         assert "unknown field" in str(problem)
         assert "a field name is a string; fields:" in str(problem)
 
@@ -160,7 +165,7 @@ def test_keys_that_are_no_strings(key: Any) -> None:
     ],
 )
 def test_hints(field: Any, hint: str) -> None:
-    """A field of another name is recognised, that of an older spec too."""
+    """A misspelt field, or one of the older format, has a hint that names the right one."""
     with pytest.raises(InvalidSpecError) as caught:
         _arguments.require(check_spec({"image": "nginx", "resources": field}))
     assert hint in str(caught.value)

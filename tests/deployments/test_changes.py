@@ -1,4 +1,4 @@
-"""Functions that bring a deployment to a state do that, and nothing else."""
+"""Functions that change a deployment depending on its state make that change, and no other."""
 
 from __future__ import annotations
 
@@ -56,7 +56,7 @@ def full(**changes: Any) -> Any:
 
 
 class TestDifference:
-    """Two specs are compared by what they mean."""
+    """Two specs are compared by their meaning."""
 
     @pytest.mark.parametrize(
         ("one", "other"),
@@ -119,7 +119,7 @@ class TestDifference:
         assert "hunter" not in json.dumps(found)
 
     def test_password_in_a_url(self) -> None:
-        """What stands before the host of a repository's URL is hidden, be it a password or a token."""
+        """User, password or token in the URL of a repository are hidden."""
         repository = {
             "name": "code",
             "url": "https://me:hunter3@git.example/code",
@@ -131,21 +131,21 @@ class TestDifference:
         assert change["after"] == "https://(hidden)@git.example/code"
 
     def test_variable_named_password(self) -> None:
-        """A variable is one like the others, whatever it is called."""
+        """An environment variable named `password` is not hidden."""
         changed = full(env=[*(FULL["env"] or []), {"name": "password", "value": "1"}])
         assert difference(FULL, changed)["text"] == "+ env.password: '1'"
 
     def test_two_variables_of_one_name(self) -> None:
-        """A name that is there twice is not lost."""
+        """A repeated name of an environment variable is a change."""
         twice = [{"name": "A", "value": "1"}, {"name": "A", "value": "2"}]
         assert difference(full(env=twice[:1]), full(env=twice))["changes"] != []
 
 
 class TestApply:
-    """`apply_deployment` does what is needed, once."""
+    """`apply_deployment` creates, updates or does nothing, as needed."""
 
-    def test_creates_updates_and_rests(self, client: Client, wire: list[dict[str, Any]]) -> None:
-        """The first time it creates, with a change it updates, and the same again sends no mutation."""
+    def test_creates_updates_or_does_nothing(self, client: Client, wire: list[dict[str, Any]]) -> None:
+        """The first call creates, a changed spec updates, and the same spec again sends no mutation."""
         apply = client.deployments.apply_deployment
         created = apply("n", "p", SPEC)
         assert created["action"] == "created"
@@ -163,7 +163,7 @@ class TestApply:
         assert [request["operationName"] for request in wire] == ["DeploymentsCurrent"]
 
     def test_dry_run(self, client: Client) -> None:
-        """A dry run says what would be done, and does nothing."""
+        """A dry run returns what would be done, and changes nothing."""
         assert client.deployments.apply_deployment("n", "p", SPEC, dry_run=True)["action"] == "created"
         assert client.deployments.list_deployments() == []
         client.deployments.create_deployment("n", "p", SPEC)
@@ -172,20 +172,20 @@ class TestApply:
         assert client.deployments.diff_deployment("n", "p", spec(port=2)) == planned["difference"]
         assert client.deployments.diff_deployment("n", "p", SPEC) == NOTHING
 
-    def test_what_reads_back_is_what_was_applied(self, client: Client) -> None:
-        """Every field of a spec survives: applied again, nothing differs."""
+    def test_every_field_is_stored(self, client: Client) -> None:
+        """After applying a spec with every field, nothing differs from it."""
         client.deployments.apply_deployment("n", "p", FULL)
         assert client.deployments.diff_deployment("n", "p", FULL)["text"] == ""
 
     def test_cluster(self, client: Client) -> None:
-        """Another cluster is a change; no cluster is wherever it is."""
+        """Another cluster is a change; no cluster means the current one."""
         client.deployments.apply_deployment("n", "p", SPEC, "cl-1")
         assert client.deployments.apply_deployment("n", "p", SPEC)["action"] == "unchanged"
         moved = client.deployments.apply_deployment("n", "p", SPEC, "cl-2")
         assert moved["difference"]["text"] == "~ cluster: 'cl-1' -> 'cl-2'"
 
     def test_cluster_in_the_history(self, client: Client) -> None:
-        """A move to another cluster is told in the history too, and what is new names its cluster."""
+        """Moving to another cluster is a change in the history; a new deployment has its cluster as a change."""
         planned = client.deployments.apply_deployment("n", "p", SPEC, "cl-1", dry_run=True)
         assert "+ cluster: 'cl-1'" in planned["difference"]["text"].splitlines()
         created = client.deployments.create_deployment("n", "p", SPEC, "cl-1")
@@ -200,7 +200,7 @@ class TestApply:
         assert (one["action"], other["action"]) == ("created", "created")
 
     def test_threads_at_once(self, client: Client) -> None:
-        """16 at once end up with one deployment, and one spec, where they all want the same."""
+        """16 threads that apply the same spec at the same time end up with one deployment and one spec."""
         with ThreadPoolExecutor(16) as pool:
             applied = list(pool.map(lambda _: client.deployments.apply_deployment("n", "p", SPEC), range(16)))
         assert len({entry["id"] for entry in applied}) == 1
@@ -208,7 +208,7 @@ class TestApply:
         assert len(deployment["deploymentSpecs"]["nodes"]) == 1
 
     def test_processes_at_once(self, client: Client, environment: dict[str, str]) -> None:
-        """8 processes at once, each with a spec of its own: one deployment, and every spec in its history."""
+        """8 processes that apply different specs at the same time: one deployment, with every spec in its history."""
         code = "import sys; from paperspace.gradient import deployments\n"
         code += 'deployments.apply_deployment("n", "p", {"image": "nginx", "port": int(sys.argv[1])})'
         children = [subprocess.Popen([sys.executable, "-c", code, str(port)], env=environment) for port in range(1, 9)]
@@ -217,33 +217,33 @@ class TestApply:
         assert {node["data"]["port"] for node in deployment["deploymentSpecs"]["nodes"]} == set(range(1, 9))
 
     @pytest.mark.anyio
-    async def test_spec_that_is_changed_meanwhile(self, server: LocalServer) -> None:
-        """What is applied is the spec as it was given and checked, whatever its owner does with it afterwards."""
-        given: Any = {**SPEC}
+    async def test_spec_that_is_changed_during_the_call(self, server: LocalServer) -> None:
+        """The spec is applied as it was validated, even if the caller changes the dict during the call."""
+        spec: Any = {**SPEC}
         async with AsyncClient(server.api_key, server.url) as client:
-            applying = asyncio.ensure_future(client.deployments.apply_deployment("n", "p", given))
+            applying = asyncio.ensure_future(client.deployments.apply_deployment("n", "p", spec))
             await asyncio.sleep(0)
-            given["prot"] = 1
+            spec["prot"] = 1
             await applying
             assert await client.deployments.diff_deployment("n", "p", SPEC) == NOTHING
 
-    def test_wrong_spec(self, client: Client, wire: list[dict[str, Any]]) -> None:
-        """A spec that cannot be right is refused before anything is sent."""
+    def test_invalid_spec(self, client: Client, wire: list[dict[str, Any]]) -> None:
+        """An invalid spec raises an error before anything is sent."""
         with pytest.raises(InvalidSpecError):
             client.deployments.apply_deployment("n", "p", {"image": ""})
         assert wire == []
 
 
 class TestRevise:
-    """Scaling, stopping, starting and rolling back change that, and nothing else."""
+    """Scale, stop, start and rollback change one thing, and nothing else."""
 
     @pytest.fixture
     def id(self, client: Client) -> str:
-        """A deployment with everything that a spec can say."""
+        """A deployment with every field of a spec."""
         return client.deployments.create_deployment("n", "p", FULL, "cl-1")["id"]
 
     def test_scale(self, client: Client, id: str) -> None:
-        """Only the number of replicas changes, secrets and cluster included."""
+        """Only the number of replicas changes; secrets and cluster stay the same."""
         assert client.deployments.scale_deployment(id, 4) == {"id": id}
         newest, first = client.deployments.get_deployment_history(id)
         assert newest["difference"]["text"] == "~ resources.replicas: 2 -> 4"
@@ -251,13 +251,13 @@ class TestRevise:
         assert newest["data"]["repositories"] == first["data"]["repositories"]
         assert client.deployments.diff_deployment("n", "p", FULL)["text"] == "~ resources.replicas: 4 -> 2"
 
-    def test_scale_to_what_it_is(self, client: Client, id: str, wire: list[dict[str, Any]]) -> None:
-        """Scaling to what it is already sends no mutation."""
+    def test_scale_to_the_same_number(self, client: Client, id: str, wire: list[dict[str, Any]]) -> None:
+        """Scaling to the current number sends no mutation."""
         client.deployments.scale_deployment(id, 2)
         assert [request["operationName"] for request in wire] == ["DeploymentHistory"]
 
     def test_stop_and_start(self, client: Client, id: str) -> None:
-        """Stopped and started, it is as before; doing either twice changes nothing."""
+        """Stop and start restore the same spec; a second stop or start changes nothing."""
         for _ in range(2):
             client.deployments.stop_deployment(id)
         for _ in range(2):
@@ -268,13 +268,13 @@ class TestRevise:
         assert client.deployments.diff_deployment("n", "p", FULL)["text"] == ""
 
     def test_start_of_no_replicas(self, client: Client, id: str) -> None:
-        """What has 0 replicas cannot be started, and the way out is named."""
+        """Starting a deployment with 0 replicas raises an error that says what to do."""
         client.deployments.scale_deployment(id, 0)
         with pytest.raises(InvalidArgumentError, match="scale it first"):
             client.deployments.start_deployment(id)
 
     def test_rollback(self, client: Client, id: str) -> None:
-        """An earlier spec is in force again, as a new one, on its cluster."""
+        """A rollback adds a revision with the earlier spec and its cluster."""
         client.deployments.update_deployment("n", "p", SPEC, "cl-2")
         *_, first = client.deployments.get_deployment_history(id)
         assert client.deployments.rollback_deployment(id, to=first["id"]) == {"id": id}
@@ -282,8 +282,8 @@ class TestRevise:
         assert (newest["data"], newest["cluster"]) == (first["data"], {"id": "cl-1"})
         assert newest["id"] != first["id"]
 
-    def test_rollback_to_what_it_is(self, client: Client, id: str, wire: list[dict[str, Any]]) -> None:
-        """Rolling back to the newest spec, or to one that means the same on the same cluster, sends no mutation."""
+    def test_rollback_without_a_difference(self, client: Client, id: str, wire: list[dict[str, Any]]) -> None:
+        """A rollback to a spec with the same meaning on the same cluster sends no mutation."""
         [first] = client.deployments.get_deployment_history(id)
         client.deployments.update_deployment(id=id, spec=full(env=[*reversed(FULL.get("env") or [])]))
         newest, _ = client.deployments.get_deployment_history(id)
@@ -299,22 +299,22 @@ class TestRevise:
         ]
 
     def test_ids_in_any_case(self) -> None:
-        """An id is the same in capitals and in small letters, whichever side writes it so."""
+        """Ids are compared without regard to case, in arguments and in responses."""
 
-        def shout(reply: dict[str, Any]) -> None:
+        def upper_ids(reply: dict[str, Any]) -> None:
             updated = reply["data"].get("updateDeployment")
             for node in updated["deployment"]["deploymentSpecs"]["nodes"] if updated else ():
                 node["id"] = node["id"].upper()
 
-        with LocalServer() as server, altered(server, response=shout) as url, Client(server.api_key, url) as client:
-            own = client.deployments.create_deployment("n", "p", SPEC)["id"]
-            [first] = client.deployments.get_deployment_history(own)
-            client.deployments.scale_deployment(own.upper(), 2)
-            client.deployments.rollback_deployment(own.upper(), to=first["id"].upper())
+        with LocalServer() as server, altered(server, response=upper_ids) as url, Client(server.api_key, url) as client:
+            created_id = client.deployments.create_deployment("n", "p", SPEC)["id"]
+            [first] = client.deployments.get_deployment_history(created_id)
+            client.deployments.scale_deployment(created_id.upper(), 2)
+            client.deployments.rollback_deployment(created_id.upper(), to=first["id"].upper())
             assert client.deployments.diff_deployment("n", "p", SPEC) == NOTHING
 
-    def test_rollback_to_what_is_not_there(self, client: Client, id: str) -> None:
-        """A spec that the deployment does not have is NotFound, as is the deployment: the error says which."""
+    def test_rollback_to_unknown(self, client: Client, id: str) -> None:
+        """An unknown spec or deployment raises NotFoundError; `resource` says which."""
         with pytest.raises(NotFoundError, match=f"no spec {UNKNOWN_ID}") as caught:
             client.deployments.rollback_deployment(id, to=UNKNOWN_ID)
         assert caught.value.resource == "spec"
@@ -323,21 +323,21 @@ class TestRevise:
         assert caught.value.resource == "deployment"
 
     def test_unknown_deployment(self, client: Client) -> None:
-        """A deployment that is not there is NotFound, whatever is asked of it."""
+        """Every function raises NotFoundError for an unknown deployment."""
         functions = client.deployments
         for call in (functions.stop_deployment, functions.start_deployment, functions.get_deployment_history):
             with pytest.raises(NotFoundError):
                 call(UNKNOWN_ID)
 
-    def test_write_in_between(self, server: LocalServer, client: Client, id: str) -> None:
-        """A spec that somebody makes between our reading and our writing is noticed, and both are named."""
+    def test_concurrent_change(self, server: LocalServer, client: Client, id: str) -> None:
+        """If another client adds a spec between reading and writing, the error has the ids of both specs."""
 
-        def meddle(request: dict[str, Any]) -> None:
+        def interfere(request: dict[str, Any]) -> None:
             if request["operationName"] == "DeploymentRevise":
                 client.deployments.update_deployment(id=id, spec=SPEC)
 
         with (
-            altered(server, request=meddle) as url,
+            altered(server, request=interfere) as url,
             Client(server.api_key, url) as slow,
             pytest.raises(ConflictError) as caught,
         ):
@@ -347,7 +347,7 @@ class TestRevise:
         assert read["id"] in str(caught.value)
 
     def test_history(self, client: Client, id: str) -> None:
-        """Each spec says who made it, when, and what it changed; the first says all that it says."""
+        """Each revision has its author, its time and its difference; for the first one, every field is new."""
         client.deployments.update_deployment("n", "p", full(port=1))
         newest, first = client.deployments.get_deployment_history(id)
         assert newest["actor"] == {"fullName": "First Last"}
@@ -356,7 +356,7 @@ class TestRevise:
         assert {change["before"] for change in first["difference"]["changes"]} == {None}
 
     def test_long_history(self, client: Client) -> None:
-        """A history of more than a page is complete."""
+        """A history of more than one page is complete."""
         created = client.deployments.create_deployment("long", "p", spec(port=1))
         for port in range(2, 106):
             client.deployments.update_deployment(id=created["id"], spec=spec(port=port))
@@ -366,7 +366,7 @@ class TestRevise:
 
 @pytest.mark.anyio
 async def test_async(aclient: AsyncClient) -> None:
-    """The same functions are there to be awaited."""
+    """The async versions do the same."""
     applied = await aclient.deployments.apply_deployment("n", "p", SPEC)
     assert applied["id"] is not None
     await aclient.deployments.scale_deployment(applied["id"], 2)

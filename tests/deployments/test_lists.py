@@ -1,4 +1,4 @@
-"""Lists are complete, whatever the server's pages, and take the fewest requests."""
+"""Lists are complete with any page size of the server, and take as few requests as possible."""
 
 from __future__ import annotations
 
@@ -32,25 +32,25 @@ NEWEST_FIRST = [f"n{number}" for number in reversed(range(250))]
 
 @pytest.mark.parametrize(("first", "sizes"), [(3, [3]), (150, [100, 50]), (None, [100, 100, 100]), (100, [100])])
 def test_first(many: Client, wire: Wire, first: int | None, sizes: list[int]) -> None:
-    """So many as asked for come back, newest first, in the fewest requests that pages of 100 allow."""
+    """`first` deployments are returned, newest first, in as few requests as pages of 100 allow."""
     assert names(many.deployments.list_deployments(first=first)) == NEWEST_FIRST[:first]
     assert [request["variables"]["first"] for request in wire] == sizes
 
 
-def test_first_is_100_where_it_is_not_given(many: Client, wire: Wire) -> None:
-    """Without `first`, there are 100, in one request."""
+def test_first_defaults_to_100(many: Client, wire: Wire) -> None:
+    """Without `first`, at most 100 deployments are returned, in one request."""
     assert names(many.deployments.list_deployments()) == NEWEST_FIRST[:100]
     assert len(wire) == 1
 
 
 def test_first_of_zero(client: Client, wire: Wire) -> None:
-    """None at all are had without a request."""
+    """`first=0` returns an empty list without a request."""
     assert client.deployments.list_deployments(first=0) == []
     assert wire == []
 
 
 def test_iterator_fetches_as_it_goes(many: Client, wire: Wire) -> None:
-    """The iterator asks for a page only when the one before is used up."""
+    """The iterator requests a page only after the one before is used up."""
     iterator = many.deployments.iter_deployments()
     assert [next(iterator)["name"] for _ in range(100)] == NEWEST_FIRST[:100]
     assert len(wire) == 1
@@ -59,13 +59,13 @@ def test_iterator_fetches_as_it_goes(many: Client, wire: Wire) -> None:
 
 
 def test_project(many: Client) -> None:
-    """Only the deployments of the project come back."""
+    """Only the deployments of the project are returned."""
     listed = many.deployments.list_deployments(project_id="p1", first=None)
     assert names(listed) == [name for name in NEWEST_FIRST if int(name[1:]) % 2]
 
 
 def test_specs_are_complete(client: Client, wire: Wire) -> None:
-    """A deployment with 120 specs returns all of them, newest first, in one request more."""
+    """A deployment with 120 specs has all of them, newest first, with one further request."""
     created = client.deployments.create_deployment("n", "p", SPEC)
     for port in range(2, 121):
         client.deployments.update_deployment(id=created["id"], spec=spec(port))
@@ -79,7 +79,7 @@ def test_specs_are_complete(client: Client, wire: Wire) -> None:
 
 
 def test_server_with_small_pages(server: LocalServer, client: Client) -> None:
-    """A server that gives 10 a page, whatever it is asked for, makes no difference to the result."""
+    """With a server that returns at most 10 nodes a page, the result is the same."""
 
     def cap(request: dict[str, Any]) -> None:
         for key in ("first", "specsFirst"):
@@ -95,7 +95,7 @@ def test_server_with_small_pages(server: LocalServer, client: Client) -> None:
 
 
 def test_name_is_exact(server: LocalServer, client: Client) -> None:
-    """Only the deployment with exactly this name comes back, even from a server that does not filter at all."""
+    """Only the deployment with exactly this name is returned, even if the server does not filter."""
 
     def ignore_name(request: dict[str, Any]) -> None:
         request["variables"].pop("name", None)
@@ -115,7 +115,7 @@ def test_name_with_accents(client: Client) -> None:
 
 
 def test_cluster_restricts_deployments_and_specs(client: Client) -> None:
-    """With a cluster, deployments without a spec there are left out, and so are the specs elsewhere."""
+    """With a cluster, only deployments with a spec on it are returned, and only those specs."""
     client.deployments.create_deployment("elsewhere", "p", SPEC, "cl-2")
     client.deployments.create_deployment("moved", "p", SPEC, "cl-1")
     client.deployments.update_deployment("moved", "p", spec(2), "cl-2")
@@ -127,7 +127,7 @@ def test_cluster_restricts_deployments_and_specs(client: Client) -> None:
 
 
 def test_cluster_counts_towards_first(client: Client, wire: Wire) -> None:
-    """`first` counts the deployments that are returned, not those that were looked at."""
+    """`first` counts the deployments that are returned, not those that are filtered out."""
     for number in range(120):
         client.deployments.create_deployment(f"n{number}", "p", SPEC, "cl-1" if number < 3 else "cl-2")
     wire.clear()
@@ -136,15 +136,15 @@ def test_cluster_counts_towards_first(client: Client, wire: Wire) -> None:
 
 
 @pytest.mark.parametrize("first", [-1, 1.5, True, "3"])
-def test_first_that_cannot_be_right(client: Client, wire: Wire, first: Any) -> None:
-    """A `first` that is no count is refused before anything is sent."""
+def test_invalid_first(client: Client, wire: Wire, first: Any) -> None:
+    """An invalid `first` raises an error before anything is sent."""
     with pytest.raises(InvalidArgumentError, match="first: expected an integer, 0 or more"):
         client.deployments.list_deployments(first=first)
     assert wire == []
 
 
 class TestUpdate:
-    """An update finds its deployment, and changes what was given."""
+    """An update finds its deployment, and changes only the given fields."""
 
     def test_by_name(self, client: Client, wire: Wire) -> None:
         """By name, the deployment with exactly this name in this project is updated, in two requests."""
@@ -165,14 +165,14 @@ class TestUpdate:
         assert deployment["name"] == "m"
         assert len(deployment["deploymentSpecs"]["nodes"]) == 1
 
-    def test_name_that_is_not_there(self, client: Client) -> None:
-        """A name that no deployment of the project has is NotFound."""
+    def test_unknown_name(self, client: Client) -> None:
+        """A name that no deployment of the project has raises NotFoundError."""
         client.deployments.create_deployment("n", "other", SPEC)
-        with pytest.raises(NotFoundError, match="no deployment named 'n' in the project 'p'"):
+        with pytest.raises(NotFoundError, match="no deployment is named 'n' in project 'p'"):
             client.deployments.update_deployment("n", "p", SPEC)
 
-    def test_name_that_is_taken(self, client: Client) -> None:
-        """A rename to a name that is taken is a conflict, and changes nothing."""
+    def test_taken_name(self, client: Client) -> None:
+        """Renaming to a taken name raises ConflictError, and changes nothing."""
         client.deployments.create_deployment("n", "p", SPEC)
         other = client.deployments.create_deployment("m", "p", SPEC)
         with pytest.raises(ConflictError, match="'n'"):
@@ -180,29 +180,29 @@ class TestUpdate:
         assert client.deployments.get_deployment(other["id"])["name"] == "m"
 
     @pytest.mark.parametrize("arguments", [{}, {"name": "n"}, {"project_id": "p", "spec": SPEC}])
-    def test_without_knowing_which(self, client: Client, arguments: dict[str, Any]) -> None:
-        """Neither an id nor a name with its project is refused with the way out."""
-        with pytest.raises(InvalidArgumentError, match="give name and project_id, or id="):
+    def test_unidentified_deployment(self, client: Client, arguments: dict[str, Any]) -> None:
+        """Without an id, and without a name and its project, the error says what to pass."""
+        with pytest.raises(InvalidArgumentError, match="pass name and project_id, or id"):
             client.deployments.update_deployment(**arguments)
 
     def test_without_a_change(self, client: Client) -> None:
-        """An update that changes nothing is refused with the way out."""
+        """An update without a change raises an error that says what to pass."""
         created = client.deployments.create_deployment("n", "p", SPEC)
         with pytest.raises(InvalidArgumentError, match="nothing to change"):
             client.deployments.update_deployment(id=created["id"])
 
 
-def test_vague_refusal(server: LocalServer) -> None:
-    """Where the server does not say what is wrong, the error says what is not, and what may be."""
+def test_vague_error(server: LocalServer) -> None:
+    """If the server does not say what is invalid, the error lists likely causes, and keeps its facts."""
 
     def refuse(reply: dict[str, Any]) -> None:
         reply.clear()
         error = {"message": "One or more invalid values were supplied.", "extensions": {"code": "BAD_USER_INPUT"}}
         reply["errors"] = [error]
 
-    complaint = r"the spec itself passes .* is the name taken"
+    hint = r"the spec passed the library.s validation; is the name taken"
     with altered(server, response=refuse) as url, Client(server.api_key, url) as client:
-        with pytest.raises(BadRequestError, match=complaint):
+        with pytest.raises(BadRequestError, match=hint):
             client.deployments.create_deployment("n", "p", SPEC)
-        with pytest.raises(BadRequestError, match=complaint):
+        with pytest.raises(BadRequestError, match=hint):
             client.deployments.update_deployment(id="00000000-0000-0000-0000-0000000000ff", spec=SPEC)

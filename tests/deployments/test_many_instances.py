@@ -1,4 +1,4 @@
-"""Statuses and logs where many instances have come and gone: the right ones, in few requests."""
+"""Statuses and logs of a deployment with many deleted instances: complete, and in few requests."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ def client(gradient_server: GradientServer) -> Any:
 
 @pytest.fixture
 def many(gradient_server: GradientServer, client: Client) -> str:
-    """A deployment with three instances, after some 200 others of the same run."""
+    """A deployment with three instances, and about 200 deleted ones of the same run."""
     created = client.deployments.create_deployment("n", "p", SCALED)
     client.deployments.wait_for_deployment(created["id"])
     for replicas in (99, 1, 99, 1, 3):
@@ -40,17 +40,17 @@ def many(gradient_server: GradientServer, client: Client) -> str:
     return created["id"]
 
 
-def test_instances_that_are_there(client: Client, many: str) -> None:
-    """The status lists the instances that are there, however many are gone, alone and in the list."""
+def test_deleted_instances_do_not_count(client: Client, many: str) -> None:
+    """The status lists the instances that are not deleted, however many are; so does the list of statuses."""
     status = client.deployments.get_deployment_status(many)
     assert len(status["instances"]) == status["readyReplicas"] == 3
     assert client.deployments.list_deployment_statuses() == [status]
 
 
 def test_requests_for_logs(client: Client, many: str, wire: list[dict[str, Any]]) -> None:
-    """The last line takes a few requests, whatever else wrote lines; an idle follower does not ask for what is over."""
+    """The last line takes few requests, however many instances have a log."""
     [last] = client.deployments.get_deployment_logs(many, tail=1)
     assert len(wire) < 15
-    everything = list(client.deployments.get_deployment_logs(many))
-    assert everything[-1] == last
-    assert len({(line["instanceName"], line["line"]) for line in everything}) == len(everything)
+    lines = list(client.deployments.get_deployment_logs(many))
+    assert lines[-1] == last
+    assert len({(line["instanceName"], line["line"]) for line in lines}) == len(lines)

@@ -1,7 +1,8 @@
-"""Waits and logs outlast a server that is away for a while, and say what had been done before one that stays away."""
+"""Waits and logs continue after an outage; errors say which changes were applied before it."""
 
 from __future__ import annotations
 
+import re
 from itertools import islice
 from typing import Any
 
@@ -10,20 +11,20 @@ from tests.altering_proxy import altered
 from tests.samples import SPEC, spec
 
 from paperspace.gradient import APIConnectionError, Client, ConflictError, MalformedResponseError, RateLimitError
-from paperspace.gradient.deployments import _watch as _watching
+from paperspace.gradient.deployments import _watch
 from paperspace.gradient.pytest_plugin import GradientServer
 from paperspace.gradient.server import LocalServer
 
 
 @pytest.fixture(autouse=True)
-def _impatient(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Nothing waits for longer than it has to."""
-    monkeypatch.setattr(_watching, "OUTAGE_POLL", 0.01)
-    monkeypatch.setattr(_watching, "FIRST_POLL", 0.01)
+def _fast_polls(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Polls follow each other quickly."""
+    monkeypatch.setattr(_watch, "OUTAGE_POLL", 0.01)
+    monkeypatch.setattr(_watch, "FIRST_POLL", 0.01)
 
 
-def test_wait_outlasts_an_outage(gradient_server: GradientServer) -> None:
-    """Looks that fail while the server is away are taken again, beyond the resends of one request."""
+def test_wait_continues_after_an_outage(gradient_server: GradientServer) -> None:
+    """A wait continues after more failed requests than one call may retry."""
     with Client(gradient_server.api_key, gradient_server.url, max_retries=0) as client:
         gradient_server.stay_pending("n")
         created = client.deployments.create_deployment("n", "p", SPEC)
@@ -34,8 +35,8 @@ def test_wait_outlasts_an_outage(gradient_server: GradientServer) -> None:
         assert [event["type"] for event in events][-1] == "ready"
 
 
-def test_an_outage_has_an_end(gradient_server: GradientServer) -> None:
-    """A server that stays away ends the wait with its error, once a whole call would have given up."""
+def test_long_outage(gradient_server: GradientServer) -> None:
+    """An outage that lasts longer than the timeout of a call ends the wait with its error."""
     with Client(gradient_server.api_key, gradient_server.url, max_retries=0, timeout=0.3) as client:
         gradient_server.stay_pending("n")
         created = client.deployments.create_deployment("n", "p", SPEC)
@@ -46,26 +47,26 @@ def test_an_outage_has_an_end(gradient_server: GradientServer) -> None:
             list(events)
 
 
-def test_logs_outlast_an_outage(gradient_server: GradientServer) -> None:
-    """Followed logs go on after an outage in the middle of a look: no line twice, none lost."""
+def test_logs_continue_after_an_outage(gradient_server: GradientServer) -> None:
+    """Followed logs continue after an outage: each line comes once."""
     with Client(gradient_server.api_key, gradient_server.url, max_retries=0) as client:
         created = client.deployments.create_deployment("n", "p", spec(replicas=3))
         client.deployments.wait_for_deployment(created["id"])
-        whole = list(client.deployments.get_deployment_logs(created["id"]))
+        all_lines = list(client.deployments.get_deployment_logs(created["id"]))
         lines = client.deployments.get_deployment_logs(created["id"], follow=True)
-        seen = list(islice(lines, len(whole)))
+        seen = list(islice(lines, len(all_lines)))
         gradient_server.drop(3)
         with Client(gradient_server.api_key, gradient_server.url) as other:
             other.deployments.stop_deployment(created["id"])
         seen += list(lines)
         keys = [(line["instanceName"], line["line"]) for line in seen]
         assert len(keys) == len(set(keys))
-        assert seen[: len(whole)] == whole
+        assert seen[: len(all_lines)] == all_lines
         assert len(seen) == len(list(client.deployments.get_deployment_logs(created["id"])))
 
 
 def test_logs_of_an_instance_that_runs_again(gradient_server: GradientServer) -> None:
-    """Followed logs have what an instance writes that had failed for good and was then mended, and each line once."""
+    """Followed logs include what an instance writes that had failed and then recovers; each line comes once."""
     with Client(gradient_server.api_key, gradient_server.url) as client:
         gradient_server.crash_loop("n")
         created = client.deployments.create_deployment("n", "p", SPEC)
@@ -84,8 +85,8 @@ def test_logs_of_an_instance_that_runs_again(gradient_server: GradientServer) ->
                 assert line["line"] > known
 
 
-def test_a_budget_that_is_spent_is_told(gradient_server: GradientServer) -> None:
-    """A call that is not sent again, because others have used up the resends of the client, says so."""
+def test_exhausted_retry_budget(gradient_server: GradientServer) -> None:
+    """If the retry budget of the client is exhausted, the error says that this is why there was no retry."""
     with Client(gradient_server.api_key, gradient_server.url) as client:
         while client._session._budget.take():
             pass
@@ -95,21 +96,27 @@ def test_a_budget_that_is_spent_is_told(gradient_server: GradientServer) -> None
     assert caught.value.attempts == 1
 
 
-def test_a_wait_that_breaks_says_what_was_done(gradient_server: GradientServer) -> None:
-    """With wait=True, an error of the wait says that the change was made, and of which deployment."""
+def test_failed_wait_says_what_was_applied(gradient_server: GradientServer) -> None:
+    """With `wait=True`, an error of the wait says that the change was applied, and keeps the facts of its cause."""
     with Client(gradient_server.api_key, gradient_server.url) as client:
         gradient_server.delay(0)
         gradient_server.rate_limit(20, retry_after=60)
         with pytest.raises(RateLimitError) as caught:
             client.deployments.create_deployment("n", "p", SPEC, wait=True)
-    assert caught.value.may_have_executed == "yes"
+    error = caught.value
+    assert re.search(r"deployment [0-9a-f-]{36} was created, but waiting until it is ready failed: ", str(error))
+    cause = error.__cause__
+    assert isinstance(cause, RateLimitError)
+    assert {**vars(cause), "may_have_executed": "yes"} == vars(error)
+    assert cause.may_have_executed == "no"
+    assert "was created" not in str(cause)
 
 
 class TestRevise:
-    """Changes of one thing say what became of them when somebody else was at it too."""
+    """Changes of one field report what another client changed at the same time."""
 
-    def test_conflict_has_been_carried_out(self, server: LocalServer, client: Client) -> None:
-        """A conflict that is found afterwards says that the change was made."""
+    def test_conflict_says_that_it_was_applied(self, server: LocalServer, client: Client) -> None:
+        """A conflict that is detected afterwards says that the change was applied."""
         created = client.deployments.create_deployment("n", "p", SPEC)
         ports = iter([1])
 
@@ -126,8 +133,8 @@ class TestRevise:
         assert caught.value.may_have_executed == "yes"
         assert caught.value.attempts == 1
 
-    def test_the_same_at_once_is_no_conflict(self, server: LocalServer, client: Client) -> None:
-        """Where somebody else has just made the very change, nothing is lost, and nothing is said."""
+    def test_same_change_at_the_same_time(self, server: LocalServer, client: Client) -> None:
+        """If another client has just made the same change, there is no conflict."""
         created = client.deployments.create_deployment("n", "p", SPEC)
         rounds = iter([4])
 
@@ -145,19 +152,19 @@ NAMES = ["get_deployment_status", "get_deployment_history", "stop_deployment"]
 
 
 @pytest.mark.parametrize("name", [*NAMES, "list_deployment_statuses", "apply_deployment"])
-def test_a_deployment_without_a_spec(server: LocalServer, client: Client, name: str) -> None:
-    """A server that shows a deployment without any spec breaks the promise of the API, and is told so."""
+def test_deployment_without_a_spec(server: LocalServer, client: Client, name: str) -> None:
+    """A deployment without a spec in a response is a MalformedResponseError."""
     created = client.deployments.create_deployment("n", "p", SPEC)
 
-    def bare(answer: Any) -> None:
-        data = answer["data"]
-        for found in [data["deployment"]] if "deployment" in data else data["deployments"]["nodes"]:
-            found["deploymentSpecs"]["nodes"] = []
+    def remove_specs(response: Any) -> None:
+        data = response["data"]
+        for deployment in [data["deployment"]] if "deployment" in data else data["deployments"]["nodes"]:
+            deployment["deploymentSpecs"]["nodes"] = []
 
     arguments = {"apply_deployment": ("n", "p", SPEC), "list_deployment_statuses": ()}.get(name, (created["id"],))
     with (
-        altered(server, response=bare) as url,
-        Client(server.api_key, url) as misled,
+        altered(server, response=remove_specs) as url,
+        Client(server.api_key, url) as altered_client,
         pytest.raises(MalformedResponseError, match="has no spec"),
     ):
-        getattr(misled.deployments, name)(*arguments)
+        getattr(altered_client.deployments, name)(*arguments)

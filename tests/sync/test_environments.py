@@ -1,4 +1,4 @@
-"""The synchronous functions work wherever Python runs: scripts, running loops, threads, forked children."""
+"""The sync functions work in scripts, inside running event loops, in threads and in forked processes."""
 
 from __future__ import annotations
 
@@ -20,26 +20,26 @@ created = deployments.create_deployment("n", "p", {SPEC!r})
 
 
 def run_script(code: str, environment: dict[str, str]) -> str:
-    """What a script prints; it has to end well, and to print nothing on stderr, with every warning switched on."""
+    """The output of a script that must exit with 0 and print nothing to stderr, with warnings as errors."""
     command = [sys.executable, "-W", "error", "-c", code]
-    done = subprocess.run(command, env=environment, capture_output=True, text=True, timeout=30, check=False)
-    assert (done.returncode, done.stderr) == (0, "")
-    return done.stdout
+    completed = subprocess.run(command, env=environment, capture_output=True, text=True, timeout=30, check=False)
+    assert (completed.returncode, completed.stderr) == (0, "")
+    return completed.stdout
 
 
 def test_script(environment: dict[str, str]) -> None:
-    """A plain script calls, and ends without a word and without closing anything."""
+    """A script that calls the functions and closes nothing ends silently."""
     assert run_script(CREATE + "print(len(deployments.list_deployments()))", environment) == "1\n"
 
 
 def test_script_with_a_client_left_open(environment: dict[str, str]) -> None:
-    """A client that nobody closes is no trouble at the end."""
+    """A script that leaves a client open ends silently."""
     code = "from paperspace.gradient import Client\nclient = Client()\nprint(client.deployments.list_deployments())"
     assert run_script(code, environment) == "[]\n"
 
 
 def test_script_with_several_loops(environment: dict[str, str]) -> None:
-    """The async functions work in one `asyncio.run` after another, and nothing is left behind by any."""
+    """The async functions work in several event loops, one after another, without warnings about open resources."""
     code = """
 import asyncio
 from paperspace.gradient.aio import deployments
@@ -50,7 +50,7 @@ for _ in range(3):
 
 
 def test_forked_child(environment: dict[str, str]) -> None:
-    """A forked child calls after its parent has, and both go on calling, each on connections of its own."""
+    """Parent and forked child both continue to call after the fork."""
     code = (
         CREATE
         + """
@@ -68,7 +68,7 @@ print(os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]))
 
 @pytest.mark.usefixtures("environment")
 def test_inside_a_running_loop() -> None:
-    """A synchronous call works inside a running loop, as in a notebook, beside an asynchronous one."""
+    """A sync call works inside a running event loop, as in a notebook, next to an async one."""
 
     async def cell() -> tuple[int, int]:
         await async_deployments.create_deployment("n", "p", SPEC)
@@ -78,7 +78,7 @@ def test_inside_a_running_loop() -> None:
 
 
 def test_threads(client: Client) -> None:
-    """16 threads share one client, and each gets the answers to its own questions."""
+    """16 threads share one client, and each gets the responses to its own requests."""
     ids = [client.deployments.create_deployment(f"n{number}", "p", SPEC)["id"] for number in range(16)]
 
     def ask(number: int) -> bool:
