@@ -177,9 +177,7 @@ def test_ctrl_c_while_waiting(columns: int) -> None:
     created = deployments.create_deployment(
         "t", "p", {**spec(), "env": [{"name": "GRADIENT_SIMULATE", "value": "pending"}]}
     )
-    waited = run_on_terminal(
-        "deployments", "wait", created["id"], columns=columns, interrupt="0 of 1 replicas ready"
-    )
+    waited = run_on_terminal("deployments", "wait", created["id"], columns=columns, interrupt="0 of 1 replicas ready")
     assert waited.code == 130
     assert waited.text.count("\x1b[?25l") == waited.text.count("\x1b[?25h") == 1
     assert waited.text.endswith("\r\x1b[1A\x1b[2K\n")  # removes the bar and begins a line for the prompt

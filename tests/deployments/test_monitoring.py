@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import sys
 import threading
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from datetime import UTC, datetime, timedelta
@@ -229,16 +230,37 @@ class TestWait:
         clock.move(600)
         assert client.deployments.wait_for_deployment(created["id"])["state"] == "stopped"
 
-    def test_timeout(self, client: Client) -> None:
+    def test_timeout(self, client: Client, monkeypatch: pytest.MonkeyPatch) -> None:
         """A wait ends at its timeout; the error has the last status."""
+        passed = 0.0
+        monkeypatch.setattr(_watch, "monotonic", lambda: time.monotonic() + passed)
+
+        def expire(_: Any) -> None:
+            nonlocal passed
+            passed = 60.0
+
         created = client.deployments.create_deployment("n", "p", spec_with_fate("pending"))
-        with pytest.raises(
-            WaitTimeoutError, match=r"deployment n is not ready after 0\.2 s: 0 of 1 replicas ready"
-        ) as caught:
-            client.deployments.wait_for_deployment(created["id"], timeout=0.2)
+        message = r"^deployment n is not ready after 60 s: 0 of 1 replicas ready$"
+        with pytest.raises(WaitTimeoutError, match=message) as caught:
+            client.deployments.wait_for_deployment(created["id"], timeout=60, on_event=expire)
         assert isinstance(caught.value, TimeoutError)
         assert caught.value.status is not None
         assert caught.value.status["instances"][0]["state"] == "pending"
+
+    def test_timeout_of_a_stop(self, client: Client, clock: ManualClock, monkeypatch: pytest.MonkeyPatch) -> None:
+        """If a deployment has to stop, the error of the timeout says that it has not."""
+        created = client.deployments.create_deployment("n", "p", SPEC)
+        clock.move(60)
+        client.deployments.stop_deployment(created["id"])
+        passed = 0.0
+        monkeypatch.setattr(_watch, "monotonic", lambda: time.monotonic() + passed)
+
+        def expire(_: Any) -> None:
+            nonlocal passed
+            passed = 60.0
+
+        with pytest.raises(WaitTimeoutError, match=r"^deployment n is not stopped after 60 s: a run remains$"):
+            client.deployments.wait_for_deployment(created["id"], timeout=60, on_event=expire)
 
     def test_deleted_meanwhile(self, client: Client) -> None:
         """Deleting a deployment ends a wait for it with NotFoundError."""
