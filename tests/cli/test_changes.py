@@ -129,7 +129,7 @@ def test_not_found(run: Run, id: str) -> None:
     for words in (["rollback", id, "--to", UNKNOWN_ID], ["logs", id, "--instance", "nope"]):
         refused = run("deployments", *words)
         assert (refused.exit_code, refused.stdout) == (3, "")
-        assert refused.stderr.startswith(f"Error: the deployment {id} has no ")
+        assert refused.stderr.startswith(f"Error: deployment {id} has no ")
 
 
 def test_wait_and_logs(run: Run, id: str) -> None:
@@ -230,7 +230,7 @@ def test_the_line_of_a_change_comes_before_the_wait(words: str, tmp_path: Path) 
     assert shown.code == 6
     [deployment] = deployments.list_deployments()
     assert 0 <= shown.text.find(f"Created deployment: {deployment['id']}") < shown.text.find("is applied")
-    assert "Error: the deployment 'n'" in shown.text
+    assert "Error: deployment n (" in shown.text
 
 
 def test_nothing_to_wait_for(run: Run, file: str) -> None:
