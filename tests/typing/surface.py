@@ -1,6 +1,6 @@
-"""Touches every public name with its type written out. Checked by mypy and pyright, never run.
+"""Use every public name with its type as an annotation. Checked by mypy and pyright, never run.
 
-A line that has to be an error says so, for both checkers; if it is none any more, they complain about the comment.
+Lines that must be an error have an ignore comment for each checker, which reports the comment if there is no error.
 """
 
 from __future__ import annotations
@@ -97,7 +97,7 @@ spec: DeploymentSpecInput = {
 
 
 def synchronous() -> None:
-    """The functions of the module."""
+    """The sync functions."""
     created: DeploymentRef = deployments.create_deployment("n", "p", spec, None)
     updated: DeploymentRef = deployments.update_deployment(name="n", project_id="p", spec=spec, cluster_id="c")
     loaded: DeploymentSpecInput = deployments.load_spec("paperspace.yaml", image="nginx")
@@ -106,15 +106,15 @@ def synchronous() -> None:
     deleted: DeploymentRef = deployments.delete_deployment(id=updated["id"])
     listed: list[Deployment] = deployments.list_deployments(name=None, project_id="p", cluster_id=None, first=None)
     streamed: Iterator[Deployment] = deployments.iter_deployments(first=3)
-    found: Deployment = deployments.get_deployment(id=renamed["id"] or deleted["id"] or listed[0]["id"])
-    read(found)
+    deployment: Deployment = deployments.get_deployment(id=renamed["id"] or deleted["id"] or listed[0]["id"])
+    read(deployment)
     read(next(streamed))
     configure(api_key="key", api_url="https://a.example/graphql", timeout=1.0, max_retries=0, allow_http_hosts=("a",))
 
 
-def read(found: Deployment) -> None:
-    """What a deployment holds."""
-    specs: DeploymentSpecs = found["deploymentSpecs"]
+def read(deployment: Deployment) -> None:
+    """The fields of a deployment."""
+    specs: DeploymentSpecs = deployment["deploymentSpecs"]
     newest: DeploymentSpec = specs["nodes"][0]
     data: DeploymentSpecData = newest["data"]
     port: int | None = data["port"]
@@ -122,25 +122,32 @@ def read(found: Deployment) -> None:
     replicas: int = machine["replicas"] if machine else port or 0
     actor: Actor = newest["actor"]
     name: str | None = actor["fullName"]
-    words: list[str | None] = [found["id"], found["name"], newest["id"], newest["endpointUrl"], data["image"], name]
+    words: list[str | None] = [
+        deployment["id"],
+        deployment["name"],
+        newest["id"],
+        newest["endpointUrl"],
+        data["image"],
+        name,
+    ]
     print(words, replicas)
 
 
 async def asynchronous() -> None:
-    """The functions to be awaited."""
+    """The async functions."""
     created: DeploymentRef = await async_deployments.create_deployment("n", "p", spec)
     updated: DeploymentRef = await async_deployments.update_deployment(id=created["id"], spec=spec)
     deleted: DeploymentRef = await async_deployments.delete_deployment(updated["id"])
     listed: list[Deployment] = await async_deployments.list_deployments()
     streamed: AsyncGenerator[Deployment] = async_deployments.iter_deployments(project_id="p")
-    found: Deployment = await async_deployments.get_deployment(deleted["id"] or listed[0]["id"])
-    read(found)
+    deployment: Deployment = await async_deployments.get_deployment(deleted["id"] or listed[0]["id"])
+    read(deployment)
     async for deployment in streamed:
         read(deployment)
 
 
-def desired() -> None:
-    """What brings a deployment to a state."""
+def changes_of_state() -> None:
+    """The functions that change a deployment depending on its state."""
     applied: AppliedDeployment = deployments.apply_deployment("n", "p", spec, "c", dry_run=True)
     difference: SpecDifference = deployments.diff_deployment("n", "p", spec)
     changes: list[SpecChange] = difference["changes"] + applied["difference"]["changes"]
@@ -155,8 +162,8 @@ def desired() -> None:
     print(applied["id"], applied["action"], changes[0]["path"], refs, cluster, revisions[0]["dtCreated"])
 
 
-def observed() -> None:
-    """What watches a deployment."""
+def monitoring() -> None:
+    """The functions that watch a deployment."""
     status: DeploymentStatus = deployments.get_deployment_status("id")
     statuses: list[DeploymentStatus] = deployments.list_deployment_statuses("n", "p", "c", first=None)
     print(statuses)
@@ -176,12 +183,12 @@ async def clients() -> None:
         streamed: Iterator[Deployment] = client.deployments.iter_deployments()
         read(next(streamed))
     async with AsyncClient() as other:
-        found: Deployment = await other.deployments.get_deployment(created["id"])
-        read(found)
+        deployment: Deployment = await other.deployments.get_deployment(created["id"])
+        read(deployment)
 
 
-def own_operations(client: Client) -> None:
-    """Operations of one's own, and schemas."""
+def custom_operations(client: Client) -> None:
+    """Custom operations, and schemas."""
     data: dict[str, object] = client.execute("query Q { __typename }", {}, check=False, idempotent=True)
     ref: DeploymentRef = client.execute(Path("Q.graphql"), result=DeploymentRef)
     report: SchemaReport = diff("schema.graphql")
@@ -222,7 +229,7 @@ TREE: dict[type[GradientError], type[GradientError]] = {
 
 
 def errors(error: APIError, mistake: InvalidArgumentError) -> None:
-    """What errors know."""
+    """The attributes of errors."""
     facts: tuple[str | None, int, float, int | None] = (error.operation, error.attempts, error.elapsed, error.status)
     more: tuple[str | None, str | None, float | None] = (error.code, error.request_id, error.retry_after)
     doubt: str = error.may_have_executed
@@ -230,10 +237,10 @@ def errors(error: APIError, mistake: InvalidArgumentError) -> None:
     print(facts, more, doubt, places)
 
 
-def mistakes(found: Deployment) -> None:
-    """What the checkers have to catch."""
-    found["nmae"]  # type: ignore[typeddict-item]  # pyright: ignore[reportGeneralTypeIssues]
-    found["deploymentSpecs"]["nodes"][0]["data"]["imgae"]  # type: ignore[typeddict-item]  # pyright: ignore[reportGeneralTypeIssues]
+def mistakes(deployment: Deployment) -> None:
+    """The mistakes that the checkers must report."""
+    deployment["nmae"]  # type: ignore[typeddict-item]  # pyright: ignore[reportGeneralTypeIssues]
+    deployment["deploymentSpecs"]["nodes"][0]["data"]["imgae"]  # type: ignore[typeddict-item]  # pyright: ignore[reportGeneralTypeIssues]
     wrong_type: DeploymentSpecInput = {"image": "nginx", "port": "80"}  # type: ignore[typeddict-item]  # pyright: ignore[reportAssignmentType]
     unknown_key: DeploymentSpecInput = {"imgae": "nginx"}  # type: ignore[typeddict-unknown-key]  # pyright: ignore[reportAssignmentType]
     wrong_value: Protocol = "grpc"  # type: ignore[assignment]  # pyright: ignore[reportAssignmentType]

@@ -13,8 +13,6 @@ names them twice, once for type checkers and once for the interpreter, and then 
 
 from __future__ import annotations
 
-from importlib import import_module
-
 
 class LazyModule:
     """Stand-in for a module, which is imported on the first access to one of its names."""
@@ -25,6 +23,8 @@ class LazyModule:
         self._name = name
 
     def __getattr__(self, attribute: str) -> object:
+        from importlib import import_module  # here, as it takes as long to load as the rest of this module
+
         # After the first time, this only looks the name up in sys.modules. The import lock makes it safe in threads.
         return getattr(import_module(self._name), attribute)
 

@@ -3,7 +3,7 @@
 An update has the same effect however often it is sent. A create that is sent again may fail because the earlier attempt
 was applied and the deployment now has the name. Therefore the name is looked up, and a deployment counts as the result
 of this call only if it was created after the call began, within two seconds of tolerance, and from exactly this spec.
-If another client created the same deployment at the same time, the two cannot be told apart, and need not be.
+If another client created the same deployment at the same time, the two look the same, and either is a correct result.
 """
 
 from __future__ import annotations
