@@ -6,29 +6,32 @@ import os
 import threading
 from typing import TYPE_CHECKING
 
+from paperspace.gradient._shared.lazy import lazy_modules
+
 if TYPE_CHECKING:
     from typing import Unpack
 
-    from paperspace.gradient._core.session import Session
-    from paperspace.gradient.config import Settings
+    from paperspace.gradient import config
+    from paperspace.gradient._core import session
     from paperspace.gradient.types import ClientOptions
+else:
+    [config] = lazy_modules("paperspace.gradient", "config")
+    [session] = lazy_modules("paperspace.gradient._core", "session")
 
 _lock = threading.Lock()
-_session: Session | None = None
+_session: session.Session | None = None
 
 
-def default_session() -> Session:
+def default_session() -> session.Session:
     """Return the session of the default client.
 
     Raises:
         ConfigurationError: There is no API key, or a setting is invalid.
     """
     if _session is None:
-        from paperspace.gradient.config import Settings
-
         with _lock:
             if _session is None:
-                _use(Settings.resolve())
+                _use(config.Settings.resolve())
     assert _session is not None  # noqa: S101  # _use has set it
     return _session
 
@@ -56,18 +59,14 @@ def configure(api_key: str | None = None, api_url: str | None = None, **options:
         >>> len(deployments.list_deployments(name="mnist"))
         1
     """
-    from paperspace.gradient.config import Settings
-
-    settings = Settings.resolve(api_key, api_url, **options)
+    settings = config.Settings.resolve(api_key, api_url, **options)
     with _lock:
         _use(settings)
 
 
-def _use(settings: Settings) -> None:
+def _use(settings: config.Settings) -> None:
     global _session  # noqa: PLW0603  # there is one default client
-    from paperspace.gradient._core.session import Session
-
-    _session = Session(settings)
+    _session = session.Session(settings)
 
 
 def _after_fork_in_child() -> None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from copy import copy
 from typing import TYPE_CHECKING, Self, TypeVar, overload
 
+from paperspace.gradient._shared.lazy import lazy_modules
 from paperspace.gradient._sync.blocking import blocking
 from paperspace.gradient.deployments import Deployments
 from paperspace.gradient.deployments._api import AsyncDeployments
@@ -15,9 +16,15 @@ if TYPE_CHECKING:
     from types import TracebackType
     from typing import Unpack
 
+    from paperspace.gradient import config
+    from paperspace.gradient._core import session
     from paperspace.gradient._core.session import Session
-    from paperspace.gradient.config import Settings
+    from paperspace.gradient._sync import loop_thread
     from paperspace.gradient.types import ClientOptions
+else:
+    [config] = lazy_modules("paperspace.gradient", "config")
+    [session] = lazy_modules("paperspace.gradient._core", "session")
+    [loop_thread] = lazy_modules("paperspace.gradient._sync", "loop_thread")
 
 R = TypeVar("R")
 
@@ -28,18 +35,13 @@ class _BaseClient:
     def __init__(
         self, api_key: str | None = None, api_url: str | None = None, **options: Unpack[ClientOptions]
     ) -> None:
-        from paperspace.gradient._core.session import Session
-        from paperspace.gradient.config import Settings
-
-        self._bind(Session(Settings.resolve(api_key, api_url, **options)))
+        self._bind(session.Session(config.Settings.resolve(api_key, api_url, **options)))
 
     @classmethod
-    def _from_settings(cls, settings: Settings) -> Self:
+    def _from_settings(cls, settings: config.Settings) -> Self:
         """Return a client with settings that are already resolved. The command line has its own way to resolve them."""
-        from paperspace.gradient._core.session import Session
-
         client = cls.__new__(cls)
-        client._bind(Session(settings))  # noqa: SLF001  # the same class
+        client._bind(session.Session(settings))  # noqa: SLF001  # the same class
         return client
 
     def _bind(self, session: Session) -> None:
@@ -178,9 +180,7 @@ class Client(_BaseClient):
             >>> client = Client()
             >>> client.close()
         """
-        from paperspace.gradient._sync.loop_thread import run
-
-        run(self._session.close())
+        loop_thread.run(self._session.close())
 
     def __enter__(self) -> Self:
         return self

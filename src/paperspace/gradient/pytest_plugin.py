@@ -9,11 +9,18 @@ from typing import TYPE_CHECKING
 
 import pytest
 
+from paperspace.gradient._shared.lazy import lazy_modules
+
 if TYPE_CHECKING:
     from collections.abc import Iterator
     from datetime import datetime
 
+    from paperspace.gradient import server
+    from paperspace.gradient.server.engines import simulation
     from paperspace.gradient.server.http.middleware import Fault
+else:
+    [server] = lazy_modules("paperspace.gradient", "server")
+    [simulation] = lazy_modules("paperspace.gradient.server.engines", "simulation")
 
 # Seconds per step of a simulated container: with the default of the simulation, tests would wait for seconds.
 _STEP = 0.01
@@ -41,12 +48,9 @@ class GradientServer:
     def __init__(self) -> None:
         from datetime import timedelta
 
-        from paperspace.gradient.server import LocalServer
-        from paperspace.gradient.server.engines.simulation import Simulation
-
         self._advanced = timedelta()
-        self._simulation = Simulation(step=timedelta(seconds=_STEP))
-        self._server = LocalServer(runtime=self._simulation, now=self._now, actor="Test User")
+        self._simulation = simulation.Simulation(step=timedelta(seconds=_STEP))
+        self._server = server.LocalServer(runtime=self._simulation, now=self._now, actor="Test User")
         self._server.start()
         self.url = self._server.url
         self.api_key = self._server.api_key
@@ -171,9 +175,7 @@ class GradientServer:
                 ...
             paperspace.gradient.errors.RateLimitError: ...
         """
-        from paperspace.gradient.server import rate_limit
-
-        self._inject_fault(times, rate_limit(retry_after))
+        self._inject_fault(times, server.rate_limit(retry_after))
 
     def delay(self, seconds: float, times: int = 1) -> None:
         """Delay the next requests before they are executed.
@@ -187,9 +189,7 @@ class GradientServer:
             >>> deployments.list_deployments()
             []
         """
-        from paperspace.gradient.server import delay
-
-        self._inject_fault(times, delay(seconds))
+        self._inject_fault(times, server.delay(seconds))
 
     def drop(self, times: int = 1, *, executed: bool = False) -> None:
         """Close the connection of the next requests without a response.
@@ -204,9 +204,7 @@ class GradientServer:
             >>> [entry["id"] for entry in deployments.list_deployments()] == [created["id"]]
             True
         """
-        from paperspace.gradient.server import drop
-
-        self._inject_fault(times, drop(executed=executed))
+        self._inject_fault(times, server.drop(executed=executed))
 
     def _now(self) -> datetime:
         from datetime import UTC, datetime
@@ -214,9 +212,7 @@ class GradientServer:
         return datetime.now(UTC) + self._advanced
 
     def _set_scenario(self, name: str, scenario: str) -> None:
-        from paperspace.gradient.server.engines.simulation import Scenario
-
-        self._simulation.scenarios[name] = Scenario(scenario)
+        self._simulation.scenarios[name] = simulation.Scenario(scenario)
         self._server.reconcile(name)
 
     def _inject_fault(self, times: int, fault: Fault) -> None:
@@ -235,15 +231,13 @@ def gradient_server() -> Iterator[GradientServer]:
         ...     deployments.create_deployment("mnist", "p1", {"image": "nginx"})
         ...     assert len(deployments.list_deployments()) == 1
     """
-    from paperspace.gradient import _default_client
-
-    server = GradientServer()
+    test_server = GradientServer()
     try:
         with pytest.MonkeyPatch.context() as patch:
-            patch.setenv("PAPERSPACE_API_URL", server.url)
-            patch.setenv("PAPERSPACE_API_HOST", server.url)
-            patch.setenv("PAPERSPACE_API_KEY", server.api_key)
-            patch.setattr(_default_client, "_session", None)
-            yield server
+            patch.setenv("PAPERSPACE_API_URL", test_server.url)
+            patch.setenv("PAPERSPACE_API_HOST", test_server.url)
+            patch.setenv("PAPERSPACE_API_KEY", test_server.api_key)
+            patch.setattr("paperspace.gradient._default_client._session", None)
+            yield test_server
     finally:
-        server.stop()
+        test_server.stop()

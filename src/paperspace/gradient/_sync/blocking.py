@@ -5,8 +5,14 @@ from __future__ import annotations
 import functools
 from typing import TYPE_CHECKING, Any, Concatenate, ParamSpec, Protocol, TypeVar
 
+from paperspace.gradient._shared.lazy import lazy_modules
+
 if TYPE_CHECKING:
     from collections.abc import AsyncGenerator, Callable, Coroutine, Iterator
+
+    from paperspace.gradient._sync import loop_thread
+else:
+    [loop_thread] = lazy_modules("paperspace.gradient._sync", "loop_thread")
 
 P = ParamSpec("P")
 R = TypeVar("R")
@@ -36,9 +42,7 @@ def blocking(
 
     @functools.wraps(method)
     def call(self: Blocking[A], /, *args: P.args, **kwargs: P.kwargs) -> R:
-        from paperspace.gradient._sync.loop_thread import run
-
-        return run(method(self._async, *args, **kwargs))
+        return loop_thread.run(method(self._async, *args, **kwargs))
 
     return _rename(call, method)
 
@@ -62,11 +66,9 @@ def _rename(call: F, method: Callable[..., object]) -> F:
 
 
 def _iterate(generator: AsyncGenerator[R]) -> Iterator[R]:
-    from paperspace.gradient._sync.loop_thread import run
-
     async def advance() -> R | _End:
         return await anext(generator, _END)
 
     # If this iterator is dropped before its end, asyncio closes the async generator on its own loop.
-    while not isinstance(item := run(advance()), _End):
+    while not isinstance(item := loop_thread.run(advance()), _End):
         yield item
