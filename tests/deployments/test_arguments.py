@@ -169,3 +169,21 @@ def test_hints(field: Any, hint: str) -> None:
     with pytest.raises(InvalidSpecError) as caught:
         _arguments.require(check_spec({"image": "nginx", "resources": field}))
     assert hint in str(caught.value)
+
+
+@pytest.mark.parametrize(
+    ("autoscaling", "problems"),
+    [
+        ({"enabled": False}, []),
+        ({"enabled": False, "maxReplicas": 1}, []),
+        ({"enabled": False, "maxReplicas": -1}, ["expected an integer, 0 or more, got -1"]),
+        ({}, ["missing; expected an integer, 2 or more"]),
+        ({"enabled": True}, ["missing; expected an integer, 2 or more"]),
+        ({"maxReplicas": 1}, ["expected an integer, 2 or more, got 1"]),
+    ],
+)
+def test_limit_of_autoscaling(autoscaling: Any, problems: list[str]) -> None:
+    """The limit is required and at least the number of replicas, except where autoscaling is disabled."""
+    found = check_spec({"image": "nginx", "resources": {"replicas": 2, "autoscaling": autoscaling}})
+    start = "resources.autoscaling.maxReplicas: "
+    assert [problem.describe(root=1) for problem in found] == [f"{start}{problem}" for problem in problems]

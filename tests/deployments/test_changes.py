@@ -70,6 +70,10 @@ class TestDifference:
                 {"env": [{"name": "B", "value": "2"}, {"name": "A", "value": "1"}]},
             ),
             (
+                {"resources": {"autoscaling": {"enabled": False}}},
+                {"resources": {"autoscaling": {"enabled": False, "maxReplicas": 1, "metrics": []}}},
+            ),
+            (
                 {"resources": {"autoscaling": {"maxReplicas": 2, "metrics": [{"metric": "cpu", "value": 1}]}}},
                 {
                     "resources": {

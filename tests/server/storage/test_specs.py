@@ -178,3 +178,14 @@ def test_number_of_listed_problems(call: Caller) -> None:
     spec = {"image": "i", "env": [{"name": "", "value": ""}] * 1000}
     response = call(call.CREATE, input={"name": "a", "projectId": "p", "spec": spec})
     assert len(response.error["extensions"]["problems"]) == 20
+
+
+def test_autoscaling_that_is_disabled(call: Caller) -> None:
+    """Where autoscaling is disabled, its limit may be missing, and is then 1, or below the number of replicas."""
+    disabled: Json = {"image": "i", "resources": {"replicas": 3, "autoscaling": {"enabled": False}}}
+    expected = {"enabled": False, "maxReplicas": 1, "metrics": []}
+    assert stored(call, disabled)["resources"]["autoscaling"] == expected
+    for limit in (0, 2):
+        disabled["resources"]["autoscaling"]["maxReplicas"] = limit
+        (node,) = call(DATA, id=call.create(f"n{limit}", spec=disabled)).data["deployment"]["deploymentSpecs"]["nodes"]
+        assert node["data"]["resources"]["autoscaling"]["maxReplicas"] == limit

@@ -82,7 +82,7 @@ class DeploymentSpecAutoscaling(TypedDict):
     """Whether autoscaling is enabled. Null: true."""
 
     maxReplicas: int
-    """The maximum number of replicas."""
+    """The maximum number of replicas. 1 if the spec omits it, which it may if `enabled` is false."""
 
     metrics: list[DeploymentSpecAutoscalingMetricObject]
     """The metrics to scale by. With several, the one that proposes the most replicas applies."""

@@ -43,7 +43,7 @@ class DeploymentSpecAutoscalingInput(TypedDict, total=False):
     """Whether autoscaling is enabled. Null: true."""
 
     maxReplicas: int | None
-    """The maximum number of replicas. Required."""
+    """The maximum number of replicas. Required, unless `enabled` is false."""
 
     metrics: list[DeploymentSpecAutoscalingMetricInput] | None
     """The metrics to scale by. With several, the one that proposes the most replicas applies. Null: none."""

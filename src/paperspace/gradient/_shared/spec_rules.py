@@ -21,6 +21,7 @@ SUMMARIES = ("average",)
 # What a spec means where it sets nothing.
 DEFAULT_PORT = 80
 DEFAULT_REPLICAS = 1
+DEFAULT_MAX_REPLICAS = 1  # only where autoscaling is disabled; otherwise the limit is required
 DEFAULT_PROTOCOL = "http"
 DEFAULT_SUMMARY = "average"
 
@@ -105,8 +106,12 @@ def _resources_problems(resources: Spec, path: Path) -> Iterator[Problem]:
     if autoscaling is None:
         return
     path = (*path, "autoscaling")
-    minimum = min(max(DEFAULT_REPLICAS if replicas is None else replicas, 1), MAX_INT)
     maximum = autoscaling.get("maxReplicas")
+    if autoscaling.get("enabled") is False:
+        # A limit that is disabled limits nothing: it may be missing, and below `replicas`.
+        minimum, maximum = 0, 0 if maximum is None else maximum
+    else:
+        minimum = min(max(DEFAULT_REPLICAS if replicas is None else replicas, 1), MAX_INT)
     if maximum is None or not minimum <= maximum <= MAX_INT:
         yield _required((*path, "maxReplicas"), maximum, f"an integer, {minimum} or more")
     for index, metric in enumerate(autoscaling.get("metrics") or ()):

@@ -11,6 +11,7 @@ from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
 from paperspace.gradient._shared.spec_rules import (
+    DEFAULT_MAX_REPLICAS,
     DEFAULT_PORT,
     DEFAULT_PROTOCOL,
     DEFAULT_REPLICAS,
@@ -48,7 +49,8 @@ def flatten(spec: Mapping[str, Any]) -> dict[str, Any]:
     entries = {**_DEFAULTS, **dict(_entries(spec, ""))}
     autoscaling = "resources.autoscaling"
     if any(path.startswith(autoscaling) for path in entries):
-        entries.setdefault(f"{autoscaling}.enabled", True)
+        if not entries.setdefault(f"{autoscaling}.enabled", True):
+            entries.setdefault(f"{autoscaling}.maxReplicas", DEFAULT_MAX_REPLICAS)
         metrics = {path.rpartition(".")[0] for path in entries if path.startswith(f"{autoscaling}.metrics[")}
         for metric in metrics:
             entries.setdefault(f"{metric}.summary", DEFAULT_SUMMARY)

@@ -13,7 +13,13 @@ from urllib.parse import urlsplit
 
 from graphql import GraphQLResolveInfo
 
-from paperspace.gradient._shared.spec_rules import DEFAULT_REPLICAS, DEFAULT_SUMMARY, name_problems, spec_problems
+from paperspace.gradient._shared.spec_rules import (
+    DEFAULT_MAX_REPLICAS,
+    DEFAULT_REPLICAS,
+    DEFAULT_SUMMARY,
+    name_problems,
+    spec_problems,
+)
 from paperspace.gradient.server.engines import workloads
 from paperspace.gradient.server.errors import raise_for_problems
 from paperspace.gradient.server.graphql import pagination
@@ -232,6 +238,7 @@ RESOLVERS: Mapping[tuple[str, str], Callable[..., Any]] = {
     ("Cluster", "fqdn"): _cluster_fqdn,
     ("DeploymentSpecData", "resources"): _with_default("resources", {}),
     ("DeploymentSpecResources", "replicas"): _with_default("replicas", DEFAULT_REPLICAS),
+    ("DeploymentSpecAutoscaling", "maxReplicas"): _with_default("maxReplicas", DEFAULT_MAX_REPLICAS),
     ("DeploymentSpecAutoscaling", "metrics"): _with_default("metrics", []),
     ("DeploymentSpecAutoscalingMetricObject", "summary"): _with_default("summary", DEFAULT_SUMMARY),
 }
