@@ -145,7 +145,7 @@ def test_toml_without_positions() -> None:
         ("a.yaml", "image: [", "a.yaml:1:9: invalid YAML: "),
         ("a.yaml", "image: a\nimage: b\n", "a.yaml:2:1: duplicate key image"),
         ("a.yaml", "", "a.yaml: expected a spec, got None"),
-        ("a.yaml", "- a\n", "a.yaml: expected a spec, got ['a']"),
+        ("a.yaml", "- a\n", "a.yaml: expected a spec, got a value of type list"),
         ("a.yaml", "image: !!python/object:os.system x\n", "a.yaml:1:8: invalid YAML: "),
         ("a.yaml", "[" * 5000, "a.yaml: invalid YAML: nested too deeply, or refers to itself"),
         ("a.yaml", "image: &a [*a]", "a.yaml: invalid YAML: nested too deeply, or refers to itself"),

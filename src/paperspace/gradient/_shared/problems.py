@@ -101,7 +101,17 @@ def abbreviate(value: object) -> object:
     try:
         return Placeholder(shorten(_repr.repr(value)))
     except Exception:  # noqa: BLE001  # a repr may raise anything; int's does for thousands of digits
-        return Placeholder(f"a value of type {type(value).__name__}")
+        return hide(value)
+
+
+def hide(value: object) -> object:
+    """Return a text that stands for a value that may be secret: its type. None is returned as it is."""
+    return None if value is None else Placeholder(f"a value of type {type(value).__name__}")
+
+
+def hide_unless_plain(value: object) -> object:
+    """Return the value if it is a text or a number. Anything else may hold secrets and is hidden."""
+    return abbreviate(value) if isinstance(value, bool | int | float | str) else hide(value)
 
 
 def key_name(key: object) -> str:

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any, get_args, get_type_hints
 from typing_extensions import is_typeddict
 
 from paperspace.gradient._generated.inputs import DeploymentSpecDataInput
-from paperspace.gradient._shared.problems import Path, Placeholder, Problem, abbreviate, join_problems, key_name
+from paperspace.gradient._shared.problems import Path, Problem, hide, hide_unless_plain, join_problems, key_name
 from paperspace.gradient._shared.spec_rules import spec_problems
 from paperspace.gradient.errors import InvalidSpecError
 
@@ -40,7 +40,7 @@ _HINTS: dict[Path, str] = {
     ("apiVersion",): "specs have no version; remove it",
 }
 
-# Values in or below these fields are not shown, misspelt ones included: they may be secret.
+# Values in or below these fields are not shown: they may be secret. Neither are the values of unknown fields.
 _SECRET_FIELDS = {"env", "repositories"}
 
 
@@ -92,10 +92,10 @@ def _problem(entry: ErrorDetails) -> Problem:
         case "invalid_key":  # its `input` is the key
             path = (*path[:-1], key_name(entry["input"]))
             hint = f"a field name is a string; {_suggestion(path[1:])}"
-            return Problem(path, _hidden(entry["input"]), _EXPECTED["extra_forbidden"], hint, "unknown_field")
+            return Problem(path, hide(entry["input"]), _EXPECTED["extra_forbidden"], hint, "unknown_field")
         case "extra_forbidden":
             hint = _HINTS.get(path[1:]) or _suggestion(path[1:])
-            return Problem(path, _shown(path, entry["input"]), _EXPECTED["extra_forbidden"], hint, "unknown_field")
+            return Problem(path, hide(entry["input"]), _EXPECTED["extra_forbidden"], hint, "unknown_field")
         case "literal_error":
             return Problem(path, _shown(path, entry["input"]), f"one of {entry.get('ctx', {})['expected']}")
         case kind:
@@ -103,14 +103,9 @@ def _problem(entry: ErrorDetails) -> Problem:
 
 
 def _shown(path: Path, value: object) -> object:
-    """Return what may be shown of a value."""
-    secret = _SECRET_FIELDS.intersection(path[1:2]) or path[-1] == "password"
-    return _hidden(value) if secret else abbreviate(value)
-
-
-def _hidden(value: object) -> Placeholder:
-    """Return a text that stands for a value that may be secret: its type."""
-    return Placeholder(f"a value of type {type(value).__name__}")
+    """Return what may be shown of a value. A text in the place of the whole spec may be a whole file."""
+    is_field = len(path) > 1 and not _SECRET_FIELDS.intersection(path[1:2])
+    return hide_unless_plain(value) if is_field else hide(value)
 
 
 def _suggestion(path: Path) -> str:

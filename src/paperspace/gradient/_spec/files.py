@@ -6,7 +6,7 @@ import re
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple, cast
 
-from paperspace.gradient._shared.problems import Problem, abbreviate, key_name, shorten
+from paperspace.gradient._shared.problems import Problem, abbreviate, hide, key_name
 from paperspace.gradient._spec.checks import check_spec
 from paperspace.gradient.errors import InvalidArgumentError, InvalidSpecError
 
@@ -65,8 +65,8 @@ def read_file(path: str | PathLike[str] | None, *, image: str | None) -> Deploym
         raise InvalidArgumentError(str(problem), problems=[problem]) from error
     try:
         text = file.read_text(encoding="utf-8-sig")
-    except UnicodeDecodeError as error:
-        raise InvalidSpecError(f"cannot read {file}: not UTF-8") from error
+    except UnicodeDecodeError:
+        raise InvalidSpecError(f"cannot read {file}: not UTF-8") from None
     except OSError as error:
         raise InvalidSpecError(f"cannot read {file}: {error.strerror or error}") from error
     except ValueError as error:  # the path has a character that no path can have
@@ -81,7 +81,7 @@ def parse_spec(text: str, file: str, suffix: str, *, image: str | None = None) -
         raise InvalidSpecError(f"{file}: expected a file name that ends with {', '.join(SUFFIXES)}")
     content, positions = parse(text, file)
     if not isinstance(content, dict):
-        raise InvalidSpecError(f"{file}: expected a spec, got {abbreviate(content)!r}")
+        raise InvalidSpecError(f"{file}: expected a spec, got {hide(content)!r}")
     problems = list(_convert_old_fields(content))
     if content.get("image") == IMAGE_PLACEHOLDER:
         content["image"] = image
@@ -122,7 +122,7 @@ def _convert_old_fields(content: dict[Any, Any]) -> Iterator[Problem]:
     version = content.pop("apiVersion", None)
     if version is not None and not (isinstance(version, str) and _API_VERSION.fullmatch(version)):
         expected = "a version such as latest, v1 or v1alpha2"
-        yield Problem(("spec", "apiVersion"), version, expected, "specs have no version; remove it")
+        yield Problem(("spec", "apiVersion"), hide(version), expected, "specs have no version; remove it")
     resources = content.get("resources")
     resources = resources if isinstance(resources, dict) else {}
     if "machineType" in resources and "instanceType" not in resources:
@@ -135,7 +135,8 @@ def _convert_old_fields(content: dict[Any, Any]) -> Iterator[Problem]:
         if len(numbers) == 1 and content.get("port") in {None, *numbers[:1]}:
             content["port"] = numbers[0]
         else:
-            yield Problem(path, ports, "one port", "a spec has one port; set it as `port`")
+            shown = ports if all(isinstance(port, int) for port in numbers) else hide(ports)
+            yield Problem(path, shown, "one port", "a spec has one port; set it as `port`")
 
 
 # -------------------------------------------------------------------------------------------------------------- parsers
@@ -149,16 +150,32 @@ def _parse_yaml(text: str, file: str) -> tuple[Any, Positions]:
         node = loader.get_single_node()
         positions = _positions(node, file)
         return (None if node is None else loader.construct_document(node)), positions
-    except yaml.MarkedYAMLError as error:
-        mark = error.problem_mark
-        position = f"{file}:{mark.line + 1}:{mark.column + 1}" if mark else str(file)
-        raise InvalidSpecError(f"{position}: invalid YAML: {error.problem or error.context}") from error
     except InvalidSpecError:
         raise
-    except RecursionError as error:
-        raise InvalidSpecError(f"{file}: invalid YAML: nested too deeply, or refers to itself") from error
-    except (yaml.YAMLError, ValueError, KeyError, AttributeError, TypeError) as error:
-        raise InvalidSpecError(f"{file}: invalid YAML: {shorten(str(error) or type(error).__name__)}") from error
+    except yaml.MarkedYAMLError as error:
+        mark = error.problem_mark
+        position = f"{file}:{mark.line + 1}:{mark.column + 1}" if mark else file
+        message = f"{position}: invalid YAML: {_without_quotations(error.problem or error.context or '')}"
+    except RecursionError:
+        message = f"{file}: invalid YAML: nested too deeply, or refers to itself"
+    except yaml.reader.ReaderError as error:
+        message = f"{file}: invalid YAML: the character at offset {error.position} is not allowed"
+    except (yaml.YAMLError, ValueError, LookupError, AttributeError, TypeError):
+        message = (
+            f"{file}: invalid YAML: a value is not what it looks like, such as a date that does not exist; quote it"
+        )
+    # Not in an except clause: the error's context would hold lines of the file, which may be secret.
+    raise InvalidSpecError(message)
+
+
+def _without_quotations(message: str) -> str:
+    """Return a message of the YAML parser without the text of the file. Single characters and token names stay."""
+
+    def replace(match: re.Match[str]) -> str:
+        text = match[1][1:-1]
+        return match[0] if len(text) <= 1 or text.startswith("<") else ""
+
+    return re.sub(r""" ?('[^']*'|"[^"]*")""", replace, message.partition(": ")[0])
 
 
 def _parse_json(text: str, file: str) -> tuple[Any, Positions]:
@@ -166,12 +183,15 @@ def _parse_json(text: str, file: str) -> tuple[Any, Positions]:
 
     import yaml
 
+    message = ""
     try:
         content = json.loads(text)
     except json.JSONDecodeError as error:
-        raise InvalidSpecError(f"{file}:{error.lineno}:{error.colno}: invalid JSON: {error.msg}") from error
-    except (RecursionError, ValueError) as error:
-        raise InvalidSpecError(f"{file}: invalid JSON: nested too deeply, or a number with too many digits") from error
+        message = f"{file}:{error.lineno}:{error.colno}: invalid JSON: {error.msg}"
+    except (RecursionError, ValueError):
+        message = f"{file}: invalid JSON: nested too deeply, or a number with too many digits"
+    if message:
+        raise InvalidSpecError(message)  # without the error as its context, which holds the text of the file
     try:
         # Nearly all JSON is YAML too. For the rest, such as tabs as indentation, problems have no line.
         return content, _positions(yaml.compose(text, Loader=yaml.SafeLoader), file)
@@ -197,10 +217,11 @@ def _parse_toml(text: str, file: str) -> tuple[Any, Positions]:
 
     try:
         return tomllib.loads(text), Positions({}, {})
-    except RecursionError as error:
-        raise InvalidSpecError(f"{file}: invalid TOML: nested too deeply") from error
+    except RecursionError:
+        message = "nested too deeply"
     except ValueError as error:
-        raise InvalidSpecError(f"{file}: invalid TOML: {error}") from error
+        message = str(error)
+    raise InvalidSpecError(f"{file}: invalid TOML: {message}")  # without the error as its context
 
 
 _PARSERS: dict[str, Callable[[str, str], tuple[Any, Positions]]] = {

@@ -84,8 +84,8 @@ def read_spec(path: str | None, image: str | None = None) -> DeploymentSpecInput
     try:
         with click.open_file(path, encoding="utf-8") as file:
             text = file.read()
-    except UnicodeDecodeError as error:
-        raise InvalidSpecError(f"cannot read {name}: not UTF-8") from error
+    except UnicodeDecodeError:
+        raise InvalidSpecError(f"cannot read {name}: not UTF-8") from None
     return parse_spec(text, name, ".json" if _is_json(text) else ".yaml", image=image)
 
 
