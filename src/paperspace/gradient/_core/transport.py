@@ -85,6 +85,11 @@ class Connector(aiohttp.TCPConnector):
     ) -> aiohttp.connector.Connection:
         """Return a connection, kept or new."""
         connection = await super().connect(req, traces, timeout)
+        # A kept connection that has received something holds a response that nobody requested; aiohttp would take it
+        # for the response to this request.
+        while (kept := connection.protocol) is not None and kept in self._known and kept.should_close:
+            connection.close()
+            connection = await super().connect(req, traces, timeout)
         progress = _progress.get()
         progress.sent = True
         if (protocol := connection.protocol) is not None:
