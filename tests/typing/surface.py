@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from collections.abc import AsyncGenerator, Iterator
 from pathlib import Path
+from typing import Any
 
 import paperspace.gradient
 from paperspace.gradient import AsyncClient, Client, configure, deployments
@@ -155,11 +156,29 @@ def changes_of_state() -> None:
         deployments.scale_deployment("id", 2),
         deployments.stop_deployment("id"),
         deployments.start_deployment("id"),
+        deployments.restart_deployment("id", wait=True),
         deployments.rollback_deployment("id", to="spec"),
+        deployments.rollback_deployment("id", previous=True),
+        deployments.patch_deployment("id", image="nginx", env={"A": "1"}, unset_env=["B"], replicas=2, wait=True),
+        deployments.patch_deployment("id", instance_type="A100", command=["serve"], unset_env={"B"}),
     ]
     revisions: list[DeploymentRevision] = deployments.get_deployment_history("id")
     cluster: Cluster | None = revisions[0]["cluster"]
     print(applied["id"], applied["action"], changes[0]["path"], refs, cluster, revisions[0]["dtCreated"])
+
+
+def round_trip(plain: dict[str, Any], inferred: int) -> None:
+    """Specs are typed dicts or plain ones."""
+    current: DeploymentSpecInput = deployments.get_deployment_spec("id")
+    current["image"] = "nginx"
+    deployments.update_deployment(id="id", spec=current)
+    deployments.create_deployment("n", "p", plain)
+    deployments.update_deployment("n", "p", plain)
+    deployments.update_deployment(id="id", spec={**plain, "port": 80})
+    deployments.apply_deployment("n", "p", plain)
+    deployments.diff_deployment("n", "p", plain)
+    unannotated = {"image": "nginx", "port": inferred, "resources": {"replicas": 1}}
+    deployments.create_deployment("n", "p", unannotated)
 
 
 def monitoring() -> None:
@@ -244,8 +263,8 @@ def mistakes(deployment: Deployment) -> None:
     wrong_type: DeploymentSpecInput = {"image": "nginx", "port": "80"}  # type: ignore[typeddict-item]  # pyright: ignore[reportAssignmentType]
     unknown_key: DeploymentSpecInput = {"imgae": "nginx"}  # type: ignore[typeddict-unknown-key]  # pyright: ignore[reportAssignmentType]
     wrong_value: Protocol = "grpc"  # type: ignore[assignment]  # pyright: ignore[reportAssignmentType]
-    deployments.create_deployment("n", "p", {"resources": {"replicas": "2"}})  # type: ignore[typeddict-item]  # pyright: ignore[reportArgumentType]
     deployments.create_deployment("n")  # type: ignore[call-arg]  # pyright: ignore[reportCallIssue]
+    deployments.rollback_deployment("id")  # type: ignore[call-overload]  # pyright: ignore[reportCallIssue]
     deployments.update_deployment(name="n")  # type: ignore[call-overload]  # pyright: ignore[reportCallIssue]
     deployments.list_deployments(first="3")  # type: ignore[arg-type]  # pyright: ignore[reportArgumentType]
     print(wrong_type, unknown_key, wrong_value)

@@ -64,7 +64,7 @@ def check_spec(value: object) -> Iterator[Problem]:
     yield from missing.values()
 
 
-def copy_of(spec: DeploymentSpecDataInput) -> DeploymentSpecDataInput:
+def copy_of(spec: DeploymentSpecDataInput | dict[str, Any]) -> DeploymentSpecDataInput:
     """Copy a valid spec, so that a later change by its owner is not sent, least of all by a retry."""
     return _adapter().validate_python(spec, strict=True)
 

@@ -25,11 +25,14 @@ __all__ = [
     "get_deployment",
     "get_deployment_history",
     "get_deployment_logs",
+    "get_deployment_spec",
     "get_deployment_status",
     "iter_deployments",
     "list_deployment_statuses",
     "list_deployments",
     "load_spec",
+    "patch_deployment",
+    "restart_deployment",
     "rollback_deployment",
     "scale_deployment",
     "start_deployment",
@@ -49,9 +52,12 @@ iter_deployments = _default.iter_deployments
 get_deployment = _default.get_deployment
 apply_deployment = _default.apply_deployment
 diff_deployment = _default.diff_deployment
+get_deployment_spec = _default.get_deployment_spec
+patch_deployment = _default.patch_deployment
 scale_deployment = _default.scale_deployment
 stop_deployment = _default.stop_deployment
 start_deployment = _default.start_deployment
+restart_deployment = _default.restart_deployment
 get_deployment_history = _default.get_deployment_history
 rollback_deployment = _default.rollback_deployment
 get_deployment_logs = _default.get_deployment_logs

@@ -42,11 +42,14 @@ __all__ = [
     "get_deployment",
     "get_deployment_history",
     "get_deployment_logs",
+    "get_deployment_spec",
     "get_deployment_status",
     "iter_deployments",
     "list_deployment_statuses",
     "list_deployments",
     "load_spec",
+    "patch_deployment",
+    "restart_deployment",
     "rollback_deployment",
     "scale_deployment",
     "start_deployment",
@@ -74,16 +77,23 @@ class Deployments:
     get_deployment = blocking(AsyncDeployments.get_deployment)
     apply_deployment = blocking(AsyncDeployments.apply_deployment)
     diff_deployment = blocking(AsyncDeployments.diff_deployment)
+    get_deployment_spec = blocking(AsyncDeployments.get_deployment_spec)
+    patch_deployment = blocking(AsyncDeployments.patch_deployment)
     scale_deployment = blocking(AsyncDeployments.scale_deployment)
     stop_deployment = blocking(AsyncDeployments.stop_deployment)
     start_deployment = blocking(AsyncDeployments.start_deployment)
+    restart_deployment = blocking(AsyncDeployments.restart_deployment)
     get_deployment_history = blocking(AsyncDeployments.get_deployment_history)
     rollback_deployment = blocking(AsyncDeployments.rollback_deployment)
     get_deployment_logs = blocking_iterator(AsyncDeployments.get_deployment_logs)
     get_deployment_status = blocking(AsyncDeployments.get_deployment_status)
     list_deployment_statuses = blocking(AsyncDeployments.list_deployment_statuses)
     watch_deployment = blocking_iterator(AsyncDeployments.watch_deployment)
-    _raise_if_failed = blocking(AsyncDeployments._raise_if_failed)  # noqa: SLF001  # the sync version of the same class
+    # The sync versions of private methods of the same class.
+    _raise_if_failed = blocking(AsyncDeployments._raise_if_failed)  # noqa: SLF001
+    _patch = blocking(AsyncDeployments._patch)  # noqa: SLF001
+    _find_deployments = blocking(AsyncDeployments._find_deployments)  # noqa: SLF001
+    _get_deployment_details = blocking(AsyncDeployments._get_deployment_details)  # noqa: SLF001
 
     def wait_for_deployment(
         self,
@@ -141,9 +151,12 @@ iter_deployments = _default.iter_deployments
 get_deployment = _default.get_deployment
 apply_deployment = _default.apply_deployment
 diff_deployment = _default.diff_deployment
+get_deployment_spec = _default.get_deployment_spec
+patch_deployment = _default.patch_deployment
 scale_deployment = _default.scale_deployment
 stop_deployment = _default.stop_deployment
 start_deployment = _default.start_deployment
+restart_deployment = _default.restart_deployment
 get_deployment_history = _default.get_deployment_history
 rollback_deployment = _default.rollback_deployment
 get_deployment_logs = _default.get_deployment_logs

@@ -2,34 +2,35 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, overload
+from typing import TYPE_CHECKING, Any, overload
 
 from paperspace.gradient._shared.lazy import lazy_modules
 from paperspace.gradient.deployments._changes_api import ChangesAPI
-from paperspace.gradient.deployments._monitoring_api import MonitoringAPI
-from paperspace.gradient.errors import APIError
+from paperspace.gradient.deployments._patch_api import PatchAPI
 
 if TYPE_CHECKING:
     from collections.abc import AsyncGenerator
 
     from paperspace.gradient._core import pagination
-    from paperspace.gradient.deployments import _arguments, _errors, _mutations, _queries
+    from paperspace.gradient._generated.deployment_details import Deployment as DeploymentDetails
+    from paperspace.gradient._generated.deployment_fields import Deployment as DeploymentPage
+    from paperspace.gradient.deployments import _arguments, _mutations, _queries
     from paperspace.gradient.types import Deployment, DeploymentRef, DeploymentSpecInput
 else:
     [pagination] = lazy_modules("paperspace.gradient._core", "pagination")
-    _arguments, _errors, _mutations, _queries = lazy_modules(
-        "paperspace.gradient.deployments", "_arguments", "_errors", "_mutations", "_queries"
+    _arguments, _mutations, _queries = lazy_modules(
+        "paperspace.gradient.deployments", "_arguments", "_mutations", "_queries"
     )
 
 
-class AsyncDeployments(ChangesAPI, MonitoringAPI):
+class AsyncDeployments(ChangesAPI, PatchAPI):
     """The async version of the functions, created by a client: `AsyncClient(...).deployments`."""
 
     async def create_deployment(
         self,
         name: str,
         project_id: str,
-        spec: DeploymentSpecInput,
+        spec: DeploymentSpecInput | dict[str, Any],
         cluster_id: str | None = None,
         *,
         wait: bool = False,
@@ -72,7 +73,7 @@ class AsyncDeployments(ChangesAPI, MonitoringAPI):
         self,
         name: str,
         project_id: str,
-        spec: DeploymentSpecInput,
+        spec: DeploymentSpecInput | dict[str, Any],
         cluster_id: str | None = None,
         *,
         wait: bool = False,
@@ -83,7 +84,7 @@ class AsyncDeployments(ChangesAPI, MonitoringAPI):
         self,
         name: str | None = None,
         project_id: str | None = None,
-        spec: DeploymentSpecInput | None = None,
+        spec: DeploymentSpecInput | dict[str, Any] | None = None,
         cluster_id: str | None = None,
         *,
         id: str,
@@ -94,7 +95,7 @@ class AsyncDeployments(ChangesAPI, MonitoringAPI):
         self,
         name: str | None = None,
         project_id: str | None = None,
-        spec: DeploymentSpecInput | None = None,
+        spec: DeploymentSpecInput | dict[str, Any] | None = None,
         cluster_id: str | None = None,
         *,
         id: str | None = None,
@@ -109,7 +110,8 @@ class AsyncDeployments(ChangesAPI, MonitoringAPI):
         Args:
             name: The exact name of the deployment; with `id`, its new name.
             project_id: The id of its project; with `id`, of the project to move it to.
-            spec: The new spec. It replaces the whole earlier spec: fields that it leaves out get their defaults.
+            spec: The new spec. It replaces the whole earlier spec: fields that it leaves out get their defaults. To
+                change single fields, start from `get_deployment_spec`, or use `patch_deployment`.
             cluster_id: The id of the cluster to move it to. None: no change.
             id: The id of the deployment.
             wait: Whether to return only when the newest spec is running; see `wait_for_deployment`.
@@ -140,14 +142,6 @@ class AsyncDeployments(ChangesAPI, MonitoringAPI):
         if wait:
             await self._wait_after_change(updated, "updated")
         return updated
-
-    async def _wait_after_change(self, changed: DeploymentRef, change: str) -> None:
-        """Wait until a changed deployment is ready. An error of the wait says that the change was applied."""
-        try:
-            await self.wait_for_deployment(changed["id"])
-        except APIError as error:
-            message = f"deployment {changed['id']} was {change}, but waiting until it is ready failed: {error.args[0]}"
-            raise _errors.rebuilt(error, message, may_have_executed="yes") from error
 
     async def delete_deployment(self, id: str) -> DeploymentRef:
         """Delete a deployment. It stops serving, is not listed any more, and its name becomes free.
@@ -234,6 +228,9 @@ class AsyncDeployments(ChangesAPI, MonitoringAPI):
     async def get_deployment(self, id: str) -> Deployment:
         """Get a deployment with all its specs, newest first.
 
+        Warning: `data` has `image`, `port` and `resources` only. Do not send it back by `update_deployment`, which would
+        drop the other fields, such as `env`. `get_deployment_spec` returns the whole spec.
+
         Args:
             id: The id of the deployment.
 
@@ -253,3 +250,16 @@ class AsyncDeployments(ChangesAPI, MonitoringAPI):
         """
         _arguments.require(_arguments.check_id(id))
         return await _queries.fetch_deployment(self._session(), id)
+
+    async def _find_deployments(self, name: str, project_id: str | None) -> list[DeploymentPage]:
+        """Return the deployments with exactly this name, in one project or in all. Raise NotFoundError if none has it."""
+        _arguments.require(
+            _arguments.check_text(name, "name"), _arguments.check_optional_text(project_id, "project_id")
+        )
+        session = self._session()
+        return await _queries.find_by_name(session, session.start(), name, project_id)
+
+    async def _get_deployment_details(self, id: str) -> DeploymentDetails:
+        """Return a deployment as the retired client printed it: each revision complete, with its cluster and runs."""
+        _arguments.require(_arguments.check_id(id))
+        return await _queries.fetch_details(self._session(), id)

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import re
 from datetime import datetime
-from typing import TYPE_CHECKING, cast
+from typing import TYPE_CHECKING, Any, cast
 
 from paperspace.gradient._shared.problems import Problem, abbreviate, join_problems
 from paperspace.gradient._shared.spec_rules import MAX_INT, name_problems, surrogate_problems
@@ -97,7 +97,7 @@ def check_filters(name: object, project_id: object, cluster_id: object, first: o
 
 
 def create_input(
-    name: str, project_id: str, spec: DeploymentSpecInput, cluster_id: str | None
+    name: str, project_id: str, spec: DeploymentSpecInput | dict[str, Any], cluster_id: str | None
 ) -> CreateDeploymentInput:
     """Validate the arguments of a create, and return its input.
 
@@ -119,7 +119,7 @@ def create_input(
 def update_input(
     name: str | None,
     project_id: str | None,
-    spec: DeploymentSpecInput | None,
+    spec: DeploymentSpecInput | dict[str, Any] | None,
     cluster_id: str | None,
     id: str | None,
 ) -> UpdateDeploymentInput:

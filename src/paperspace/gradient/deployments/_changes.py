@@ -1,4 +1,4 @@
-"""Changes that depend on the current state: apply, revise, history and rollback."""
+"""Changes that depend on the current state: apply, revise, restart, history and rollback."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ if TYPE_CHECKING:
     from paperspace.gradient._generated.deployment_revision_fields import DeploymentSpec as Revision
     from paperspace.gradient._generated.deployments_current import Deployment as CurrentDeployment
     from paperspace.gradient._generated.inputs import CreateDeploymentInput, UpdateDeploymentInput
-    from paperspace.gradient.types import AppliedDeployment, DeploymentRef, DeploymentRevision
+    from paperspace.gradient.types import AppliedDeployment, DeploymentRef, DeploymentRevision, DeploymentSpecInput
 
 # How often apply reads and writes, when other clients create or delete the deployment in between.
 _MAX_ROUNDS = 5
@@ -57,15 +57,39 @@ async def apply(session: Session, desired: CreateDeploymentInput, *, dry_run: bo
             return {**planned, "id": changed["id"]}
 
 
-async def revise(session: Session, id: str, change: Callable[[dict[str, Any]], None]) -> DeploymentRef:
-    """Change the newest spec of a deployment in place, and send it if it differs."""
+async def newest_spec(session: Session, id: str) -> DeploymentSpecInput:
+    """Return the newest spec of a deployment, in the form of an input."""
+    [newest], _ = await fetch_revision_page(session, id, first=1)
+    return cast("DeploymentSpecInput", spec_of(newest))
+
+
+async def revise(
+    session: Session, id: str, change: Callable[[dict[str, Any]], None], others: dict[str, Any] | None = None
+) -> DeploymentRef:
+    """Change the newest spec of a deployment in place, and send it if it differs.
+
+    Args:
+        session: The session to send it with.
+        id: The id of the deployment.
+        change: Changes the spec.
+        others: Other fields of the deployment to change, as in the input of an update. None: no others.
+    """
     call = session.start()
     [newest], _ = await fetch_revision_page(session, id, first=1, call=call)
     spec = spec_of(newest)
     change(spec)
-    if not difference(spec_of(newest), spec)["changes"]:
-        return {"id": id}
-    return await add_revision(session, call, id, newest, {"spec": spec})
+    if difference(spec_of(newest), spec)["changes"]:
+        return await add_revision(session, call, id, newest, {"spec": spec, **(others or {})})
+    if others:
+        return await update(session, call, cast("UpdateDeploymentInput", {"id": id, **others}))
+    return {"id": id}
+
+
+async def restart(session: Session, id: str) -> DeploymentRef:
+    """Add a revision with the spec of the newest one."""
+    call = session.start()
+    [newest], _ = await fetch_revision_page(session, id, first=1, call=call)
+    return await add_revision(session, call, id, newest, {"spec": spec_of(newest)})
 
 
 async def history(session: Session, id: str) -> list[DeploymentRevision]:
@@ -81,24 +105,35 @@ async def history(session: Session, id: str) -> list[DeploymentRevision]:
     ]
 
 
-async def rollback(session: Session, id: str, to: str) -> DeploymentRef:
-    """Add a revision with the spec of an earlier one, if that differs from the newest."""
+async def rollback(session: Session, id: str, to: str | None) -> DeploymentRef:
+    """Add a revision with the spec of an earlier one, if that differs from the newest.
+
+    Args:
+        session: The session to send it with.
+        id: The id of the deployment.
+        to: The id of the earlier revision. None: the latest one that differs from the newest.
+    """
     newest = None
     async with aclosing(iter_revision_pages(session, id)) as pages:
         async for page in pages:
             for revision in page:
                 newest = newest or revision
-                if same_id(revision["id"], to):
-                    return await _restore(session, id, newest, revision)
-    raise part_not_found("spec", f"deployment {id} has no spec {to}", DEPLOYMENT_HISTORY.name)
+                differs = _differs(newest, revision)
+                if differs if to is None else same_id(revision["id"], to):
+                    return await _restore(session, id, newest, revision) if differs else {"id": id}
+    missing = "no earlier spec that differs from the newest one" if to is None else f"no spec {to}"
+    raise part_not_found("spec", f"deployment {id} has {missing}", DEPLOYMENT_HISTORY.name)
+
+
+def _differs(newest: Revision, earlier: Revision) -> bool:
+    """Whether restoring an earlier revision would change the spec or the cluster."""
+    same_cluster = earlier["cluster"] is None or earlier["cluster"] == newest["cluster"]
+    return not same_cluster or bool(difference(spec_of(newest), spec_of(earlier))["changes"])
 
 
 async def _restore(session: Session, id: str, newest: Revision, earlier: Revision) -> DeploymentRef:
-    spec, cluster = spec_of(earlier), earlier["cluster"]
-    same_cluster = cluster is None or cluster == newest["cluster"]
-    if same_cluster and not difference(spec_of(newest), spec)["changes"]:
-        return {"id": id}
-    values = {"spec": spec, **({"clusterId": cluster["id"]} if cluster else {})}
+    cluster = earlier["cluster"]
+    values = {"spec": spec_of(earlier), **({"clusterId": cluster["id"]} if cluster else {})}
     return await add_revision(session, session.start(), id, newest, values)
 
 

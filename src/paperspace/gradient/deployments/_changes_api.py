@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Literal, overload
 
 from paperspace.gradient._shared.lazy import lazy_modules
 from paperspace.gradient.errors import InvalidArgumentError
@@ -33,7 +33,7 @@ class ChangesAPI:
         self,
         name: str,
         project_id: str,
-        spec: DeploymentSpecInput,
+        spec: DeploymentSpecInput | dict[str, Any],
         cluster_id: str | None = None,
         *,
         dry_run: bool = False,
@@ -76,7 +76,7 @@ class ChangesAPI:
         return await _changes.apply(self._session(), desired, dry_run=dry_run)
 
     async def diff_deployment(
-        self, name: str, project_id: str, spec: DeploymentSpecInput, cluster_id: str | None = None
+        self, name: str, project_id: str, spec: DeploymentSpecInput | dict[str, Any], cluster_id: str | None = None
     ) -> SpecDifference:
         """Return what `apply_deployment` would change, without changing anything.
 
@@ -224,21 +224,30 @@ class ChangesAPI:
         _arguments.require(_arguments.check_id(id))
         return await _changes.history(self._session(), id)
 
-    async def rollback_deployment(self, id: str, to: str) -> DeploymentRef:
-        """Restore an earlier spec and its cluster, as a new revision.
+    @overload
+    async def rollback_deployment(self, id: str, to: str) -> DeploymentRef: ...
+
+    @overload
+    async def rollback_deployment(self, id: str, *, previous: Literal[True]) -> DeploymentRef: ...
+
+    async def rollback_deployment(self, id: str, to: str | None = None, *, previous: bool = False) -> DeploymentRef:
+        """Restore an earlier spec and its cluster, as a new revision. Pass either `to` or `previous=True`.
 
         Nothing is changed if the newest spec means the same and is on the same cluster.
 
         Args:
             id: The id of the deployment.
             to: The id of the spec to restore, from `get_deployment_history`.
+            previous: Whether to undo the last change: to restore the latest spec that differs from the newest one in
+                meaning or cluster. A second call undoes the first one.
 
         Returns:
             A dict with the `id` of the deployment.
 
         Raises:
-            InvalidArgumentError: An argument is not a UUID. Nothing was sent.
-            NotFoundError: The deployment or the spec does not exist; `resource` is `deployment` or `spec`.
+            InvalidArgumentError: An argument is invalid. Nothing was sent.
+            NotFoundError: The deployment or the spec does not exist; `resource` is `deployment` or `spec`. With
+                `previous`, all specs are equal.
             ConflictError: Another client changed the spec in the meantime. The message has the ids of both specs; the
                 change was applied and replaced that of the other client.
             OutcomeUnknownError: The response was lost; the change may have been applied.
@@ -250,6 +259,12 @@ class ChangesAPI:
             >>> newest, first = deployments.get_deployment_history(mnist["id"])
             >>> deployments.rollback_deployment(mnist["id"], to=first["id"]) == {"id": mnist["id"]}
             True
+            >>> deployments.rollback_deployment(mnist["id"], previous=True) == {"id": mnist["id"]}
+            True
+            >>> deployments.get_deployment_spec(mnist["id"])["resources"]["replicas"]
+            4
         """
-        _arguments.require(_arguments.check_id(id), _arguments.check_id(to, "to"))
+        if (to is None) is not previous:
+            raise InvalidArgumentError("rollback_deployment: pass either to= or previous=True")
+        _arguments.require(_arguments.check_id(id), () if to is None else _arguments.check_id(to, "to"))
         return await _changes.rollback(self._session(), id, to)

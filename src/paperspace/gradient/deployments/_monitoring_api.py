@@ -7,16 +7,17 @@ from typing import TYPE_CHECKING
 
 from paperspace.gradient._core.defaults import DEFAULT_WAIT
 from paperspace.gradient._shared.lazy import lazy_modules
+from paperspace.gradient.errors import APIError
 
 if TYPE_CHECKING:
     from collections.abc import AsyncGenerator, Callable
     from datetime import datetime
 
     from paperspace.gradient._core.session import Session
-    from paperspace.gradient.deployments import _arguments, _watch
-    from paperspace.gradient.types import DeploymentEvent, DeploymentStatus, LogLine
+    from paperspace.gradient.deployments import _arguments, _errors, _watch
+    from paperspace.gradient.types import DeploymentEvent, DeploymentRef, DeploymentStatus, LogLine
 else:
-    _arguments, _watch = lazy_modules("paperspace.gradient.deployments", "_arguments", "_watch")
+    _arguments, _errors, _watch = lazy_modules("paperspace.gradient.deployments", "_arguments", "_errors", "_watch")
 
 
 class MonitoringAPI:
@@ -192,3 +193,11 @@ class MonitoringAPI:
             _arguments.check_since(since),
         )
         return _watch.log_lines(self._session(), id, instance, tail, since, follow=follow)
+
+    async def _wait_after_change(self, changed: DeploymentRef, change: str) -> None:
+        """Wait until a changed deployment is ready. An error of the wait says that the change was applied."""
+        try:
+            await self.wait_for_deployment(changed["id"])
+        except APIError as error:
+            message = f"deployment {changed['id']} was {change}, but waiting until it is ready failed: {error.args[0]}"
+            raise _errors.rebuilt(error, message, may_have_executed="yes") from error

@@ -5,10 +5,11 @@ from __future__ import annotations
 import unicodedata
 from contextlib import aclosing
 from datetime import UTC, datetime
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, cast
 
 from paperspace.gradient._core.pagination import MAX_PAGE, iter_pages
 from paperspace.gradient._generated.deployment import DEPLOYMENT, DeploymentVariables
+from paperspace.gradient._generated.deployment_details import DEPLOYMENT_DETAILS, DeploymentDetailsVariables
 from paperspace.gradient._generated.deployments import DEPLOYMENTS, DeploymentsVariables
 from paperspace.gradient.deployments._errors import deployment_not_found
 from paperspace.gradient.errors import ConflictError, NotFoundError
@@ -19,7 +20,9 @@ if TYPE_CHECKING:
 
     from paperspace.gradient._core.pagination import Page
     from paperspace.gradient._core.session import Call, Session
+    from paperspace.gradient._generated.deployment_details import Deployment as DeploymentDetails
     from paperspace.gradient._generated.deployment_fields import Deployment as DeploymentPage
+    from paperspace.gradient._generated.deployment_spec_details_fields import DeploymentSpec as SpecDetails
     from paperspace.gradient.types import Deployment, DeploymentSpec
 
 
@@ -68,7 +71,20 @@ async def find_id(session: Session, call: Call, name: str, project_id: str) -> s
         NotFoundError: No deployment has this name.
         ConflictError: Several deployments have this name.
     """
-    ids: set[str] = set()
+    found = await find_by_name(session, call, name, project_id)
+    if len(found) > 1:
+        message = f"{len(found)} deployments are named {name!r} in project {project_id!r}; pass id= to choose one"
+        raise ConflictError(message, operation=DEPLOYMENTS.name)
+    return found[0]["id"]
+
+
+async def find_by_name(session: Session, call: Call, name: str, project_id: str | None) -> list[DeploymentPage]:
+    """Return the deployments with exactly this name, each with its newest spec. None as project: in any project.
+
+    Raises:
+        NotFoundError: No deployment has this name.
+    """
+    found: dict[str, DeploymentPage] = {}
 
     async def fetch(size: int, after: str | None) -> Page[DeploymentPage]:
         variables: DeploymentsVariables = {"name": name, "projectId": project_id}
@@ -77,14 +93,11 @@ async def find_id(session: Session, call: Call, name: str, project_id: str) -> s
         return result["deployments"]["nodes"], result["deployments"]["pageInfo"]
 
     async for page in iter_pages(fetch, operation=DEPLOYMENTS.name):
-        ids.update(node["id"] for node in page if same_text(node["name"], name))
-    if not ids:
-        message = f"no deployment is named {name!r} in project {project_id!r}"
+        found |= {node["id"]: node for node in page if same_text(node["name"], name)}
+    if not found:
+        message = f"no deployment is named {name!r}" + ("" if project_id is None else f" in project {project_id!r}")
         raise NotFoundError(message, operation=DEPLOYMENTS.name)
-    if len(ids) > 1:
-        message = f"{len(ids)} deployments are named {name!r} in project {project_id!r}; pass id= to choose one"
-        raise ConflictError(message, operation=DEPLOYMENTS.name)
-    return ids.pop()
+    return list(found.values())
 
 
 async def fetch_deployment(session: Session, id: str) -> Deployment:
@@ -98,6 +111,31 @@ async def fetch_deployment(session: Session, id: str) -> Deployment:
     if deployment is None or specs is None:
         raise deployment_not_found(id, DEPLOYMENT.name)
     return _with_specs(deployment, specs)
+
+
+async def fetch_details(session: Session, id: str) -> DeploymentDetails:
+    """Fetch a deployment with all its revisions: their complete specs, clusters and runs.
+
+    Raises:
+        NotFoundError: No deployment has this id.
+    """
+    deployment: DeploymentDetails | None = None
+
+    async def fetch(size: int, after: str | None) -> Page[SpecDetails]:
+        nonlocal deployment
+        result = await session.run(
+            DEPLOYMENT_DETAILS,
+            DeploymentDetailsVariables(id=id, first=size, after=after),
+            verify=lambda result: verify_same_deployment(id, result["deployment"]),
+        )
+        if result["deployment"] is None:
+            raise deployment_not_found(id, DEPLOYMENT_DETAILS.name)
+        deployment = deployment or result["deployment"]
+        specs = result["deployment"]["deploymentSpecs"]
+        return specs["nodes"], specs["pageInfo"]
+
+    specs = [spec async for page in iter_pages(fetch, operation=DEPLOYMENT_DETAILS.name) for spec in page]
+    return cast("DeploymentDetails", {**cast("DeploymentDetails", deployment), "deploymentSpecs": {"nodes": specs}})
 
 
 async def _fetch_all_specs(
