@@ -28,11 +28,11 @@ def check(server: LocalServer, monkeypatch: pytest.MonkeyPatch, capsys: pytest.C
     return run
 
 
-def specs_of(reply: dict[str, Any]) -> list[dict[str, Any]]:
-    """The connections of specs in a reply."""
-    data = reply.get("data") or {}
-    found = [data["deployment"]] if data.get("deployment") else (data.get("deployments") or {}).get("nodes", [])
-    return [deployment["deploymentSpecs"] for deployment in found]
+def specs_of(response: dict[str, Any]) -> list[dict[str, Any]]:
+    """The connections of specs in a response."""
+    data = response.get("data") or {}
+    deployments = [data["deployment"]] if data.get("deployment") else (data.get("deployments") or {}).get("nodes", [])
+    return [deployment["deploymentSpecs"] for deployment in deployments]
 
 
 def test_our_server(server: LocalServer, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -73,8 +73,8 @@ def test_small_pages_pass(check: Run) -> None:
 def test_null_field_fails(check: Run, server: LocalServer) -> None:
     """A server that returns null for a field that was set fails; the path is shown, and no deployment remains."""
 
-    def forget_port(reply: dict[str, Any]) -> None:
-        for specs in specs_of(reply):
+    def forget_port(response: dict[str, Any]) -> None:
+        for specs in specs_of(response):
             for node in specs["nodes"]:
                 node.get("data", {})["port"] = None
 
@@ -89,8 +89,8 @@ def test_null_field_fails(check: Run, server: LocalServer) -> None:
 def test_null_for_what_is_never_null_fails(check: Run) -> None:
     """A server that returns null for a non-null field fails, with an error that has the path."""
 
-    def forget_url(reply: dict[str, Any]) -> None:
-        for specs in specs_of(reply):
+    def forget_url(response: dict[str, Any]) -> None:
+        for specs in specs_of(response):
             for node in specs["nodes"]:
                 if "endpointUrl" in node:
                     node["endpointUrl"] = None
@@ -104,8 +104,8 @@ def test_null_for_what_is_never_null_fails(check: Run) -> None:
 def test_reversed_order_fails(check: Run) -> None:
     """A server that returns the oldest spec first fails, as the order is documented."""
 
-    def reverse(reply: dict[str, Any]) -> None:
-        for specs in specs_of(reply):
+    def reverse(response: dict[str, Any]) -> None:
+        for specs in specs_of(response):
             specs["nodes"].reverse()
 
     code, out = check(response=reverse)
@@ -134,8 +134,8 @@ def test_server_that_is_down(monkeypatch: pytest.MonkeyPatch, capsys: pytest.Cap
 def test_unknown_cluster(check: Run) -> None:
     """A server that returns no cluster fails the step that needs it; the other steps run."""
 
-    def forget_cluster(reply: dict[str, Any]) -> None:
-        for specs in specs_of(reply):
+    def forget_cluster(response: dict[str, Any]) -> None:
+        for specs in specs_of(response):
             for node in specs["nodes"]:
                 if "cluster" in node:
                     node["cluster"] = None

@@ -208,8 +208,8 @@ async def mutations(number: int, file: Path, seed: int = 0) -> tuple[Counter[int
 
         def memory() -> int:
             status = Path(f"/proc/{server.process.pid}/status")
-            found = re.search(r"VmRSS:\s+(\d+) kB", status.read_text()) if status.exists() else None
-            return int(found[1]) if found else 0
+            match = re.search(r"VmRSS:\s+(\d+) kB", status.read_text()) if status.exists() else None
+            return int(match[1]) if match else 0
 
         early = 0
         async with aiohttp.ClientSession(headers=HEADERS) as session:
