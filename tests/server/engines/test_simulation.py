@@ -254,7 +254,7 @@ def test_another_runtime(caller: type[Caller], clock: Clock) -> None:
         def replicas(self, desired: Any) -> int:
             return len(desired.name)
 
-        def events(self, desired: Any, instances: Any, now: Any) -> Any:
+        def run(self, desired: Any, instances: Any, now: Any) -> Any:
             for instance in instances:
                 if desired is None:
                     yield InstanceRemoved(instance.id, now)

@@ -130,7 +130,7 @@ def work(executor: Executor, document: str) -> int:
         nonlocal calls
         calls += event in ("call", "c_call")
 
-    executor._checked_document.cache_clear()
+    executor._cached_document.cache_clear()
     previous = sys.getprofile()
     sys.setprofile(count)
     try:

@@ -1,4 +1,7 @@
-"""Retry policy: when to send a request again, as a pure function, and the budget that limits retries in an outage."""
+"""Retry policy: when to send a request again, as a pure function, and the budget that limits retries in an outage.
+
+`failures` and `responses` say which kind of failure an attempt is; `session` applies the policy within the deadline.
+"""
 
 from __future__ import annotations
 
@@ -21,7 +24,7 @@ class FailureKind(Enum):
     NOT_SENT = "no byte of the request was sent"
     REFUSED = "the server did not apply the request, and a retry is allowed"
     STALE = "the server closed a kept connection before its response began"
-    LOST = "the request was sent, and no complete response arrived"
+    LOST = "the request was sent, and no response says whether it was applied"
     CRASHED = "the server failed while it handled the request"
     BROKEN = "the response is complete, but malformed"
     FINAL = "the server did not apply the request, and a retry would fail again"

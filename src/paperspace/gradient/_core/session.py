@@ -34,16 +34,16 @@ if TYPE_CHECKING:
 V = TypeVar("V")
 R = TypeVar("R")
 
-log = logging.getLogger("paperspace.gradient")
+_log = logging.getLogger("paperspace.gradient")
 
 _UNKNOWN = "the change may have been applied; check before retrying"
 
-# Failures whose error says by itself that the change was not applied, or that it may have been.
-_CERTAIN = {FailureKind.FINAL, FailureKind.REFUSED, FailureKind.DOUBTFUL}
+# Failures whose own error states what happened to the change; after all others it is OutcomeUnknownError.
+_ERROR_STATES_OUTCOME = {FailureKind.FINAL, FailureKind.REFUSED, FailureKind.DOUBTFUL}
 
 
 class Call:
-    """One call of a function: its deadline, and its attempts so far. A call may take several requests.
+    """One call of a function: its deadline, and the attempts of its latest request. A call may take several requests.
 
     Attributes:
         started: When it began, by the clock of the event loop.
@@ -185,25 +185,26 @@ class Session:
                 )
                 data = read(response)
             except AttemptFailed as attempt_failed:
+                # Handled below: an error raised here would have a context, with the message as the server sent it.
                 failure = attempt_failed
             else:
                 call.server_date = response.headers.get("Date")
-                log.debug("%s: HTTP %d after %.3f s", document.name, response.status, call.elapsed)
+                _log.debug("%s: HTTP %d after %.3f s", document.name, response.status, call.elapsed)
                 self._budget.refund(len(failures))
                 return data
-            # Not in the except clause: the error's context would hold the message as the server sent it.
             call.may_have_been_applied |= document.is_mutation and failure.kind.may_have_been_applied
-            delay = self._retry_delay(failure, failures, call, idempotent=idempotent)
-            exhausted = delay is not None and not self._budget.take()
-            if delay is not None and not exhausted:
-                _log_retry(document, failure, delay)
-                await transport.pause(delay)
-            if delay is None or exhausted or self._connections.closed:
-                error = self._final_error(failure, document, call, exhausted=exhausted)
-                raise error from error.__cause__
+            delay = self._delay_within_deadline(failure, failures, call, idempotent=idempotent)
+            if delay is None:
+                raise self._final_error(failure, document, call)
+            if not self._budget.take():
+                raise self._final_error(failure, document, call, budget_exhausted=True)
+            _log_retry(document, failure, delay)
+            await transport.pause(delay)
+            if self._connections.closed:  # during the pause
+                raise self._final_error(failure, document, call)
             failures.append(failure.kind)
 
-    def _retry_delay(
+    def _delay_within_deadline(
         self, failure: AttemptFailed, failures: list[FailureKind], call: Call, *, idempotent: bool
     ) -> float | None:
         """Return the seconds before the retry. None: no retry."""
@@ -218,7 +219,7 @@ class Session:
         return None if delay is None or delay >= call.remaining or self._connections.closed else delay
 
     def _final_error(
-        self, failure: AttemptFailed, document: Document, call: Call, *, exhausted: bool
+        self, failure: AttemptFailed, document: Document, call: Call, *, budget_exhausted: bool = False
     ) -> APIError | ClientClosedError:
         """Return the error that ends the call, with its cause set."""
         if self._connections.closed:
@@ -226,8 +227,8 @@ class Session:
             closed = ClientClosedError(f"{document.name}: the client was closed during the call{hint}")
             closed.__cause__ = failure.__cause__
             return closed
-        error = self._build_error(failure, document, call, exhausted=exhausted)
-        if not call.may_have_been_applied or failure.kind in _CERTAIN:
+        error = self._build_error(failure, document, call, budget_exhausted=budget_exhausted)
+        if not call.may_have_been_applied or failure.kind in _ERROR_STATES_OUTCOME:
             return error
         unknown = OutcomeUnknownError(
             f"{_UNKNOWN}; last error: {error.args[0]}",
@@ -241,7 +242,7 @@ class Session:
         return unknown
 
     def _build_error(
-        self, failure: AttemptFailed, document: Document, call: Call, *, exhausted: bool = False
+        self, failure: AttemptFailed, document: Document, call: Call, *, budget_exhausted: bool = False
     ) -> APIError:
         """Build the error for a failed attempt, with everything that is known about the call."""
         message = self.settings.masked(failure.message)
@@ -249,7 +250,7 @@ class Session:
             message += f" (timeout: {self.settings.timeout:g} s for the whole call)"
         elif issubclass(failure.error_class, AuthenticationError):
             message = f"{message.removesuffix('.')}; the API key comes from {self.settings.api_key_source}"
-        if exhausted:
+        if budget_exhausted:
             message += "; not retried: the retry budget of this client is exhausted"
         error = failure.error_class(
             message,
@@ -269,4 +270,4 @@ class Session:
 def _log_retry(document: Document, failure: AttemptFailed, delay: float) -> None:
     # Without the message, in which the server may repeat what it was sent.
     name, status = failure.error_class.__name__, failure.facts.status
-    log.info("%s: retrying in %.2f s, after %s (HTTP status %s)", document.name, delay, name, status)
+    _log.info("%s: retrying in %.2f s, after %s (HTTP status %s)", document.name, delay, name, status)

@@ -57,7 +57,7 @@ class Backend(NamedTuple):
     def reconcile(self, name: str) -> None:
         """Reconcile all deployments with this name."""
         with self.database.writing():
-            self.workloads.reconcile(name)
+            self.workloads.reconcile_by_name(name)
 
 
 class LocalServer:

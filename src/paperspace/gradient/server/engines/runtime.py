@@ -1,4 +1,4 @@
-"""Interface of the engines that run deployments.
+"""Runtime: the interface of what runs deployments, the simulation or an engine.
 
 A runtime gets the desired state of a deployment and its observed instances, and returns events. Each event has a time.
 The simulation returns all future events at once: readers see an event when its time has come, and a change of the
@@ -82,7 +82,7 @@ class Runtime(Protocol):
         """
         ...
 
-    def events(self, desired: DesiredState | None, instances: Sequence[Instance], now: datetime) -> Iterable[Event]:
+    def run(self, desired: DesiredState | None, instances: Sequence[Instance], now: datetime) -> Iterable[Event]:
         """Make the instances match the desired state (None: remove all of them) and return the events, from now on."""
         ...
 

@@ -72,7 +72,7 @@ class Simulation:
             raise UnsupportedSpecError(f"Simulated: {replicas} replicas are too many; the limit is {MAX_REPLICAS}.")
         return replicas
 
-    def events(self, desired: DesiredState | None, instances: Sequence[Instance], now: datetime) -> Iterator[Event]:
+    def run(self, desired: DesiredState | None, instances: Sequence[Instance], now: datetime) -> Iterator[Event]:
         """Return everything that will happen to the instances, from now on."""
         current = [instance for instance in instances if instance.current]
         old = [instance for instance in instances if not instance.current]

@@ -21,8 +21,8 @@ if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
 
     from paperspace.gradient.server.engines.runtime import Event, Runtime
-    from paperspace.gradient.server.storage.batching import Row
     from paperspace.gradient.server.storage.database import Database
+    from paperspace.gradient.server.storage.rows import Row
 
 ROLLOUTS = ChildTable("rollouts", "deployment_id", newest_first=True)
 RUNS_OF_ROLLOUT = ChildTable("runs_now", "rollout_id", newest_first=True)
@@ -61,14 +61,14 @@ class Workloads:
             self._reconcile(spec)
 
     def apply_new_specs(self) -> None:
-        """Reconcile all deployments whose newest spec was not applied yet, as in a database of version 1."""
+        """Reconcile all deployments whose newest spec was not applied yet, as in a database of version 1, which only stored specs."""
         for row in self._db.rows(
             "SELECT deployments.id FROM deployments JOIN deployment_specs ON deployment_id = deployments.id"
             " WHERE dt_deleted IS NULL AND dt_invalid IS NULL AND external_applied IS NULL AND error IS NULL"
         ):
             self.apply_new_spec(row["id"])
 
-    def reconcile(self, name: str) -> None:
+    def reconcile_by_name(self, name: str) -> None:
         """Reconcile all deployments with this name."""
         query = "SELECT id FROM deployments WHERE dt_deleted IS NULL AND name = ? ORDER BY seq DESC"
         for row in self._db.rows(query, name):
@@ -77,8 +77,8 @@ class Workloads:
     def remove(self, deployment_id: str) -> None:
         """Remove all instances of a deployment."""
         self._discard_future_events(deployment_id)
-        instances = self._instances(deployment_id, current_spec_id=None)
-        self.record(self._runtime.events(None, instances, self._db.transaction_time))
+        instances = self._instances(deployment_id, current_spec_id=None)  # no spec is current
+        self.record(self._runtime.run(None, instances, self._db.transaction_time))
 
     def record(self, events: Iterable[Event]) -> None:
         """Store events, whether they are in the past or in the future."""
@@ -110,9 +110,9 @@ class Workloads:
             spec["id"],
         )
         self._discard_future_events(spec["deploymentId"])
-        self._add_instances(spec, replicas)
+        self._add_rollout(spec, replicas)
         instances = self._instances(spec["deploymentId"], current_spec_id=spec["id"])
-        self.record(self._runtime.events(desired, instances, self._db.transaction_time))
+        self.record(self._runtime.run(desired, instances, self._db.transaction_time))
 
     def _newest_spec(self, deployment_id: str) -> Row:
         (spec,) = self._db.rows(
@@ -120,7 +120,7 @@ class Workloads:
             " WHERE deployment_id = ? ORDER BY deployment_specs.seq DESC LIMIT 1",
             deployment_id,
         )
-        return spec
+        return spec  # the keys of a row have the names of the schema, such as `deploymentId`
 
     def _instances(self, deployment_id: str, *, current_spec_id: str | None) -> list[Instance]:
         rows = self._db.rows(
@@ -129,10 +129,10 @@ class Workloads:
         )
         return [Instance(row["id"], row["specId"] == current_spec_id, row["state"]) for row in rows]
 
-    def _add_instances(self, spec: Row, replicas: int) -> None:
+    def _add_rollout(self, spec: Row, replicas: int) -> None:
         """Add the rollout of a spec, its run, and the missing instances.
 
-        Their ids are derived from the spec's id, so that they are reproducible if it is.
+        Their ids are derived from the id of the spec: the same spec id gives the same ids.
         """
         now, namespace = iso(self._db.transaction_time), UUID(spec["id"])
         rollout_id, run_id = str(uuid5(namespace, "rollout")), str(uuid5(namespace, "run"))

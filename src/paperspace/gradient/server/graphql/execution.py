@@ -44,14 +44,14 @@ _DOCUMENT_CACHE_SIZE = 128  # programs send the same few documents many times
 _MAX_VALIDATION_ERRORS = 5  # the suggestions in each message can take milliseconds
 _MAX_FIELD_ERRORS = 100  # an invalid argument can cause one error per item of a list
 
-Error = Mapping[str, Any]
+ErrorData = Mapping[str, Any]
 
 
 class Outcome(Enum):
     """What happened to a request: the status of the response, and its status in application/json."""
 
     EXECUTED = (HTTPStatus.OK, HTTPStatus.OK)
-    """Executed, perhaps with errors in fields."""
+    """Executed, perhaps with errors in fields. A mutation with errors was rolled back."""
     INVALID = (HTTPStatus.BAD_REQUEST, HTTPStatus.OK)
     """The document or the variables are invalid."""
     LIMIT_EXCEEDED = (HTTPStatus.BAD_REQUEST, HTTPStatus.BAD_REQUEST)
@@ -71,13 +71,13 @@ class Outcome(Enum):
 
 
 class Request(NamedTuple):
-    """A well-formed GraphQL request. The digests of its idempotency key and its body identify retries."""
+    """A well-formed GraphQL request. The digests of its idempotency key and of its body identify retries."""
 
     query: str
     operation_name: str | None = None
     variables: Mapping[str, Any] | None = None
-    idempotency_key: bytes | None = None
-    digest: bytes = b""
+    key_digest: bytes | None = None
+    body_digest: bytes = b""
     read_only: bool = False
 
 
@@ -91,7 +91,7 @@ class Response(NamedTuple):
 class GraphQLRequestError(Exception):
     """A "request error" of the GraphQL specification: the request is rejected as a whole, with these errors."""
 
-    def __init__(self, errors: Sequence[Error], outcome: Outcome = Outcome.INVALID) -> None:
+    def __init__(self, errors: Sequence[ErrorData], outcome: Outcome = Outcome.INVALID) -> None:
         self.errors = errors
         self.outcome = outcome
 
@@ -102,18 +102,18 @@ class Executor:
     def __init__(self, context: Context) -> None:
         self._context = context
         self._schema = executable_schema()
-        self._checked_document = lru_cache(_DOCUMENT_CACHE_SIZE)(self._check_document)  # does not cache errors
+        self._cached_document = lru_cache(_DOCUMENT_CACHE_SIZE)(self._check_document)  # does not cache errors
 
     def execute(self, request: Request) -> Response:
         """Execute a request and return its response, also if it is rejected."""
         try:
-            document, limits = self._checked_document(request.query)
+            document, limits = self._cached_document(request.query)
             operation = self._select_operation(document, request)
             raise_for_problems(limits.page_size_problems(request.variables or {}), show_values=False)
             if operation.operation is OperationType.MUTATION:
                 return self._execute_mutation(document, request)
             return self._execute_query(document, request)
-        except sqlite3.Error as error:  # at the start or the end of a transaction
+        except sqlite3.Error as error:  # at the start or the end of a transaction; reported like that of a field
             return _response(ExecutionResult(None, [GraphQLError(str(error), original_error=error)]))
         except TooManyRowsError:
             message = f"the request reads more than {MAX_ROWS} rows; ask for smaller pages"
@@ -158,9 +158,9 @@ class Executor:
 
     def _execute_mutation(self, document: DocumentNode, request: Request) -> Response:
         """Execute a mutation completely or, on any error, not at all. A retry gets the saved response."""
-        store, key = self._context.store, request.idempotency_key
+        store, key = self._context.store, request.key_digest
         with self._context.database.writing():
-            if key is not None and (saved := store.saved_response(key, request.digest)) is not None:
+            if key is not None and (saved := store.saved_response(key, request.body_digest)) is not None:
                 return Response(saved, Outcome.EXECUTED)
             result = self._execute_document(document, request)
             if result.errors:
@@ -168,7 +168,7 @@ class Executor:
                 return _response(ExecutionResult(None, result.errors))
             response = _response(result)
             if key is not None:
-                store.save_response(key, request.digest, response.body)
+                store.save_response(key, request.body_digest, response.body)
         return response
 
     def _execute_document(self, document: DocumentNode, request: Request) -> ExecutionResult:
@@ -181,7 +181,7 @@ class Executor:
         )
 
 
-def internal_error(error: BaseException) -> Error:
+def internal_error(error: BaseException) -> ErrorData:
     """Log the traceback of a bug; return an error for the caller, which has only the id of the log record."""
     id_ = str(uuid4())
     _log.error("internal error %s", id_, exc_info=error)
@@ -196,11 +196,11 @@ def _response(result: ExecutionResult) -> Response:
     return Response(_serialize({"errors": errors, "data": result.data}), Outcome.EXECUTED)
 
 
-def _error_response(errors: Sequence[Error], outcome: Outcome) -> Response:
+def _error_response(errors: Sequence[ErrorData], outcome: Outcome) -> Response:
     return Response(_serialize({"errors": errors}), outcome)
 
 
-def _describe_field_error(error: GraphQLError) -> Error:
+def _describe_field_error(error: GraphQLError) -> ErrorData:
     """Return what the caller may see of an error during execution."""
     cause = error.original_error
     if application_error := storage_error(cause):
@@ -208,16 +208,16 @@ def _describe_field_error(error: GraphQLError) -> Error:
     if isinstance(cause, ApplicationError):
         return error.formatted
     if isinstance(cause, GraphQLError) and cause.nodes:
-        # It points into the document: an argument that a variable inside it made invalid.
+        # graphql-core's own error: a variable made the argument that holds it invalid.
         return _with_code(error, Code.BAD_USER_INPUT)
     return {**error.formatted, **internal_error(cause or error)}
 
 
-def _error(message: str, code: Code) -> Error:
+def _error(message: str, code: Code) -> ErrorData:
     return {"message": message, "extensions": {"code": code}}
 
 
-def _with_code(error: GraphQLError, code: Code) -> Error:
+def _with_code(error: GraphQLError, code: Code) -> ErrorData:
     return {**error.formatted, "extensions": {"code": code}}
 
 

@@ -15,7 +15,7 @@ from paperspace.gradient.server.storage.window import MAX_SEQ, Page, Window
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
 
-    from paperspace.gradient.server.storage.batching import Row
+    from paperspace.gradient.server.storage.rows import Row
 
 MAX_PAGE_SIZE = 100
 

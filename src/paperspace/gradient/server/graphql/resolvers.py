@@ -30,8 +30,8 @@ if TYPE_CHECKING:
 
     from paperspace.gradient._shared.problems import Problem
     from paperspace.gradient.server.engines.workloads import Workloads
-    from paperspace.gradient.server.storage.batching import Row
     from paperspace.gradient.server.storage.database import ChildTable, Database
+    from paperspace.gradient.server.storage.rows import Row
     from paperspace.gradient.server.storage.store import Store
     from paperspace.gradient.server.storage.window import Page
 

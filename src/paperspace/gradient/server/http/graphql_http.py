@@ -46,8 +46,8 @@ def request_from_body(body: bytes, idempotency_key: str | None = None) -> Reques
         raise HTTPRequestError(HTTPStatus.BAD_REQUEST, "the body must be a JSON object")
     return _request(
         cast("dict[str, Any]", payload),
-        idempotency_key=digest(idempotency_key) if idempotency_key else None,
-        digest=hashlib.sha256(body).digest(),
+        key_digest=digest(idempotency_key) if idempotency_key else None,
+        body_digest=hashlib.sha256(body).digest(),
     )
 
 

@@ -1,8 +1,7 @@
-"""The routes: GraphQL over HTTP with its authentication, deployment endpoints, and the health check."""
+"""The routes: GraphQL over HTTP, deployment endpoints, and the health check."""
 
 from __future__ import annotations
 
-import hmac
 from datetime import UTC, datetime
 from email.utils import format_datetime
 from http import HTTPStatus
@@ -10,7 +9,7 @@ from typing import TYPE_CHECKING
 
 from aiohttp import hdrs, web
 
-from paperspace.gradient._shared.error_codes import Code
+from paperspace.gradient.server.http.authentication import authenticate
 from paperspace.gradient.server.http.graphql_http import (
     GRAPHQL_RESPONSE,
     JSON,
@@ -19,7 +18,7 @@ from paperspace.gradient.server.http.graphql_http import (
     request_from_body,
     request_from_url,
 )
-from paperspace.gradient.server.http.pages import index_page
+from paperspace.gradient.server.http.index_page import index_page
 from paperspace.gradient.server.http.request_errors import HTTPRequestError
 
 if TYPE_CHECKING:
@@ -77,7 +76,7 @@ class Routes:
         is_get = request.method == hdrs.METH_GET
         if is_get and "query" not in request.query and "text/html" in request.headers.get(hdrs.ACCEPT, "").lower():
             return web.Response(text=index_page(self._url), content_type="text/html")
-        _authenticate(request, self._key_digest)
+        authenticate(request, self._key_digest)
         media_type = negotiate(request.headers.getall(hdrs.ACCEPT, ()))
         if media_type is None:
             message = f"no media type in the Accept header is supported: use {JSON} or {GRAPHQL_RESPONSE}"
@@ -112,15 +111,3 @@ class Routes:
         # The same clock as for the rows, so that callers can tell how old a row is.
         response.headers[hdrs.DATE] = format_datetime(self._now().astimezone(UTC), usegmt=True)
         response.headers["X-Content-Type-Options"] = "nosniff"
-
-
-def _authenticate(request: web.Request, key_digest: bytes) -> None:
-    values = request.headers.getall(hdrs.AUTHORIZATION, ())
-    scheme, _, key = values[0].partition(" ") if len(values) == 1 else ("", "", "")
-    if not hmac.compare_digest(digest(key.strip()), key_digest) or scheme.lower() != "bearer":
-        raise HTTPRequestError(
-            HTTPStatus.UNAUTHORIZED,
-            "API key missing or wrong: send it as `Authorization: Bearer KEY`",
-            Code.UNAUTHENTICATED,
-            {hdrs.WWW_AUTHENTICATE: "Bearer"},
-        )

@@ -15,8 +15,8 @@ from typing import TYPE_CHECKING, NamedTuple
 from paperspace.gradient._shared.error_codes import Code
 from paperspace.gradient.server.clock import iso
 from paperspace.gradient.server.errors import ApplicationError
-from paperspace.gradient.server.storage.batching import ResultSet, Row
 from paperspace.gradient.server.storage.migrations import IN_MEMORY, open_database
+from paperspace.gradient.server.storage.rows import ResultSet, Row
 from paperspace.gradient.server.storage.views import VIEWS
 
 if TYPE_CHECKING:

@@ -21,8 +21,8 @@ if TYPE_CHECKING:
     import uuid
     from collections.abc import Callable, Generator, Mapping, Sequence
 
-    from paperspace.gradient.server.storage.batching import Row
     from paperspace.gradient.server.storage.database import Database
+    from paperspace.gradient.server.storage.rows import Row
     from paperspace.gradient.server.storage.window import Page, Window
 
 SPECS = ChildTable("deployment_specs", "deployment_id", newest_first=True)

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, NamedTuple
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from paperspace.gradient.server.storage.batching import Row
+    from paperspace.gradient.server.storage.rows import Row
 
 MAX_SEQ = 2**63 - 1  # the largest row number in SQLite
 
