@@ -159,7 +159,7 @@ def test_show(run: Run, config_file: Path, monkeypatch: pytest.MonkeyPatch) -> N
     shown = run("config", "show", "-o", "json")
     assert json.loads(shown.stdout) == {
         "apiKey": {"value": "…", "source": "PAPERSPACE_API_KEY"},
-        "apiUrl": {"value": "https://…@example.com/graphql", "source": "PAPERSPACE_API_HOST"},
+        "apiUrl": {"value": "https://(hidden)@example.com/graphql", "source": "PAPERSPACE_API_HOST"},
         "configFile": {"value": str(config_file), "source": "exists"},
     }
     shown = run("--apiKey", KEY, "config", "show", "--api-url", "http://localhost/", "-o", "yaml")

@@ -102,8 +102,8 @@ class TestDifference:
         )
         assert difference(FULL, changed)["text"].splitlines() == [
             "~ command: ['serve', '--fast'] -> ['serve']",
-            "- env.A: '1'",
-            "~ env.B: '2' -> '3'",
+            "- env.A: (hidden)",
+            "~ env.B: (hidden), changed",
             "~ image: 'tensorflow/serving' -> 'nginx'",
             "- resources.autoscaling.enabled: True",
             "- resources.autoscaling.maxReplicas: 5",
@@ -111,7 +111,7 @@ class TestDifference:
             "- resources.autoscaling.metrics[0].summary: 'average'",
             "- resources.autoscaling.metrics[0].value: 80.0",
             "- resources.instanceType: 'A100'",
-            "+ env.C: '4'",
+            "+ env.C: (hidden)",
         ]
 
     def test_password(self) -> None:
@@ -119,7 +119,7 @@ class TestDifference:
         repository = {"name": "code", "url": "https://git.example/code", "username": "me", "password": "hunter3"}
         changed = full(repositories={"mountPath": "/code", "repositories": [repository]})
         found = difference(FULL, changed)
-        assert found["text"] == "~ repositories.repositories.code.password: '(hidden)' -> '(hidden)'"
+        assert found["text"] == "~ repositories.repositories.code.password: (hidden), changed"
         assert "hunter" not in json.dumps(found)
 
     def test_password_in_a_url(self) -> None:
@@ -134,10 +134,24 @@ class TestDifference:
         [change] = difference(FULL, changed)["changes"]
         assert change["after"] == "https://(hidden)@git.example/code"
 
-    def test_variable_named_password(self) -> None:
-        """An environment variable named `password` is not hidden."""
-        changed = full(env=[*(FULL["env"] or []), {"name": "password", "value": "1"}])
-        assert difference(FULL, changed)["text"] == "+ env.password: '1'"
+    @pytest.mark.parametrize("name", ["TOKEN", "password", "A.name", "name", "env[0].name", "value"])
+    def test_environment_variables(self, name: str) -> None:
+        """Values of environment variables are hidden, whatever their names; `show_secrets` shows them."""
+        changed = full(env=[*(FULL["env"] or []), {"name": name, "value": "hunter3"}])
+        assert difference(FULL, changed) == {
+            "changes": [{"path": f"env.{name}", "before": None, "after": "(hidden)"}],
+            "text": f"+ env.{name}: (hidden)",
+        }
+        assert difference(FULL, changed, show_secrets=True)["text"] == f"+ env.{name}: 'hunter3'"
+
+    def test_show_secrets(self) -> None:
+        """`show_secrets` shows user names, but neither passwords nor credentials in URLs."""
+        repository = {"name": "r", "url": "https://a:hunter3@h/r", "username": "bob", "password": "hunter4"}
+        changed = full(repositories={"mountPath": "/code", "repositories": [repository]})
+        text = difference({"image": "a"}, changed, show_secrets=True)["text"]
+        assert "hunter" not in text
+        assert "repositories.r.username: 'bob'" in text
+        assert "bob" not in difference({"image": "a"}, changed)["text"]
 
     def test_two_variables_of_one_name(self) -> None:
         """A repeated name of an environment variable is a change."""

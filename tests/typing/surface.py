@@ -149,8 +149,8 @@ async def asynchronous() -> None:
 
 def changes_of_state() -> None:
     """The functions that change a deployment depending on its state."""
-    applied: AppliedDeployment = deployments.apply_deployment("n", "p", spec, "c", dry_run=True)
-    difference: SpecDifference = deployments.diff_deployment("n", "p", spec)
+    applied: AppliedDeployment = deployments.apply_deployment("n", "p", spec, "c", dry_run=True, show_secrets=True)
+    difference: SpecDifference = deployments.diff_deployment("n", "p", spec, show_secrets=True)
     changes: list[SpecChange] = difference["changes"] + applied["difference"]["changes"]
     refs: list[DeploymentRef] = [
         deployments.scale_deployment("id", 2),
@@ -162,7 +162,7 @@ def changes_of_state() -> None:
         deployments.patch_deployment("id", image="nginx", env={"A": "1"}, unset_env=["B"], replicas=2, wait=True),
         deployments.patch_deployment("id", instance_type="A100", command=["serve"], unset_env={"B"}),
     ]
-    revisions: list[DeploymentRevision] = deployments.get_deployment_history("id")
+    revisions: list[DeploymentRevision] = deployments.get_deployment_history("id", show_secrets=True)
     cluster: Cluster | None = revisions[0]["cluster"]
     print(applied["id"], applied["action"], changes[0]["path"], refs, cluster, revisions[0]["dtCreated"])
 

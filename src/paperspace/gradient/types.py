@@ -89,10 +89,10 @@ class SpecChange(TypedDict):
     """The path of the field, such as `resources.replicas` or `env.NAME`."""
 
     before: object
-    """The value before. None: not set."""
+    """The value before; `(hidden)` in place of a secret. None: not set."""
 
     after: object
-    """The value afterwards. None: not set."""
+    """The value afterwards; `(hidden)` in place of a secret. None: not set."""
 
 
 class SpecDifference(TypedDict):

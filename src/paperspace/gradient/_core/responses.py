@@ -12,6 +12,7 @@ from paperspace.gradient._core.failures import AttemptFailed, Meaning, ResponseF
 from paperspace.gradient._core.retry import FailureKind, parse_retry_after
 from paperspace.gradient._shared.error_codes import Code
 from paperspace.gradient._shared.problems import shorten
+from paperspace.gradient._shared.secrets import hide_credentials
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -100,7 +101,7 @@ def parse_result(response: HTTPResponse) -> ExecutionResult:
     """
     status = response.status
     if status in _REDIRECTION:
-        target = shorten(response.headers.get("Location", "an unnamed location"))
+        target = shorten(hide_credentials(response.headers.get("Location", "an unnamed location")))
         message = f"the server redirects to {target}; set the API URL to the final address"
         raise AttemptFailed(errors.RedirectError, message, FailureKind.FINAL, response.facts())
     try:
@@ -179,7 +180,10 @@ def _failure(meaning: Meaning, message: str, response: HTTPResponse, code: str |
 
 
 def _excerpt(response: HTTPResponse) -> str:
+    """Return the start of a body that is not of the API, such as a page of HTML. What looks like JSON may be a spec."""
     content_type = shorten(response.headers.get("Content-Type", "no content type"))
+    if response.body.lstrip()[:1] in {b"{", b"["}:
+        return f"{content_type}, {len(response.body)} bytes"
     return f"{content_type}, {shorten(repr(response.body[:200].decode(errors='replace')), 120)}"
 
 

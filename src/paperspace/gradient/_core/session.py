@@ -14,6 +14,7 @@ from paperspace.gradient._core.failures import AttemptFailed
 from paperspace.gradient._core.responses import HTTPResponse, data_of, parse_result
 from paperspace.gradient._core.retry import FailureKind, RetryBudget, retry_delay
 from paperspace.gradient._core.validation import read_data, require_shape, validate
+from paperspace.gradient._shared.secrets import without_secrets
 from paperspace.gradient.errors import (
     APIError,
     APITimeoutError,
@@ -51,9 +52,10 @@ class Call:
         attempts: The attempts of its latest request.
         may_have_been_applied: Whether an attempt of its latest request, a change, may have been applied.
         server_date: The Date header of the latest response.
+        variables: The variables of its latest request, whose secrets the server may repeat in an error.
     """
 
-    __slots__ = ("_loop", "attempts", "deadline", "may_have_been_applied", "server_date", "started")
+    __slots__ = ("_loop", "attempts", "deadline", "may_have_been_applied", "server_date", "started", "variables")
 
     def __init__(self, timeout: float) -> None:
         self._loop = asyncio.get_running_loop()
@@ -62,6 +64,7 @@ class Call:
         self.attempts = 0
         self.may_have_been_applied = False
         self.server_date: str | None = None
+        self.variables: dict[str, Any] = {}
 
     def refused_after_lost_response(self, error: APIError) -> bool:
         """Whether the server refused a retry of a request that it may have applied before."""
@@ -173,7 +176,7 @@ class Session:
     ) -> R:
         """Send a request until it succeeds or a retry is not allowed. Return what `read` makes of the response."""
         headers = {"Idempotency-Key": str(uuid4())} if document.is_mutation else {}
-        call.attempts, call.may_have_been_applied = 0, False
+        call.attempts, call.may_have_been_applied, call.variables = 0, False, variables
         failures: list[FailureKind] = []
         while True:
             transport = await self._connections.transport()
@@ -245,7 +248,7 @@ class Session:
         self, failure: AttemptFailed, document: Document, call: Call, *, budget_exhausted: bool = False
     ) -> APIError:
         """Build the error for a failed attempt, with everything that is known about the call."""
-        message = self.settings.masked(failure.message)
+        message = without_secrets(self.settings.masked(failure.message), call.variables)
         if issubclass(failure.error_class, APITimeoutError):
             message += f" (timeout: {self.settings.timeout:g} s for the whole call)"
         elif issubclass(failure.error_class, AuthenticationError):

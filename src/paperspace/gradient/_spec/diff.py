@@ -1,15 +1,16 @@
 """Compare two specs by what they mean. Pure functions over plain dicts.
 
 A spec is flattened to one entry for each field that is set, such as `resources.replicas` or `env.NAME`, with the defaults
-filled in. Specs that mean the same give the same entries, whatever is null, omitted or in another order.
+filled in. Specs that mean the same give the same entries, whatever is null, omitted or in another order. Secrets are
+compared, and hidden in the result.
 """
 
 from __future__ import annotations
 
-import re
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
+from paperspace.gradient._shared.secrets import HIDDEN, hide_in, hide_in_repository
 from paperspace.gradient._shared.spec_rules import (
     DEFAULT_MAX_REPLICAS,
     DEFAULT_PORT,
@@ -30,17 +31,23 @@ _DEFAULTS = {
     "resources.replicas": DEFAULT_REPLICAS,
 }
 
-HIDDEN = "(hidden)"
 
+def difference(
+    before: Mapping[str, Any] | None, after: Mapping[str, Any], *, show_secrets: bool = False
+) -> SpecDifference:
+    """List the changes from one spec to another.
 
-def difference(before: Mapping[str, Any] | None, after: Mapping[str, Any]) -> SpecDifference:
-    """List the changes from one spec to another. `before` is None for a new deployment: every field is new."""
+    Args:
+        before: The spec before. None: a new deployment, whose every field is new.
+        after: The spec afterwards.
+        show_secrets: Whether to show the values of environment variables. Passwords and credentials stay hidden.
+    """
     if before is None:
         old, new = {}, dict(_entries(after, ""))
     else:
         old, new = flatten(before), flatten(after)
     paths = [*old, *(path for path in new if path not in old)]
-    changes = [_change(path, old, new) for path in paths if old.get(path) != new.get(path)]
+    changes = [_change(path, old, new, show_secrets) for path in paths if old.get(path) != new.get(path)]
     return {"changes": changes, "text": "\n".join(_line(change) for change in changes)}
 
 
@@ -55,15 +62,6 @@ def flatten(spec: Mapping[str, Any]) -> dict[str, Any]:
         for metric in metrics:
             entries.setdefault(f"{metric}.summary", DEFAULT_SUMMARY)
     return {path: entries[path] for path in sorted(entries)}
-
-
-def hide_secrets(field: str, value: object) -> object:
-    """Return what may be shown of a field of a repository: no password, neither as a field nor in the URL."""
-    if field == "password":
-        return value and HIDDEN
-    if field == "url" and isinstance(value, str):
-        return re.sub(r"//[^/@]*@", f"//{HIDDEN}@", value)  # a token may stand where the user name does
-    return value
 
 
 def _entries(value: Any, path: str) -> Iterator[tuple[str, Any]]:
@@ -92,17 +90,31 @@ def _items(items: list[Any], path: str) -> Iterator[tuple[str, Any]]:
         yield f"{path}.{name}", rest["value"] if set(rest) == {"value"} else rest
 
 
-def _change(path: str, old: dict[str, Any], new: dict[str, Any]) -> SpecChange:
-    before, after = old.get(path), new.get(path)
-    if path.startswith("repositories."):
-        field = path.rpartition(".")[2]
-        before, after = hide_secrets(field, before), hide_secrets(field, after)
+def _change(path: str, old: dict[str, Any], new: dict[str, Any], show_secrets: bool) -> SpecChange:
+    before, after = (_shown(path, entries.get(path), show_secrets) for entries in (old, new))
     return {"path": path, "before": before, "after": after}
 
 
+def _shown(path: str, value: Any, show_secrets: bool) -> Any:
+    """Return what may be shown of an entry."""
+    field = path.rpartition(".")[2]
+    if path.startswith("env.") or (path.startswith("env[") and field != "name"):
+        return value if show_secrets or value is None else HIDDEN
+    if path.startswith("repositories.repositories"):
+        return hide_in_repository(field, value, show_secrets=show_secrets)
+    return hide_in(value)
+
+
 def _line(change: SpecChange) -> str:
-    if change["before"] is None:
-        return f"+ {change['path']}: {change['after']!r}"
-    if change["after"] is None:
-        return f"- {change['path']}: {change['before']!r}"
-    return f"~ {change['path']}: {change['before']!r} -> {change['after']!r}"
+    path, before, after = change["path"], change["before"], change["after"]
+    if before is None:
+        return f"+ {path}: {_text(after)}"
+    if after is None:
+        return f"- {path}: {_text(before)}"
+    if before == after:  # the values differ in what is hidden
+        return f"~ {path}: {_text(before)}, changed"
+    return f"~ {path}: {_text(before)} -> {_text(after)}"
+
+
+def _text(value: object) -> str:
+    return HIDDEN if value == HIDDEN else repr(value)

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import os
-import re
 import sys
 from itertools import count
 from typing import TYPE_CHECKING, NamedTuple
@@ -14,6 +13,7 @@ import click
 from paperspace.gradient import config
 from paperspace.gradient._core.defaults import DEFAULT_API_URL
 from paperspace.gradient._shared.private_files import write_private
+from paperspace.gradient._shared.secrets import hide_credentials
 from paperspace.gradient.cli._commands import API_KEY_OPTION, API_URL_OPTION, Command, Group, common_options
 from paperspace.gradient.cli._output import output_option, print_data, print_message
 from paperspace.gradient.cli._tables import Column, print_table
@@ -139,7 +139,7 @@ def show(output: str | None) -> None:
     except MissingAPIKeyError:
         rows = [_Row("apiKey", "-", "not set")]
     url = config.find_api_url(options.api_url, os.environ, names)
-    rows.append(_Row("apiUrl", re.sub("//[^/]*@", "//…@", url.value), url.source))
+    rows.append(_Row("apiUrl", hide_credentials(url.value), url.source))
     path = config.config_path()
     rows.append(_Row("configFile", str(path), "exists" if path.exists() else "does not exist"))
     if output:

@@ -34,14 +34,16 @@ if TYPE_CHECKING:
 _MAX_ROUNDS = 5
 
 
-async def apply(session: Session, desired: CreateDeploymentInput, *, dry_run: bool) -> AppliedDeployment:
+async def apply(
+    session: Session, desired: CreateDeploymentInput, *, dry_run: bool, show_secrets: bool
+) -> AppliedDeployment:
     """Create the deployment of this name, update it, or do nothing, so that it has the desired spec."""
     call = session.start()
     rounds = 0
     while True:
         rounds += 1
         current = await find_current(session, call, desired["name"], desired["projectId"])
-        planned = _plan(current, desired)
+        planned = _plan(current, desired, show_secrets=show_secrets)
         if dry_run or planned["action"] == "unchanged":
             return planned
         try:
@@ -92,13 +94,14 @@ async def restart(session: Session, id: str) -> DeploymentRef:
     return await add_revision(session, call, id, newest, {"spec": spec_of(newest)})
 
 
-async def history(session: Session, id: str) -> list[DeploymentRevision]:
+async def history(session: Session, id: str, *, show_secrets: bool) -> list[DeploymentRevision]:
     """Return the revisions of a deployment, newest first, each with its difference to the one before."""
     revisions = [revision async for page in iter_revision_pages(session, id) for revision in page]
     differences = [
-        difference(spec_and_cluster_of(older), spec_and_cluster_of(newer)) for newer, older in pairwise(revisions)
+        difference(spec_and_cluster_of(older), spec_and_cluster_of(newer), show_secrets=show_secrets)
+        for newer, older in pairwise(revisions)
     ]
-    differences.append(difference(None, spec_of(revisions[-1])))
+    differences.append(difference(None, spec_of(revisions[-1]), show_secrets=show_secrets))
     return [
         cast("DeploymentRevision", revision | {"difference": change})
         for revision, change in zip(revisions, differences, strict=True)
@@ -137,16 +140,18 @@ async def _restore(session: Session, id: str, newest: Revision, earlier: Revisio
     return await add_revision(session, session.start(), id, newest, values)
 
 
-def _plan(current: CurrentDeployment | None, desired: CreateDeploymentInput) -> AppliedDeployment:
+def _plan(
+    current: CurrentDeployment | None, desired: CreateDeploymentInput, *, show_secrets: bool
+) -> AppliedDeployment:
     """Return what `apply` has to do, in the form of its result."""
     after = dict(desired["spec"])
     if "clusterId" in desired:
         after["cluster"] = desired["clusterId"]
     if current is None:
-        return {"id": None, "action": "created", "difference": difference(None, after)}
+        return {"id": None, "action": "created", "difference": difference(None, after, show_secrets=show_secrets)}
     newest = current["deploymentSpecs"]["nodes"][0]
     before = spec_and_cluster_of(newest) if "clusterId" in desired else spec_of(newest)
-    changes = difference(before, after)
+    changes = difference(before, after, show_secrets=show_secrets)
     return {"id": current["id"], "action": "updated" if changes["changes"] else "unchanged", "difference": changes}
 
 

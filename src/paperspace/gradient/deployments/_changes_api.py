@@ -37,6 +37,7 @@ class ChangesAPI:
         cluster_id: str | None = None,
         *,
         dry_run: bool = False,
+        show_secrets: bool = False,
     ) -> AppliedDeployment:
         """Create a deployment, or update it if it differs from the spec.
 
@@ -50,6 +51,7 @@ class ChangesAPI:
             cluster_id: The id of the cluster to deploy to. None: the current cluster; for a new deployment, the
                 server's default.
             dry_run: Whether to compute the result without changing anything.
+            show_secrets: Whether `difference` shows the values of environment variables; see `diff_deployment`.
 
         Returns:
             A dict with `action` (`created`, `updated` or `unchanged`), `id` (None in a dry run that would create it),
@@ -73,21 +75,30 @@ class ChangesAPI:
             'unchanged'
         """
         desired = _arguments.create_input(name, project_id, spec, cluster_id)
-        return await _changes.apply(self._session(), desired, dry_run=dry_run)
+        return await _changes.apply(self._session(), desired, dry_run=dry_run, show_secrets=show_secrets)
 
     async def diff_deployment(
-        self, name: str, project_id: str, spec: DeploymentSpecInput | dict[str, Any], cluster_id: str | None = None
+        self,
+        name: str,
+        project_id: str,
+        spec: DeploymentSpecInput | dict[str, Any],
+        cluster_id: str | None = None,
+        *,
+        show_secrets: bool = False,
     ) -> SpecDifference:
         """Return what `apply_deployment` would change, without changing anything.
 
         The specs are compared by their meaning: defaults, nulls and the order of environment variables make no
-        difference. Passwords of repositories are compared, but not shown.
+        difference. Secrets are compared too, but not shown: `(hidden)` replaces the values of environment variables, and
+        the user names, passwords and credentials in URLs of repositories.
 
         Args:
             name: The name of the deployment.
             project_id: The id of the project.
             spec: The whole desired spec.
             cluster_id: The id of the desired cluster. None: do not compare the cluster.
+            show_secrets: Whether to show the values of environment variables, and user names. Passwords and
+                credentials in URLs stay hidden.
 
         Returns:
             A dict with `changes`, a list of dicts with `path`, `before` and `after` (None: not set), and `text`, the
@@ -102,9 +113,14 @@ class ChangesAPI:
             >>> spec = {"image": "tensorflow/serving", "port": 8501, "env": [{"name": "MODE", "value": "fast"}]}
             >>> print(deployments.diff_deployment("mnist", "p1", spec)["text"])
             - resources.instanceType: 'A100'
+            + env.MODE: (hidden)
+            >>> print(deployments.diff_deployment("mnist", "p1", spec, show_secrets=True)["text"])
+            - resources.instanceType: 'A100'
             + env.MODE: 'fast'
         """
-        applied = await self.apply_deployment(name, project_id, spec, cluster_id, dry_run=True)
+        applied = await self.apply_deployment(
+            name, project_id, spec, cluster_id, dry_run=True, show_secrets=show_secrets
+        )
         return applied["difference"]
 
     async def scale_deployment(self, id: str, replicas: int) -> DeploymentRef:
@@ -198,16 +214,17 @@ class ChangesAPI:
         _arguments.require(_arguments.check_id(id))
         return await _changes.revise(self._session(), id, enable)
 
-    async def get_deployment_history(self, id: str) -> list[DeploymentRevision]:
+    async def get_deployment_history(self, id: str, *, show_secrets: bool = False) -> list[DeploymentRevision]:
         """Get all specs of a deployment, newest first: who created each, when, and what it changed.
 
         Args:
             id: The id of the deployment.
+            show_secrets: Whether `difference` shows the values of environment variables; see `diff_deployment`.
 
         Returns:
             A list of dicts with `id`, `dtCreated`, `actor`, `cluster`, `data` (the complete spec), and `difference`
-            (what changed from the spec before, as `diff_deployment` returns it). `data` contains the passwords of
-            repositories; `difference` hides them.
+            (what changed from the spec before, as `diff_deployment` returns it). `data` contains the secrets of the
+            spec; `difference` hides them.
 
         Raises:
             InvalidArgumentError: `id` is not a UUID. Nothing was sent.
@@ -222,7 +239,7 @@ class ChangesAPI:
             '~ resources.replicas: 1 -> 4'
         """
         _arguments.require(_arguments.check_id(id))
-        return await _changes.history(self._session(), id)
+        return await _changes.history(self._session(), id, show_secrets=show_secrets)
 
     @overload
     async def rollback_deployment(self, id: str, to: str) -> DeploymentRef: ...

@@ -23,6 +23,12 @@ image_option = click.option("--image", metavar="IMAGE", help="The image that rep
 
 wait_option = click.option("--wait", is_flag=True, help="Wait until it is ready, as `gradient deployments wait` does.")
 
+show_secrets_option = click.option(
+    "--show-secrets",
+    is_flag=True,
+    help="Show the values of environment variables. Passwords and credentials in URLs stay hidden.",
+)
+
 
 def id_parameter(*, required: bool = True) -> Callable[[Function], Function]:
     """Add the deployment id, as an argument or as the option `--id`. The function gets it as `id`."""

@@ -2,15 +2,18 @@
 
 from __future__ import annotations
 
+from typing import TYPE_CHECKING
+
 import click
 
-from paperspace.gradient._spec.diff import hide_secrets
+from paperspace.gradient._shared.secrets import hide_in_spec
 from paperspace.gradient.cli._commands import connect
 from paperspace.gradient.cli._output import output_option, print_data, printable
 from paperspace.gradient.cli.deployments._group import command
-from paperspace.gradient.cli.deployments._options import (
-    id_parameter,
-)
+from paperspace.gradient.cli.deployments._options import id_parameter, show_secrets_option
+
+if TYPE_CHECKING:
+    from paperspace.gradient.types import DeploymentRevision
 
 
 @command.command()
@@ -56,21 +59,23 @@ def start(id: str) -> None:
 
 @command.command()
 @id_parameter()
+@show_secrets_option
 @output_option("json", "yaml", "id")
-def history(id: str, output: str | None) -> None:
+def history(id: str, *, show_secrets: bool, output: str | None) -> None:
     """List the revisions of a deployment, newest first.
 
     Each revision has its author, its time and its changes. -o json and -o yaml print what `get_deployment_history` of
-    the library returns, with hidden passwords.
+    the library returns, with hidden secrets. `gradient deployments get` shows them.
 
     \b
-    Example:
+    Examples:
       gradient deployments history d4e74a9c-b125-4bd7-b143-8f5c386df8a9
+      gradient deployments history d4e74a9c-b125-4bd7-b143-8f5c386df8a9 --show-secrets
     """
     with connect() as client:
-        revisions = client.deployments.get_deployment_history(id)
+        revisions = client.deployments.get_deployment_history(id, show_secrets=show_secrets)
     if output in {"json", "yaml"}:
-        print_data(_without_secrets(revisions), output or "json")
+        print_data([_without_secrets(revision, show_secrets) for revision in revisions], output or "json")
         return
     for revision in revisions:
         if output == "id":
@@ -82,15 +87,8 @@ def history(id: str, output: str | None) -> None:
             click.echo(printable(f"    {line}"))
 
 
-def _without_secrets(value: object) -> object:
-    """Copy plain data with passwords hidden, as in a difference."""
-    match value:
-        case dict():
-            return {key: _without_secrets(hide_secrets(key, entry)) for key, entry in value.items()}
-        case list():
-            return [_without_secrets(entry) for entry in value]
-        case _:
-            return value
+def _without_secrets(revision: DeploymentRevision, show_secrets: bool) -> dict[str, object]:
+    return {**revision, "data": hide_in_spec(revision["data"], show_secrets=show_secrets)}
 
 
 @command.command()

@@ -17,6 +17,7 @@ from paperspace.gradient.cli.deployments._options import (
     name_option,
     project_option,
     read_spec,
+    show_secrets_option,
     spec_option,
     wait_option,
 )
@@ -33,6 +34,7 @@ if TYPE_CHECKING:
 @image_option
 @click.option("--dry-run", is_flag=True, help="Only show what would change.")
 @wait_option
+@show_secrets_option
 @output_option("json", "yaml", "id")
 def apply(
     *,
@@ -43,11 +45,12 @@ def apply(
     image: str | None,
     dry_run: bool,
     wait: bool,
+    show_secrets: bool,
     output: str | None,
 ) -> None:
     """Create a deployment, or update it if its spec differs.
 
-    The changes are printed to standard error.
+    The changes are printed to standard error, without the values of environment variables.
 
     \b
     Example:
@@ -57,7 +60,9 @@ def apply(
         raise click.UsageError("--dry-run and --wait cannot be used together.")
     content = read_spec(spec, image)
     with connect() as client:
-        applied = client.deployments.apply_deployment(name, project_id, content, cluster_id, dry_run=dry_run)
+        applied = client.deployments.apply_deployment(
+            name, project_id, content, cluster_id, dry_run=dry_run, show_secrets=show_secrets
+        )
         _print_applied(name, applied, output, dry_run=dry_run)
         if wait and applied["id"] is not None:
             wait_with_progress(client, applied["id"])
@@ -84,25 +89,33 @@ def _print_applied(name: str, applied: AppliedDeployment, output: str | None, *,
 @cluster_option(help="The cluster to compare with. Default: its current cluster.")
 @image_option
 @click.option("--exit-code", is_flag=True, help="Exit with code 8 if there are changes.")
+@show_secrets_option
 @output_option("json", "yaml")
 def diff(
+    *,
     name: str,
     project_id: str,
     spec: str,
     cluster_id: str | None,
     image: str | None,
     exit_code: bool,
+    show_secrets: bool,
     output: str | None,
 ) -> int:
     """Show what `apply` would change, without changing it.
 
+    The values of environment variables are compared, but shown only with --show-secrets.
+
     \b
-    Example:
+    Examples:
       gradient deployments diff --name mnist --project-id p1 --spec paperspace.yaml --exit-code
+      gradient deployments diff --name mnist --project-id p1 --spec paperspace.yaml --show-secrets
     """
     content = read_spec(spec, image)
     with connect() as client:
-        difference = client.deployments.diff_deployment(name, project_id, content, cluster_id)
+        difference = client.deployments.diff_deployment(
+            name, project_id, content, cluster_id, show_secrets=show_secrets
+        )
     if output:
         print_data(difference, output)
     elif difference["text"]:

@@ -1,0 +1,121 @@
+"""Secrets of a spec: values of environment variables, passwords, and credentials in URLs. Names are not secret.
+
+Specs are compared, stored and sent as they are. What is printed or logged passes through here first.
+"""
+
+from __future__ import annotations
+
+import json
+import re
+from collections.abc import Iterator, Mapping
+from typing import Any
+
+HIDDEN = "(hidden)"
+
+# User and password of a URL; and a query, which often carries a token.
+_USER = re.compile(
+    r"""(?<=//)[^/?\#\s]*@"""  # up to the last @ of the authority
+    r"""|(?<=//)[^/?\#\s:@]+:(?!\d+(?:[/?\#]|$))\S*@"""  # a password with a slash; not host, port and path
+)
+_QUERY = re.compile(r"(?<=://)([^\s?#'\"]*\?)[^\s#'\"]+")
+
+# `user:password@host/path` without a scheme. `git@host:path` has no password.
+_USER_WITHOUT_SCHEME = re.compile(r"^(?!\w+://)[^/@\s:]+:\S+@")
+
+# In the URL of a repository, anything up to an @ may be a password: paths with an @ are rare.
+_USER_OF_REPOSITORY = re.compile(r"(?<=//)\S*@")
+
+# A shorter secret may occur in a text by accident. It is only replaced where it stands in quotes.
+_MIN_REPLACED = 6
+
+
+def hide_credentials(text: str) -> str:
+    """Hide user, password and query of every URL in a text."""
+    return _QUERY.sub(rf"\1{HIDDEN}", _USER.sub(f"{HIDDEN}@", text))
+
+
+def hide_in(value: Any) -> Any:
+    """Copy a value of a field that is not secret, without the credentials in URLs."""
+    if isinstance(value, str):
+        return hide_credentials(value)
+    return [hide_in(item) for item in value] if isinstance(value, list) else value
+
+
+def hide_in_repository(field: str, value: Any, *, show_secrets: bool = False) -> Any:
+    """Return what may be shown of a field of a repository. Passwords are never shown.
+
+    Args:
+        field: The field, such as `url`.
+        value: Its value.
+        show_secrets: Whether to show the user name, which may be a token.
+    """
+    if value is None:
+        return None
+    if field == "password" or (field == "username" and not show_secrets):
+        return HIDDEN
+    if field == "url" and isinstance(value, str):
+        for pattern in (_USER_OF_REPOSITORY, _USER_WITHOUT_SCHEME):
+            value = pattern.sub(f"{HIDDEN}@", value)
+    return hide_in(value)
+
+
+def hide_in_spec(spec: Mapping[str, Any], *, show_secrets: bool = False) -> dict[str, Any]:
+    """Copy a spec without its secrets.
+
+    Args:
+        spec: The spec, as the API returns it: null fields may be present.
+        show_secrets: Whether to show the values of environment variables. Passwords and credentials stay hidden.
+    """
+
+    def copy(value: Any, path: tuple[str, ...]) -> Any:
+        if isinstance(value, Mapping):
+            return {key: copy(entry, (*path, key)) for key, entry in value.items()}
+        if isinstance(value, list):
+            return [copy(item, path) for item in value]
+        match path:
+            case ("env", "value"):
+                return value if show_secrets or value is None else HIDDEN
+            case ("repositories", "repositories", field):
+                return hide_in_repository(field, value, show_secrets=show_secrets)
+            case _:
+                return hide_in(value)
+
+    return {key: copy(entry, (key,)) for key, entry in spec.items()}
+
+
+def without_secrets(text: str, variables: Any) -> str:
+    """Return a text of the server without the secrets that were sent to it, which it may repeat.
+
+    Args:
+        text: The text.
+        variables: The variables of the request, with specs anywhere inside.
+    """
+    for secret in sorted(set(_secrets_of(variables)), key=len, reverse=True):
+        for form in {
+            secret,
+            json.dumps(secret)[1:-1],
+            json.dumps(secret, ensure_ascii=False)[1:-1],
+            repr(secret)[1:-1],
+        }:
+            if len(secret) >= _MIN_REPLACED:
+                text = text.replace(form, HIDDEN)
+            else:
+                text = text.replace(f'"{form}"', HIDDEN).replace(f"'{form}'", HIDDEN)
+    return hide_credentials(text)
+
+
+def _secrets_of(value: Any, path: tuple[str, ...] = ()) -> Iterator[str]:
+    """Yield the texts in a value that may be secret: those below `env`, but for names, and in repositories."""
+    if isinstance(value, Mapping):
+        for key, entry in value.items():
+            yield from _secrets_of(entry, (*path, str(key)))
+    elif isinstance(value, list | tuple):
+        for item in value:
+            yield from _secrets_of(item, path)
+    elif isinstance(value, str) and value and path:
+        if ("env" in path and path[-1] != "name") or path[-1] in {"password", "username"}:
+            yield value
+        elif "repositories" in path and path[-1] == "url":
+            for pattern in (_USER_OF_REPOSITORY, _USER_WITHOUT_SCHEME):
+                for match in pattern.finditer(value):
+                    yield from re.split("[:@]", match[0].removesuffix("@"), maxsplit=1)
