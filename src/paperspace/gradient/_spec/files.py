@@ -183,7 +183,7 @@ def _parse_json(text: str, file: str) -> tuple[Any, Positions]:
 
     import yaml
 
-    message = ""
+    content, message = None, ""
     try:
         content = json.loads(text)
     except json.JSONDecodeError as error:
