@@ -97,7 +97,7 @@ class PatchAPI(MonitoringAPI):
             True
             >>> print(deployments.get_deployment_history(mnist["id"])[0]["difference"]["text"])
             ~ resources.replicas: 1 -> 2
-            + env.MODE: 'fast'
+            + env.MODE: (hidden)
         """
         changes = patch.Patch(image, env, unset_env, replicas, instance_type, command)
         if changes.is_empty():
