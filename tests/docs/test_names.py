@@ -27,6 +27,7 @@ OTHER_NAMES = {
     *("yield_deployment_logs", "gradient_deployments", "api_sdk"),  # the official client
     *("MODEL_NAME",),  # a variable of the image in the examples
     *("region",),  # the field that docs/regeneration.md adds
+    *("healthChecks",),  # a field of older spec files
 }
 OTHER_OPTIONS = {
     "--rest_api_port",  # TensorFlow Serving

@@ -82,14 +82,19 @@ def test_search_order() -> None:
 
 
 def test_image_of_the_caller() -> None:
-    """The image argument replaces `:image`, which is an error without it; any other image stays."""
+    """The image argument replaces the image of the file, whatever that is; `:image` is an error without it."""
     Path("a.yaml").write_text("image: :image\n", encoding="utf-8")
     assert load_spec("a.yaml", image="nginx") == {"image": "nginx"}
     assert errors_of("a.yaml", "image: :image\n") == [
-        "a.yaml:1:8: image: expected an image, got ':image' (pass the image that :image stands for)"
+        (
+            "a.yaml:1:8: image: expected an image, got ':image' "
+            "(pass the image that :image stands for: --image, or image= in Python)"
+        )
     ]
     Path("a.yaml").write_text("image: redis\n", encoding="utf-8")
-    assert load_spec("a.yaml", image="nginx") == {"image": "redis"}
+    assert load_spec("a.yaml", image="nginx") == {"image": "nginx"}
+    Path("a.yaml").write_text("port: 80\n", encoding="utf-8")
+    assert load_spec("a.yaml", image="nginx") == {"port": 80, "image": "nginx"}
 
 
 def test_every_problem_with_its_position() -> None:
@@ -101,9 +106,9 @@ def test_every_problem_with_its_position() -> None:
     assert lines == [
         "a.yaml:1:1: prot: unknown field (did you mean 'port'?)",
         "a.yaml:1:1: image: missing; expected a container image such as 'tensorflow/serving'",
-        "a.yaml:2:7: port: expected an integer, got '80'",
+        "a.yaml:2:7: port: expected an integer, got '80' (write 80, without quotes)",
         "a.yaml:4:13: resources.replicas: expected an integer, got 'two'",
-        "a.yaml:9:10: env[1].value: expected a string, got a value of type int",
+        "a.yaml:9:10: env[1].value: expected a string, got a value of type int (quote it)",
     ]
 
 
@@ -130,13 +135,17 @@ def test_merged_keys() -> None:
 def test_positions_in_json() -> None:
     """Problems in JSON, with and without comments, have line and column."""
     text = '{\n  "image": "nginx",\n  "port": "80"\n}'
-    assert errors_of("a.json", text) == ["a.json:3:11: port: expected an integer, got '80'"]
-    assert errors_of("a.jsonc", f"// a comment\n{text}") == ["a.jsonc:4:11: port: expected an integer, got '80'"]
+    assert errors_of("a.json", text) == ["a.json:3:11: port: expected an integer, got '80' (write 80, without quotes)"]
+    assert errors_of("a.jsonc", f"// a comment\n{text}") == [
+        "a.jsonc:4:11: port: expected an integer, got '80' (write 80, without quotes)"
+    ]
 
 
 def test_toml_without_positions() -> None:
     """Problems in TOML have the path of the field, without a line."""
-    assert errors_of("a.toml", 'image = "nginx"\nport = "80"\n') == ["a.toml: port: expected an integer, got '80'"]
+    assert errors_of("a.toml", 'image = "nginx"\nport = "80"\n') == [
+        "a.toml: port: expected an integer, got '80' (write 80, without quotes)"
+    ]
 
 
 @pytest.mark.parametrize(
@@ -144,21 +153,28 @@ def test_toml_without_positions() -> None:
     [
         ("a.yaml", "image: [", "a.yaml:1:9: invalid YAML: "),
         ("a.yaml", "image: a\nimage: b\n", "a.yaml:2:1: duplicate key image"),
-        ("a.yaml", "", "a.yaml: expected a spec, got None"),
-        ("a.yaml", "- a\n", "a.yaml: expected a spec, got a value of type list"),
+        ("a.yaml", "", "a.yaml: expected a spec, got an empty file"),
+        ("a.yaml", "- a\n", "a.yaml: expected a spec, got a list"),
         ("a.yaml", "image: !!python/object:os.system x\n", "a.yaml:1:8: invalid YAML: "),
         ("a.yaml", "[" * 5000, "a.yaml: invalid YAML: nested too deeply, or refers to itself"),
         ("a.yaml", "image: &a [*a]", "a.yaml: invalid YAML: nested too deeply, or refers to itself"),
         ("a.json", '{"image": }', "a.json:1:11: invalid JSON: "),
         ("a.json", "[" * 100_000, "a.json: invalid JSON: "),
-        ("a.json", '{"image": ' + "[" * 600 + "]" * 600 + "}", "a.json: image: expected a string"),
+        ("a.json", '{"image": ' + "[" * 600 + "]" * 600 + "}", "a.json: nested too deeply"),
+        ("a.json", "[" + "1," * 100_000 + "1]", "a.json: more than 100000 values"),
+        ("a.json", '{\n"a": 1 // one\n}', "a.json:2:8: invalid JSON: JSON has no comments; name the file .jsonc"),
+        ("a.json", '{\n\t"image": "a",\n\t"image": "b"\n}', "a.json:3:2: duplicate key image"),
+        ("a.json", '{"im\x7fage": "a", "im\x7fage": "b"}', "a.json: duplicate key im\x7fage"),
+        ("a.jsonc", '{\n"a": 1 /* one\n}', "a.jsonc:2:8: invalid JSON: the comment has no end"),
+        ("a.yaml", "a: 1\n---\nb: 2\n", "a.yaml:2:1: invalid YAML: more than one document"),
         ("a.toml", "image =", "a.toml: invalid TOML: "),
         ("a.toml", "port = " + "9" * 5000, "a.toml: invalid TOML: "),
         ("a.toml", "a = " + "[" * 100_000, "a.toml: invalid TOML: nested too deeply"),
         ("a.json", '{"port": ' + "9" * 5000 + "}", "a.json: invalid JSON: "),
         ("a.yaml", "x: !!bool foo", "a.yaml: invalid YAML: "),
         ("a.yaml", "x: !!timestamp foo", "a.yaml: invalid YAML: "),
-        ("a.txt", "", "a.txt: expected a file name that ends with .yaml"),
+        ("a.txt", "", "a.txt: expected a spec, got an empty file"),
+        ("a.yaml", "#" * 1_000_001, "cannot read a.yaml: larger than 1 MB"),
     ],
 )
 def test_files_without_a_spec(name: str, text: str, start: str) -> None:

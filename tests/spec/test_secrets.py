@@ -7,7 +7,7 @@ import traceback
 import pytest
 
 from paperspace.gradient import InvalidSpecError
-from paperspace.gradient._spec.files import parse_spec
+from paperspace.gradient._spec.files import parse_file
 
 MARKER = "hunter2hunter2"
 
@@ -46,7 +46,7 @@ SYNTAX_ERRORS = [
 def test_syntax_errors_quote_nothing(suffix: str, text: str) -> None:
     """A syntax error does not quote the file, neither in its message nor in its traceback nor in its context."""
     with pytest.raises(InvalidSpecError) as caught:
-        parse_spec(text, f"a.{suffix}", f".{suffix}")
+        parse_file(text, f"a.{suffix}", f".{suffix}")
     assert str(caught.value).startswith(f"a.{suffix}:")
     assert caught.value.__context__ is None
     assert MARKER not in "".join(traceback.format_exception(caught.value)) + repr(caught.value.problems)

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import re
+from datetime import date
 from functools import cache
 from typing import TYPE_CHECKING, Any, get_args, get_type_hints
 
@@ -32,16 +34,37 @@ _EXPECTED = {
 
 _TYPES = {str: "a string", int: "an integer", float: "a number", bool: "True or False"}
 
+# What to do about unknown fields, by their paths in lower case, without hyphens and underscores.
 _HINTS: dict[Path, str] = {
-    ("healthChecks",): "the GraphQL API has no health checks; remove it",
+    ("apiversion",): "specs have no version; remove it",
+    ("apikey",): "the API key is no part of a spec; remove it, and set PAPERSPACE_API_KEY",
+    ("args",): "use `command`, a list of strings",
+    ("cluster",): "pass the id of the cluster: --cluster-id, or cluster_id= in Python",
+    ("clusterid",): "pass the id of the cluster: --cluster-id, or cluster_id= in Python",
+    ("entrypoint",): "use `command`, a list of strings",
+    ("environment",): "use `env`, a list of `name` and `value`",
+    ("healthchecks",): "the schema of the API has no health checks; remove it",
+    ("instancetype",): "use `instanceType` in `resources`",
+    ("integrations",): "use `models` and `repositories`, or copy the files into the image",
+    ("machinetype",): "use `instanceType` in `resources`",
+    ("name",): "a spec has no name; pass it as an argument, or set it at the top of a spec file",
     ("ports",): "use `port`; a spec has one port",
+    ("project",): "use `projectId`, or pass --project-id",
+    ("projectid",): "a spec has no project; pass it as an argument, or set it at the top of a spec file",
+    ("region",): "pass the id of a cluster in the region: --cluster-id, or cluster_id= in Python",
+    ("replicas",): "use `replicas` in `resources`",
+    ("volumes",): "use `models` and `repositories`, or copy the files into the image",
+    ("resources", "autoscaling", "minreplicas"): "use `replicas` in `resources`, which is the minimum",
+    ("resources", "machinetype"): "use `instanceType`",
     ("resources", "ports"): "use `port`, beside `resources`; a spec has one port",
-    ("resources", "machineType"): "use `instanceType`",
-    ("apiVersion",): "specs have no version; remove it",
+    ("resources", "port"): "use `port`, beside `resources`",
 }
 
 # Values in or below these fields are not shown: they may be secret. Neither are the values of unknown fields.
 _SECRET_FIELDS = {"env", "repositories"}
+
+_NUMBER = re.compile(r"[0-9]{1,10}(\.[0-9]{1,10})?")
+_PORTS = re.compile(r"[0-9.:]{0,40}:[0-9]{1,5}")  # as Docker writes them: HOST:CONTAINER
 
 
 def check_spec(value: object) -> Iterator[Problem]:
@@ -91,15 +114,51 @@ def _problem(entry: ErrorDetails) -> Problem:
             return Problem(path, None, _TYPES.get(_annotation(path[1:]), "a value"), kind="missing")
         case "invalid_key":  # its `input` is the key
             path = (*path[:-1], key_name(entry["input"]))
-            hint = f"a field name is a string; {_suggestion(path[1:])}"
+            hint: str | None = f"a field name is a string; {_suggestion(path[1:])}"
             return Problem(path, hide(entry["input"]), _EXPECTED["extra_forbidden"], hint, "unknown_field")
         case "extra_forbidden":
-            hint = _HINTS.get(path[1:]) or _suggestion(path[1:])
+            hint = _HINTS.get(_simplified(path[1:])) or _suggestion(path[1:])
             return Problem(path, hide(entry["input"]), _EXPECTED["extra_forbidden"], hint, "unknown_field")
         case "literal_error":
             return Problem(path, _shown(path, entry["input"]), f"one of {entry.get('ctx', {})['expected']}")
         case kind:
-            return Problem(path, _shown(path, entry["input"]), _EXPECTED.get(kind, entry["msg"]))
+            hint = _type_hint(path, kind, entry["input"])
+            return Problem(path, _shown(path, entry["input"]), _EXPECTED.get(kind, entry["msg"]), hint)
+
+
+def _simplified(path: Path) -> Path:
+    return tuple(step.lower().replace("-", "").replace("_", "") if isinstance(step, str) else step for step in path)
+
+
+def _type_hint(path: Path, kind: str, value: object) -> str | None:
+    """Return how to write a value that has the wrong type."""
+    hint = None
+    match kind, value:
+        case "string_type", bool() | int() | float() | date():
+            hint = "quote it"
+        case "string_type", None if path[-1] == "value":
+            hint = 'write "" for an empty value'
+        case "list_type", dict() if path[-1] == "env":
+            hint = 'write a list: [{name: NAME, value: "VALUE"}]'
+        case "list_type", _ if path[-1] == "command":
+            hint = 'write a list: ["python", "app.py"], or ["sh", "-c", "python app.py"] for a shell'
+        case "int_type" | "float_type", str() if _NUMBER.fullmatch(value):
+            hint = f"write {value.lstrip('0') or 0}, without quotes"
+        case "int_type", str() if path[1:] == ("port",) and _PORTS.fullmatch(value):
+            hint = f"write the port of the container only: {value.rpartition(':')[2]}"
+        case "bool_type", str() if value.lower() in {"true", "false", "yes", "no", "on", "off"}:
+            hint = "remove the quotes"
+    return hint
+
+
+def scalar_type(path: Path) -> type[bool | int | float] | None:
+    """Return the type of a field of the spec that holds a boolean or a number. None: it does not, or does not exist."""
+    try:
+        annotation = _annotation(path)
+    except (KeyError, StopIteration):
+        return None
+    types = (annotation, *get_args(annotation))
+    return next((kind for kind in (bool, int, float) if kind in types), None)
 
 
 def _shown(path: Path, value: object) -> object:

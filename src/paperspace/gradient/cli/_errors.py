@@ -67,10 +67,10 @@ def exit_code(function: Callable[[], object], options: CommonOptions) -> int:
         return ExitCode.FAILED
     except Exception as error:  # noqa: BLE001  # every error ends here
         with suppress(OSError):
-            _print_error(error, debug=options.debug)
+            print_error(error, debug=options.debug)
         if isinstance(error, OSError) and not isinstance(error, errors.GradientError):
             redirect_to_null(sys.stdout)  # which may be the stream that failed, for example on a full disk
-        return _code(error)
+        return code_of(error)
     return code if isinstance(code, int) else ExitCode.SUCCESS
 
 
@@ -80,13 +80,15 @@ def _end_line() -> None:
         print_message("")
 
 
-def _code(error: Exception) -> int:
+def code_of(error: Exception) -> int:
+    """Return the exit code of an error."""
     if isinstance(error, click.ClickException):
         return error.exit_code
     return next((code for kind, code in _EXIT_CODES if isinstance(error, kind)), ExitCode.FAILED)
 
 
-def _print_error(error: Exception, *, debug: bool) -> None:
+def print_error(error: Exception, *, debug: bool) -> None:
+    """Print an error with its hint; with debug, also its traceback and details."""
     if debug:
         import traceback
 

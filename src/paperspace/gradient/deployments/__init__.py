@@ -114,17 +114,23 @@ class Deployments:
     wait_for_deployment.__doc__ = AsyncDeployments.wait_for_deployment.__doc__
 
 
-def load_spec(path: str | PathLike[str] | None = None, *, image: str | None = None) -> DeploymentSpecInput:
+def load_spec(
+    path: str | PathLike[str] | None = None, *, image: str | None = None, env_subst: bool = False
+) -> DeploymentSpecInput:
     """Load a spec from a file, and validate it.
 
     Args:
-        path: The path of the file: `.yaml`, `.yml`, `.json`, `.jsonc` or `.toml`. None: the first of `paperspace.yaml`,
-            `.yml`, `.json`, `.jsonc`, `.toml` and `.paperspace/app.yaml` (same suffixes) in the working directory.
-        image: The image that replaces the placeholder `:image` in the file.
+        path: The path of the file. The suffixes `.json`, `.jsonc` and `.toml` select the format; any other file is YAML
+            or JSON. None: the first of `paperspace.yaml`, `.yml`, `.json`, `.jsonc`, `.toml` and `.paperspace/app.yaml`
+            (same suffixes) in the working directory.
+        image: The image that replaces that of the file, such as the placeholder `:image`. None: no change.
+        env_subst: Whether to substitute `${NAME}` and `${NAME:-default}` in the values from the environment; `$$` is a
+            literal dollar.
 
     Returns:
         The spec, ready for `create_deployment` and the other functions. A spec in the older format (`apiVersion`,
-        `resources.machineType`, `ports`) is converted.
+        `resources.machineType`, `ports`) is converted. `name` and `projectId` of the file are left out, as a spec has
+        neither.
 
     Raises:
         InvalidSpecError: The file does not exist, cannot be read, is not a valid spec, or cannot be converted without
@@ -138,7 +144,7 @@ def load_spec(path: str | PathLike[str] | None = None, *, image: str | None = No
         >>> deployments.load_spec(image="tensorflow/serving")
         {'image': 'tensorflow/serving', 'port': 8501, 'resources': {'instanceType': 'A100'}}
     """
-    return files.read_file(path, image=image)
+    return files.read_file(path, image=image, env_subst=env_subst).validate()
 
 
 _default = Deployments(default_session)

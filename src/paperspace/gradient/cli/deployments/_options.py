@@ -3,23 +3,26 @@
 from __future__ import annotations
 
 from functools import wraps
-from typing import TYPE_CHECKING, Any
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import click
 
+from paperspace.gradient._shared.lazy import lazy_modules
 from paperspace.gradient.cli._completion import complete_id, complete_name
-from paperspace.gradient.errors import InvalidSpecError
+from paperspace.gradient.cli._output import print_message
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from paperspace.gradient.types import DeploymentSpecInput
+    from paperspace.gradient._spec import files
+    from paperspace.gradient._spec.files import SpecFile
 
     Function = Callable[..., Any]
+else:
+    [files] = lazy_modules("paperspace.gradient._spec", "files")
 
 MISSING_ID = "Missing deployment id. `gradient deployments list` shows the ids."
-
-image_option = click.option("--image", metavar="IMAGE", help="The image that replaces `:image` in the spec file.")
 
 wait_option = click.option("--wait", is_flag=True, help="Wait until it is ready, as `gradient deployments wait` does.")
 
@@ -65,42 +68,89 @@ def cluster_option(*, help: str) -> Callable[[Function], Function]:
     return click.option("--cluster-id", "--clusterId", "cluster_id", metavar="ID", help=help)
 
 
-def spec_option(*, required: bool) -> Callable[[Function], Function]:
+def spec_option(
+    *, required: bool = False, has_default: bool = False, multiple: bool = False
+) -> Callable[[Function], Function]:
     """Add the option `--spec`."""
+    which = "A spec file, or a folder of them. May be repeated." if multiple else "The spec file."
+    default = " Default: paperspace.yaml, or the first of the other default files." if has_default else ""
     return click.option(
         "--spec",
         required=required,
-        type=click.Path(exists=True, dir_okay=False, allow_dash=True),
+        multiple=multiple,
+        type=click.Path(exists=True, dir_okay=multiple, allow_dash=True),
         metavar="FILE",
-        help="The spec file, in YAML, JSON or TOML; - reads YAML or JSON from standard input.",
+        help=f"{which} YAML, JSON or TOML; - reads YAML or JSON from standard input.{default}",
     )
 
 
-def read_spec(path: str | None, image: str | None = None) -> DeploymentSpecInput:
-    """Read and validate a spec file; `-` is standard input, None the first of the default files that exists.
+class Overrides(NamedTuple):
+    """What options change in the spec of a file.
+
+    Attributes:
+        image: The image in place of the file's. None: no change.
+        env_files: Files of environment variables that are added.
+        env_subst: Whether `${NAME}` is substituted from the environment.
+    """
+
+    image: str | None = None
+    env_files: tuple[str, ...] = ()
+    env_subst: bool = False
+
+
+def override_options(function: Function) -> Function:
+    """Add the options that change the spec of a file. The function gets them as `overrides`."""
+
+    @click.option("--image", metavar="IMAGE", help="The image to run, instead of the one in the spec file.")
+    @click.option(
+        "--env-file",
+        "env_files",
+        multiple=True,
+        type=click.Path(exists=True, dir_okay=False),
+        metavar="FILE",
+        help="A file of NAME=VALUE lines, as for Docker, to add to the environment variables of the spec.",
+    )
+    @click.option(
+        "--env-subst", is_flag=True, help="Substitute ${NAME} and ${NAME:-default} in the spec from the environment."
+    )
+    @wraps(function)
+    def with_overrides(*, image: str | None, env_files: tuple[str, ...], env_subst: bool, **others: Any) -> Any:
+        return function(overrides=Overrides(image, env_files, env_subst), **others)
+
+    return with_overrides
+
+
+def read_spec(path: str | None, overrides: Overrides) -> SpecFile:
+    """Read a spec file; `-` is standard input, None the first of the default files that exists.
 
     Raises:
-        InvalidSpecError: the file is not a valid spec; the message lists every problem with its line.
+        InvalidSpecError: the file cannot be read or converted. The spec in it is not validated.
     """
-    from paperspace.gradient._spec.files import parse_spec, read_file
+    env: dict[str, str] = {}
+    for env_file in overrides.env_files:
+        env |= files.read_env_file(Path(env_file))
+    image, env_subst = overrides.image, overrides.env_subst
+    if path == "-":
+        with click.open_file(path, "rb") as stdin:
+            text = files.decode(files.read_bytes(stdin), "standard input")
+        file = files.parse_file(text, "standard input", "", image=image, env_subst=env_subst, env=env)
+    else:
+        file = files.read_file(path, image=image, env_subst=env_subst, env=env)
+    if file.replaced_image is not None:
+        print_message(f"Note: --image replaces the image {file.replaced_image} of {file.path}")
+    return file
 
-    if path != "-":
-        return read_file(path, image=image)
-    name = "standard input"
-    try:
-        with click.open_file(path, encoding="utf-8") as file:
-            text = file.read()
-    except UnicodeDecodeError:
-        raise InvalidSpecError(f"cannot read {name}: not UTF-8") from None
-    return parse_spec(text, name, ".json" if _is_json(text) else ".yaml", image=image)
 
+def name_and_project(file: SpecFile, name: str | None, project_id: str | None) -> tuple[str, str]:
+    """Return the name and the project of the deployment: the options, or what the file sets.
 
-def _is_json(text: str) -> bool:
-    """Return whether a text is JSON. Nearly all JSON is YAML, but not JSON that is indented with tabs."""
-    import json
-
-    try:
-        json.loads(text)
-    except (ValueError, RecursionError):
-        return False
-    return True
+    Raises:
+        click.UsageError: neither sets one of them.
+    """
+    name = file.name if name is None else name
+    project_id = file.project_id if project_id is None else project_id
+    if name is None:
+        raise click.UsageError(f"Missing the name of the deployment: pass --name, or set `name` in {file.path}.")
+    if project_id is None:
+        raise click.UsageError(f"Missing the project id: pass --project-id, or set `projectId` in {file.path}.")
+    return name, project_id

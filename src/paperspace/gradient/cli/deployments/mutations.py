@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import sys
+from contextlib import nullcontext
 from typing import TYPE_CHECKING
 
 import click
@@ -15,9 +16,12 @@ from paperspace.gradient.cli._progress import wait_with_progress
 from paperspace.gradient.cli.deployments._group import command
 from paperspace.gradient.cli.deployments._options import (
     MISSING_ID,
+    Overrides,
     cluster_option,
     id_parameter,
+    name_and_project,
     name_option,
+    override_options,
     project_option,
     read_spec,
     spec_option,
@@ -30,23 +34,35 @@ if TYPE_CHECKING:
 
 
 @command.command()
-@name_option(required=True, help="The name, unique in its project.")
-@project_option(required=True, help="The project of the deployment.")
+@name_option(help="The name, unique in its project. Default: `name` in the spec file.")
+@project_option(help="The project of the deployment. Default: `projectId` in the spec file.")
 @spec_option(required=True)
+@override_options
 @cluster_option(help="The cluster to deploy to. Default: the server's default cluster.")
 @wait_option
 @output_option("json", "yaml", "id")
-def create(*, name: str, project_id: str, spec: str, cluster_id: str | None, wait: bool, output: str | None) -> None:
+def create(
+    *,
+    name: str | None,
+    project_id: str | None,
+    spec: str,
+    overrides: Overrides,
+    cluster_id: str | None,
+    wait: bool,
+    output: str | None,
+) -> None:
     """Create a deployment.
 
     \b
     Examples:
       gradient deployments create --name mnist --project-id p1 --spec mnist.yaml --wait
+      gradient deployments create --spec paperspace.yaml --image registry.example.com/mnist:1.5
       id=$(gradient deployments create --name mnist --project-id p1 --spec - -o id < mnist.json)
     """
-    content = read_spec(spec)
-    with connect() as client:
-        created = client.deployments.create_deployment(name, project_id, content, cluster_id)
+    file = read_spec(spec, overrides)
+    name, project_id = name_and_project(file, name, project_id)
+    with file.located_errors(), connect() as client:
+        created = client.deployments.create_deployment(name, project_id, file.spec, cluster_id)
         _print_result("Created", created, output)
         if wait:
             wait_with_progress(client, created["id"])
@@ -56,7 +72,8 @@ def create(*, name: str, project_id: str, spec: str, cluster_id: str | None, wai
 @id_parameter(required=False)
 @name_option(help="The name of the deployment; with an id, its new name.")
 @project_option(help="The project of the deployment; with an id, its new project.")
-@spec_option(required=False)
+@spec_option()
+@override_options
 @cluster_option(help="The cluster to deploy to. Default: no change.")
 @wait_option
 @output_option("json", "yaml", "id")
@@ -66,14 +83,15 @@ def update(
     name: str | None,
     project_id: str | None,
     spec: str | None,
+    overrides: Overrides,
     cluster_id: str | None,
     wait: bool,
     output: str | None,
 ) -> None:
     """Update the spec, cluster, name or project of a deployment.
 
-    Without an id, the deployment is found by --name and --project-id. Options that are not passed change nothing; a
-    spec replaces the whole previous spec.
+    Without an id, the deployment is found by --name and --project-id, or by `name` and `projectId` in the spec file.
+    Options that are not passed change nothing; a spec replaces the whole previous spec.
 
     \b
     Examples:
@@ -81,9 +99,14 @@ def update(
       gradient deployments update --name mnist --project-id p1 --spec mnist.yaml
       gradient deployments update --id d4e74a9c-b125-4bd7-b143-8f5c386df8a9 --name digits
     """
-    content = None if spec is None else read_spec(spec)
+    file = None if spec is None else read_spec(spec, overrides)
+    if file is None and overrides != Overrides():
+        raise click.UsageError("--image, --env-file and --env-subst change the spec of a file: pass --spec.")
+    if file is not None and id is None:  # with an id, only the options rename or move the deployment
+        name, project_id = name_and_project(file, name, project_id)
+    content = None if file is None else file.spec
     changes = (name, project_id, content, cluster_id)
-    with connect() as client:
+    with nullcontext() if file is None else file.located_errors(), connect() as client:
         # An empty id, from a shell variable that is not set, is an error; the name must not be used in its place.
         if id is not None and changes != (None, None, None, None):
             updated = client.deployments.update_deployment(*changes, id=id)

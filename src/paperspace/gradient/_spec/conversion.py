@@ -1,0 +1,125 @@
+"""Turn the content of a spec file into a spec: drop what only the file needs, convert older fields, take the name out.
+
+Each step changes the content in place, and yields the problems that it cannot solve.
+"""
+
+from __future__ import annotations
+
+import re
+from typing import TYPE_CHECKING, Any
+
+from paperspace.gradient._shared.problems import Problem, hide, key_name
+from paperspace.gradient._shared.spec_rules import name_problems
+from paperspace.gradient.errors import InvalidSpecError
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Mapping
+
+    from paperspace.gradient._shared.problems import Path as FieldPath
+    from paperspace.gradient._spec.parsers import Positions
+
+# Stands in a file for an image that is set when the file is read.
+IMAGE_PLACEHOLDER = ":image"
+
+# The values of `apiVersion` in older files. They make no difference.
+_API_VERSION = re.compile(r"latest|v[0-9]+((alpha|beta)[0-9]+)?")
+
+# More than any spec has. The limits bound the work for a file that refers to itself, or nests without an end.
+_MAX_VALUES = 100_000
+_MAX_DEPTH = 50
+
+
+def copy_without_extensions(content: Any, file: str) -> Any:
+    """Copy the content without `$schema` and keys that begin with `x-`. What aliases of YAML share is copied for each.
+
+    Raises:
+        InvalidSpecError: the content is too large, or nested too deeply.
+    """
+    remaining = _MAX_VALUES
+
+    def copy(value: Any, depth: int) -> Any:
+        nonlocal remaining
+        remaining -= 1
+        if remaining < 0:
+            raise InvalidSpecError(f"{file}: more than {_MAX_VALUES} values")
+        if depth > _MAX_DEPTH:
+            raise InvalidSpecError(f"{file}: nested too deeply")
+        if isinstance(value, dict):
+            return {key: copy(entry, depth + 1) for key, entry in value.items() if not _is_extension(key)}
+        if isinstance(value, list):
+            return [copy(entry, depth + 1) for entry in value]
+        return value
+
+    return copy(content, 0)
+
+
+def _is_extension(key: object) -> bool:
+    return isinstance(key, str) and (key == "$schema" or key.startswith("x-"))
+
+
+def replace_image(content: dict[Any, Any], image: str | None) -> str | None:
+    """Set the image to that of the caller. Return the image that it replaced, if that was another one."""
+    if image is None:
+        return None
+    replaced, content["image"] = content.get("image"), image
+    return replaced if isinstance(replaced, str) and replaced not in {IMAGE_PLACEHOLDER, image} else None
+
+
+def placeholder_problems(content: Mapping[Any, Any]) -> Iterator[Problem]:
+    """Yield a problem if the image is still the placeholder."""
+    if content.get("image") == IMAGE_PLACEHOLDER:
+        hint = f"pass the image that {IMAGE_PLACEHOLDER} stands for: --image, or image= in Python"
+        yield Problem(("spec", "image"), IMAGE_PLACEHOLDER, "an image", hint)
+
+
+def convert_old_fields(content: dict[Any, Any], positions: Positions) -> Iterator[Problem]:
+    """Convert the fields of older spec files. Yield what cannot be converted without loss."""
+    version = content.pop("apiVersion", None)
+    if version is not None and not (isinstance(version, str) and _API_VERSION.fullmatch(version)):
+        expected = "a version such as latest, v1 or v1alpha2"
+        yield Problem(("spec", "apiVersion"), hide(version), expected, "specs have no version; remove it")
+    resources = content.get("resources")
+    resources = resources if isinstance(resources, dict) else {}
+    if "machineType" in resources and "instanceType" not in resources:
+        resources["instanceType"] = resources.pop("machineType")
+        positions.move(("resources", "machineType"), ("resources", "instanceType"))
+    for parent, path in ((content, ("ports",)), (resources, ("resources", "ports"))):
+        ports = parent.pop("ports", None)
+        if ports is None or ports == []:
+            continue
+        numbers = ports if isinstance(ports, list) else [ports]
+        if len(numbers) == 1 and content.get("port") in (None, numbers[0]):
+            content["port"] = numbers[0]
+            positions.move((*path, 0) if isinstance(ports, list) else path, ("port",))
+        else:
+            shown = ports if all(isinstance(port, int) for port in numbers) else hide(ports)
+            yield Problem(("spec", *path), shown, "one port", "a spec has one port; set it as `port`")
+
+
+def take_name(content: dict[Any, Any], field: str) -> tuple[str | None, list[Problem]]:
+    """Remove `name` or `projectId` from the content. Return its value, which None if it is not set, and its problems."""
+    value = content.pop(field, None)
+    path: FieldPath = ("spec", field)
+    if value is None:
+        return None, []
+    if not isinstance(value, str):
+        hint = "quote it" if not isinstance(value, dict | list) else None
+        return None, [Problem(path, hide(value), "a string", hint)]
+    if field == "name":
+        problems = list(name_problems(value, path))
+    else:
+        problems = [] if value.strip() else [Problem(path, value, "a non-empty string")]
+    return value, problems
+
+
+def merge_env(content: dict[Any, Any], variables: Mapping[str, str]) -> None:
+    """Add environment variables to the spec. They replace those of the same names."""
+    env = content.get("env")
+    if not variables or not isinstance(env, list | None):
+        return  # an `env` of another type is a problem that the validation reports
+    remaining = dict(variables)
+    for entry in env or ():
+        name = key_name(entry.get("name")) if isinstance(entry, dict) else ""
+        if name in remaining:
+            entry["value"] = remaining.pop(name)
+    content["env"] = [*(env or ()), *({"name": name, "value": value} for name, value in remaining.items())]

@@ -1,0 +1,265 @@
+"""Parse the text of a spec file: YAML, JSON, JSON with comments, or TOML. All but TOML give positions.
+
+Errors never show the text of the file, as values may be secret.
+"""
+
+from __future__ import annotations
+
+import re
+from typing import TYPE_CHECKING, Any, NamedTuple
+
+from paperspace.gradient._shared.problems import Problem, key_name
+from paperspace.gradient.errors import InvalidSpecError
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from paperspace.gradient._shared.problems import Path as FieldPath
+
+# More fields than any spec has. The limit bounds the work for a YAML file that refers to itself again and again.
+_MAX_POSITIONS = 10_000
+
+# The parts of JSON with comments. No part scans text that another part scans again, so that the work is linear in any
+# text: a comment or string without an end is one part up to the end of the text.
+_JSONC = re.compile(
+    r"""
+      (?P<string> "(?:[^"\\]|\\.)*+"? )
+    | (?P<comment> //[^\n]*+ | /\*(?:[^*]|\*(?!/))*+(?P<end>\*/)? )
+    | (?P<blank> \s++ )
+    | (?P<other> [^"/\s,\]}]++ | . )
+    """,
+    re.DOTALL | re.VERBOSE,
+)
+
+# What to say in place of some messages of the YAML parser, by how they begin. The rest of them would show the value.
+_YAML_MESSAGES = {
+    "found undefined alias": "undefined alias; quote a value that begins with *",
+    "could not determine a constructor": "unknown tag; quote a value that begins with !",
+    "found duplicate anchor": "duplicate anchor; quote a value that begins with &",
+    "found character '%'": "quote a value that begins with %",
+    "found character '@'": "quote a value that begins with @",
+    "found character '`'": "quote a value that begins with `",
+    "found character '\\t'": "a tab; indent with spaces",
+    "mapping values are not allowed here": "unexpected colon; quote a value with a colon and a space, and check the indentation",
+    "but found another document": "more than one document; write one spec per file, without `---` between them",
+}
+
+
+class Position(NamedTuple):
+    """A position in a file. Lines and columns begin at 1."""
+
+    line: int
+    column: int
+
+
+class Positions(NamedTuple):
+    """The positions of the keys and values in a file, by their paths in the spec."""
+
+    keys: dict[FieldPath, Position]
+    values: dict[FieldPath, Position]
+
+    def of(self, problem: Problem) -> Position | None:
+        """Return the position of a problem: of the key if it is unknown, else of the value or of what should hold it."""
+        path = problem.path[1:]
+        if problem.kind == "unknown_field" and path in self.keys:
+            return self.keys[path]
+        while path and path not in self.values:
+            path = path[:-1]
+        return self.values.get(path)
+
+    def move(self, old: FieldPath, new: FieldPath) -> None:
+        """Give a value that was moved within the spec the position that it has in the file."""
+        for positions in self:
+            if old in positions:
+                positions[new] = positions[old]
+
+
+def parse(text: str, file: str, suffix: str) -> tuple[Any, Positions]:
+    """Parse the text of a spec file.
+
+    Args:
+        text: The text.
+        file: The name of the file in messages.
+        suffix: Selects the format: `.json`, `.jsonc` or `.toml`; any other is read as YAML, which includes JSON.
+
+    Raises:
+        InvalidSpecError: the text is not in this format.
+    """
+    return _PARSERS.get(suffix, _parse_yaml)(text, file)
+
+
+def _parse_yaml(text: str, file: str) -> tuple[Any, Positions]:
+    import yaml
+
+    if _is_json(text):
+        return _parse_json(text, file)
+    try:
+        loader = yaml.SafeLoader(text)
+        node = loader.get_single_node()
+        positions = _positions(node, file)
+        return (None if node is None else loader.construct_document(node)), positions
+    except InvalidSpecError:
+        raise
+    except yaml.MarkedYAMLError as error:
+        mark = error.problem_mark
+        position = f"{file}:{mark.line + 1}:{mark.column + 1}" if mark else file
+        message = f"{position}: invalid YAML: {_yaml_message(error.problem or error.context or '', text)}"
+    except RecursionError:
+        message = f"{file}: invalid YAML: nested too deeply, or refers to itself"
+    except yaml.reader.ReaderError as error:
+        line = text.count("\n", 0, error.position) + 1
+        message = f"{file}:{line}: invalid YAML: a character that is not allowed in a file"
+    except (yaml.YAMLError, ValueError, LookupError, AttributeError, TypeError):
+        message = (
+            f"{file}: invalid YAML: a value is not what it looks like, such as a date that does not exist; quote it"
+        )
+    # Not in an except clause: the error's context would hold lines of the file, which may be secret.
+    raise InvalidSpecError(message)
+
+
+def _is_json(text: str) -> bool:
+    """Return whether a text is a JSON object. Nearly all JSON is YAML, but not JSON that is indented with tabs."""
+    import json
+
+    if not text.lstrip().startswith("{"):
+        return False
+    try:
+        json.loads(text)
+    except (ValueError, RecursionError):
+        return False
+    return True
+
+
+def _yaml_message(problem: str, text: str) -> str:
+    """Return a message of the YAML parser in our words, or without the text of the file."""
+    if len(re.findall(r"\\n$", text, re.MULTILINE)) > 1:
+        return r"lines end with the characters \n, as from `echo`; write the file with `printf` or a here-document"
+
+    def replace(match: re.Match[str]) -> str:
+        quoted = match[1][1:-1]
+        return match[0] if len(quoted) <= 1 or quoted.startswith("<") else ""  # one character, or the name of a token
+
+    known = next((message for start, message in _YAML_MESSAGES.items() if problem.startswith(start)), None)
+    return known or re.sub(r""" ?('[^']*'|"[^"]*")""", replace, problem.partition(": ")[0])
+
+
+def _parse_json(text: str, file: str) -> tuple[Any, Positions]:
+    import json
+
+    import yaml
+
+    duplicates: list[str] = []
+
+    def unique(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+        names: set[str] = set()
+        duplicates.extend(key for key, _ in pairs if key in names or names.add(key))  # type: ignore[func-returns-value]
+        return dict(pairs)
+
+    content, message = None, ""
+    try:
+        content = json.loads(text, object_pairs_hook=unique)
+    except json.JSONDecodeError as error:
+        message = f"{file}:{error.lineno}:{error.colno}: invalid JSON: {_json_message(error)}"
+    except (RecursionError, ValueError):
+        message = f"{file}: invalid JSON: nested too deeply, or a number with too many digits"
+    if message:
+        raise InvalidSpecError(message)  # without the error as its context, which holds the text of the file
+    try:
+        # Nearly all JSON is YAML too, once it has no tabs. For the rest, problems have no line.
+        positions = _positions(yaml.compose(text.replace("\t", " "), Loader=yaml.SafeLoader), file)
+    except (yaml.YAMLError, RecursionError):
+        positions = Positions({}, {})
+    if duplicates:
+        raise InvalidSpecError(f"{file}: duplicate key {duplicates[0]}")
+    return content, positions
+
+
+def _json_message(error: Any) -> str:
+    if error.doc.startswith(("//", "/*", "#"), error.pos):
+        return "JSON has no comments; name the file .jsonc or .yaml"
+    if error.msg == "Expecting value":
+        return "expected a value; strings need double quotes"
+    return str(error.msg)
+
+
+def _parse_jsonc(text: str, file: str) -> tuple[Any, Positions]:
+    """Parse JSON with comments and trailing commas. They become spaces, so that positions stay the same."""
+    parts: list[str] = []
+    comma: int | None = None  # the index of a comma that only blanks and comments follow so far
+    for match in _JSONC.finditer(text):
+        part = match[0]
+        if match.lastgroup == "comment":
+            if part.startswith("/*") and not match["end"]:
+                line, column = _line_and_column(text, match.start())
+                raise InvalidSpecError(f"{file}:{line}:{column}: invalid JSON: the comment has no end")
+            part = re.sub(r"[^\n]", " ", part)
+        elif match.lastgroup != "blank":
+            if part in {"]", "}"} and comma is not None:
+                parts[comma] = " "
+            comma = len(parts) if part == "," else None
+        parts.append(part)
+    return _parse_json("".join(parts), file)
+
+
+def _line_and_column(text: str, index: int) -> Position:
+    return Position(text.count("\n", 0, index) + 1, index - text.rfind("\n", 0, index))
+
+
+def _parse_toml(text: str, file: str) -> tuple[Any, Positions]:
+    import tomllib
+
+    try:
+        return tomllib.loads(text), Positions({}, {})
+    except RecursionError:
+        message = "nested too deeply"
+    except ValueError as error:
+        message = str(error)
+    raise InvalidSpecError(f"{file}: invalid TOML: {message}")  # without the error as its context
+
+
+_PARSERS: dict[str, Callable[[str, str], tuple[Any, Positions]]] = {
+    ".json": _parse_json,
+    ".jsonc": _parse_jsonc,
+    ".toml": _parse_toml,
+}
+
+
+def _positions(node: Any, file: str) -> Positions:
+    """Return the positions of all keys and values. A duplicate key is refused: one of the two would be lost."""
+    import yaml
+
+    positions = Positions({}, {})
+    loader = yaml.SafeLoader("")
+
+    def visit(node: Any, path: FieldPath) -> None:
+        if len(positions.values) > _MAX_POSITIONS:
+            return
+        positions.values[path] = _position(node)
+        if isinstance(node, yaml.SequenceNode):
+            for index, item in enumerate(node.value):
+                visit(item, (*path, index))
+        elif isinstance(node, yaml.MappingNode):
+            for key, value in node.value:
+                key_path = (*path, _loaded_key(key, loader))
+                position = _position(key)
+                if key_path in positions.keys:
+                    raise InvalidSpecError(f"{file}:{position.line}:{position.column}: duplicate key {key.value}")
+                positions.keys[key_path] = position
+                visit(value, key_path)
+
+    if node is not None:
+        visit(node, ())
+    return positions
+
+
+def _position(node: Any) -> Position:
+    return Position(node.start_mark.line + 1, node.start_mark.column + 1)
+
+
+def _loaded_key(node: Any, loader: Any) -> str:
+    """Return a key as it is once loaded: `on` becomes True. A merge key (`<<`) is never loaded."""
+    import yaml
+
+    if isinstance(node, yaml.ScalarNode) and node.tag in loader.yaml_constructors:
+        return key_name(loader.construct_object(node))
+    return str(node.value)
