@@ -7,6 +7,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Literal
 
+from paperspace.gradient._shared.spec_rules import DEFAULT_REPLICAS
+
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
 
@@ -70,7 +72,7 @@ def _desired_replicas(spec: DeploymentSpec, run: DeploymentRun | None) -> int:
     if spec["data"]["enabled"] is False:
         return 0
     resources = spec["data"]["resources"]
-    replicas = 1 if resources is None else resources["replicas"]
+    replicas = DEFAULT_REPLICAS if resources is None else resources["replicas"]
     return replicas if run is None or run["replicas"] is None else max(replicas, run["replicas"])
 
 
