@@ -20,7 +20,14 @@ LIST = "{ deployments { nodes { id name } } }"
 BY_ID = "query ($id: UUID!) { deployment(id: $id) { id } }"
 
 
-@pytest.mark.parametrize("query", ["", "{", "query {", "{ deployments", "{ a: ", "\0"])
+@pytest.mark.parametrize(
+    "query",
+    [
+        *("", "{", "query {", "{ deployments", "{ a: ", "\0", "{ a() }", "query Q() { a }"),
+        *("{ }", "{ deployments { } }", "{ __typename { } }", "{ ... { } }", "{ ... on Query @skip(if: true) { } }"),
+        *("query A { __typename } query B { }", "{ __typename } fragment F on Query { }"),
+    ],
+)
 def test_syntax_errors(call: Caller, query: str) -> None:
     """A syntax error is GRAPHQL_PARSE_FAILED, without data."""
     response = call(query)
@@ -34,7 +41,7 @@ def test_syntax_errors(call: Caller, query: str) -> None:
         "{ deploymens { nodes { id } } }",
         "{ deployments }",
         "query ($x: UUID) { deployment(id: $x) { id } }",
-        '{ deployment(id: "no") { id } }',
+        "{ deployment { id } }",
         "subscription { deployments { nodes { id } } }",
     ],
 )
@@ -54,6 +61,89 @@ def test_malformed_ids(call: Caller, value: Any) -> None:
     prefix = "missing; " if value is None else ""
     assert response.error["message"] == f"id: {prefix}expected a UUID in its 36-character form"
     assert response.error["extensions"]["path"] == "id"
+
+
+@pytest.mark.parametrize(
+    ("type_", "argument", "literal", "value"),
+    [
+        ("UUID!", "deployment(id: %s) { id }", '"no"', "no"),
+        ("UUID!", "deployment(id: %s) { id }", "5", 5),
+        ("UUID!", "deployment(id: %s) { id }", "null", None),
+        ("Int", "deployments(first: %s) { nodes { id } }", "101", 101),
+        ("Int", "deployments(last: %s) { nodes { id } }", "-1", -1),
+        ("Int", "deployments(first: %s) { nodes { id } }", "1.5", 1.5),
+        ("Int", "deployments(first: %s) { nodes { id } }", "9" * 400, 10**300),
+        ("String", "deployments(name: %s) { nodes { id } }", "5", 5),
+        ("DeploymentOrder", "deployments(orderBy: %s) { nodes { id } }", "{ by: 1 }", {"by": 1}),
+        ("DeploymentOrder", "deployments(orderBy: %s) { nodes { id } }", "{ direction: UP }", {"direction": "UP"}),
+    ],
+)
+@pytest.mark.parametrize("accept", ["application/json", "application/graphql-response+json"])
+def test_literals_and_variables(call: Caller, type_: str, argument: str, literal: str, value: Any, accept: str) -> None:
+    """An invalid value has the same code and the same status in the document, as a default, and as a variable."""
+    in_document = call.post({"query": f"{{ {argument % literal} }}"}, Accept=accept)
+    query = f"query ($value: {type_}) {{ {argument % '$value'} }}"
+    as_variable = call.post({"query": query, "variables": {"value": value}}, Accept=accept)
+    assert in_document.code == as_variable.code == "BAD_USER_INPUT"
+    assert in_document.status == as_variable.status
+    assert "data" not in in_document.body
+    assert "data" not in as_variable.body
+
+
+@pytest.mark.parametrize("digits", ["9" * 401, "9" * 4301, "1." + "9" * 4301, "1e" + "9" * 4301])
+def test_numbers_with_thousands_of_digits(call: Caller, digits: str) -> None:
+    """A number with too many digits to convert is an error in the document, wherever it is."""
+    for document in (
+        f"{{ deployments(first: {digits}) {{ nodes {{ id }} }} }}",
+        f"{{ deployment(id: {digits}) {{ id }} }}",
+        f"query ($first: Int = {digits}) {{ deployments(first: $first) {{ nodes {{ id }} }} }}",
+        f"{{ deployments(unknown: {digits}) {{ nodes {{ id }} }} }}",
+    ):
+        response = call.post({"query": document})
+        assert response.status == 400
+        assert response.code == "GRAPHQL_VALIDATION_FAILED"
+
+
+CONTROL = "a\u0007b"
+
+
+@pytest.mark.parametrize(
+    ("path", "change"),
+    [
+        ("input.projectId", {"projectId": CONTROL}),
+        ("input.clusterId", {"clusterId": CONTROL}),
+        ("input.spec.image", {"spec": {"image": CONTROL}}),
+        ("input.spec.image", {"spec": {"image": "a\x85b"}}),
+        ("input.spec.command[1]", {"spec": {"image": "i", "command": ["a", CONTROL]}}),
+        ("input.spec.command[0]", {"spec": {"image": "i", "command": ["\0"]}}),
+        ("input.spec.containerRegistry", {"spec": {"image": "i", "containerRegistry": CONTROL}}),
+        ("input.spec.env[0].name", {"spec": {"image": "i", "env": [{"name": CONTROL, "value": ""}]}}),
+        ("input.spec.env[0].value", {"spec": {"image": "i", "env": [{"name": "A", "value": "\0"}]}}),
+        ("input.spec.models[0].id", {"spec": {"image": "i", "models": [{"id": CONTROL}]}}),
+        ("input.spec.models[0].path", {"spec": {"image": "i", "models": [{"id": "m", "path": CONTROL}]}}),
+        ("input.spec.resources.instanceType", {"spec": {"image": "i", "resources": {"instanceType": "C4\n"}}}),
+        ("input.spec.repositories.mountPath", {"spec": {"image": "i", "repositories": {"mountPath": CONTROL}}}),
+        (
+            "input.spec.repositories.repositories[0].url",
+            {"spec": {"image": "i", "repositories": {"repositories": [{"name": "n", "url": CONTROL}]}}},
+        ),
+    ],
+)
+def test_control_characters(call: Caller, path: str, change: Json) -> None:
+    """A control character is an error that names its position and does not show the text, which may be secret."""
+    create = {"name": "a", "projectId": "p", "spec": call.SPEC}
+    update = {"id": call.create("existing")}
+    for query, input_ in ((call.CREATE, create), (call.UPDATE, update)):
+        response = call(query, input={**input_, **change})
+        assert response.code == "BAD_USER_INPUT"
+        assert response.error["extensions"]["path"] == path
+        assert "\u0007" not in str(response.body["errors"])
+
+
+def test_scripts_in_a_command(call: Caller) -> None:
+    """The arguments of a command and the values of variables can have several lines."""
+    text = "set -e\n\techo a\r\n"
+    assert call.create(spec={"image": "i", "command": ["sh", "-c", text], "env": [{"name": "A", "value": text}]})
 
 
 def test_missing_variables(call: Caller) -> None:

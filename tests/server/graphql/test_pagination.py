@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from base64 import urlsafe_b64encode
 from itertools import product
 from typing import TYPE_CHECKING, Any
 
@@ -36,6 +37,10 @@ query ($first: Int, $last: Int, $after: String, $before: String, $orderBy: Deplo
 }
 """
 ASC, DESC = {"direction": "ASC"}, {"direction": "DESC", "field": "dtCreated"}
+
+
+def cursor(text: str) -> str:
+    return urlsafe_b64encode(text.encode()).decode().rstrip("=")
 
 
 def names(page: Json) -> list[str]:
@@ -137,6 +142,46 @@ def test_nested_connections(call: Caller) -> None:
     assert pages(before=position, last=1) == [([5], False, True), ([1], True, False)]
 
 
+def test_cursors_of_other_lists(call: Caller, clock: Clock) -> None:
+    """A cursor is valid only for lists of the same kind of item."""
+    id_ = call.create()
+    clock.forward(minutes=1)
+    query = (
+        "query ($id: UUID!, $a: String, $b: String, $c: String, $d: String) {"
+        " deployments(after: $a) { pageInfo { startCursor endCursor } } deployment(id: $id) {"
+        " deploymentSpecs(after: $b) { pageInfo { endCursor } }"
+        " deploymentRollouts(after: $c) { pageInfo { endCursor } }"
+        " logs(after: $d) { pageInfo { endCursor } } } }"
+    )
+    data = call(query, id=id_).data
+    lists = {"a": data["deployments"], "b": data["deployment"]["deploymentSpecs"]}
+    lists |= {"c": data["deployment"]["deploymentRollouts"], "d": data["deployment"]["logs"]}
+    cursors = {name: list_["pageInfo"]["endCursor"] for name, list_ in lists.items()}
+    assert len(set(cursors.values())) == 4
+    for argument, source in product(cursors, cursors):
+        response = call(query, id=id_, **{argument: cursors[source]})
+        if argument == source:
+            assert response.data
+        else:
+            assert response.code == "BAD_USER_INPUT"
+            assert "expected a cursor of this list" in response.error["message"]
+
+
+@pytest.mark.parametrize("order", [{}, {"direction": None}, {"field": "dtCreated"}, {"field": None}])
+def test_the_default_direction(call: Caller, order: Json) -> None:
+    """An order without a direction is the newest item first, as in the hosted API, for each list."""
+    for name in ("a", "b"):
+        call.create(name)
+    assert names(call(LIST, orderBy=order).data["deployments"]) == ["b", "a"]
+    id_ = call.create(spec={**call.SPEC, "resources": {"replicas": 2}})
+    query = (
+        "query ($id: UUID!, $order: DeploymentLogOrder) { deployment(id: $id) {"
+        " logs { nodes { instanceName } } ordered: logs(orderBy: $order) { nodes { instanceName } } } }"
+    )
+    deployment = call(query, id=id_, order=order).data["deployment"]
+    assert deployment["ordered"]["nodes"] == deployment["logs"]["nodes"][::-1]
+
+
 def test_page_size(call: Caller) -> None:
     """The default and the maximum page size are 100."""
     for number in range(101):
@@ -163,6 +208,13 @@ def test_page_size(call: Caller) -> None:
         ({"after": "MA"}, "after"),  # 0
         ({"after": "OTIyMzM3MjAzNjg1NDc3NTgwOA"}, "after"),  # 2**63
         ({"before": "LTE"}, "before"),  # -1
+        ({"after": cursor("deployments:0")}, "after"),
+        ({"after": cursor("deployments:x")}, "after"),
+        ({"after": cursor("deployments:" + "9" * 4301)}, "after"),
+        ({"after": cursor(f"deployments:{2**63}")}, "after"),
+        ({"after": cursor("deployment_specs:" + "0" * 5000 + "1")}, "after"),
+        ({"before": cursor("deployment_specs:-1")}, "before"),
+        ({"before": cursor("rollouts:1")}, "before"),
     ],
 )
 def test_invalid_arguments(call: Caller, arguments: Json, position: str) -> None:

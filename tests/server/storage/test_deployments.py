@@ -2,11 +2,16 @@
 
 from __future__ import annotations
 
+import sys
+import unicodedata
 from concurrent.futures import ThreadPoolExecutor
+from types import SimpleNamespace
 from typing import TYPE_CHECKING, Any
 from uuid import uuid4
 
 import pytest
+
+from paperspace.gradient._shared import spec_rules
 
 if TYPE_CHECKING:
     from tests.raw_client import Caller
@@ -116,12 +121,52 @@ def test_specs_by_cluster(call: Caller) -> None:
     assert ports(call, id_, clusterId="c3") == []
 
 
-@pytest.mark.parametrize("cluster", ["with space", "a\0b", "", "é\u202e", "'; DROP TABLE clusters --"])
+@pytest.mark.parametrize("cluster", ["with space", "", "é\u202e", "'; DROP TABLE clusters --"])
 def test_any_cluster_id_is_a_cluster(call: Caller, cluster: str) -> None:
-    """Every string can be a cluster id, and finds the specs on that cluster."""
+    """Every string without control characters can be a cluster id, and finds the specs on that cluster."""
     id_ = call.create(clusterId=cluster)
     (spec,) = get(call, id_, clusterId=cluster)["deploymentSpecs"]["nodes"]
     assert spec["cluster"]["id"] == cluster
+
+
+def test_no_character_decomposes_into_more_than_four() -> None:
+    """A name of the maximum length has at most four times as many characters when it is decomposed."""
+    lengths = {len(unicodedata.normalize("NFD", chr(code))) for code in range(sys.maxunicode + 1)}
+    assert max(lengths) == 4
+
+
+def test_decomposed_names(call: Caller) -> None:
+    """A decomposed name is composed before its length is checked, and is found in either form."""
+    composed = "\u1f82" * 255
+    decomposed = unicodedata.normalize("NFD", composed)
+    assert len(decomposed) == 1020
+    call.create(decomposed)
+    query = "query ($name: String) { deployments(name: $name) { nodes { name } } }"
+    for name in (composed, decomposed):
+        assert call(query, name=name).data["deployments"]["nodes"] == [{"name": composed}]
+
+
+def test_long_names_are_not_composed(call: Caller, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A very long name is rejected, and finds nothing, without composing it."""
+    compose, lengths = unicodedata.normalize, []
+
+    def normalize(form: Any, text: str) -> str:
+        lengths.append(len(text))
+        return compose(form, text)
+
+    monkeypatch.setattr(spec_rules, "unicodedata", SimpleNamespace(normalize=normalize, category=unicodedata.category))
+    id_ = call.create()
+    name = "a" + "\u0301\u0323" * 40_000
+    for query, input_ in (
+        (call.CREATE, {"name": name, "projectId": "p", "spec": call.SPEC}),
+        (call.UPDATE, {"id": id_, "name": name}),
+    ):
+        response = call(query, input=input_)
+        assert response.code == "BAD_USER_INPUT"
+        assert "1 to 255 characters" in response.error["message"]
+    query = "query ($name: String) { deployments(name: $name) { nodes { name } } }"
+    assert call(query, name=name).data["deployments"]["nodes"] == []
+    assert max(lengths) <= 1020
 
 
 def test_names_are_unique_in_a_project(call: Caller) -> None:

@@ -43,7 +43,7 @@ def test_every_field(call: Caller) -> None:
     spec = {
         "image": "registry.example/serving:2",
         "port": 8501,
-        "command": ["serve", "--flag", 'é "quoted" \\ \u0000 \U0001f600'],
+        "command": ["serve", "--flag", 'é "quoted" \\ \n \U0001f600'],
         "containerRegistry": "private",
         "enabled": False,
         "protocol": "http2",

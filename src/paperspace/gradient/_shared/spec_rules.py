@@ -32,6 +32,11 @@ _BIDI_OVERRIDES = set("\u202a\u202b\u202c\u202d\u202e\u2066\u2067\u2068\u2069")
 # UTF-8 cannot encode half of a surrogate pair.
 _LONE_SURROGATE = re.compile("[\ud800-\udfff]")
 
+# Control characters. The arguments of a command and the values of variables can have several lines.
+_CONTROL = re.compile("[\x00-\x1f\x7f-\x9f]")
+_CONTROL_IN_LINES = re.compile("[\x00-\x08\x0b\x0c\x0e-\x1f\x7f-\x9f]")
+_NUL = re.compile("\x00")
+
 # The largest Int of GraphQL.
 MAX_INT = 2**31 - 1
 
@@ -39,6 +44,26 @@ MAX_INT = 2**31 - 1
 _MAX_METRIC = 1e300
 
 Spec = Mapping[str, Any]
+
+
+# What a character of a composed name (NFC) decomposes into, at most.
+_MAX_DECOMPOSITION = 4
+
+
+def normalize_name(name: str) -> str:
+    """Compose the characters of a name (NFC), so that names that look the same are equal.
+
+    A name that is too long however it is composed is returned as it is: composing takes quadratic time.
+    """
+    if len(name) > MAX_NAME_LENGTH * _MAX_DECOMPOSITION:
+        return name
+    return unicodedata.normalize("NFC", name)
+
+
+def text_problems(text: object, path: Path, invalid: re.Pattern[str] = _CONTROL) -> Iterator[Problem]:
+    """Yield the problem of a text with a control character. It is not shown, as it may be secret."""
+    if isinstance(text, str) and (match := invalid.search(text)):
+        yield Problem(path, Placeholder(f"a string with U+{ord(match[0]):04X}"), "no control characters")
 
 
 def name_problems(name: str, path: Path = ("name",)) -> Iterator[Problem]:
@@ -74,16 +99,32 @@ def _field_problems(spec: Spec, path: Path) -> Iterator[Problem]:
     image = spec.get("image")
     if not image or any(c.isspace() for c in image):
         yield _required((*path, "image"), image, "a container image such as 'tensorflow/serving'")
+    else:
+        yield from text_problems(image, (*path, "image"))
+    yield from text_problems(spec.get("containerRegistry"), (*path, "containerRegistry"))
+    for index, argument in enumerate(spec.get("command") or ()):
+        yield from text_problems(argument, (*path, "command", index), _CONTROL_IN_LINES)
     port = spec.get("port")
     if port is not None and not 1 <= port <= MAX_PORT:
         yield Problem((*path, "port"), port, f"an integer from 1 to {MAX_PORT}")
+    yield from _repositories_problems(spec.get("repositories") or {}, (*path, "repositories"))
     yield from _env_problems(spec.get("env") or (), (*path, "env"))
     for index, model in enumerate(spec.get("models") or ()):
         if not model.get("id"):
             yield _required((*path, "models", index, "id"), model.get("id"), "the id of a model")
+        for field in ("id", "path"):
+            yield from text_problems(model.get(field), (*path, "models", index, field))
     resources = spec.get("resources")
     if resources is not None:
         yield from _resources_problems(resources, (*path, "resources"))
+
+
+def _repositories_problems(repositories: Spec, path: Path) -> Iterator[Problem]:
+    for field in ("dataset", "mountPath"):
+        yield from text_problems(repositories.get(field), (*path, field))
+    for index, repository in enumerate(repositories.get("repositories") or ()):
+        for field in ("name", "url", "ref", "username", "password"):
+            yield from text_problems(repository.get(field), (*path, "repositories", index, field))
 
 
 def _env_problems(env: Sequence[Spec], path: Path) -> Iterator[Problem]:
@@ -92,13 +133,15 @@ def _env_problems(env: Sequence[Spec], path: Path) -> Iterator[Problem]:
         name = variable.get("name") or ""
         if name and indexes.setdefault(name, index) != index:
             yield Problem((*path, index, "name"), name, f"a name other than that of env[{indexes[name]}]")
-        elif not name or "=" in name or "\0" in name:
+        elif not name or "=" in name or _CONTROL.search(name):
             # The text after a `=` is probably a value, and values may be secret.
             shown = "".join(name.partition("=")[:2])
             yield Problem((*path, index, "name"), shown, "the name of an environment variable")
+        yield from text_problems(variable.get("value"), (*path, index, "value"), _NUL)
 
 
 def _resources_problems(resources: Spec, path: Path) -> Iterator[Problem]:
+    yield from text_problems(resources.get("instanceType"), (*path, "instanceType"))
     replicas = resources.get("replicas")
     if replicas is not None and not 0 <= replicas <= MAX_INT:
         yield Problem((*path, "replicas"), replicas, "an integer, 0 or more")

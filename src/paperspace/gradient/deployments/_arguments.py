@@ -10,7 +10,7 @@ from datetime import datetime
 from typing import TYPE_CHECKING, Any, cast
 
 from paperspace.gradient._shared.problems import Problem, abbreviate, join_problems
-from paperspace.gradient._shared.spec_rules import MAX_INT, name_problems, surrogate_problems
+from paperspace.gradient._shared.spec_rules import MAX_INT, name_problems, surrogate_problems, text_problems
 from paperspace.gradient._spec.checks import check_spec, copy_of, invalid_spec
 from paperspace.gradient.errors import InvalidArgumentError, InvalidSpecError
 
@@ -60,6 +60,8 @@ def check_text(value: object, argument: str) -> Iterator[Problem]:
     """Yield the problems of a string that must not be empty."""
     if not isinstance(value, str) or not value.strip():
         yield Problem((argument,), abbreviate(value), "a non-empty string")
+    else:
+        yield from text_problems(value, (argument,))
     yield from surrogate_problems(value, (argument,))
 
 

@@ -22,9 +22,11 @@ from graphql import (
     GraphQLError,
     OperationDefinitionNode,
     OperationType,
+    ValuesOfCorrectTypeRule,
     execute_sync,
     get_operation_ast,
     parse,
+    specified_rules,
     validate,
 )
 
@@ -43,6 +45,17 @@ _log = logging.getLogger(__name__)
 _DOCUMENT_CACHE_SIZE = 128  # programs send the same few documents many times
 _MAX_VALIDATION_ERRORS = 5  # the suggestions in each message can take milliseconds
 _MAX_FIELD_ERRORS = 100  # an invalid argument can cause one error per item of a list
+
+
+class _ValueRule(ValuesOfCorrectTypeRule):
+    """Give an invalid value in the document the code that it has in the variables."""
+
+    def report_error(self, error: GraphQLError) -> None:
+        error.extensions = {"code": Code.BAD_USER_INPUT}
+        super().report_error(error)
+
+
+_RULES = tuple(_ValueRule if rule is ValuesOfCorrectTypeRule else rule for rule in specified_rules)
 
 ErrorData = Mapping[str, Any]
 
@@ -134,8 +147,9 @@ class Executor:
             raise GraphQLRequestError([limit_error], Outcome.LIMIT_EXCEEDED) from None
         except GraphQLError as error:
             raise GraphQLRequestError([_with_code(error, Code.GRAPHQL_PARSE_FAILED)]) from None
-        if errors := validate(self._schema, document, max_errors=_MAX_VALIDATION_ERRORS):
-            raise GraphQLRequestError([_with_code(error, Code.GRAPHQL_VALIDATION_FAILED) for error in errors])
+        if errors := validate(self._schema, document, _RULES, max_errors=_MAX_VALIDATION_ERRORS):
+            codes = [(error.extensions or {}).get("code", Code.GRAPHQL_VALIDATION_FAILED) for error in errors]
+            raise GraphQLRequestError([_with_code(*pair) for pair in zip(errors, codes, strict=True)])
         return document, limits
 
     def _select_operation(self, document: DocumentNode, request: Request) -> OperationDefinitionNode:

@@ -14,6 +14,7 @@ from graphql import (
     FieldNode,
     FragmentDefinitionNode,
     FragmentSpreadNode,
+    GraphQLError,
     GraphQLNamedType,
     GraphQLObjectType,
     GraphQLSchema,
@@ -22,10 +23,12 @@ from graphql import (
     OperationDefinitionNode,
     OperationType,
     SelectionSetNode,
+    TokenKind,
     VariableNode,
     get_named_type,
 )
 
+from paperspace.gradient.server.errors import raise_for_problems
 from paperspace.gradient.server.graphql.pagination import MAX_PAGE_SIZE, page_size_problems
 
 if TYPE_CHECKING:
@@ -42,6 +45,7 @@ MAX_SPREADS = 20
 MAX_REPEATS = 20  # of one response name in one selection set
 MAX_TOTAL_REPEATS = 50
 MAX_COST = 5000
+MAX_DIGITS = 400  # of a number; Python refuses to convert 4,301, and the largest Float has 309
 
 # The introspection fields of each root. Levels inside them do not count here: graphql-core has a rule for them, which
 # the standard introspection query satisfies.
@@ -50,6 +54,13 @@ _INTROSPECTION = {"__schema": "__Schema", "__type": "__Type"}
 
 class LimitExceededError(Exception):
     """The document exceeds a limit."""
+
+
+class EmptySelectionError(GraphQLError):
+    """A selection set has no fields, which graphql-core accepts and the specification does not."""
+
+    def __init__(self, node: SelectionSetNode) -> None:
+        super().__init__("Syntax Error: Expected Name, found '}'.", node)
 
 
 def check_length(query: str) -> None:
@@ -73,6 +84,8 @@ class DocumentLimits:
 
     Raises:
         LimitExceededError: the document exceeds a limit.
+        EmptySelectionError: a selection set is empty.
+        ApplicationError: a page size is invalid.
     """
 
     def __init__(self, schema: GraphQLSchema, document: DocumentNode) -> None:
@@ -86,6 +99,7 @@ class DocumentLimits:
         self._totals: Counter[str] = Counter()
         self._page_size_variables: set[str] = set()
         _check_limit(len(self._fragments), MAX_SPREADS, "fragments")
+        _check_numbers(document)
         operations = [node for node in document.definitions if isinstance(node, OperationDefinitionNode)]
         for fragment in self._fragments.values():
             self._measure_fragment(fragment)
@@ -116,6 +130,8 @@ class DocumentLimits:
         return self._fragment_sizes[name]
 
     def _measure_selection(self, selection_set: SelectionSetNode, parent: GraphQLNamedType | None) -> SelectionSize:
+        if not selection_set.selections:
+            raise EmptySelectionError(selection_set)
         depth, cost, names = 0, 0, Counter[str]()
         size = SelectionSize(0, 0)
         for node in selection_set.selections:
@@ -161,13 +177,20 @@ class DocumentLimits:
                     self._page_size_variables.add(argument.value.name.value)
                 elif isinstance(argument.value, IntValueNode):
                     size = int(argument.value.value)
-                    for problem in page_size_problems(argument.name.value, size):
-                        raise LimitExceededError(str(problem))
+                    raise_for_problems(page_size_problems(argument.name.value, size))
         return size
 
     def _count(self, what: str, limit: int, number: int = 1) -> None:
         self._totals[what] += number
         _check_limit(self._totals[what], limit, what)
+
+
+def _check_numbers(document: DocumentNode) -> None:
+    token = document.loc.start_token if document.loc else None
+    while token is not None:
+        if token.kind in (TokenKind.INT, TokenKind.FLOAT):
+            _check_limit(len(token.value or ""), MAX_DIGITS, "digits in a number")
+        token = token.next
 
 
 def _check_limit(number: int, limit: int, what: str) -> None:

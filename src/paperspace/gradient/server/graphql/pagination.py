@@ -1,6 +1,7 @@
 """Pagination as Relay specifies it: arguments to a window, and pages to the fields of a connection. Pure functions.
 
-A cursor is an encoded row number (`seq`), so it remains valid when rows are added or removed, its row included.
+A cursor is the encoded table and number (`seq`) of a row, so it remains valid when rows are added or removed, its row
+included. It is a position among all rows of the table, whatever their parents.
 """
 
 from __future__ import annotations
@@ -15,26 +16,25 @@ from paperspace.gradient.server.storage.window import MAX_SEQ, Page, Window
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
 
-    from paperspace.gradient.server.storage.rows import Row
-
 MAX_PAGE_SIZE = 100
 
 
-def window_from_arguments(arguments: Mapping[str, Any], *, newest_first: bool) -> Window:
-    """Convert the arguments of a connection to a window; `newest_first` is the default order.
+def window_from_arguments(arguments: Mapping[str, Any], table: str, *, newest_first: bool) -> Window:
+    """Convert the arguments of a connection to a window of the rows of a table; `newest_first` is the default order.
 
     Raises:
         ApplicationError: the arguments are invalid.
     """
-    raise_for_problems(_problems(arguments))
+    raise_for_problems(_problems(arguments, table))
     first, last, order = arguments.get("first"), arguments.get("last"), arguments.get("orderBy")
     limit = first if last is None else last
     return Window(
+        table=table,
         limit=MAX_PAGE_SIZE if limit is None else limit,
         from_end=last is not None,
-        after=_decode_cursor(arguments.get("after")),
-        before=_decode_cursor(arguments.get("before")),
-        newest_first=newest_first if order is None else order.get("direction") == "DESC",
+        after=_decode_cursor(table, arguments.get("after")),
+        before=_decode_cursor(table, arguments.get("before")),
+        newest_first=newest_first if order is None else order.get("direction") != "ASC",
     )
 
 
@@ -46,7 +46,7 @@ def page_size_problems(name: str, size: int | None) -> Iterator[Problem]:
 
 def edges(page: Page) -> list[dict[str, object]]:
     """Return the items of a page with their cursors."""
-    return [{"cursor": _cursor(row), "node": row} for row in page.rows]
+    return [{"cursor": _encode_cursor(page.table, row["seq"]), "node": row} for row in page.rows]
 
 
 def page_info(page: Page) -> dict[str, object]:
@@ -54,40 +54,37 @@ def page_info(page: Page) -> dict[str, object]:
     return {
         "hasNextPage": page.has_next,
         "hasPreviousPage": page.has_previous,
-        "startCursor": _cursor(page.rows[0]) if page.rows else None,
-        "endCursor": _cursor(page.rows[-1]) if page.rows else None,
+        "startCursor": _encode_cursor(page.table, page.rows[0]["seq"]) if page.rows else None,
+        "endCursor": _encode_cursor(page.table, page.rows[-1]["seq"]) if page.rows else None,
     }
 
 
-def _problems(arguments: Mapping[str, Any]) -> Iterator[Problem]:
+def _problems(arguments: Mapping[str, Any], table: str) -> Iterator[Problem]:
     for name in ("first", "last"):
         yield from page_size_problems(name, arguments.get(name))
     if arguments.get("first") is not None and arguments.get("last") is not None:
         yield Problem(("last",), arguments["last"], "null together with first")
     for name in ("after", "before"):
         try:
-            _decode_cursor(arguments.get(name))
+            _decode_cursor(table, arguments.get(name))
         except ValueError:
             yield Problem((name,), arguments[name], "a cursor of this list")
 
 
-def _cursor(row: Row) -> str:
-    return _encode_cursor(row["seq"])
+def _encode_cursor(table: str, seq: int) -> str:
+    return urlsafe_b64encode(f"{table}:{seq}".encode()).decode().rstrip("=")
 
 
-def _encode_cursor(seq: int) -> str:
-    return urlsafe_b64encode(str(seq).encode()).decode().rstrip("=")
-
-
-def _decode_cursor(cursor: str | None) -> int | None:
-    """Return the row number in a cursor.
+def _decode_cursor(table: str, cursor: str | None) -> int | None:
+    """Return the row number in a cursor of the table.
 
     Raises:
-        ValueError: this is not a cursor.
+        ValueError: this is not one.
     """
     if cursor is None:
         return None
-    seq = int(urlsafe_b64decode(cursor.encode("ascii") + b"=="))
-    if not 0 < seq <= MAX_SEQ or _encode_cursor(seq) != cursor:
+    _, _, number = urlsafe_b64decode(cursor.encode("ascii") + b"==").partition(b":")
+    seq = int(number)
+    if not 0 < seq <= MAX_SEQ or _encode_cursor(table, seq) != cursor:
         raise ValueError(cursor)
     return seq

@@ -6,7 +6,6 @@ Arguments keep their names from the schema. Nested rows are loaded for all rows 
 from __future__ import annotations
 
 import json
-import unicodedata
 from collections.abc import Callable, Mapping
 from typing import TYPE_CHECKING, Any, NamedTuple
 from urllib.parse import urlsplit
@@ -18,12 +17,15 @@ from paperspace.gradient._shared.spec_rules import (
     DEFAULT_REPLICAS,
     DEFAULT_SUMMARY,
     name_problems,
+    normalize_name,
     spec_problems,
+    text_problems,
 )
 from paperspace.gradient.server.engines import workloads
 from paperspace.gradient.server.errors import raise_for_problems
 from paperspace.gradient.server.graphql import pagination
 from paperspace.gradient.server.graphql.pagination import window_from_arguments
+from paperspace.gradient.server.storage.store import SPECS
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -58,10 +60,10 @@ def _deployment(_root: None, info: Info, **arguments: Any) -> Row | None:
 
 
 def _deployments(_root: None, info: Info, **arguments: Any) -> Page:
-    window = window_from_arguments(arguments, newest_first=True)
+    window = window_from_arguments(arguments, "deployments", newest_first=True)
     name = arguments.get("name")
     return info.context.store.deployments(
-        window, name=None if name is None else _normalize(name), project_id=arguments.get("projectId")
+        window, name=None if name is None else normalize_name(name), project_id=arguments.get("projectId")
     )
 
 
@@ -97,28 +99,25 @@ def _delete_deployment(_root: None, info: Info, **arguments: Any) -> dict[str, R
 
 
 def _checked_input(input_: dict[str, Any]) -> dict[str, Any]:
-    """Check the name and spec in the input of a mutation; return the input with its name normalized."""
+    """Check the texts and the spec in the input of a mutation; return the input with its name normalized."""
     problems: list[Problem] = []
     name, spec = input_.get("name"), input_.get("spec")
     if name is not None:
-        input_ = {**input_, "name": _normalize(name)}
+        input_ = {**input_, "name": normalize_name(name)}
         problems += name_problems(input_["name"], ("input", "name"))
+    for field in ("projectId", "clusterId"):
+        problems += text_problems(input_.get(field), ("input", field))
     if spec is not None:
         problems += spec_problems(spec, ("input", "spec"))
     raise_for_problems(problems)
     return input_
 
 
-def _normalize(name: str) -> str:
-    """Compose the characters of a name (NFC), so that names that look the same are equal."""
-    return unicodedata.normalize("NFC", name)
-
-
 # Deployment, DeploymentSpec and DeploymentRollout
 
 
 def _specs(deployment: Row, info: Info, **arguments: Any) -> Page:
-    window = window_from_arguments(arguments, newest_first=True)
+    window = window_from_arguments(arguments, SPECS.table, newest_first=SPECS.newest_first)
     cluster_id = arguments.get("clusterId")
     store = info.context.store
     pages = deployment.result_set.cached(
@@ -192,7 +191,7 @@ def _page_info(page: Page, _info: Info) -> dict[str, object]:
 
 def _child_connection(child: ChildTable) -> Callable[..., Page]:
     def resolve(parent: Row, info: Info, **arguments: Any) -> Page:
-        window = window_from_arguments(arguments, newest_first=child.newest_first)
+        window = window_from_arguments(arguments, child.table, newest_first=child.newest_first)
         database = info.context.database
         pages = parent.result_set.cached(
             (child, window), lambda parents: database.child_pages(child, parents.distinct("id"), window)
