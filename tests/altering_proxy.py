@@ -48,3 +48,12 @@ async def _proxy(server: LocalServer, request: Change | None, response: Change |
             yield f"http://{host}:{port}/graphql"
         finally:
             await runner.cleanup()
+
+
+def conflict_to_bad_user_input(response: dict[str, Any]) -> None:
+    """Report a conflict as an invalid value, without saying which value, as Apollo servers do."""
+    for error in response.get("errors") or ():
+        if error["extensions"]["code"] == "CONFLICT":
+            error.update(
+                message="One or more invalid values were supplied.", extensions={"code": "BAD_USER_INPUT"}, path=None
+            )

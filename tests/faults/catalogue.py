@@ -98,6 +98,12 @@ def final(name: str, error: type[errors.APIError], behaviour: Behaviour, **more:
     return Fault(name, behaviour, Outcome(error, 1), Outcome(error, 1), temporary=False, **more)
 
 
+def rejected(name: str, behaviour: Behaviour) -> Fault:
+    """The values were rejected. A create looks up whether the name is taken, and that fails in the same way."""
+    once, twice = (Outcome(errors.BadRequestError, attempts) for attempts in (1, 2))
+    return Fault(name, behaviour, once, once, temporary=False, overrides={"create": twice})
+
+
 def doubtful(name: str, error: type[errors.APIError], behaviour: Behaviour) -> Fault:
     return Fault(name, behaviour, Outcome(error, 1), Outcome(error, 1, "unknown"), temporary=False)
 
@@ -223,19 +229,19 @@ FAULTS = [
     final("FORBIDDEN", E.PermissionDeniedError, graphql_error("FORBIDDEN")),
     final("NOT_FOUND", E.NotFoundError, graphql_error("NOT_FOUND")),
     final("CONFLICT", E.ConflictError, graphql_error("CONFLICT")),
-    final("BAD_USER_INPUT", E.BadRequestError, graphql_error("BAD_USER_INPUT")),
+    rejected("BAD_USER_INPUT", graphql_error("BAD_USER_INPUT")),
     final("GRAPHQL_VALIDATION_FAILED", E.BadRequestError, graphql_error("GRAPHQL_VALIDATION_FAILED", 400)),
     final("INSUFFICIENT_STORAGE", E.ServerError, graphql_error("INSUFFICIENT_STORAGE")),
     *(
         final(code, E.BadRequestError, graphql_error(code))
         for code in (
             "GRAPHQL_PARSE_FAILED",
-            "BAD_REQUEST",
             "OPERATION_RESOLUTION_FAILURE",
             "PERSISTED_QUERY_NOT_FOUND",
             "PERSISTED_QUERY_NOT_SUPPORTED",
         )
     ),
+    rejected("BAD_REQUEST", graphql_error("BAD_REQUEST")),
     unsent("RATE_LIMITED", E.RateLimitError, graphql_error("RATE_LIMITED")),
     unsent("retryable", E.ServerError, graphql_error("SERVICE_UNAVAILABLE", 503, retryable=True)),
     doubtful("unknown code", E.ServerError, graphql_error("TEAPOT")),
@@ -257,9 +263,9 @@ FAULTS = [
         temporary=False,
     ),
     final("null with an error", E.PermissionDeniedError, null_with_error),
-    final("request repeated in the error", E.BadRequestError, echo),
+    rejected("request repeated in the error", echo),
     # HTTP statuses
-    final("400", E.BadRequestError, response(400)),
+    rejected("400", response(400)),
     final("401", E.AuthenticationError, response(401, b"<html>", Content_Type="text/html")),
     final("402", E.APIStatusError, response(402)),
     final("403", E.PermissionDeniedError, response(403)),
@@ -269,7 +275,7 @@ FAULTS = [
     lost("408", E.APIStatusError, response(408, Connection="close")),
     final("409", E.ConflictError, response(409)),
     final("413", E.BadRequestError, response(413)),
-    final("422", E.BadRequestError, response(422)),
+    rejected("422", response(422)),
     lost("425", E.APIStatusError, response(425)),
     unsent("429", E.RateLimitError, response(429, Retry_After="0")),
     unsent("429, Retry-After in the past", E.RateLimitError, response(429, Retry_After="Sun Nov  6 08:49:37 1994")),

@@ -85,7 +85,10 @@ class Check:
         if created is None:
             return
         key = created["id"]
-        step("create_deployment, the name taken", lambda: functions.create_deployment(NAME, project, spec()))
+        taken = "create_deployment, the name taken"
+        step(taken, lambda: functions.create_deployment(NAME, project, spec()))
+        # If the server reports an invalid value and not a conflict, the library looks the name up.
+        del self.steps[taken]["sends"][1:]
         step("get_deployment", lambda: functions.get_deployment(key))
         step("list_deployments by name", lambda: functions.list_deployments(NAME, project))
         step("list_deployments by a part of the name", lambda: functions.list_deployments(NAME[:-1], project))

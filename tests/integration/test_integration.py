@@ -6,7 +6,7 @@ from collections.abc import Callable
 from typing import Any
 
 import pytest
-from tests.altering_proxy import altered
+from tests.altering_proxy import altered, conflict_to_bad_user_input
 from tests.integration import check_server
 
 from paperspace.gradient import Client
@@ -68,6 +68,11 @@ def test_small_pages_pass(check: Run) -> None:
             request["variables"][key] = min(request["variables"][key], 10)
 
     assert check(request=cap)[0] == 0
+
+
+def test_bad_user_input_for_a_taken_name_passes(check: Run) -> None:
+    """A server that reports a taken name as an invalid value passes: the library looks the name up."""
+    assert check(response=conflict_to_bad_user_input)[0] == 0
 
 
 def test_null_field_fails(check: Run, server: LocalServer) -> None:

@@ -4,6 +4,9 @@ An update has the same effect however often it is sent. A create that is sent ag
 was applied and the deployment now has the name. Therefore the name is looked up, and a deployment counts as the result
 of this call only if it was created after the call began, within two seconds of tolerance, and from exactly this spec.
 If another client created the same deployment at the same time, the two look the same, and either is a correct result.
+
+Some servers reject a name that is taken as they reject any invalid value: with BAD_USER_INPUT. Then the name is looked
+up too, so that the error is a conflict with every server.
 """
 
 from __future__ import annotations
@@ -16,8 +19,9 @@ from paperspace.gradient._generated.deployment_create import DEPLOYMENT_CREATE, 
 from paperspace.gradient._generated.deployment_created import DEPLOYMENT_CREATED, DeploymentCreatedVariables
 from paperspace.gradient._generated.deployment_delete import DEPLOYMENT_DELETE, DeploymentDeleteVariables
 from paperspace.gradient._generated.deployment_update import DEPLOYMENT_UPDATE, DeploymentUpdateVariables
+from paperspace.gradient._shared.error_codes import Code
 from paperspace.gradient.deployments._errors import rebuilt
-from paperspace.gradient.deployments._queries import in_utc, same_text, verify_same_deployment
+from paperspace.gradient.deployments._queries import find_by_name, in_utc, same_id, same_text, verify_same_deployment
 from paperspace.gradient.errors import APIError, BadRequestError, ConflictError, NotFoundError, OutcomeUnknownError
 
 if TYPE_CHECKING:
@@ -27,8 +31,15 @@ if TYPE_CHECKING:
     from paperspace.gradient._generated.inputs import CreateDeploymentInput, UpdateDeploymentInput
     from paperspace.gradient.types import DeploymentRef
 
-# Part of the message of Apollo servers for any input that they reject, without a word on which value is invalid.
-_VAGUE = "invalid values"
+# Codes and statuses of requests that were rejected before the server looked at the values in them.
+_NOT_ABOUT_VALUES = {
+    Code.GRAPHQL_PARSE_FAILED,
+    Code.GRAPHQL_VALIDATION_FAILED,
+    "OPERATION_RESOLUTION_FAILURE",
+    "PERSISTED_QUERY_NOT_FOUND",
+    "PERSISTED_QUERY_NOT_SUPPORTED",
+}
+_TOO_LARGE = 413
 
 # A Date header has whole seconds, and the clocks of a server's machines differ a little.
 CLOCK_TOLERANCE = timedelta(seconds=2)
@@ -41,8 +52,8 @@ async def create(session: Session, call: Call, values: CreateDeploymentInput) ->
     except APIError as error:
         if call.refused_after_lost_response(error):
             return {"id": await _find_created(session, call, values, error)}
-        if _is_vague(error):
-            raise _with_hint(error) from error
+        if _rejects_values(error):
+            raise await _explained(session, call, error, values["name"], values["projectId"]) from error
         raise
     return result["createDeployment"]["deployment"]
 
@@ -57,8 +68,9 @@ async def update(session: Session, call: Call, values: UpdateDeploymentInput) ->
             verify=lambda result: verify_same_deployment(values["id"], result["updateDeployment"]["deployment"]),
         )
     except BadRequestError as error:
-        if _is_vague(error):
-            raise _with_hint(error) from error
+        if _rejects_values(error):
+            name, project_id = values.get("name"), values.get("projectId")
+            raise await _explained(session, call, error, name, project_id, id=values["id"]) from error
         raise
     return result["updateDeployment"]["deployment"]
 
@@ -79,15 +91,54 @@ async def delete(session: Session, call: Call, id: str) -> DeploymentRef:
     return result["deleteDeployment"]["deployment"]
 
 
-def _is_vague(error: APIError) -> bool:
-    """Whether the server rejected the input without saying why."""
-    return isinstance(error, BadRequestError) and _VAGUE in str(error.args[0]).lower()
+def _rejects_values(error: APIError) -> bool:
+    """Whether the server rejected the values that were sent, for whatever reason."""
+    about_values = error.code not in _NOT_ABOUT_VALUES and error.status != _TOO_LARGE
+    return isinstance(error, BadRequestError) and about_values
 
 
-def _with_hint(error: APIError) -> APIError:
-    """Add to a vague error what the cause may be."""
-    hint = "the spec passed the library's validation; is the name taken, or the cluster or instance type unknown?"
-    return rebuilt(error, f"{error.args[0]} ({hint})")
+async def _explained(
+    session: Session, call: Call, rejection: APIError, name: str | None, project_id: str | None, *, id: str = ""
+) -> APIError:
+    """Return the error for values that the server rejected: a conflict if another deployment has the name.
+
+    Args:
+        session: The session to look the name up with.
+        call: The call, for its deadline.
+        rejection: The error of the change.
+        name: The new name. None: it does not change.
+        project_id: The project. None: not known, as the API does not return the project of a deployment.
+        id: The id of the deployment that is changed. Empty: it would be new.
+    """
+    attempts = rejection.attempts
+    hint = "is the name taken, or the cluster or instance type unknown?"
+    if name is not None:
+        try:
+            found = await find_by_name(session, call, name, project_id)
+        except NotFoundError:
+            found, hint = [], "is the cluster or instance type unknown?"
+        except APIError:  # then it is not known why the values were rejected
+            found = []
+        attempts += call.attempts
+        if any(not same_id(deployment["id"], id) for deployment in found):
+            return _name_taken(rejection, name, project_id, attempts, call.elapsed)
+    message = f"{rejection.args[0]} (the spec passed the library's validation; {hint})"
+    return rebuilt(rejection, message, attempts=attempts, elapsed=call.elapsed)
+
+
+def _name_taken(rejection: APIError, name: str, project_id: str | None, attempts: int, elapsed: float) -> ConflictError:
+    """Return the conflict that a server did not report as one. It has the facts of the server's error."""
+    project = f" in project {project_id!r}" if project_id is not None else ""
+    return ConflictError(
+        f"{rejection.args[0]} (another deployment is named {name!r}{project})",
+        operation=rejection.operation,
+        status=rejection.status,
+        code=rejection.code,
+        request_id=rejection.request_id,
+        attempts=attempts,
+        elapsed=elapsed,
+        may_have_executed=rejection.may_have_executed,
+    )
 
 
 async def _find_created(session: Session, call: Call, values: CreateDeploymentInput, rejection: APIError) -> str:
@@ -132,16 +183,8 @@ async def _find_created(session: Session, call: Call, values: CreateDeploymentIn
         if _created_during_call(node, call) and _created_from(values, node):
             return node["id"]
     if not candidates or isinstance(rejection, ConflictError):
-        raise rebuilt(rejection, attempts=attempts, elapsed=call.elapsed) from rejection
-    raise ConflictError(
-        f"{rejection.args[0]} (another deployment in project {project_id!r} is named {name!r})",
-        operation=rejection.operation,
-        status=rejection.status,
-        code=rejection.code,
-        attempts=attempts,
-        elapsed=call.elapsed,
-        may_have_executed=rejection.may_have_executed,
-    ) from rejection
+        raise rebuilt(rejection, attempts=attempts, elapsed=call.elapsed) from rejection.__cause__
+    raise _name_taken(rejection, name, project_id, attempts, call.elapsed) from rejection
 
 
 def _created_during_call(node: Deployment, call: Call) -> bool:
