@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 
 # `$$` is a literal dollar. `${` that no name follows is matched too, so that it is an error.
 _VARIABLE = re.compile(r"\$\$|\$\{(?:(?P<name>[A-Za-z_][A-Za-z0-9_]*)(?::-(?P<default>[^{}]*))?\})?")
-_REFERENCE = re.compile(r"\$\{[A-Za-z_][A-Za-z0-9_]*[^{}]*\}")
+_REFERENCE = re.compile(r"\$\{([A-Za-z_][A-Za-z0-9_]*)[^{}]*\}")
 
 _TRUTH = {"true": True, "false": False}
 
@@ -30,7 +30,7 @@ def reference_problems(content: Mapping[Any, Any]) -> Iterator[Problem]:
         match = _REFERENCE.search(value)
         if match and path[0] != "command" and not (path[0] == "env" and path[-1] == "value"):
             hint = "to substitute it from the environment, pass --env-subst, or env_subst=True in Python"
-            yield Problem(("spec", *path), Placeholder(match[0]), "a value without variables", hint)
+            yield Problem(("spec", *path), Placeholder(f"${{{match[1]}}}"), "a value without variables", hint)
 
 
 def substitute(content: Any, environment: Mapping[str, str], problems: list[Problem], path: FieldPath = ()) -> Any:
