@@ -226,13 +226,13 @@ def test_functions(server: LocalServer, caplog: pytest.LogCaptureFixture) -> Non
     texts: list[str] = []
     with caplog.at_level(logging.DEBUG), Client(server.api_key, server.url) as client:
         functions = client.deployments
-        texts.append(repr(functions.apply_deployment("n", "p", before)))  # type: ignore[arg-type]
-        difference = functions.diff_deployment("n", "p", after)  # type: ignore[arg-type]
+        texts.append(repr(functions.apply_deployment("n", "p", before)))
+        difference = functions.diff_deployment("n", "p", after)
         texts.append(repr(difference))
-        applied = functions.apply_deployment("n", "p", after)  # type: ignore[arg-type]
+        applied = functions.apply_deployment("n", "p", after)
         texts += [repr(applied), repr(functions.list_deployments()), repr(functions.get_deployment(str(applied["id"])))]
         with pytest.raises(ConflictError) as caught:
-            functions.create_deployment("n", "p", after)  # type: ignore[arg-type]
+            functions.create_deployment("n", "p", after)
         texts.append(shown_by(caught.value))
         texts.append(repr(functions.wait_for_deployment(str(applied["id"]), timeout=30)))
         history = functions.get_deployment_history(str(applied["id"]))
