@@ -61,7 +61,7 @@ def async_calls(url: str, tls: ssl.SSLContext, rounds: int, wanted: Container[st
         )
         for name, unit, turns, times in (
             ("get, async", "a call", one, rounds),
-            (f"get, {AT_ONCE} at once", "a call", many, rounds),
+            (f"get, {AT_ONCE} concurrent", "a call", many, rounds),
             (f"list of {LISTED:,}", "a list", listing, max(rounds // 2, 3)),
         ):
             if name in wanted:
@@ -96,7 +96,7 @@ def creates(url: str, tls: ssl.SSLContext, rounds: int) -> Measurement:
         "aiohttp and orjson": lambda: asyncio.run(theirs()),
         "ours, with threads": threads,
     }
-    return interleaved(f"{CREATED:,} creates, {AT_ONCE} at once", "a call", turns, max(rounds // 2, 3))
+    return interleaved(f"{CREATED:,} creates, {AT_ONCE} concurrent", "a call", turns, max(rounds // 2, 3))
 
 
 def _creator(client: AsyncClient) -> Callable[[], Coroutine[Any, Any, object]]:

@@ -86,8 +86,8 @@ def _measurements(
         ("import",): lambda: [processes.imports(official_python, rounds)],
         ("first call",): lambda: [processes.first_calls(url, query, rounds)],
         ("get, sync",): lambda: [calls.sync_gets(url, tls, rounds)],
-        ("get, async", "get, 32 at once", "list of 10,000"): lambda: calls.async_calls(url, tls, rounds, wanted),
-        ("1,000 creates, 32 at once",): lambda: [calls.creates(url, tls, rounds)],
+        ("get, async", "get, 32 concurrent", "list of 10,000"): lambda: calls.async_calls(url, tls, rounds, wanted),
+        ("1,000 creates, 32 concurrent",): lambda: [calls.creates(url, tls, rounds)],
         ("local server: get", "local server: list of 100", "local server: create"): lambda: serving(rounds, wanted),
         ("gradient deployments list",): command,
     }

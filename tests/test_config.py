@@ -83,7 +83,7 @@ def test_invalid_api_url(url: str) -> None:
 
 def test_api_url_with_a_password() -> None:
     """Credentials in the API URL raise an error that does not show them."""
-    with pytest.raises(ConfigurationError, match="pass the key as api_key") as caught:
+    with pytest.raises(ConfigurationError, match="pass the API key as api_key") as caught:
         Client(KEY, "https://me:hunter2@a.example/graphql")
     assert "hunter2" not in str(caught.value)
 

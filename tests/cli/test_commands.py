@@ -155,12 +155,16 @@ def test_exit_code(name: str, capsys: pytest.CaptureFixture[str]) -> None:
 @pytest.mark.parametrize(
     ("error", "code", "message"),
     [
-        (KeyError("x"), 1, "Error: internal error: KeyError: 'x'\nHint: --debug shows the traceback to report\n"),
+        (
+            KeyError("x"),
+            1,
+            "Error: internal error: KeyError: 'x'\nHint: --debug shows the traceback; report it with the error\n",
+        ),
         (FileNotFoundError(2, "No such file", "a.txt"), 1, "Error: a.txt: No such file\n"),
         (
             errors.ServerError("a \x1b[31mred\x07 name", code="X", request_id="1"),
             1,
-            "Error: a \ufffd[31mred\ufffd name\nHint: --debug shows the request id to report\n",
+            "Error: a \ufffd[31mred\ufffd name\nHint: --debug shows the request id; report it with the error\n",
         ),
         (
             errors.APIConnectionError("refused"),

@@ -137,7 +137,7 @@ def test_two_variables_of_one_name() -> None:
     entries = [{"name": name, "value": "hunter2"} for name in ("A", "B", "A", "A")]
     problems = list(check_spec({"image": "x", "env": entries}))
     assert [problem.field for problem in problems] == ["spec.env[2].name", "spec.env[3].name"]
-    assert str(problems[0]) == "spec.env[2].name: expected a name other than that of env[0], got 'A'"
+    assert str(problems[0]) == "spec.env[2].name: expected a unique name, got 'A' (env[0] has the same name)"
 
 
 @pytest.mark.parametrize("key", [1, None, True, 1.5, (1, 2), b"x"])

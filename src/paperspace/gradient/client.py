@@ -48,7 +48,7 @@ class _BaseClient:
         self._session = session
 
     def with_options(self, *, timeout: float | None = None, max_retries: int | None = None) -> Self:
-        """Return a client with other settings that shares the connections of this one. Closing either closes both.
+        """Return a client with other settings that shares the connections of this one. If you close one, both are closed.
 
         Args:
             timeout: Seconds for a whole call with its retries. None: no change.
@@ -113,13 +113,13 @@ class _CustomOperations:
 
         Args:
             document: The path of a `.graphql` file with one named operation, or the text of such an operation. The
-                fragments that it spreads are defined in it, or in files beside it that are named like them.
+                fragments that it uses are defined in it, or in files in the same folder, with their names.
             variables: The variables of the operation.
             result: A TypedDict that describes the data. Fields that it does not have are dropped. None: the data is
                 not validated.
-            check: Whether the operation must be valid against the schema of this library. False: for a server whose
-                schema has more.
-            idempotent: Whether a mutation may be retried when its response was lost. Queries always are.
+            check: Whether the operation must be valid against the schema of this library. False: for a server with a
+                newer schema.
+            idempotent: Whether a mutation may be retried when its response was lost. Queries are always retried.
 
         Returns:
             The data of the response.
@@ -146,7 +146,7 @@ class Client(_BaseClient):
         api_key: The API key. None: `PAPERSPACE_API_KEY`, or `apiKey` in `~/.paperspace/config.json`.
         api_url: The URL of the GraphQL API. None: `PAPERSPACE_API_URL`, `PAPERSPACE_API_HOST`, or `apiUrl` in the same
             file; else the hosted API.
-        timeout: Seconds for a whole call with its retries; each page of a list has as many. Default: 30.
+        timeout: Seconds for a whole call with its retries; each page of a list has the same timeout. Default: 30.
         max_retries: Retries after the first attempt. Default: 5.
         max_response_bytes: The largest response in bytes, decompressed. Default: 32 MiB.
         allow_http_hosts: Hosts to which the API key may be sent over plain http. Loopback addresses are always allowed.
@@ -199,7 +199,7 @@ class AsyncClient(_BaseClient, _CustomOperations):
     Args:
         api_key: The API key. None: as for `Client`.
         api_url: The URL of the GraphQL API. None: as for `Client`.
-        timeout: Seconds for a whole call with its retries; each page of a list has as many. Default: 30.
+        timeout: Seconds for a whole call with its retries; each page of a list has the same timeout. Default: 30.
         max_retries: Retries after the first attempt. Default: 5.
         max_response_bytes: The largest response in bytes, decompressed. Default: 32 MiB.
         allow_http_hosts: Hosts to which the API key may be sent over plain http. Loopback addresses are always allowed.

@@ -122,7 +122,7 @@ def find_api_key(
     if key is None:
         raise MissingAPIKeyError(
             f"no API key: pass api_key=..., set PAPERSPACE_API_KEY, or store apiKey in {config_path(environment)}; "
-            "`gradient server` starts a local server, which needs no account, and prints its key"
+            "`gradient server` starts a local server, which needs no account, and prints its API key"
         )
     return key
 
@@ -235,7 +235,7 @@ def _check_url(url: SettingValue, allowed_hosts: set[str]) -> None:
     ):
         raise invalid
     if parts.username is not None or parts.password is not None:
-        raise ConfigurationError(f"the API URL from {url.source} has a user or a password; pass the key as api_key")
+        raise ConfigurationError(f"the API URL from {url.source} has a user or a password; pass the API key as api_key")
     if parts.scheme == "http" and host not in allowed_hosts and not is_loopback(host):
         raise ConfigurationError(
             f"the API URL from {url.source} uses plain http to {host}, which would expose the API key on the network; "

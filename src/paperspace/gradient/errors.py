@@ -9,9 +9,9 @@ Their tree::
     │   └── InvalidSpecError         a spec is invalid; lists every problem
     ├── ClientClosedError            the client was closed before or during the call
     ├── SchemaError                  a schema to compare with cannot be read, or is invalid
-    ├── DeploymentFailedError        a deployment failed while it was waited for; has its status and log lines
+    ├── DeploymentFailedError        a deployment failed during a wait; has its status and log lines
     ├── WaitTimeoutError             also a TimeoutError: a deployment was not ready in time; has its last status
-    └── APIError                     a request failed; knows every attempt
+    └── APIError                     a request failed; has the number of attempts
         ├── APIConnectionError       also a ConnectionError: no connection, or it broke
         │   └── TLSError             the server's certificate or protocol was not accepted
         ├── APITimeoutError          also a TimeoutError: the deadline passed
@@ -21,11 +21,11 @@ Their tree::
         │   └── RedirectError            the server redirects; redirects are not followed
         ├── MalformedResponseError   the response does not match the API
         │   ├── ResponseTooLargeError    more bytes than `max_response_bytes`
-        │   └── PaginationError          the pages of a list do not fit together
+        │   └── PaginationError          the pages of a list do not match each other
         ├── AuthenticationError      the API key was not accepted
         ├── PermissionDeniedError    the API key does not allow this
         ├── NotFoundError            also a LookupError: it does not exist, or is deleted
-        ├── ConflictError            it conflicts with something that exists, such as a name that is taken
+        ├── ConflictError            it conflicts with something that exists, such as a name that is in use
         ├── BadRequestError          also a ValueError: the server rejected the request as invalid
         ├── RateLimitError           too many requests; `retry_after` says how long to wait
         ├── ServerError              the server failed
@@ -113,7 +113,7 @@ class SchemaError(GradientError):
 
 
 class DeploymentFailedError(GradientError):
-    """A deployment failed while it was waited for.
+    """A deployment failed during a wait.
 
     Attributes:
         status: Its last status.
@@ -213,7 +213,7 @@ class APIStatusError(APIError):
 
 
 class EndpointNotFoundError(APIStatusError):
-    """HTTP 404: there is no GraphQL API at this URL. Not to be confused with `NotFoundError`."""
+    """HTTP 404: there is no GraphQL API at this URL. If a deployment does not exist, the error is `NotFoundError`."""
 
 
 class RedirectError(APIStatusError):
@@ -221,7 +221,7 @@ class RedirectError(APIStatusError):
 
 
 class MalformedResponseError(APIError):
-    """The response does not match the API; the message names the field."""
+    """The response does not match the API; the message says which field is wrong."""
 
 
 class ResponseTooLargeError(MalformedResponseError):
@@ -229,7 +229,7 @@ class ResponseTooLargeError(MalformedResponseError):
 
 
 class PaginationError(MalformedResponseError):
-    """The pages of a list do not fit together, so the list may be incomplete."""
+    """The pages of a list do not match each other, so the list may be incomplete."""
 
 
 class AuthenticationError(APIError):
@@ -241,21 +241,21 @@ class PermissionDeniedError(APIError):
 
 
 class NotFoundError(APIError, LookupError):
-    """The deployment does not exist or is deleted, or it has no such revision, or no log of such an instance.
+    """The deployment, the revision or the log of the instance does not exist, or the deployment is deleted.
 
     Attributes:
-        resource: What was not found: `deployment`, `spec` or `instance`.
+        resource: What does not exist: `deployment`, `spec` or `instance`.
     """
 
     resource: Literal["deployment", "spec", "instance"] = "deployment"
 
 
 class ConflictError(APIError):
-    """The request conflicts with something that exists, such as a name that is taken."""
+    """The request conflicts with something that exists, such as a name that is already in use."""
 
 
 class BadRequestError(APIError, ValueError):
-    """The server rejected the request as invalid; the message is the server's."""
+    """The server rejected the request as invalid; the message comes from the server."""
 
 
 class RateLimitError(APIError):

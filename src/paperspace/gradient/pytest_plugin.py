@@ -221,7 +221,7 @@ class GradientServer:
 
 @pytest.fixture
 def gradient_server() -> Iterator[GradientServer]:
-    """Start a local server for one test. The environment and the default client point to it until the test ends.
+    """Start a local server for one test. The environment and the default client use it until the test ends.
 
     Yields:
         The server, empty, on a free port.

@@ -115,7 +115,7 @@ class AppliedDeployment(TypedDict):
     """The action."""
 
     difference: SpecDifference
-    """The difference between the spec before and afterwards."""
+    """The difference between the spec before the call and the spec after it."""
 
 
 class DeploymentRevision(_Revision):
@@ -161,7 +161,7 @@ class DeploymentStatus(TypedDict):
 
     state: Literal["pending", "ready", "stopped", "failed"]
     """`ready`: all replicas are ready. `stopped`: 0 replicas, and nothing runs any more. `failed`: the spec could not
-    be applied, or an instance failed. Else `pending`."""
+    be applied, or an instance failed. `pending`: all other cases."""
 
     applied: bool
     """Whether the newest spec is applied to the cluster."""
@@ -173,7 +173,7 @@ class DeploymentStatus(TypedDict):
     """The number of replicas that are ready to serve."""
 
     endpointUrl: str
-    """The URL that the deployment serves at."""
+    """The URL of the endpoint of the deployment."""
 
     error: str | None
     """Why the newest spec could not be applied. None: no error."""
@@ -200,7 +200,7 @@ class ClientOptions(TypedDict, total=False):
     """The options of `Client`, `AsyncClient` and `configure`. All of them are optional."""
 
     timeout: float
-    """Seconds for a whole call with its retries; each page of a list has as many. Default: 30."""
+    """Seconds for a whole call with its retries; each page of a list has the same timeout. Default: 30."""
 
     max_retries: int
     """Retries after the first attempt. Default: 5."""

@@ -1,6 +1,6 @@
 """The connections of a client: one transport for each event loop that the client is used on.
 
-Connections belong to an event loop, and a client may meet several: the loop thread of the sync functions, and one
+Connections belong to an event loop, and a client may be used on several: the loop thread of the sync functions, and one
 `asyncio.run` after another. A forked child starts without any; its parent's sockets are not its own.
 """
 

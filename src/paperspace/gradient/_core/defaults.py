@@ -2,7 +2,7 @@
 
 DEFAULT_API_URL = "https://api.paperspace.com/graphql"
 
-# Seconds for a whole call with its retries. Each page of a list has as many.
+# Seconds for a whole call with its retries. Each page of a list has the same timeout.
 DEFAULT_TIMEOUT = 30.0
 
 # Retries after the first attempt.

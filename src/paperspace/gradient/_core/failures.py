@@ -72,7 +72,7 @@ _BY_EXCEPTION: tuple[tuple[type[Exception] | tuple[type[Exception], ...], str, M
     ),
     (
         (aiohttp.InvalidURL, aiohttp.NonHttpUrlClientError),
-        "invalid URL of {host}, or of the proxy",
+        "the URL of {host}, or the URL of the proxy, is invalid",
         Meaning(errors.APIConnectionError, FailureKind.FINAL),
     ),
     (
@@ -90,7 +90,7 @@ _BY_EXCEPTION: tuple[tuple[type[Exception] | tuple[type[Exception], ...], str, M
         "the response of {host} cannot be decompressed",
         Meaning(errors.MalformedResponseError, FailureKind.BROKEN),
     ),
-    (aiohttp.ClientConnectorDNSError, "host {host} not found: {reason}", _NO_RESPONSE),
+    (aiohttp.ClientConnectorDNSError, "unknown host {host}: {reason}", _NO_RESPONSE),
     (
         aiohttp.ClientConnectorError,
         "no connection to {address}: {reason}; {hint}",
@@ -142,8 +142,8 @@ def _reason(error: BaseException) -> str:
     if isinstance(cause, aiohttp.ClientHttpProxyError):
         return f"HTTP {cause.status}"
     if isinstance(cause, ssl.SSLError):  # its numbers are not those of the operating system
-        reason = getattr(cause, "verify_message", None) or getattr(cause, "reason", None) or "no reason given"
-        return {"WRONG_VERSION_NUMBER": "the server does not use TLS; should the URL begin with http://?"}.get(
+        reason = getattr(cause, "verify_message", None) or getattr(cause, "reason", None) or "no reason is known"
+        return {"WRONG_VERSION_NUMBER": "the server does not use TLS; should the API URL start with http://?"}.get(
             reason, reason
         )
     if isinstance(cause, OSError) and cause.errno is not None:

@@ -68,7 +68,7 @@ async def iter_pages(
     started = monotonic()
 
     def stuck(reason: str) -> PaginationError:
-        message = f"pagination is stuck: {reason}"
+        message = f"the next page cannot be read: {reason}"
         return PaginationError(message, operation=operation, attempts=requests, elapsed=monotonic() - started)
 
     while True:

@@ -97,12 +97,12 @@ def parse_result(response: HTTPResponse) -> ExecutionResult:
     """Parse the GraphQL result in a response.
 
     Raises:
-        AttemptFailed: There is no GraphQL result, or the status makes it void.
+        AttemptFailed: There is no GraphQL result, or it does not count because of the status.
     """
     status = response.status
     if status in _REDIRECTION:
-        target = shorten(hide_credentials(response.headers.get("Location", "an unnamed location")))
-        message = f"the server redirects to {target}; set the API URL to the final address"
+        target = shorten(hide_credentials(response.headers.get("Location", "another URL")))
+        message = f"the server redirects to {target}; set the API URL to that URL"
         raise AttemptFailed(errors.RedirectError, message, FailureKind.FINAL, response.facts())
     try:
         result = _parse_body(response.body)
@@ -139,7 +139,7 @@ def data_of(result: ExecutionResult, response: HTTPResponse) -> dict[str, Any]:
     code = shorten(code) if isinstance(code, str) else None
     meaning = _UNKNOWN_CODE if code is None else _BY_CODE.get(code, _UNKNOWN_CODE)
     if response.status not in _OK and (meaning is _UNKNOWN_CODE or response.status == _NOT_FOUND):
-        # HTTP's 404 is about the URL, whatever code stands beside it.
+        # HTTP 404 is about the URL, whatever the GraphQL error code is.
         meaning = _meaning_of_status(response.status)
         message = message.removesuffix(".") + _HINTS.get(response.status, "")
     if extensions.get("retryable") is True:
@@ -190,4 +190,4 @@ def _excerpt(response: HTTPResponse) -> str:
 def _message_of(error: dict[str, Any]) -> str:
     """Return the message of a GraphQL error."""
     message = error.get("message")
-    return message if isinstance(message, str) and message else "the server gave no reason"
+    return message if isinstance(message, str) and message else "the server sent no error message"

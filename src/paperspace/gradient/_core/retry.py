@@ -67,7 +67,7 @@ def retry_delay(
         return None
     if kind is FailureKind.STALE:
         return 0.0
-    # The backoff is added to Retry-After, so that clients that were refused together do not return together.
+    # The backoff is added to Retry-After, so that clients that were rejected at the same time do not retry at the same time.
     return (retry_after or 0.0) + backoff(retries + 1, random.random() if jitter is None else jitter)  # noqa: S311
 
 

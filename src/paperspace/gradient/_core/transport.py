@@ -208,7 +208,9 @@ class HTTPTransport(AsyncTransport):
         try:
             body = to_json(request.payload)
         except (PydanticSerializationError, ValueError, RecursionError):
-            message = "an argument cannot be encoded as JSON: it holds half of a surrogate pair, or is not plain data"
+            message = (
+                "an argument cannot be encoded as JSON: it is not plain data, or has text that is not valid Unicode"
+            )
             raise InvalidArgumentError(message) from None
         progress = Progress()
         _progress.set(progress)

@@ -75,14 +75,14 @@ def require_shape(shape: object) -> None:
     """Make sure that a shape of the user can be validated.
 
     Raises:
-        InvalidArgumentError: It is not a TypedDict, or names an undefined type.
+        InvalidArgumentError: It is not a TypedDict, or uses an undefined type.
     """
     expected = "result: expected a TypedDict (of typing_extensions, below Python 3.12)"
     if not is_typeddict(shape):
         raise InvalidArgumentError(f"{expected}, got {shorten(repr(shape))}")
     try:
         if not _adapter(shape).pydantic_complete:
-            raise InvalidArgumentError(f"{expected}; {shorten(repr(shape))} names an undefined type")
+            raise InvalidArgumentError(f"{expected}; {shorten(repr(shape))} uses an undefined type")
     except PydanticUserError as error:
         raise InvalidArgumentError(f"{expected}: {error}") from None
 

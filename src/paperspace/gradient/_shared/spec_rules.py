@@ -86,7 +86,7 @@ def surrogate_problems(value: Any, path: Path) -> Iterator[Problem]:
     if isinstance(value, str):
         if match := _LONE_SURROGATE.search(value):
             shown = Placeholder(f"a string with U+{ord(match[0]):04X}")
-            yield Problem(path, shown, "a string of whole characters", "this one is half of a surrogate pair")
+            yield Problem(path, shown, "valid Unicode text", "it has half of a surrogate pair")
     elif isinstance(value, Mapping):
         for key, entry in value.items():
             yield from surrogate_problems(entry, (*path, key_name(key)))
@@ -132,7 +132,7 @@ def _env_problems(env: Sequence[Spec], path: Path) -> Iterator[Problem]:
     for index, variable in enumerate(env):
         name = variable.get("name") or ""
         if name and indexes.setdefault(name, index) != index:
-            yield Problem((*path, index, "name"), name, f"a name other than that of env[{indexes[name]}]")
+            yield Problem((*path, index, "name"), name, "a unique name", f"env[{indexes[name]}] has the same name")
         elif not name or "=" in name or _CONTROL.search(name):
             # The text after a `=` is probably a value, and values may be secret.
             shown = "".join(name.partition("=")[:2])

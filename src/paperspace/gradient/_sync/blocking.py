@@ -60,7 +60,7 @@ def blocking_iterator(
 
 
 def _rename(call: F, method: Callable[..., object]) -> F:
-    """Give a function the bare name of a method: the class of the async version would mislead in tracebacks."""
+    """Set the name of a function to that of a method, without the class: the async class in a traceback would be wrong."""
     call.__qualname__ = method.__name__
     return call
 

@@ -65,13 +65,13 @@ def connect(
 
 
 def _store_option(context: click.Context, option: click.Parameter, value: object) -> None:
-    """Store the value of a common option. The rightmost one wins."""
+    """Store the value of a common option. The last one is used."""
     if value is not None and value is not False:  # an empty key is an error, not the key of the environment
         setattr(context.ensure_object(CommonOptions), str(option.name), value)
 
 
 def _common_parameters() -> list[click.Parameter]:
-    """Return the common options, which may stand before and after each subcommand."""
+    """Return the common options, which may be before or after each subcommand."""
     option = partial(click.Option, expose_value=False, callback=_store_option)
     return [
         option([API_KEY_OPTION, "--apiKey", "api_key"], metavar="KEY", help="The API key."),

@@ -34,11 +34,14 @@ _EXIT_CODES: tuple[tuple[type[Exception], ExitCode], ...] = (
 
 # What to do about an error, in terms of the command line. The messages of the library do not say it.
 _HINTS: tuple[tuple[type[Exception], str], ...] = (
-    (errors.MissingAPIKeyError, "`gradient server` starts a local server, which needs no account, and prints its key"),
+    (
+        errors.MissingAPIKeyError,
+        "`gradient server` starts a local server, which needs no account, and prints its API key",
+    ),
     (errors.APIConnectionError, "`gradient config show` shows the API URL and where it comes from"),
     (errors.PermissionDeniedError, "`gradient config show` shows where the API key comes from"),
     (errors.OutcomeUnknownError, "`gradient deployments list` shows whether the change was applied"),
-    (errors.ServerError, "--debug shows the request id to report"),
+    (errors.ServerError, "--debug shows the request id; report it with the error"),
 )
 
 _MISSING_API_KEY = "no API key: pass --api-key, set PAPERSPACE_API_KEY, or store one with `gradient apiKey KEY`"
@@ -120,4 +123,7 @@ def _message_and_hint(error: Exception) -> tuple[str, str | None]:
         case OSError():
             return ": ".join(part for part in (error.filename, error.strerror or str(error)) if part), None
         case _:
-            return f"internal error: {type(error).__name__}: {error}", "--debug shows the traceback to report"
+            return (
+                f"internal error: {type(error).__name__}: {error}",
+                "--debug shows the traceback; report it with the error",
+            )

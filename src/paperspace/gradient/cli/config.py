@@ -32,9 +32,9 @@ _MIN_LENGTH_TO_SHOW = 16
 def api_key(key: str | None) -> None:
     """Store an API key in the configuration file.
 
-    Only the owner can read the file. With --api-url, the API URL is stored too. Without KEY, the key is read from a
-    prompt or from standard input, which keeps it out of the history of the shell. An invalid configuration file is
-    renamed to config.json.broken.
+    Only the owner can read the file. With --api-url, it also stores the API URL. Without KEY, it reads the API key from
+    a prompt or from standard input; the API key is then not in the history of the shell. It renames an invalid
+    configuration file to config.json.broken.
 
     \b
     Examples:
@@ -94,7 +94,7 @@ def command() -> None:
 def write_config(content: dict[str, object]) -> None:
     """Replace the configuration file. Only its owner can read it; a symbolic link to it is kept."""
     if config.config_path().parts[0] == "~":
-        raise ConfigurationError("no home directory for the configuration file; set HOME or PAPERSPACE_CONFIG_PATH")
+        raise ConfigurationError("no home folder for the configuration file; set HOME or PAPERSPACE_CONFIG_PATH")
     path = config.config_path().resolve()
     path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
     write_private(path, json.dumps(content, indent=2) + "\n")

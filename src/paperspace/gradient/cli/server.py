@@ -21,18 +21,18 @@ if TYPE_CHECKING:
 
 
 @click.command("server")
-@click.option("--host", default="127.0.0.1", show_default=True, help="The address to listen on.")
+@click.option("--host", default="127.0.0.1", show_default=True, help="The host to listen on.")
 @click.option(
     "--port",
     type=click.IntRange(0, 65535),
     default=8600,
     show_default=True,
-    help="The port to listen on; 0 takes a free one.",
+    help="The port to listen on; 0 selects a free port.",
 )
 @click.option(
     "--database",
     metavar="PATH",
-    help="The database file, or :memory: to store nothing. Default: a file in the user's data directory.",
+    help="The database file, or :memory: to store nothing. Default: a file in the user's data folder.",
 )
 @click.option(
     "--api-key", metavar="KEY", help="The API key of the server. Default: a generated key, stored for later starts."

@@ -51,7 +51,7 @@ class AsyncDeployments(ChangesAPI, PatchAPI):
         Raises:
             InvalidSpecError: The spec is invalid; the message lists every problem. Nothing was sent.
             InvalidArgumentError: Another argument is invalid. Nothing was sent.
-            ConflictError: The name is taken.
+            ConflictError: The name is already in use.
             OutcomeUnknownError: The response was lost; the deployment may have been created.
             DeploymentFailedError: The deployment failed (only with `wait`).
             WaitTimeoutError: The deployment was not ready in time (only with `wait`).
@@ -104,14 +104,14 @@ class AsyncDeployments(ChangesAPI, PatchAPI):
         """Update a deployment: replace its spec, rename it, or move it.
 
         Without `id`, `name` and `project_id` identify the deployment, and `spec` or `cluster_id` changes. With `id`,
-        every other argument is optional, and `name` and `project_id` are the new ones. Arguments that are not given
+        every other argument is optional, and `name` and `project_id` are the new ones. Arguments that are not passed
         change nothing. A new spec or cluster adds a revision; earlier revisions remain in the history.
 
         Args:
             name: The exact name of the deployment; with `id`, its new name.
             project_id: The id of its project; with `id`, of the project to move it to.
-            spec: The new spec. It replaces the whole earlier spec: fields that it leaves out get their defaults. To
-                change single fields, start from `get_deployment_spec`, or use `patch_deployment`.
+            spec: The new spec. It replaces the whole earlier spec: fields that are not in it get their
+                defaults. To change single fields, start from `get_deployment_spec`, or use `patch_deployment`.
             cluster_id: The id of the cluster to move it to. None: no change.
             id: The id of the deployment.
             wait: Whether to return only when the newest spec is running; see `wait_for_deployment`.
@@ -123,7 +123,7 @@ class AsyncDeployments(ChangesAPI, PatchAPI):
             InvalidSpecError: The spec is invalid; the message lists every problem. Nothing was sent.
             InvalidArgumentError: Another argument is invalid, or there is nothing to change. Nothing was sent.
             NotFoundError: No such deployment exists.
-            ConflictError: The new name is taken, or several deployments have the name.
+            ConflictError: The new name is already in use, or several deployments have the name.
             OutcomeUnknownError: The response was lost; the update may have been applied.
             DeploymentFailedError: The deployment failed (only with `wait`).
             WaitTimeoutError: The deployment was not ready in time (only with `wait`).
@@ -144,7 +144,7 @@ class AsyncDeployments(ChangesAPI, PatchAPI):
         return updated
 
     async def delete_deployment(self, id: str) -> DeploymentRef:
-        """Delete a deployment. It stops serving, is not listed any more, and its name becomes free.
+        """Delete a deployment. It stops serving, is not listed any more, and its name can be used again.
 
         Args:
             id: The id of the deployment.

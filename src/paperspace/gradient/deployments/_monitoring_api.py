@@ -82,8 +82,8 @@ class MonitoringAPI:
     def watch_deployment(self, id: str, *, timeout: float = DEFAULT_WAIT) -> AsyncGenerator[DeploymentEvent]:
         """Yield the events of a deployment until it is ready, stopped or failed.
 
-        A deployment that fails ends the events with `failed`; it raises no error. Once the first status has been
-        received, short outages of the server are bridged.
+        If the deployment fails, the last event is `failed`, and no error is raised. After the first status, the events
+        continue after a short outage of the server.
 
         Args:
             id: The id of the deployment.

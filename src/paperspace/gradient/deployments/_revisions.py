@@ -103,8 +103,8 @@ async def add_revision(
         del earlier[0]
     if earlier and not same_id(earlier[0]["id"], expected["id"]):
         raise ConflictError(
-            f"spec {earlier[0]['id']} was created between reading spec {expected['id']} and creating spec "
-            f"{created['id']}, which replaced both; check the history and restore what is lost",
+            f"another client created spec {earlier[0]['id']} after this call read spec {expected['id']}; "
+            f"spec {created['id']} of this call replaced both; check the history, and apply lost changes again",
             operation=DEPLOYMENT_REVISE.name,
             attempts=call.attempts,
             elapsed=call.elapsed,

@@ -118,7 +118,7 @@ def _outcome(status: DeploymentStatus) -> str:
     """Describe the state that a watch ends with."""
     if status["state"] == "failed":
         return failure_reason(status)
-    return {"ready": "all replicas ready", "stopped": "stopped; no run remains"}.get(status["state"], "")
+    return {"ready": "all replicas ready", "stopped": "stopped; all runs have ended"}.get(status["state"], "")
 
 
 def failure_reason(status: DeploymentStatus) -> str:

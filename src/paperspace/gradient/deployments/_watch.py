@@ -182,7 +182,7 @@ async def watch(session: Session, id: str, timeout: float) -> AsyncGenerator[Dep
 async def retry_in_outage(session: Session, read: Callable[[], Awaitable[T]], deadline: float = inf) -> T:
     """Call `read` again while it fails with a transient error, for as long as one call may take.
 
-    A server that restarts is away for longer than the retries of one request bridge.
+    A restart of the server can take longer than the retries of one request.
     """
     end = min(monotonic() + session.settings.timeout, deadline)
     while True:
@@ -202,7 +202,7 @@ def _wait_timeout(id: str, timeout: float, status: DeploymentStatus | None) -> W
         if not status["applied"]:
             progress += "; the newest spec is not applied yet"
         elif status["replicas"] == 0:
-            goal, progress = "stopped", "a run remains"
+            goal, progress = "stopped", "a run has not ended"
     return WaitTimeoutError(f"deployment {name} is not {goal} after {timeout:g} s: {progress}", status=status)
 
 

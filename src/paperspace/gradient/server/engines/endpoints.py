@@ -1,4 +1,4 @@
-"""Responses of deployment endpoints, which the server gives itself in place of a gateway."""
+"""Responses of deployment endpoints, which the server sends itself, because there is no gateway."""
 
 from __future__ import annotations
 

@@ -1,7 +1,7 @@
 """The simulated runtime: no containers run.
 
-A container starts one time step after its creation and is healthy one step later; each replica is half a step behind the
-one before. Each new healthy instance replaces one old instance. Nothing here waits: the events have times in the future.
+A container starts one time step after its creation and is healthy one step later; each instance starts half a step
+after the previous one. Each new healthy instance replaces one old instance. Nothing here waits: the events have times in the future.
 """
 
 from __future__ import annotations

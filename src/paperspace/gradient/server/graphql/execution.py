@@ -157,7 +157,7 @@ class Executor:
         operation = get_operation_ast(document, request.operation_name)
         if operation is None:
             message = (
-                "operationName must name an operation of the document; only a document with one operation can omit it"
+                "operationName must be the name of an operation in the document; omit it only if there is one operation"
             )
             raise ApplicationError(Code.BAD_USER_INPUT, message, path="operationName")
         if request.read_only and operation.operation is not OperationType.QUERY:

@@ -63,7 +63,7 @@ def _problems(arguments: Mapping[str, Any], table: str) -> Iterator[Problem]:
     for name in ("first", "last"):
         yield from page_size_problems(name, arguments.get(name))
     if arguments.get("first") is not None and arguments.get("last") is not None:
-        yield Problem(("last",), arguments["last"], "null together with first")
+        yield Problem(("last",), arguments["last"], "null, because first is set")
     for name in ("after", "before"):
         try:
             _decode_cursor(table, arguments.get(name))

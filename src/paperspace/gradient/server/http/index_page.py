@@ -11,7 +11,7 @@ _INDEX_PAGE = """<!DOCTYPE html>
 <h1>Gradient Deployments, local server</h1>
 <p>This is the GraphQL API of Gradient Deployments on this machine, at <code>{url}</code>.
 Deployments are simulated; no containers run.</p>
-<p>To use it from the library and the command line, set the API URL and the key that <code>gradient server</code>
+<p>To use it from the library and the command line, set the API URL and the API key that <code>gradient server</code>
 printed:</p>
 <pre>export PAPERSPACE_API_URL={url} PAPERSPACE_API_HOST={url}
 export PAPERSPACE_API_KEY=KEY</pre>

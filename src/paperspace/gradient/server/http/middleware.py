@@ -125,7 +125,7 @@ class RequestMiddleware:
         if self._stopping:
             raise _stopping_error()
         if self._loopback and not _is_loopback_name(request.headers.get(hdrs.HOST, "")):
-            message = "the Host header names another machine: use localhost or a loopback address"
+            message = "the Host header has the name of another machine: use localhost or a loopback address"
             raise HTTPRequestError(HTTPStatus.FORBIDDEN, message, Code.FORBIDDEN)
 
     @asynccontextmanager

@@ -57,7 +57,7 @@ class Store:
         """Create a deployment with its first spec.
 
         Raises:
-            ApplicationError: the name is taken.
+            ApplicationError: the name is already in use.
         """
         now = iso(self._db.transaction_time)
         id_ = str(self._new_id())
@@ -84,7 +84,7 @@ class Store:
         """Change what is not None and return the deployment. New data, or another cluster, add a spec.
 
         Raises:
-            ApplicationError: no deployment has this id, or the new name is taken.
+            ApplicationError: no deployment has this id, or the new name is already in use.
         """
         now = iso(self._db.transaction_time)
         deployment = self._existing(id_)
@@ -127,7 +127,7 @@ class Store:
         """Convert a violation of the unique index on names to a conflict.
 
         Raises:
-            ApplicationError: the name is taken.
+            ApplicationError: the name is already in use.
         """
         try:
             yield
@@ -193,7 +193,7 @@ class Store:
         if not saved:
             return None
         if saved[0]["request"] != request:
-            message = "this Idempotency-Key was used for another request; use a new key for each mutation"
+            message = "this Idempotency-Key was used for another request; use a new one for each mutation"
             raise ApplicationError(Code.BAD_USER_INPUT, message)
         response: bytes = saved[0]["reply"]
         return response
