@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+import os
+import time
 from pathlib import Path
 from typing import Any
 
@@ -14,7 +16,7 @@ from tests.samples import SPEC
 from paperspace.gradient import InvalidArgumentError, InvalidSpecError
 from paperspace.gradient._shared.graphql_files import spec_schema
 from paperspace.gradient._spec.checks import check_spec
-from paperspace.gradient._spec.files import DEFAULT_FILES
+from paperspace.gradient._spec.files import DEFAULT_FILES, parse_file, read_file
 from paperspace.gradient.deployments import load_spec
 
 YAML = """\
@@ -259,6 +261,12 @@ class TestJsonSchema:
             assert list(check_spec(good)) == []
             jsonschema.validate(good, schema)
 
+    def test_accepts_the_keys_of_files(self, schema: Any) -> None:
+        """The schema accepts what a file may have beside the spec."""
+        file = {"$schema": "s", "name": "n", "projectId": "p", "x-a": 1, "image": "nginx", "resources": {"x-b": {}}}
+        assert parse_file(json.dumps(file), "a.json", ".json").validate() == {"image": "nginx", "resources": {}}
+        jsonschema.validate(file, schema)
+
     @pytest.mark.parametrize(
         "bad",
         [
@@ -274,3 +282,69 @@ class TestJsonSchema:
         assert list(check_spec(bad)) != []
         with pytest.raises(jsonschema.ValidationError):
             jsonschema.validate(bad, schema)
+
+
+class TestKeysOfTheFile:
+    """Keys that belong to the file, and not to the spec."""
+
+    def test_extensions(self) -> None:
+        """`$schema` and keys that begin with `x-` are dropped at every level, and may hold anchors."""
+        text = "x-env: &env [{name: A, value: b, x-why: c}]\n$schema: s\nimage: nginx\nenv: *env\nresources: {x-a: {x-b: 1}}\n"
+        Path("a.yaml").write_text(text, encoding="utf-8")
+        assert load_spec("a.yaml") == {"image": "nginx", "env": [{"name": "A", "value": "b"}], "resources": {}}
+
+    def test_aliases_that_multiply(self) -> None:
+        """A file whose aliases stand for too many values is refused."""
+        lines = [f"x{i}: &x{i} [{', '.join([f'*x{i - 1}'] * 10)}]" for i in range(1, 8)]
+        [line] = errors_of("a.yaml", "\n".join(["x0: &x0 [1]", *lines, "image: nginx"]))
+        assert line == "a.yaml: more than 100000 values"
+
+    def test_name_and_project(self) -> None:
+        """`name` and `projectId` are read beside the spec; `load_spec` drops them."""
+        Path("a.yaml").write_text("name: n\nprojectId: p\nimage: nginx\n", encoding="utf-8")
+        file = read_file("a.yaml")
+        assert (file.name, file.project_id, file.spec) == ("n", "p", {"image": "nginx"})
+        assert load_spec("a.yaml") == {"image": "nginx"}
+
+    @pytest.mark.parametrize(
+        ("text", "problem"),
+        [
+            ("name: 22", "a.yaml:1:7: name: expected a string, got a value of type int (quote it)"),
+            ("name: ' '", "a.yaml:1:7: name: expected 1 to 255 characters, got ' '"),
+            ("projectId: ''", "a.yaml:1:12: projectId: expected a non-empty string, got ''"),
+        ],
+    )
+    def test_invalid_name(self, text: str, problem: str) -> None:
+        """An invalid name or project is reported with its position."""
+        assert errors_of("a.yaml", f"{text}\nimage: nginx\n") == [problem]
+
+
+@pytest.mark.parametrize("text", [YAML, json.dumps(SPEC), json.dumps(SPEC, indent="\t")])
+@pytest.mark.parametrize("name", ["spec", "spec.txt", "spec.yaml"])
+def test_any_file_name(name: str, text: str) -> None:
+    """A file without one of the known suffixes is YAML or JSON, also if tabs indent it."""
+    Path(name).write_text(text, encoding="utf-8")
+    assert load_spec(name) == SPEC
+
+
+def test_pipe() -> None:
+    """A file may be a pipe, as of a process substitution."""
+    reader, writer = os.pipe()
+    os.write(writer, YAML.encode())
+    os.close(writer)
+    assert load_spec(f"/dev/fd/{reader}") == SPEC
+    os.close(reader)
+
+
+@pytest.mark.parametrize("part", ["/*", '"', ", ", '/* "', "//", "[1,] ", "\\", "/", "*/"])
+def test_hostile_comments(part: str) -> None:
+    """Ten times the text takes about ten times as long, and not a hundred times, whatever the text is."""
+
+    def seconds(count: int) -> float:
+        start = time.process_time()
+        with pytest.raises(InvalidSpecError):
+            parse_file(part * count, "a.jsonc", ".jsonc")
+        return time.process_time() - start
+
+    seconds(10)  # imports the parsers
+    assert min(seconds(20_000) for _ in range(3)) < 40 * max(min(seconds(2_000) for _ in range(5)), 1e-4)

@@ -21,12 +21,23 @@ SCALARS = {"String": "string", "Int": "integer", "Float": "number", "Boolean": "
 # Fields that a spec must have, although they are nullable in the GraphQL schema.
 REQUIRED = {ROOT: ["image"]}
 
+# Fields of a spec file that are no part of the spec.
+FILE_FIELDS = {
+    "$schema": {"description": "The JSON Schema of the file. Ignored.", "type": "string"},
+    "name": {"description": "The name of the deployment.", "type": "string"},
+    "projectId": {"description": "The id of the project.", "type": "string"},
+}
+
+# Keys that are ignored in every object of a file.
+EXTENSIONS: dict[str, Any] = {"^x-": {}}
+
 
 def json_schema(schema: GraphQLSchema) -> str:
     """Return the text of the JSON Schema."""
     definitions: dict[str, Any] = {}
     _define(schema.type_map[ROOT], definitions)
     root = definitions.pop(ROOT)
+    root["properties"] |= FILE_FIELDS
     dialect = "https://json-schema.org/draft/2020-12/schema"
     whole = {
         "$schema": dialect,
@@ -50,6 +61,7 @@ def _define(type_: object, definitions: dict[str, Any]) -> None:
             name: {"description": entry.description, **_annotation(entry.type, definitions)}
             for name, entry in type_.fields.items()
         },
+        "patternProperties": EXTENSIONS,
         "required": required + REQUIRED.get(type_.name, []),
         "additionalProperties": False,
     }

@@ -1,0 +1,144 @@
+"""Apply deployments one after the other, and print what was done, for `apply`."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, NamedTuple
+
+import click
+
+from paperspace.gradient.cli._commands import common_options
+from paperspace.gradient.cli._errors import code_of, print_error
+from paperspace.gradient.cli._exit_codes import ExitCode
+from paperspace.gradient.cli._output import print_data, print_message, printable
+from paperspace.gradient.cli._progress import wait_with_progress
+from paperspace.gradient.cli.deployments import _prune
+from paperspace.gradient.errors import APIConnectionError, AuthenticationError, GradientError
+
+if TYPE_CHECKING:
+    from paperspace.gradient._spec.files import SpecFile
+    from paperspace.gradient.client import Client
+    from paperspace.gradient.types import AppliedDeployment
+
+# Errors that every further call would have too.
+_FATAL = (APIConnectionError, AuthenticationError)
+
+
+class Target(NamedTuple):
+    """A deployment to apply."""
+
+    file: SpecFile
+    name: str
+    project_id: str
+
+
+class Applier:
+    """Applies deployments one after the other, and prints what it does.
+
+    Attributes:
+        code: The exit code of the first error.
+    """
+
+    def __init__(
+        self,
+        client: Client,
+        cluster_id: str | None,
+        output: str | None,
+        *,
+        dry_run: bool,
+        show_secrets: bool,
+        as_list: bool,
+    ) -> None:
+        self.code: int = ExitCode.SUCCESS
+        self._client = client
+        self._cluster_id = cluster_id
+        self._output = output
+        self._dry_run = dry_run
+        self._show_secrets = show_secrets
+        self._as_list = as_list
+        self._applied: list[tuple[str, AppliedDeployment]] = []
+        self._deleted: list[dict[str, object]] = []
+
+    def apply(self, targets: list[Target]) -> None:
+        """Apply all targets. The error of one is reported, and the others are applied."""
+        deployments = self._client.deployments
+        for index, target in enumerate(targets):
+            try:
+                applied = deployments.apply_deployment(
+                    target.name,
+                    target.project_id,
+                    target.file.spec,
+                    self._cluster_id,
+                    dry_run=self._dry_run,
+                    show_secrets=self._show_secrets,
+                )
+            except GradientError as error:
+                if len(targets) == 1:
+                    raise
+                self._report(target.name, error)
+                if isinstance(error, _FATAL):
+                    for skipped in targets[index + 1 :]:
+                        print_message(f"Not applied: {skipped.name}")
+                    return
+                continue
+            self._applied.append((target.name, applied))
+            self._print(target.name, applied)
+
+    def wait(self) -> None:
+        """Wait until each deployment is ready. The error of one is reported, and the others are waited for."""
+        for name, applied in self._applied:
+            try:
+                wait_with_progress(self._client, str(applied["id"]))
+            except GradientError as error:
+                if len(self._applied) == 1 and not self.code:
+                    raise
+                self._report(name, error)
+
+    def prune(self, superfluous: dict[str, str]) -> None:
+        """Delete these deployments, by id and name, unless there was an error."""
+        if superfluous and self.code:
+            print_message("Nothing was deleted, as there were errors.")
+            return
+        applied_ids = {str(applied["id"]).lower() for _, applied in self._applied}
+        for id_, name in superfluous.items():
+            if id_.lower() in applied_ids:
+                continue
+            try:
+                if not self._dry_run:
+                    _prune.delete(self._client, id_)
+            except GradientError as error:
+                self._report(name, error)
+                continue
+            self._deleted.append({"name": name, "id": id_, "action": "deleted"})
+            if self._output is None:
+                self._print_line("deleted", id_, name)
+
+    def print_list(self) -> None:
+        """Print everything that was done as one list, if the output is data for several deployments."""
+        if self._as_list and self._output in {"json", "yaml"}:
+            print_data([*({"name": name, **applied} for name, applied in self._applied), *self._deleted], self._output)
+
+    def _print(self, name: str, applied: AppliedDeployment) -> None:
+        match self._output:
+            case "json" | "yaml":
+                if not self._as_list:
+                    print_data(applied, self._output)
+            case "id":
+                if applied["id"]:
+                    click.echo(applied["id"])
+            case _:
+                if self._as_list:
+                    print_message(f"{name}:")
+                if applied["difference"]["text"]:
+                    print_message(applied["difference"]["text"])
+                self._print_line(applied["action"], applied["id"], name)
+
+    def _print_line(self, action: str, id_: str | None, name: str) -> None:
+        result = f"{action.capitalize()} deployment: {id_ or name}"
+        if self._as_list and id_:
+            result += f" ({printable(name)})"
+        click.echo(f"Dry run: {result}" if self._dry_run else result)
+
+    def _report(self, name: str, error: GradientError) -> None:
+        print_message(f"{name}:")
+        print_error(error, debug=common_options().debug)
+        self.code = self.code or code_of(error)
