@@ -56,6 +56,7 @@ class Outcome(NamedTuple):
     attempts: int
     executed: Executed = "no"
     id: str = ID
+    reused: int = 0  # how many attempts use a kept connection; a retry opens a new one
 
 
 @dataclass
@@ -100,7 +101,7 @@ def final(name: str, error: type[errors.APIError], behaviour: Behaviour, **more:
 
 def rejected(name: str, behaviour: Behaviour) -> Fault:
     """The values were rejected. A create looks up whether the name is taken, and that fails in the same way."""
-    once, twice = (Outcome(errors.BadRequestError, attempts) for attempts in (1, 2))
+    once, twice = Outcome(errors.BadRequestError, 1), Outcome(errors.BadRequestError, 2, reused=1)
     return Fault(name, behaviour, once, once, temporary=False, overrides={"create": twice})
 
 

@@ -48,8 +48,9 @@ def run(fault: Fault, outcome: Callable[[str], Outcome], *, once: bool) -> None:
         in_sync_and_async(make)
         for operation, server in servers:
             attempts = outcome(operation).attempts
-            wait_for(lambda server=server, attempts=attempts: server.connections >= attempts)  # type: ignore[misc]
-            assert server.connections == attempts, f"{fault.name}, {operation}"
+            opened = attempts - outcome(operation).reused
+            wait_for(lambda server=server, opened=opened: server.connections >= opened)  # type: ignore[misc]
+            assert server.connections == opened, f"{fault.name}, {operation}"
             if not hasattr(fault.behaviour, "early"):
                 wait_for(lambda server=server, attempts=attempts: len(server.requests) >= attempts)  # type: ignore[misc]
                 assert len(server.requests) == attempts, f"{fault.name}, {operation}"
