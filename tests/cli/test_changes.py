@@ -100,7 +100,7 @@ def test_history_and_rollback(run: Run, id: str) -> None:
 
 
 def test_no_password_is_printed(run: Run, tmp_path: Path) -> None:
-    """No command prints a password in any format; the library returns them, and a rollback keeps them."""
+    """No command but `get` prints a password, in any format; the library returns them, and a rollback keeps them."""
     path = tmp_path / "full.yaml"
     path.write_text(yaml.safe_dump(dict(FULL)), encoding="utf-8")
     named = ["--name", "n", "--project-id", "p", "--spec", str(path)]
@@ -108,7 +108,7 @@ def test_no_password_is_printed(run: Run, tmp_path: Path) -> None:
     deployment_id = json.loads(shown[0].stdout)["id"]
     deployments.update_deployment(id=deployment_id, spec=SPEC)
     for output in ([], ["-o", "json"], ["-o", "yaml"]):
-        shown += [run("deployments", name, deployment_id, *output) for name in ("history", "get", "wait")]
+        shown += [run("deployments", name, deployment_id, *output) for name in ("history", "wait")]
         shown += [run("deployments", "list", *output)]
         shown += [
             run("deployments", name, *named, *output, *options)

@@ -98,23 +98,57 @@ def test_rename(run: Run, client: Client, mnist: str) -> None:
 
 
 @pytest.mark.parametrize(
-    "words", [[], ["--id", MISSING], ["--name", "mnist"], ["--name", "mnist", "--project-id", "p1"]], ids=" ".join
+    "words",
+    [[], ["mnist"], ["--id", MISSING], ["--name", "mnist"], ["--name", "mnist", "--project-id", "p1"]],
+    ids=" ".join,
 )
 def test_update_of_nothing(run: Run, words: list[str]) -> None:
     """An update without a deployment or without a change is a usage error."""
     shown = run("deployments", "update", *words)
     assert shown.exit_code == ExitCode.USAGE
-    assert "Pass --id and what to change, or --name, --project-id and --spec." in shown.stderr
+    assert "Pass a name or an id and what to change, or --name, --project-id and what to change." in shown.stderr
 
 
 @pytest.mark.parametrize("option", [[], ["--id"]])
 def test_get(run: Run, client: Client, mnist: str, option: list[str]) -> None:
-    """`get` prints the JSON of the retired client, with plain lists of nodes."""
+    """`get` prints the JSON of the retired client: plain lists of nodes, whole specs, their clusters and runs."""
+    variables = [{"name": "A", "value": "b"}]
+    client.deployments.update_deployment(
+        id=mnist, spec={"image": "nginx", "command": ["serve"], "env": variables}, cluster_id="c1"
+    )
     shown = run("deployments", "get", *option, mnist)
-    deployment: Any = client.deployments.get_deployment(mnist)
-    deployment["deploymentSpecs"] = deployment["deploymentSpecs"]["nodes"]
     assert (shown.exit_code, shown.stderr) == (0, "")
-    assert shown.stdout == json.dumps(deployment, indent=2) + "\n"
+    printed = json.loads(shown.stdout)
+    documented: Any = client.deployments.get_deployment(mnist)
+    assert {key: printed[key] for key in ("id", "name")} == {key: documented[key] for key in ("id", "name")}
+    for revision, node in zip(printed["deploymentSpecs"], documented["deploymentSpecs"]["nodes"], strict=True):
+        assert {key: revision[key] for key in ("id", "endpointUrl", "actor")} == {
+            key: node[key] for key in ("id", "endpointUrl", "actor")
+        }
+        assert [len(revision["deploymentRuns"]), revision["data"]["image"]] == [1, node["data"]["image"]]
+    newest = printed["deploymentSpecs"][0]
+    assert newest["cluster"] == {"id": "c1"}
+    assert newest["deploymentRuns"][0]["replicas"] == 1
+    assert newest["data"] == {
+        "image": "nginx",
+        "port": None,
+        "command": ["serve"],
+        "containerRegistry": None,
+        "enabled": None,
+        "env": variables,
+        "models": None,
+        "protocol": None,
+        "repositories": None,
+        "resources": {"instanceType": None, "replicas": 1, "autoscaling": None},
+    }
+
+
+def test_get_prints_every_revision(run: Run, client: Client, mnist: str) -> None:
+    """`get` prints all revisions, also those beyond the first page."""
+    for port in range(1, 102):
+        client.deployments.update_deployment(id=mnist, spec=spec(port=port))
+    printed = json.loads(run("deployments", "get", mnist).stdout)["deploymentSpecs"]
+    assert [revision["data"]["port"] for revision in printed] == [*range(101, 0, -1), 8501]
 
 
 @pytest.mark.parametrize(("output", "read"), [("json", json.loads), ("yaml", yaml.safe_load)])
@@ -199,7 +233,7 @@ def test_not_found(run: Run, command: str) -> None:
 
 
 @pytest.mark.parametrize(
-    ("words", "reason"), [([], "Missing deployment id"), (["a", "--id", "b"], "Got two deployment ids, a and b")]
+    ("words", "reason"), [([], "Missing deployment id"), (["a", "--id", "b"], "Got two deployments, a and b")]
 )
 def test_which_one(run: Run, words: list[str], reason: str) -> None:
     """`get` requires exactly one id."""
@@ -209,8 +243,8 @@ def test_which_one(run: Run, words: list[str], reason: str) -> None:
 
 
 def test_no_id(run: Run) -> None:
-    """An invalid id is a usage error, not a missing deployment."""
-    shown = run("deployments", "get", "mnist")
+    """An invalid id in --id is a usage error, not a missing deployment."""
+    shown = run("deployments", "get", "--id", "mnist")
     assert shown.exit_code == ExitCode.USAGE
     assert "expected a UUID such as 'd4e74a9c-b125-4bd7-b143-8f5c386df8a9', got 'mnist'" in shown.stderr
 

@@ -22,9 +22,6 @@ class Cluster(TypedDict):
     id: str
     """The id."""
 
-    name: str
-    """The human-readable name."""
-
 
 class DeploymentRun(TypedDict):
     """The instances of one spec."""

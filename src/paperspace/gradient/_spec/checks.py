@@ -12,6 +12,7 @@ from typing_extensions import is_typeddict
 from paperspace.gradient._generated.inputs import DeploymentSpecDataInput
 from paperspace.gradient._shared.problems import Path, Problem, hide, hide_unless_plain, join_problems, key_name
 from paperspace.gradient._shared.spec_rules import spec_problems
+from paperspace.gradient._spec.hidden import hidden_problems
 from paperspace.gradient.errors import InvalidSpecError
 
 if TYPE_CHECKING:
@@ -80,7 +81,8 @@ def check_spec(value: object) -> Iterator[Problem]:
             (missing if problem.kind == "missing" else wrong).setdefault(problem.path, problem)
     yield from wrong.values()
     if isinstance(value, dict):
-        for problem in spec_problems(_without(value, wrong, ("spec",)) if wrong else value):
+        rest = _without(value, wrong, ("spec",)) if wrong else value
+        for problem in (*spec_problems(rest), *hidden_problems(rest)):
             missing.pop(problem.path, None)  # the rule says more about it
             if not any(problem.path[: len(path)] == path for path in wrong):
                 yield problem

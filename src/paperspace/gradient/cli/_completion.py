@@ -34,6 +34,19 @@ def complete_name(context: click.Context, parameter: click.Parameter, incomplete
     return sorted({name for name in names if name.startswith(incomplete) and _needs_no_quotes(name)})
 
 
+def complete_id_or_name(context: click.Context, parameter: click.Parameter, incomplete: str) -> list[CompletionItem]:  # noqa: ARG001  # the same
+    """Return the names and the ids of deployments that begin with the text."""
+    from click.shell_completion import CompletionItem
+
+    items = []
+    for deployment in _newest_deployments(context):
+        if deployment["name"].startswith(incomplete) and _needs_no_quotes(deployment["name"]):
+            items.append(CompletionItem(deployment["name"]))
+        if deployment["id"].startswith(incomplete.lower()):
+            items.append(CompletionItem(deployment["id"], help=deployment["name"]))
+    return items
+
+
 def _needs_no_quotes(name: str) -> bool:
     return all(c.isalnum() or c in "-_.,:/@%+=" for c in name)
 

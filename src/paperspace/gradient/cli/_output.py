@@ -19,6 +19,8 @@ _UNSAFE_CATEGORIES = {"Cc", "Cs", "Zl", "Zp"}
 _BIDIRECTIONAL_MARKS = set("\u202a\u202b\u202c\u202d\u202e\u2066\u2067\u2068\u2069")
 _SAFE_CONTROLS = {"\n", "\t"}
 
+_YAML_LINE_BREAKS = set("\x85\u2028\u2029")
+
 _STREAM_MODES = {"stdin": "r", "stdout": "w", "stderr": "w"}  # in the order of their file descriptors
 
 
@@ -35,7 +37,11 @@ def print_data(data: object, output: str) -> None:
     if output == "yaml":
         import yaml
 
-        click.echo(yaml.safe_dump(data, sort_keys=False, allow_unicode=_stdout_is_unicode()), nl=False)
+        text = yaml.safe_dump(data, sort_keys=False, allow_unicode=_stdout_is_unicode())
+        if _YAML_LINE_BREAKS.intersection(text):
+            # PyYAML writes them unescaped, and reads them as spaces or line feeds. Without Unicode, it escapes them.
+            text = yaml.safe_dump(data, sort_keys=False)
+        click.echo(text, nl=False)
     else:
         import json
 

@@ -9,14 +9,15 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 import click
 
 from paperspace.gradient._shared.lazy import lazy_modules
-from paperspace.gradient.cli._completion import complete_id, complete_name
-from paperspace.gradient.cli._output import print_message
+from paperspace.gradient.cli._completion import complete_name
+from paperspace.gradient.cli._output import print_data, print_message
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
     from paperspace.gradient._spec import files
     from paperspace.gradient._spec.files import SpecFile
+    from paperspace.gradient.types import DeploymentRef
 
     Function = Callable[..., Any]
 else:
@@ -31,26 +32,6 @@ show_secrets_option = click.option(
     is_flag=True,
     help="Show the values of environment variables. Passwords and credentials in URLs stay hidden.",
 )
-
-
-def id_parameter(*, required: bool = True) -> Callable[[Function], Function]:
-    """Add the deployment id, as an argument or as the option `--id`. The function gets it as `id`."""
-
-    def add(function: Function) -> Function:
-        @click.argument("argument", metavar="[ID]", required=False, shell_complete=complete_id)
-        @click.option("--id", metavar="ID", shell_complete=complete_id, help="The id of the deployment.")
-        @wraps(function)
-        def with_id(*, id: str | None, argument: str | None, **others: Any) -> Any:
-            if id is not None and argument is not None:
-                raise click.UsageError(f"Got two deployment ids, {argument} and {id}.")
-            value = argument if id is None else id
-            if required and value is None:
-                raise click.UsageError(MISSING_ID)
-            return function(id=value, **others)
-
-        return with_id
-
-    return add
 
 
 def name_option(*, required: bool = False, help: str) -> Callable[[Function], Function]:
@@ -154,3 +135,14 @@ def name_and_project(file: SpecFile, name: str | None, project_id: str | None) -
     if project_id is None:
         raise click.UsageError(f"Missing the project id: pass --project-id, or set `projectId` in {file.path}.")
     return name, project_id
+
+
+def print_result(action: str, deployment: DeploymentRef, output: str | None) -> None:
+    """Print the deployment that a command changed."""
+    match output:
+        case "id":
+            click.echo(deployment["id"])
+        case None:
+            click.echo(f"{action} deployment: {deployment['id']}")
+        case _:
+            print_data(deployment, output)

@@ -1,4 +1,4 @@
-"""The commands that change what a deployment runs, or show its changes: scale, stop, start, history, rollback."""
+"""The commands that change what a deployment runs, or show its changes: scale, stop, start, restart, history, rollback."""
 
 from __future__ import annotations
 
@@ -9,59 +9,87 @@ import click
 from paperspace.gradient._shared.secrets import hide_in_spec
 from paperspace.gradient.cli._commands import connect
 from paperspace.gradient.cli._output import output_option, print_data, printable
+from paperspace.gradient.cli._progress import wait_with_progress
 from paperspace.gradient.cli.deployments._group import command
-from paperspace.gradient.cli.deployments._options import id_parameter, show_secrets_option
+from paperspace.gradient.cli.deployments._options import show_secrets_option, wait_option
+from paperspace.gradient.cli.deployments._target import Target, lookup_project_option, target_parameter
 
 if TYPE_CHECKING:
     from paperspace.gradient.types import DeploymentRevision
 
 
 @command.command()
-@id_parameter()
+@target_parameter()
+@lookup_project_option
 @click.option("--replicas", type=click.IntRange(0), required=True, metavar="N", help="The number of replicas to run.")
-def scale(id: str, replicas: int) -> None:
+def scale(target: Target, project_id: str | None, replicas: int) -> None:
     """Change only the number of replicas of a deployment.
 
     \b
     Example:
-      gradient deployments scale d4e74a9c-b125-4bd7-b143-8f5c386df8a9 --replicas 3
+      gradient deployments scale mnist --replicas 3
     """
     with connect() as client:
-        scaled = client.deployments.scale_deployment(id, replicas)
+        scaled = client.deployments.scale_deployment(target.find(client, project_id), replicas)
     click.echo(f"Scaled deployment: {scaled['id']}")
 
 
 @command.command()
-@id_parameter()
-def stop(id: str) -> None:
+@target_parameter()
+@lookup_project_option
+def stop(target: Target, project_id: str | None) -> None:
     """Stop all replicas of a deployment, without changing its spec otherwise.
 
     \b
     Example:
-      gradient deployments stop d4e74a9c-b125-4bd7-b143-8f5c386df8a9
+      gradient deployments stop mnist
     """
     with connect() as client:
-        click.echo(f"Stopped deployment: {client.deployments.stop_deployment(id)['id']}")
+        stopped = client.deployments.stop_deployment(target.find(client, project_id))
+    click.echo(f"Stopped deployment: {stopped['id']}")
 
 
 @command.command()
-@id_parameter()
-def start(id: str) -> None:
+@target_parameter()
+@lookup_project_option
+def start(target: Target, project_id: str | None) -> None:
     """Start a stopped deployment.
 
     \b
     Example:
-      gradient deployments start d4e74a9c-b125-4bd7-b143-8f5c386df8a9
+      gradient deployments start mnist
     """
     with connect() as client:
-        click.echo(f"Started deployment: {client.deployments.start_deployment(id)['id']}")
+        started = client.deployments.start_deployment(target.find(client, project_id))
+    click.echo(f"Started deployment: {started['id']}")
 
 
 @command.command()
-@id_parameter()
+@target_parameter()
+@lookup_project_option
+@wait_option
+def restart(target: Target, project_id: str | None, wait: bool) -> None:
+    """Start new replicas with the same spec, as a new revision.
+
+    Use it when the image behind a tag such as `:latest` has changed. A deployment that is stopped stays stopped.
+
+    \b
+    Example:
+      gradient deployments restart mnist --wait
+    """
+    with connect() as client:
+        restarted = client.deployments.restart_deployment(target.find(client, project_id))
+        click.echo(f"Restarted deployment: {restarted['id']}")
+        if wait:
+            wait_with_progress(client, restarted["id"])
+
+
+@command.command()
+@target_parameter()
+@lookup_project_option
 @show_secrets_option
 @output_option("json", "yaml", "id")
-def history(id: str, *, show_secrets: bool, output: str | None) -> None:
+def history(target: Target, project_id: str | None, *, show_secrets: bool, output: str | None) -> None:
     """List the revisions of a deployment, newest first.
 
     Each revision has its author, its time and its changes. -o json and -o yaml print what `get_deployment_history` of
@@ -69,11 +97,12 @@ def history(id: str, *, show_secrets: bool, output: str | None) -> None:
 
     \b
     Examples:
-      gradient deployments history d4e74a9c-b125-4bd7-b143-8f5c386df8a9
-      gradient deployments history d4e74a9c-b125-4bd7-b143-8f5c386df8a9 --show-secrets
+      gradient deployments history mnist
+      gradient deployments history mnist --show-secrets
     """
     with connect() as client:
-        revisions = client.deployments.get_deployment_history(id, show_secrets=show_secrets)
+        found = target.find(client, project_id)
+        revisions = client.deployments.get_deployment_history(found, show_secrets=show_secrets)
     if output in {"json", "yaml"}:
         print_data([_without_secrets(revision, show_secrets) for revision in revisions], output or "json")
         return
@@ -92,19 +121,26 @@ def _without_secrets(revision: DeploymentRevision, show_secrets: bool) -> dict[s
 
 
 @command.command()
-@id_parameter()
+@target_parameter()
+@lookup_project_option
+@click.option("--to", metavar="REVISION-ID", help="The id of the revision. `gradient deployments history` lists them.")
 @click.option(
-    "--to",
-    metavar="REVISION-ID",
-    required=True,
-    help="The id of the revision. `gradient deployments history` lists them.",
+    "--previous", is_flag=True, help="Undo the last change: the latest revision that differs from the newest."
 )
-def rollback(id: str, to: str) -> None:
-    """Deploy an earlier revision again, as a new revision.
+def rollback(target: Target, project_id: str | None, to: str | None, previous: bool) -> None:
+    """Deploy an earlier revision again, as a new revision. Pass either --to or --previous.
 
     \b
-    Example:
-      gradient deployments rollback d4e74a9c-b125-4bd7-b143-8f5c386df8a9 --to 8f5c4a9c-4bd7-b143-b125-8f5c386df8a9
+    Examples:
+      gradient deployments rollback mnist --previous
+      gradient deployments rollback mnist --to 8f5c4a9c-4bd7-b143-b125-8f5c386df8a9
     """
+    if (to is None) is not previous:
+        raise click.UsageError("Pass either --to or --previous.")
     with connect() as client:
-        click.echo(f"Rolled back deployment: {client.deployments.rollback_deployment(id, to)['id']}")
+        found = target.find(client, project_id)
+        if to is None:
+            restored = client.deployments.rollback_deployment(found, previous=True)
+        else:
+            restored = client.deployments.rollback_deployment(found, to)
+    click.echo(f"Rolled back deployment: {restored['id']}")

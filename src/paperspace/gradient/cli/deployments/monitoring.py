@@ -11,13 +11,14 @@ from paperspace.gradient.cli._commands import connect
 from paperspace.gradient.cli._output import output_option, print_data, printable
 from paperspace.gradient.cli._progress import wait_with_progress
 from paperspace.gradient.cli.deployments._group import command
-from paperspace.gradient.cli.deployments._options import id_parameter
+from paperspace.gradient.cli.deployments._target import Target, lookup_project_option, target_parameter
 
 _SECONDS = {"s": 1, "m": 60, "h": 3600, "d": 86400}
 
 
 @command.command()
-@id_parameter()
+@target_parameter()
+@lookup_project_option
 @click.option(
     "--timeout",
     type=click.FloatRange(0, min_open=True),
@@ -27,7 +28,7 @@ _SECONDS = {"s": 1, "m": 60, "h": 3600, "d": 86400}
     help="How long to wait.",
 )
 @output_option("json", "yaml")
-def wait(id: str, timeout: float, output: str | None) -> None:
+def wait(target: Target, project_id: str | None, timeout: float, output: str | None) -> None:
     """Wait until the newest revision is ready, or the deployment is stopped.
 
     Events are printed to standard error, on a terminal with a progress bar. The exit code is 6 if the deployment
@@ -35,10 +36,10 @@ def wait(id: str, timeout: float, output: str | None) -> None:
 
     \b
     Example:
-      gradient deployments wait d4e74a9c-b125-4bd7-b143-8f5c386df8a9 --timeout 300
+      gradient deployments wait mnist --timeout 300
     """
     with connect() as client:
-        status = wait_with_progress(client, id, timeout)
+        status = wait_with_progress(client, target.find(client, project_id), timeout)
     if output:
         print_data(status, output)
     else:
@@ -62,7 +63,8 @@ class Time(click.ParamType[datetime]):
 
 
 @command.command()
-@id_parameter()
+@target_parameter()
+@lookup_project_option
 @click.option("--follow", "-f", is_flag=True, help="Print new lines until the deployment is stopped or deleted.")
 @click.option("--tail", type=click.IntRange(0), metavar="N", help="Only the last N lines.")
 @click.option(
@@ -74,7 +76,14 @@ class Time(click.ParamType[datetime]):
 @click.option("--instance", metavar="NAME", help="Only lines of this instance.")
 @output_option("json")
 def logs(
-    id: str, follow: bool, tail: int | None, since: datetime | None, instance: str | None, output: str | None
+    *,
+    target: Target,
+    project_id: str | None,
+    follow: bool,
+    tail: int | None,
+    since: datetime | None,
+    instance: str | None,
+    output: str | None,
 ) -> None:
     """Print the log lines of all instances of a deployment, by time.
 
@@ -82,14 +91,15 @@ def logs(
 
     \b
     Examples:
-      gradient deployments logs d4e74a9c-b125-4bd7-b143-8f5c386df8a9 --tail 20 -f
-      gradient deployments logs d4e74a9c-b125-4bd7-b143-8f5c386df8a9 --since 10m
+      gradient deployments logs mnist --tail 20 -f
+      gradient deployments logs mnist --since 10m
     """
     import json
 
     with connect() as client:
+        found = target.find(client, project_id)
         for line in client.deployments.get_deployment_logs(
-            id, instance=instance, tail=tail, since=since, follow=follow
+            found, instance=instance, tail=tail, since=since, follow=follow
         ):
             if output:
                 click.echo(json.dumps(line))

@@ -11,7 +11,8 @@ from paperspace.gradient.cli._commands import connect
 from paperspace.gradient.cli._output import output_option, print_data, printable
 from paperspace.gradient.cli._tables import Column, print_table
 from paperspace.gradient.cli.deployments._group import command
-from paperspace.gradient.cli.deployments._options import cluster_option, id_parameter, name_option, project_option
+from paperspace.gradient.cli.deployments._options import cluster_option, name_option, project_option
+from paperspace.gradient.cli.deployments._target import Target, lookup_project_option, target_parameter
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -58,22 +59,36 @@ def _print_statuses(statuses: list[DeploymentStatus]) -> None:
 
 
 @command.command()
-@id_parameter()
+@target_parameter()
+@lookup_project_option
+@click.option("--spec", is_flag=True, help="Print only the newest spec, whole, as a spec file.")
 @output_option("json", "yaml")
-def get(id: str, output: str | None) -> None:
+def get(target: Target, project_id: str | None, spec: bool, output: str | None) -> None:
     """Show a deployment with all its revisions, newest first.
 
-    The output is the JSON of the retired official client, with plain lists of nodes. -o json and -o yaml print what
-    `get_deployment` of the library returns.
+    The output is the JSON of the retired official client, with plain lists of nodes. Each revision has its whole spec,
+    its cluster and its runs. -o json and -o yaml print what `get_deployment` of the library returns.
+
+    --spec prints the whole newest spec, in YAML or with -o json in JSON. `apply`, `create`, `update` and `diff` take it
+    back unchanged by `--spec -`. Like the plain output, it shows the secrets in the spec.
 
     \b
     Examples:
-      gradient deployments get --id d4e74a9c-b125-4bd7-b143-8f5c386df8a9
-      gradient deployments get d4e74a9c-b125-4bd7-b143-8f5c386df8a9 -o yaml
+      gradient deployments get mnist
+      gradient deployments get --id d4e74a9c-b125-4bd7-b143-8f5c386df8a9 -o yaml
+      gradient deployments get mnist --spec > mnist.yaml
+      gradient deployments get mnist --spec | gradient deployments create --name copy --project-id p1 --spec -
     """
     with connect() as client:
-        deployment = client.deployments.get_deployment(id)
-    print_data(deployment if output else _connections_to_lists(deployment), output or "json")
+        found = target.find(client, project_id)
+        data: object
+        if spec:
+            data, output = client.deployments.get_deployment_spec(found), output or "yaml"
+        elif output:
+            data = client.deployments.get_deployment(found)
+        else:
+            data = _connections_to_lists(client.deployments._get_deployment_details(found))  # noqa: SLF001  # inside the package
+    print_data(data, output or "json")
 
 
 def _connections_to_lists(value: object) -> object:

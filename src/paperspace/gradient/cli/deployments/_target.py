@@ -1,0 +1,88 @@
+"""The deployment that a command is about: an id or a name."""
+
+from __future__ import annotations
+
+import re
+from functools import wraps
+from typing import TYPE_CHECKING, Any, NamedTuple
+
+import click
+
+from paperspace.gradient.cli._completion import complete_id, complete_id_or_name
+from paperspace.gradient.cli._output import printable
+from paperspace.gradient.cli.deployments._options import MISSING_ID
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from paperspace.gradient.client import Client
+
+    Function = Callable[..., Any]
+
+_UUID = re.compile(r"[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}", re.IGNORECASE)
+
+
+class Target(NamedTuple):
+    """The id or the name of a deployment, as given on the command line.
+
+    Attributes:
+        id: The id. None: the name is given.
+        name: The name. None: the id is given.
+    """
+
+    id: str | None
+    name: str | None
+
+    def find(self, client: Client, project_id: str | None) -> str:
+        """Return the id of the deployment. A name is looked up in the project, or in all.
+
+        Raises:
+            click.UsageError: Several deployments have the name. The message lists them.
+            NotFoundError: No deployment has the name.
+        """
+        if self.id is not None:
+            return self.id
+        found = client.deployments._find_deployments(self.name or "", project_id)  # noqa: SLF001  # inside the package
+        if len(found) > 1:
+            lines = [f"{node['id']}  {node['deploymentSpecs']['nodes'][0]['data']['image']}" for node in found]
+            ways = "one of these ids" if project_id else "--project-id, or one of these ids"
+            title = f"{len(found)} deployments are named {self.name}. Pass {ways}:"
+            raise click.UsageError(printable("\n  ".join([title, *lines])))
+        return found[0]["id"]
+
+
+def target_parameter(*, required: bool = True) -> Callable[[Function], Function]:
+    """Add the deployment: its name or id as an argument, or its id as the option `--id`.
+
+    The function gets it as `target`: None if it is neither required nor given.
+    """
+
+    def add(function: Function) -> Function:
+        @click.argument("argument", metavar="[NAME|ID]", required=False, shell_complete=complete_id_or_name)
+        @click.option("--id", metavar="ID", shell_complete=complete_id, help="The id of the deployment.")
+        @wraps(function)
+        def with_target(*, id: str | None, argument: str | None, **others: Any) -> Any:
+            if id is not None and argument is not None:
+                raise click.UsageError(f"Got two deployments, {argument} and {id}.")
+            if id is not None or argument is None:
+                target = None if id is None else Target(id, None)
+            else:
+                # An empty argument, from a shell variable that is not set, is an error as an id.
+                is_id = not argument or _UUID.fullmatch(argument)
+                target = Target(argument, None) if is_id else Target(None, argument)
+            if required and target is None:
+                raise click.UsageError(MISSING_ID)
+            return function(target=target, **others)
+
+        return with_target
+
+    return add
+
+
+lookup_project_option = click.option(
+    "--project-id",
+    "--projectId",
+    "project_id",
+    metavar="ID",
+    help="The project to look for the name in. Default: all projects.",
+)

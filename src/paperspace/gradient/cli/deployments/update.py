@@ -1,0 +1,129 @@
+"""The command update."""
+
+from __future__ import annotations
+
+from contextlib import nullcontext
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, cast
+
+import click
+
+from paperspace.gradient.cli._commands import connect
+from paperspace.gradient.cli._output import output_option
+from paperspace.gradient.cli._progress import wait_with_progress
+from paperspace.gradient.cli.deployments._group import command
+from paperspace.gradient.cli.deployments._options import (
+    Overrides,
+    cluster_option,
+    name_and_project,
+    name_option,
+    override_options,
+    print_result,
+    project_option,
+    read_spec,
+    spec_option,
+    wait_option,
+)
+from paperspace.gradient.cli.deployments._patch_options import patch_options
+from paperspace.gradient.cli.deployments._target import Target, target_parameter
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from paperspace.gradient._spec.files import SpecFile
+    from paperspace.gradient._spec.patch import Patch
+    from paperspace.gradient.client import Client
+    from paperspace.gradient.types import DeploymentRef, DeploymentSpecInput
+
+
+@command.command()
+@target_parameter(required=False)
+@name_option(help="The name of the deployment; with NAME or ID, its new name.")
+@project_option(help="The project of the deployment; with an id, its new project.")
+@spec_option()
+@override_options
+@patch_options
+@cluster_option(help="The cluster to deploy to. Default: no change.")
+@wait_option
+@output_option("json", "yaml", "id")
+def update(
+    *,
+    target: Target | None,
+    name: str | None,
+    project_id: str | None,
+    spec: str | None,
+    overrides: Overrides,
+    patch: Patch,
+    cluster_id: str | None,
+    wait: bool,
+    output: str | None,
+) -> None:
+    """Update the spec, cluster, name or project of a deployment.
+
+    Options that are not passed change nothing. --spec replaces the whole previous spec. Without --spec, the options
+    --image, --env, --env-file, --unset-env, --replicas, --instance-type and --command change single fields of the newest
+    spec; with it, they change the given spec.
+
+    The deployment is an id or a name. Without either, it is found by --name and --project-id, or by `name` and
+    `projectId` in the spec file. With a name, --project-id is the project to look for it in.
+
+    \b
+    Examples:
+      gradient deployments update mnist --image registry.example.com/mnist:1.5 --wait
+      gradient deployments update mnist --env MODE=fast --unset-env DEBUG --replicas 2
+      gradient deployments update --name mnist --project-id p1 --spec mnist.yaml
+      gradient deployments update --id d4e74a9c-b125-4bd7-b143-8f5c386df8a9 --name digits
+    """
+    file = None if spec is None else read_spec(spec, overrides)
+    if file is None:
+        patch = patch._replace(**_overridden(overrides, patch.env))
+    if target is None and file is not None:
+        name, project_id = name_and_project(file, name, project_id)
+    if target is None and name is not None and project_id is not None:
+        target, name = Target(None, name), None
+    by_name = target is not None and target.name is not None
+    fields = {"name": name, "projectId": None if by_name else project_id, "clusterId": cluster_id}
+    others = {field: value for field, value in fields.items() if value is not None}
+    if target is None or (file is None and patch.is_empty() and not others):
+        raise click.UsageError("Pass a name or an id and what to change, or --name, --project-id and what to change.")
+    if by_name and project_id is None and file is not None:
+        project_id = file.project_id
+    content = None if file is None else _patched(file, patch)
+    with nullcontext() if file is None else file.located_errors(), connect() as client:
+        found = target.find(client, project_id)
+        updated = _update(client, found, content, patch, others)
+        print_result("Updated", updated, output)
+        if wait:
+            wait_with_progress(client, updated["id"])
+
+
+def _overridden(overrides: Overrides, env: Mapping[str, str] | None) -> dict[str, Any]:
+    """Return the changes of a patch for the options that change the spec of a file, where there is no file."""
+    from paperspace.gradient._spec.files import read_env_file
+
+    if overrides.env_subst:
+        raise click.UsageError("--env-subst changes the spec of a file: pass --spec.")
+    variables: dict[str, str] = {}
+    for env_file in overrides.env_files:
+        variables |= read_env_file(Path(env_file))
+    variables |= env or {}
+    return {"image": overrides.image, "env": variables or None}
+
+
+def _patched(file: SpecFile, patch: Patch) -> DeploymentSpecInput:
+    """Return the spec of a file with the changes."""
+    from paperspace.gradient.deployments._arguments import require
+
+    if not patch.is_empty():
+        require(patch.problems())
+        patch.change(cast("dict[str, Any]", file.validate()))
+    return file.spec
+
+
+def _update(
+    client: Client, id: str, spec: DeploymentSpecInput | None, patch: Patch, others: dict[str, str]
+) -> DeploymentRef:
+    if spec is None and not patch.is_empty():
+        return client.deployments._patch(id, patch, others)  # noqa: SLF001  # inside the package
+    name, project_id, cluster_id = (others.get(field) for field in ("name", "projectId", "clusterId"))
+    return client.deployments.update_deployment(name, project_id, spec, cluster_id, id=id)
