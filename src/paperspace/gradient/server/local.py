@@ -221,7 +221,10 @@ class LocalServer:
             self.url = f"{server_url}/graphql"
             self._middleware = RequestMiddleware(self._new_request_id, loopback=is_loopback(self._host))
             routes = Routes(execute, endpoint, self._middleware, url=self.url, api_key=self.api_key, now=self._now)
-            runner = web.AppRunner(routes.application(), access_log=None, logger=connection_log, **TIMEOUTS)
+            # Bodies are inflated by the middleware, after authentication and within a limit.
+            runner = web.AppRunner(
+                routes.application(), access_log=None, logger=connection_log, auto_decompress=False, **TIMEOUTS
+            )
             stack.push_async_callback(runner.cleanup)
             await runner.setup()
             self._http_server = cast("web.Server", runner.server)

@@ -17,6 +17,7 @@ from aiohttp import hdrs, web
 from paperspace.gradient._shared.error_codes import Code
 from paperspace.gradient._shared.problems import shorten
 from paperspace.gradient.server.graphql.execution import internal_error
+from paperspace.gradient.server.http.content_encoding import content_encoding, inflate
 from paperspace.gradient.server.http.listener import is_loopback
 from paperspace.gradient.server.http.request_errors import HTTPRequestError, error_response
 
@@ -74,11 +75,19 @@ class RequestMiddleware:
         return response
 
     async def read_body(self, request: web.Request) -> bytes:
-        """Read the body of a request.
+        """Read the body of an authenticated request, and inflate it.
 
         Raises:
-            HTTPRequestError: the body is malformed or incomplete, or did not arrive in time.
+            HTTPRequestError: the body is malformed or incomplete, has an unsupported encoding, or did not arrive in
+                time.
         """
+        encoding = content_encoding(request.headers.getall(hdrs.CONTENT_ENCODING, ()))
+        body = await self._receive_body(request)
+        if encoding == "identity":
+            return body
+        return await asyncio.to_thread(inflate, body, encoding, request.client_max_size)
+
+    async def _receive_body(self, request: web.Request) -> bytes:
         try:
             async with self._body_timeout():
                 return await request.read()
@@ -87,7 +96,7 @@ class RequestMiddleware:
                 raise _stopping_error() from None
             message = f"the request body did not arrive within {BODY_TIMEOUT:g} seconds"
             raise HTTPRequestError(HTTPStatus.REQUEST_TIMEOUT, message) from None
-        except (web.RequestPayloadError, ConnectionError):  # a wrong encoding, or a closed connection
+        except (web.RequestPayloadError, ConnectionError):  # malformed chunks, or a closed connection
             raise HTTPRequestError(HTTPStatus.BAD_REQUEST, "the request body is malformed or incomplete") from None
 
     async def drain(self) -> None:
