@@ -2,26 +2,29 @@
 
 from __future__ import annotations
 
+import http.client
 import json
 import logging
 import os
 import re
 import signal
+import socket
 import sqlite3
 import stat
 import subprocess
 import sys
 import time
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import contextmanager
+from contextlib import ExitStack, closing, contextmanager, suppress
 from typing import TYPE_CHECKING, Any, NamedTuple
+from urllib.parse import urlsplit
 
 import pytest
 from tests.cli.conftest import GRADIENT, TIMEOUT
 from tests.raw_client import Caller
 
 from paperspace.gradient._shared.private_files import write_private
-from paperspace.gradient.cli.server import _LogFormatter
+from paperspace.gradient.cli._server_log import LogFormatter
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -38,10 +41,10 @@ class Running(NamedTuple):
 
 
 @contextmanager
-def running(tmp_path: Path, *options: str, **environment: str) -> Iterator[Running]:
+def running(tmp_path: Path, *options: str, prefix: tuple[str, ...] = (), **environment: str) -> Iterator[Running]:
     """Start the command, wait until it is ready, and kill it after the block."""
     with subprocess.Popen(
-        [*GRADIENT, "server", "--port", "0", *options],
+        [*prefix, *GRADIENT, "server", "--port", "0", *options],
         stdout=subprocess.PIPE,
         stderr=subprocess.PIPE,
         text=True,
@@ -294,4 +297,53 @@ def test_help_is_quick() -> None:
 def test_log_formatter() -> None:
     """A log record of several lines cannot look like several records, or control a terminal."""
     record = logging.LogRecord("n", logging.INFO, "", 1, "one\n2024-01-01 two\r\x1b[2J%s", ("é",), None)
-    assert _LogFormatter("%(message)s").format(record) == "one\n  2024-01-01 two\\r\\x1b[2Jé"
+    assert LogFormatter("%(message)s").format(record) == "one\n  2024-01-01 two\\r\\x1b[2Jé"
+
+
+def send(command: Running, count: int) -> None:
+    """Send small requests, which are logged, on one connection."""
+    with closing(http.client.HTTPConnection(urlsplit(command.url).netloc, timeout=TIMEOUT)) as connection:
+        for _ in range(count):
+            connection.request("GET", "/healthz")
+            assert connection.getresponse().read()
+
+
+def test_stderr_that_nobody_reads(tmp_path: Path) -> None:
+    """If nobody reads stderr, the server still responds and stops; the log says how many records it dropped."""
+    with running(tmp_path) as command:
+        send(command, 3000)  # a pipe holds about 900 lines, and the queue 1,000
+        assert command.process.stderr
+        lines = [command.process.stderr.readline() for _ in range(1500)]
+        send(command, 1)
+        command.process.terminate()
+        lines += command.process.stderr.readlines()
+        assert command.process.wait(TIMEOUT) == 0
+        dropped = [int(line.split()[0]) for line in lines if "records were dropped: stderr was not read" in line]
+        assert len(lines) - len(dropped) + sum(dropped) == 3001
+        assert sum(dropped) > 0
+
+
+def test_stop_while_nobody_reads_stderr(tmp_path: Path) -> None:
+    """The server stops although the log cannot be written."""
+    with running(tmp_path) as command:
+        send(command, 1200)
+        command.process.terminate()
+        assert command.process.wait(TIMEOUT) == 0
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="Windows has no limit of file descriptors")
+def test_few_file_descriptors(tmp_path: Path) -> None:
+    """With few file descriptors, the server accepts as many connections as it can serve, and rejects further ones."""
+    with ExitStack() as stack:
+        command = stack.enter_context(running(tmp_path, prefix=("sh", "-c", 'ulimit -n 100 && exec "$@"', "sh")))
+        address = urlsplit(command.url)
+        connections = []
+        for _ in range(200):
+            connection = stack.enter_context(
+                socket.create_connection((str(address.hostname), int(address.port or 0)), timeout=TIMEOUT)
+            )
+            connection.sendall(b"GET /healthz HTTP/1.1\r\nHost: localhost\r\n\r\n")
+            with suppress(ConnectionError):
+                connections.append(connection.recv(4096).split(b" ")[1])
+        assert connections.count(b"200") == 36
+        assert set(connections) == {b"200", b"503"}

@@ -16,8 +16,8 @@ from urllib.parse import urlsplit
 
 import pytest
 
-from paperspace.gradient.server import LocalServer, local
-from paperspace.gradient.server.http import listener, middleware
+from paperspace.gradient.server import LocalServer
+from paperspace.gradient.server.http import connections, listener, middleware
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -70,8 +70,8 @@ def drip(connection: socket.socket) -> bytes:
 def impatient_server(monkeypatch: pytest.MonkeyPatch) -> Iterator[LocalServer]:
     """A server with a twentieth of the default timeouts."""
     monkeypatch.setattr(middleware, "BODY_TIMEOUT", 0.5)
-    monkeypatch.setitem(local.TIMEOUTS, "keepalive_timeout", 0.5)
-    monkeypatch.setitem(local.TIMEOUTS, "lingering_time", 0.1)
+    monkeypatch.setitem(connections.TIMEOUTS, "keepalive_timeout", 0.5)
+    monkeypatch.setitem(connections.TIMEOUTS, "lingering_time", 0.1)
     with LocalServer() as server:
         yield server
 
@@ -273,12 +273,18 @@ def test_key_and_data_are_not_logged(call: Caller, caplog: pytest.LogCaptureFixt
     ],
 )
 def test_malformed_http(server: LocalServer, call: Caller, caplog: pytest.LogCaptureFixture, sent: bytes) -> None:
-    """Malformed HTTP gets status 400 and at most one log line without its content; the server continues."""
+    """Malformed HTTP gets an error with an id, and one log line without its content; the server continues."""
     with caplog.at_level(logging.DEBUG, "paperspace.gradient.server"), connect(server) as connection:
         connection.sendall(sent)
-        assert b" 400 " in connection.recv(65536)
-        assert "a-secret" not in caplog.text
-        assert len(caplog.text.splitlines()) <= 1
+        response = read_to_end(connection)
+    head, _, body = response.partition(b"\r\n\r\n")
+    status = head.split()[1].decode()
+    assert status == ("414" if len(sent) > 10_000 else "400")
+    assert json.loads(body)["errors"][0]["extensions"] == {"code": "BAD_USER_INPUT"}
+    (record,) = caplog.records
+    assert re.fullmatch(rf"[0-9a-f]{{32}} malformed HTTP request {status}", record.getMessage())
+    assert f"X-Request-Id: {record.getMessage().split()[0]}".encode() in head
+    assert "a-secret" not in caplog.text
     assert call.post(QUERY).data
 
 

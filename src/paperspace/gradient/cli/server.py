@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import errno
-import logging
 import shlex
 import signal
 from contextlib import suppress
@@ -15,6 +14,7 @@ import click
 
 from paperspace.gradient._shared.private_files import write_private
 from paperspace.gradient.cli._output import print_message
+from paperspace.gradient.cli._server_log import log_to_stderr
 
 if TYPE_CHECKING:
     from paperspace.gradient.server import LocalServer
@@ -62,7 +62,7 @@ def command(
 
     if api_key is None and not is_loopback(host):
         raise click.UsageError(f"Other machines can connect to {host}: pass --api-key to set the API key.")
-    _log_to_stderr()
+    log_to_stderr()
     path = _database_path(database)
     file = None if api_key is not None or path == IN_MEMORY else key_file(Path(path))
     stored_key = file and _read_key(file)
@@ -115,20 +115,6 @@ def _read_key(file: Path) -> str | None:
     except (OSError, ValueError) as error:
         reason = getattr(error, "strerror", None) or "not ASCII"
         raise click.ClickException(f"Cannot read the API key in {file}: {reason}. {_KEY_FILE_HINT}") from error
-
-
-class _LogFormatter(logging.Formatter):
-    """Log records as lines. Further lines of a record are indented; terminal control characters are escaped."""
-
-    def format(self, record: logging.LogRecord) -> str:
-        text = super().format(record).replace("\n", "\n  ")
-        return "".join(c if c.isprintable() or c == "\n" else ascii(c)[1:-1] for c in text)
-
-
-def _log_to_stderr() -> None:
-    handler = logging.StreamHandler()
-    handler.setFormatter(_LogFormatter("%(asctime)s %(message)s"))
-    logging.basicConfig(level=logging.INFO, handlers=[handler])
 
 
 async def _serve(server: LocalServer, key_file: Path | None, *, save_config: bool) -> None:

@@ -7,7 +7,7 @@ import re
 import threading
 from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import AsyncExitStack
-from typing import TYPE_CHECKING, Any, NamedTuple, Self, cast
+from typing import TYPE_CHECKING, NamedTuple, Self, cast
 from uuid import UUID, uuid4
 
 from aiohttp import web
@@ -19,13 +19,8 @@ from paperspace.gradient.server.engines.simulation import Simulation
 from paperspace.gradient.server.engines.workloads import Workloads
 from paperspace.gradient.server.graphql.execution import Executor, Request, Response
 from paperspace.gradient.server.graphql.resolvers import Context
-from paperspace.gradient.server.http.listener import (
-    accept_connections,
-    base_url,
-    connection_log,
-    is_loopback,
-    open_listener,
-)
+from paperspace.gradient.server.http.connections import UnreadResponses
+from paperspace.gradient.server.http.listener import accept_connections, base_url, is_loopback, open_listener
 from paperspace.gradient.server.http.middleware import RequestMiddleware
 from paperspace.gradient.server.http.routes import Routes
 from paperspace.gradient.server.storage.database import Database
@@ -41,9 +36,7 @@ if TYPE_CHECKING:
     from paperspace.gradient.server.engines.runtime import Runtime
     from paperspace.gradient.server.http.middleware import Fault
 
-# Seconds. `keepalive_timeout` closes a connection that is idle or sends an incomplete head. `lingering_time` lets a client
-# that is still sending a rejected body read the response. At `shutdown_timeout` the middleware has drained already.
-TIMEOUTS: dict[str, Any] = {"keepalive_timeout": 10.0, "lingering_time": 1.0, "shutdown_timeout": 1.0}
+SHUTDOWN_TIMEOUT = 1.0  # seconds to close the connections; the middleware has drained them already
 
 
 class Backend(NamedTuple):
@@ -221,14 +214,13 @@ class LocalServer:
             self.url = f"{server_url}/graphql"
             self._middleware = RequestMiddleware(self._new_request_id, loopback=is_loopback(self._host))
             routes = Routes(execute, endpoint, self._middleware, url=self.url, api_key=self.api_key, now=self._now)
-            # Bodies are inflated by the middleware, after authentication and within a limit.
-            runner = web.AppRunner(
-                routes.application(), access_log=None, logger=connection_log, auto_decompress=False, **TIMEOUTS
-            )
+            runner = web.AppRunner(routes.application(), shutdown_timeout=SHUTDOWN_TIMEOUT)
+            self._unread = UnreadResponses()
+            stack.callback(self._unread.abort)
             stack.push_async_callback(runner.cleanup)
             await runner.setup()
             self._http_server = cast("web.Server", runner.server)
-            accepting = await accept_connections(listener, self._http_server)
+            accepting = await accept_connections(listener, self._http_server, self._unread, self._new_request_id)
             stack.callback(accepting.close)
             stack.push_async_callback(self._middleware.drain)
             self._exit = stack.pop_all()

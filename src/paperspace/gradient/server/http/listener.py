@@ -3,43 +3,91 @@
 from __future__ import annotations
 
 import asyncio
+import errno
 import ipaddress
+import json
 import logging
+import os
 import socket
-from typing import TYPE_CHECKING, cast
+from contextlib import suppress
+from time import monotonic
+from typing import TYPE_CHECKING, Any, cast
 
-from aiohttp.http_exceptions import HttpProcessingError
+from paperspace.gradient._shared.error_codes import Code
+from paperspace.gradient.server.http.connections import Connection, UnreadResponses
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+    from uuid import UUID
+
     from aiohttp import web
 
 MAX_CONNECTIONS = 500
+RESERVED_FILES = 64  # for the database, and for everything else in the process
 
-_TOO_MANY_CONNECTIONS = (
-    b"HTTP/1.1 503 Service Unavailable\r\nRetry-After: 1\r\nContent-Length: 0\r\nConnection: close\r\n\r\n"
-)
+_WARNING_INTERVAL = 10.0  # seconds
 
-
-class _RedactRequest(logging.Filter):
-    """Remove received data from log records: malformed HTTP may contain an API key."""
-
-    def filter(self, record: logging.LogRecord) -> bool:
-        if record.exc_info and isinstance(record.exc_info[1], HttpProcessingError):
-            record.msg += ": malformed HTTP request"
-            record.exc_info = None
-        return True
+_log = logging.getLogger(__name__)
 
 
-connection_log = logging.getLogger(f"{__name__}.connections")
-connection_log.addFilter(_RedactRequest())
+class _Listener(socket.socket):
+    """A listening socket. When the process has no file descriptor left, it closes new connections.
+
+    The event loop would log a traceback for each of them. It uses a file descriptor that it keeps for this purpose, as
+    a connection can be closed only after it has been accepted.
+    """
+
+    def __init__(self, fileno: int) -> None:
+        super().__init__(fileno=fileno)
+        self._spare: int | None = os.open(os.devnull, os.O_RDONLY)
+        self._warned = -_WARNING_INTERVAL
+
+    def accept(self) -> tuple[socket.socket, Any]:
+        try:
+            if self._spare is None:
+                self._spare = os.open(os.devnull, os.O_RDONLY)
+            return super().accept()
+        except OSError as error:
+            if error.errno not in (errno.EMFILE, errno.ENFILE) or self._spare is None:
+                raise
+        self._free_spare()
+        with suppress(OSError):
+            super().accept()[0].close()
+        with suppress(OSError):
+            self._spare = os.open(os.devnull, os.O_RDONLY)
+        if monotonic() - self._warned >= _WARNING_INTERVAL:
+            self._warned = monotonic()
+            _log.warning("no file descriptor is left: new connections are closed; see `ulimit -n`")
+        raise BlockingIOError  # as if no connection had arrived
+
+    def close(self) -> None:
+        self._free_spare()
+        super().close()
+
+    def _free_spare(self) -> None:
+        spare, self._spare = self._spare, None
+        if spare is not None:
+            os.close(spare)
 
 
 class _RejectConnection(asyncio.Protocol):
     """Respond to a connection above the limit with status 503."""
 
+    def __init__(self, limit: int, request_id: UUID) -> None:
+        self._limit = limit
+        self._request_id = request_id
+
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
+        message = f"too many connections: the server accepts {self._limit}; the request was not executed"
+        extensions = {"code": Code.SERVICE_UNAVAILABLE, "retryable": True}
+        body = json.dumps({"errors": [{"message": message, "extensions": extensions}]})
+        head = (
+            "HTTP/1.1 503 Service Unavailable\r\nRetry-After: 1\r\nConnection: close\r\n"
+            f"X-Request-Id: {self._request_id.hex}\r\n"
+            f"Content-Type: application/json; charset=utf-8\r\nContent-Length: {len(body)}\r\n\r\n"
+        )
         connection = cast("asyncio.Transport", transport)
-        connection.write(_TOO_MANY_CONNECTIONS)
+        connection.write((head + body).encode())
         connection.close()
 
 
@@ -60,7 +108,7 @@ def open_listener(host: str, port: int) -> socket.socket:
     family, _kind, _protocol, _name, address = socket.getaddrinfo(
         host, port, type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE
     )[0]
-    return socket.create_server(address, family=family)
+    return _Listener(fileno=socket.create_server(address, family=family).detach())
 
 
 def base_url(host: str, listener: socket.socket) -> str:
@@ -68,8 +116,25 @@ def base_url(host: str, listener: socket.socket) -> str:
     return f"http://{f'[{host}]' if ':' in host else host}:{listener.getsockname()[1]}"
 
 
-async def accept_connections(listener: socket.socket, server: web.Server) -> asyncio.Server:
-    """Accept connections for a web server, up to a limit: each one takes memory and a file descriptor."""
-    return await asyncio.get_running_loop().create_server(
-        lambda: server() if len(server.connections) < MAX_CONNECTIONS else _RejectConnection(), sock=listener
-    )
+def connection_limit() -> int:
+    """Return how many connections the server accepts: each one takes memory and a file descriptor."""
+    try:
+        import resource
+    except ImportError:  # on Windows, which has no such limit
+        return MAX_CONNECTIONS
+    files, _hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    return MAX_CONNECTIONS if files == resource.RLIM_INFINITY else max(1, min(MAX_CONNECTIONS, files - RESERVED_FILES))
+
+
+async def accept_connections(
+    listener: socket.socket, server: web.Server, unread: UnreadResponses, new_request_id: Callable[[], UUID]
+) -> asyncio.Server:
+    """Accept connections for a web server, up to a limit."""
+    limit = connection_limit()
+
+    def connect() -> asyncio.Protocol:
+        if len(server.connections) < limit:
+            return Connection(server, unread, new_request_id)
+        return _RejectConnection(limit, new_request_id())
+
+    return await asyncio.get_running_loop().create_server(connect, sock=listener)

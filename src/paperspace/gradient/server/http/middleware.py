@@ -19,7 +19,7 @@ from paperspace.gradient._shared.problems import shorten
 from paperspace.gradient.server.graphql.execution import internal_error
 from paperspace.gradient.server.http.content_encoding import content_encoding, inflate
 from paperspace.gradient.server.http.listener import is_loopback
-from paperspace.gradient.server.http.request_errors import HTTPRequestError, error_response
+from paperspace.gradient.server.http.request_errors import REQUEST_ID, HTTPRequestError, error_response
 
 if TYPE_CHECKING:
     from collections.abc import AsyncGenerator
@@ -29,7 +29,6 @@ Handler = Callable[[web.Request], Awaitable[web.StreamResponse]]
 Fault = Callable[[web.Request, Handler], Awaitable[web.StreamResponse]]
 """Handles one API request instead of its handler, or around it."""
 
-REQUEST_ID = "X-Request-Id"
 BODY_TIMEOUT = 10.0  # seconds to read the body of a request
 DRAIN_TIMEOUT = 5.0  # seconds to finish active requests before the server stops
 

@@ -13,6 +13,9 @@ if TYPE_CHECKING:
     from http import HTTPStatus
 
 
+REQUEST_ID = "X-Request-Id"
+
+
 class HTTPRequestError(Exception):
     """The HTTP request is rejected; nothing was executed."""
 
