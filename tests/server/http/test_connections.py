@@ -83,7 +83,7 @@ def test_the_time_to_read_a_response(server: LocalServer, monkeypatch: pytest.Mo
     monkeypatch.setattr(connections, "READ_TIMEOUT", 0.2)
     monkeypatch.setattr(connections, "READ_RATE", 1_000_000_000)
     with send(server) as connection:
-        wait_until(lambda: not server._http_server.connections)
+        wait_until(lambda: server._http_server.requests_count == 1 and not server._http_server.connections)
         assert received(connection) < SIZE
     assert unread(server) == 0
 
