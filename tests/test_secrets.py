@@ -18,9 +18,18 @@ from typing import TYPE_CHECKING, Any, get_args, get_type_hints
 import pytest
 import yaml
 from click.testing import CliRunner, Result
+from tests.altering_proxy import altered
 from typing_extensions import is_typeddict
 
-from paperspace.gradient import Client, ConflictError, InvalidSpecError, deployments
+from paperspace.gradient import (
+    BadRequestError,
+    Client,
+    ConflictError,
+    GradientError,
+    InvalidSpecError,
+    MalformedResponseError,
+    deployments,
+)
 from paperspace.gradient.cli._exit_codes import ExitCode
 from paperspace.gradient.cli.main import main
 from paperspace.gradient.server import LocalServer
@@ -200,6 +209,72 @@ def test_messages_of_the_server(server: LocalServer, caller: type[Caller], caplo
                 response = call(CREATE, input=values)
                 assert MARKER not in json.dumps(response.body), response.body
     assert MARKER not in caplog.text
+
+
+VALUES = [
+    f'["{MARKER}"]',
+    f'{{a: "{MARKER}"}}',
+    MARKER.replace("-", "_"),
+    f'"a" "{MARKER}"',
+    f'"{MARKER}',
+    f"[{MARKER}",
+]
+
+
+@pytest.mark.parametrize("value", VALUES)
+@pytest.mark.parametrize("check", [True, False])
+def test_messages_about_documents(server: LocalServer, value: str, check: bool) -> None:
+    """Neither the client nor the server quotes a value that is written into a document."""
+    spec = f'{{image: "i", env: [{{name: "A", value: {value}}}]}}'
+    document = f'mutation M {{ createDeployment(input: {{name: "n", projectId: "p", spec: {spec}}}) {{ deployment {{ id }} }} }}'
+    with Client(server.api_key, server.url) as client, pytest.raises(GradientError) as caught:
+        client.execute(document, check=check)
+    text = str(caught.value) + "".join(traceback.format_exception(caught.value))
+    assert MARKER not in text.replace("_", "-")
+
+
+def test_messages_about_variables(server: LocalServer) -> None:
+    """Messages about variables of a custom operation do not show them."""
+    variables = {
+        "input": {"name": "n", "projectId": "p", "spec": {"image": "i", "env": [{"name": "A", "valu": MARKER}]}}
+    }
+    with Client(server.api_key, server.url) as client:
+        for check in (True, False):
+            with pytest.raises(GradientError) as caught:
+                client.execute(CREATE, variables, check=check)
+            assert MARKER not in shown_by(caught.value)
+
+
+def test_server_that_repeats_the_request(server: LocalServer) -> None:
+    """Secrets that another server repeats in its error are hidden."""
+
+    def repeat(response: dict[str, Any]) -> None:
+        response.clear()
+        message = f'got invalid value {json.dumps(with_secrets(MARKER))} at "input.spec"'
+        response["errors"] = [{"message": message, "extensions": {"code": "BAD_USER_INPUT"}}]
+
+    with altered(server, response=repeat) as url, Client(server.api_key, url) as client:
+        with pytest.raises(BadRequestError) as caught:
+            client.deployments.create_deployment("n", "p", with_secrets(MARKER))
+        assert MARKER not in shown_by(caught.value)
+        assert "tensorflow/serving" in str(caught.value)
+
+
+def test_responses_that_do_not_match(server: LocalServer) -> None:
+    """A response with a spec that does not match the schema is not quoted."""
+
+    def break_env(response: dict[str, Any]) -> None:
+        for node in response["data"]["deployment"]["deploymentSpecs"]["nodes"]:
+            node["data"]["env"][0] = {"value": MARKER}
+
+    with Client(server.api_key, server.url) as client:
+        created = client.deployments.create_deployment("n", "p", with_secrets(MARKER))
+    with altered(server, response=break_env) as url, Client(server.api_key, url) as client:
+        with pytest.raises(
+            MalformedResponseError, match=r"env\.0\.name: Field required, got a value of type dict"
+        ) as caught:
+            client.deployments.get_deployment_history(created["id"])
+        assert MARKER not in shown_by(caught.value)
 
 
 def with_secrets(marker: str) -> dict[str, Any]:

@@ -20,6 +20,7 @@ from graphql.execution import get_variable_values
 
 from paperspace.gradient._core.documents import Document, parse_with_fragments
 from paperspace.gradient._shared.graphql_files import graphql_folder
+from paperspace.gradient._shared.secrets import without_values
 from paperspace.gradient.errors import InvalidArgumentError
 
 
@@ -51,7 +52,8 @@ def custom_document(document: str | Path, *, check: bool) -> Document:
         raise InvalidArgumentError(f"cannot read {error.filename}: {error.strerror}") from error
     except GraphQLError as error:
         hint = "; to run a file, pass its pathlib.Path" if str(document).endswith(".graphql") else ""
-        raise InvalidArgumentError(with_position(error) + hint) from error
+        # Not from the error, whose text has lines of the document.
+        raise InvalidArgumentError(with_position(error) + hint) from None
     except ValueError as error:  # not UTF-8, or not a path
         raise InvalidArgumentError(f"cannot read {document!s:.80}: {error}") from error
     operations = [part for part in node.definitions if isinstance(part, OperationDefinitionNode)]
@@ -77,7 +79,7 @@ def check_variables(document: Document, variables: object) -> dict[str, object]:
         raise InvalidArgumentError(f"{document.name} has no variable ${unknown[0]}; its variables are {sorted(names)}")
     coerced = get_variable_values(pinned_schema(), definitions, values, max_errors=1)
     if isinstance(coerced, list):
-        raise InvalidArgumentError(f"{document.name}: {coerced[0].message}")
+        raise InvalidArgumentError(f"{document.name}: {without_values(coerced[0].message)}")
     return values
 
 
@@ -95,9 +97,9 @@ def require_variables(variables: object) -> dict[str, object]:
 def with_position(error: GraphQLError) -> str:
     """Return the message of an error as `FILE:LINE:COLUMN: message`, which editors understand."""
     if not error.source or not error.locations:
-        return error.message
+        return without_values(error.message)
     line, column = error.locations[0]
-    return f"{error.source.name}:{line}:{column}: {error.message}"
+    return f"{error.source.name}:{line}:{column}: {without_values(error.message)}"
 
 
 def _parse(document: str | Path) -> DocumentNode:

@@ -25,6 +25,14 @@ _USER_WITHOUT_SCHEME = re.compile(r"^(?!\w+://)[^/@\s:]+:\S+@")
 # In the URL of a repository, anything up to an @ may be a password: paths with an @ are rare.
 _USER_OF_REPOSITORY = re.compile(r"(?<=//)\S*@")
 
+# Where messages of graphql-core quote values of a document or of variables, after the part to keep.
+_QUOTED_VALUES = (
+    re.compile(r"(Expected value of type .*?), found:? .*", re.DOTALL),
+    re.compile(r"(cannot represent[^:]*): .*", re.DOTALL),
+    re.compile(r"(has invalid value) (?!at ).*", re.DOTALL),
+    re.compile(r"(Syntax Error: .*?\b(?:Name|String|BlockString|Int|Float)) ['\"].*", re.DOTALL),
+)
+
 # A shorter secret may occur in a text by accident. It is only replaced where it stands in quotes.
 _MIN_REPLACED = 6
 
@@ -102,6 +110,13 @@ def without_secrets(text: str, variables: Any) -> str:
             else:
                 text = text.replace(f'"{form}"', HIDDEN).replace(f"'{form}'", HIDDEN)
     return hide_credentials(text)
+
+
+def without_values(message: str) -> str:
+    """Return a message of graphql-core without the value that it quotes, which may be a part of a spec."""
+    for pattern in _QUOTED_VALUES:
+        message = pattern.sub(r"\1", message)
+    return message
 
 
 def _secrets_of(value: Any, path: tuple[str, ...] = ()) -> Iterator[str]:

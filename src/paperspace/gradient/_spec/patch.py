@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any, NamedTuple
 
-from paperspace.gradient._shared.problems import Path, Placeholder, Problem, abbreviate
+from paperspace.gradient._shared.problems import Path, Problem, abbreviate, hide
 from paperspace.gradient._spec.checks import check_spec
 
 if TYPE_CHECKING:
@@ -37,7 +37,7 @@ class Patch(NamedTuple):
     def problems(self) -> Iterator[Problem]:
         """Yield the problems of the arguments."""
         if self.env is not None and not isinstance(self.env, Mapping):
-            yield Problem(("env",), Placeholder(f"a value of type {type(self.env).__name__}"), "a dict")
+            yield Problem(("env",), hide(self.env), "a dict")
             return
         names = list(self.env or ())
         for problem in check_spec(self._as_spec()):
@@ -47,7 +47,7 @@ class Patch(NamedTuple):
         if self.unset_env is None:
             return
         if not isinstance(self.unset_env, list | tuple | set | frozenset):
-            yield Problem(("unset_env",), abbreviate(self.unset_env), "a list of names")
+            yield Problem(("unset_env",), hide(self.unset_env), "a list of names")
             return
         for name in self.unset_env:
             if not isinstance(name, str):

@@ -31,6 +31,7 @@ from graphql import (
 )
 
 from paperspace.gradient._shared.error_codes import Code
+from paperspace.gradient._shared.secrets import without_values
 from paperspace.gradient.server.errors import ApplicationError, raise_for_problems
 from paperspace.gradient.server.graphql.limits import MAX_TOKENS, DocumentLimits, LimitExceededError, check_length
 from paperspace.gradient.server.graphql.schema import executable_schema
@@ -232,7 +233,7 @@ def _error(message: str, code: Code) -> ErrorData:
 
 
 def _with_code(error: GraphQLError, code: Code) -> ErrorData:
-    return {**error.formatted, "extensions": {"code": code}}
+    return {**error.formatted, "message": without_values(error.message), "extensions": {"code": code}}
 
 
 def _serialize(body: Mapping[str, Any]) -> bytes:
