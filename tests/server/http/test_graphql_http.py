@@ -243,7 +243,7 @@ def test_other_paths_and_methods(call: Caller) -> None:
     assert call.http("POST", "/").code == "NOT_FOUND"
     for method in ("PUT", "DELETE", "OPTIONS", "PATCH"):
         response = call.http(method, "/graphql")
-        assert (response.status, response.headers["Allow"]) == (405, "GET,POST")
+        assert (response.status, response.headers["Allow"]) == (405, "GET,HEAD,POST")
 
 
 def get(call: Caller, query: str, **headers: str) -> Any:

@@ -20,6 +20,15 @@ if TYPE_CHECKING:
     from paperspace.gradient.server import LocalServer
 
 
+def _check_origins(_context: click.Context, _option: click.Parameter, origins: tuple[str, ...]) -> tuple[str, ...]:
+    from paperspace.gradient.server.http.cors import check_origin
+
+    try:
+        return tuple(check_origin(origin) for origin in origins)
+    except ValueError as error:
+        raise click.BadParameter(f"{error}.") from error
+
+
 @click.command("server")
 @click.option("--host", default="127.0.0.1", show_default=True, help="The host to listen on.")
 @click.option(
@@ -39,10 +48,26 @@ if TYPE_CHECKING:
 )
 @click.option("--actor", metavar="NAME", help="The author of all revisions. Default: the system user.")
 @click.option(
+    "--allow-origin",
+    "allow_origins",
+    metavar="ORIGIN",
+    multiple=True,
+    callback=_check_origins,
+    help="Let web pages of this origin, such as http://localhost:3000, use the server (CORS); * allows all. Can be "
+    "repeated. Default: none.",
+)
+@click.option(
     "--save-config", is_flag=True, help="Store the API URL and the API key in the client's configuration file."
 )
 def command(
-    *, host: str, port: int, database: str | None, api_key: str | None, actor: str | None, save_config: bool
+    *,
+    host: str,
+    port: int,
+    database: str | None,
+    api_key: str | None,
+    actor: str | None,
+    allow_origins: tuple[str, ...],
+    save_config: bool,
 ) -> None:
     """Run a local server with the API of the hosted service.
 
@@ -67,7 +92,14 @@ def command(
     file = None if api_key is not None or path == IN_MEMORY else key_file(Path(path))
     stored_key = file and _read_key(file)
     try:
-        server = LocalServer(host=host, port=port, database=path, api_key=stored_key or api_key, actor=actor)
+        server = LocalServer(
+            host=host,
+            port=port,
+            database=path,
+            api_key=stored_key or api_key,
+            actor=actor,
+            allow_origins=allow_origins,
+        )
     except ValueError as error:
         if stored_key:
             raise click.ClickException(f"Invalid API key in {file}: {error}. {_KEY_FILE_HINT}") from error

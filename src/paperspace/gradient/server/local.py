@@ -20,6 +20,7 @@ from paperspace.gradient.server.engines.workloads import Workloads
 from paperspace.gradient.server.graphql.execution import Executor, Request, Response
 from paperspace.gradient.server.graphql.resolvers import Context
 from paperspace.gradient.server.http.connections import UnreadResponses
+from paperspace.gradient.server.http.cors import check_origin
 from paperspace.gradient.server.http.listener import accept_connections, base_url, is_loopback, open_listener
 from paperspace.gradient.server.http.middleware import RequestMiddleware
 from paperspace.gradient.server.http.routes import Routes
@@ -28,7 +29,7 @@ from paperspace.gradient.server.storage.migrations import IN_MEMORY
 from paperspace.gradient.server.storage.store import Store
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Iterable
     from datetime import datetime
     from pathlib import Path
     from types import TracebackType
@@ -69,6 +70,8 @@ class LocalServer:
         new_id: Generates ids.
         new_request_id: Generates the ids of requests.
         runtime: Runs the deployments; by default a simulation.
+        allow_origins: The origins of web pages that may use the server from a browser (CORS), such as
+            `http://localhost:3000`; `*` allows all. By default none.
 
     Example:
         >>> from paperspace.gradient import Client
@@ -94,6 +97,7 @@ class LocalServer:
         new_id: Callable[[], UUID] = uuid4,
         new_request_id: Callable[[], UUID] = uuid4,
         runtime: Runtime | None = None,
+        allow_origins: Iterable[str] = (),
     ) -> None:
         if api_key is not None and not re.fullmatch(r"[!-~]+", api_key):
             raise ValueError("an API key must consist of visible ASCII characters, at least one")
@@ -106,6 +110,7 @@ class LocalServer:
         self._new_id = new_id
         self._new_request_id = new_request_id
         self._runtime = Simulation() if runtime is None else runtime
+        self._allow_origins = frozenset(map(check_origin, allow_origins))
         self._stop: Callable[[], None] | None = None
 
     def start(self) -> None:
@@ -212,7 +217,9 @@ class LocalServer:
                 return await loop.run_in_executor(database_thread, backend.endpoints.response, deployment_id)
 
             self.url = f"{server_url}/graphql"
-            self._middleware = RequestMiddleware(self._new_request_id, loopback=is_loopback(self._host))
+            self._middleware = RequestMiddleware(
+                self._new_request_id, loopback=is_loopback(self._host), allow_origins=self._allow_origins
+            )
             routes = Routes(execute, endpoint, self._middleware, url=self.url, api_key=self.api_key, now=self._now)
             runner = web.AppRunner(routes.application(), shutdown_timeout=SHUTDOWN_TIMEOUT)
             self._unread = UnreadResponses()

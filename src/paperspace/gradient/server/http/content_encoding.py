@@ -1,18 +1,23 @@
-"""Content encodings: inflate the bodies of requests, within a limit."""
+"""Content encodings: inflate the bodies of requests, within a limit, and compress those of responses."""
 
 from __future__ import annotations
 
+import asyncio
 import zlib
 from http import HTTPStatus
 from typing import TYPE_CHECKING
 
-from aiohttp import hdrs
+from aiohttp import hdrs, web
 
+from paperspace.gradient.server.http.graphql_http import qualities
 from paperspace.gradient.server.http.request_errors import HTTPRequestError
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
+MIN_COMPRESSED_SIZE = 1024
+
+_IN_THREAD_SIZE = 64 * 1024  # compressing it takes about as long as starting a thread
 _GZIP, _ZLIB, _RAW_DEFLATE = 16 + zlib.MAX_WBITS, zlib.MAX_WBITS, -zlib.MAX_WBITS
 
 
@@ -55,3 +60,22 @@ def inflate(body: bytes, encoding: str, limit: int) -> bytes:
     if not stream.eof or stream.unused_data:
         raise HTTPRequestError(HTTPStatus.BAD_REQUEST, f"the request body is not valid {encoding}")
     return inflated
+
+
+async def compress(request: web.Request, response: web.StreamResponse) -> None:
+    """Compress the body of a response, if it is worth it and the caller accepts it."""
+    body = response.body if isinstance(response, web.Response) else None
+    if not isinstance(response, web.Response) or not isinstance(body, bytes) or len(body) <= MIN_COMPRESSED_SIZE:
+        return
+    response.headers.add(hdrs.VARY, hdrs.ACCEPT_ENCODING)
+    accepted = qualities(request.headers.getall(hdrs.ACCEPT_ENCODING, ()))
+    if accepted.get("gzip", accepted.get("x-gzip", accepted.get("*", 0))) <= 0:
+        return
+    in_thread = len(body) > _IN_THREAD_SIZE
+    response.body = await asyncio.to_thread(_gzip, body) if in_thread else _gzip(body)
+    response.headers[hdrs.CONTENT_ENCODING] = "gzip"
+
+
+def _gzip(body: bytes) -> bytes:
+    stream = zlib.compressobj(zlib.Z_BEST_SPEED, zlib.DEFLATED, _GZIP)
+    return stream.compress(body) + stream.flush()

@@ -8,6 +8,7 @@ import re
 from http import HTTPStatus
 from typing import TYPE_CHECKING, Any, NoReturn, cast
 
+from paperspace.gradient._shared.error_codes import Code
 from paperspace.gradient.server.graphql.execution import Request
 from paperspace.gradient.server.http.request_errors import HTTPRequestError
 
@@ -23,16 +24,23 @@ _PARAMETERS = ("query", "operationName", "variables", "extensions")
 
 def negotiate(accept: Iterable[str]) -> str | None:
     """Choose the media type of the response from the Accept headers; None if they accept neither of ours."""
-    qualities: dict[str, float] = {}
-    for media_range in ",".join(accept).split(","):
-        name, *parameters = media_range.split(";")
-        matches = filter(None, map(_QUALITY.fullmatch, parameters))
-        qualities[name.strip().lower() or "*/*"] = next((float(match[1]) for match in matches), 1.0)
-    for name in sorted(qualities, key=lambda name: -qualities[name]):
+    accepted = qualities(accept) or {"*/*": 1.0}
+    for name in sorted(accepted, key=lambda name: -accepted[name]):
         for media_type in (JSON, GRAPHQL_RESPONSE):
-            if name in (media_type, "application/*", "*/*") and qualities[name] > 0 and qualities.get(media_type) != 0:
+            if name in (media_type, "application/*", "*/*") and accepted[name] > 0 and accepted.get(media_type) != 0:
                 return media_type
     return None
+
+
+def qualities(accept: Iterable[str]) -> dict[str, float]:
+    """Return the quality of each value in the headers Accept or Accept-Encoding."""
+    found: dict[str, float] = {}
+    for value in ",".join(accept).split(","):
+        name, *parameters = value.split(";")
+        matches = filter(None, map(_QUALITY.fullmatch, parameters))
+        if name := name.strip().lower():
+            found[name] = next((float(match[1]) for match in matches), 1.0)
+    return found
 
 
 def request_from_body(body: bytes, idempotency_key: str | None = None) -> Request:
@@ -75,6 +83,15 @@ def digest(key: str) -> bytes:
 
 
 def _request(parameters: Mapping[str, Any], **options: Any) -> Request:
+    extensions = parameters.get("extensions")
+    if not parameters.get("query") and isinstance(extensions, dict) and "persistedQuery" in extensions:
+        # Apollo Client recognizes the code, urql the message. Both then send the document.
+        raise HTTPRequestError(
+            HTTPStatus.BAD_REQUEST,
+            "PersistedQueryNotSupported",
+            Code.PERSISTED_QUERY_NOT_SUPPORTED,
+            json_status=HTTPStatus.OK,
+        )
     if not isinstance(parameters.get("query"), str):
         raise HTTPRequestError(HTTPStatus.BAD_REQUEST, "`query` must be a string")
     if not isinstance(parameters.get("operationName"), str | None):

@@ -12,17 +12,19 @@ from time import monotonic
 from typing import TYPE_CHECKING
 from urllib.parse import urlsplit
 
-from aiohttp import hdrs, web
+from aiohttp import HttpVersion11, hdrs, web
 
 from paperspace.gradient._shared.error_codes import Code
 from paperspace.gradient._shared.problems import shorten
 from paperspace.gradient.server.graphql.execution import internal_error
-from paperspace.gradient.server.http.content_encoding import content_encoding, inflate
+from paperspace.gradient.server.http import cors
+from paperspace.gradient.server.http.content_encoding import compress, content_encoding, inflate
+from paperspace.gradient.server.http.graphql_http import JSON, negotiate
 from paperspace.gradient.server.http.listener import is_loopback
 from paperspace.gradient.server.http.request_errors import REQUEST_ID, HTTPRequestError, error_response
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncGenerator
+    from collections.abc import AsyncGenerator, Collection
     from uuid import UUID
 
 Handler = Callable[[web.Request], Awaitable[web.StreamResponse]]
@@ -31,6 +33,8 @@ Fault = Callable[[web.Request, Handler], Awaitable[web.StreamResponse]]
 
 BODY_TIMEOUT = 10.0  # seconds to read the body of a request
 DRAIN_TIMEOUT = 5.0  # seconds to finish active requests before the server stops
+
+_CONTINUE = "100-continue"
 
 _log = logging.getLogger(__name__)
 
@@ -42,12 +46,16 @@ class RequestMiddleware:
         new_request_id: Generates the ids of requests.
         loopback: Whether the server listens on a loopback address. Then it rejects requests whose Host header names
             another host, which protects against DNS rebinding by web pages.
+        allow_origins: The origins of web pages that may use the server.
     """
 
-    def __init__(self, new_request_id: Callable[[], UUID], *, loopback: bool) -> None:
+    def __init__(
+        self, new_request_id: Callable[[], UUID], *, loopback: bool, allow_origins: Collection[str] = ()
+    ) -> None:
         self.injected_faults: deque[Fault] = deque()
         self._new_request_id = new_request_id
         self._loopback = loopback
+        self._allow_origins = allow_origins
         self._stopping = False
         self._active_requests = 0
         self._idle = asyncio.Event()
@@ -62,11 +70,16 @@ class RequestMiddleware:
         self._idle.clear()
         try:
             response = await self._respond(request, handler)
+            await compress(request, response)
         finally:
             self._active_requests -= 1
             if not self._active_requests:
                 self._idle.set()
         response.headers[REQUEST_ID] = request_id
+        if self._allow_origins:
+            response.headers.add(hdrs.VARY, hdrs.ORIGIN)
+            if cors.is_allowed(request, self._allow_origins):
+                cors.allow(request, response)
         # The caller chooses the path: escape it, so that it cannot add lines or control a terminal.
         path = shorten(ascii(request.raw_path.partition("?")[0])[1:-1])
         milliseconds = (monotonic() - started) * 1000
@@ -81,6 +94,9 @@ class RequestMiddleware:
                 time.
         """
         encoding = content_encoding(request.headers.getall(hdrs.CONTENT_ENCODING, ()))
+        if _expects_continue(request):
+            await request.writer.write(b"HTTP/1.1 100 Continue\r\n\r\n")
+            request.writer.output_size = 0  # the response follows
         body = await self._receive_body(request)
         if encoding == "identity":
             return body
@@ -110,29 +126,45 @@ class RequestMiddleware:
         """Run the handler, or an injected fault, and convert every error to a response."""
         try:
             self._check(request)
+            if cors.is_preflight(request) and cors.is_allowed(request, self._allow_origins):
+                return cors.preflight_response(request)
             if self.injected_faults and request.path == "/graphql":
                 return await self.injected_faults.popleft()(request, handler)
             return await handler(request)
         except HTTPRequestError as error:
-            response = error_response(error.status, str(error), error.extensions)
+            media_type = _media_type(request)
+            status = error.json_status if media_type == JSON else error.status
+            response = error_response(status, str(error), error.extensions, media_type)
             response.headers.update(error.headers or {})
-            if error.status in (HTTPStatus.REQUEST_TIMEOUT, HTTPStatus.SERVICE_UNAVAILABLE):
+            if error.status in (HTTPStatus.REQUEST_TIMEOUT, HTTPStatus.SERVICE_UNAVAILABLE) or (
+                _expects_continue(request) and not request.writer.output_size
+            ):
                 response.force_close()
             return response
         except web.HTTPException as error:
             code = Code.NOT_FOUND if error.status == HTTPStatus.NOT_FOUND else Code.BAD_USER_INPUT
-            response = error_response(error.status, error.reason, {"code": code})
+            response = error_response(error.status, error.reason, {"code": code}, _media_type(request))
             if allow := error.headers.get(hdrs.ALLOW):
                 response.headers[hdrs.ALLOW] = allow
             return response
         except Exception as error:  # noqa: BLE001 - a bug: the log gets the traceback, the caller its id
             masked = internal_error(error)
-            return error_response(HTTPStatus.INTERNAL_SERVER_ERROR, masked["message"], masked["extensions"])
+            return error_response(
+                HTTPStatus.INTERNAL_SERVER_ERROR, masked["message"], masked["extensions"], _media_type(request)
+            )
 
     def _check(self, request: web.Request) -> None:
         if self._stopping:
             raise _stopping_error()
-        if self._loopback and not _is_loopback_name(request.headers.get(hdrs.HOST, "")):
+        # Browsers always send a Host header; old clients that use HTTP/1.0 do not.
+        if self._loopback and (hdrs.HOST in request.headers or request.version >= HttpVersion11):
+            self._check_host(request)
+        if request.version >= HttpVersion11 and request.headers.get(hdrs.EXPECT, _CONTINUE).lower() != _CONTINUE:
+            message = "the Expect header is not supported: send `100-continue`, or none"
+            raise HTTPRequestError(HTTPStatus.EXPECTATION_FAILED, message)
+
+    def _check_host(self, request: web.Request) -> None:
+        if not _is_loopback_name(request.headers.get(hdrs.HOST, "")):
             message = "the Host header has the name of another machine: use localhost or a loopback address"
             raise HTTPRequestError(HTTPStatus.FORBIDDEN, message, Code.FORBIDDEN)
 
@@ -144,6 +176,15 @@ class RequestMiddleware:
                 yield
             finally:
                 self._body_timeouts.remove(timeout)
+
+
+def _expects_continue(request: web.Request) -> bool:
+    return request.version >= HttpVersion11 and request.headers.get(hdrs.EXPECT, "").lower() == _CONTINUE
+
+
+def _media_type(request: web.Request) -> str:
+    """Choose the media type of an error; one must be chosen even if the caller accepts neither."""
+    return negotiate(request.headers.getall(hdrs.ACCEPT, ())) or JSON
 
 
 def _is_loopback_name(host_header: str) -> bool:

@@ -25,15 +25,19 @@ class HTTPRequestError(Exception):
         message: str,
         code: Code = Code.BAD_USER_INPUT,
         headers: Mapping[str, str] | None = None,
+        *,
+        json_status: HTTPStatus | None = None,
         **details: object,
     ) -> None:
         super().__init__(message)
         self.status = status
+        self.json_status = json_status or status
+        """The status of the response in application/json."""
         self.headers = headers
         self.extensions = {"code": code, **details}
 
 
-def error_response(status: int, message: str, extensions: object) -> web.Response:
+def error_response(status: int, message: str, extensions: object, media_type: str = "application/json") -> web.Response:
     """Create a response with one error, in the form of a GraphQL response."""
     body: dict[str, Any] = {"errors": [{"message": message, "extensions": extensions}]}
-    return web.json_response(body, status=status)
+    return web.json_response(body, status=status, content_type=media_type)

@@ -64,17 +64,18 @@ class Routes:
     def application(self) -> web.Application:
         """Create the web application."""
         app = web.Application(client_max_size=MAX_BODY_SIZE, middlewares=[self._middleware.handle])
-        app.router.add_post("/graphql", self._handle_graphql)
-        app.router.add_get("/graphql", self._handle_graphql, allow_head=False)
-        app.router.add_get("/healthz", self._handle_health)
+        app.router.add_post("/graphql", self._handle_graphql, expect_handler=_defer_expect)
+        app.router.add_get("/graphql", self._handle_graphql, expect_handler=_defer_expect)
+        app.router.add_get("/healthz", self._handle_health, expect_handler=_defer_expect)
         # All methods and all paths below the endpoint: the model decides which ones exist.
-        app.router.add_route("*", "/endpoints/{id}{path:(?:/.*)?}", self._handle_endpoint)
+        app.router.add_route("*", "/endpoints/{id}{path:(?:/.*)?}", self._handle_endpoint, expect_handler=_defer_expect)
         app.on_response_prepare.append(self._add_common_headers)
         return app
 
     async def _handle_graphql(self, request: web.Request) -> web.Response:
-        is_get = request.method == hdrs.METH_GET
-        if is_get and "query" not in request.query and "text/html" in request.headers.get(hdrs.ACCEPT, "").lower():
+        is_get = request.method in (hdrs.METH_GET, hdrs.METH_HEAD)
+        has_request = "query" in request.query or "extensions" in request.query
+        if is_get and not has_request and "text/html" in request.headers.get(hdrs.ACCEPT, "").lower():
             return web.Response(text=index_page(self._url), content_type="text/html")
         authenticate(request, self._key_digest)
         media_type = negotiate(request.headers.getall(hdrs.ACCEPT, ()))
@@ -91,7 +92,7 @@ class Routes:
         )
 
     async def _read_post(self, request: web.Request) -> Request:
-        if request.content_type != JSON or (request.charset or "utf-8").lower() != "utf-8":
+        if request.content_type != JSON or (request.charset or "utf-8").lower() not in ("utf-8", "utf8"):
             message = f"unsupported media type: send the body as {JSON}, in UTF-8"
             raise HTTPRequestError(HTTPStatus.UNSUPPORTED_MEDIA_TYPE, message)
         body = await self._middleware.read_body(request)
@@ -111,3 +112,7 @@ class Routes:
         # The same clock as for the rows, so that callers can tell how old a row is.
         response.headers[hdrs.DATE] = format_datetime(self._now().astimezone(UTC), usegmt=True)
         response.headers["X-Content-Type-Options"] = "nosniff"
+
+
+async def _defer_expect(_request: web.Request) -> None:
+    """Do not yet ask the client for the body: it is requested after authentication."""
