@@ -126,7 +126,7 @@ def pull(url: str | None = None, *, api_key: str | None = None) -> str:
         api_key: The API key. None: from the environment or the configuration file.
 
     Returns:
-        The schema as canonical SDL: sorted, with descriptions.
+        The schema as canonical SDL, sorted and with descriptions.
 
     Raises:
         SchemaError: The server does not allow introspection, or its schema is invalid.
