@@ -3,13 +3,16 @@
 from __future__ import annotations
 
 import os
+from typing import Any
 
 import pytest
 from rich.cells import cell_len
+from tests.altering_proxy import altered
 from tests.cli.conftest import Run, TerminalResult, run_on_terminal
 
 from paperspace.gradient import Client
 from paperspace.gradient.cli._exit_codes import ExitCode
+from paperspace.gradient.server import LocalServer
 
 pytestmark = pytest.mark.usefixtures("environment")
 
@@ -83,10 +86,16 @@ def test_plain_terminal(ids: list[str], term: str) -> None:
         assert "\n\n" not in shown.text
 
 
-def test_escape_sequences_in_names(client: Client, run: Run) -> None:
+def test_escape_sequences_in_names(client: Client, server: LocalServer, run: Run) -> None:
     """Escape sequences and markup in texts of the server are printed, not interpreted."""
-    client.deployments.create_deployment("a[red]b", "p1", {"image": "x\x1b[31m"})
-    shown = run("deployments", "list").stdout
+    client.deployments.create_deployment("a[red]b", "p1", {"image": "x"})
+
+    def with_escape_sequence(content: dict[str, Any]) -> None:
+        [node] = content["data"]["deployments"]["nodes"]
+        node["deploymentSpecs"]["nodes"][0]["data"]["image"] = "x\x1b[31m"
+
+    with altered(server, response=with_escape_sequence) as url:
+        shown = run("deployments", "list", "--api-url", url).stdout
     assert "a[red]b" in shown
     assert "x\ufffd[31m" in shown
 

@@ -119,7 +119,7 @@ class TestPatch:
             ({"env": {"A=hunter2": "1"}}, "^env: expected the name of an environment variable, got 'A='"),
             ({"env": {"A": "1"}, "unset_env": ["A"]}, "^unset_env: expected names that `env` does not set, got 'A'"),
             ({"env": {"A": "(hidden)"}}, "^env.A: expected the value itself"),
-            ({"unset_env": "A"}, "^unset_env: expected a list of names, got 'A'"),
+            ({"unset_env": "A"}, "^unset_env: expected a list of names, got a value of type str"),
             ({"unset_env": [1]}, "^unset_env: expected the name of an environment variable, got 1"),
             ({"replicas": -1}, "^replicas: expected an integer, 0 or more, got -1"),
             ({"instance_type": ""}, "^instance_type: expected a non-empty string"),

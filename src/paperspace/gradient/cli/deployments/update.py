@@ -89,6 +89,8 @@ def update(
     if by_name and project_id is None and file is not None:
         project_id = file.project_id
     content = None if file is None else _patched(file, patch)
+    if by_name and file is not None:
+        file.validate()  # before the name is looked up
     with nullcontext() if file is None else file.located_errors(), connect() as client:
         found = target.find(client, project_id)
         updated = _update(client, found, content, patch, others)
