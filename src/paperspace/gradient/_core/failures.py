@@ -132,7 +132,8 @@ def from_exception(error: Exception, url: str, *, sent: bool, reused: bool) -> A
 
 def without_secrets(error: BaseException) -> BaseException | None:
     """Return the exception as a cause that is safe to show: without the frames and the request that hold the API key."""
-    cause = error.__cause__ and without_secrets(error.__cause__)
+    inner = error.__cause__ or error.__context__  # the TimeoutError of Python 3.11.2 has only a context
+    cause = inner and without_secrets(inner)
     return cause if isinstance(error, aiohttp.ClientResponseError) else error.with_traceback(None)
 
 

@@ -21,10 +21,11 @@ _MAX_POSITIONS = 10_000
 
 # The parts of JSON with comments. No part scans text that another part scans again, so that the work is linear in any
 # text: a comment or string without an end is one part up to the end of the text.
+# No possessive quantifiers on groups: Python 3.11.2, that of Debian 12, matches them wrongly.
 _JSONC = re.compile(
     r"""
-      (?P<string> "(?:[^"\\]|\\.)*+"? )
-    | (?P<comment> //[^\n]*+ | /\*(?:[^*]|\*(?!/))*+(?P<end>\*/)? )
+      (?P<string> "(?:[^"\\]++|\\.)*"? )
+    | (?P<comment> //[^\n]*+ | /\*(?:[^*]++|\*(?!/))*(?P<end>\*/)? )
     | (?P<blank> \s++ )
     | (?P<other> [^"/\s,\]}]++ | . )
     """,
