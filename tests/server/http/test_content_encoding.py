@@ -56,7 +56,9 @@ def test_unsupported_encodings(call: Caller, encoding: str) -> None:
 
 
 @pytest.mark.parametrize(
-    "body", [b"", b"no gzip", gzip.compress(BODY)[:-1], gzip.compress(BODY) + b"x", gzip.compress(BODY) * 2]
+    "body",
+    [b"", b"no gzip", gzip.compress(BODY)[:-1], gzip.compress(BODY) + b"x", gzip.compress(BODY) * 2],
+    ids=["empty", "not gzip", "incomplete", "extra byte", "two streams"],  # gzip has the time in it
 )
 def test_malformed_bodies(call: Caller, body: bytes) -> None:
     """A body that is not exactly one complete gzip stream gets status 400."""
