@@ -17,6 +17,7 @@ from paperspace.gradient._core.failures import AttemptFailed, ResponseFacts
 from paperspace.gradient._core.responses import HTTPResponse, data_of, parse_result
 from paperspace.gradient._core.retry import FailureKind
 from paperspace.gradient._shared.problems import hide, hide_unless_plain, shorten
+from paperspace.gradient._shared.secrets import SECRET_FIELDS
 from paperspace.gradient.errors import InvalidArgumentError, MalformedResponseError
 
 if TYPE_CHECKING:
@@ -30,9 +31,6 @@ _OK = 200
 
 # What the parts of a shape get in addition: no work after the first wrong item of a list, and no NaN, which JSON lacks.
 _LIMITS: dict[str, dict[str, object]] = {"list": {"fail_fast": True}, "float": {"allow_inf_nan": False}}
-
-# Values below these fields of a response are not shown: they may be secret.
-_SECRET_FIELDS = {"env", "repositories"}
 
 # The number is limited, as a user may define a new shape for each call.
 _adapter = lru_cache(256)(TypeAdapter[Any])
@@ -107,7 +105,7 @@ def _first_error(error: ValidationError) -> ErrorDetails:
 def _mismatch(path: tuple[int | str, ...], error: ErrorDetails, facts: ResponseFacts) -> AttemptFailed:
     """Return the failure for data that does not have its shape."""
     field = ".".join(str(step) for step in path)
-    secret = not _SECRET_FIELDS.isdisjoint(path)
+    secret = not SECRET_FIELDS.isdisjoint(path)
     got = hide(error["input"]) if secret else hide_unless_plain(error["input"])
     message = f"the response does not match the schema: {field}: {error['msg']}, got {got!r}"
     return AttemptFailed(MalformedResponseError, message, FailureKind.BROKEN, facts)

@@ -12,6 +12,9 @@ from typing import Any
 
 HIDDEN = "(hidden)"
 
+# Values in or below these fields of a spec may be secret.
+SECRET_FIELDS = {"env", "repositories"}
+
 # User and password of a URL; and a query, which often carries a token.
 _USER = re.compile(
     r"""(?<=//)[^/?\#\s]*@"""  # up to the last @ of the authority

@@ -11,6 +11,7 @@ from typing_extensions import is_typeddict
 
 from paperspace.gradient._generated.inputs import DeploymentSpecDataInput
 from paperspace.gradient._shared.problems import Path, Problem, hide, hide_unless_plain, join_problems, key_name
+from paperspace.gradient._shared.secrets import SECRET_FIELDS
 from paperspace.gradient._shared.spec_rules import spec_problems
 from paperspace.gradient._spec.hidden import hidden_problems
 from paperspace.gradient.errors import InvalidSpecError
@@ -60,9 +61,6 @@ _HINTS: dict[Path, str] = {
     ("resources", "ports"): "use `port`, beside `resources`; a spec has one port",
     ("resources", "port"): "use `port`, beside `resources`",
 }
-
-# Values in or below these fields are not shown: they may be secret. Neither are the values of unknown fields.
-_SECRET_FIELDS = {"env", "repositories"}
 
 _NUMBER = re.compile(r"[0-9]{1,10}(\.[0-9]{1,10})?")
 _PORTS = re.compile(r"[0-9.:]{0,40}:[0-9]{1,5}")  # as Docker writes them: HOST:CONTAINER
@@ -165,7 +163,7 @@ def scalar_type(path: Path) -> type[bool | int | float] | None:
 
 def _shown(path: Path, value: object) -> object:
     """Return what may be shown of a value. A text in the place of the whole spec may be a whole file."""
-    is_field = len(path) > 1 and not _SECRET_FIELDS.intersection(path[1:2])
+    is_field = len(path) > 1 and not SECRET_FIELDS.intersection(path[1:2])
     return hide_unless_plain(value) if is_field else hide(value)
 
 
