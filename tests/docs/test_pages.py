@@ -6,13 +6,15 @@ import re
 import subprocess
 import sys
 from pathlib import Path
+from typing import Any
 
 import pytest
 from tests.samples import run_module
 from tools.docs.blocks import blocks_of, updated
 from tools.docs.run import PAGES
 
-from paperspace.gradient import errors
+from paperspace.gradient import OutcomeUnknownError, configure, deployments, errors
+from paperspace.gradient.pytest_plugin import GradientServer
 
 TOP = Path(__file__).parents[2]
 
@@ -141,6 +143,22 @@ def test_no_indented_code(page: Path) -> None:
     """No code is marked by indentation alone, because such code would not be run."""
     text = re.sub(r"^(`{3,}).*?^\1$", "", page.read_text(encoding="utf-8"), flags=re.DOTALL | re.MULTILINE)
     assert re.findall(r"\n\n(    .*)", text) == []
+
+
+@pytest.mark.parametrize("executed", [True, False])
+def test_recipe_for_an_unknown_outcome(gradient_server: GradientServer, executed: bool) -> None:
+    """`create_once` in docs/retries.md returns the deployment if it exists. If not, it raises; a second call creates it."""
+    text = (TOP / "docs/retries.md").read_text(encoding="utf-8")
+    [recipe] = [block.text for block in blocks_of(text) if "def create_once" in block.text]
+    names: dict[str, Any] = {"deployments": deployments}
+    exec(recipe, names)
+    configure(max_retries=0)
+    gradient_server.drop(executed=executed)
+    if not executed:
+        with pytest.raises(OutcomeUnknownError):
+            names["create_once"]("mnist", {"image": "nginx"})
+    created = names["create_once"]("mnist", {"image": "nginx"})
+    assert [deployment["id"] for deployment in deployments.list_deployments()] == [created]
 
 
 def test_readme_types(tmp_path: Path) -> None:
