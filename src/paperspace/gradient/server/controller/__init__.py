@@ -1,0 +1,1 @@
+"""The controller: runs deployments on an engine."""

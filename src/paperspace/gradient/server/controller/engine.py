@@ -1,0 +1,169 @@
+"""Engine: the interface of what runs containers, such as Docker.
+
+An engine starts, stops and lists containers. When a container has to start or stop is decided by the controller. All
+messages of the errors are sentences for users: they are shown in the states of instances and in the `error` of specs.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Literal, NamedTuple, Protocol
+
+if TYPE_CHECKING:
+    from collections.abc import AsyncIterator, Callable, Sequence
+    from datetime import datetime
+
+
+class Workload(NamedTuple):
+    """All that a container is made from."""
+
+    image: str
+    """As in the spec."""
+    image_id: str | None
+    """What `Engine.resolve` returned for it. None: not resolved yet."""
+    port: int
+    command: tuple[str, ...]
+    """It replaces the entrypoint of the image. Empty: the image's entrypoint and command."""
+    env: tuple[tuple[str, str], ...]
+    instance_type: str | None
+    """None: no limits."""
+    registry: str | None
+    """The name of the registry's credentials. None: the image is public."""
+
+
+class ContainerKey(NamedTuple):
+    """What identifies a container. The engine stores it in labels, and derives the container's name from it.
+
+    At most one container has the same instance and attempt.
+    """
+
+    deployment_id: str
+    instance_id: str
+    attempt: int
+    """Each restart is a new attempt, in a new container."""
+    template: str
+    """A hash of what the container is made from."""
+
+
+class Container(NamedTuple):
+    """An observed container."""
+
+    id: str
+    key: ContainerKey
+    state: Literal["created", "running", "exited"]
+    """`created`: not started yet."""
+    host_port: int | None
+    """The port of 127.0.0.1 on which the engine publishes the port of the workload. Known also if it does not run."""
+    started_at: datetime | None = None
+    finished_at: datetime | None = None
+    exit_code: int | None = None
+    out_of_memory: bool = False
+    """Whether the kernel killed it because it had reached its memory limit."""
+
+
+class EngineUnavailableError(Exception):
+    """The engine does not respond. The message says what was tried and what to do.
+
+    Every method of an engine that communicates with it can raise this error: no method waits forever.
+    """
+
+
+class ImageError(Exception):
+    """The image cannot be pulled.
+
+    Attributes:
+        permanent: Whether another attempt would fail too: no such image, or wrong credentials.
+    """
+
+    def __init__(self, message: str, *, permanent: bool) -> None:
+        super().__init__(message)
+        self.permanent = permanent
+
+
+class StartError(Exception):
+    """The engine cannot start the container, for example because its command does not exist. No container is left."""
+
+
+class PortInUseError(Exception):
+    """Another program uses the port of 127.0.0.1. No container is left."""
+
+
+class Engine(Protocol):
+    """Runs containers on this machine. All methods belong to one event loop."""
+
+    name: str
+    """As in `gradient server --engine`, such as `docker`."""
+
+    async def open(self, server_id: str) -> None:
+        """Connect, and prepare what all containers need. The id is the label of everything that this server creates.
+
+        Can be called again after it failed.
+
+        Raises:
+            EngineUnavailableError: there is no engine that can be used.
+        """
+        ...
+
+    async def close(self) -> None:
+        """Disconnect. The containers keep running."""
+        ...
+
+    def check(self, workload: Workload) -> Sequence[str]:
+        """Check that the engine can run a workload, without communicating with it.
+
+        Returns:
+            Sentences about what differs from the spec, such as reduced limits.
+
+        Raises:
+            UnsupportedSpecError: it cannot, for example because the instance type is unknown.
+        """
+        ...
+
+    async def resolve(self, workload: Workload, progress: Callable[[str], None]) -> str:
+        """Make sure that the image is present, and return the id that pins it. Pull it if needed.
+
+        With an `image_id`, return the same id: a pinned image never changes.
+
+        Args:
+            workload: What needs the image.
+            progress: Called with a description of what is done, such as "pulling nginx, 41 %".
+
+        Raises:
+            ImageError: the image cannot be pulled.
+        """
+        ...
+
+    async def containers(self) -> Sequence[Container]:
+        """Return all containers of this server, also those that have exited."""
+        ...
+
+    async def start(self, key: ContainerKey, workload: Workload, host_port: int) -> Container:
+        """Create and start a container, or return the one with this instance and attempt.
+
+        The container of an earlier call that was interrupted is started if it was only created; it is returned as it is
+        if it has exited.
+
+        Raises:
+            PortInUseError: the port is in use.
+            StartError: the container cannot start.
+        """
+        ...
+
+    async def stop(self, container_id: str, grace: float) -> None:
+        """Stop a container: SIGTERM, and SIGKILL after `grace` seconds. Return when it has exited or does not exist."""
+        ...
+
+    async def remove(self, container_id: str) -> None:
+        """Remove a container, also if it runs. Return when it does not exist."""
+        ...
+
+    async def last_lines(self, container_id: str, count: int) -> Sequence[str]:
+        """Return the last lines of the output of a container, at most `count`; no lines if it does not exist."""
+        ...
+
+    def changes(self) -> AsyncIterator[str | None]:
+        """Yield the id of each deployment whose containers changed.
+
+        Yield None whenever changes may have been missed: after each connection, the first one included. Reconnect
+        after a lost connection. Never end by itself.
+        """
+        ...
