@@ -28,6 +28,8 @@ from paperspace.gradient._shared.graphql_files import graphql_folder
 if TYPE_CHECKING:
     from pathlib import Path
 
+_OPERATIONS = graphql_folder() / "operations"
+
 
 class Document(NamedTuple):
     """An operation with its fragments, ready to run."""
@@ -65,7 +67,7 @@ class Request(GraphQLRequest):
 @cache
 def load_document(name: str) -> Document:
     """Load the checked-in operation with this name."""
-    return Document.from_node(parse_with_fragments(graphql_folder() / "operations" / f"{name}.graphql"))
+    return Document.from_node(parse_with_fragments(_OPERATIONS / f"{name}.graphql"))
 
 
 def parse_with_fragments(path: Path) -> DocumentNode:

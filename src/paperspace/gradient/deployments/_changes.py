@@ -10,11 +10,10 @@ from paperspace.gradient._generated.deployment_history import DEPLOYMENT_HISTORY
 from paperspace.gradient._spec.diff import difference
 from paperspace.gradient.deployments._errors import part_not_found
 from paperspace.gradient.deployments._mutations import create, update
-from paperspace.gradient.deployments._queries import same_id
+from paperspace.gradient.deployments._queries import find_current, same_id
 from paperspace.gradient.deployments._revisions import (
     add_revision,
     fetch_revision_page,
-    find_current,
     iter_revision_pages,
     spec_and_cluster_of,
     spec_of,

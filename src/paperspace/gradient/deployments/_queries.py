@@ -11,6 +11,7 @@ from paperspace.gradient._core.pagination import MAX_PAGE, iter_pages
 from paperspace.gradient._generated.deployment import DEPLOYMENT, DeploymentVariables
 from paperspace.gradient._generated.deployment_details import DEPLOYMENT_DETAILS, DeploymentDetailsVariables
 from paperspace.gradient._generated.deployments import DEPLOYMENTS, DeploymentsVariables
+from paperspace.gradient._generated.deployments_current import DEPLOYMENTS_CURRENT, DeploymentsCurrentVariables
 from paperspace.gradient.deployments._errors import deployment_not_found
 from paperspace.gradient.errors import ConflictError, NotFoundError
 
@@ -23,6 +24,7 @@ if TYPE_CHECKING:
     from paperspace.gradient._generated.deployment_details import Deployment as DeploymentDetails
     from paperspace.gradient._generated.deployment_fields import Deployment as DeploymentPage
     from paperspace.gradient._generated.deployment_spec_details_fields import DeploymentSpec as SpecDetails
+    from paperspace.gradient._generated.deployments_current import Deployment as CurrentDeployment
     from paperspace.gradient.types import Deployment, DeploymentSpec
 
 
@@ -98,6 +100,27 @@ async def find_by_name(session: Session, call: Call, name: str, project_id: str 
         message = f"no deployment is named {name!r}" + ("" if project_id is None else f" in project {project_id!r}")
         raise NotFoundError(message, operation=DEPLOYMENTS.name)
     return list(found.values())
+
+
+async def find_current(session: Session, call: Call, name: str, project_id: str) -> CurrentDeployment | None:
+    """Return the deployment with this name and its newest revision. None: no deployment has this name."""
+
+    async def fetch(size: int, after: str | None) -> Page[CurrentDeployment]:
+        variables = DeploymentsCurrentVariables(name=name, projectId=project_id, first=size, after=after)
+        result = await session.run(
+            DEPLOYMENTS_CURRENT,
+            variables,
+            call=call,
+            verify=lambda result: verify_has_spec(*result["deployments"]["nodes"]),
+        )
+        return result["deployments"]["nodes"], result["deployments"]["pageInfo"]
+
+    async with aclosing(iter_pages(fetch, operation=DEPLOYMENTS_CURRENT.name)) as pages:
+        async for page in pages:
+            for node in page:
+                if same_text(node["name"], name):
+                    return node
+    return None
 
 
 async def fetch_deployment(session: Session, id: str) -> Deployment:

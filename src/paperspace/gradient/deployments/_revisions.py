@@ -2,15 +2,13 @@
 
 from __future__ import annotations
 
-from contextlib import aclosing
 from typing import TYPE_CHECKING, Any, cast
 
 from paperspace.gradient._core.pagination import MAX_PAGE, iter_pages
 from paperspace.gradient._generated.deployment_history import DEPLOYMENT_HISTORY, DeploymentHistoryVariables
 from paperspace.gradient._generated.deployment_revise import DEPLOYMENT_REVISE, DeploymentReviseVariables
-from paperspace.gradient._generated.deployments_current import DEPLOYMENTS_CURRENT, DeploymentsCurrentVariables
 from paperspace.gradient.deployments._errors import deployment_not_found
-from paperspace.gradient.deployments._queries import same_id, same_text, verify_has_spec, verify_same_deployment
+from paperspace.gradient.deployments._queries import same_id, verify_same_deployment
 from paperspace.gradient.errors import ConflictError
 
 if TYPE_CHECKING:
@@ -19,30 +17,8 @@ if TYPE_CHECKING:
     from paperspace.gradient._core.pagination import Page
     from paperspace.gradient._core.session import Call, Session
     from paperspace.gradient._generated.deployment_revision_fields import DeploymentSpec as Revision
-    from paperspace.gradient._generated.deployments_current import Deployment as CurrentDeployment
     from paperspace.gradient._generated.inputs import UpdateDeploymentInput
     from paperspace.gradient.types import DeploymentRef
-
-
-async def find_current(session: Session, call: Call, name: str, project_id: str) -> CurrentDeployment | None:
-    """Return the deployment with this name and its newest revision. None: no deployment has this name."""
-
-    async def fetch(size: int, after: str | None) -> Page[CurrentDeployment]:
-        variables = DeploymentsCurrentVariables(name=name, projectId=project_id, first=size, after=after)
-        result = await session.run(
-            DEPLOYMENTS_CURRENT,
-            variables,
-            call=call,
-            verify=lambda result: verify_has_spec(*result["deployments"]["nodes"]),
-        )
-        return result["deployments"]["nodes"], result["deployments"]["pageInfo"]
-
-    async with aclosing(iter_pages(fetch, operation=DEPLOYMENTS_CURRENT.name)) as pages:
-        async for page in pages:
-            for node in page:
-                if same_text(node["name"], name):
-                    return node
-    return None
 
 
 def iter_revision_pages(session: Session, id: str) -> AsyncGenerator[list[Revision]]:
