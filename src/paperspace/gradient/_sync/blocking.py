@@ -3,14 +3,24 @@
 from __future__ import annotations
 
 import functools
-from typing import TYPE_CHECKING, Any, Concatenate, ParamSpec, Protocol, TypeVar
+from typing import TYPE_CHECKING, ParamSpec, TypeVar
 
 from paperspace.gradient._shared.lazy import lazy_modules
 
 if TYPE_CHECKING:
     from collections.abc import AsyncGenerator, Callable, Coroutine, Iterator
+    from typing import Any, Concatenate, Protocol
 
     from paperspace.gradient._sync import loop_thread
+
+    A_co = TypeVar("A_co", covariant=True)
+
+    class Blocking(Protocol[A_co]):
+        """An object whose methods are the sync versions of another object's methods."""
+
+        @property
+        def _async(self) -> A_co: ...
+
 else:
     [loop_thread] = lazy_modules("paperspace.gradient._sync", "loop_thread")
 
@@ -18,7 +28,6 @@ P = ParamSpec("P")
 R = TypeVar("R")
 A = TypeVar("A")
 F = TypeVar("F", bound="Callable[..., object]")
-A_co = TypeVar("A_co", covariant=True)
 
 
 class _End:
@@ -26,13 +35,6 @@ class _End:
 
 
 _END = _End()
-
-
-class Blocking(Protocol[A_co]):
-    """An object whose methods are the sync versions of another object's methods."""
-
-    @property
-    def _async(self) -> A_co: ...
 
 
 def blocking(
