@@ -33,7 +33,12 @@ class FailureKind(Enum):
     @property
     def may_have_been_applied(self) -> bool:
         """Whether the server may have applied the request."""
-        return self not in {FailureKind.NOT_SENT, FailureKind.REFUSED, FailureKind.FINAL}
+        return self.response_lost or self is FailureKind.DOUBTFUL
+
+    @property
+    def response_lost(self) -> bool:
+        """Whether the request was sent, and there is no usable response."""
+        return self in {FailureKind.STALE, FailureKind.LOST, FailureKind.CRASHED, FailureKind.BROKEN}
 
 
 # The number of retries after a failure of this kind. All other kinds: `max_retries`.

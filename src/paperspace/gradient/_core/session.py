@@ -39,9 +39,6 @@ _log = logging.getLogger("paperspace.gradient")
 
 _UNKNOWN = "the change may have been applied; check before retrying"
 
-# Failures whose own error states what happened to the change; after all others it is OutcomeUnknownError.
-_ERROR_STATES_OUTCOME = {FailureKind.FINAL, FailureKind.REFUSED, FailureKind.DOUBTFUL}
-
 
 class Call:
     """One call of a function: its deadline, and the attempts of its latest request. A call may take several requests.
@@ -50,25 +47,37 @@ class Call:
         started: When it began, by the clock of the event loop.
         deadline: When it must end.
         attempts: The attempts of its latest request.
-        may_have_been_applied: Whether an attempt of its latest request, a change, may have been applied.
+        response_lost: Whether the response to an attempt of its latest request, a change, was lost.
+        last_failure: How the latest attempt failed. None: no attempt of the latest request has failed.
         server_date: The Date header of the latest response.
         variables: The variables of its latest request, whose secrets the server may repeat in an error.
     """
 
-    __slots__ = ("_loop", "attempts", "deadline", "may_have_been_applied", "server_date", "started", "variables")
+    __slots__ = (
+        "_loop",
+        "attempts",
+        "deadline",
+        "last_failure",
+        "response_lost",
+        "server_date",
+        "started",
+        "variables",
+    )
 
     def __init__(self, timeout: float) -> None:
         self._loop = asyncio.get_running_loop()
         self.started = self._loop.time()
         self.deadline = self.started + timeout
         self.attempts = 0
-        self.may_have_been_applied = False
+        self.response_lost = False
+        self.last_failure: FailureKind | None = None
         self.server_date: str | None = None
         self.variables: dict[str, Any] = {}
 
-    def refused_after_lost_response(self, error: APIError) -> bool:
-        """Whether the server refused a retry of a request that it may have applied before."""
-        return self.may_have_been_applied and self.attempts > 1 and not isinstance(error, OutcomeUnknownError)
+    @property
+    def rejected_after_lost_response(self) -> bool:
+        """Whether the server rejected a retry of a change that it may have applied before."""
+        return self.response_lost and self.last_failure in {FailureKind.FINAL, FailureKind.DOUBTFUL}
 
     @property
     def elapsed(self) -> float:
@@ -176,7 +185,7 @@ class Session:
     ) -> R:
         """Send a request until it succeeds or a retry is not allowed. Return what `read` makes of the response."""
         headers = {"Idempotency-Key": str(uuid4())} if document.is_mutation else {}
-        call.attempts, call.may_have_been_applied, call.variables = 0, False, variables
+        call.attempts, call.response_lost, call.last_failure, call.variables = 0, False, None, variables
         failures: list[FailureKind] = []
         while True:
             transport = await self._connections.transport()
@@ -195,7 +204,8 @@ class Session:
                 _log.debug("%s: HTTP %d after %.3f s", document.name, response.status, call.elapsed)
                 self._budget.refund(len(failures))
                 return data
-            call.may_have_been_applied |= document.is_mutation and failure.kind.may_have_been_applied
+            call.last_failure = failure.kind
+            call.response_lost |= document.is_mutation and failure.kind.response_lost
             delay = self._delay_within_deadline(failure, failures, call, idempotent=idempotent)
             if delay is None:
                 raise self._final_error(failure, document, call)
@@ -224,14 +234,18 @@ class Session:
     def _final_error(
         self, failure: AttemptFailed, document: Document, call: Call, *, budget_exhausted: bool = False
     ) -> APIError | ClientClosedError:
-        """Return the error that ends the call, with its cause set."""
+        """Return the error that ends the call, with its cause set.
+
+        If the response to a change was lost, it is OutcomeUnknownError, however a retry failed: the error of the retry
+        says nothing about the earlier attempt. It is the cause.
+        """
         if self._connections.closed:
-            hint = f"; {_UNKNOWN}" if call.may_have_been_applied else ""
+            hint = f"; {_UNKNOWN}" if _may_have_been_applied(document, call) else ""
             closed = ClientClosedError(f"{document.name}: the client was closed during the call{hint}")
             closed.__cause__ = failure.__cause__
             return closed
         error = self._build_error(failure, document, call, budget_exhausted=budget_exhausted)
-        if not call.may_have_been_applied or failure.kind in _ERROR_STATES_OUTCOME:
+        if not call.response_lost or isinstance(error, PartialResultError):  # which has the data of the change
             return error
         unknown = OutcomeUnknownError(
             f"{_UNKNOWN}; last error: {error.args[0]}",
@@ -264,10 +278,15 @@ class Session:
         )
         if isinstance(error, PartialResultError):
             error.data = failure.data
-        if call.may_have_been_applied:
+        if _may_have_been_applied(document, call):
             error.may_have_executed = "yes" if isinstance(error, PartialResultError) else "unknown"
         error.__cause__ = failure.__cause__
         return error
+
+
+def _may_have_been_applied(document: Document, call: Call) -> bool:
+    """Whether the request is a change that the server may have applied, although the latest attempt failed."""
+    return call.response_lost or (document.is_mutation and call.last_failure is FailureKind.DOUBTFUL)
 
 
 def _log_retry(document: Document, failure: AttemptFailed, delay: float) -> None:

@@ -12,7 +12,7 @@ up too, so that the error is a conflict with every server.
 from __future__ import annotations
 
 from datetime import datetime, timedelta
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, cast
 
 from paperspace.gradient._core.pagination import iter_pages
 from paperspace.gradient._generated.deployment_create import DEPLOYMENT_CREATE, DeploymentCreateVariables
@@ -49,9 +49,11 @@ async def create(session: Session, call: Call, values: CreateDeploymentInput) ->
     """Create a deployment, or find the one that an earlier attempt of this call created."""
     try:
         result = await session.run(DEPLOYMENT_CREATE, DeploymentCreateVariables(input=values), call=call)
-    except APIError as error:
-        if call.refused_after_lost_response(error):
-            return {"id": await _find_created(session, call, values, error)}
+    except OutcomeUnknownError as error:
+        if not call.rejected_after_lost_response:
+            raise
+        return {"id": await _find_created(session, call, values, error)}
+    except BadRequestError as error:
         if _rejects_values(error):
             raise await _explained(session, call, error, values["name"], values["projectId"]) from error
         raise
@@ -84,8 +86,8 @@ async def delete(session: Session, call: Call, id: str) -> DeploymentRef:
             call=call,
             verify=lambda result: verify_same_deployment(id, result["deleteDeployment"]["deployment"]),
         )
-    except NotFoundError as error:
-        if not call.refused_after_lost_response(error):
+    except OutcomeUnknownError as error:
+        if not isinstance(error.__cause__, NotFoundError):
             raise
         return {"id": id}
     return result["deleteDeployment"]["deployment"]
@@ -141,21 +143,24 @@ def _name_taken(rejection: APIError, name: str, project_id: str | None, attempts
     )
 
 
-async def _find_created(session: Session, call: Call, values: CreateDeploymentInput, rejection: APIError) -> str:
+async def _find_created(
+    session: Session, call: Call, values: CreateDeploymentInput, unknown: OutcomeUnknownError
+) -> str:
     """Return the id of the deployment that an earlier attempt of this call created.
 
     Args:
         session: The session to look it up with.
         call: The call, for its deadline and its start.
         values: The input of the create.
-        rejection: The error of the latest attempt.
+        unknown: The error of the create; its cause is the error of the latest attempt.
 
     Raises:
-        APIError: The rejection, if no deployment has the name; a conflict, if another deployment has it.
-        OutcomeUnknownError: The look-up failed.
+        ConflictError: Another deployment has the name.
+        OutcomeUnknownError: No deployment has the name yet, or the look-up failed.
     """
     name, project_id = values["name"], values["projectId"]
-    attempts = rejection.attempts  # those of the look-up are added
+    rejection = cast("APIError", unknown.__cause__)
+    attempts = unknown.attempts  # those of the look-up are added
 
     async def fetch(size: int, after: str | None) -> Page[Deployment]:
         nonlocal attempts
@@ -170,19 +175,17 @@ async def _find_created(session: Session, call: Call, values: CreateDeploymentIn
         pages = iter_pages(fetch, operation=DEPLOYMENT_CREATED.name)
         candidates = [node async for page in pages for node in page if same_text(node["name"], name)]
     except APIError as error:
-        raise OutcomeUnknownError(
+        message = (
             f"deployment {name!r} may have been created in project {project_id!r}, and looking it up failed: "
-            f"{error.args[0]}",
-            operation=rejection.operation,
-            status=error.status,
-            attempts=attempts,
-            elapsed=call.elapsed,
-            may_have_executed="unknown",
-        ) from rejection
+            f"{error.args[0]}"
+        )
+        raise rebuilt(unknown, message, attempts=attempts, elapsed=call.elapsed) from rejection
     for node in candidates:
         if _created_during_call(node, call) and _created_from(values, node):
             return node["id"]
-    if not candidates or isinstance(rejection, ConflictError):
+    if not candidates:
+        raise rebuilt(unknown, attempts=attempts, elapsed=call.elapsed) from rejection
+    if isinstance(rejection, ConflictError):
         raise rebuilt(rejection, attempts=attempts, elapsed=call.elapsed) from rejection.__cause__
     raise _name_taken(rejection, name, project_id, attempts, call.elapsed) from rejection
 
