@@ -1,0 +1,144 @@
+"""The life of one instance: port, container, readiness, routes, restarts, and the order in which it all ends."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from paperspace.gradient.server.controller import restarts
+from paperspace.gradient.server.controller.state import Drained, Ended, PortTaken, Progress, Responded
+from paperspace.gradient.server.controller.steps import (
+    AssignPort,
+    Drain,
+    Explain,
+    Fail,
+    Gone,
+    Probe,
+    Remove,
+    Restart,
+    Route,
+    SetState,
+    Start,
+    Step,
+    Stop,
+    Unroute,
+    Wake,
+)
+from paperspace.gradient.server.engines.runtime import ERRORED, FAILED, HEALTHY, PENDING, RETRYING
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+    from datetime import datetime, timedelta
+
+    from paperspace.gradient.server.controller.engine import Container
+    from paperspace.gradient.server.controller.state import Instance, Limits, Replica, Wanted
+
+
+def lifecycle(replica: Replica, wanted: Wanted, now: datetime, limits: Limits) -> Iterator[Step]:
+    """Return the next steps of an instance."""
+    for container in replica.stale:
+        yield Remove(container.id)
+    if replica.leaving or replica.failed:
+        yield from _end(replica, now, limits.drain)
+        return
+    if replica.routed and not replica.ready:
+        yield Unroute(replica.instance.id)
+    newest, serving = wanted
+    on_trial = replica.belongs_to(newest) and not replica.belongs_to(serving)
+    if on_trial and newest and newest.error and not replica.ready:
+        yield SetState(replica.instance.id, "Failed", FAILED, newest.error)
+    elif isinstance(replica.report, Ended):
+        yield from _after_end(replica.instance, replica.report, on_trial=on_trial)
+    elif isinstance(replica.report, PortTaken):
+        yield AssignPort(replica.instance.id)
+    else:
+        yield from _run(replica, now, limits.progress if on_trial else None)
+
+
+def _end(replica: Replica, now: datetime, drain_limit: timedelta) -> Iterator[Step]:
+    """Take an instance out of the gateway, let its requests end, stop its container and remove it."""
+    instance, container = replica.instance, replica.container
+    drain_end = instance.leaving_since and instance.leaving_since + drain_limit
+    if replica.routed:
+        yield Unroute(instance.id)
+    elif container is None:
+        if replica.leaving and not replica.stale:
+            yield Gone(instance.id)
+    elif container.state != "running":
+        yield Remove(container.id)
+    elif instance.state == HEALTHY and drain_end and now < drain_end and not isinstance(replica.report, Drained):
+        yield Drain(instance.id, instance.attempt)
+        yield Wake(drain_end)
+    else:
+        yield Stop(container.id)
+
+
+def _after_end(instance: Instance, ended: Ended, *, on_trial: bool) -> Iterator[Step]:
+    """Restart an instance whose container has ended, or fail its revision."""
+    healthy_since = instance.since if instance.state == HEALTHY else None
+    crashes = restarts.crashes_in_a_row(instance.crashes, healthy_since, ended.at)
+    reason = f"{ended.reason[:1].upper()}{ended.reason[1:]}"
+    output = f" Last output: {ended.output}" if ended.output else ""
+    if on_trial and ended.permanent:
+        yield from _fail(instance, "Pending", ERRORED, f"{reason}.")
+    elif on_trial and crashes >= restarts.MAX_CRASHES:
+        yield from _fail(instance, "Failed", FAILED, f"{reason} (crash {crashes}); no more restarts.{output}")
+    else:
+        delay = restarts.delay(crashes)
+        message = f"{reason} (crash {crashes}); restarting after {delay.total_seconds():g} s.{output}"
+        yield SetState(instance.id, "Running", RETRYING, message)
+        yield Restart(instance.id, crashes, ended.at + delay)
+
+
+def _run(replica: Replica, now: datetime, progress_limit: timedelta | None) -> Iterator[Step]:
+    """Start the container of an instance, wait until it is ready, and route to it."""
+    instance, container = replica.instance, replica.container
+    if instance.port is None:
+        yield AssignPort(instance.id)
+    elif container is None or container.state == "created":
+        if instance.state == HEALTHY:
+            yield SetState(instance.id, "Pending", PENDING, "The container was removed; starting another one.")
+        if instance.restart_at and now < instance.restart_at:
+            yield Wake(instance.restart_at)
+        else:
+            yield Start(instance.id, instance.attempt)
+            yield from _progress(replica, "Pending")
+    elif container.state == "exited":
+        yield Explain(instance.id, container.id)
+    elif replica.ready:
+        if not replica.routed:
+            yield Route(instance.id, instance.port)
+    elif isinstance(replica.report, Responded):
+        yield SetState(instance.id, "Running", HEALTHY, f"Ready on 127.0.0.1:{instance.port}.")
+    else:
+        yield Probe(instance.id, instance.attempt, instance.port)
+        yield from _progress(replica, "Running")
+        yield from _check_progress(instance, container, now, progress_limit)
+
+
+def _progress(replica: Replica, phase: str) -> Iterator[Step]:
+    """Say what an instance waits for. The reason of a crash stays until there is something newer to say."""
+    instance, report = replica.instance, replica.report
+    message = instance.message
+    if isinstance(report, Progress) and report.phase == phase:
+        message = report.message
+    elif phase == "Running" and instance.phase != phase:
+        message = "The container is starting."
+    if message != instance.message:
+        yield SetState(instance.id, phase, RETRYING if instance.crashes else PENDING, message)
+
+
+def _check_progress(instance: Instance, container: Container, now: datetime, limit: timedelta | None) -> Iterator[Step]:
+    """Fail the revision of a container that does not get ready."""
+    if limit is None:
+        return
+    end = (container.started_at or instance.since) + limit
+    if now < end:
+        yield Wake(end)
+    else:
+        message = f"Not ready {limit.total_seconds():g} s after its start. {instance.message}"
+        yield from _fail(instance, "Failed", FAILED, message)
+
+
+def _fail(instance: Instance, phase: str, state: str, message: str) -> Iterator[Step]:
+    yield SetState(instance.id, phase, state, message)
+    yield Fail(instance.spec_id, message)

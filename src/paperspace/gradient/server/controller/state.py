@@ -1,0 +1,177 @@
+"""The input of the rule: the desired state of one deployment, and its observed state."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, NamedTuple
+
+from paperspace.gradient.server.engines.runtime import ERRORED, FAILED, HEALTHY
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+    from datetime import datetime, timedelta
+
+    from paperspace.gradient.server.controller.engine import Container
+
+
+class Revision(NamedTuple):
+    """A spec that can be run."""
+
+    spec_id: str
+    template: str
+    """Revisions with the same template can share containers."""
+    replicas: int
+    error: str | None = None
+    """Why it failed. None: it did not."""
+
+
+class Wanted(NamedTuple):
+    """The desired state of a deployment."""
+
+    newest: Revision | None
+    """None: the deployment is deleted."""
+    serving: Revision | None = None
+    """The last revision that served, which can be the newest one. None: none has served."""
+
+
+class Instance(NamedTuple):
+    """An instance that is not removed, as it is stored."""
+
+    id: str
+    spec_id: str
+    template: str
+    port: int | None
+    """The port of 127.0.0.1 that is reserved for it. None: none is reserved yet."""
+    attempt: int
+    """Each start uses a new container; only the container of this attempt counts."""
+    phase: str
+    state: str
+    message: str
+    since: datetime
+    """When it entered the state."""
+    crashes: int = 0
+    """In a row."""
+    restart_at: datetime | None = None
+    leaving_since: datetime | None = None
+    """When it was decided to remove it. This is never undone."""
+
+
+class Progress(NamedTuple):
+    """What an instance waits for."""
+
+    attempt: int
+    phase: str
+    """Reports of an earlier phase no longer count."""
+    message: str
+
+
+class Responded(NamedTuple):
+    """The container has responded to the probe."""
+
+    attempt: int
+
+
+class Ended(NamedTuple):
+    """The attempt has ended: the container has exited, or it cannot start."""
+
+    attempt: int
+    at: datetime
+    reason: str
+    """Such as `exited with code 1`."""
+    output: str = ""
+    """The last lines of its output."""
+    permanent: bool = False
+    """Whether each other attempt would end in the same way."""
+
+
+class PortTaken(NamedTuple):
+    """The attempt has ended, because another program uses the port."""
+
+    attempt: int
+
+
+class Drained(NamedTuple):
+    """The gateway has no active requests for the container."""
+
+    attempt: int
+
+
+Report = Progress | Responded | Ended | PortTaken | Drained
+
+
+class Observed(NamedTuple):
+    """The observed state of a deployment."""
+
+    instances: tuple[Instance, ...] = ()
+    """Those that are not removed, oldest first."""
+    containers: tuple[Container, ...] = ()
+    removed: frozenset[str] = frozenset()
+    """The ids of removed instances that still have containers."""
+    routed: frozenset[str] = frozenset()
+    """The ids of the instances that the gateway sends requests to."""
+    reports: Mapping[str, Report] = {}
+    """The last report about each instance, by id."""
+
+
+class Limits(NamedTuple):
+    """How long the rule waits."""
+
+    progress: timedelta
+    """For a new revision to get ready, after the start of a container."""
+    drain: timedelta
+    """For active requests to end, before a container is stopped."""
+
+
+class Replica(NamedTuple):
+    """An instance with its container."""
+
+    instance: Instance
+    container: Container | None
+    """The container of the current attempt."""
+    stale: tuple[Container, ...]
+    """The containers of earlier attempts."""
+    routed: bool
+    report: Report | None
+    """The last report about the current attempt."""
+
+    @property
+    def ready(self) -> bool:
+        """Whether the container runs and has responded."""
+        running = self.container is not None and self.container.state == "running"
+        return running and self.instance.state == HEALTHY
+
+    @property
+    def available(self) -> bool:
+        """Whether it is ready and gets requests."""
+        return self.ready and self.routed
+
+    @property
+    def failed(self) -> bool:
+        """Whether it is not started again."""
+        return self.instance.state in (ERRORED, FAILED)
+
+    def belongs_to(self, revision: Revision | None) -> bool:
+        """Whether it is an instance of the revision."""
+        return revision is not None and self.instance.spec_id == revision.spec_id
+
+    @property
+    def leaving(self) -> bool:
+        """Whether it was decided to remove it."""
+        return self.instance.leaving_since is not None
+
+
+def replicas_of(observed: Observed) -> list[Replica]:
+    """Return the instances with their containers."""
+    return [_replica(instance, observed) for instance in observed.instances]
+
+
+def _replica(instance: Instance, observed: Observed) -> Replica:
+    containers = [container for container in observed.containers if container.key.instance_id == instance.id]
+    current = [container for container in containers if container.key.attempt == instance.attempt]
+    report = observed.reports.get(instance.id)
+    return Replica(
+        instance,
+        current[0] if current else None,
+        tuple(container for container in containers if container not in current),
+        instance.id in observed.routed,
+        report if report and report.attempt == instance.attempt else None,
+    )

@@ -1,0 +1,68 @@
+"""What the container of a spec is made from; and the fields of a spec that no engine supports yet."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from typing import TYPE_CHECKING, Any
+
+from paperspace.gradient._shared.spec_rules import DEFAULT_PORT, DEFAULT_PROTOCOL
+from paperspace.gradient.server.controller.engine import Workload
+from paperspace.gradient.server.engines.runtime import UnsupportedSpecError
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Mapping
+
+_SECRET_PREFIX = "secret:"  # noqa: S105  # the prefix of references to secrets, not a secret
+
+
+def workload_of(spec: Mapping[str, Any], image_id: str | None = None) -> Workload:
+    """Return what the containers of a spec are made from."""
+    resources = spec.get("resources") or {}
+    port = spec.get("port")
+    return Workload(
+        image=spec["image"],
+        image_id=image_id,
+        port=DEFAULT_PORT if port is None else port,
+        command=tuple(spec.get("command") or ()),
+        env=tuple((variable["name"], variable["value"]) for variable in spec.get("env") or ()),
+        instance_type=resources.get("instanceType"),
+        registry=spec.get("containerRegistry"),
+    )
+
+
+def template_of(spec: Mapping[str, Any], salt: str = "") -> str:
+    """Return a hash of the fields that require new containers when they change.
+
+    The protocol is one of them: it changes how a container is probed.
+
+    Args:
+        spec: The data of a spec.
+        salt: Another salt gives another template for the same spec.
+    """
+    parts = [workload_of(spec), spec.get("protocol") or DEFAULT_PROTOCOL, salt]
+    return hashlib.sha256(json.dumps(parts).encode()).hexdigest()[:16]
+
+
+def check_supported(spec: Mapping[str, Any]) -> None:
+    """Check that no field of a spec needs what the controller cannot do yet.
+
+    Raises:
+        UnsupportedSpecError: a field does.
+    """
+    if fields := list(_unsupported_fields(spec)):
+        message = f"only the simulation supports {', '.join(fields)} so far; remove it or use --engine simulated"
+        raise UnsupportedSpecError(message[:1].upper() + message[1:] + ".")
+
+
+def _unsupported_fields(spec: Mapping[str, Any]) -> Iterator[str]:
+    autoscaling = (spec.get("resources") or {}).get("autoscaling")
+    if autoscaling is not None and autoscaling.get("enabled") is not False:
+        yield "resources.autoscaling"
+    if spec.get("models"):
+        yield "models"
+    if (spec.get("repositories") or {}).get("repositories"):
+        yield "repositories"
+    for index, variable in enumerate(spec.get("env") or ()):
+        if variable["value"].lower().startswith(_SECRET_PREFIX):
+            yield f"env[{index}].value ({_SECRET_PREFIX}NAME)"
