@@ -19,6 +19,7 @@ from paperspace.gradient import (
     Client,
     DeploymentFailedError,
     InvalidArgumentError,
+    MalformedResponseError,
     NotFoundError,
     WaitTimeoutError,
 )
@@ -285,8 +286,8 @@ class TestWait:
 
         def strange(reply: dict[str, Any]) -> None:
             deployment = (reply.get("data") or {}).get("deployment") or {}
-            for node in (deployment.get("deploymentSpecs") or {}).get("nodes", []):
-                for run in (node.get("deploymentRuns") or {}).get("nodes", []):
+            for rollout in (deployment.get("newestRollout") or {}).get("nodes", []):
+                for run in rollout["deploymentRuns"]["nodes"]:
                     run["readyReplicas"] = 0
                     for instance in run["deploymentRunInstances"]["nodes"]:
                         instance["state"] = "confused"
@@ -296,6 +297,34 @@ class TestWait:
         with altered(manual_server, response=strange) as url, Client(manual_server.api_key, url) as other:
             status = other.deployments.get_deployment_status(created["id"])
             assert (status["state"], status["instances"][0]["state"]) == ("pending", "confused")
+
+    def test_rollout_of_an_earlier_spec(self, manual_server: LocalServer, client: Client, clock: ManualClock) -> None:
+        """A spec that is applied, but whose rollout the server does not report yet, is not ready by an earlier rollout."""
+        created = client.deployments.create_deployment("n", "p", SPEC)
+        clock.move(60)
+        before = client.deployments.get_deployment_status(created["id"])
+
+        def newer_spec(response: dict[str, Any]) -> None:
+            response["data"]["deployment"]["deploymentSpecs"]["nodes"][0]["dtCreated"] = clock().isoformat()
+
+        with altered(manual_server, response=newer_spec) as url, Client(manual_server.api_key, url) as other:
+            after = other.deployments.get_deployment_status(created["id"])
+        assert (before["state"], before["readyReplicas"]) == ("ready", 1)
+        assert (after["state"], after["readyReplicas"], after["instances"]) == ("pending", 0, [])
+
+    def test_invalid_time(self, manual_server: LocalServer, client: Client) -> None:
+        """A time that is not in ISO 8601 format is a malformed response."""
+        created = client.deployments.create_deployment("n", "p", SPEC)
+
+        def no_time(response: dict[str, Any]) -> None:
+            response["data"]["deployment"]["deploymentSpecs"]["nodes"][0]["dtCreated"] = "today"
+
+        with (
+            altered(manual_server, response=no_time) as url,
+            Client(manual_server.api_key, url) as other,
+            pytest.raises(MalformedResponseError, match="the response has an invalid time: 'today'"),
+        ):
+            other.deployments.get_deployment_status(created["id"])
 
     @pytest.mark.parametrize("timeout", [0, -1.0])
     def test_wrong_timeout(self, client: Client, timeout: float) -> None:

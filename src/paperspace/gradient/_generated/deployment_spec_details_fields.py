@@ -23,35 +23,6 @@ class Cluster(TypedDict):
     """The id."""
 
 
-class DeploymentRun(TypedDict):
-    """The instances of one spec."""
-
-    id: UUID
-    """The id."""
-
-    dtCreated: DateTime
-    """When it started."""
-
-    dtDeleted: DateTime | None
-    """When the last instance was removed. Null: the run has instances, or can still get some."""
-
-    replicas: int | None
-    """The number of instances. Null: not known yet."""
-
-    readyReplicas: int | None
-    """The number of instances that are ready to serve. Null: not known yet."""
-
-    availableReplicas: int | None
-    """The number of instances that are available: ready for long enough. Null: not known yet."""
-
-
-class DeploymentRunConnection(TypedDict):
-    """A page of runs."""
-
-    nodes: list[DeploymentRun]
-    """The items of this page."""
-
-
 class DeploymentSpec(TypedDict):
     """What a deployment runs. A spec never changes; each change of the deployment adds a new spec."""
 
@@ -78,6 +49,3 @@ class DeploymentSpec(TypedDict):
 
     error: str | None
     """Why the spec could not be applied. Null: no error."""
-
-    deploymentRuns: DeploymentRunConnection | None
-    """The runs of this spec. Empty if there was nothing to run."""

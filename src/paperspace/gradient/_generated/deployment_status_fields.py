@@ -6,8 +6,7 @@ from __future__ import annotations
 from typing_extensions import TypedDict
 
 from paperspace.gradient._generated.deployment_rollout_fields import DeploymentRollout
-from paperspace.gradient._generated.deployment_run_instance_fields import DeploymentRunInstance
-from paperspace.gradient._generated.page_info_fields import PageInfo
+from paperspace.gradient._generated.newest_rollout_fields import Deployment as NewestRolloutFields
 from paperspace.gradient._generated.scalars import UUID, DateTime
 
 
@@ -31,44 +30,14 @@ class DeploymentSpecData(TypedDict):
     """The hardware, and the number of replicas. Null: one replica on a machine that the cluster selects."""
 
 
-class DeploymentRunInstanceConnection(TypedDict):
-    """A page of instances."""
-
-    nodes: list[DeploymentRunInstance]
-    """The items of this page."""
-
-    pageInfo: PageInfo
-    """The position of this page in the list."""
-
-
-class DeploymentRun(TypedDict):
-    """The instances of one spec."""
-
-    id: UUID
-    """The id."""
-
-    replicas: int | None
-    """The number of instances. Null: not known yet."""
-
-    readyReplicas: int | None
-    """The number of instances that are ready to serve. Null: not known yet."""
-
-    deploymentRunInstances: DeploymentRunInstanceConnection | None
-    """The instances, including removed ones."""
-
-
-class DeploymentRunConnection(TypedDict):
-    """A page of runs."""
-
-    nodes: list[DeploymentRun]
-    """The items of this page."""
-
-
 class DeploymentSpec(TypedDict):
     """What a deployment runs. A spec never changes; each change of the deployment adds a new spec."""
 
     id: UUID
     """The id."""
+
+    dtCreated: DateTime
+    """When the spec was created."""
 
     endpointUrl: str
     """The URL of the deployment's endpoint, the same for all specs and replicas."""
@@ -81,9 +50,6 @@ class DeploymentSpec(TypedDict):
 
     data: DeploymentSpecData
     """What to run."""
-
-    deploymentRuns: DeploymentRunConnection | None
-    """The runs of this spec. Empty if there was nothing to run."""
 
 
 class DeploymentSpecConnection(TypedDict):
@@ -100,7 +66,7 @@ class DeploymentRolloutConnection(TypedDict):
     """The items of this page."""
 
 
-class Deployment(TypedDict):
+class Deployment(NewestRolloutFields):
     """A deployment: containers that host a model and serve inferences, behind one endpoint."""
 
     id: UUID

@@ -12,14 +12,13 @@ if TYPE_CHECKING:
     from collections.abc import AsyncGenerator
 
     from paperspace.gradient._core import pagination
-    from paperspace.gradient._generated.deployment_details import Deployment as DeploymentDetails
     from paperspace.gradient._generated.deployment_fields import Deployment as DeploymentPage
-    from paperspace.gradient.deployments import _arguments, _mutations, _queries
+    from paperspace.gradient.deployments import _arguments, _details, _mutations, _queries
     from paperspace.gradient.types import Deployment, DeploymentRef, DeploymentSpecInput
 else:
     [pagination] = lazy_modules("paperspace.gradient._core", "pagination")
-    _arguments, _mutations, _queries = lazy_modules(
-        "paperspace.gradient.deployments", "_arguments", "_mutations", "_queries"
+    _arguments, _details, _mutations, _queries = lazy_modules(
+        "paperspace.gradient.deployments", "_arguments", "_details", "_mutations", "_queries"
     )
 
 
@@ -259,7 +258,7 @@ class AsyncDeployments(ChangesAPI, PatchAPI):
         session = self._session()
         return await _queries.find_by_name(session, session.start(), name, project_id)
 
-    async def _get_deployment_details(self, id: str) -> DeploymentDetails:
+    async def _get_deployment_details(self, id: str) -> dict[str, Any]:
         """Return a deployment as the retired client printed it: each revision complete, with its cluster and runs."""
         _arguments.require(_arguments.check_id(id))
-        return await _queries.fetch_details(self._session(), id)
+        return await _details.fetch_details(self._session(), id)

@@ -11,7 +11,7 @@ from paperspace.gradient._core.pagination import empty_page, iter_pages, reverse
 from paperspace.gradient._generated.deployment_log_lines import DEPLOYMENT_LOG_LINES, DeploymentLogLinesVariables
 from paperspace.gradient._generated.deployment_logs import DEPLOYMENT_LOGS, DeploymentLogsVariables
 from paperspace.gradient.deployments._errors import deployment_not_found, part_not_found
-from paperspace.gradient.deployments._queries import in_utc, verify_same_deployment
+from paperspace.gradient.deployments._queries import in_utc, parse_time, verify_same_deployment
 
 if TYPE_CHECKING:
     from paperspace.gradient._core.pagination import Page
@@ -69,7 +69,7 @@ class LogReader:
         for instance in sorted(await self._instances(), key=self._end_time, reverse=True):
             stopped = self._stopped(instance)
             enough = len(lines) >= count and (
-                count == 0 or self._end_time(instance) < _parse_time(lines[-count]["dtCreated"])
+                count == 0 or self._end_time(instance) < parse_time(lines[-count]["dtCreated"])
             )
             if stopped is not None and enough:
                 self._finished[instance] = stopped
@@ -119,7 +119,7 @@ class LogReader:
     def _end_time(self, instance: str) -> datetime:
         """Return the latest time at which an instance may have written."""
         stopped = self._stopped(instance)
-        return _STILL_RUNNING if stopped is None else _parse_time(stopped)
+        return _STILL_RUNNING if stopped is None else parse_time(stopped)
 
     def _may_have_more(self, instance: str) -> bool:
         """Whether an instance still runs, or has run again since its log was read to the end."""
@@ -202,8 +202,4 @@ def sorted_lines(lines: list[LogLine]) -> list[LogLine]:
 
 def written_since(line: LogLine, since: datetime) -> bool:
     """Whether a line was written at this time or later."""
-    return _parse_time(line["dtCreated"]) >= in_utc(since)
-
-
-def _parse_time(text: str) -> datetime:
-    return in_utc(datetime.fromisoformat(text))
+    return parse_time(line["dtCreated"]) >= in_utc(since)

@@ -5,15 +5,15 @@ from __future__ import annotations
 import unicodedata
 from contextlib import aclosing
 from datetime import UTC, datetime
-from typing import TYPE_CHECKING, cast
+from typing import TYPE_CHECKING
 
 from paperspace.gradient._core.pagination import MAX_PAGE, iter_pages
 from paperspace.gradient._generated.deployment import DEPLOYMENT, DeploymentVariables
-from paperspace.gradient._generated.deployment_details import DEPLOYMENT_DETAILS, DeploymentDetailsVariables
 from paperspace.gradient._generated.deployments import DEPLOYMENTS, DeploymentsVariables
 from paperspace.gradient._generated.deployments_current import DEPLOYMENTS_CURRENT, DeploymentsCurrentVariables
+from paperspace.gradient._shared.problems import shorten
 from paperspace.gradient.deployments._errors import deployment_not_found
-from paperspace.gradient.errors import ConflictError, NotFoundError
+from paperspace.gradient.errors import ConflictError, MalformedResponseError, NotFoundError
 
 if TYPE_CHECKING:
     from collections.abc import AsyncGenerator, Mapping
@@ -21,9 +21,7 @@ if TYPE_CHECKING:
 
     from paperspace.gradient._core.pagination import Page
     from paperspace.gradient._core.session import Call, Session
-    from paperspace.gradient._generated.deployment_details import Deployment as DeploymentDetails
     from paperspace.gradient._generated.deployment_fields import Deployment as DeploymentPage
-    from paperspace.gradient._generated.deployment_spec_details_fields import DeploymentSpec as SpecDetails
     from paperspace.gradient._generated.deployments_current import Deployment as CurrentDeployment
     from paperspace.gradient.types import Deployment, DeploymentSpec
 
@@ -136,31 +134,6 @@ async def fetch_deployment(session: Session, id: str) -> Deployment:
     return _with_specs(deployment, specs)
 
 
-async def fetch_details(session: Session, id: str) -> DeploymentDetails:
-    """Fetch a deployment with all its revisions: their complete specs, clusters and runs.
-
-    Raises:
-        NotFoundError: No deployment has this id.
-    """
-    deployment: DeploymentDetails | None = None
-
-    async def fetch(size: int, after: str | None) -> Page[SpecDetails]:
-        nonlocal deployment
-        result = await session.run(
-            DEPLOYMENT_DETAILS,
-            DeploymentDetailsVariables(id=id, first=size, after=after),
-            verify=lambda result: verify_same_deployment(id, result["deployment"]),
-        )
-        if result["deployment"] is None:
-            raise deployment_not_found(id, DEPLOYMENT_DETAILS.name)
-        deployment = deployment or result["deployment"]
-        specs = result["deployment"]["deploymentSpecs"]
-        return specs["nodes"], specs["pageInfo"]
-
-    specs = [spec async for page in iter_pages(fetch, operation=DEPLOYMENT_DETAILS.name) for spec in page]
-    return cast("DeploymentDetails", {**cast("DeploymentDetails", deployment), "deploymentSpecs": {"nodes": specs}})
-
-
 async def _fetch_all_specs(
     session: Session, deployment: DeploymentPage, cluster_id: str | None = None
 ) -> list[DeploymentSpec] | None:
@@ -230,6 +203,18 @@ def same_id(one: str, other: str) -> bool:
 def same_text(one: str, other: str) -> bool:
     """Whether two names are the same, however their accents are encoded."""
     return unicodedata.normalize("NFC", one) == unicodedata.normalize("NFC", other)
+
+
+def parse_time(text: str) -> datetime:
+    """Parse a time of a response.
+
+    Raises:
+        MalformedResponseError: It is not a time.
+    """
+    try:
+        return in_utc(datetime.fromisoformat(text))
+    except ValueError:
+        raise MalformedResponseError(f"the response has an invalid time: {shorten(repr(text))}") from None
 
 
 def in_utc(moment: datetime) -> datetime:

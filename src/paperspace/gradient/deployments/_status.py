@@ -8,12 +8,14 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Literal
 
 from paperspace.gradient._shared.spec_rules import DEFAULT_REPLICAS
+from paperspace.gradient.deployments._queries import parse_time
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
 
     from paperspace.gradient._generated.deployment_run_instance_fields import DeploymentRunInstance
-    from paperspace.gradient._generated.deployment_status_fields import Deployment, DeploymentRun, DeploymentSpec
+    from paperspace.gradient._generated.deployment_status_fields import Deployment, DeploymentSpec
+    from paperspace.gradient._generated.newest_rollout_fields import DeploymentRun
     from paperspace.gradient.types import DeploymentEvent, DeploymentStatus
 
 State = Literal["pending", "ready", "stopped", "failed"]
@@ -78,8 +80,13 @@ def _desired_replicas(spec: DeploymentSpec, run: DeploymentRun | None) -> int:
 
 def newest_run(deployment: Deployment) -> DeploymentRun | None:
     """Return the newest run of the newest spec. None: it has none yet."""
-    runs = deployment["deploymentSpecs"]["nodes"][0]["deploymentRuns"]
-    return runs["nodes"][0] if runs and runs["nodes"] else None
+    [spec, *_] = deployment["deploymentSpecs"]["nodes"]
+    for rollout in deployment["newestRollout"]["nodes"]:
+        # A rollout does not name its spec. One that is older than the newest spec is of an earlier spec.
+        is_current = spec["externalApplied"] and parse_time(rollout["dtCreated"]) >= parse_time(spec["dtCreated"])
+        if is_current and rollout["deploymentRuns"]:
+            return next(iter(rollout["deploymentRuns"]["nodes"]), None)
+    return None
 
 
 def _runs_remain(deployment: Deployment) -> bool:

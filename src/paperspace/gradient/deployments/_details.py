@@ -1,0 +1,81 @@
+"""A deployment with everything that `gradient deployments get` prints."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from paperspace.gradient._core.pagination import iter_pages
+from paperspace.gradient._generated.deployment_details import DEPLOYMENT_DETAILS, DeploymentDetailsVariables
+from paperspace.gradient._generated.deployment_runs import DEPLOYMENT_RUNS, DeploymentRunsVariables
+from paperspace.gradient.deployments._errors import deployment_not_found
+from paperspace.gradient.deployments._queries import parse_time, verify_same_deployment
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Sequence
+
+    from paperspace.gradient._core.pagination import Page
+    from paperspace.gradient._core.session import Session
+    from paperspace.gradient._generated.deployment_details import Deployment
+    from paperspace.gradient._generated.deployment_runs import DeploymentRollout, DeploymentRun
+    from paperspace.gradient._generated.deployment_spec_details_fields import DeploymentSpec
+
+
+async def fetch_details(session: Session, id: str) -> dict[str, Any]:
+    """Fetch a deployment with all its revisions: their complete specs, clusters and runs.
+
+    Raises:
+        NotFoundError: No deployment has this id.
+    """
+    deployment: Deployment | None = None
+
+    async def fetch_specs(size: int, after: str | None) -> Page[DeploymentSpec]:
+        nonlocal deployment
+        result = await session.run(
+            DEPLOYMENT_DETAILS,
+            DeploymentDetailsVariables(id=id, first=size, after=after),
+            verify=lambda result: verify_same_deployment(id, result["deployment"]),
+        )
+        if result["deployment"] is None:
+            raise deployment_not_found(id, DEPLOYMENT_DETAILS.name)
+        deployment = deployment or result["deployment"]
+        specs = result["deployment"]["deploymentSpecs"]
+        return specs["nodes"], specs["pageInfo"]
+
+    async def fetch_rollouts(size: int, after: str | None) -> Page[DeploymentRollout]:
+        result = await session.run(
+            DEPLOYMENT_RUNS,
+            DeploymentRunsVariables(id=id, first=size, after=after),
+            verify=lambda result: verify_same_deployment(id, result["deployment"]),
+        )
+        if result["deployment"] is None:
+            raise deployment_not_found(id, DEPLOYMENT_RUNS.name)
+        rollouts = result["deployment"]["deploymentRollouts"]
+        return rollouts["nodes"], rollouts["pageInfo"]
+
+    specs = [spec async for page in iter_pages(fetch_specs, operation=DEPLOYMENT_DETAILS.name) for spec in page]
+    rollouts = [node async for page in iter_pages(fetch_rollouts, operation=DEPLOYMENT_RUNS.name) for node in page]
+    nodes = [
+        {**spec, "deploymentRuns": {"nodes": runs}}
+        for spec, runs in zip(specs, runs_by_spec(specs, rollouts), strict=True)
+    ]
+    return {**(deployment or {}), "deploymentSpecs": {"nodes": nodes}}
+
+
+def runs_by_spec(
+    specs: Sequence[DeploymentSpec], rollouts: Sequence[DeploymentRollout]
+) -> Iterator[list[DeploymentRun]]:
+    """Yield the runs of each spec. Specs, rollouts and runs are newest first.
+
+    A rollout does not name its spec: it is that of the newest spec that is not newer. Of the rollouts that are as old as
+    a spec, only the first is its own; those behind it are of specs that were created at the same time.
+    """
+    position = 0
+    for spec in specs:
+        created, start = parse_time(spec["dtCreated"]), position
+        while position < len(rollouts):
+            rolled_out = parse_time(rollouts[position]["dtCreated"])
+            if rolled_out < created or (rolled_out == created and position > start):
+                break
+            position += 1
+        connections = (rollout["deploymentRuns"] for rollout in rollouts[start:position])
+        yield [run for connection in connections if connection for run in connection["nodes"]]
