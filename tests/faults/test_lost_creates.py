@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
-from datetime import datetime, timedelta
+from contextlib import contextmanager, nullcontext
+from datetime import UTC, datetime, timedelta
 from email.utils import format_datetime
 from typing import Any
 
@@ -21,6 +21,7 @@ from paperspace.gradient import (
     OutcomeUnknownError,
 )
 from paperspace.gradient._core import retry as _retry
+from paperspace.gradient._core import session as _session
 from paperspace.gradient.server import LocalServer
 from paperspace.gradient.server.clock import utc_now
 
@@ -28,11 +29,15 @@ SPEC: Any = {
     "image": "tensorflow/serving",
     "port": 8501,
     "command": ["a", "b"],
-    "env": [{"name": "A", "value": "1"}],
+    "env": [{"name": "B", "value": "2"}, {"name": "A", "value": "1"}],
     "models": [{"id": "m", "path": None}],
     "resources": {"instanceType": "A100", "replicas": 2},
 }
 OTHER: Any = {"image": "another/image"}
+
+# A fixed time of the server, so that the age of a deployment does not depend on the speed of the machine.
+MOMENT = datetime(2026, 1, 2, 3, 4, 5, tzinfo=UTC)
+DATE = format_datetime(MOMENT, usegmt=True)
 
 
 @pytest.fixture(autouse=True)
@@ -49,7 +54,7 @@ def clients(
     with (
         LocalServer(now=now) as server,
         Proxy(server.url, lambda _: next(breaks, ProxyFault.NONE), keys=keys) as proxy,
-        Client(server.api_key, proxy.url, timeout=5) as client,
+        Client(server.api_key, proxy.url, timeout=60) as client,
         Client(server.api_key, server.url) as truth,
     ):
         yield client, truth
@@ -101,24 +106,42 @@ def test_taken_name_at_the_first_attempt() -> None:
 
 
 @pytest.mark.parametrize("lost", [ProxyFault.CLOSED_UNREAD, ProxyFault.RESPONSE_LOST])
-def test_taken_by_another_deployment(lost: ProxyFault) -> None:
-    """After a failed attempt, a deployment with another spec is not returned as ours."""
-    with clients(lost) as (client, truth):
-        other = truth.deployments.create_deployment("mine", "p1", OTHER)
-        with pytest.raises(ConflictError):
+@pytest.mark.parametrize("spec", [SPEC, OTHER], ids=["same spec", "other spec"])
+def test_taken_name_with_keys(lost: ProxyFault, spec: Any) -> None:
+    """A server that repeats the key knows: after a lost response, a taken name is a conflict, without a look-up."""
+    with clients(lost, keys=True) as (client, truth):
+        other = truth.deployments.create_deployment("mine", "p1", spec)
+        with pytest.raises(ConflictError) as caught:
             client.deployments.create_deployment("mine", "p1", SPEC)
+        assert (caught.value.attempts, caught.value.may_have_executed) == (2, "no")
+        assert truth.deployments.list_deployments()[0]["id"] == other["id"]
+
+
+@pytest.mark.parametrize("seconds", [0, 1, 3, 59], ids="{} s".format)
+@pytest.mark.parametrize("lost", [ProxyFault.CLOSED_UNREAD, ProxyFault.RESPONSE_LOST])
+def test_taken_by_another_deployment(lost: ProxyFault, seconds: int) -> None:
+    """Without keys, a deployment with another spec is not returned as ours; it is no conflict, as it may be ours."""
+    passed = timedelta()
+    with clients(lost, now=lambda: MOMENT + passed) as (client, truth):
+        other = truth.deployments.create_deployment("mine", "p1", OTHER)
+        passed = timedelta(seconds=seconds)
+        with pytest.raises(OutcomeUnknownError, match=f"{other['id']} is named 'mine'") as caught:
+            client.deployments.create_deployment("mine", "p1", SPEC)
+        assert type(caught.value.__cause__) is ConflictError
         [deployment] = truth.deployments.list_deployments()
         assert deployment["id"] == other["id"]
 
 
-def test_taken_by_an_older_deployment() -> None:
-    """After a lost response, a deployment with the same spec from before the call is not returned as ours."""
+@pytest.mark.parametrize("spec", [SPEC, OTHER], ids=["same spec", "other spec"])
+def test_taken_by_an_older_deployment(spec: Any) -> None:
+    """Without keys, a deployment that is older than the call is not ours, whatever its spec is: a conflict."""
     passed = timedelta()
-    with clients(ProxyFault.RESPONSE_LOST, now=lambda: utc_now() + passed) as (client, truth):
-        truth.deployments.create_deployment("mine", "p1", SPEC)
-        passed = timedelta(seconds=4)  # the tolerance for clocks is 2 s, and a Date header has whole seconds
-        with pytest.raises(ConflictError):
+    with clients(ProxyFault.RESPONSE_LOST, now=lambda: MOMENT + passed) as (client, truth):
+        truth.deployments.create_deployment("mine", "p1", spec)
+        passed = timedelta(minutes=3)  # longer than the call may take, plus a minute
+        with pytest.raises(ConflictError) as caught:
             client.deployments.create_deployment("mine", "p1", SPEC)
+        assert (caught.value.attempts, caught.value.may_have_executed) == (3, "no")
 
 
 @pytest.mark.parametrize(
@@ -127,6 +150,7 @@ def test_taken_by_an_older_deployment() -> None:
         {"image": "x"},
         {"port": 80},
         {"command": ["a"]},
+        {"command": ["b", "a"]},
         {"env": []},
         {"env": [{"name": "A", "value": "2"}]},
         {"models": [{"id": "other", "path": None}]},
@@ -135,22 +159,22 @@ def test_taken_by_an_older_deployment() -> None:
     ],
 )
 def test_every_field_counts(difference: dict[str, Any]) -> None:
-    """A deployment that differs in any field that was sent is not ours."""
-    with clients(ProxyFault.CLOSED_UNREAD) as (client, truth):
+    """A deployment that differs in any field that was sent is not returned as ours."""
+    with clients(ProxyFault.CLOSED_UNREAD, now=lambda: MOMENT) as (client, truth):
         truth.deployments.create_deployment("mine", "p1", SPEC | difference)
-        with pytest.raises(ConflictError):
+        with pytest.raises(OutcomeUnknownError):
             client.deployments.create_deployment("mine", "p1", SPEC)
 
 
 @pytest.mark.parametrize("cluster_id", ["cluster-1", "cluster-2", None])
 def test_cluster_counts(cluster_id: str | None) -> None:
-    """A deployment on another cluster is not ours; one on the named cluster is."""
-    with clients(ProxyFault.CLOSED_UNREAD) as (client, truth):
+    """A deployment on another cluster is not returned as ours; one on the named cluster is."""
+    with clients(ProxyFault.CLOSED_UNREAD, now=lambda: MOMENT) as (client, truth):
         other = truth.deployments.create_deployment("mine", "p1", SPEC, cluster_id)
         if cluster_id == "cluster-1":
             assert client.deployments.create_deployment("mine", "p1", SPEC, "cluster-1") == other
         else:
-            with pytest.raises(ConflictError):
+            with pytest.raises(OutcomeUnknownError):
                 client.deployments.create_deployment("mine", "p1", SPEC, "cluster-1")
 
 
@@ -174,63 +198,96 @@ async def nothing_found(exchange: Exchange) -> None:
     await exchange.respond(body={"data": good_data(exchange.request)}, Date="Sun, 06 Nov 1994 08:49:37 GMT")
 
 
-def look_up_of(*, name: str = "mine", path: str | None = None, image: str = SPEC["image"]) -> Behaviour:
-    """Respond to the look-up with one deployment, created now, that has this name and these values in its spec."""
+def look_up_of(
+    *, name: str = "mine", age: float = 0.0, date: str = DATE, created: str | None = None, **changes: Any
+) -> Behaviour:
+    """Respond to the look-up with one deployment that has this name, this age in seconds, and these changes in its spec.
+
+    If `date` is empty, the response has no Date header. `created` replaces the time that the age gives.
+    """
 
     async def found(exchange: Exchange) -> None:
         unset = dict.fromkeys(("containerRegistry", "enabled", "protocol", "repositories"))
-        models = [{"id": "m", "path": path}]
-        data = {
-            **unset,
-            **SPEC,
-            "image": image,
-            "models": models,
-            "resources": {**SPEC["resources"], "autoscaling": None},
-        }
+        data = {**unset, **SPEC, "resources": {**SPEC["resources"], "autoscaling": None}, **changes}
+        moment = created or (MOMENT - timedelta(seconds=age)).isoformat()
         specs = {"nodes": [{"data": data, "cluster": None}]}
-        node = {"id": ID, "name": name, "dtCreated": utc_now().isoformat(), "deploymentSpecs": specs}
+        node = {"id": ID, "name": name, "dtCreated": moment, "deploymentSpecs": specs}
         page = {"nodes": [node], "pageInfo": {"hasNextPage": False, "endCursor": None}}
-        await exchange.respond(body={"data": {"deployments": page}}, Date=format_datetime(utc_now(), usegmt=True))
+        await exchange.respond(body={"data": {"deployments": page}}, Date=date)
 
     return found
 
 
-@pytest.mark.parametrize(
-    ("name", "path", "ours"),
-    [("mine", None, True), ("mine", "/a/default", True), ("mine-too", None, False)],
-    ids=["as sent", "default for null", "other name"],
-)
-def test_look_up(name: str, path: str | None, ours: bool) -> None:
-    """The look-up accepts a default where null was sent, and only the exact name, although a server may filter loosely."""
-    found = look_up_of(name=name, path=path)
+STORED_OTHERWISE = {
+    "default for null": {"models": [{"id": "m", "path": "/a/default"}]},
+    "other order of variables": {"env": SPEC["env"][::-1]},
+}
+NOT_RECOGNIZED: dict[str, dict[str, Any]] = {
+    "complete image name": {"image": "docker.io/tensorflow/serving:latest"},
+    "hidden value": {"env": [{"name": "A", "value": "***"}]},
+    "no clock": {"date": ""},
+    "invalid clock": {"date": "now"},
+    "clock at the beginning of time": {"date": "Mon, 01 Jan 0001 00:00:00 GMT"},
+    "invalid time": {"created": "today"},
+    "from the future": {"age": -3600},
+    "other name": {"name": "mine-too"},
+}
+OLDER: dict[str, dict[str, Any]] = {"older": {"age": 1000}, "older, with another spec": {"age": 1000, "image": "x"}}
+
+
+@pytest.mark.parametrize("stored", [{}, *STORED_OTHERWISE.values()], ids=["as sent", *STORED_OTHERWISE])
+def test_recognized(stored: dict[str, Any]) -> None:
+    """A deployment from the time of the call is ours if it has the spec that was sent, in the form that the server stores."""
+    found = look_up_of(**stored)
     with refused_create("CONFLICT", look_up=found) as server, Client("a-key-for-tests", server.url) as client:
-        if ours:
+        assert client.deployments.create_deployment("mine", "p1", SPEC) == {"id": ID}
+
+
+def test_empty_list_stored_as_null() -> None:
+    """A server may store an empty list as null, and null as an empty list."""
+    found = look_up_of(command=None, models=[])
+    with refused_create("CONFLICT", look_up=found) as server, Client("a-key-for-tests", server.url) as client:
+        assert client.deployments.create_deployment("mine", "p1", SPEC | {"command": [], "models": None}) == {"id": ID}
+
+
+@pytest.mark.parametrize("found", NOT_RECOGNIZED.values(), ids=NOT_RECOGNIZED)
+def test_not_recognized(found: dict[str, Any]) -> None:
+    """If the server stores the spec in another form, or does not say when, the outcome is unknown: no conflict."""
+    look_up = look_up_of(**found)
+    with refused_create("CONFLICT", look_up=look_up) as server:
+        client = Client("a-key-for-tests", server.url)
+        with client, pytest.raises(OutcomeUnknownError) as caught:
+            client.deployments.create_deployment("mine", "p1", SPEC)
+    assert (caught.value.attempts, caught.value.may_have_executed) == (3, "unknown")
+    assert type(caught.value.__cause__) is ConflictError
+
+
+@pytest.mark.parametrize(
+    ("age", "error"),
+    [(-2.0, None), (2.0, None), (2.1, OutcomeUnknownError), (60.0, OutcomeUnknownError), (60.1, ConflictError)],
+)
+def test_limits_of_the_age(age: float, error: type[Exception] | None, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A deployment is ours up to two seconds before the call, and another one from a minute before it."""
+    monkeypatch.setattr(_session.Call, "elapsed", 0.0)
+    expected = nullcontext() if error is None else pytest.raises(error)
+    with refused_create("CONFLICT", look_up=look_up_of(age=age)) as server:
+        client = Client("a-key-for-tests", server.url)
+        with client, expected:
             assert client.deployments.create_deployment("mine", "p1", SPEC) == {"id": ID}
-        else:
-            with pytest.raises(OutcomeUnknownError):
-                client.deployments.create_deployment("mine", "p1", SPEC)
 
 
-def test_vague_error_for_a_taken_name() -> None:
-    """If the retry fails with BAD_USER_INPUT and the name is taken, the error is a conflict with the cause and the doubt."""
-    other = look_up_of(image="another/image")
-    with refused_create("BAD_USER_INPUT", look_up=other) as server:
-        client = Client("a-key-for-tests", server.url)
-        with client, pytest.raises(ConflictError, match=r"'mine'.*'p1'") as caught:
+@pytest.mark.parametrize("found", OLDER.values(), ids=OLDER)
+@pytest.mark.parametrize(("code", "cause"), [("BAD_USER_INPUT", BadRequestError), ("CONFLICT", None)])
+def test_older_deployment(found: dict[str, Any], code: str, cause: type[Exception] | None) -> None:
+    """An older deployment is a conflict, with every server; the cause is the server's error, if that is another one."""
+    look_up = look_up_of(**found)
+    message = r"'mine'.*'p1'" if cause else "No."
+    with refused_create(code, look_up=look_up) as server, Client("a-key-for-tests", server.url) as client:
+        with pytest.raises(ConflictError, match=message) as caught:
             client.deployments.create_deployment("mine", "p1", SPEC)
-    assert (caught.value.attempts, caught.value.may_have_executed) == (3, "unknown")
-    assert type(caught.value.__cause__) is BadRequestError
-
-
-def test_conflict_for_a_taken_name() -> None:
-    """If the retry fails with CONFLICT and the deployment is not ours, that error is raised."""
-    other = look_up_of(image="another/image")
-    with refused_create("CONFLICT", look_up=other) as server:
-        client = Client("a-key-for-tests", server.url)
-        with client, pytest.raises(ConflictError) as caught:
-            client.deployments.create_deployment("mine", "p1", SPEC)
-    assert (caught.value.attempts, caught.value.may_have_executed) == (3, "unknown")
-    assert not isinstance(caught.value.__cause__, ConflictError)
+        assert len(server.requests) == 3
+    assert (caught.value.attempts, caught.value.may_have_executed) == (3, "no")
+    assert type(caught.value.__cause__) is (cause or type(None))
 
 
 @pytest.mark.parametrize(("code", "cause"), [("BAD_USER_INPUT", BadRequestError), ("CONFLICT", ConflictError)])

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import sqlite3
 import uuid
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any, NoReturn
@@ -10,6 +11,7 @@ from typing import TYPE_CHECKING, Any, NoReturn
 import pytest
 
 from paperspace.gradient.server import LocalServer
+from paperspace.gradient.server.storage.store import Store
 
 if TYPE_CHECKING:
     from tests.raw_client import Caller, Json
@@ -251,6 +253,35 @@ def test_any_idempotency_key(call: Caller) -> None:
     for number, key in enumerate([b"\xff\xe9", b"x" * 5000, b"", b""]):
         input_ = {"name": f"d{number}", "projectId": "p", "spec": call.SPEC}
         assert call.post({"query": call.CREATE, "variables": {"input": input_}}, Idempotency_Key=key).data
+
+
+def test_a_checked_key_is_repeated(call: Caller) -> None:
+    """A response repeats the idempotency key if the server has looked for an earlier attempt: in results and in errors."""
+    name = "Idempotency-Key"
+    payload: Json = {"query": call.CREATE, "variables": {"input": {"name": "a", "projectId": "p", "spec": call.SPEC}}}
+    first = call.post(payload, Idempotency_Key="k")
+    saved = call.post(payload, Idempotency_Key="k")
+    taken = call.post(payload, Idempotency_Key="l")
+    assert [response.headers[name] for response in (first, saved, taken)] == ["k", "k", "l"]
+    assert taken.code == "CONFLICT"
+    assert name not in call.post(payload).headers
+    unreadable = {"query": "mutation {"}
+    of_another_request = {**payload, "operationName": None}
+    for body, key in ((unreadable, "m"), (of_another_request, "k"), ({"query": LIST}, "m"), (payload, b"\xe9")):
+        assert name not in call.post(body, Idempotency_Key=key).headers
+
+
+def test_an_unchecked_key_is_not_repeated(call: Caller, monkeypatch: pytest.MonkeyPatch) -> None:
+    """If the server cannot look for an earlier attempt, the response does not repeat the key, whatever the error is."""
+
+    def fail(*_: object) -> NoReturn:
+        raise sqlite3.OperationalError("database or disk is full")
+
+    monkeypatch.setattr(Store, "saved_response", fail)
+    payload: Json = {"query": call.CREATE, "variables": {"input": {"name": "a", "projectId": "p", "spec": call.SPEC}}}
+    response = call.post(payload, Idempotency_Key="k")
+    assert "errors" in response.body
+    assert "Idempotency-Key" not in response.headers
 
 
 def test_errors_are_not_saved(call: Caller) -> None:

@@ -37,6 +37,7 @@ R = TypeVar("R")
 
 _log = logging.getLogger("paperspace.gradient")
 
+_IDEMPOTENCY_KEY = "Idempotency-Key"
 _UNKNOWN = "the change may have been applied; check before retrying"
 
 
@@ -184,13 +185,14 @@ class Session:
         idempotent: bool = True,
     ) -> R:
         """Send a request until it succeeds or a retry is not allowed. Return what `read` makes of the response."""
-        headers = {"Idempotency-Key": str(uuid4())} if document.is_mutation else {}
+        headers = {_IDEMPOTENCY_KEY: str(uuid4())} if document.is_mutation else {}
         call.attempts, call.response_lost, call.last_failure, call.variables = 0, False, None, variables
         failures: list[FailureKind] = []
         while True:
             transport = await self._connections.transport()
             request = document.request(variables)
             call.attempts += 1
+            response = None
             try:
                 response = await transport.send(
                     request, headers, deadline=call.deadline, force_new_connection=bool(failures)
@@ -205,6 +207,8 @@ class Session:
                 self._budget.refund(len(failures))
                 return data
             call.last_failure = failure.kind
+            if failure.kind is FailureKind.FINAL and response is not None and _repeats_key(response, headers):
+                call.response_lost = False
             call.response_lost |= document.is_mutation and failure.kind.response_lost
             delay = self._delay_within_deadline(failure, failures, call, idempotent=idempotent)
             if delay is None:
@@ -282,6 +286,11 @@ class Session:
             error.may_have_executed = "yes" if isinstance(error, PartialResultError) else "unknown"
         error.__cause__ = failure.__cause__
         return error
+
+
+def _repeats_key(response: HTTPResponse, sent: dict[str, str]) -> bool:
+    """Whether the server repeats the idempotency key: then it knows that it applied no earlier attempt with the key."""
+    return response.headers.get(_IDEMPOTENCY_KEY) == sent.get(_IDEMPOTENCY_KEY, "")
 
 
 def _may_have_been_applied(document: Document, call: Call) -> bool:

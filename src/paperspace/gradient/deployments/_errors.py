@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, TypeVar
 
-from paperspace.gradient.errors import APIError, NotFoundError
+from paperspace.gradient.errors import APIError, ConflictError, NotFoundError
 
 if TYPE_CHECKING:
     from typing import Literal
@@ -22,6 +22,21 @@ def part_not_found(resource: Literal["spec", "instance"], message: str, operatio
     error = NotFoundError(message, operation=operation)
     error.resource = resource
     return error
+
+
+def name_taken(rejection: APIError, name: str, project_id: str | None, **facts: object) -> ConflictError:
+    """Return the conflict that a server did not report as one.
+
+    Args:
+        rejection: The server's error, which has all other facts.
+        name: The name that another deployment has.
+        project_id: The project. None: not known.
+        facts: The facts that differ, such as `attempts`.
+    """
+    project = f" in project {project_id!r}" if project_id is not None else ""
+    conflict = ConflictError(f"{rejection.args[0]} (another deployment is named {name!r}{project})")
+    vars(conflict).update({**vars(rejection), **facts})
+    return conflict
 
 
 def rebuilt(error: E, message: str | None = None, **facts: object) -> E:

@@ -96,10 +96,15 @@ class Request(NamedTuple):
 
 
 class Response(NamedTuple):
-    """The body of a response, and what happened to the request."""
+    """The body of a response, and what happened to the request.
+
+    `key_checked` says that the request is a mutation, and that the response is what its idempotency key stands for: the
+    saved result of an earlier attempt, or the result of this one, before which none was applied.
+    """
 
     body: bytes
     outcome: Outcome
+    key_checked: bool = False
 
 
 class GraphQLRequestError(Exception):
@@ -176,12 +181,12 @@ class Executor:
         store, key = self._context.store, request.key_digest
         with self._context.database.writing():
             if key is not None and (saved := store.saved_response(key, request.body_digest)) is not None:
-                return Response(saved, Outcome.EXECUTED)
+                return Response(saved, Outcome.EXECUTED, key_checked=True)
             result = self._execute_document(document, request)
             if result.errors:
                 self._context.database.roll_back()
-                return _response(ExecutionResult(None, result.errors))
-            response = _response(result)
+                return _response(ExecutionResult(None, result.errors))._replace(key_checked=key is not None)
+            response = _response(result)._replace(key_checked=key is not None)
             if key is not None:
                 store.save_response(key, request.body_digest, response.body)
         return response

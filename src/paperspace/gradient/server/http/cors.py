@@ -52,4 +52,4 @@ def preflight_response(request: web.Request) -> web.Response:
 def allow(request: web.Request, response: web.StreamResponse) -> None:
     """Let the web page read the response. Cookies are not allowed: the API key is all that the server accepts."""
     response.headers[hdrs.ACCESS_CONTROL_ALLOW_ORIGIN] = request.headers[hdrs.ORIGIN]
-    response.headers[hdrs.ACCESS_CONTROL_EXPOSE_HEADERS] = "X-Request-Id, Retry-After, Date"
+    response.headers[hdrs.ACCESS_CONTROL_EXPOSE_HEADERS] = "X-Request-Id, Retry-After, Date, Idempotency-Key"

@@ -86,7 +86,10 @@ class Routes:
         response = await self._execute(graphql_request)
         # With application/json, most GraphQL errors have status 200.
         status = response.outcome.json_status if media_type == JSON else response.outcome.status
-        headers = {hdrs.ALLOW: "POST"} if status == HTTPStatus.METHOD_NOT_ALLOWED else None
+        headers: dict[str, str] = {hdrs.ALLOW: "POST"} if status == HTTPStatus.METHOD_NOT_ALLOWED else {}
+        key = request.headers.get(IDEMPOTENCY_KEY, "")
+        if response.key_checked and key.isascii():
+            headers[IDEMPOTENCY_KEY] = key
         return web.Response(
             body=response.body, status=status, content_type=media_type, charset="utf-8", headers=headers
         )
