@@ -108,6 +108,21 @@ def test_cancelled_while_it_waits_for_a_connection(monkeypatch: pytest.MonkeyPat
         asyncio.run(main())
 
 
+def test_timeout_in_the_middle_of_a_request() -> None:
+    """A call that times out closes its connection at once, although the server has not read the whole request."""
+
+    async def main() -> None:
+        async with AsyncClient(LONG_KEY, server.url, timeout=0.3) as client:
+            for _ in range(3):
+                with pytest.raises(errors.APITimeoutError):
+                    await get(client)
+                await until(lambda: open_sockets(connectors(client)) == 0)
+
+    with FaultServer(then=never_read) as server:
+        asyncio.run(main())
+        assert server.connections == 3
+
+
 # Close
 
 

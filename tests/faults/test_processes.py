@@ -1,166 +1,21 @@
-"""A client and its process: interrupts, forks, and the end of the interpreter."""
+"""A client and its process: interrupts and forks."""
 
 from __future__ import annotations
 
 import asyncio
-import gc
 import inspect
 import signal
-import subprocess
-import sys
 import textwrap
-from collections.abc import Callable, Coroutine
+from collections.abc import Coroutine
 from typing import Any
 
 import pytest
 from tests.faults.behaviours import never_respond
-from tests.faults.harness import CALLS, CANARY, wait_for
-from tests.faults.server import FaultServer, good
+from tests.faults.harness import wait_for
+from tests.faults.programs import program, run_program
+from tests.faults.server import FaultServer
 
-from paperspace.gradient import AsyncClient
 from paperspace.gradient._sync import loop_thread as _portal
-
-# The programs run in new processes, with every warning an error.
-
-PRELUDE = """
-import asyncio, gc, os, signal, sys, threading, time
-from concurrent.futures import ThreadPoolExecutor
-from uuid import uuid4
-from paperspace.gradient import AsyncClient, Client
-url, key = sys.argv[1:]
-ID = "3f0c1c1e-5f0a-4b0e-9b7e-2f6f2a2d9c11"
-"""
-
-
-# asyncio's debug mode prints this about a step that took more than 0.1 s, such as the import of the libraries.
-SLOW = "Executing <"
-
-
-def program(text: str, url: str, *, developer: bool = True) -> subprocess.Popen[str]:
-    flags = ["-X", "dev", "-W", "error"] if developer else []
-    code = PRELUDE + textwrap.dedent(text)
-    return subprocess.Popen(
-        [sys.executable, *flags, "-c", code, url, CANARY],
-        text=True,
-        stdin=subprocess.PIPE,
-        stdout=subprocess.PIPE,
-        stderr=subprocess.PIPE,
-    )
-
-
-def run_program(text: str, url: str, ready: Callable[[], object] = lambda: True) -> str:
-    """Run a program that must succeed and print nothing on stderr; return its output.
-
-    A program that calls input() goes on when `ready` is true.
-    """
-    with program(text, url) as process:
-        wait_for(ready)
-        out, err = process.communicate("\n", timeout=120)
-    err = "".join(line for line in err.splitlines(keepends=True) if not line.startswith(SLOW))
-    assert (process.returncode, err) == (0, "")
-    return out
-
-
-EXITS = {
-    "sync, not closed": """
-        client = Client(key, url)
-        client.deployments.get_deployment(ID)
-    """,
-    "sync, garbage": """
-        Client(key, url).deployments.get_deployment(ID)
-        gc.collect()
-        time.sleep(0.1)
-    """,
-    "sync, iterator dropped half way": """
-        client = Client(key, url)
-        for deployment in client.deployments.iter_deployments():
-            break
-        del deployment
-    """,
-    "sync, calls in flight in daemon threads": """
-        client = Client(key, url + "?slow")
-        for _ in range(3):
-            threading.Thread(target=lambda: client.deployments.delete_deployment(ID), daemon=True).start()
-        input()
-    """,
-    "async, not closed": """
-        client = AsyncClient(key, url)
-        asyncio.run(client.deployments.get_deployment(ID))
-    """,
-    "async, garbage in a running loop": """
-        async def main():
-            await AsyncClient(key, url).deployments.get_deployment(ID)
-            gc.collect()
-            await asyncio.sleep(0.1)
-        asyncio.run(main())
-    """,
-    "async, loop closed by hand": """
-        client = AsyncClient(key, url)
-        for _ in range(3):
-            loop = asyncio.new_event_loop()
-            loop.run_until_complete(client.deployments.get_deployment(ID))
-            loop.close()
-    """,
-    "async, loop closed by hand, then garbage": """
-        loop = asyncio.new_event_loop()
-        client = AsyncClient(key, url)
-        loop.run_until_complete(client.deployments.get_deployment(ID))
-        loop.close()
-        del client
-        gc.collect()
-    """,
-    "async, loop closed by hand, then closed": """
-        loop = asyncio.new_event_loop()
-        client = AsyncClient(key, url)
-        loop.run_until_complete(client.deployments.get_deployment(ID))
-        loop.close()
-        asyncio.run(client.close())
-    """,
-    "both, in a child that was forked": """
-        client, aclient = Client(key, url), AsyncClient(key, url)
-        client.deployments.get_deployment(ID)
-        asyncio.run(aclient.deployments.get_deployment(ID))
-        if (child := os.fork()):
-            assert os.waitpid(child, 0)[1] == 0
-        client.deployments.get_deployment(ID)
-        asyncio.run(aclient.deployments.get_deployment(ID))
-    """,
-}
-
-
-async def slow_or_good(exchange: Any) -> None:
-    await (never_respond if "slow" in exchange.request.line else good)(exchange)
-
-
-# The requests of a program, if not one.
-REQUESTS = {
-    "sync, calls in flight in daemon threads": 3,
-    "async, loop closed by hand": 3,
-    "both, in a child that was forked": 6,
-}
-
-
-@pytest.mark.parametrize("name", EXITS)
-def test_end_of_the_interpreter(name: str) -> None:
-    """Nothing is printed to stderr at the end of the interpreter, whatever was left open, with all warnings enabled."""
-    with FaultServer(then=slow_or_good) as server:
-        run_program(EXITS[name], server.url, lambda: len(server.requests) == 3 or "slow" not in EXITS[name])
-        assert len(server.requests) == REQUESTS.get(name, 1)
-
-
-def test_loop_closed_by_hand_leaves_no_connection() -> None:
-    """The connections of a loop that was closed by hand are closed when the client is next used."""
-    with FaultServer() as server:
-        client = AsyncClient(CANARY, server.url)
-        for _ in range(5):
-            loop = asyncio.new_event_loop()
-            loop.run_until_complete(CALLS["get"](client.deployments))
-            loop.close()
-        wait_for(lambda: server.open == 1)
-        asyncio.run(client.close())
-        wait_for(lambda: server.open == 0)
-        del client
-        gc.collect()
 
 
 @pytest.mark.parametrize("passed_on", [False, True])

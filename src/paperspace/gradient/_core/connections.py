@@ -10,11 +10,12 @@ import asyncio
 import atexit
 import os
 import weakref
+from contextlib import suppress
 from typing import TYPE_CHECKING
 
 from paperspace.gradient._core.transport import HTTPTransport
 from paperspace.gradient._sync.fork import never_finalize
-from paperspace.gradient._sync.loop_thread import is_loop_thread_loop
+from paperspace.gradient._sync.loop_thread import is_left_open, is_loop_thread_loop
 from paperspace.gradient.errors import ClientClosedError
 
 if TYPE_CHECKING:
@@ -22,7 +23,12 @@ if TYPE_CHECKING:
 
     from paperspace.gradient.config import Settings
 
-    Transports = dict[asyncio.AbstractEventLoop, tuple[HTTPTransport, AsyncGenerator[None]]]
+    Entry = tuple[HTTPTransport, AsyncGenerator[None]]
+    Transports = dict[asyncio.AbstractEventLoop, Entry]
+    Left = tuple[asyncio.AbstractEventLoop, Entry]
+
+# Seconds until aborted connections are closed.
+_ABORT_TIME = 1.0
 
 
 class Connections:
@@ -52,6 +58,8 @@ class Connections:
             if stale := self._by_loop.pop(other, None):
                 stale[0].abandon()
         transport = HTTPTransport(self._settings)
+        if is_left_open(loop):
+            never_finalize(transport)
         lifetime = _lifetime(transport)
         self._by_loop[loop] = transport, lifetime
         try:
@@ -105,18 +113,39 @@ def _close_all(by_loop: Transports) -> None:
 
 
 def _release(by_loop: Transports) -> None:
-    """Close what a garbage-collected client left open.
-
-    On a loop of the user, the transport is closed when the loop ends, which may be happening now: two cannot close it
-    at once. Until then, aiohttp closes idle connections.
-    """
+    """Close what a garbage-collected client left open."""
+    for left in list(_left_open):
+        if left[0].is_closed():
+            left[1][0].abandon()
+            _left_open.discard(left)
     for loop in [loop for loop in by_loop if not loop.is_closed() and not is_loop_thread_loop(loop)]:
-        _left_to_loop.setdefault(loop, []).append(by_loop.pop(loop))
+        left = loop, by_loop.pop(loop)
+        _left_open.add(left)
+        loop.call_soon_threadsafe(_abort, left)
     _close_all(by_loop)
 
 
-# The transports of garbage-collected clients, until the end of their loop.
-_left_to_loop: weakref.WeakKeyDictionary[asyncio.AbstractEventLoop, list[object]] = weakref.WeakKeyDictionary()
+def _abort(left: Left) -> None:
+    """Close the connections of a transport that no call uses any more, and then the transport.
+
+    Neither needs a task: the loop may be ending now, and would report a task that does not finish.
+    """
+    loop, (transport, lifetime) = left
+    transport.abort()
+
+    def finish() -> None:
+        # Without connections, the transport waits for nothing when it is closed, though aiohttp yields to the loop.
+        closing = lifetime.aclose()
+        with suppress(StopIteration, RuntimeError):  # RuntimeError: the loop is ending, and closes the generator
+            while closing.send(None) is None:
+                pass
+        _left_open.discard(left)
+
+    loop.call_later(_ABORT_TIME, finish)
+
+
+# The transports of garbage-collected clients, with their loops, until they are closed.
+_left_open: set[Left] = set()
 
 _all_connections: weakref.WeakSet[Connections] = weakref.WeakSet()
 
@@ -125,13 +154,16 @@ def _abandon_all() -> None:
     """At the exit of the interpreter: no stopped loop will run again."""
     for connections in _all_connections:
         connections.abandon_stopped()
+    for loop, (transport, _) in _left_open:
+        if not loop.is_running():
+            transport.abandon()
 
 
 def _forget_all() -> None:
     for connections in _all_connections:
         connections.forget()
-    never_finalize(dict(_left_to_loop))
-    _left_to_loop.clear()
+    never_finalize(_left_open.copy())
+    _left_open.clear()
 
 
 atexit.register(_abandon_all)

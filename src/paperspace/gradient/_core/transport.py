@@ -24,6 +24,7 @@ from gql.transport.async_transport import AsyncTransport
 from pydantic_core import PydanticSerializationError, to_json
 
 from paperspace.gradient._core.failures import AttemptFailed, ResponseFacts, from_exception, without_secrets
+from paperspace.gradient._core.resolver import daemon_resolver
 from paperspace.gradient._core.responses import HTTPResponse, parse_result
 from paperspace.gradient._core.retry import FailureKind
 from paperspace.gradient._sync.fork import never_finalize
@@ -54,12 +55,19 @@ class Progress:
     Attributes:
         sent: Whether it has a connection: from then on, a part of the request may have been sent.
         reused: Whether that connection was kept from an earlier request.
+        connection: That connection, as the event loop knows it.
     """
 
-    __slots__ = ("reused", "sent")
+    __slots__ = ("connection", "reused", "sent")
 
     def __init__(self) -> None:
         self.sent = self.reused = False
+        self.connection: asyncio.Transport | None = None
+
+    def abort_closing(self) -> None:
+        """Close the connection at once, if aiohttp is closing it: it would wait until the whole request is sent."""
+        if self.connection is not None and self.connection.is_closing():
+            self.connection.abort()
 
 
 _progress: ContextVar[Progress] = ContextVar("progress")
@@ -70,9 +78,13 @@ class Connector(aiohttp.TCPConnector):
 
     def __init__(self, *, certificates: ssl.SSLContext | bool, keep: bool) -> None:
         self.sockets: WeakSet[socket.socket] = WeakSet()
-        self._known: WeakSet[ResponseHandler] = WeakSet()
+        self.known: WeakSet[ResponseHandler] = WeakSet()
         super().__init__(
-            limit=MAX_CONNECTIONS, ssl=certificates, force_close=not keep, socket_factory=self._create_socket
+            limit=MAX_CONNECTIONS,
+            ssl=certificates,
+            force_close=not keep,
+            socket_factory=self._create_socket,
+            resolver=daemon_resolver(),
         )
 
     def _create_socket(self, address: aiohttp.AddrInfoType) -> socket.socket:
@@ -87,15 +99,16 @@ class Connector(aiohttp.TCPConnector):
         connection = await super().connect(req, traces, timeout)
         # A kept connection that has received something holds a response that nobody requested; aiohttp would take it
         # for the response to this request.
-        while (kept := connection.protocol) is not None and kept in self._known and kept.should_close:
+        while (kept := connection.protocol) is not None and kept in self.known and kept.should_close:
             connection.close()
             connection = await super().connect(req, traces, timeout)
         progress = _progress.get()
         progress.sent = True
         if (protocol := connection.protocol) is not None:
-            progress.reused = protocol in self._known
+            progress.connection = protocol.transport
+            progress.reused = protocol in self.known
             if not progress.reused:
-                self._known.add(protocol)
+                self.known.add(protocol)
         return connection
 
 
@@ -146,14 +159,16 @@ class HTTPTransport(AsyncTransport):
         for timeout in self._timeouts:
             if not timeout.expired():
                 timeout.reschedule(0)
-        # aiohttp would wait until the server has read a request that is partly sent, which it may never do.
-        for connector in self._connectors:
-            for opened in connector.sockets:
-                with suppress(OSError):  # already closed
-                    opened.shutdown(socket.SHUT_RDWR)
         async with AsyncExitStack() as stack:  # closes all of them even if the loop ends and cancels this
             for session in self._sessions:
                 stack.push_async_callback(session.close)
+
+    def abort(self) -> None:
+        """Abort all connections, without waiting. No call uses them."""
+        for connector in self._connectors:
+            for protocol in connector.known:
+                if protocol.transport is not None:
+                    protocol.transport.abort()
 
     def abandon(self) -> None:
         """Close all connections of a loop that does not run any more."""
@@ -231,6 +246,8 @@ class HTTPTransport(AsyncTransport):
         except (aiohttp.ClientError, OSError, ValueError) as error:
             failure = from_exception(error, self.url, sent=progress.sent, reused=progress.reused)
             raise failure from without_secrets(error)
+        finally:
+            progress.abort_closing()
 
     async def _read_body(self, response: aiohttp.ClientResponse) -> bytes:
         """Read the body, decompressed, up to the limit."""

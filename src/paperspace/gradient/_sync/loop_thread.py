@@ -2,6 +2,9 @@
 
 The loop is used by nothing else, so sync calls work wherever Python runs: in scripts, beside a running loop
 (notebooks), from many threads at a time, and in a forked child, which starts a thread of its own.
+
+Where no thread can be started, the callers run the loop, one at a time: Python 3.12 starts no thread while the
+interpreter exits, and the first call of a program may be in a function of `atexit`.
 """
 
 from __future__ import annotations
@@ -11,8 +14,10 @@ import atexit
 import concurrent.futures
 import os
 import threading
+from contextlib import suppress
 from typing import TYPE_CHECKING, Any, TypeVar
 
+from paperspace.gradient._shared.event_loops import new_event_loop
 from paperspace.gradient._sync.fork import never_finalize
 from paperspace.gradient.errors import GradientError
 
@@ -29,21 +34,51 @@ _HOLD_TIMEOUT = 1.0
 
 
 class _LoopThread:
-    """A running event loop and its thread."""
+    """An event loop, and the thread that runs it.
+
+    Attributes:
+        loop: The loop.
+        thread: The thread. None: it cannot be started, and the callers run the loop.
+        stopping: Whether the loop is ended, as the interpreter exits.
+        left_open: Whether it was created while the interpreter exits. Nothing may be left to end it.
+    """
 
     def __init__(self) -> None:
-        self.loop = asyncio.new_event_loop()
+        self._runner = asyncio.Runner(loop_factory=new_event_loop)
+        self.loop = self._runner.get_loop()
         self.stopping = False
-        self.thread = threading.Thread(target=self._run, name="paperspace.gradient", daemon=True)
-        self.thread.start()
+        self.left_open = not threading.main_thread().is_alive()
+        if self.left_open:
+            never_finalize(self)
+        self.thread: threading.Thread | None = None
+        self.start_thread()
+
+    def start_thread(self) -> None:
+        """Start the thread, if that is possible now."""
+        thread = threading.Thread(target=self._run, name="paperspace.gradient", daemon=True)
+        with suppress(RuntimeError):
+            thread.start()
+            self.thread = thread
 
     def _run(self) -> None:
         asyncio.set_event_loop(self.loop)
         self.loop.run_forever()
 
+    def run_here(self, coroutine: Coroutine[Any, Any, R]) -> R:
+        """Run a coroutine in the thread of the caller."""
+        try:
+            return self._runner.run(coroutine)
+        except BaseException:
+            self.loop.call_soon(_cancel, coroutine)  # if it was interrupted, and another caller runs the loop
+            raise
+
     def stop(self) -> None:
         """End the tasks of the loop, then the loop, then the thread."""
         self.stopping = True
+        if self.thread is None:
+            if not self.loop.is_running():  # by a daemon thread, which ends silently
+                self._runner.close()
+            return
         asyncio.run_coroutine_threadsafe(self._shut_down(), self.loop)
         self.thread.join(_EXIT_TIMEOUT)
         if not self.thread.is_alive():
@@ -58,7 +93,8 @@ class _LoopThread:
         self.loop.stop()
 
 
-_lock = threading.Lock()
+# A signal handler may make a call while this thread holds the lock.
+_lock = threading.RLock()
 _forks_in_progress: list[threading.Event] = []
 _running: _LoopThread | None = None
 
@@ -68,7 +104,16 @@ def run(coroutine: Coroutine[Any, Any, R]) -> R:
 
     If the wait is interrupted, by Ctrl-C for example, the coroutine is cancelled.
     """
-    loop_thread = _start_once()
+    loop_thread = _running
+    if loop_thread is None or loop_thread.thread is None:
+        with _lock:
+            try:
+                loop_thread = _start()
+            except BaseException:
+                coroutine.close()
+                raise
+            if loop_thread.thread is None:
+                return loop_thread.run_here(coroutine)
     if threading.current_thread() is loop_thread.thread:
         coroutine.close()
         raise GradientError(
@@ -100,18 +145,49 @@ def _cancel(coroutine: Coroutine[Any, Any, object]) -> None:
         task.cancel()
 
 
+def is_left_open(loop: asyncio.AbstractEventLoop) -> bool:
+    """Whether this is the loop of calls in functions of `atexit`. Nothing may be left to close what is opened on it."""
+    return _running is not None and _running.loop is loop and _running.left_open
+
+
 def is_loop_thread_loop(loop: asyncio.AbstractEventLoop) -> bool:
     """Whether this is the loop of the loop thread."""
     return _running is not None and _running.loop is loop
 
 
-def _start_once() -> _LoopThread:
+def _start() -> _LoopThread:
+    """Return the loop thread, started if that is possible.
+
+    Raises:
+        GradientError: There is no event loop that a coroutine can run on.
+    """
     global _running  # noqa: PLW0603  # there is one for each process
     if _running is None:
-        with _lock:
-            if _running is None:
-                _running = _LoopThread()
+        try:
+            created = _LoopThread()
+        except OSError as error:
+            raise GradientError(f"cannot create an event loop: {error.strerror}") from error
+        if _running is None:
+            _running = created
+        else:  # by a signal handler, in the meantime
+            created.stop()
+    elif _running.thread is None:
+        _running.start_thread()
+    if _running.thread is None and _runs_a_loop():
+        raise GradientError(
+            "no thread can be started, and this one runs an event loop already; "
+            "await the function of paperspace.gradient.aio instead"
+        )
     return _running
+
+
+def _runs_a_loop() -> bool:
+    """Whether this thread runs an event loop."""
+    try:
+        asyncio.get_running_loop()
+    except RuntimeError:
+        return False
+    return True
 
 
 def _stop() -> None:
@@ -127,7 +203,7 @@ def _before_fork() -> None:
     In the middle of a step it may be importing a module, and the child would wait for that import forever.
     """
     loop_thread = _running
-    if loop_thread is None or loop_thread.stopping or threading.current_thread() is loop_thread.thread:
+    if loop_thread is None or loop_thread.stopping or loop_thread.thread in (None, threading.current_thread()):
         return
     held, forked = threading.Event(), threading.Event()
 
@@ -149,7 +225,7 @@ def _after_fork_in_child() -> None:
     """Forget the parent's thread, which does not run here. Its lock may be held forever."""
     global _running, _lock
     never_finalize(_running)
-    _running, _lock = None, threading.Lock()
+    _running, _lock = None, threading.RLock()
     _forks_in_progress.clear()
 
 
