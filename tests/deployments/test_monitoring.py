@@ -231,6 +231,51 @@ class TestWait:
         clock.move(600)
         assert client.deployments.wait_for_deployment(created["id"])["state"] == "stopped"
 
+    @pytest.mark.parametrize("updates", [19, 25, 125])
+    def test_earlier_run_still_serves(
+        self, client: Client, clock: ManualClock, wire: list[dict[str, Any]], updates: int
+    ) -> None:
+        """A deployment is stopped only when its oldest run has ended, however many rollouts came after that."""
+        created = client.deployments.create_deployment("n", "p", SPEC)
+        clock.move(60)
+        for number in range(updates):
+            client.deployments.update_deployment(
+                id=created["id"], spec={**spec_with_fate("pending"), "port": 1 + number}
+            )
+        client.deployments.scale_deployment(created["id"], 0)
+
+        def states() -> set[str]:
+            [listed] = client.deployments.list_deployment_statuses()
+            return {client.deployments.get_deployment_status(created["id"])["state"], listed["state"]}
+
+        assert states() == {"pending"}
+        clock.move(60)
+        assert states() == {"stopped"}
+        client.deployments.scale_deployment(created["id"], 1)
+        wire.clear()
+        assert states() == {"pending"}
+        assert len(wire) == 2  # the history counts only if nothing is to run
+
+    def test_deleted_while_it_is_listed(
+        self, manual_server: LocalServer, client: Client, clock: ManualClock, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        """A list of statuses leaves out a deployment that is deleted while its history is read."""
+        kept = client.deployments.create_deployment("kept", "p", SPEC)
+        created = client.deployments.create_deployment("n", "p", SPEC)
+        for number in range(25):
+            client.deployments.update_deployment(id=created["id"], spec={**SPEC, "port": 1 + number})
+        client.deployments.scale_deployment(created["id"], 0)
+        clock.move(60)
+        remain = _watch._runs_remain
+
+        async def delete_first(*arguments: Any) -> bool:
+            async with AsyncClient(manual_server.api_key, manual_server.url) as other:
+                await other.deployments.delete_deployment(created["id"])
+            return await remain(*arguments)
+
+        monkeypatch.setattr(_watch, "_runs_remain", delete_first)
+        assert [status["id"] for status in client.deployments.list_deployment_statuses()] == [kept["id"]]
+
     def test_timeout(self, client: Client, monkeypatch: pytest.MonkeyPatch) -> None:
         """A wait ends at its timeout; the error has the last status."""
         passed = 0.0

@@ -28,5 +28,8 @@ class DeploymentRunConnection(TypedDict):
 class DeploymentRollout(TypedDict):
     """The application of one spec of a deployment."""
 
+    id: UUID
+    """The id."""
+
     deploymentRuns: DeploymentRunConnection | None
     """The runs, newest first. Empty if there was nothing to run."""

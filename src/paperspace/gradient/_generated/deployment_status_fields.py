@@ -7,6 +7,7 @@ from typing_extensions import TypedDict
 
 from paperspace.gradient._generated.deployment_rollout_fields import DeploymentRollout
 from paperspace.gradient._generated.newest_rollout_fields import Deployment as NewestRolloutFields
+from paperspace.gradient._generated.page_info_fields import PageInfo
 from paperspace.gradient._generated.scalars import UUID, DateTime
 
 
@@ -64,6 +65,9 @@ class DeploymentRolloutConnection(TypedDict):
 
     nodes: list[DeploymentRollout]
     """The items of this page."""
+
+    pageInfo: PageInfo
+    """The position of this page in the list."""
 
 
 class Deployment(NewestRolloutFields):

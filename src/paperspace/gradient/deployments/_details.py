@@ -6,9 +6,9 @@ from typing import TYPE_CHECKING, Any
 
 from paperspace.gradient._core.pagination import iter_pages
 from paperspace.gradient._generated.deployment_details import DEPLOYMENT_DETAILS, DeploymentDetailsVariables
-from paperspace.gradient._generated.deployment_runs import DEPLOYMENT_RUNS, DeploymentRunsVariables
 from paperspace.gradient.deployments._errors import deployment_not_found
 from paperspace.gradient.deployments._queries import parse_time, verify_same_deployment
+from paperspace.gradient.deployments._rollouts import iter_rollout_pages
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
@@ -41,19 +41,8 @@ async def fetch_details(session: Session, id: str) -> dict[str, Any]:
         specs = result["deployment"]["deploymentSpecs"]
         return specs["nodes"], specs["pageInfo"]
 
-    async def fetch_rollouts(size: int, after: str | None) -> Page[DeploymentRollout]:
-        result = await session.run(
-            DEPLOYMENT_RUNS,
-            DeploymentRunsVariables(id=id, first=size, after=after),
-            verify=lambda result: verify_same_deployment(id, result["deployment"]),
-        )
-        if result["deployment"] is None:
-            raise deployment_not_found(id, DEPLOYMENT_RUNS.name)
-        rollouts = result["deployment"]["deploymentRollouts"]
-        return rollouts["nodes"], rollouts["pageInfo"]
-
     specs = [spec async for page in iter_pages(fetch_specs, operation=DEPLOYMENT_DETAILS.name) for spec in page]
-    rollouts = [node async for page in iter_pages(fetch_rollouts, operation=DEPLOYMENT_RUNS.name) for node in page]
+    rollouts = [rollout async for page in iter_rollout_pages(session, id) for rollout in page]
     nodes = [
         {**spec, "deploymentRuns": {"nodes": runs}}
         for spec, runs in zip(specs, runs_by_spec(specs, rollouts), strict=True)

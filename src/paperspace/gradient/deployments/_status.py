@@ -14,7 +14,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
 
     from paperspace.gradient._generated.deployment_run_instance_fields import DeploymentRunInstance
-    from paperspace.gradient._generated.deployment_status_fields import Deployment, DeploymentSpec
+    from paperspace.gradient._generated.deployment_status_fields import Deployment
     from paperspace.gradient._generated.newest_rollout_fields import DeploymentRun
     from paperspace.gradient.types import DeploymentEvent, DeploymentStatus
 
@@ -24,12 +24,15 @@ EventType = Literal["applied", "instance", "replicas", "ready", "stopped", "fail
 FAILED_STATES = {"errored", "failed"}
 
 
-def status_of(deployment: Deployment, instances: Sequence[DeploymentRunInstance]) -> DeploymentStatus:
+def status_of(
+    deployment: Deployment, instances: Sequence[DeploymentRunInstance], *, runs_remain: bool
+) -> DeploymentStatus:
     """Return the status of a deployment.
 
     Args:
         deployment: The deployment with its newest spec.
         instances: All instances of the run of that spec that are not deleted.
+        runs_remain: Whether a run of any spec has not ended. It counts only if nothing is to run.
     """
     spec = deployment["deploymentSpecs"]["nodes"][0]
     run = newest_run(deployment)
@@ -41,7 +44,7 @@ def status_of(deployment: Deployment, instances: Sequence[DeploymentRunInstance]
         "specId": spec["id"],
         "state": "pending",
         "applied": spec["externalApplied"] is not None,
-        "replicas": _desired_replicas(spec, run),
+        "replicas": desired_replicas(deployment),
         "readyReplicas": (run and run["readyReplicas"]) or 0,
         "endpointUrl": spec["endpointUrl"],
         "error": spec["error"],
@@ -55,7 +58,7 @@ def status_of(deployment: Deployment, instances: Sequence[DeploymentRunInstance]
             for instance in instances
         ],
     }
-    status["state"] = _state(status, runs_remain=_runs_remain(deployment))
+    status["state"] = _state(status, runs_remain=runs_remain)
     return status
 
 
@@ -69,8 +72,9 @@ def _state(status: DeploymentStatus, *, runs_remain: bool) -> State:
     return "ready" if status["readyReplicas"] >= status["replicas"] else "pending"
 
 
-def _desired_replicas(spec: DeploymentSpec, run: DeploymentRun | None) -> int:
-    """Return the desired number of replicas: the spec's, or more if autoscaling has raised the run's."""
+def desired_replicas(deployment: Deployment) -> int:
+    """Return the desired number of replicas: the newest spec's, or more if autoscaling has raised that of its run."""
+    spec, run = deployment["deploymentSpecs"]["nodes"][0], newest_run(deployment)
     if spec["data"]["enabled"] is False:
         return 0
     resources = spec["data"]["resources"]
@@ -87,14 +91,6 @@ def newest_run(deployment: Deployment) -> DeploymentRun | None:
         if is_current and rollout["deploymentRuns"]:
             return next(iter(rollout["deploymentRuns"]["nodes"]), None)
     return None
-
-
-def _runs_remain(deployment: Deployment) -> bool:
-    return any(
-        run["dtDeleted"] is None
-        for rollout in deployment["deploymentRollouts"]["nodes"]
-        for run in (rollout["deploymentRuns"] or {"nodes": []})["nodes"]
-    )
 
 
 def events_between(before: DeploymentStatus | None, after: DeploymentStatus) -> Iterator[DeploymentEvent]:

@@ -15,8 +15,10 @@ from paperspace.gradient._generated.deployment_statuses import DEPLOYMENT_STATUS
 from paperspace.gradient.deployments._errors import deployment_not_found
 from paperspace.gradient.deployments._logs import LogReader, sorted_lines, written_since
 from paperspace.gradient.deployments._queries import same_text, verify_has_spec, verify_same_deployment
+from paperspace.gradient.deployments._rollouts import iter_rollout_pages
 from paperspace.gradient.deployments._status import (
     FAILED_STATES,
+    desired_replicas,
     events_between,
     failure_reason,
     newest_run,
@@ -94,10 +96,28 @@ async def _fetch_status(session: Session, id: str, instances_after: str | None =
 
 
 async def _complete_status(session: Session, deployment: Deployment) -> DeploymentStatus:
-    """Return the status with all instances that are not deleted, reading further pages only while some are missing."""
+    """Return the status, reading further pages of instances and rollouts only while some may be missing."""
+    instances = await _instances(session, deployment)
+    runs_remain = desired_replicas(deployment) == 0 and await _runs_remain(session, deployment)
+    return status_of(deployment, instances, runs_remain=runs_remain)
+
+
+async def _runs_remain(session: Session, deployment: Deployment) -> bool:
+    """Whether a run has not ended, in the whole history of a deployment: earlier runs serve until they are replaced."""
+    first_page = deployment["deploymentRollouts"]["nodes"], deployment["deploymentRollouts"]["pageInfo"]
+    async with aclosing(iter_rollout_pages(session, deployment["id"], first_page=first_page)) as pages:
+        async for page in pages:
+            connections = (rollout["deploymentRuns"] for rollout in page)
+            if any(run["dtDeleted"] is None for runs in connections if runs for run in runs["nodes"]):
+                return True
+    return False
+
+
+async def _instances(session: Session, deployment: Deployment) -> list[DeploymentRunInstance]:
+    """Return the instances of the newest run that are not deleted, oldest first."""
     run = newest_run(deployment)
     if run is None or run["deploymentRunInstances"] is None:
-        return status_of(deployment, [])
+        return []
 
     async def fetch(_size: int, after: str | None) -> Page[DeploymentRunInstance]:
         current_run = newest_run(await _fetch_status(session, deployment["id"], after))
@@ -112,7 +132,7 @@ async def _complete_status(session: Session, deployment: Deployment) -> Deployme
             instances += [instance for instance in page if instance["dtDeleted"] is None]
             if len(instances) >= (run["replicas"] or 0):
                 break
-    return status_of(deployment, instances[::-1])
+    return instances[::-1]
 
 
 async def deployment_statuses(
@@ -135,11 +155,10 @@ async def deployment_statuses(
     limit = None if filtered else first
     async with aclosing(iter_pages(fetch, operation=DEPLOYMENT_STATUSES.name, limit=limit)) as pages:
         async for page in pages:
-            statuses += [
-                await _complete_status(session, node)
-                for node in page
-                if (name is None or same_text(node["name"], name)) and node["onCluster"]["nodes"]
-            ]
+            for node in page:
+                if (name is None or same_text(node["name"], name)) and node["onCluster"]["nodes"]:
+                    with suppress(NotFoundError):  # it was deleted in the meantime
+                        statuses.append(await _complete_status(session, node))
             if first is not None and len(statuses) >= first:
                 break
     return statuses[:first]
