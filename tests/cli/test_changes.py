@@ -43,7 +43,7 @@ def test_apply(run: Run, file: str) -> None:
     """`apply` creates, then changes nothing, then updates; the changes are printed to stderr."""
     arguments = ["deployments", "apply", "--name", "n", "--projectId", "p", "--spec", file]
     planned = run(*arguments, "--dry-run")
-    assert (planned.exit_code, planned.stdout) == (0, "Dry run: Created deployment: n\n")
+    assert (planned.exit_code, planned.stdout) == (0, "Dry run: would create deployment: n\n")
     created = run(*arguments)
     [deployment] = deployments.list_deployments()
     assert created.stdout == f"Created deployment: {deployment['id']}\n"

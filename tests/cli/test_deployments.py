@@ -106,7 +106,7 @@ def test_update_of_nothing(run: Run, words: list[str]) -> None:
     """An update without a deployment or without a change is a usage error."""
     shown = run("deployments", "update", *words)
     assert shown.exit_code == ExitCode.USAGE
-    assert "Pass a name or an id and what to change, or --name, --project-id and what to change." in shown.stderr
+    assert "Pass a deployment (NAME, ID, or --name with --project-id) and at least one change." in shown.stderr
 
 
 @pytest.mark.parametrize("option", [[], ["--id"]])

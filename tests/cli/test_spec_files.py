@@ -237,9 +237,9 @@ class TestFolder:
     @pytest.mark.parametrize(
         ("arguments", "message"),
         [
-            (["team", "--name", "n"], "--name needs a single spec file"),
-            (["team", "--image", "x"], "--image needs a single spec file"),
-            (["team", "--prune"], "Pass --yes to delete deployments without a terminal"),
+            (["team", "--name", "n"], "--name works with one spec file only"),
+            (["team", "--image", "x"], "--image works with one spec file only"),
+            (["team", "--prune"], "Without a terminal, --prune needs --yes"),
             (["team", "same.yaml"], "team/a.yaml and same.yaml have the same name, a."),
             (["unnamed.yaml", "team"], "pass --name, or set `name` in unnamed.yaml"),
             (["team", "team/a.yaml"], "team/a.yaml and team/a.yaml have the same name, a."),
@@ -262,7 +262,7 @@ class TestFolder:
         arguments = ["deployments", "apply", "--project-id", "p", "team", "--prune"]
         planned = run(*arguments, "--dry-run")
         assert "Deployments that no file describes:\n  old  " in planned.stderr
-        assert "Dry run: Deleted deployment: " in planned.stdout
+        assert "Dry run: would delete deployment: " in planned.stdout
         assert names() == ["elsewhere", "old"]
         pruned = run(*arguments, "--yes", "-o", "json")
         assert [(entry["name"], entry["action"]) for entry in json.loads(pruned.stdout)] == [

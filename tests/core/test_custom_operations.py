@@ -160,10 +160,16 @@ class Unfinished(TypedDict):
     deployments: "Undefined"  # type: ignore[name-defined]  # noqa: F821, UP037
 
 
-@pytest.mark.parametrize("result", [[1], "Result", object(), int, Path, Unfinished])
-def test_invalid_result(client: Client, wire: list[dict[str, Any]], result: Any) -> None:
-    """A result type that is no TypedDict raises an error, and nothing is sent."""
-    with pytest.raises(InvalidArgumentError, match="result: expected a TypedDict"):
+@pytest.mark.parametrize(
+    ("result", "message"),
+    [
+        *[(result, "^result: expected a TypedDict, got ") for result in ([1], "Result", object(), int, Path)],
+        (Unfinished, "^result: .* uses a type that is not defined$"),
+    ],
+)
+def test_invalid_result(client: Client, wire: list[dict[str, Any]], result: Any, message: str) -> None:
+    """A result type that is no TypedDict, or is incomplete, raises an error, and nothing is sent."""
+    with pytest.raises(InvalidArgumentError, match=message):
         client.execute(CLUSTERS + WHERE, result=result)
     assert wire == []
 

@@ -153,15 +153,15 @@ def test_keys_that_are_no_strings(key: Any) -> None:
         [problem] = check_spec(spec)
         assert problem.field == f"{parent}.{key if key != b'x' else repr(key)}"
         assert "unknown field" in str(problem)
-        assert "a field name is a string; fields:" in str(problem)
+        assert "a field name must be a string; valid fields:" in str(problem)
 
 
 @pytest.mark.parametrize(
     ("field", "hint"),
     [
         ({"instancetype": "A100"}, "did you mean 'instanceType'?"),
-        ({"machineType": "A100"}, "use `instanceType`"),
-        ({"ports": [80]}, "use `port`, beside `resources`"),
+        ({"machineType": "A100"}, "use `resources.instanceType`"),
+        ({"ports": [80]}, "use `port` at the top of the spec"),
     ],
 )
 def test_hints(field: Any, hint: str) -> None:

@@ -291,13 +291,13 @@ def test_sync_inside_a_running_loop() -> None:
 
 
 def test_sync_on_the_loop_thread() -> None:
-    """A sync call on the library's own loop would wait for itself, so it raises an error."""
+    """A sync call on the event loop of the library would block forever, so it raises an error."""
 
     async def main() -> None:
         get(client)
 
     with FaultServer() as server, Client(CANARY, server.url) as client:
-        with pytest.raises(GradientError, match="wait for itself"):
+        with pytest.raises(GradientError, match="on the event loop of the library"):
             run_on_loop_thread(main())
         assert get(client)
 

@@ -12,7 +12,7 @@ from paperspace.gradient._spec.files import read_file
 
 CASES = Path(__file__).parent / "cases"
 
-NO_HEALTH_CHECKS = "healthChecks: unknown field (the schema of the API has no health checks; remove it)"
+NO_HEALTH_CHECKS = "healthChecks: unknown field (remove it; the API has no health checks)"
 NO_VOLUMES = "unknown field (use `models` and `repositories`, or copy the files into the image)"
 
 # The name that the file sets, and its spec.
@@ -132,7 +132,7 @@ ACCEPTED: dict[str, tuple[str | None, dict[str, Any]]] = {
 REFUSED = {
     "s02_hf_full.yaml": [f"5:1: integrations: {NO_VOLUMES}", f"10:1: {NO_HEALTH_CHECKS}"],
     "s06_placeholder.yaml": [
-        "4:8: image: expected an image, got ':image' (pass the image that :image stands for: --image, or image= in Python)",
+        "4:8: image: expected an image, got ':image' (:image is a placeholder; pass the image: --image, or image= in Python)",
         f"6:1: {NO_HEALTH_CHECKS}",
     ],
     "s07_portstr.yaml": [
@@ -145,12 +145,12 @@ REFUSED = {
     "s15_junk.json": ["1:77: invalid JSON: expected a value; strings need double quotes"],
     "s20_echo_backslash.yml": [
         (
-            r"5:11: invalid YAML: lines end with the characters \n, as from `echo`; write the file with `printf` or a "
-            "here-document"
+            r"5:11: invalid YAML: lines end with the two characters \n, not with line breaks; write the file with "
+            "`printf`, not `echo`"
         )
     ],
     "s21_metrics_gpu.yaml": [
-        "6:5: resources.autoscaling.minReplicas: unknown field (use `replicas` in `resources`, which is the minimum)",
+        "6:5: resources.autoscaling.minReplicas: unknown field (use `resources.replicas`; it is also the minimum)",
         "9:18: resources.autoscaling.metrics[0].metric: expected one of cpu, memory, requestDuration, got 'gpu'",
         "10:48: resources.autoscaling.metrics[1].value: expected a number, got '70' (write 70, without quotes)",
     ],
@@ -174,7 +174,7 @@ REFUSED = {
     ],
     "s28_octal.yaml": ["2:7: port: expected an integer, got '08080' (write 8080, without quotes)"],
     "secret_in_message.yaml": [
-        "2:1: apiKey: unknown field (the API key is no part of a spec; remove it, and set PAPERSPACE_API_KEY)",
+        "2:1: apiKey: unknown field (remove the API key from the spec, and set PAPERSPACE_API_KEY)",
         f"3:1: integrations: {NO_VOLUMES}",
         "5:1: envs: unknown field (did you mean 'env'?)",
         "7:1: environment: unknown field (use `env`, a list of `name` and `value`)",

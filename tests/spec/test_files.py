@@ -90,7 +90,7 @@ def test_image_of_the_caller() -> None:
     assert errors_of("a.yaml", "image: :image\n") == [
         (
             "a.yaml:1:8: image: expected an image, got ':image' "
-            "(pass the image that :image stands for: --image, or image= in Python)"
+            "(:image is a placeholder; pass the image: --image, or image= in Python)"
         )
     ]
     Path("a.yaml").write_text("image: redis\n", encoding="utf-8")
@@ -224,7 +224,9 @@ class TestOlderFiles:
     def test_not_convertible(self) -> None:
         """Several ports and health checks cannot be converted."""
         lines = errors_of("a.yaml", "image: nginx\nports: [80, 443]\nhealthChecks: {}\n")
-        assert lines[0].startswith("a.yaml:2:8: ports: expected one port, got [80, 443] (a spec has one port")
+        assert lines[0].startswith(
+            "a.yaml:2:8: ports: expected one port, got [80, 443] (keep one, and write it as `port`"
+        )
         assert lines[1].startswith("a.yaml:3:1: healthChecks: unknown field")
         assert "no health checks" in lines[1]
 

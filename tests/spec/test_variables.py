@@ -75,15 +75,15 @@ def test_a_value_adds_no_fields(monkeypatch: pytest.MonkeyPatch) -> None:
         (
             "port: 80\nimage: x:${UNSET}\n",
             (
-                "a.yaml:2:8: image: expected a value in the environment variable UNSET, got none "
+                "a.yaml:2:8: image: expected the environment variable UNSET to be set, got no value "
                 "(set it, or write ${UNSET:-default})"
             ),
         ),
         (
             "image: x:${TAG#v}\n",
             (
-                "a.yaml:1:8: image: expected variables of the form ${NAME} or ${NAME:-default}, got another form of ${ "
-                "(`$$` is a literal dollar)"
+                "a.yaml:1:8: image: expected ${NAME} or ${NAME:-default}, got ${ with other text after it "
+                "(for a literal dollar sign, write $$)"
             ),
         ),
     ],
@@ -103,7 +103,7 @@ def test_refused_without_substitution() -> None:
     assert str(caught.value).splitlines()[1:] == [
         (
             "a.yaml:1:8: image: expected a value without variables, got ${TAG} "
-            "(to substitute it from the environment, pass --env-subst, or env_subst=True in Python)"
+            "(to use the environment variable, pass --env-subst, or env_subst=True in Python)"
         )
     ]
     spec: Any = parse_file(text, "a.yaml", "", image="y").spec
@@ -136,4 +136,4 @@ def test_invalid_env_file(line: str, tmp_path: Path) -> None:
     path.write_text(f"X=1\n{line}\n", encoding="utf-8")
     with pytest.raises(InvalidSpecError) as caught:
         read_env_file(path)
-    assert str(caught.value) == f"{path}:2: expected NAME=VALUE, with a name without spaces"
+    assert str(caught.value) == f"{path}:2: expected NAME=VALUE or NAME; a name has no spaces"

@@ -75,14 +75,13 @@ def require_shape(shape: object) -> None:
     Raises:
         InvalidArgumentError: It is not a TypedDict, or uses an undefined type.
     """
-    expected = "result: expected a TypedDict (of typing_extensions, below Python 3.12)"
     if not is_typeddict(shape):
-        raise InvalidArgumentError(f"{expected}, got {shorten(repr(shape))}")
+        raise InvalidArgumentError(f"result: expected a TypedDict, got {shorten(repr(shape))}")
     try:
         if not _adapter(shape).pydantic_complete:
-            raise InvalidArgumentError(f"{expected}; {shorten(repr(shape))} uses an undefined type")
-    except PydanticUserError as error:
-        raise InvalidArgumentError(f"{expected}: {error}") from None
+            raise InvalidArgumentError(f"result: {shorten(repr(shape))} uses a type that is not defined")
+    except PydanticUserError as error:  # such as a TypedDict of typing, below Python 3.12
+        raise InvalidArgumentError(f"result: {shorten(repr(shape))} cannot be validated: {error}") from None
 
 
 def validate(shape: type[R], data: object, facts: ResponseFacts = ResponseFacts()) -> R:  # noqa: B008  # immutable

@@ -38,28 +38,28 @@ _TYPES = {str: "a string", int: "an integer", float: "a number", bool: "True or 
 
 # What to do about unknown fields, by their paths in lower case, without hyphens and underscores.
 _HINTS: dict[Path, str] = {
-    ("apiversion",): "specs have no version; remove it",
-    ("apikey",): "the API key is no part of a spec; remove it, and set PAPERSPACE_API_KEY",
+    ("apiversion",): "remove it; a spec has no version",
+    ("apikey",): "remove the API key from the spec, and set PAPERSPACE_API_KEY",
     ("args",): "use `command`, a list of strings",
     ("cluster",): "pass the id of the cluster: --cluster-id, or cluster_id= in Python",
     ("clusterid",): "pass the id of the cluster: --cluster-id, or cluster_id= in Python",
     ("entrypoint",): "use `command`, a list of strings",
     ("environment",): "use `env`, a list of `name` and `value`",
-    ("healthchecks",): "the schema of the API has no health checks; remove it",
-    ("instancetype",): "use `instanceType` in `resources`",
+    ("healthchecks",): "remove it; the API has no health checks",
+    ("instancetype",): "use `resources.instanceType`",
     ("integrations",): "use `models` and `repositories`, or copy the files into the image",
-    ("machinetype",): "use `instanceType` in `resources`",
-    ("name",): "a spec has no name; pass it as an argument, or set it at the top of a spec file",
+    ("machinetype",): "use `resources.instanceType`",
+    ("name",): "use `name` at the top of a spec file; in Python, pass name=",
     ("ports",): "use `port`; a spec has one port",
-    ("project",): "use `projectId`, or pass --project-id",
-    ("projectid",): "a spec has no project; pass it as an argument, or set it at the top of a spec file",
+    ("project",): "use `projectId` at the top of a spec file; in Python, pass project_id=",
+    ("projectid",): "use `projectId` at the top of a spec file; in Python, pass project_id=",
     ("region",): "pass the id of a cluster in the region: --cluster-id, or cluster_id= in Python",
-    ("replicas",): "use `replicas` in `resources`",
+    ("replicas",): "use `resources.replicas`",
     ("volumes",): "use `models` and `repositories`, or copy the files into the image",
-    ("resources", "autoscaling", "minreplicas"): "use `replicas` in `resources`, which is the minimum",
-    ("resources", "machinetype"): "use `instanceType`",
-    ("resources", "ports"): "use `port`, beside `resources`; a spec has one port",
-    ("resources", "port"): "use `port`, beside `resources`",
+    ("resources", "autoscaling", "minreplicas"): "use `resources.replicas`; it is also the minimum",
+    ("resources", "machinetype"): "use `resources.instanceType`",
+    ("resources", "ports"): "use `port` at the top of the spec; a spec has one port",
+    ("resources", "port"): "use `port` at the top of the spec",
 }
 
 _NUMBER = re.compile(r"[0-9]{1,10}(\.[0-9]{1,10})?")
@@ -114,7 +114,7 @@ def _problem(entry: ErrorDetails) -> Problem:
             return Problem(path, None, _TYPES.get(_annotation(path[1:]), "a value"), kind="missing")
         case "invalid_key":  # its `input` is the key
             path = (*path[:-1], key_name(entry["input"]))
-            hint: str | None = f"a field name is a string; {_suggestion(path[1:])}"
+            hint: str | None = f"a field name must be a string; {_suggestion(path[1:])}"
             return Problem(path, hide(entry["input"]), _EXPECTED["extra_forbidden"], hint, "unknown_field")
         case "extra_forbidden":
             hint = _HINTS.get(_simplified(path[1:])) or _suggestion(path[1:])
@@ -175,7 +175,7 @@ def _suggestion(path: Path) -> str:
     fields = sorted(get_type_hints(_typed_dict(_annotation(tuple(parents)))))
     lowered = {field.lower(): field for field in fields}
     close = get_close_matches(str(name).lower(), lowered, n=1)
-    return f"did you mean {lowered[close[0]]!r}?" if close else f"fields: {', '.join(fields)}"
+    return f"did you mean {lowered[close[0]]!r}?" if close else f"valid fields: {', '.join(fields)}"
 
 
 def _annotation(path: Path) -> Any:

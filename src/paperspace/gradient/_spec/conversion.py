@@ -68,7 +68,7 @@ def replace_image(content: dict[Any, Any], image: str | None) -> str | None:
 def placeholder_problems(content: Mapping[Any, Any]) -> Iterator[Problem]:
     """Yield a problem if the image is still the placeholder."""
     if content.get("image") == IMAGE_PLACEHOLDER:
-        hint = f"pass the image that {IMAGE_PLACEHOLDER} stands for: --image, or image= in Python"
+        hint = f"{IMAGE_PLACEHOLDER} is a placeholder; pass the image: --image, or image= in Python"
         yield Problem(("spec", "image"), IMAGE_PLACEHOLDER, "an image", hint)
 
 
@@ -77,7 +77,7 @@ def convert_old_fields(content: dict[Any, Any], positions: Positions) -> Iterato
     version = content.pop("apiVersion", None)
     if version is not None and not (isinstance(version, str) and _API_VERSION.fullmatch(version)):
         expected = "a version such as latest, v1 or v1alpha2"
-        yield Problem(("spec", "apiVersion"), hide(version), expected, "specs have no version; remove it")
+        yield Problem(("spec", "apiVersion"), hide(version), expected, "remove it; a spec has no version")
     resources = content.get("resources")
     resources = resources if isinstance(resources, dict) else {}
     if "machineType" in resources and "instanceType" not in resources:
@@ -93,7 +93,7 @@ def convert_old_fields(content: dict[Any, Any], positions: Positions) -> Iterato
             positions.move((*path, 0) if isinstance(ports, list) else path, ("port",))
         else:
             shown = ports if all(isinstance(port, int) for port in numbers) else hide(ports)
-            yield Problem(("spec", *path), shown, "one port", "a spec has one port; set it as `port`")
+            yield Problem(("spec", *path), shown, "one port", "keep one, and write it as `port`")
 
 
 def take_name(content: dict[Any, Any], field: str) -> tuple[str | None, list[Problem]]:

@@ -111,9 +111,7 @@ def _parse_yaml(text: str, file: str) -> tuple[Any, Positions]:
         line = text.count("\n", 0, error.position) + 1
         message = f"{file}:{line}: invalid YAML: a character that is not allowed in a file"
     except (yaml.YAMLError, ValueError, LookupError, AttributeError, TypeError):
-        message = (
-            f"{file}: invalid YAML: a value is not what it looks like, such as a date that does not exist; quote it"
-        )
+        message = f"{file}: invalid YAML: a value is written like a date or a number, but is not one, such as 2024-02-30; quote it"
     # Not in an except clause: the error's context would hold lines of the file, which may be secret.
     raise InvalidSpecError(message)
 
@@ -134,7 +132,7 @@ def _is_json(text: str) -> bool:
 def _yaml_message(problem: str, text: str) -> str:
     """Return a message of the YAML parser in our words, or without the text of the file."""
     if len(re.findall(r"\\n$", text, re.MULTILINE)) > 1:
-        return r"lines end with the characters \n, as from `echo`; write the file with `printf` or a here-document"
+        return r"lines end with the two characters \n, not with line breaks; write the file with `printf`, not `echo`"
 
     def replace(match: re.Match[str]) -> str:
         quoted = match[1][1:-1]

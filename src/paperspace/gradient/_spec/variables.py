@@ -29,7 +29,7 @@ def reference_problems(content: Mapping[Any, Any]) -> Iterator[Problem]:
     for path, value in _strings(content, ()):
         match = _REFERENCE.search(value)
         if match and path[0] != "command" and not (path[0] == "env" and path[-1] == "value"):
-            hint = "to substitute it from the environment, pass --env-subst, or env_subst=True in Python"
+            hint = "to use the environment variable, pass --env-subst, or env_subst=True in Python"
             yield Problem(("spec", *path), Placeholder(f"${{{match[1]}}}"), "a value without variables", hint)
 
 
@@ -51,17 +51,17 @@ def substitute(content: Any, environment: Mapping[str, str], problems: list[Prob
             return "$"
         name, default = match["name"], match["default"]
         if name is None:
-            hint = "`$$` is a literal dollar"
-            expected = "variables of the form ${NAME} or ${NAME:-default}"
-            problems.append(Problem(("spec", *path), Placeholder("another form of ${"), expected, hint))
+            hint = "for a literal dollar sign, write $$"
+            expected = "${NAME} or ${NAME:-default}"
+            problems.append(Problem(("spec", *path), Placeholder("${ with other text after it"), expected, hint))
             return ""
         value = environment.get(name)
         if value or (value is not None and default is None):
             return value
         if default is None:
             hint = f"set it, or write ${{{name}:-default}}"
-            expected = f"a value in the environment variable {name}"
-            problems.append(Problem(("spec", *path), Placeholder("none"), expected, hint))
+            expected = f"the environment variable {name} to be set"
+            problems.append(Problem(("spec", *path), Placeholder("no value"), expected, hint))
         return default or ""
 
     value = _VARIABLE.sub(value_of, content)
@@ -107,7 +107,7 @@ def parse_env_file(text: str, file: str, environment: Mapping[str, str]) -> dict
         name, equals, value = entry.partition("=")
         name = name if equals else name.rstrip()
         if not name or any(c.isspace() for c in name) or "\0" in entry:
-            raise InvalidSpecError(f"{file}:{number}: expected NAME=VALUE, with a name without spaces")
+            raise InvalidSpecError(f"{file}:{number}: expected NAME=VALUE or NAME; a name has no spaces")
         if equals:
             variables[name] = value
         elif name in environment:

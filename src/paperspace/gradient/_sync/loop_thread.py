@@ -117,8 +117,8 @@ def run(coroutine: Coroutine[Any, Any, R]) -> R:
     if threading.current_thread() is loop_thread.thread:
         coroutine.close()
         raise GradientError(
-            "a sync function was called on the library's event loop and would wait for itself; "
-            "await the function of paperspace.gradient.aio instead"
+            "a sync function was called on the event loop of the library, where it would block forever; "
+            "use the async function of paperspace.gradient.aio"
         )
     future: concurrent.futures.Future[R] | None = None
     try:

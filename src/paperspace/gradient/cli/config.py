@@ -32,9 +32,9 @@ _MIN_LENGTH_TO_SHOW = 16
 def api_key(key: str | None) -> None:
     """Store an API key in the configuration file.
 
-    Only the owner can read the file. With --api-url, it also stores the API URL. Without KEY, it reads the API key from
-    a prompt or from standard input; the API key is then not in the history of the shell. It renames an invalid
-    configuration file to config.json.broken.
+    Only the owner can read the file. With --api-url, the command also stores the API URL. Without KEY, it reads the API key
+    from a prompt or from standard input, so that the API key is not in the history of the shell. If the configuration
+    file is invalid, the command renames it to config.json.broken and writes a new one.
 
     \b
     Examples:

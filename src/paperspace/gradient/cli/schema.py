@@ -29,10 +29,12 @@ _OUTPUT_OPTION = click.option(
 @command.command()
 @click.argument("source", required=False, metavar="[URL or FILE]")
 def diff(source: str | None) -> None:
-    """Compare a schema with the schema of this library, and validate the library's operations against it.
+    """Compare another schema with the schema of this library.
 
-    The schema comes from the server at URL, or from FILE: SDL, or the JSON result of an introspection query (.json).
-    By default, it comes from the configured API URL.
+    It also says which operations of the library are invalid in the other schema.
+
+    The other schema comes from the server at URL or from FILE. By default, it comes from the server at the configured API
+    URL. A FILE has SDL, or with the suffix .json the result of an introspection query.
 
     \b
     Exit codes:
@@ -63,7 +65,7 @@ def diff(source: str | None) -> None:
 def pull(url: str | None, output: Path | None) -> None:
     """Print the schema of the server at URL as sorted SDL with descriptions.
 
-    By default, the server is the configured API URL.
+    Without URL, it uses the configured API URL.
 
     \b
     Example:

@@ -44,7 +44,7 @@ def _check_origins(_context: click.Context, _option: click.Parameter, origins: t
     help="The database file, or :memory: to store nothing. Default: a file in the user's data folder.",
 )
 @click.option(
-    "--api-key", metavar="KEY", help="The API key of the server. Default: a generated key, stored for later starts."
+    "--api-key", metavar="KEY", help="The API key of the server. Default: a random key that is kept for later starts."
 )
 @click.option("--actor", metavar="NAME", help="The author of all revisions. Default: the system user.")
 @click.option(
@@ -53,8 +53,8 @@ def _check_origins(_context: click.Context, _option: click.Parameter, origins: t
     metavar="ORIGIN",
     multiple=True,
     callback=_check_origins,
-    help="Let web pages of this origin, such as http://localhost:3000, use the server (CORS); * allows all. Can be "
-    "repeated. Default: none.",
+    help="Allow web pages of this origin, such as http://localhost:3000, to use the server (CORS). With *, all pages "
+    "are allowed. Can be repeated. Default: none.",
 )
 @click.option(
     "--save-config", is_flag=True, help="Store the API URL and the API key in the client's configuration file."
@@ -71,8 +71,8 @@ def command(
 ) -> None:
     """Run a local server with the API of the hosted service.
 
-    When it is ready, it prints its API URL, and two export lines that configure the library and the retired official
-    client in another shell. Ctrl-C stops it.
+    When it is ready, it prints its API URL and two export lines. Paste these lines into another shell: they configure the
+    library and the retired official client. Ctrl-C stops the server.
 
     \b
     Example:

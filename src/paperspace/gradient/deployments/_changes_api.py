@@ -138,8 +138,8 @@ class ChangesAPI:
         Raises:
             InvalidArgumentError: An argument is invalid. Nothing was sent.
             NotFoundError: No deployment has this id, or it is deleted.
-            ConflictError: Another client changed the spec in the meantime. The message has the ids of both specs; the
-                change was applied and replaced that of the other client.
+            ConflictError: Another client changed the spec at the same time. The change of this call was applied, and it
+                replaced the change of the other client. The message has the ids of both specs.
             OutcomeUnknownError: The response was lost; the change may have been applied.
 
         Example:
@@ -170,8 +170,8 @@ class ChangesAPI:
         Raises:
             InvalidArgumentError: `id` is not a UUID. Nothing was sent.
             NotFoundError: No deployment has this id, or it is deleted.
-            ConflictError: Another client changed the spec in the meantime. The message has the ids of both specs; the
-                change was applied and replaced that of the other client.
+            ConflictError: Another client changed the spec at the same time. The change of this call was applied, and it
+                replaced the change of the other client. The message has the ids of both specs.
             OutcomeUnknownError: The response was lost; the change may have been applied.
 
         Example:
@@ -196,8 +196,8 @@ class ChangesAPI:
         Raises:
             InvalidArgumentError: `id` is not a UUID, or the spec has 0 replicas: use `scale_deployment` first.
             NotFoundError: No deployment has this id, or it is deleted.
-            ConflictError: Another client changed the spec in the meantime. The message has the ids of both specs; the
-                change was applied and replaced that of the other client.
+            ConflictError: Another client changed the spec at the same time. The change of this call was applied, and it
+                replaced the change of the other client. The message has the ids of both specs.
             OutcomeUnknownError: The response was lost; the change may have been applied.
 
         Example:
@@ -265,8 +265,8 @@ class ChangesAPI:
             InvalidArgumentError: An argument is invalid. Nothing was sent.
             NotFoundError: The deployment or the spec does not exist; `resource` is `deployment` or `spec`. With
                 `previous`, all specs are equal.
-            ConflictError: Another client changed the spec in the meantime. The message has the ids of both specs; the
-                change was applied and replaced that of the other client.
+            ConflictError: Another client changed the spec at the same time. The change of this call was applied, and it
+                replaced the change of the other client. The message has the ids of both specs.
             OutcomeUnknownError: The response was lost; the change may have been applied.
 
         Example:

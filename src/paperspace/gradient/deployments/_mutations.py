@@ -108,16 +108,21 @@ async def _explained(
         id: The id of the deployment that is changed. Empty: it would be new.
     """
     attempts = rejection.attempts
-    hint = "is the name taken, or the cluster or instance type unknown?"
+    name_may_be_taken = name is not None or project_id is not None
     if name is not None:
+        found = []
         try:
             found = await find_by_name(session, call, name, project_id)
+            name_may_be_taken = False
         except NotFoundError:
-            found, hint = [], "is the cluster or instance type unknown?"
-        except APIError:  # then it is not known why the values were rejected
-            found = []
+            name_may_be_taken = False
+        except APIError:
+            pass  # it is not known whether the name is taken
         attempts += call.attempts
         if any(not same_id(deployment["id"], id) for deployment in found):
             return name_taken(rejection, name, project_id, attempts=attempts, elapsed=call.elapsed)
-    message = f"{rejection.args[0]} (the spec passed the library's validation; {hint})"
+    cause = "the cluster or instance type does not exist"
+    if name_may_be_taken:
+        cause = f"the name is already in use, or {cause}"
+    message = f"{rejection.args[0]} (possible cause: {cause})"
     return rebuilt(rejection, message, attempts=attempts, elapsed=call.elapsed)

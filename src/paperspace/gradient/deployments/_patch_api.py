@@ -85,8 +85,8 @@ class PatchAPI(MonitoringAPI):
         Raises:
             InvalidArgumentError: An argument is invalid, or there is nothing to change. Nothing was sent.
             NotFoundError: No deployment has this id, or it is deleted.
-            ConflictError: Another client changed the spec in the meantime. The message has the ids of both specs; the
-                change was applied and replaced that of the other client.
+            ConflictError: Another client changed the spec at the same time. The change of this call was applied, and it
+                replaced the change of the other client. The message has the ids of both specs.
             OutcomeUnknownError: The response was lost; the change may have been applied.
             DeploymentFailedError: The deployment failed (only with `wait`).
             WaitTimeoutError: The deployment was not ready in time (only with `wait`).

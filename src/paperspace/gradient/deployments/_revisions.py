@@ -79,8 +79,9 @@ async def add_revision(
         del earlier[0]
     if earlier and not same_id(earlier[0]["id"], expected["id"]):
         raise ConflictError(
-            f"another client created spec {earlier[0]['id']} after this call read spec {expected['id']}; "
-            f"spec {created['id']} of this call replaced both; check the history, and apply lost changes again",
+            "the change was applied, but another client changed the deployment at the same time: "
+            f"spec {created['id']} of this call replaced spec {earlier[0]['id']} of the other client; "
+            "if that change is lost, apply it again",
             operation=DEPLOYMENT_REVISE.name,
             attempts=call.attempts,
             elapsed=call.elapsed,

@@ -23,6 +23,15 @@ if TYPE_CHECKING:
 _FATAL = (APIConnectionError, AuthenticationError)
 
 
+# What a dry run would do, by the action.
+_PLANNED = {
+    "created": "would create",
+    "updated": "would update",
+    "unchanged": "would not change",
+    "deleted": "would delete",
+}
+
+
 class Target(NamedTuple):
     """A deployment to apply."""
 
@@ -126,17 +135,16 @@ class Applier:
                 if applied["id"]:
                     click.echo(applied["id"])
             case _:
-                if self._as_list:
-                    print_message(f"{name}:")
-                if applied["difference"]["text"]:
-                    print_message(applied["difference"]["text"])
+                if difference := applied["difference"]["text"]:
+                    print_message(f"{name}:\n{difference}" if self._as_list else difference)
                 self._print_line(applied["action"], applied["id"], name)
 
     def _print_line(self, action: str, id_: str | None, name: str) -> None:
-        result = f"{action.capitalize()} deployment: {id_ or name}"
+        done = f"Dry run: {_PLANNED[action]}" if self._dry_run else action.capitalize()
+        result = f"{done} deployment: {id_ or name}"
         if self._as_list and id_:
             result += f" ({printable(name)})"
-        click.echo(f"Dry run: {result}" if self._dry_run else result)
+        click.echo(result)
 
     def _report(self, name: str, error: GradientError) -> None:
         print_message(f"{name}:")

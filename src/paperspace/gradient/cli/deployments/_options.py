@@ -25,7 +25,7 @@ else:
 
 MISSING_ID = "Missing deployment id. `gradient deployments list` shows the ids."
 
-wait_option = click.option("--wait", is_flag=True, help="Wait until it is ready, as `gradient deployments wait` does.")
+wait_option = click.option("--wait", is_flag=True, help="Wait until the deployment is ready.")
 
 show_secrets_option = click.option(
     "--show-secrets",
@@ -53,15 +53,15 @@ def spec_option(
     *, required: bool = False, has_default: bool = False, multiple: bool = False
 ) -> Callable[[Function], Function]:
     """Add the option `--spec`."""
-    which = "A spec file, or a folder of them. May be repeated." if multiple else "The spec file."
-    default = " Default: paperspace.yaml, or the first of the other default files." if has_default else ""
+    which = "A spec file, or a folder with spec files. Can be repeated." if multiple else "The spec file."
+    default = " Default: paperspace.yaml; see `gradient deployments validate --help`." if has_default else ""
     return click.option(
         "--spec",
         required=required,
         multiple=multiple,
         type=click.Path(exists=True, dir_okay=multiple, allow_dash=True),
         metavar="FILE",
-        help=f"{which} YAML, JSON or TOML; - reads YAML or JSON from standard input.{default}",
+        help=f"{which} Formats: YAML, JSON, TOML. With -, standard input is read as YAML or JSON.{default}",
     )
 
 
@@ -89,10 +89,10 @@ def override_options(function: Function) -> Function:
         multiple=True,
         type=click.Path(exists=True, dir_okay=False),
         metavar="FILE",
-        help="A file of NAME=VALUE lines, as for Docker, to add to the environment variables of the spec.",
+        help="Add environment variables from a file with NAME=VALUE lines, as `docker run --env-file` does.",
     )
     @click.option(
-        "--env-subst", is_flag=True, help="Substitute ${NAME} and ${NAME:-default} in the spec from the environment."
+        "--env-subst", is_flag=True, help="Replace ${NAME} and ${NAME:-default} in the spec by environment variables."
     )
     @wraps(function)
     def with_overrides(*, image: str | None, env_files: tuple[str, ...], env_subst: bool, **others: Any) -> Any:

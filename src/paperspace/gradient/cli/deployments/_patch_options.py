@@ -22,16 +22,16 @@ def patch_options(function: Function) -> Function:
         multiple=True,
         metavar="NAME=VALUE",
         callback=_parse_variables,
-        help="Set an environment variable. May be repeated.",
+        help="Set an environment variable. Can be repeated.",
     )
-    @click.option("--unset-env", multiple=True, metavar="NAME", help="Remove an environment variable. May be repeated.")
+    @click.option("--unset-env", multiple=True, metavar="NAME", help="Remove an environment variable. Can be repeated.")
     @click.option("--replicas", type=click.IntRange(0), metavar="N", help="The number of replicas to run.")
     @click.option("--instance-type", metavar="TYPE", help="The machine type.")
     @click.option(
         "--command",
         metavar="WORDS",
         callback=_split_words,
-        help="The command to run, with quotes as in a shell. An empty one removes it: the image's command runs.",
+        help='The command to run, with quotes as in a shell. "" removes the command from the spec.',
     )
     @wraps(function)
     def with_patch(

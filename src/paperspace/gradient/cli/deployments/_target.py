@@ -63,7 +63,7 @@ def target_parameter(*, required: bool = True) -> Callable[[Function], Function]
         @wraps(function)
         def with_target(*, id: str | None, argument: str | None, **others: Any) -> Any:
             if id is not None and argument is not None:
-                raise click.UsageError(f"Got two deployments, {argument} and {id}.")
+                raise click.UsageError(f"Got two deployments, {argument} and {id}. Pass one.")
             if id is not None or argument is None:
                 target = None if id is None else Target(id, None)
             else:
@@ -84,5 +84,5 @@ lookup_project_option = click.option(
     "--projectId",
     "project_id",
     metavar="ID",
-    help="The project to look for the name in. Default: all projects.",
+    help="The project of the deployment, if you pass its name. Default: all projects.",
 )

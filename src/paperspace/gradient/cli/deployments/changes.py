@@ -23,7 +23,7 @@ if TYPE_CHECKING:
 @lookup_project_option
 @click.option("--replicas", type=click.IntRange(0), required=True, metavar="N", help="The number of replicas to run.")
 def scale(target: Target, project_id: str | None, replicas: int) -> None:
-    """Change only the number of replicas of a deployment.
+    """Change the number of replicas of a deployment.
 
     \b
     Example:
@@ -38,7 +38,9 @@ def scale(target: Target, project_id: str | None, replicas: int) -> None:
 @target_parameter()
 @lookup_project_option
 def stop(target: Target, project_id: str | None) -> None:
-    """Stop all replicas of a deployment, without changing its spec otherwise.
+    """Stop all replicas of a deployment.
+
+    In its spec, only `enabled` changes. `gradient deployments start` starts the replicas again.
 
     \b
     Example:
@@ -92,8 +94,8 @@ def restart(target: Target, project_id: str | None, wait: bool) -> None:
 def history(target: Target, project_id: str | None, *, show_secrets: bool, output: str | None) -> None:
     """List the revisions of a deployment, newest first.
 
-    Each revision has its author, its time and its changes. -o json and -o yaml print what `get_deployment_history` of
-    the library returns, with hidden secrets. `gradient deployments get` shows them.
+    For each revision, it prints the author, the time and the changes. -o json and -o yaml print what
+    `get_deployment_history` of the library returns, with hidden secrets. `gradient deployments get` shows the secrets.
 
     \b
     Examples:
@@ -125,10 +127,14 @@ def _without_secrets(revision: DeploymentRevision, show_secrets: bool) -> dict[s
 @lookup_project_option
 @click.option("--to", metavar="REVISION-ID", help="The id of the revision. `gradient deployments history` lists them.")
 @click.option(
-    "--previous", is_flag=True, help="Undo the last change: the latest revision that differs from the newest."
+    "--previous",
+    is_flag=True,
+    help="Undo the last change: deploy the latest revision that differs from the newest one.",
 )
 def rollback(target: Target, project_id: str | None, to: str | None, previous: bool) -> None:
-    """Deploy an earlier revision again, as a new revision. Pass either --to or --previous.
+    """Deploy an earlier revision again, as a new revision.
+
+    Pass either --to or --previous.
 
     \b
     Examples:

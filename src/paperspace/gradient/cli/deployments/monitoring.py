@@ -25,13 +25,13 @@ _SECONDS = {"s": 1, "m": 60, "h": 3600, "d": 86400}
     default=DEFAULT_WAIT,
     show_default=True,
     metavar="SECONDS",
-    help="How long to wait.",
+    help="The seconds to wait.",
 )
 @output_option("json", "yaml")
 def wait(target: Target, project_id: str | None, timeout: float, output: str | None) -> None:
     """Wait until the newest revision is ready, or the deployment is stopped.
 
-    Events are printed to standard error, on a terminal with a progress bar. The exit code is 6 if the deployment
+    Events are printed to standard error. On a terminal, a progress bar is shown too. The exit code is 6 if the deployment
     fails, and 7 if it is not ready in time.
 
     \b
@@ -71,7 +71,7 @@ class Time(click.ParamType[datetime]):
     "--since",
     type=Time(),
     metavar="TIME",
-    help="Only lines since a time in ISO 8601, or since a duration ago, such as 10s, 10m or 10h.",
+    help="Only lines since this time: a time such as 2024-05-17T09:30, or a duration such as 10m (10 minutes ago).",
 )
 @click.option("--instance", metavar="NAME", help="Only lines of this instance.")
 @output_option("json")
@@ -85,7 +85,7 @@ def logs(
     instance: str | None,
     output: str | None,
 ) -> None:
-    """Print the log lines of all instances of a deployment, by time.
+    """Print the log lines of all instances of a deployment, sorted by time.
 
     -o json prints one JSON object per line.
 

@@ -72,9 +72,11 @@ def create(
 def delete(arguments: tuple[str, ...], options: tuple[str, ...], yes: bool) -> None:
     """Delete one or more deployments.
 
-    On a terminal, it asks for confirmation with the names, and deletes nothing if an id does not exist. With --yes, or
-    without a terminal, it deletes those that exist; if one does not, the exit code is 3. Without a terminal, more than
-    one deployment requires --yes.
+    On a terminal, it shows the names and asks for confirmation. If one of the deployments does not exist, it deletes
+    nothing.
+
+    With --yes, or without a terminal, it deletes the deployments that exist; if one does not exist, the exit code is 3.
+    Without a terminal, --yes is required to delete more than one deployment.
 
     \b
     Examples:

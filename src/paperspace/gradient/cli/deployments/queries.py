@@ -31,8 +31,8 @@ def list_(
 ) -> None:
     """List deployments, newest first.
 
-    A terminal that is too narrow for the table hides columns; a pipe or file gets the complete table. -o json and
-    -o yaml print what `list_deployments` of the library returns; -o name and -o id print one name or id per line.
+    If the terminal is too narrow for the table, some columns are hidden. A pipe or a file gets all columns. -o json and
+    -o yaml print what `list_deployments` of the library returns. -o name and -o id print one name or id per line.
 
     \b
     Examples:
@@ -61,16 +61,16 @@ def _print_statuses(statuses: list[DeploymentStatus]) -> None:
 @command.command()
 @target_parameter()
 @lookup_project_option
-@click.option("--spec", is_flag=True, help="Print only the newest spec, whole, as a spec file.")
+@click.option("--spec", is_flag=True, help="Print only the newest spec, as a spec file.")
 @output_option("json", "yaml")
 def get(target: Target, project_id: str | None, spec: bool, output: str | None) -> None:
     """Show a deployment with all its revisions, newest first.
 
-    The output is the JSON of the retired official client, with plain lists of nodes. Each revision has its whole spec,
-    its cluster and its runs. -o json and -o yaml print what `get_deployment` of the library returns.
+    Without options, it prints the same JSON as the retired official client: each revision with its whole spec, its
+    cluster and its runs. -o json and -o yaml print what `get_deployment` of the library returns.
 
-    --spec prints the whole newest spec, in YAML or with -o json in JSON. `apply`, `create`, `update` and `diff` take it
-    back unchanged by `--spec -`. Like the plain output, it shows the secrets in the spec.
+    --spec prints the newest spec as a spec file: YAML, or JSON with -o json. You can pass this output to `--spec -` of
+    `apply`, `create`, `update` and `diff`. The output contains the secrets of the spec, with and without --spec.
 
     \b
     Examples:

@@ -44,7 +44,7 @@ else:
 @spec_option(has_default=True, multiple=True)
 @override_options
 @cluster_option(help="The cluster to deploy to. Default: its current cluster, or the server's default cluster.")
-@click.option("--prune", is_flag=True, help="Delete the deployments of the project that no file describes.")
+@click.option("--prune", is_flag=True, help="Also delete the deployments of the project that no file describes.")
 @click.option("--yes", "-y", is_flag=True, help="Do not ask for confirmation before --prune deletes.")
 @click.option("--dry-run", is_flag=True, help="Only show what would change.")
 @wait_option
@@ -65,16 +65,16 @@ def apply(
     show_secrets: bool,
     output: str | None,
 ) -> int:
-    """Create deployments, or update those whose specs differ.
+    """Create or update deployments, so that they match their spec files.
 
     The changes are printed to standard error, without the values of environment variables.
 
-    Several spec files, or the files in a folder, are applied one after the other; each sets its own `name`. All files
-    are validated before anything is sent. If a deployment cannot be applied, the others are, and the exit code is that
+    If you pass several files or a folder, set `name` in each file. All files are validated before anything is sent. Then
+    they are applied one after the other. If one fails, the command continues with the next file; the exit code is that
     of the first error.
 
-    --prune shows the deployments of the project that no file describes, asks, and deletes them after the others are
-    applied without an error. Without a terminal, it requires --yes.
+    --prune also deletes the deployments of the project that no file describes. It lists them and asks for confirmation
+    first. It deletes nothing if a file could not be applied. Without a terminal, --prune needs --yes.
 
     \b
     Examples:
@@ -85,16 +85,16 @@ def apply(
     if dry_run and wait:
         raise click.UsageError("--dry-run and --wait cannot be used together.")
     if prune and not (yes or dry_run or (sys.stdin.isatty() and sys.stderr.isatty())):
-        raise click.UsageError("Pass --yes to delete deployments without a terminal, or --dry-run to see which.")
+        raise click.UsageError("Without a terminal, --prune needs --yes. To see what it would delete, pass --dry-run.")
     paths, several = _list_files([*spec, *arguments])
     if several and name is not None:
-        raise click.UsageError("--name needs a single spec file; of several, each sets its own `name`.")
+        raise click.UsageError("--name works with one spec file only. With several files, set `name` in each file.")
     if several and overrides.image is not None:
-        raise click.UsageError("--image needs a single spec file.")
+        raise click.UsageError("--image works with one spec file only.")
     targets = _read_targets(paths, name, project_id, overrides)
     projects = {target.project_id for target in targets}
     if prune and len(projects) > 1:
-        raise click.UsageError(f"--prune works in one project, but the files have {len(projects)}.")
+        raise click.UsageError(f"--prune works in one project only, but the files name {len(projects)} projects.")
     with targets[0].file.located_errors(), connect() as client:
         superfluous = _prune.find(client, projects.pop(), [target.name for target in targets]) if prune else {}
         if superfluous and not _prune.confirm(superfluous, yes=yes or dry_run):
@@ -170,7 +170,7 @@ def diff(
 ) -> int:
     """Show what `apply` would change, without changing it.
 
-    The values of environment variables are compared, but shown only with --show-secrets.
+    The values of environment variables are compared too. Only --show-secrets shows them.
 
     \b
     Examples:
@@ -196,8 +196,9 @@ def diff(
 def validate(file: str | None, overrides: Overrides) -> None:
     """Validate a spec file, without sending it.
 
-    Every problem is printed with its line. The default FILE is the first that exists of paperspace.yaml, .yml, .json,
-    .jsonc and .toml, then .paperspace/app.yaml and so on.
+    Every problem is printed with its line. Without FILE, the command looks for paperspace.yaml, then for paperspace.yml,
+    .json, .jsonc and .toml, and then for .paperspace/app.yaml, .yml, .json, .jsonc and .toml. It reads the first file that
+    exists.
 
     \b
     Example:

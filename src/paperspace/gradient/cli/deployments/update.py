@@ -38,8 +38,8 @@ if TYPE_CHECKING:
 
 @command.command()
 @target_parameter(required=False)
-@name_option(help="The name of the deployment; with NAME or ID, its new name.")
-@project_option(help="The project of the deployment; with an id, its new project.")
+@name_option(help="The new name of the deployment. Without NAME and ID: its current name.")
+@project_option(help="With an id: the new project of the deployment. Otherwise: its current project.")
 @spec_option()
 @override_options
 @patch_options
@@ -60,12 +60,11 @@ def update(
 ) -> None:
     """Update the spec, cluster, name or project of a deployment.
 
-    Options that are not passed change nothing. --spec replaces the whole previous spec. Without --spec, the options
-    --image, --env, --env-file, --unset-env, --replicas, --instance-type and --command change single fields of the newest
-    spec; with it, they change the given spec.
+    Select the deployment with NAME or ID. Without them, pass --name and --project-id, or set `name` and `projectId` in
+    the spec file.
 
-    The deployment is an id or a name. Without either, it is found by --name and --project-id, or by `name` and
-    `projectId` in the spec file. With a name, --project-id is the project to look for it in.
+    --spec replaces the whole spec. The options --image, --env, --env-file, --unset-env, --replicas, --instance-type and
+    --command change single fields: of the spec file, or without --spec of the newest spec. Everything else stays the same.
 
     \b
     Examples:
@@ -85,7 +84,7 @@ def update(
     fields = {"name": name, "projectId": None if by_name else project_id, "clusterId": cluster_id}
     others = {field: value for field, value in fields.items() if value is not None}
     if target is None or (file is None and patch.is_empty() and not others):
-        raise click.UsageError("Pass a name or an id and what to change, or --name, --project-id and what to change.")
+        raise click.UsageError("Pass a deployment (NAME, ID, or --name with --project-id) and at least one change.")
     if by_name and project_id is None and file is not None:
         project_id = file.project_id
     content = None if file is None else _patched(file, patch)

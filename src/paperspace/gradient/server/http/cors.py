@@ -24,7 +24,9 @@ def check_origin(origin: str) -> str:
         ValueError: it is not an origin.
     """
     if origin != ANY_ORIGIN and not _ORIGIN.fullmatch(origin.lower()):
-        raise ValueError(f"{origin!r} is not an origin, such as http://localhost:3000, without a path; nor *")
+        raise ValueError(
+            f"{origin!r} is not an origin; expected * or an origin without a path, such as http://localhost:3000"
+        )
     return origin.lower()
 
 

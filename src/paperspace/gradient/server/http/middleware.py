@@ -160,7 +160,7 @@ class RequestMiddleware:
         if self._loopback and (hdrs.HOST in request.headers or request.version >= HttpVersion11):
             self._check_host(request)
         if request.version >= HttpVersion11 and request.headers.get(hdrs.EXPECT, _CONTINUE).lower() != _CONTINUE:
-            message = "the Expect header is not supported: send `100-continue`, or none"
+            message = "the value of the Expect header is not supported: send `100-continue`, or remove the header"
             raise HTTPRequestError(HTTPStatus.EXPECTATION_FAILED, message)
 
     def _check_host(self, request: web.Request) -> None:
