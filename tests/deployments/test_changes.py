@@ -230,7 +230,7 @@ class TestApply:
         code = "import sys; from paperspace.gradient import deployments\n"
         code += 'deployments.apply_deployment("n", "p", {"image": "nginx", "port": int(sys.argv[1])})'
         children = [subprocess.Popen([sys.executable, "-c", code, str(port)], env=environment) for port in range(1, 9)]
-        assert [child.wait(30) for child in children] == [0] * 8
+        assert [child.wait(120) for child in children] == [0] * 8
         [deployment] = client.deployments.list_deployments()
         assert {node["data"]["port"] for node in deployment["deploymentSpecs"]["nodes"]} == set(range(1, 9))
 
