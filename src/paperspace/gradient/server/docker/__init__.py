@@ -1,0 +1,1 @@
+"""The Docker engine: runs containers on this machine. Needs the extra `docker`."""

@@ -1,0 +1,173 @@
+"""The connections to the Docker engine: the version of its API, timeouts, and its failures as sentences."""
+
+from __future__ import annotations
+
+import errno
+import json
+from contextlib import AsyncExitStack, asynccontextmanager, contextmanager
+from typing import TYPE_CHECKING, Any
+
+import aiodocker
+import aiohttp
+
+from paperspace.gradient.server.controller.engine import EngineUnavailableError
+
+if TYPE_CHECKING:
+    from collections.abc import AsyncIterator, Iterator, Mapping
+
+    from paperspace.gradient.server.docker.address import Address
+
+# The versions of the API that the tests run on: of Docker 20.10 and 28.
+OLDEST_API = (1, 41)
+NEWEST_API = (1, 51)
+
+CONNECTION_FAILED = 900  # the status of aiodocker's error if there is no response
+_SERVER_ERROR = 500
+
+_TIMEOUT = aiohttp.ClientTimeout(total=60, sock_connect=5)
+_PING_TIMEOUT = aiohttp.ClientTimeout(total=10)
+
+
+class Api:
+    """An open connection to the engine.
+
+    Attributes:
+        client: The client of the API. Use it inside `requests`.
+    """
+
+    def __init__(self, address: Address, client: aiodocker.Docker, stack: AsyncExitStack) -> None:
+        self.address = address
+        self.client = client
+        self._stack = stack
+
+    @classmethod
+    async def connect(cls, address: Address) -> Api:
+        """Connect to an engine, and select the version of its API.
+
+        Raises:
+            EngineUnavailableError: it does not respond, or has no version of the API that can be used.
+        """
+        async with AsyncExitStack() as stack:
+            connector = _connector(address)
+            stack.push_async_callback(connector.close)
+            client = await stack.enter_async_context(
+                aiodocker.Docker(
+                    "unix://localhost", connector=connector, timeout=_TIMEOUT
+                )  # the connector has the path
+            )
+            api = cls(address, client, stack)
+            await api.select_version()
+            api._stack = stack.pop_all()
+            return api
+
+    async def select_version(self) -> None:
+        """Select the version of the API. After a restart, the engine may have another one.
+
+        Raises:
+            EngineUnavailableError: it does not respond, or has no version of the API that can be used.
+        """
+        with self.requests():
+            self.client.api_version = "auto"
+            self.client.api_version = api_version(await self.client.version())
+
+    async def close(self) -> None:
+        """Close all connections."""
+        await self._stack.aclose()
+
+    async def ping(self) -> None:
+        """Return if the engine responds.
+
+        Raises:
+            EngineUnavailableError: it does not.
+        """
+        with self.requests():
+            url = f"{self.client.docker_host}/_ping"
+            async with self.client.session.get(url, timeout=_PING_TIMEOUT, raise_for_status=True) as response:
+                await response.read()
+
+    @asynccontextmanager
+    async def events(self, filters: Mapping[str, list[str]]) -> AsyncIterator[AsyncIterator[dict[str, Any]]]:
+        """Receive events. All that happen after the start of the block are received.
+
+        aiodocker's own stream does not say from when on.
+        """
+        url = f"{self.client.docker_host}/{self.client.api_version}/events"
+        with self.requests():
+            async with self.client.session.get(
+                url,
+                params={"filters": json.dumps(filters)},
+                timeout=aiohttp.ClientTimeout(sock_connect=_TIMEOUT.sock_connect),
+                raise_for_status=True,
+            ) as response:
+                yield (json.loads(line) async for line in response.content)
+
+    @contextmanager
+    def requests(self) -> Iterator[None]:
+        """Translate failures of the engine itself. Its responses about a request, such as "not found", pass unchanged.
+
+        Raises:
+            EngineUnavailableError: the engine does not respond, or fails.
+        """
+        try:
+            yield
+        except aiodocker.DockerError as error:
+            if error.status == CONNECTION_FAILED:
+                raise EngineUnavailableError(_no_connection(self.address, error.__context__)) from error
+            if error.status >= _SERVER_ERROR:
+                raise EngineUnavailableError(f"The Docker engine failed: {error.message.strip()}.") from error
+            raise
+        except TimeoutError as error:
+            raise EngineUnavailableError(f"The Docker engine {self.address} does not respond in time.") from error
+        except (aiohttp.ClientError, OSError) as error:
+            raise EngineUnavailableError(_no_connection(self.address, error)) from error
+
+
+def api_version(versions: Mapping[str, Any]) -> str:
+    """Return the version of the API to use: the newest that both sides know.
+
+    Args:
+        versions: What the engine says about itself.
+
+    Raises:
+        EngineUnavailableError: there is none.
+    """
+    newest, oldest = _parse(versions["ApiVersion"]), _parse(versions.get("MinAPIVersion") or "1.0")
+    product = f"The Docker engine has version {versions.get('Version', 'unknown')}, with versions {_text(oldest)} to {_text(newest)} of the API"
+    if newest < OLDEST_API:
+        raise EngineUnavailableError(f"{product}; {_text(OLDEST_API)} is needed. Install Docker 20.10 or newer.")
+    if oldest > NEWEST_API:
+        raise EngineUnavailableError(
+            f"{product}; {_text(NEWEST_API)} is the newest that this server supports. Upgrade the server."
+        )
+    return f"v{_text(min(newest, NEWEST_API))}"
+
+
+def _parse(version: str) -> tuple[int, int]:
+    major, _, minor = version.partition(".")
+    return int(major), int(minor)
+
+
+def _text(version: tuple[int, int]) -> str:
+    return ".".join(map(str, version))
+
+
+def _connector(address: Address) -> aiohttp.BaseConnector:
+    """Return a connector without a limit: a pull or an event stream keeps its connection, and must not make others wait."""
+    scheme, _, path = address.url.partition("://")
+    if scheme == "npipe":
+        return aiohttp.NamedPipeConnector(path.replace("/", "\\"), limit=0)
+    return aiohttp.UnixConnector(path, limit=0)
+
+
+def _no_connection(address: Address, error: BaseException | None) -> str:
+    """Return a sentence about a failed connection: what was tried, and what to do."""
+    reason = getattr(error, "os_error", error)
+    code = getattr(reason, "errno", None)
+    if code in {errno.EACCES, errno.EPERM}:
+        return (
+            f"No permission to use the Docker engine {address}. Add the user to the group docker with "
+            "`sudo usermod -aG docker $USER`, and log in again."
+        )
+    if code in {errno.ENOENT, errno.ECONNREFUSED}:
+        return f"The Docker engine {address} does not run. Start it, for example with `sudo systemctl start docker`."
+    return f"The connection to the Docker engine {address} failed: {str(reason).rstrip('.')}."

@@ -1,0 +1,150 @@
+"""Containers: what one is created from, and what is observed of it."""
+
+from __future__ import annotations
+
+from datetime import datetime
+from typing import TYPE_CHECKING, Any, Literal
+
+from paperspace.gradient.server.controller.engine import Container, ContainerKey
+from paperspace.gradient.server.docker.instance_types import GIB
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from paperspace.gradient.server.controller.engine import Workload
+    from paperspace.gradient.server.docker.instance_types import InstanceType
+
+LOCALHOST = "127.0.0.1"
+
+# All labels of our containers. They never change.
+SERVER = "gradient.server"
+DEPLOYMENT = "gradient.deployment"
+INSTANCE = "gradient.instance"
+ATTEMPT = "gradient.attempt"
+TEMPLATE = "gradient.template"
+PORT = "gradient.port"
+
+# One network for the containers of all servers of the machine. Containers cannot reach each other.
+NETWORK = "gradient"
+NETWORK_LABEL = "gradient.network"
+
+# The engine keeps at most this much of the output of a container.
+LOG_CONFIG = {"Type": "json-file", "Config": {"max-size": "10m", "max-file": "2"}}
+
+
+def container_name(key: ContainerKey) -> str:
+    """Return the name of a container. The engine refuses a second one with the same name."""
+    return f"gradient-{key.instance_id}-{key.attempt}"
+
+
+def container_config(
+    server_id: str, key: ContainerKey, workload: Workload, host_port: int, limits: InstanceType
+) -> dict[str, Any]:
+    """Return the request that creates a container."""
+    port = f"{workload.port}/tcp"
+    config: dict[str, Any] = {
+        "Image": workload.image_id or workload.image,
+        "Env": [f"{name}={value}" for name, value in workload.env],
+        "ExposedPorts": {port: {}},
+        "Healthcheck": {"Test": ["NONE"]},  # the image's own is not used, and would run a process all the time
+        "Labels": {
+            SERVER: server_id,
+            DEPLOYMENT: key.deployment_id,
+            INSTANCE: key.instance_id,
+            ATTEMPT: str(key.attempt),
+            TEMPLATE: key.template,
+            PORT: str(host_port),
+        },
+        "HostConfig": {
+            "NetworkMode": NETWORK,
+            "PortBindings": {port: [{"HostIp": LOCALHOST, "HostPort": str(host_port)}]},
+            "LogConfig": LOG_CONFIG,
+            **_limits(limits),
+        },
+    }
+    if workload.command:  # as in Kubernetes: it replaces the entrypoint of the image, and the image's arguments with it
+        config |= {"Entrypoint": list(workload.command), "Cmd": []}
+    return config
+
+
+def _limits(limits: InstanceType) -> dict[str, Any]:
+    """Return the limits of an instance type. A container that reaches its memory limit is killed; it does not swap."""
+    config: dict[str, Any] = {}
+    if limits.cpus is not None:
+        config["NanoCpus"] = int(limits.cpus * 10**9)
+    if limits.memory is not None:
+        memory = int(limits.memory * GIB)
+        config |= {"Memory": memory, "MemorySwap": memory}
+    if limits.devices:
+        config["DeviceRequests"] = [{"DeviceIDs": list(limits.devices), "Capabilities": [["gpu"]]}]
+    elif limits.gpus:
+        config["DeviceRequests"] = [{"Count": limits.gpus, "Capabilities": [["gpu"]]}]
+    return config
+
+
+def network_config() -> dict[str, Any]:
+    """Return the request that creates the network."""
+    return {
+        "Name": NETWORK,
+        "CheckDuplicate": True,
+        "Driver": "bridge",
+        "Labels": {NETWORK_LABEL: "1"},
+        "Options": {
+            "com.docker.network.bridge.enable_icc": "false",
+            "com.docker.network.bridge.host_binding_ipv4": LOCALHOST,
+        },
+    }
+
+
+def key_of(labels: Mapping[str, str]) -> ContainerKey | None:
+    """Return what identifies a container; None if it is not one of ours."""
+    try:
+        return ContainerKey(labels[DEPLOYMENT], labels[INSTANCE], int(labels[ATTEMPT]), labels[TEMPLATE])
+    except (KeyError, ValueError):
+        return None
+
+
+def observe(key: ContainerKey, details: Mapping[str, Any], *, out_of_memory: bool) -> Container:
+    """Return what is known of a container.
+
+    Args:
+        key: What identifies it.
+        details: The engine's response to "inspect".
+        out_of_memory: Whether the engine reported that it ran out of memory.
+    """
+    state = details["State"]
+    kind = container_state(state["Status"])
+    return Container(
+        id=details["Id"],
+        key=key,
+        state=kind,
+        host_port=_host_port(details["Config"]["Labels"]),
+        started_at=_time(state["StartedAt"]),
+        finished_at=_time(state["FinishedAt"]) if kind == "exited" else None,
+        exit_code=state["ExitCode"] if kind == "exited" else None,
+        out_of_memory=kind == "exited" and (out_of_memory or bool(state["OOMKilled"])),
+    )
+
+
+def container_state(status: str) -> Literal["created", "running", "exited"]:
+    """Return the state for a status of the engine."""
+    match status:
+        case "created":
+            return "created"
+        case "running" | "paused" | "restarting":
+            return "running"
+        case _:  # exited, dead, removing
+            return "exited"
+
+
+def _host_port(labels: Mapping[str, str]) -> int | None:
+    port = labels.get(PORT, "")
+    return int(port) if port.isdecimal() else None
+
+
+def _time(text: str) -> datetime | None:
+    """Parse a time of the engine, which has nanoseconds; the year 1 means never."""
+    if text.startswith("0001-"):
+        return None
+    seconds, _, fraction = text.rstrip("Z").partition(".")
+    return datetime.fromisoformat(f"{seconds}.{fraction[:6]:0<6}+00:00")

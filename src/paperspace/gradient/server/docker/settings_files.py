@@ -1,0 +1,38 @@
+"""Small JSON files beside the database, with settings of the engine by name."""
+
+from __future__ import annotations
+
+import json
+from typing import TYPE_CHECKING, Any, TypeVar
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Mapping
+    from pathlib import Path
+
+T = TypeVar("T")
+
+
+class SettingsFileError(Exception):
+    """A file with settings cannot be used; the message is a sentence."""
+
+
+def settings_file(database: Path, name: str) -> Path:
+    """Return the path of a file beside the database: of `gradient.db`, `gradient.db.registries` for example."""
+    return database.with_name(f"{database.name}.{name}")
+
+
+def read_settings(path: Path | None, parse: Callable[[Mapping[str, Any]], T]) -> dict[str, T]:
+    """Return the entries of a file, by name; no entries if it does not exist.
+
+    Raises:
+        SettingsFileError: it is invalid.
+    """
+    if path is None:
+        return {}
+    try:
+        return {str(name): parse(value) for name, value in json.loads(path.read_bytes()).items()}
+    except (FileNotFoundError, NotADirectoryError):
+        return {}
+    except (OSError, ValueError, TypeError, AttributeError, LookupError) as error:
+        reason = getattr(error, "strerror", None) or "unexpected content"
+        raise SettingsFileError(f"The file {path} cannot be read: {reason}. Correct or remove it.") from error

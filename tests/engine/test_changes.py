@@ -1,0 +1,111 @@
+"""Events of the Docker engine, and what happens when it restarts."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator, Callable
+from contextlib import asynccontextmanager
+
+import pytest
+from tests.engine.conftest import WEB, idle, new_key, shell, workload
+from tests.engine.private_engine import PrivateEngine
+
+from paperspace.gradient.server.controller.engine import EngineUnavailableError
+from paperspace.gradient.server.docker.engine import DockerEngine
+
+pytestmark = pytest.mark.anyio
+Port = Callable[[], int]
+
+
+class Changes:
+    """Changes as they arrive."""
+
+    def __init__(self) -> None:
+        self.received: list[str | None] = []
+        self.arrived = asyncio.Condition()
+
+    async def until(self, deployment_id: str | None, count: int = 1) -> None:
+        """Wait until a change was received `count` times."""
+        async with asyncio.timeout(30), self.arrived:
+            await self.arrived.wait_for(lambda: self.received.count(deployment_id) >= count)
+
+
+@asynccontextmanager
+async def receiving(engine: DockerEngine) -> AsyncIterator[Changes]:
+    changes = Changes()
+
+    async def receive() -> None:
+        async for change in engine.changes():
+            async with changes.arrived:
+                changes.received.append(change)
+                changes.arrived.notify_all()
+
+    task = asyncio.create_task(receive())
+    try:
+        yield changes
+    finally:
+        task.cancel()
+        await asyncio.gather(task, return_exceptions=True)
+
+
+async def test_changes_name_the_deployment(engine: DockerEngine, free_port: Port) -> None:
+    """Start, exit, running out of memory and removal are changes of the deployment; first, anything may have changed."""
+    async with receiving(engine) as changes:
+        await changes.until(None)
+        key = new_key()
+        container = await engine.start(key, workload(WEB), free_port())
+        await changes.until(key.deployment_id, 1)
+        await engine.stop(container.id, 0)
+        await changes.until(key.deployment_id, 2)
+        await engine.remove(container.id)
+        await changes.until(key.deployment_id, 3)
+        assert changes.received[0] is None
+        assert set(changes.received[1:]) == {key.deployment_id}
+
+
+async def test_changes_of_others_are_not_received(engine: DockerEngine, docker: PrivateEngine, free_port: Port) -> None:
+    """The engine filters the events: those of other containers do not wake the server."""
+    async with receiving(engine) as changes:
+        await changes.until(None)
+        docker.docker("run", "--rm", "--network", "none", "--label", "gradient.server=other", "shell:1", "true")
+        key = new_key()
+        await engine.start(key, shell("exit 1"), free_port())
+        await changes.until(key.deployment_id, 2)
+        assert changes.received == [None, key.deployment_id, key.deployment_id]
+
+
+async def test_a_container_that_starts_again_is_inspected_again(
+    engine: DockerEngine, docker: PrivateEngine, free_port: Port
+) -> None:
+    """`docker restart` by hand is seen, although the container runs before and after it."""
+    async with receiving(engine) as changes:
+        await changes.until(None)
+        container = await engine.start(new_key(), workload(WEB), free_port())
+        await engine.containers()
+        docker.docker("restart", "--time", "0", container.id)
+        await changes.until(container.key.deployment_id, 3)
+        (restarted,) = await engine.containers()
+        assert container.started_at is not None
+        assert restarted.started_at is not None
+        assert restarted.started_at > container.started_at
+
+
+@pytest.mark.parametrize("end", ["stop", "kill"])
+async def test_engine_restarts(engine: DockerEngine, docker: PrivateEngine, free_port: Port, end: str) -> None:
+    """While the engine is down, calls say so; when it is back, the changes go on and anything may have changed."""
+    async with receiving(engine) as changes:
+        await changes.until(None)
+        container = await engine.start(new_key(), idle(), free_port())
+        getattr(docker, end)()
+        try:
+            with pytest.raises(EngineUnavailableError, match="does not run"):
+                await engine.containers()
+        finally:
+            docker.start()
+        await changes.until(None, 2)
+        (restarted,) = await engine.containers()
+        assert restarted.id == container.id
+        assert restarted.state == "exited"
+        key = new_key()
+        await engine.start(key, idle(), free_port())
+        await changes.until(key.deployment_id)

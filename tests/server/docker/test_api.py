@@ -1,0 +1,109 @@
+"""Connections to the Docker engine: the version of the API, and engines that do not respond."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import socket
+from pathlib import Path
+
+import pytest
+
+from paperspace.gradient.server.controller.engine import EngineUnavailableError
+from paperspace.gradient.server.docker.address import Address
+from paperspace.gradient.server.docker.api import Api, api_version
+
+pytestmark = pytest.mark.anyio
+
+
+@pytest.fixture
+def anyio_backend() -> str:
+    return "asyncio"
+
+
+def versions(oldest: str, newest: str) -> dict[str, str]:
+    return {"Version": "1.2.3", "ApiVersion": newest, "MinAPIVersion": oldest}
+
+
+@pytest.mark.parametrize(
+    ("oldest", "newest", "selected"),
+    [("1.12", "1.41", "v1.41"), ("1.24", "1.51", "v1.51"), ("1.44", "1.52", "v1.51"), ("1.51", "2.0", "v1.51")],
+)
+def test_version(oldest: str, newest: str, selected: str) -> None:
+    """The newest version that both sides know is selected: Docker 29 dropped the old ones."""
+    assert api_version(versions(oldest, newest)) == selected
+
+
+@pytest.mark.parametrize(
+    ("oldest", "newest", "message"),
+    [
+        ("1.12", "1.40", "with versions 1.12 to 1.40 of the API; 1.41 is needed. Install Docker 20.10 or newer."),
+        (
+            "1.52",
+            "1.60",
+            "with versions 1.52 to 1.60 of the API; 1.51 is the newest that this server supports. Upgrade",
+        ),
+    ],
+)
+def test_no_common_version(oldest: str, newest: str, message: str) -> None:
+    """An engine that is too old or too new is refused, with its version and what to do."""
+    with pytest.raises(EngineUnavailableError) as caught:
+        api_version(versions(oldest, newest))
+    assert f"The Docker engine has version 1.2.3, {message}" in str(caught.value)
+
+
+async def refused(path: Path) -> str:
+    with pytest.raises(EngineUnavailableError) as caught:
+        await Api.connect(Address(f"unix://{path}", "DOCKER_HOST"))
+    return str(caught.value)
+
+
+async def test_engine_that_does_not_run(tmp_path: Path) -> None:
+    """Without a socket, or with one that nothing listens on, the message says how to start the engine."""
+    path = tmp_path / "docker.sock"
+    expected = f"The Docker engine unix://{path} (from DOCKER_HOST) does not run. Start it, for example with"
+    assert (await refused(path)).startswith(expected)
+    with socket.socket(socket.AF_UNIX) as listener:
+        listener.bind(str(path))
+        assert (await refused(path)).startswith(expected)
+
+
+@pytest.mark.skipif(not hasattr(os, "fork") or os.geteuid() != 0, reason="only root can become another user")
+def test_no_permission(tmp_path_factory: pytest.TempPathFactory) -> None:
+    """Without permission on the socket, the message says how to get it."""
+    path = Path("/tmp") / f"{tmp_path_factory.getbasetemp().name}-{os.getpid()}.sock"
+    reader, writer = os.pipe()
+    with socket.socket(socket.AF_UNIX) as listener:
+        listener.bind(str(path))
+        try:
+            path.chmod(0o600)
+            listener.listen()
+            if os.fork() == 0:
+                os.setuid(65534)
+                try:
+                    os.write(writer, asyncio.run(refused(path)).encode())
+                finally:
+                    os._exit(0)
+            os.close(writer)
+            message = os.read(reader, 10_000).decode()
+            os.wait()
+        finally:
+            path.unlink()
+    os.close(reader)
+    assert message.startswith(
+        f"No permission to use the Docker engine unix://{path} (from DOCKER_HOST). Add the user to"
+    )
+
+
+async def test_something_else_listens(tmp_path: Path) -> None:
+    """A socket that closes every connection is one sentence, too."""
+    path = tmp_path / "docker.sock"
+
+    async def close(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        await reader.readuntil(b"\r\n\r\n")
+        writer.close()
+
+    async with await asyncio.start_unix_server(close, path):
+        assert (await refused(path)) == (
+            f"The connection to the Docker engine unix://{path} (from DOCKER_HOST) failed: Server disconnected."
+        )

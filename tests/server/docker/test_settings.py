@@ -1,0 +1,126 @@
+"""Instance types and registries: the files, and what the machine does not have."""
+
+from __future__ import annotations
+
+import stat
+from pathlib import Path
+
+import pytest
+
+from paperspace.gradient.server.controller.engine import Workload
+from paperspace.gradient.server.docker.engine import DockerEngine, Settings
+from paperspace.gradient.server.docker.instance_types import (
+    HOSTED,
+    InstanceType,
+    Machine,
+    fit,
+    read_instance_types,
+    write_own_types,
+)
+from paperspace.gradient.server.docker.registries import (
+    Registry,
+    read_registries,
+    registry_host,
+    write_registries,
+)
+from paperspace.gradient.server.docker.settings_files import SettingsFileError
+from paperspace.gradient.server.engines.runtime import UnsupportedSpecError
+
+LAPTOP = Machine(cpus=4, memory=8, gpus=0)
+A100 = Workload("app:1", None, 80, (), (), "A100", None)
+
+
+@pytest.mark.parametrize(
+    ("name", "machine", "fitting"),
+    [
+        ("C3", LAPTOP, InstanceType(2, 2)),
+        ("C7", LAPTOP, InstanceType(4, 8)),
+        ("A100", LAPTOP, InstanceType(4, 8, 0)),
+        ("A100", Machine(64, 500, None), InstanceType(12, 90, 1)),
+        ("A100-80Gx8", Machine(128, 2000, 4), InstanceType(96, 720, 4)),
+    ],
+)
+def test_types_are_reduced_to_the_machine(name: str, machine: Machine, fitting: InstanceType) -> None:
+    """What the machine does not have is reduced, and a sentence says so."""
+    reduced, notes = fit(name, HOSTED[name], machine)
+    assert reduced == fitting
+    assert len(notes) == (reduced != HOSTED[name])
+
+
+def test_the_sentence_about_a_reduced_type() -> None:
+    """It names both sizes, and why there are no GPUs."""
+    _, (note,) = fit("A100", HOSTED["A100"], LAPTOP)
+    assert note == (
+        "Instance type A100 has 12 CPUs, 90 GiB, 1 GPU; reduced to 4 CPUs, 8 GiB, which this machine has. Its Docker "
+        "engine has no GPUs (`docker info` lists no runtime nvidia)."
+    )
+
+
+def test_strict_instance_types() -> None:
+    """With --strict-instance-types, a type that the machine does not have is refused."""
+    engine = DockerEngine(Settings(strict_instance_types=True))
+    engine._machine = LAPTOP
+    with pytest.raises(UnsupportedSpecError, match="12 CPUs, 90 GiB, 1 GPU, but this machine has only 4 CPUs, 8 GiB"):
+        engine.check(A100)
+    assert engine.check(A100._replace(instance_type="C3")) == ()
+
+
+def test_unknown_names() -> None:
+    """An unknown instance type or registry is refused with the list of names, and an invalid image too."""
+    engine = DockerEngine(Settings())
+    with pytest.raises(UnsupportedSpecError, match=r"^Unknown instance type X; known: C2, C3, .*Add it with `gradient"):
+        engine.check(A100._replace(instance_type="X"))
+    with pytest.raises(UnsupportedSpecError, match=r"^Unknown registry mine; known: none\. Store it with `gradient"):
+        engine.check(A100._replace(registry="mine"))
+    with pytest.raises(UnsupportedSpecError, match=r"^Image 'a b' is not a valid reference"):
+        engine.check(A100._replace(image="a b"))
+
+
+def test_own_types(tmp_path: Path) -> None:
+    """Types of the file are added to the hosted ones, and replace those of the same name."""
+    file = tmp_path / "types"
+    types = {"small": InstanceType(0.5, 0.25), "C2": InstanceType(3), "gpu": InstanceType(devices=("0", "1"))}
+    write_own_types(file, types)
+    assert read_instance_types(file) == {**HOSTED, **types}
+
+
+@pytest.mark.parametrize("content", ["{", "[]", '{"a": {"cpus": "x"}}', '{"a": {"memory": -1}}', '{"a": 1}'])
+def test_invalid_file(tmp_path: Path, content: str) -> None:
+    """A file that cannot be read is an error of the spec that names the file, not an unknown type."""
+    file = tmp_path / "types"
+    file.write_text(content)
+    with pytest.raises(SettingsFileError, match=f"{file} cannot be read"):
+        read_instance_types(file)
+    with pytest.raises(UnsupportedSpecError, match=f"{file} cannot be read"):
+        DockerEngine(Settings(instance_types_file=file)).check(A100)
+
+
+def test_registries_are_private(tmp_path: Path) -> None:
+    """Only the owner can read the file with passwords, and no `repr` shows one."""
+    file = tmp_path / "registries"
+    write_registries(file, {"mine": Registry("ghcr.io", "ada", "secret")})
+    assert stat.S_IMODE(file.stat().st_mode) == 0o600
+    assert read_registries(file) == {"mine": Registry("ghcr.io", "ada", "secret")}
+    assert "secret" not in repr(read_registries(file))
+
+
+@pytest.mark.parametrize(
+    ("url", "host"),
+    [
+        ("https://index.docker.io/v1/", "docker.io"),
+        ("docker.io", "docker.io"),
+        ("ghcr.io", "ghcr.io"),
+        ("https://registry.example.com:5000/v2/", "registry.example.com:5000"),
+        ("localhost:5000", "localhost:5000"),
+    ],
+)
+def test_registry_hosts(url: str, host: str) -> None:
+    """The host of a registry is written as in references of images."""
+    assert registry_host(url) == host
+
+
+@pytest.mark.parametrize("url", ["", "https://", "a b", "https:///path"])
+def test_invalid_registry_url(url: str) -> None:
+    """A URL without a host is refused."""
+    with pytest.raises(ValueError, match="no host"):
+        registry_host(url)
