@@ -102,7 +102,7 @@ def test_key_and_data_are_kept(tmp_path: Path) -> None:
         first.process.terminate()
         first.process.wait(TIMEOUT)
     folder = tmp_path / "paperspace-gradient"
-    assert sorted(file.name for file in folder.iterdir()) == ["gradient.db", "gradient.db.key"]
+    assert sorted(file.name for file in folder.iterdir()) == ["gradient.db", "gradient.db-lock", "gradient.db.key"]
     assert {stat.S_IMODE(file.stat().st_mode) for file in folder.iterdir()} == {0o600}
     with running(tmp_path) as second:
         assert second.api_key == first.api_key

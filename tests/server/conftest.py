@@ -9,6 +9,7 @@ import pytest
 from tests.raw_client import Caller
 
 from paperspace.gradient.server import LocalServer
+from paperspace.gradient.server.backend import Backend, open_backend
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -25,6 +26,11 @@ class Clock:
 
     def forward(self, **duration: float) -> None:
         self.moment += timedelta(**duration)
+
+
+def backend_of(server: LocalServer) -> Backend:
+    """Open the database of a server that does not run."""
+    return open_backend(server._settings("http://localhost"))
 
 
 @pytest.fixture

@@ -4,15 +4,21 @@ from __future__ import annotations
 
 import asyncio
 import gc
+import os
 import socket
+import subprocess
+import sys
 import threading
+from pathlib import Path
+from types import SimpleNamespace
 from typing import TYPE_CHECKING, Any
 
 import aiohttp
 import pytest
 
-from paperspace.gradient.server import LocalServer
+from paperspace.gradient.server import LocalServer, UnusableDatabaseError
 from paperspace.gradient.server.graphql.execution import Executor, Request, Response
+from paperspace.gradient.server.storage.budget import Budget
 
 if TYPE_CHECKING:
     from tests.raw_client import Caller
@@ -75,10 +81,10 @@ async def test_requests_do_not_block_the_loop(monkeypatch: pytest.MonkeyPatch) -
     executing, finish = threading.Event(), threading.Event()
     execute = Executor.execute
 
-    def wait_and_execute(self: Executor, request: Request) -> Response:
+    def wait_and_execute(self: Executor, request: Request, budget: Budget) -> Response:
         executing.set()
         assert finish.wait(timeout=30)  # on the event loop, nothing could set it
-        return execute(self, request)
+        return execute(self, request, budget)
 
     monkeypatch.setattr(Executor, "execute", wait_and_execute)
     async with LocalServer(api_key="key") as server, aiohttp.ClientSession() as session:
@@ -117,3 +123,74 @@ def test_ipv6_host() -> None:
         pytest.skip("no IPv6 here")
     assert server.url.startswith("http://[::1]:")
     server.stop()
+
+
+@pytest.mark.parametrize("in_memory", [True, False])
+def test_many_starts(tmp_path: Path, caller: type[Caller], *, in_memory: bool) -> None:
+    """A server that starts and stops many times leaves no thread and no file descriptor."""
+    server = LocalServer(database=":memory:" if in_memory else tmp_path / "gradient.db")
+
+    descriptors = Path("/proc/self/fd")
+
+    def start_and_stop() -> None:
+        with server:
+            assert caller(server)(QUERY).data
+
+    def remaining() -> tuple[set[threading.Thread], int]:
+        gc.collect()
+        return set(threading.enumerate()), len(list(descriptors.iterdir())) if descriptors.exists() else 0
+
+    start_and_stop()
+    before = remaining()
+    for _ in range(50):
+        start_and_stop()
+    assert remaining() == before
+
+
+@pytest.mark.skipif(not hasattr(os, "fork"), reason="no fork here")
+@pytest.mark.filterwarnings("ignore:.*fork:DeprecationWarning")
+def test_fork(tmp_path: Path, caller: type[Caller]) -> None:
+    """A forked child can leave the block of the server and exit; the server of the parent continues and loses nothing."""
+    script = (
+        "import gc, os, sys\n"
+        "from paperspace.gradient.server import LocalServer\n"
+        "with LocalServer(database=sys.argv[1], api_key='k') as server:\n"
+        "    print(server.url, flush=True)\n"
+        "    sys.stdin.readline()\n"
+        "    child = os.fork()\n"
+        "    if child:\n"
+        "        print('exit status', os.waitpid(child, 0)[1], flush=True)\n"
+        "        sys.stdin.readline()\n"
+    )
+    command = [sys.executable, "-W", "error", "-W", "ignore::DeprecationWarning", "-c", script, str(tmp_path / "a.db")]
+    with subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True, bufsize=1) as process:
+        assert process.stdin
+        assert process.stdout
+        call = caller(SimpleNamespace(url=process.stdout.readline().strip(), api_key="k"))
+        call.create("before")
+        print(file=process.stdin)
+        assert process.stdout.readline() == "exit status 0\n"
+        call.create("after")
+        with pytest.raises(UnusableDatabaseError, match="another server"):
+            LocalServer(database=tmp_path / "a.db").start()
+        print(file=process.stdin)
+        assert process.wait(60) == 0
+    with LocalServer(database=tmp_path / "a.db") as server:
+        assert len(caller(server)(QUERY).data["deployments"]["nodes"]) == 2
+
+
+@pytest.mark.parametrize("stop", ["atexit.register(server.stop)", ""])
+def test_the_end_of_the_program(tmp_path: Path, stop: str) -> None:
+    """A server that is stopped at the exit, or never, neither delays the exit nor writes a traceback."""
+    script = (
+        "import atexit, sys, urllib.request\n"
+        "from paperspace.gradient.server import LocalServer\n"
+        "server = LocalServer(database=sys.argv[1])\n"
+        "server.start()\n"
+        f"{stop}\n"
+        "urllib.request.urlopen(server.url.replace('graphql', 'healthz')).read()\n"
+    )
+    command = [sys.executable, "-W", "error", "-c", script, str(tmp_path / "a.db")]
+    done = subprocess.run(command, capture_output=True, text=True, check=False, timeout=60)
+    assert (done.returncode, done.stderr) == (0, "")
+    assert (tmp_path / "a.db-wal").exists() is not bool(stop)

@@ -1,4 +1,4 @@
-"""Stress tests of the local server: concurrent creates, SIGKILLs while writing, mutated requests.
+"""Stress tests of the local server: concurrent creates, SIGKILLs while writing, mutated and heavy requests.
 
 `scripts/chaos server` runs them at full size, test_server_stress.py for a moment.
 """
@@ -230,6 +230,8 @@ async def mutations(number: int, file: Path, seed: int = 0) -> tuple[Counter[int
 
 
 def main() -> None:
+    from tests.stress.heavy_requests import run_heavy  # imports this module
+
     parser = argparse.ArgumentParser(
         prog="scripts/chaos server", description="Stress tests of the local server. A size of 0 leaves a test out."
     )
@@ -237,11 +239,13 @@ def main() -> None:
         ("--races", 1000, "rounds in which 64 clients create the same name"),
         ("--kills", 1000, "SIGKILLs while clients write"),
         ("--mutations", 100_000, "mutated requests"),
+        ("--heavy", 10, "seconds of tiny requests beside each of the heavy ones"),
     ):
         parser.add_argument(option, type=int, default=default, help=f"{text} (default: %(default)s)")
     options = parser.parse_args()
     with tempfile.TemporaryDirectory() as folder:
-        for name, run in {"races": run_races, "kills": run_kills, "mutations": run_mutations}.items():
+        runs = {"races": run_races, "kills": run_kills, "mutations": run_mutations, "heavy": run_heavy}
+        for name, run in runs.items():
             if size := getattr(options, name):
                 start = time.monotonic()
                 result = run(size, Path(folder) / f"{name}.db")

@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 import pytest
+from tests.stress.heavy_requests import HEAVY, heavy_requests
 from tests.stress.server_stress import kills, mutations, races
 
 if TYPE_CHECKING:
@@ -28,3 +29,11 @@ async def test_mutated_requests(tmp_path: Path) -> None:
     statuses, _, _ = await mutations(1000, tmp_path / "gradient.db")
     assert statuses[200] > 50
     assert statuses[400] > 50
+
+
+@pytest.mark.anyio
+async def test_heavy_requests(tmp_path: Path) -> None:
+    """Tiny requests are executed while heavy ones are, and the server stops beside ten heavy ones."""
+    latencies, _ = await heavy_requests(1, tmp_path / "gradient.db", deployments=10, specs=10)
+    assert latencies.keys() == HEAVY.keys()
+    assert all(measured.number > 1 for measured in latencies.values())

@@ -5,7 +5,6 @@ from __future__ import annotations
 import logging
 import sqlite3
 import uuid
-from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any, NoReturn
 
 import pytest
@@ -212,12 +211,16 @@ def test_internal_errors(caplog: pytest.LogCaptureFixture, caller: type[Caller])
 
 
 def test_internal_errors_outside_of_fields(
-    clock: Clock, caplog: pytest.LogCaptureFixture, caller: type[Caller]
+    monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture, caller: type[Caller]
 ) -> None:
     """A bug outside of fields gets status 500, with the same response."""
-    with LocalServer(now=clock) as server:
+
+    def broken(*_arguments: object) -> NoReturn:
+        raise RuntimeError("secret detail")
+
+    monkeypatch.setattr(Store, "saved_response", broken)
+    with LocalServer() as server:
         call = caller(server)
-        clock.moment = datetime.min.replace(tzinfo=UTC)  # there is no day before this one
         response = call.post(
             {"query": caller.CREATE, "variables": {"input": {"name": "a", "projectId": "p", "spec": caller.SPEC}}},
             Idempotency_Key="k",

@@ -9,10 +9,11 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 from graphql import get_introspection_query, parse, print_ast
+from tests.server.conftest import backend_of
 
-from paperspace.gradient.server import LocalServer
+from paperspace.gradient.server import LocalServer, dispatcher
 from paperspace.gradient.server.graphql.execution import Executor, Request
-from paperspace.gradient.server.storage import database
+from paperspace.gradient.server.storage.budget import MAXIMUM, Budget
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -117,7 +118,7 @@ HOSTILE = {
 
 @pytest.fixture(scope="module")
 def executor() -> Iterator[Executor]:
-    backend = LocalServer()._open_backend("http://localhost")
+    backend = backend_of(LocalServer())
     yield backend.executor
     backend.database.close()
 
@@ -130,11 +131,11 @@ def work(executor: Executor, document: str) -> int:
         nonlocal calls
         calls += event in ("call", "c_call")
 
-    executor._cached_document.cache_clear()
+    executor._documents.checked.cache_clear()
     previous = sys.getprofile()
     sys.setprofile(count)
     try:
-        executor.execute(Request(document))
+        executor.execute(Request(document), Budget(MAXIMUM))
     finally:
         sys.setprofile(previous)
     return calls
@@ -199,10 +200,10 @@ def test_documents_of_programs(call: Caller, name: str) -> None:
 
 def test_too_many_rows(monkeypatch: pytest.MonkeyPatch, caller: type[Caller]) -> None:
     """A request that reads too many rows in total gets an error."""
-    monkeypatch.setattr(database, "MAX_ROWS", 100)
     with LocalServer() as server:
         call = caller(server)
         call.create(spec={"image": "i", "resources": {"replicas": 60}})
+        monkeypatch.setattr(dispatcher, "MAXIMUM", MAXIMUM._replace(rows=100))
         document = (
             "query ($first: Int) { deployments { nodes { deploymentRollouts { nodes { deploymentRuns { nodes {"
             " deploymentRunInstances(first: $first) { nodes { history(first: 1) { nodes { id } } } } } } } } } } }"

@@ -11,10 +11,12 @@ from types import SimpleNamespace
 from typing import TYPE_CHECKING, Any
 
 import pytest
+from tests.server.conftest import backend_of
 
 from paperspace.gradient.server import LocalServer
 from paperspace.gradient.server.graphql.execution import Outcome, Request
-from paperspace.gradient.server.storage.migrations import open_database
+from paperspace.gradient.server.storage.budget import MAXIMUM, Budget
+from paperspace.gradient.server.storage.files import open_writer
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -51,11 +53,11 @@ query ($first: Int) {
 
 def test_number_of_statements(clock: Clock, caller: type[Caller]) -> None:
     """A page of 100 deployments with all nested fields takes as many statements as a page of 1."""
-    backend = LocalServer(actor="A", now=clock)._open_backend("http://localhost")
+    backend = backend_of(LocalServer(actor="A", now=clock))
     database, executor = backend.database, backend.executor
 
     def execute(query: str, **variables: Any) -> Any:
-        response = executor.execute(Request(query, variables=variables))
+        response = executor.execute(Request(query, variables=variables), Budget(MAXIMUM))
         assert response.outcome is Outcome.EXECUTED
         assert b"errors" not in response.body
         return json.loads(response.body)["data"]
@@ -123,12 +125,12 @@ def large(number: int, caller: type[Caller]) -> Any:
 
 def test_a_full_disk(tmp_path: Path, caller: type[Caller]) -> None:
     """On a full disk changes fail with INSUFFICIENT_STORAGE and change nothing, reads work, and new space ends it."""
-    backend = LocalServer(database=tmp_path / "gradient.db")._open_backend("http://localhost")
+    backend = backend_of(LocalServer(database=tmp_path / "gradient.db"))
     connection = backend.database._connection
 
     def execute(payload: Any) -> Any:
         request = Request(payload["query"], variables=payload.get("variables"))
-        return json.loads(backend.executor.execute(request).body)
+        return json.loads(backend.executor.execute(request, Budget(MAXIMUM)).body)
 
     connection.execute("PRAGMA max_page_count = 200")
     responses = [execute(large(number, caller)) for number in range(20)]
@@ -169,13 +171,15 @@ def test_file_size_limit(tmp_path: Path, caller: type[Caller]) -> None:
 
 def test_a_read_only_file(tmp_path: Path, caller: type[Caller]) -> None:
     """If the file is not writable, changes fail with a message and reads work."""
-    backend = LocalServer(database=tmp_path / "gradient.db")._open_backend("http://localhost")
+    backend = backend_of(LocalServer(database=tmp_path / "gradient.db"))
     backend.database._connection.execute("PRAGMA query_only = ON")
     payload = large(1, caller)
-    response = json.loads(backend.executor.execute(Request(payload["query"], variables=payload["variables"])).body)
+    request = Request(payload["query"], variables=payload["variables"])
+    response = json.loads(backend.executor.execute(request, Budget(MAXIMUM)).body)
     assert response["errors"][0]["extensions"]["code"] == "SERVICE_UNAVAILABLE"
     assert response["errors"][0]["message"] == "the database is not writable; nothing was changed"
-    assert backend.executor.execute(Request("{ deployments { nodes { id } } }")).outcome is Outcome.EXECUTED
+    read = Request("{ deployments { nodes { id } } }")
+    assert backend.executor.execute(read, Budget(MAXIMUM)).outcome is Outcome.EXECUTED
     backend.database.close()
 
 
@@ -195,6 +199,88 @@ def test_removed_file(tmp_path: Path, caller: type[Caller], replaced: bool) -> N
         assert len(call("{ deployments { nodes { id } } }").data["deployments"]["nodes"]) == 1
 
 
+@pytest.mark.parametrize("suffix", ["-wal", "-shm"])
+@pytest.mark.parametrize("is_new", [False, True])
+def test_removed_wal(tmp_path: Path, caller: type[Caller], suffix: str, *, is_new: bool) -> None:
+    """If a file of the WAL is deleted, changes fail; acknowledged ones are kept, even if the server is killed then."""
+    file = tmp_path / "gradient.db"
+    if not is_new:
+        with LocalServer(database=file):
+            pass
+    with LocalServer(database=file) as server:
+        call = caller(server)
+        call.create("kept")
+        file.with_name(f"gradient.db{suffix}").unlink()
+        for number in range(2):
+            response = call.post(large(number, caller))
+            assert response.code == "SERVICE_UNAVAILABLE"
+            assert "removed or replaced" in response.error["message"]
+        assert call("{ deployments { nodes { name } } }").data["deployments"]["nodes"] == [{"name": "kept"}]
+        copy = tmp_path / "as after a kill.db"
+        copy.write_bytes(file.read_bytes())
+    for database in (copy, file):
+        with LocalServer(database=database) as server:
+            nodes = caller(server)("{ deployments { nodes { name } } }").data["deployments"]["nodes"]
+            assert nodes == [{"name": "kept"}]
+
+
+@pytest.mark.parametrize("stored", [False, True])
+def test_starting_on_a_full_disk(tmp_path: Path, caller: type[Caller], *, stored: bool) -> None:
+    """A server that starts on a full disk says so, and starts when there is space."""
+    file = tmp_path / "gradient.db"
+    if stored:
+        with LocalServer(database=file) as server:
+            caller(server).create("kept")
+    script = (
+        "import resource\n"
+        "from paperspace.gradient.cli.main import main\n"
+        "resource.setrlimit(resource.RLIMIT_FSIZE, (1000, 1000))\n"
+        "main()"
+    )
+    options = ["server", "--port=0", "--api-key=k", f"--database={file}"]
+    done = subprocess.run([sys.executable, "-c", script, *options], capture_output=True, text=True, check=False)
+    assert done.stderr.splitlines()[-1].startswith(
+        f"Error: cannot open the database {file}: the disk is full or failing."
+    )
+    assert "Traceback" not in done.stderr
+    with LocalServer(database=file) as server:
+        nodes = caller(server)("{ deployments { nodes { name } } }").data["deployments"]["nodes"]
+        assert nodes == [{"name": "kept"}] * stored
+
+
+def test_many_expired_responses(tmp_path: Path, caller: type[Caller], clock: Clock) -> None:
+    """Expired responses are deleted a few at a time; one that is left is not returned."""
+    file = tmp_path / "gradient.db"
+
+    def create(call: Caller, name: str, key: str) -> Any:
+        variables = {"input": {"name": name, "projectId": "p", "spec": caller.SPEC}}
+        return call.post({"query": caller.CREATE, "variables": variables}, Idempotency_Key=key).data["createDeployment"]
+
+    with LocalServer(database=file, now=clock) as server:
+        first = create(caller(server), "a", "k")
+    connection = sqlite3.connect(file)
+    connection.execute("UPDATE replies SET dt_created = '2024-05-17T09:30:01.000Z'")
+    connection.execute(
+        "WITH RECURSIVE n(x) AS (SELECT 1 UNION ALL SELECT x + 1 FROM n WHERE x < 250)"
+        " INSERT INTO replies SELECT CAST(x AS BLOB), x'00', x'00', '2024-05-17T09:30:00.000Z' FROM n"
+    )
+    connection.commit()
+
+    def left() -> int:
+        (number,) = connection.execute("SELECT count(*) FROM replies").fetchone()
+        return int(number)
+
+    with LocalServer(database=file, now=clock) as server:
+        clock.forward(hours=25)
+        assert left() == 251
+        assert create(caller(server), "b", "k") != first
+        assert left() == 151  # the expired response with this key was replaced
+        for number in range(3):
+            create(caller(server), f"c{number}", f"k{number}")
+        assert left() == 4
+    connection.close()
+
+
 def test_wal_size(tmp_path: Path, caller: type[Caller]) -> None:
     """The size of the WAL is limited."""
     file = tmp_path / "gradient.db"
@@ -207,13 +293,12 @@ def test_wal_size(tmp_path: Path, caller: type[Caller]) -> None:
 
 def test_constraints(tmp_path: Path) -> None:
     """The tables enforce unique names and references."""
-    connection = open_database(tmp_path / "gradient.db")
-    row = "INSERT INTO deployments (id, project_id, name, dt_created) VALUES (?, 'p', ?, '')"
-    connection.execute(row, ("1", "a"))
-    with pytest.raises(sqlite3.IntegrityError, match="UNIQUE"):
-        connection.execute(row, ("2", "a"))
-    spec = "INSERT INTO deployment_specs (id, deployment_id, cluster_id, actor, data, dt_created) VALUES ('s', ?, 'c', '', '', '')"
-    with pytest.raises(sqlite3.IntegrityError, match="FOREIGN KEY"):
-        connection.execute(spec, ("9",))
-    assert connection.execute("PRAGMA journal_mode").fetchone() == ("wal",)
-    connection.close()
+    with open_writer(tmp_path / "gradient.db") as connection:
+        row = "INSERT INTO deployments (id, project_id, name, dt_created) VALUES (?, 'p', ?, '')"
+        connection.execute(row, ("1", "a"))
+        with pytest.raises(sqlite3.IntegrityError, match="UNIQUE"):
+            connection.execute(row, ("2", "a"))
+        spec = "INSERT INTO deployment_specs (id, deployment_id, cluster_id, actor, data, dt_created) VALUES ('s', ?, 'c', '', '', '')"
+        with pytest.raises(sqlite3.IntegrityError, match="FOREIGN KEY"):
+            connection.execute(spec, ("9",))
+        assert connection.execute("PRAGMA journal_mode").fetchone() == ("wal",)

@@ -15,7 +15,8 @@ import pytest
 
 from paperspace.gradient.server import LocalServer, UnusableDatabaseError
 from paperspace.gradient.server.storage import migrations
-from paperspace.gradient.server.storage.migrations import MIGRATIONS, open_database
+from paperspace.gradient.server.storage.files import open_writer
+from paperspace.gradient.server.storage.migrations import MIGRATIONS
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -52,7 +53,8 @@ def write_and_kill(file: Path, *statements: str) -> None:
 def test_newer_version(tmp_path: Path, in_the_log: bool) -> None:
     """A database of a newer version is rejected; it and its WAL stay unchanged."""
     file = tmp_path / "gradient.db"
-    open_database(file).close()
+    with open_writer(file):
+        pass
     newer = f"PRAGMA user_version = {len(MIGRATIONS) + 1}"
     if in_the_log:
         write_and_kill(file, newer)
@@ -119,7 +121,8 @@ def older_file(file: Path, monkeypatch: pytest.MonkeyPatch, caller: type[Caller]
     """Create a database of version 1 with a deployment."""
     with monkeypatch.context() as context:
         context.setattr(migrations, "MIGRATIONS", MIGRATIONS[:1])
-        open_database(file).close()
+        with open_writer(file):
+            pass
     connection = sqlite3.connect(file)
     connection.execute("INSERT INTO clusters VALUES ('local', 'local', '2024', '2024')")
     connection.execute(
@@ -164,7 +167,7 @@ def test_a_kill_during_a_migration(
     older_file(file, monkeypatch, caller)
     script = """
 import os, signal, sqlite3, sys
-from paperspace.gradient.server.storage import migrations
+from paperspace.gradient.server.storage import files
 class Killing(sqlite3.Connection):
     left = int(sys.argv[2])
     def execute(self, *arguments):
@@ -176,8 +179,9 @@ connect = sqlite3.connect
 def killing(path, **options):
     options.pop("uri", None) is None and options.update(factory=Killing)
     return connect(path, uri="mode=ro" in str(path), **options)
-migrations.sqlite3.connect = killing
-migrations.open_database(sys.argv[1])
+files.sqlite3.connect = killing
+with files.open_writer(sys.argv[1]):
+    pass
 """
     for _ in range(2):
         killed = subprocess.run([sys.executable, "-c", script, str(file), str(statements)], check=False)
@@ -211,7 +215,8 @@ def test_invalid_paths(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, path: st
     """A path that cannot be a database raises an error with path and reason, and creates nothing."""
     monkeypatch.chdir(tmp_path)
     (tmp_path / "notes.txt").write_text("notes")
-    open_database("readonly.db").close()
+    with open_writer("readonly.db"):
+        pass
     (tmp_path / "readonly.db").chmod(0o444)
     for name, mode in {"folder": 0o700, "readonly": 0o500, "locked": 0o000}.items():
         (tmp_path / name).mkdir(mode=mode)
@@ -229,5 +234,6 @@ def test_a_file_name_is_not_a_uri(tmp_path: Path, monkeypatch: pytest.MonkeyPatc
         caller(server).create("kept")
     assert sorted(file.name for file in tmp_path.iterdir()) == [
         "file:a.db?mode=memory",
+        "file:a.db?mode=memory-lock",
         "file:a.db?mode=memory.version-1",
     ]

@@ -83,7 +83,7 @@ def command(
     from paperspace.gradient.server import LocalServer, UnusableDatabaseError
     from paperspace.gradient.server.defaults import key_file
     from paperspace.gradient.server.http.listener import is_loopback
-    from paperspace.gradient.server.storage.migrations import IN_MEMORY
+    from paperspace.gradient.server.storage.files import IN_MEMORY
 
     if api_key is None and not is_loopback(host):
         raise click.UsageError(f"Other machines can connect to {host}: pass --api-key to set the API key.")

@@ -8,13 +8,15 @@ A GraphQL request passes these subpackages, from the network inwards:
     storage   the desired state and every row, in SQLite
 
 A subpackage imports only from those below it. All of them may import `errors` and `clock`, which import none of
-them. `fault_injection` and `local` (which puts the parts together) stand above `http`.
+them. Between `http` and `graphql` stand `dispatcher`, `backend` and `lanes`, which execute each request in a thread with a
+connection to the database; `http` gets them as functions. `fault_injection` and `local` (which puts the parts together)
+stand above `http`.
 """
 
 from __future__ import annotations
 
 from paperspace.gradient.server.fault_injection import delay, drop, rate_limit
 from paperspace.gradient.server.local import LocalServer
-from paperspace.gradient.server.storage.migrations import UnusableDatabaseError
+from paperspace.gradient.server.storage.files import UnusableDatabaseError
 
 __all__ = ["LocalServer", "UnusableDatabaseError", "delay", "drop", "rate_limit"]

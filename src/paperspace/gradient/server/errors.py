@@ -29,6 +29,10 @@ class ApplicationError(Exception):
         self.extensions = {"code": code, **details}
 
 
+class StoppedError(Exception):
+    """The server stopped before the end of the work. Nothing was changed."""
+
+
 def raise_for_problems(problems: Iterable[Problem], *, show_values: bool = True) -> None:
     """Return if there are no problems; otherwise raise one error that lists them.
 

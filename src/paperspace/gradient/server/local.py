@@ -5,28 +5,25 @@ from __future__ import annotations
 import asyncio
 import re
 import threading
-from concurrent.futures import Future, ThreadPoolExecutor
+from concurrent.futures import Future
 from contextlib import AsyncExitStack
-from typing import TYPE_CHECKING, NamedTuple, Self, cast
+from typing import TYPE_CHECKING, Self, cast
 from uuid import UUID, uuid4
 
 from aiohttp import web
 
-from paperspace.gradient.server.clock import utc_now
+from paperspace.gradient.server.backend import Settings
+from paperspace.gradient.server.clock import SteadyClock, utc_now
 from paperspace.gradient.server.defaults import new_key, system_user
-from paperspace.gradient.server.engines.endpoints import EndpointResponse, Endpoints
+from paperspace.gradient.server.dispatcher import Dispatcher
 from paperspace.gradient.server.engines.simulation import Simulation
-from paperspace.gradient.server.engines.workloads import Workloads
-from paperspace.gradient.server.graphql.execution import Executor, Request, Response
-from paperspace.gradient.server.graphql.resolvers import Context
+from paperspace.gradient.server.graphql.execution import Documents
 from paperspace.gradient.server.http.connections import UnreadResponses
 from paperspace.gradient.server.http.cors import check_origin
 from paperspace.gradient.server.http.listener import accept_connections, base_url, is_loopback, open_listener
 from paperspace.gradient.server.http.middleware import RequestMiddleware
 from paperspace.gradient.server.http.routes import Routes
-from paperspace.gradient.server.storage.database import Database
-from paperspace.gradient.server.storage.migrations import IN_MEMORY
-from paperspace.gradient.server.storage.store import Store
+from paperspace.gradient.server.storage.files import IN_MEMORY
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable
@@ -38,20 +35,7 @@ if TYPE_CHECKING:
     from paperspace.gradient.server.http.middleware import Fault
 
 SHUTDOWN_TIMEOUT = 1.0  # seconds to close the connections; the middleware has drained them already
-
-
-class Backend(NamedTuple):
-    """Everything that uses the database, in one thread."""
-
-    database: Database
-    workloads: Workloads
-    executor: Executor
-    endpoints: Endpoints
-
-    def reconcile(self, name: str) -> None:
-        """Reconcile all deployments with this name."""
-        with self.database.writing():
-            self.workloads.reconcile_by_name(name)
+GRACE_PERIOD = 3.0  # seconds to finish requests before they are interrupted; the middleware waits a little longer
 
 
 class LocalServer:
@@ -176,7 +160,7 @@ class LocalServer:
             >>> with LocalServer() as server:
             ...     server.reconcile("mnist")
         """
-        self._database_thread.submit(self._backend.reconcile, name).result()
+        self._dispatcher.reconcile(name)
 
     async def _run(self, started: Future[Callable[[], object]]) -> None:
         loop, stop_requested = asyncio.get_running_loop(), asyncio.Event()
@@ -199,29 +183,27 @@ class LocalServer:
         self.stop()
 
     async def __aenter__(self) -> Self:
-        loop = asyncio.get_running_loop()
         async with AsyncExitStack() as stack:
             listener = stack.enter_context(open_listener(self._host, self._port))
             server_url = base_url(self._host, listener)
 
-            # The only thread that uses the database; it executes one request after another.
-            database_thread = stack.enter_context(ThreadPoolExecutor(1, thread_name_prefix="gradient store"))
-            backend = await loop.run_in_executor(database_thread, self._open_backend, server_url)
-            stack.push_async_callback(loop.run_in_executor, database_thread, backend.database.close)
-            self._database_thread, self._backend = database_thread, backend
-
-            async def execute(request: Request) -> Response:
-                return await loop.run_in_executor(database_thread, backend.executor.execute, request)
-
-            async def endpoint(deployment_id: str) -> EndpointResponse:
-                return await loop.run_in_executor(database_thread, backend.endpoints.response, deployment_id)
-
+            settings = self._settings(server_url)
+            self._dispatcher = dispatcher = Dispatcher(settings)
+            stack.push_async_callback(dispatcher.close)
+            await dispatcher.open()
             self.url = f"{server_url}/graphql"
             self._middleware = RequestMiddleware(
                 self._new_request_id, loopback=is_loopback(self._host), allow_origins=self._allow_origins
             )
-            routes = Routes(execute, endpoint, self._middleware, url=self.url, api_key=self.api_key, now=self._now)
-            runner = web.AppRunner(routes.application(), shutdown_timeout=SHUTDOWN_TIMEOUT)
+            routes = Routes(
+                dispatcher.execute,
+                dispatcher.endpoint,
+                self._middleware,
+                url=self.url,
+                api_key=self.api_key,
+                now=settings.clock,
+            )
+            runner = web.AppRunner(routes.application(), handler_cancellation=True, shutdown_timeout=SHUTDOWN_TIMEOUT)
             self._unread = UnreadResponses()
             stack.callback(self._unread.abort)
             stack.push_async_callback(runner.cleanup)
@@ -229,7 +211,7 @@ class LocalServer:
             self._http_server = cast("web.Server", runner.server)
             accepting = await accept_connections(listener, self._http_server, self._unread, self._new_request_id)
             stack.callback(accepting.close)
-            stack.push_async_callback(self._middleware.drain)
+            stack.push_async_callback(self._drain)
             self._exit = stack.pop_all()
         return self
 
@@ -238,11 +220,14 @@ class LocalServer:
     ) -> None:
         await self._exit.aclose()
 
-    def _open_backend(self, server_url: str) -> Backend:
-        database = Database(self._database, self._now)
-        workloads = Workloads(database, self._runtime)
-        store = Store(database, actor=self._actor, new_id=self._new_id)
-        with database.writing():
-            workloads.apply_new_specs()
-        executor = Executor(Context(database, store, workloads, server_url))
-        return Backend(database, workloads, executor, Endpoints(database, store, workloads))
+    async def _drain(self) -> None:
+        """Finish active requests; interrupt those that need too long."""
+        timer = asyncio.get_running_loop().call_later(GRACE_PERIOD, self._dispatcher.interrupt)
+        try:
+            await self._middleware.drain()
+        finally:
+            timer.cancel()
+
+    def _settings(self, url: str) -> Settings:
+        clock = SteadyClock(self._now)
+        return Settings(self._database, clock, self._runtime, self._actor, self._new_id, url, Documents())

@@ -9,6 +9,7 @@ if TYPE_CHECKING:
     from collections.abc import Mapping
 
     from paperspace.gradient.server.engines.workloads import Workloads
+    from paperspace.gradient.server.storage.budget import Budget
     from paperspace.gradient.server.storage.database import Database
     from paperspace.gradient.server.storage.store import Store
 
@@ -28,9 +29,9 @@ class Endpoints:
         self._store = store
         self._workloads = workloads
 
-    def response(self, deployment_id: str) -> EndpointResponse:
+    def response(self, deployment_id: str, budget: Budget) -> EndpointResponse:
         """Return the response of the endpoint of a deployment."""
-        with self._db.reading():
+        with self._db.reading(budget):
             deployment = self._store.deployments_by_id([deployment_id]).get(deployment_id)
             if deployment is None:
                 return EndpointResponse(HTTPStatus.NOT_FOUND, {})

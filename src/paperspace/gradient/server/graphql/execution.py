@@ -1,7 +1,7 @@
 """Execution of GraphQL requests, each in one transaction.
 
-An executor and its database belong to one thread, which runs one request after another. Requests therefore never wait
-for locks, and each reads one state of the database.
+An executor and its database are used by one thread at a time. Each request reads one state of the database, and has a
+budget.
 """
 
 from __future__ import annotations
@@ -9,11 +9,11 @@ from __future__ import annotations
 import json
 import logging
 import sqlite3
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from enum import Enum
 from functools import lru_cache
 from http import HTTPStatus
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple, cast
 from uuid import uuid4
 
 from graphql import (
@@ -29,6 +29,7 @@ from graphql import (
     specified_rules,
     validate,
 )
+from graphql.execution.executor_throwing_on_incremental import ExecutorThrowingOnIncremental
 
 from paperspace.gradient._shared.error_codes import Code
 from paperspace.gradient._shared.secrets import without_values
@@ -36,15 +37,22 @@ from paperspace.gradient.server.errors import ApplicationError, raise_for_proble
 from paperspace.gradient.server.graphql.limits import MAX_TOKENS, DocumentLimits, LimitExceededError, check_length
 from paperspace.gradient.server.graphql.schema import executable_schema
 from paperspace.gradient.server.graphql.variables import variable_problems
-from paperspace.gradient.server.storage.database import MAX_ROWS, TooManyRowsError, storage_error
+from paperspace.gradient.server.storage.budget import BudgetExceededError
+from paperspace.gradient.server.storage.database import storage_error
 
 if TYPE_CHECKING:
+    from graphql import GraphQLLeafType, GraphQLObjectType
+    from graphql.execution.collect_fields import FieldDetailsList
+    from graphql.pyutils import Path as ResponsePath
+
     from paperspace.gradient.server.graphql.resolvers import Context
+    from paperspace.gradient.server.storage.budget import Budget
 
 _log = logging.getLogger(__name__)
 
 _DOCUMENT_CACHE_SIZE = 128  # programs send the same few documents many times
 _MAX_VALIDATION_ERRORS = 5  # the suggestions in each message can take milliseconds
+_FIELD_OVERHEAD = 6  # bytes: quotes, a colon, a comma and a short value
 _MAX_FIELD_ERRORS = 100  # an invalid argument can cause one error per item of a list
 
 
@@ -69,7 +77,7 @@ class Outcome(Enum):
     INVALID = (HTTPStatus.BAD_REQUEST, HTTPStatus.OK)
     """The document or the variables are invalid."""
     LIMIT_EXCEEDED = (HTTPStatus.BAD_REQUEST, HTTPStatus.BAD_REQUEST)
-    """The document exceeds a limit."""
+    """The document exceeds a limit, or its execution exceeds the budget. Nothing was changed."""
     METHOD_NOT_ALLOWED = (HTTPStatus.METHOD_NOT_ALLOWED, HTTPStatus.METHOD_NOT_ALLOWED)
     """A mutation by GET."""
 
@@ -99,12 +107,14 @@ class Response(NamedTuple):
     """The body of a response, and what happened to the request.
 
     `key_checked` says that the request is a mutation, and that the response is what its idempotency key stands for: the
-    saved result of an earlier attempt, or the result of this one, before which none was applied.
+    saved result of an earlier attempt, or the result of this one, before which none was applied. `over_budget` says that
+    the request needs more than its budget.
     """
 
     body: bytes
     outcome: Outcome
     key_checked: bool = False
+    over_budget: bool = False
 
 
 class GraphQLRequestError(Exception):
@@ -115,35 +125,19 @@ class GraphQLRequestError(Exception):
         self.outcome = outcome
 
 
-class Executor:
-    """Execute requests on the database of the context."""
+class Documents:
+    """Parse and validate documents, and cache the results. Threads share it."""
 
-    def __init__(self, context: Context) -> None:
-        self._context = context
+    def __init__(self) -> None:
         self._schema = executable_schema()
-        self._cached_document = lru_cache(_DOCUMENT_CACHE_SIZE)(self._check_document)  # does not cache errors
+        self.checked = lru_cache(_DOCUMENT_CACHE_SIZE)(self._check)  # does not cache errors
 
-    def execute(self, request: Request) -> Response:
-        """Execute a request and return its response, also if it is rejected."""
-        try:
-            document, limits = self._cached_document(request.query)
-            operation = self._select_operation(document, request)
-            raise_for_problems(limits.page_size_problems(request.variables or {}), show_values=False)
-            if operation.operation is OperationType.MUTATION:
-                return self._execute_mutation(document, request)
-            return self._execute_query(document, request)
-        except sqlite3.Error as error:  # at the start or the end of a transaction; reported like that of a field
-            return _response(ExecutionResult(None, [GraphQLError(str(error), original_error=error)]))
-        except TooManyRowsError:
-            message = f"the request reads more than {MAX_ROWS} rows; ask for smaller pages"
-            return _error_response([_error(message, Code.BAD_USER_INPUT)], Outcome.LIMIT_EXCEEDED)
-        except GraphQLRequestError as error:
-            return _error_response(error.errors, error.outcome)
-        except ApplicationError as error:
-            return _error_response([{"message": str(error), "extensions": error.extensions}], Outcome.INVALID)
+    def _check(self, query: str) -> tuple[DocumentNode, DocumentLimits]:
+        """Parse a document and validate it; check its limits first.
 
-    def _check_document(self, query: str) -> tuple[DocumentNode, DocumentLimits]:
-        """Parse a document and validate it; check its limits first."""
+        Raises:
+            GraphQLRequestError: the document is invalid, or exceeds a limit.
+        """
         try:
             check_length(query)
             document = parse(query, max_lexical_tokens=MAX_TOKENS)
@@ -157,6 +151,53 @@ class Executor:
             codes = [(error.extensions or {}).get("code", Code.GRAPHQL_VALIDATION_FAILED) for error in errors]
             raise GraphQLRequestError([_with_code(*pair) for pair in zip(errors, codes, strict=True)])
         return document, limits
+
+
+class Executor:
+    """Execute requests on the database of the context."""
+
+    def __init__(self, context: Context, documents: Documents) -> None:
+        self._context = context
+        self._schema = executable_schema()
+        self._documents = documents
+
+    def execute_mutation(self, request: Request, budget: Budget) -> Response | None:
+        """Execute a request if it is a mutation; otherwise, return None."""
+        try:
+            document, _ = self._documents.checked(request.query)
+        except GraphQLRequestError:
+            return None
+        operation = get_operation_ast(document, request.operation_name)
+        if operation is None or operation.operation is not OperationType.MUTATION:
+            return None
+        return self.execute(request, budget)
+
+    def execute(self, request: Request, budget: Budget) -> Response:
+        """Execute a request within a budget and return its response, also if it is rejected.
+
+        Raises:
+            InterruptedRequestError: the request was interrupted. Nothing was changed.
+        """
+        try:
+            return self._execute(request, budget)
+        except sqlite3.Error as error:  # at the start or the end of a transaction; reported like that of a field
+            return _response(ExecutionResult(None, [GraphQLError(str(error), original_error=error)]))
+        except BudgetExceededError as error:
+            response = _error_response([_error(str(error), Code.BAD_USER_INPUT)], Outcome.LIMIT_EXCEEDED)
+            return response._replace(over_budget=True)
+        except GraphQLRequestError as error:
+            return _error_response(error.errors, error.outcome)
+        except ApplicationError as error:
+            return _error_response([{"message": str(error), "extensions": error.extensions}], Outcome.INVALID)
+
+    def _execute(self, request: Request, budget: Budget) -> Response:
+        document, limits = self._documents.checked(request.query)
+        operation = self._select_operation(document, request)
+        raise_for_problems(limits.page_size_problems(request.variables or {}), show_values=False)
+        budget.check()
+        if operation.operation is OperationType.MUTATION:
+            return self._execute_mutation(document, request, budget)
+        return self._execute_query(document, request, budget)
 
     def _select_operation(self, document: DocumentNode, request: Request) -> OperationDefinitionNode:
         """Select the operation to execute and check its variables."""
@@ -172,14 +213,15 @@ class Executor:
         raise_for_problems(variable_problems(self._schema, operation, request.variables or {}), show_values=False)
         return operation
 
-    def _execute_query(self, document: DocumentNode, request: Request) -> Response:
-        with self._context.database.reading():
-            return _response(self._execute_document(document, request))
+    def _execute_query(self, document: DocumentNode, request: Request, budget: Budget) -> Response:
+        with self._context.database.reading(budget):
+            result = self._execute_document(document, request)
+        return _response(result)
 
-    def _execute_mutation(self, document: DocumentNode, request: Request) -> Response:
+    def _execute_mutation(self, document: DocumentNode, request: Request, budget: Budget) -> Response:
         """Execute a mutation completely or, on any error, not at all. A retry gets the saved response."""
         store, key = self._context.store, request.key_digest
-        with self._context.database.writing():
+        with self._context.database.writing(budget):
             if key is not None and (saved := store.saved_response(key, request.body_digest)) is not None:
                 return Response(saved, Outcome.EXECUTED, key_checked=True)
             result = self._execute_document(document, request)
@@ -198,7 +240,33 @@ class Executor:
             context_value=self._context,
             variable_values=dict(request.variables or {}),
             operation_name=request.operation_name,
+            executor_class=_CountingExecutor,
         )
+
+
+class _CountingExecutor(ExecutorThrowingOnIncremental):
+    """Count in the budget of the request what is resolved, and the bytes of the response."""
+
+    def execute_field(
+        self,
+        parent_type: GraphQLObjectType,
+        source: Any,
+        field_details_list: FieldDetailsList,
+        path: ResponsePath,
+        position_context: None,
+    ) -> Any:
+        budget: Budget = self.context_value.database.budget
+        budget.count_field()
+        budget.count_result(len(str(path.key)) + _FIELD_OVERHEAD)
+        return super().execute_field(parent_type, source, field_details_list, path, position_context)
+
+    def complete_leaf_value(  # type: ignore[override]  # pyright: ignore[reportIncompatibleMethodOverride]
+        self, return_type: GraphQLLeafType, result: Any
+    ) -> Any:
+        value = super().complete_leaf_value(return_type, result)
+        if isinstance(value, str):
+            self.context_value.database.budget.count_result(len(_encode(value)))
+        return value
 
 
 def internal_error(error: BaseException) -> ErrorData:
@@ -242,4 +310,32 @@ def _with_code(error: GraphQLError, code: Code) -> ErrorData:
 
 
 def _serialize(body: Mapping[str, Any]) -> bytes:
-    return json.dumps(body, separators=(",", ":")).encode()
+    return "".join(_json_parts(body, depth=8)).encode()
+
+
+def _json_parts(value: Any, depth: int) -> Iterator[str]:
+    """Yield the JSON text of a value in parts, which are small if its lists are at most `depth` levels below it.
+
+    The encoder does not let other threads run.
+    """
+    if depth and isinstance(value, dict):
+        separator = ""
+        yield "{"
+        for key, item in cast("dict[str, Any]", value).items():
+            yield f"{separator}{_encode(key)}:"
+            yield from _json_parts(item, depth - 1)
+            separator = ","
+        yield "}"
+    elif depth and isinstance(value, list):
+        separator = ""
+        yield "["
+        for item in value:
+            yield separator
+            yield from _json_parts(item, depth - 1)
+            separator = ","
+        yield "]"
+    else:
+        yield _encode(value)
+
+
+_encode = json.JSONEncoder(separators=(",", ":")).encode

@@ -16,6 +16,7 @@ from aiohttp import HttpVersion11, hdrs, web
 
 from paperspace.gradient._shared.error_codes import Code
 from paperspace.gradient._shared.problems import shorten
+from paperspace.gradient.server.errors import StoppedError
 from paperspace.gradient.server.graphql.execution import internal_error
 from paperspace.gradient.server.http import cors
 from paperspace.gradient.server.http.content_encoding import compress, content_encoding, inflate
@@ -128,9 +129,7 @@ class RequestMiddleware:
             self._check(request)
             if cors.is_preflight(request) and cors.is_allowed(request, self._allow_origins):
                 return cors.preflight_response(request)
-            if self.injected_faults and request.path == "/graphql":
-                return await self.injected_faults.popleft()(request, handler)
-            return await handler(request)
+            return await self._execute(request, handler)
         except HTTPRequestError as error:
             media_type = _media_type(request)
             status = error.json_status if media_type == JSON else error.status
@@ -152,6 +151,15 @@ class RequestMiddleware:
             return error_response(
                 HTTPStatus.INTERNAL_SERVER_ERROR, masked["message"], masked["extensions"], _media_type(request)
             )
+
+    async def _execute(self, request: web.Request, handler: Handler) -> web.StreamResponse:
+        """Run the handler, or an injected fault."""
+        try:
+            if self.injected_faults and request.path == "/graphql":
+                return await self.injected_faults.popleft()(request, handler)
+            return await handler(request)
+        except StoppedError:
+            raise _stopping_error() from None
 
     def _check(self, request: web.Request) -> None:
         if self._stopping:

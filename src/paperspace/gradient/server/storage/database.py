@@ -1,6 +1,6 @@
 """Transactions, and queries for rows and pages of rows.
 
-A database belongs to one thread. Callers write the table names and conditions; values are always parameters.
+A database is used by one thread at a time. Callers write the table names and conditions; values are always parameters.
 """
 
 from __future__ import annotations
@@ -8,32 +8,26 @@ from __future__ import annotations
 import json
 import sqlite3
 from collections import defaultdict
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager, suppress
 from pathlib import Path
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 from paperspace.gradient._shared.error_codes import Code
 from paperspace.gradient.server.clock import iso
 from paperspace.gradient.server.errors import ApplicationError
-from paperspace.gradient.server.storage.migrations import IN_MEMORY, open_database
+from paperspace.gradient.server.storage.budget import UNLIMITED, Budget
+from paperspace.gradient.server.storage.files import IN_MEMORY, identities, open_reader, open_writer
 from paperspace.gradient.server.storage.rows import ResultSet, Row
 from paperspace.gradient.server.storage.views import VIEWS
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Generator, Iterable, Mapping, Sequence
+    from collections.abc import Callable, Generator, Iterable, Iterator, Mapping, Sequence
     from datetime import datetime
 
     from paperspace.gradient.server.storage.window import Page, Window
 
 
-MAX_ROWS = 50_000  # in all pages of one request: a few seconds of work
-
-
-class TooManyRowsError(BaseException):
-    """The request reads too many rows.
-
-    Not an `Exception`: GraphQL would report it as the error of one field and continue.
-    """
+_INSTRUCTIONS = 10_000  # of SQLite between two checks of the budget: less than a millisecond
 
 
 class ChildTable(NamedTuple):
@@ -45,15 +39,28 @@ class ChildTable(NamedTuple):
 
 
 class Database:
-    """One connection. Everything in a transaction has the same time: the start of the transaction."""
+    """One connection. Everything in a transaction has the same time: the start of the transaction.
 
-    def __init__(self, path: str | Path, now: Callable[[], datetime]) -> None:
-        self._connection = open_database(path)
-        self._file = None if str(path) == IN_MEMORY else Path(path)
-        self._identity = self._file and _identity(self._file)
+    Attributes:
+        transaction_time: The time of the current transaction.
+        budget: The budget of the current transaction.
+    """
+
+    def __init__(self, path: str | Path, now: Callable[[], datetime], *, read_only: bool = False) -> None:
+        self._path = path if str(path) == IN_MEMORY else Path(path).absolute()
         self._now = now
         self.transaction_time = now()
-        self._rows_left = 0
+        self.budget = Budget(UNLIMITED)
+        with ExitStack() as stack:
+            self._connection = stack.enter_context(open_reader(path) if read_only else open_writer(path))
+            self._prepare()
+            if read_only:
+                self._connection.execute("PRAGMA query_only = ON")
+            self._identities = identities(self._path)
+            self._resources = stack.pop_all()
+
+    def _prepare(self) -> None:
+        self._connection.set_progress_handler(lambda: self.budget.is_over, _INSTRUCTIONS)
         # Deterministic: the time is constant within a statement, so SQLite may call this once per statement.
         self._connection.create_function("now", 0, lambda: iso(self.transaction_time), deterministic=True)
         for view in VIEWS:
@@ -61,39 +68,41 @@ class Database:
 
     def close(self) -> None:
         """Close the connection."""
-        self._connection.close()
+        self._resources.close()
 
     @contextmanager
-    def reading(self) -> Generator[None]:
-        """Run a transaction that sees one state of the database."""
+    def reading(self, budget: Budget | None = None) -> Generator[None]:
+        """Run a transaction that sees one state of the database; without a budget, it is unlimited."""
         with self._connection:
             self._connection.execute("BEGIN")
-            self._begin()
+            self._begin(budget)
             yield
 
     @contextmanager
-    def writing(self) -> Generator[None]:
+    def writing(self, budget: Budget | None = None) -> Generator[None]:
         """Run a transaction that is committed at the end, or rolled back by an exception or `roll_back`.
 
         Raises:
-            ApplicationError: the file was removed or replaced, so changes would be lost.
+            ApplicationError: a file of the database was removed or replaced, so changes would be lost.
         """
-        if self._file and _identity(self._file) != self._identity:
-            message = "the database file was removed or replaced; restart the server"
+        if identities(self._path) != self._identities:
+            with suppress(sqlite3.Error):  # keep earlier changes if only the WAL was removed
+                self._connection.execute("PRAGMA wal_checkpoint")
+            message = "a file of the database was removed or replaced; restart the server"
             raise ApplicationError(Code.SERVICE_UNAVAILABLE, message)
         try:
             with self._connection:
                 # IMMEDIATE takes the write lock now; taking it at the first change could fail halfway.
                 self._connection.execute("BEGIN IMMEDIATE")
-                self._begin()
+                self._begin(budget)
                 yield
         except sqlite3.Error:
             self._connection.rollback()  # needed if the commit failed
             raise
 
-    def _begin(self) -> None:
+    def _begin(self, budget: Budget | None) -> None:
         self.transaction_time = self._now()
-        self._rows_left = MAX_ROWS
+        self.budget = budget or Budget(UNLIMITED)
 
     def roll_back(self) -> None:
         """Undo all changes of the transaction."""
@@ -101,7 +110,8 @@ class Database:
 
     def execute(self, sql: str, *values: object) -> None:
         """Execute a statement that changes rows."""
-        self._connection.execute(sql, values)
+        with self._budget_errors():
+            self._connection.execute(sql, values)
 
     def insert(self, table: str, rows: Iterable[Mapping[str, object]]) -> None:
         """Insert rows that all have the same columns."""
@@ -111,8 +121,24 @@ class Database:
 
     def rows(self, sql: str, *values: object, **named: object) -> list[Row]:
         """Return the rows of a query."""
-        cursor = self._connection.execute(sql, named or values)
-        return ResultSet([column[0] for column in cursor.description], cursor).rows
+        with self._budget_errors():
+            cursor = self._connection.execute(sql, named or values)
+            return ResultSet([column[0] for column in cursor.description], self._counted(cursor)).rows
+
+    def _counted(self, rows: Iterable[tuple[Any, ...]]) -> Iterator[tuple[Any, ...]]:
+        for row in rows:
+            self.budget.count_row(sum(len(value) for value in row if isinstance(value, str | bytes)))
+            yield row
+
+    @contextmanager
+    def _budget_errors(self) -> Generator[None]:
+        """Raise the error of the budget if it was the reason why SQLite stopped."""
+        try:
+            yield
+        except sqlite3.OperationalError as error:
+            if getattr(error, "sqlite_errorcode", None) == sqlite3.SQLITE_INTERRUPT:
+                self.budget.check()
+            raise
 
     def by_id(self, select: str, ids: Sequence[str]) -> dict[str, Row]:
         """Return the rows with these ids, by id; `select` is a query that ends with the name of the id column."""
@@ -159,9 +185,6 @@ class Database:
             f" ORDER BY seq {direction} LIMIT :limit) ORDER BY item.seq {direction}",
             **values,
         )
-        self._rows_left -= len(rows)
-        if self._rows_left < 0:
-            raise TooManyRowsError
         rows_by_parent: defaultdict[str, list[Row]] = defaultdict(list)
         for row in rows:
             rows_by_parent[row["parent"]].append(row)
@@ -187,12 +210,6 @@ def storage_error(error: BaseException | None) -> ApplicationError | None:
         return ApplicationError(Code.INSUFFICIENT_STORAGE, "the disk is full or failing; nothing was changed")
     if code in (sqlite3.SQLITE_READONLY, sqlite3.SQLITE_CANTOPEN):
         return ApplicationError(Code.SERVICE_UNAVAILABLE, "the database is not writable; nothing was changed")
+    if code == sqlite3.SQLITE_BUSY:
+        return ApplicationError(Code.SERVICE_UNAVAILABLE, "another program uses the database; nothing was changed")
     return None
-
-
-def _identity(file: Path) -> tuple[int, int] | None:
-    try:
-        status = file.stat()
-    except OSError:
-        return None
-    return status.st_dev, status.st_ino

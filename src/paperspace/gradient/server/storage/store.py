@@ -8,7 +8,7 @@ from __future__ import annotations
 import json
 import sqlite3
 from contextlib import contextmanager
-from datetime import timedelta
+from datetime import datetime, timedelta
 from typing import TYPE_CHECKING, Any
 
 from paperspace.gradient._shared.error_codes import Code
@@ -28,6 +28,7 @@ if TYPE_CHECKING:
 SPECS = ChildTable("deployment_specs", "deployment_id", newest_first=True)
 DEFAULT_CLUSTER = "local"
 _RESPONSE_LIFETIME = timedelta(hours=24)
+_DELETED_RESPONSES = 100  # expired ones, for each new one: many more would take more time than a request has
 
 
 class Store:
@@ -37,6 +38,18 @@ class Store:
         self._db = database
         self._actor = actor
         self._new_id = new_id
+
+    def last_change(self) -> datetime | None:
+        """Return the time of the newest spec or saved response, if there is one."""
+        (row,) = self._db.rows(
+            "SELECT max(coalesce((SELECT dt_created FROM deployment_specs ORDER BY seq DESC LIMIT 1), ''),"
+            " coalesce((SELECT max(dt_created) FROM replies), '')) AS time"
+        )
+        try:
+            time = datetime.fromisoformat(row["time"])
+        except ValueError:
+            return None
+        return time if time.tzinfo else None
 
     # Deployments
 
@@ -188,8 +201,9 @@ class Store:
             ApplicationError: the key was used for another request.
         """
         expired = iso(self._db.transaction_time - _RESPONSE_LIFETIME)
-        self._db.execute("DELETE FROM replies WHERE dt_created < ?", expired)
-        saved = self._db.rows("SELECT * FROM replies WHERE idempotency_key = ?", key)
+        old = "SELECT rowid FROM replies WHERE dt_created < ? ORDER BY dt_created LIMIT ?"
+        self._db.execute(f"DELETE FROM replies WHERE rowid IN ({old})", expired, _DELETED_RESPONSES)  # noqa: S608
+        saved = self._db.rows("SELECT * FROM replies WHERE idempotency_key = ? AND dt_created >= ?", key, expired)
         if not saved:
             return None
         if saved[0]["request"] != request:
@@ -201,7 +215,7 @@ class Store:
     def save_response(self, key: bytes, request: bytes, response: bytes) -> None:
         """Save the response to a mutation for retries of the request."""
         self._db.execute(
-            "INSERT INTO replies (idempotency_key, request, reply, dt_created) VALUES (?, ?, ?, ?)",
+            "INSERT OR REPLACE INTO replies (idempotency_key, request, reply, dt_created) VALUES (?, ?, ?, ?)",
             key,
             request,
             response,

@@ -1,0 +1,92 @@
+"""A backend: one connection to the database, and everything that uses it."""
+
+from __future__ import annotations
+
+import sqlite3
+from contextlib import ExitStack
+from datetime import timedelta
+from typing import TYPE_CHECKING, NamedTuple
+
+from paperspace.gradient.server.engines.endpoints import Endpoints
+from paperspace.gradient.server.engines.workloads import Workloads
+from paperspace.gradient.server.graphql.execution import Executor
+from paperspace.gradient.server.graphql.resolvers import Context
+from paperspace.gradient.server.storage.database import Database
+from paperspace.gradient.server.storage.files import unusable
+from paperspace.gradient.server.storage.store import Store
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+    from pathlib import Path
+    from uuid import UUID
+
+    from paperspace.gradient.server.clock import SteadyClock
+    from paperspace.gradient.server.engines.runtime import Runtime
+    from paperspace.gradient.server.graphql.execution import Documents
+    from paperspace.gradient.server.storage.budget import Budget
+
+# After a restart, time continues from the last change, unless this is further in the future: then the clock was wrong.
+_MAX_SET_BACK = timedelta(days=1)
+
+
+class Settings(NamedTuple):
+    """What the backends of a server have in common."""
+
+    database: str | Path
+    clock: SteadyClock
+    runtime: Runtime
+    actor: str
+    new_id: Callable[[], UUID]
+    url: str
+    documents: Documents
+
+
+class Backend(NamedTuple):
+    """One connection to the database, and everything that uses it."""
+
+    database: Database
+    workloads: Workloads
+    executor: Executor
+    endpoints: Endpoints
+
+    def reconcile(self, name: str, budget: Budget) -> None:
+        """Reconcile all deployments with this name."""
+        with self.database.writing(budget):
+            self.workloads.reconcile_by_name(name)
+
+    def close(self) -> None:
+        """Close the connection."""
+        self.database.close()
+
+
+def open_backend(settings: Settings, *, read_only: bool = False) -> Backend:
+    """Open a connection to the database.
+
+    The first one is not read-only: it creates or migrates the database, and reconciles the deployments.
+
+    Raises:
+        UnusableDatabaseError: the database cannot be used.
+    """
+    with ExitStack() as stack:
+        database = Database(settings.database, settings.clock, read_only=read_only)
+        stack.callback(database.close)
+        workloads = Workloads(database, settings.runtime)
+        store = Store(database, actor=settings.actor, new_id=settings.new_id)
+        if not read_only:
+            try:
+                _continue(settings.clock, store, database)
+                with database.writing():
+                    workloads.apply_new_specs()
+            except sqlite3.Error as error:
+                raise unusable(settings.database, error) from error
+        executor = Executor(Context(database, store, workloads, settings.url), settings.documents)
+        stack.pop_all()
+    return Backend(database, workloads, executor, Endpoints(database, store, workloads))
+
+
+def _continue(clock: SteadyClock, store: Store, database: Database) -> None:
+    """Continue from the time of the last change if the clock was set back since."""
+    with database.reading():
+        last_change = store.last_change()
+    if last_change and last_change - clock() < _MAX_SET_BACK:
+        clock.continue_from(last_change)

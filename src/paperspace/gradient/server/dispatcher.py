@@ -1,0 +1,104 @@
+"""The dispatcher: executes each request in the lane that its work needs.
+
+Changes run in one lane, one after another. Reads run in two others: first in the light lane, with a small budget; a read
+that needs more starts again in the heavy lane. Neither light reads nor changes wait for heavy reads.
+"""
+
+from __future__ import annotations
+
+from functools import partial
+from typing import TYPE_CHECKING
+
+from paperspace.gradient.server.backend import Backend, Settings, open_backend
+from paperspace.gradient.server.lanes import Lane
+from paperspace.gradient.server.storage.budget import LIGHT, MAXIMUM, UNLIMITED, Budget
+from paperspace.gradient.server.storage.files import IN_MEMORY
+
+if TYPE_CHECKING:
+    from paperspace.gradient.server.engines.endpoints import EndpointResponse
+    from paperspace.gradient.server.graphql.execution import Request, Response
+
+_LIGHT_READERS = 2
+
+
+class Dispatcher:
+    """Execute requests, each in its lane. A database in memory has one connection, so that it has one lane."""
+
+    def __init__(self, settings: Settings) -> None:
+        self._changes = Lane("changes", partial(open_backend, settings))
+        self._light = self._heavy = self._changes
+        self._lanes = [self._changes]  # in the order in which they are opened
+        if str(settings.database) != IN_MEMORY:
+            open_reader = partial(open_backend, settings, read_only=True)
+            self._light = Lane("light reads", open_reader, _LIGHT_READERS)
+            self._heavy = Lane("heavy reads", open_reader)
+            self._lanes += [self._light, self._heavy]
+
+    async def open(self) -> None:
+        """Open the connections.
+
+        Raises:
+            UnusableDatabaseError: the database cannot be used.
+        """
+        for lane in self._lanes:
+            await lane.open()
+
+    def interrupt(self) -> None:
+        """Drop the requests that wait, and interrupt those that run."""
+        for lane in self._lanes:
+            lane.stop()
+
+    async def close(self) -> None:
+        """Interrupt all requests and close the connections."""
+        self.interrupt()
+        for lane in reversed(self._lanes):
+            await lane.close()
+
+    async def execute(self, request: Request) -> Response:
+        """Execute a request.
+
+        Raises:
+            StoppedError: the server stopped first. Nothing was changed.
+        """
+        if self._light is self._changes:
+            return await _execute(self._changes, request, Budget(MAXIMUM))
+        if _may_be_mutation(request):
+            budget = Budget(MAXIMUM)
+            response = await self._changes.run(
+                lambda backend: backend.executor.execute_mutation(request, budget), budget, finish=True
+            )
+            if response is not None:
+                return response
+        response = await _execute(self._light, request, Budget(LIGHT))
+        if response.over_budget:
+            response = await _execute(self._heavy, request, Budget(MAXIMUM))
+        return response
+
+    async def endpoint(self, deployment_id: str) -> EndpointResponse:
+        """Return the response of the endpoint of a deployment.
+
+        Raises:
+            StoppedError: the server stopped first.
+        """
+        budget = Budget(UNLIMITED)
+        return await self._light.run(lambda backend: backend.endpoints.response(deployment_id, budget), budget)
+
+    def reconcile(self, name: str) -> None:
+        """Reconcile all deployments with this name.
+
+        Raises:
+            StoppedError: the server stopped first.
+        """
+        budget = Budget(UNLIMITED)
+        self._changes.run_and_wait(lambda backend: backend.reconcile(name, budget), budget)
+
+
+async def _execute(lane: Lane[Backend], request: Request, budget: Budget) -> Response:
+    return await lane.run(
+        lambda backend: backend.executor.execute(request, budget), budget, finish=_may_be_mutation(request)
+    )
+
+
+def _may_be_mutation(request: Request) -> bool:
+    """Whether the document may have a mutation. If it starts to run, it is finished: a rollback takes longer."""
+    return "mutation" in request.query and not request.read_only

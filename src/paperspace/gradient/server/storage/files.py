@@ -1,0 +1,164 @@
+"""The files of the database: lock, check and open them, and notice when they are removed.
+
+Only their owner may read them, because specs contain secrets. SQLite creates its files with the mode of the database.
+"""
+
+from __future__ import annotations
+
+import os
+import sqlite3
+from contextlib import ExitStack, closing, contextmanager, suppress
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from paperspace.gradient.server.storage.migrations import APPLICATION_ID, MIGRATIONS, migrate, version_of
+
+if TYPE_CHECKING:
+    from collections.abc import Generator
+
+IN_MEMORY = ":memory:"
+
+_MIN_SQLITE_VERSION = (3, 37, 0)  # the first with STRICT tables
+_LOCK_TIMEOUT = 1.0  # seconds; another server may be about to close the file
+_MAX_WAL_SIZE = 4 * 1024 * 1024
+
+
+class UnusableDatabaseError(Exception):
+    """The database cannot be opened: the file is not ours, damaged, in use, or from a newer version; or the disk is full."""
+
+
+def unusable(database: str | Path, reason: str | Exception) -> UnusableDatabaseError:
+    """Create the error for a reason, or for what SQLite or the system reported."""
+    return UnusableDatabaseError(
+        f"cannot open the database {database}: {reason if isinstance(reason, str) else _describe(reason)}"
+    )
+
+
+@contextmanager
+def open_writer(database: str | Path) -> Generator[sqlite3.Connection]:
+    """Open the connection that changes the database. Lock the file before, and create or migrate it if needed.
+
+    Transactions are started explicitly.
+
+    Raises:
+        UnusableDatabaseError: the file cannot be used; it is unchanged.
+    """
+    if sqlite3.sqlite_version_info < _MIN_SQLITE_VERSION:
+        raise UnusableDatabaseError(f"SQLite 3.37 or newer is required; this Python has {sqlite3.sqlite_version}")
+    file = None if str(database) == IN_MEMORY else Path(database)
+    with ExitStack() as stack:
+        try:
+            if file:
+                if reason := _unusable_reason(file):
+                    raise unusable(database, reason)
+                stack.enter_context(_locked(file))
+                create_private(file)
+                _check_file(file)
+            connection = stack.enter_context(closing(_connect(file or IN_MEMORY)))
+            connection.execute("PRAGMA journal_mode = WAL")
+            # With WAL, NORMAL loses nothing if the process is killed. FULL would survive a power failure, at a twelfth
+            # of the speed.
+            connection.execute("PRAGMA synchronous = NORMAL")
+            connection.execute(f"PRAGMA journal_size_limit = {_MAX_WAL_SIZE}")
+            connection.execute("PRAGMA foreign_keys = ON")
+            migrate(connection, file and file.absolute())
+        except (OSError, sqlite3.Error) as error:
+            raise unusable(database, error) from error
+        yield connection
+
+
+@contextmanager
+def open_reader(database: str | Path) -> Generator[sqlite3.Connection]:
+    """Open one more connection to a database that is open. It cannot change the database."""
+    with closing(_connect(Path(database))) as connection:
+        yield connection
+
+
+def identities(database: str | Path) -> list[tuple[int, int] | None]:
+    """Identify the files of an open database, to notice when one is removed or replaced: changes would be lost."""
+    if str(database) == IN_MEMORY:
+        return []
+    found: list[tuple[int, int] | None] = []
+    for suffix in ("", "-wal", "-shm"):
+        try:
+            status = os.stat(f"{database}{suffix}")  # noqa: PTH116 - for each change
+        except OSError:
+            found.append(None)
+        else:
+            found.append((status.st_dev, status.st_ino))
+    return found
+
+
+def create_private(file: Path) -> None:
+    """Create an empty file for its owner only, unless it exists."""
+    # Never open an existing file: closing it would release the locks that another server of this process has on it.
+    with suppress(FileExistsError):
+        os.close(os.open(file, os.O_CREAT | os.O_EXCL | os.O_RDWR, 0o600))
+
+
+@contextmanager
+def _locked(database: Path) -> Generator[None]:
+    """Lock the database for this server. The lock is that of SQLite on an empty file beside it."""
+    file = database.with_name(f"{database.name}-lock")
+    if not file.exists() and database.exists():
+        _check_file(database)  # create nothing beside a file that cannot be used
+    create_private(file)
+    with closing(_connect(file)) as connection:
+        connection.execute("PRAGMA journal_mode = OFF")  # nothing is written
+        connection.execute("BEGIN EXCLUSIVE")
+        yield
+
+
+def _connect(database: str | Path) -> sqlite3.Connection:
+    # An absolute path, because SQLite may parse a path that starts with `file:` as a URI.
+    path = database if isinstance(database, str) else database.absolute()
+    return sqlite3.connect(path, isolation_level=None, timeout=_LOCK_TIMEOUT)
+
+
+def _unusable_reason(file: Path) -> str | None:
+    """Return why the file cannot be a database, if the file system shows it: SQLite's messages are vague."""
+    if not file.parent.is_dir():
+        return f"the folder {file.parent} does not exist"
+    if file.exists() and not file.is_file():
+        return "it is a folder" if file.is_dir() else "it is not a regular file"
+    if not os.access(file.parent, os.W_OK):
+        return f"the folder {file.parent} is not writable"
+    if file.exists() and not os.access(file, os.W_OK):
+        return "the file is not writable"
+    return None
+
+
+def _check_file(file: Path) -> None:
+    """Check that the file is ours and intact, through a connection that changes nothing.
+
+    Raises:
+        UnusableDatabaseError: it is not.
+    """
+    wal, shm = (file.with_name(file.name + suffix) for suffix in ("-wal", "-shm"))
+    # With an empty WAL, read the database file alone and create nothing. Otherwise SQLite needs the -shm file.
+    wal_has_content = wal.exists() and wal.stat().st_size > 0
+    uri = f"{file.absolute().as_uri()}?mode=ro" + ("" if wal_has_content else "&immutable=1")
+    with ExitStack() as stack:
+        if wal_has_content and not shm.exists():
+            stack.callback(shm.unlink, missing_ok=True)
+        connection = sqlite3.connect(uri, uri=True, isolation_level=None, timeout=_LOCK_TIMEOUT)
+        stack.enter_context(closing(connection))
+        version, (application_id,) = version_of(connection), connection.execute("PRAGMA application_id").fetchone()
+        tables = {name for (name,) in connection.execute("SELECT name FROM sqlite_schema WHERE type = 'table'")}
+        is_ours = application_id == APPLICATION_ID or (version == 1 and {"deployments", "replies"} <= tables)
+        if not is_ours and (version or tables):
+            raise unusable(file, "it belongs to another program")
+        if version > len(MIGRATIONS):
+            raise unusable(file, "a newer version of paperspace-gradient created it; install that version")
+        (result,) = connection.execute("PRAGMA quick_check(1)").fetchone()
+        if result != "ok":
+            raise unusable(file, f"it is damaged: {result}")
+
+
+def _describe(error: Exception) -> str:
+    code = getattr(error, "sqlite_errorcode", 0) & 0xFF  # without the extended part
+    if code == sqlite3.SQLITE_BUSY:
+        return "another server is using it"
+    if code in (sqlite3.SQLITE_FULL, sqlite3.SQLITE_IOERR):
+        return "the disk is full or failing"
+    return (isinstance(error, OSError) and error.strerror) or str(error)

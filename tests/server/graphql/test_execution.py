@@ -1,0 +1,35 @@
+"""The execution: what counts in the budget, and how the response is encoded."""
+
+from __future__ import annotations
+
+import json
+from typing import TYPE_CHECKING
+
+from tests.server.conftest import backend_of
+
+from paperspace.gradient.server import LocalServer
+from paperspace.gradient.server.graphql.execution import Request, _serialize
+from paperspace.gradient.server.storage.budget import MAXIMUM, Budget
+
+if TYPE_CHECKING:
+    from tests.raw_client import Caller
+
+
+def test_json_in_parts() -> None:
+    """A response is encoded in parts and is the same JSON as in one part."""
+    body = {"data": {"a": [], "b": {}, "c": [1, "é\n", None, [{"d": [True, {"e": [[[[[[[1.5]]]]]]]}]}]], '"': "\\"}}
+    assert _serialize(body) == json.dumps(body, separators=(",", ":")).encode()
+
+
+def test_the_counted_size_of_a_response(caller: type[Caller]) -> None:
+    """The size that counts is that of the JSON text, whatever its characters; it is at most a little more or less."""
+    backend = backend_of(LocalServer())
+    value = 'a"\\\n\x01é😀' * 1000
+    input_ = {"name": "a", "projectId": "p", "spec": {"image": "i", "env": [{"name": "A", "value": value}]}}
+    backend.executor.execute(Request(caller.CREATE, variables={"input": input_}), Budget(MAXIMUM))
+    read = "{ deployments { nodes { deploymentSpecs { nodes { data { env { value } } } } } } }"
+    budget = Budget(MAXIMUM)
+    size = len(backend.executor.execute(Request(read), budget).body)
+    assert size > 30_000
+    assert abs(MAXIMUM.result_bytes - budget._result_bytes - size) < 200
+    backend.close()
