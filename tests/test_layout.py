@@ -229,3 +229,16 @@ def test_lazy_modules_are_those_that_are_type_checked() -> None:
                 assert [ast.unparse(name) for name in target.elts] == [name.rpartition(".")[2] for name in modules]
                 assert set(modules) <= checked & set(MODULES)
     assert found > 0
+
+
+def test_only_the_docker_engine_imports_aiodocker() -> None:
+    """aiodocker is of the extra `docker`: only `server/docker` imports it, and nothing imports those modules at the top."""
+    for path in SOURCE.rglob("*.py"):
+        tree = ast.parse(path.read_text(encoding="utf-8"))
+        imported = {alias.name for node in ast.walk(tree) if isinstance(node, ast.Import) for alias in node.names}
+        imported |= {str(node.module) for node in ast.walk(tree) if isinstance(node, ast.ImportFrom)}
+        if any(name.partition(".")[0] == "aiodocker" for name in imported):
+            assert path.parent == SOURCE / "server/docker", path
+        top = {str(node.module) for node in tree.body if isinstance(node, ast.ImportFrom)}
+        if path.parent != SOURCE / "server/docker":
+            assert not any(name.startswith("paperspace.gradient.server.docker") for name in top), path

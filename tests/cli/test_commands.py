@@ -70,8 +70,8 @@ def every_command(command: click.Command = main, *names: str) -> list[tuple[tupl
     return commands
 
 
-# `server` does not have the common options.
-COMMANDS = [(names, command) for names, command in every_command() if names != ("server",)]
+# `server` and its subcommands do not have the common options.
+COMMANDS = [(names, command) for names, command in every_command() if names[:1] != ("server",)]
 
 
 @pytest.mark.parametrize(

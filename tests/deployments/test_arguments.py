@@ -7,19 +7,15 @@ import functools
 import operator
 import pickle
 import random
-import sys
 import threading
-from collections.abc import Iterator
 from typing import Any, cast
 
 import pytest
 from tests.deployments.test_changes import FULL
 
 from paperspace.gradient import Client, InvalidArgumentError, InvalidSpecError
-from paperspace.gradient._core.custom_operations import require_variables
 from paperspace.gradient._shared.problems import Problem
 from paperspace.gradient._spec.checks import check_spec
-from paperspace.gradient._spec.patch import Patch
 from paperspace.gradient.deployments import _arguments
 
 ODD: list[Any] = [
@@ -191,61 +187,3 @@ def test_limit_of_autoscaling(autoscaling: Any, problems: list[str]) -> None:
     found = check_spec({"image": "nginx", "resources": {"replicas": 2, "autoscaling": autoscaling}})
     start = "resources.autoscaling.maxReplicas: "
     assert [problem.describe(root=1) for problem in found] == [f"{start}{problem}" for problem in problems]
-
-
-@pytest.fixture
-def changed_by_another_thread() -> Iterator[dict[str, Any]]:
-    """Return a valid spec to which another thread adds fields and variables, and removes them, all the time."""
-    changing: dict[str, Any] = {"image": "x", "env": [{"name": "A", "value": "1"}], "resources": {"replicas": 1}}
-    stopped = threading.Event()
-
-    def change() -> None:
-        while not stopped.is_set():
-            changing["port"] = 80
-            changing["resources"]["instanceType"] = "C4"
-            changing["env"].append({"name": "B", "value": "2"})
-            del changing["port"], changing["resources"]["instanceType"], changing["env"][1:]
-
-    interval = sys.getswitchinterval()
-    sys.setswitchinterval(1e-6)
-    thread = threading.Thread(target=change)
-    thread.start()
-    try:
-        yield changing
-    finally:
-        sys.setswitchinterval(interval)
-        stopped.set()
-        thread.join()
-
-
-def test_changed_by_another_thread(changed_by_another_thread: dict[str, Any]) -> None:
-    """A spec that another thread changes is checked and sent as it was at the time of the call, field by field."""
-    for _ in range(5000):
-        _arguments.create_input("n", "p", changed_by_another_thread, None)
-
-
-def test_changed_after_the_call() -> None:
-    """Arguments that are changed while a call runs are sent as they were at its start, also in nested values."""
-    changing: dict[str, Any] = {"image": "x", "resources": {"replicas": 1}}
-    desired = _arguments.create_input("n", "p", changing, None)
-    env = {"A": "1"}
-    patch = Patch(env=env).copied()
-    variables = {"input": {"spec": changing}}
-    checked = require_variables(variables)
-    changing["resources"]["replicas"] = changing["image"] = env["A"] = None  # type: ignore[assignment]
-    assert desired["spec"] == {"image": "x", "resources": {"replicas": 1}}
-    assert checked == {"input": {"spec": {"image": "x", "resources": {"replicas": 1}}}}
-    assert patch.env == {"A": "1"}
-
-
-def test_copies_are_bounded() -> None:
-    """A value that contains itself, or the same value many times, is copied once."""
-    cyclic: dict[str, Any] = {"image": "x"}
-    cyclic["resources"] = cyclic
-    with pytest.raises(InvalidSpecError, match=r"resources\.image: unknown field"):
-        _arguments.create_input("n", "p", cyclic, None)
-    shared: list[Any] = ["x"]
-    for _ in range(30):
-        shared = [shared] * 10
-    with pytest.raises(InvalidSpecError, match=r"command\[0\]: expected a string"):
-        _arguments.create_input("n", "p", {"image": "x", "command": shared}, None)

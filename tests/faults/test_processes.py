@@ -57,51 +57,6 @@ def test_interrupt() -> None:
         assert len(server.requests) == 2
 
 
-@pytest.mark.parametrize(
-    ("module", "result"),
-    [
-        ("config", "refused"),
-        ("_core.session", "refused"),
-        ("_core.transport", "refused"),
-        ("_sync.loop_thread", "refused"),
-        ("deployments._queries", "works"),  # imported in the loop thread
-    ],
-)
-def test_call_in_a_signal_handler_during_the_first_import(module: str, result: str) -> None:
-    """A handler whose call interrupts the first import gets an error of the library, and does not wait forever.
-
-    Where the interrupted code is imported in another thread, the call of the handler works.
-    """
-    text = f"""
-        from paperspace.gradient import GradientError
-        os.environ |= {{"PAPERSPACE_API_URL": url, "PAPERSPACE_API_KEY": key}}
-
-        def handler(*_):
-            from paperspace.gradient import deployments
-            try:
-                deployments.get_deployment(ID)
-            except GradientError as error:
-                assert "while the library was being imported" in str(error), error
-                print("refused")
-            else:
-                print("works")
-
-        class Finder:
-            def find_spec(self, name, path, target=None):
-                if name == "paperspace.gradient.{module}":
-                    sys.meta_path.remove(self)
-                    signal.pthread_kill(threading.main_thread().ident, signal.SIGUSR1)
-
-        signal.signal(signal.SIGUSR1, handler)
-        sys.meta_path.insert(0, Finder())
-        client = Client(key, url)
-        client.deployments.get_deployment(ID)
-        signal.raise_signal(signal.SIGUSR1)
-    """
-    with FaultServer() as server:
-        assert run_program(text, server.url).split() == [result, "works"]
-
-
 FORKS = {
     "before the first use": """
         client = Client(key, url)

@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Mapping
 from functools import cache
 from pathlib import Path
-from typing import cast
 
 from graphql import (
     DocumentNode,
@@ -21,7 +20,6 @@ from graphql.execution import get_variable_values
 
 from paperspace.gradient._core.documents import Document, parse_with_fragments
 from paperspace.gradient._shared.graphql_files import graphql_folder
-from paperspace.gradient._shared.plain_copy import plain_copy
 from paperspace.gradient._shared.secrets import without_values
 from paperspace.gradient.errors import InvalidArgumentError
 
@@ -91,10 +89,9 @@ def require_variables(variables: object) -> dict[str, object]:
     Raises:
         InvalidArgumentError: They are not a mapping with strings as keys.
     """
-    copied = plain_copy(dict(variables) if isinstance(variables, Mapping) else None)
-    if copied is None or not all(isinstance(name, str) for name in copied):
+    if not isinstance(variables, Mapping) or not all(isinstance(name, str) for name in variables):
         raise InvalidArgumentError(f"variables: expected a dict with strings as keys, got {type(variables).__name__}")
-    return cast("dict[str, object]", copied)
+    return dict(variables)
 
 
 def with_position(error: GraphQLError) -> str:

@@ -87,6 +87,11 @@ def check_spec(value: object) -> Iterator[Problem]:
     yield from missing.values()
 
 
+def copy_of(spec: DeploymentSpecDataInput | dict[str, Any]) -> DeploymentSpecDataInput:
+    """Copy a valid spec, so that a later change by its owner is not sent, least of all by a retry."""
+    return _adapter().validate_python(spec, strict=True)
+
+
 def invalid_spec(problems: Iterable[Problem]) -> InvalidSpecError:
     """Return the error for the problems of a spec. Its message lists them without the leading `spec.`."""
     problems = tuple(problems)

@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any, NamedTuple
 
-from paperspace.gradient._shared.plain_copy import plain_copy
 from paperspace.gradient._shared.problems import Path, Problem, abbreviate, hide
 from paperspace.gradient._spec.checks import check_spec
 
@@ -30,10 +29,6 @@ class Patch(NamedTuple):
     replicas: int | None = None
     instance_type: str | None = None
     command: Sequence[str] | None = None
-
-    def copied(self) -> Patch:
-        """Return the same changes, which later changes of the arguments do not reach."""
-        return Patch(*plain_copy(list(self)))
 
     def is_empty(self) -> bool:
         """Return whether nothing is to be changed."""

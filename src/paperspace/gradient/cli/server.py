@@ -15,6 +15,7 @@ import click
 from paperspace.gradient._shared.private_files import write_private
 from paperspace.gradient.cli._output import print_message
 from paperspace.gradient.cli._server_log import log_to_stderr
+from paperspace.gradient.cli.server_settings import instance_types, registries
 
 if TYPE_CHECKING:
     from paperspace.gradient.server import LocalServer
@@ -29,7 +30,7 @@ def _check_origins(_context: click.Context, _option: click.Parameter, origins: t
         raise click.BadParameter(f"{error}.") from error
 
 
-@click.command("server")
+@click.group("server", invoke_without_command=True)
 @click.option("--host", default="127.0.0.1", show_default=True, help="The host to listen on.")
 @click.option(
     "--port",
@@ -59,7 +60,9 @@ def _check_origins(_context: click.Context, _option: click.Parameter, origins: t
 @click.option(
     "--save-config", is_flag=True, help="Store the API URL and the API key in the client's configuration file."
 )
+@click.pass_context
 def command(
+    context: click.Context,
     *,
     host: str,
     port: int,
@@ -78,6 +81,8 @@ def command(
     Example:
       gradient server --port 8600 --database :memory:
     """
+    if context.invoked_subcommand is not None:
+        return
     # Slow to import, and not needed for the help.
     from paperspace.gradient.errors import ConfigurationError
     from paperspace.gradient.server import LocalServer, UnusableDatabaseError
@@ -88,7 +93,7 @@ def command(
     if api_key is None and not is_loopback(host):
         raise click.UsageError(f"Other machines can connect to {host}: pass --api-key to set the API key.")
     log_to_stderr()
-    path = _database_path(database)
+    path = database_path(database)
     file = None if api_key is not None or path == IN_MEMORY else key_file(Path(path))
     stored_key = file and _read_key(file)
     try:
@@ -118,10 +123,13 @@ def command(
         raise click.ClickException(f"Cannot start the server: {error}.") from error
 
 
+command.add_command(registries)
+command.add_command(instance_types)
+
 _KEY_FILE_HINT = "Remove the file, or pass --api-key."
 
 
-def _database_path(database: str | None) -> str | Path:
+def database_path(database: str | None) -> str | Path:
     """Return the path of the database: the option, or else the default file."""
     from paperspace.gradient.server.defaults import default_database
 

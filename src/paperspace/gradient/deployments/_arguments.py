@@ -9,20 +9,15 @@ import re
 from datetime import datetime
 from typing import TYPE_CHECKING, Any, cast
 
-from paperspace.gradient._shared.plain_copy import plain_copy
 from paperspace.gradient._shared.problems import Problem, abbreviate, join_problems
 from paperspace.gradient._shared.spec_rules import MAX_INT, name_problems, surrogate_problems, text_problems
-from paperspace.gradient._spec.checks import check_spec, invalid_spec
+from paperspace.gradient._spec.checks import check_spec, copy_of, invalid_spec
 from paperspace.gradient.errors import InvalidArgumentError, InvalidSpecError
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
 
-    from paperspace.gradient._generated.inputs import (
-        CreateDeploymentInput,
-        DeploymentSpecDataInput,
-        UpdateDeploymentInput,
-    )
+    from paperspace.gradient._generated.inputs import CreateDeploymentInput, UpdateDeploymentInput
     from paperspace.gradient.types import DeploymentSpecInput
 
 _UUID = re.compile(r"[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}", re.IGNORECASE)
@@ -111,18 +106,13 @@ def create_input(
     Raises:
         InvalidArgumentError: An argument is invalid; the message lists every problem.
     """
-    spec = plain_copy(spec)
     require(
         check_name(name),
         check_text(project_id, "project_id"),
         check_spec(spec),
         check_optional_text(cluster_id, "cluster_id"),
     )
-    values: CreateDeploymentInput = {
-        "name": name,
-        "projectId": project_id,
-        "spec": cast("DeploymentSpecDataInput", spec),
-    }
+    values: CreateDeploymentInput = {"name": name, "projectId": project_id, "spec": copy_of(spec)}
     if cluster_id is not None:
         values["clusterId"] = cluster_id
     return values
@@ -144,7 +134,6 @@ def update_input(
     """
     if id is None and (name is None or project_id is None):
         raise InvalidArgumentError("update_deployment: pass name and project_id, or id, to identify the deployment")
-    spec = plain_copy(spec)
     require(
         () if id is None else check_id(id),
         () if name is None else check_name(name),
@@ -152,7 +141,7 @@ def update_input(
         () if spec is None else check_spec(spec),
         check_optional_text(cluster_id, "cluster_id"),
     )
-    candidates: dict[str, object] = {"spec": spec, "clusterId": cluster_id}
+    candidates: dict[str, object] = {"spec": spec and copy_of(spec), "clusterId": cluster_id}
     if id is not None:
         candidates |= {"name": name, "projectId": project_id}
     changes = {key: value for key, value in candidates.items() if value is not None}

@@ -1,0 +1,105 @@
+"""`gradient server registries` and `gradient server instance-types`."""
+
+from __future__ import annotations
+
+import json
+import stat
+from pathlib import Path
+
+import pytest
+from tests.cli.conftest import Run
+
+from paperspace.gradient.server.docker.instance_types import HOSTED, InstanceType, read_instance_types
+from paperspace.gradient.server.docker.registries import Registry, read_registries
+
+
+@pytest.fixture
+def database(tmp_path: Path) -> str:
+    return str(tmp_path / "gradient.db")
+
+
+def test_registries(run: Run, database: str) -> None:
+    """A registry is stored, listed without its password, replaced and deleted; only the owner can read the file."""
+    file = Path(f"{database}.registries")
+    options = ("--database", database)
+    add = ("server", "registries", "set", "mine", "--username", "ada", *options, "--url")
+    stored = run(*add, "https://ghcr.io", stdin="first secret\n")
+    assert (stored.exit_code, stored.stdout) == (0, "")
+    assert stored.stderr == f"Stored registry mine (ghcr.io) in {file}\n"
+    run(*add, "https://index.docker.io/v1/", stdin="s3cret\n")
+    assert read_registries(file) == {"mine": Registry("docker.io", "ada", "s3cret")}
+    assert stat.S_IMODE(file.stat().st_mode) == 0o600
+
+    listed = run("server", "registries", "list", *options)
+    assert listed.stdout == "Name  Host       User name\nmine  docker.io  ada\n"
+    shown = json.loads(run("server", "--database", database, "registries", "list", "-o", "json").stdout)
+    assert shown == [{"name": "mine", "host": "docker.io", "username": "ada"}]
+
+    unknown = run("server", "registries", "delete", "other", *options)
+    assert (unknown.exit_code, unknown.stderr) == (1, "Error: There is no registry other. Stored: mine.\n")
+    assert run("server", "registries", "delete", "mine", *options).exit_code == 0
+    assert read_registries(file) == {}
+
+
+@pytest.mark.parametrize(
+    ("name", "url", "password", "message"),
+    [
+        ("mine", "https://", "secret", "The URL has no host."),
+        ("mine", "ghcr.io", "", "No password: standard input is empty."),
+        (" ", "ghcr.io", "secret", "A name has visible characters."),
+    ],
+)
+def test_invalid_registries(run: Run, database: str, name: str, url: str, password: str, message: str) -> None:
+    """Invalid arguments are usage errors, and nothing is stored."""
+    arguments = ["server", "registries", "set", name, "--url", url, "--username", "ada", "--database", database]
+    refused = run(*arguments, stdin=password)
+    assert refused.exit_code == 2
+    assert message in refused.stderr
+    assert not Path(f"{database}.registries").exists()
+
+
+def test_instance_types(run: Run, database: str) -> None:
+    """Types of the file are listed with the built-in ones, replace those of the same name, and can be deleted."""
+    file = Path(f"{database}.instance-types")
+    options = ("--database", database)
+    stored = run("server", "instance-types", "set", "C2", "--cpus", "0.5", "--memory", "2", "--device", "0", *options)
+    assert stored.stderr == f"Stored instance type C2 (0.5 CPUs, 2 GiB, 1 GPU) in {file}\n"
+    assert read_instance_types(file) == {**HOSTED, "C2": InstanceType(0.5, 2, 0, ("0",))}
+    lines = run("server", "instance-types", "list", *options).stdout.splitlines()
+    assert lines[0].split() == ["Name", "CPUs", "GiB", "GPUs", "Source"]
+    assert lines[-1].split() == ["C2", "0.5", "2", "0", "file"]
+    assert len(lines) == len(HOSTED) + 1
+    entries = json.loads(run("server", "instance-types", "list", "-o", "json", *options).stdout)
+    assert entries[-1] == {"name": "C2", "cpus": 0.5, "memory": 2.0, "gpus": 0, "devices": ["0"], "source": "file"}
+    assert run("server", "instance-types", "delete", "C2", *options).exit_code == 0
+    assert read_instance_types(file) == HOSTED
+    unknown = run("server", "instance-types", "delete", "C2", *options)
+    assert unknown.stderr == "Error: There is no stored instance type C2. Stored: none.\n"
+
+
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        (("--cpus", "0"), "0.0 is not in the range x>0"),
+        (("--gpus", "1", "--device", "0"), "Pass --gpus or --device, not both."),
+        (("--database", ":memory:"), "A database in memory has no settings."),
+    ],
+)
+def test_invalid_instance_types(run: Run, database: str, options: tuple[str, ...], message: str) -> None:
+    """Invalid arguments are usage errors."""
+    refused = run("server", "instance-types", "set", "x", "--database", database, *options)
+    assert refused.exit_code == 2
+    assert message in refused.stderr
+
+
+def test_invalid_file(run: Run, database: str) -> None:
+    """A file that cannot be read is named, and not replaced."""
+    file = Path(f"{database}.registries")
+    file.write_text("{")
+    arguments = ["server", "registries", "set", "mine", "--url", "ghcr.io", "--username", "ada", "--database", database]
+    refused = run(*arguments, stdin="secret")
+    assert (refused.exit_code, refused.stderr) == (
+        1,
+        f"Error: The file {file} cannot be read: unexpected content. Correct or remove it.\n",
+    )
+    assert file.read_text() == "{"
