@@ -232,7 +232,7 @@ def test_lazy_modules_are_those_that_are_type_checked() -> None:
 
 
 def test_only_the_docker_engine_imports_aiodocker() -> None:
-    """aiodocker is of the extra `docker`: only `server/docker` imports it, and nothing imports those modules at the top."""
+    """Aiodocker is of the extra `docker`: only `server/docker` imports it, and nothing imports those modules at the top."""
     for path in SOURCE.rglob("*.py"):
         tree = ast.parse(path.read_text(encoding="utf-8"))
         imported = {alias.name for node in ast.walk(tree) if isinstance(node, ast.Import) for alias in node.names}

@@ -14,6 +14,7 @@ import click
 
 from paperspace.gradient._shared.private_files import write_private
 from paperspace.gradient.cli._output import print_message
+from paperspace.gradient.cli._server_database import database_path
 from paperspace.gradient.cli._server_log import log_to_stderr
 from paperspace.gradient.cli.server_settings import instance_types, registries
 
@@ -127,23 +128,6 @@ command.add_command(registries)
 command.add_command(instance_types)
 
 _KEY_FILE_HINT = "Remove the file, or pass --api-key."
-
-
-def database_path(database: str | None) -> str | Path:
-    """Return the path of the database: the option, or else the default file."""
-    from paperspace.gradient.server.defaults import default_database
-
-    if database is not None:
-        if not database.strip():
-            raise click.BadParameter("The path is empty. Pass :memory: to store nothing.", param_hint="'--database'")
-        return database
-    try:
-        return default_database()
-    except (OSError, RuntimeError) as error:
-        reason = f"{error.filename}: {error.strerror}" if isinstance(error, OSError) else str(error).rstrip(".")
-        raise click.ClickException(
-            f"Cannot create the default database: {reason}. Pass another file with --database."
-        ) from error
 
 
 def _read_key(file: Path) -> str | None:

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 import click
 
 from paperspace.gradient.cli._output import output_option, print_data, print_message
+from paperspace.gradient.cli._server_database import database_path
 from paperspace.gradient.cli._tables import Column, print_table
 
 if TYPE_CHECKING:
@@ -38,7 +39,6 @@ _database_option = click.option(
 
 def settings_path(database: str | None, name: str) -> Path:
     """Return the path of a settings file of a database; None selects the default database."""
-    from paperspace.gradient.cli.server import database_path
     from paperspace.gradient.server.docker.settings_files import settings_file
     from paperspace.gradient.server.storage.files import IN_MEMORY
 
