@@ -43,6 +43,21 @@ def body(description: str, request: Received) -> Any:
     return bodies[description]
 
 
+def may_have_executed(error: str, status: int, description: str) -> str:
+    """Return the `may_have_executed` of a change that raises an error, as the list below the table says."""
+    match error:
+        case "PartialResultError":
+            return "yes"
+        case "OutcomeUnknownError":
+            return "unknown"
+        case "ServerError":
+            return "no" if description in {"retryable", "code `INSUFFICIENT_STORAGE`"} else "unknown"
+        case "APIStatusError":
+            return "no" if status < 500 else "unknown"
+        case _:
+            return "no"
+
+
 @pytest.mark.parametrize("row", rows(), ids=" ".join)
 def test_row(row: list[str], monkeypatch: pytest.MonkeyPatch) -> None:
     """The client does what the row states, for a read and for a change."""
@@ -59,6 +74,10 @@ def test_row(row: list[str], monkeypatch: pytest.MonkeyPatch) -> None:
                 CALLS[operation](client.deployments)
             except GradientError as raised:
                 outcomes.append(f"`{type(raised).__name__}`")
+                if operation == "update":
+                    assert isinstance(raised, errors.APIError)
+                    expected_outcome = may_have_executed(type(raised).__name__, int(status), description)
+                    assert raised.may_have_executed == expected_outcome
             else:
                 outcomes.append("success")
             outcomes.append(str(len(server.requests)))
