@@ -99,6 +99,84 @@ async def test_requests_do_not_block_the_loop(monkeypatch: pytest.MonkeyPatch) -
             assert response.status == 200
 
 
+AT_EXIT = """
+import atexit, sys, threading
+from paperspace.gradient import Client
+from paperspace.gradient.server import LocalServer
+
+def refuse(thread):
+    raise RuntimeError("can't create new thread at interpreter shutdown")
+
+server = LocalServer()
+server.start()
+client = Client(server.api_key, server.url)
+atexit.register(server.stop)
+env = [{"name": "LONG", "value": "x" * 200_000}]  # long enough to be compressed in a thread
+created = client.deployments.create_deployment("mnist", "p1", {"image": "x", "env": env})
+
+@atexit.register
+def clean_up():
+    assert client.deployments.get_deployment_spec(created["id"])["env"] == env
+    client.deployments.delete_deployment(created["id"])
+    print("deleted", len(client.deployments.list_deployments()))
+
+if sys.argv[1] == "no threads":
+    atexit.register(lambda: setattr(threading.Thread, "start", refuse))
+"""
+
+
+@pytest.mark.parametrize("threads", ["threads", "no threads"])
+def test_functions_of_atexit(threads: str) -> None:
+    """Functions of `atexit` can use the server and stop it, also where no thread can be started there (Python 3.12)."""
+    command = [sys.executable, "-W", "error", "-c", AT_EXIT, threads]
+    ran = subprocess.run(command, capture_output=True, text=True, timeout=120, check=False)
+    assert (ran.returncode, ran.stdout, ran.stderr) == (0, "deleted 0\n", "")
+
+
+NO_RESOURCES = {
+    "no thread": """
+def refuse(thread):
+    raise RuntimeError("can't start new thread")
+threading.Thread.start = refuse
+""",
+    "no file descriptor": """
+held = []
+resource.setrlimit(resource.RLIMIT_NOFILE, (64, resource.getrlimit(resource.RLIMIT_NOFILE)[1]))
+with contextlib.suppress(OSError):
+    while True:
+        held.append(os.open(os.devnull, os.O_RDONLY))
+""",
+    "few file descriptors": """
+held = []
+resource.setrlimit(resource.RLIMIT_NOFILE, (64, resource.getrlimit(resource.RLIMIT_NOFILE)[1]))
+with contextlib.suppress(OSError):
+    while True:
+        held.append(os.open(os.devnull, os.O_RDONLY))
+for _ in range(3):
+    os.close(held.pop())
+""",
+}
+START = """
+import contextlib, os, resource, threading
+from paperspace.gradient.server import LocalServer
+server = LocalServer()
+{take_resources}
+try:
+    server.start()
+except (OSError, RuntimeError) as error:
+    print(error)
+"""
+
+
+@pytest.mark.parametrize("resources", NO_RESOURCES)
+def test_start_without_resources(resources: str) -> None:
+    """Without a thread, or file descriptors for the event loop or the socket, the start raises the system's error."""
+    command = [sys.executable, "-W", "error", "-c", START.format(take_resources=NO_RESOURCES[resources])]
+    ran = subprocess.run(command, capture_output=True, text=True, timeout=120, check=False)
+    message = "can't start new thread" if resources == "no thread" else "[Errno 24] Too many open files"
+    assert (ran.returncode, ran.stdout[: len(message)], ran.stderr) == (0, message, "")
+
+
 def test_a_port_in_use_is_an_os_error() -> None:
     """If the port is in use, the start raises the system's OSError."""
     with LocalServer() as server, pytest.raises(OSError, match="in use"):

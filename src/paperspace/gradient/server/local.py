@@ -12,6 +12,7 @@ from uuid import UUID, uuid4
 
 from aiohttp import web
 
+from paperspace.gradient._shared.event_loops import new_event_loop
 from paperspace.gradient.server.backend import Settings
 from paperspace.gradient.server.clock import SteadyClock, utc_now
 from paperspace.gradient.server.defaults import new_key, system_user
@@ -101,7 +102,7 @@ class LocalServer:
         """Start the server and return when it is ready.
 
         Raises:
-            RuntimeError: the server is running already.
+            RuntimeError: the server is running already, or no thread can be started.
             OSError: the server cannot listen on the address.
             UnusableDatabaseError: the database cannot be used.
 
@@ -116,7 +117,7 @@ class LocalServer:
         if self._stop is not None:
             raise RuntimeError("the server is running already")
         started: Future[Callable[[], object]] = Future()
-        thread = threading.Thread(target=lambda: asyncio.run(self._run(started)), name="gradient server", daemon=True)
+        thread = threading.Thread(target=self._run_thread, args=(started,), name="gradient server", daemon=True)
         thread.start()
         request_stop = started.result()
 
@@ -162,16 +163,20 @@ class LocalServer:
         """
         self._dispatcher.reconcile(name)
 
-    async def _run(self, started: Future[Callable[[], object]]) -> None:
-        loop, stop_requested = asyncio.get_running_loop(), asyncio.Event()
+    def _run_thread(self, started: Future[Callable[[], object]]) -> None:
         try:
-            async with self:
-                started.set_result(lambda: loop.call_soon_threadsafe(stop_requested.set))
-                await stop_requested.wait()
+            with asyncio.Runner(loop_factory=new_event_loop) as runner:
+                runner.run(self._run(runner.get_loop(), started))
         except BaseException as error:
             if started.done():
                 raise
             started.set_exception(error)  # raised in the thread that waits for the start
+
+    async def _run(self, loop: asyncio.AbstractEventLoop, started: Future[Callable[[], object]]) -> None:
+        stop_requested = asyncio.Event()
+        async with self:
+            started.set_result(lambda: loop.call_soon_threadsafe(stop_requested.set))
+            await stop_requested.wait()
 
     def __enter__(self) -> Self:
         self.start()

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import asyncio
 import zlib
 from http import HTTPStatus
 from typing import TYPE_CHECKING
 
 from aiohttp import hdrs, web
 
+from paperspace.gradient._shared.daemon_threads import in_daemon_thread
 from paperspace.gradient.server.http.graphql_http import qualities
 from paperspace.gradient.server.http.request_errors import HTTPRequestError
 
@@ -72,7 +72,7 @@ async def compress(request: web.Request, response: web.StreamResponse) -> None:
     if accepted.get("gzip", accepted.get("x-gzip", accepted.get("*", 0))) <= 0:
         return
     in_thread = len(body) > _IN_THREAD_SIZE
-    response.body = await asyncio.to_thread(_gzip, body) if in_thread else _gzip(body)
+    response.body = await in_daemon_thread(_gzip, body) if in_thread else _gzip(body)
     response.headers[hdrs.CONTENT_ENCODING] = "gzip"
 
 

@@ -14,6 +14,7 @@ from urllib.parse import urlsplit
 
 from aiohttp import HttpVersion11, hdrs, web
 
+from paperspace.gradient._shared.daemon_threads import in_daemon_thread
 from paperspace.gradient._shared.error_codes import Code
 from paperspace.gradient._shared.problems import shorten
 from paperspace.gradient.server.errors import StoppedError
@@ -101,7 +102,7 @@ class RequestMiddleware:
         body = await self._receive_body(request)
         if encoding == "identity":
             return body
-        return await asyncio.to_thread(inflate, body, encoding, request.client_max_size)
+        return await in_daemon_thread(inflate, body, encoding, request.client_max_size)
 
     async def _receive_body(self, request: web.Request) -> bytes:
         try:
