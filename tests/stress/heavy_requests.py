@@ -84,7 +84,9 @@ async def heavy_requests(
     """Return the latencies of tiny requests beside each heavy document, and the seconds that a stop takes beside ten."""
     with running(file) as server:
         timeout = aiohttp.ClientTimeout(total=120)
-        async with aiohttp.ClientSession(headers=HEADERS, timeout=timeout) as session:
+        # Idle connections are closed before the server closes them, so that no request is sent on a closed one.
+        connector = aiohttp.TCPConnector(keepalive_timeout=5)
+        async with aiohttp.ClientSession(headers=HEADERS, timeout=timeout, connector=connector) as session:
 
             async def post(payload: Any) -> Any:
                 async with session.post(server.url, json=payload) as response:

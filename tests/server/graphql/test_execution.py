@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
+import gc
 import json
 from typing import TYPE_CHECKING
 
+import pytest
 from tests.server.conftest import backend_of
 
 from paperspace.gradient.server import LocalServer
 from paperspace.gradient.server.graphql.execution import Request, _serialize
-from paperspace.gradient.server.storage.budget import MAXIMUM, Budget
+from paperspace.gradient.server.storage.budget import MAXIMUM, Budget, Limits
+from paperspace.gradient.server.storage.rows import Row
 
 if TYPE_CHECKING:
     from tests.raw_client import Caller
@@ -32,4 +35,28 @@ def test_the_counted_size_of_a_response(caller: type[Caller]) -> None:
     size = len(backend.executor.execute(Request(read), budget).body)
     assert size > 30_000
     assert abs(MAXIMUM.result_bytes - budget._result_bytes - size) < 200
+    backend.close()
+
+
+@pytest.mark.parametrize("limits", [MAXIMUM, MAXIMUM._replace(fields=50), MAXIMUM._replace(rows=15)])
+def test_memory_of_rows(caller: type[Caller], limits: Limits) -> None:
+    """The rows that a request has read are freed at its end, without the garbage collector, also if it has no budget left."""
+    backend = backend_of(LocalServer())
+    for number in range(10):
+        input_ = {"name": f"d{number}", "projectId": "p", "spec": caller.SPEC}
+        backend.executor.execute(Request(caller.CREATE, variables={"input": input_}), Budget(MAXIMUM))
+    read = "{ deployments { nodes { deploymentSpecs { nodes { cluster { id } deployment { name } } } } } }"
+
+    def rows() -> int:
+        return sum(type(item) is Row for item in gc.get_objects())
+
+    gc.collect()
+    gc.disable()
+    try:
+        before = rows()
+        response = backend.executor.execute(Request(read), Budget(limits))
+        assert response.over_budget is (limits is not MAXIMUM)
+        assert rows() == before
+    finally:
+        gc.enable()
     backend.close()

@@ -51,6 +51,7 @@ class Database:
         self._now = now
         self.transaction_time = now()
         self.budget = Budget(UNLIMITED)
+        self._result_sets: list[ResultSet] = []  # of the transaction
         with ExitStack() as stack:
             self._connection = stack.enter_context(open_reader(path) if read_only else open_writer(path))
             self._prepare()
@@ -73,9 +74,7 @@ class Database:
     @contextmanager
     def reading(self, budget: Budget | None = None) -> Generator[None]:
         """Run a transaction that sees one state of the database; without a budget, it is unlimited."""
-        with self._connection:
-            self._connection.execute("BEGIN")
-            self._begin(budget)
+        with self._transaction("BEGIN", budget):
             yield
 
     @contextmanager
@@ -91,18 +90,25 @@ class Database:
             message = "a file of the database was removed or replaced; restart the server"
             raise ApplicationError(Code.SERVICE_UNAVAILABLE, message)
         try:
-            with self._connection:
-                # IMMEDIATE takes the write lock now; taking it at the first change could fail halfway.
-                self._connection.execute("BEGIN IMMEDIATE")
-                self._begin(budget)
+            # IMMEDIATE takes the write lock now; taking it at the first change could fail halfway.
+            with self._transaction("BEGIN IMMEDIATE", budget):
                 yield
         except sqlite3.Error:
             self._connection.rollback()  # needed if the commit failed
             raise
 
-    def _begin(self, budget: Budget | None) -> None:
-        self.transaction_time = self._now()
-        self.budget = budget or Budget(UNLIMITED)
+    @contextmanager
+    def _transaction(self, begin: str, budget: Budget | None) -> Generator[None]:
+        with self._connection:
+            self._connection.execute(begin)
+            self.transaction_time = self._now()
+            self.budget = budget or Budget(UNLIMITED)
+            try:
+                yield
+            finally:
+                for result_set in self._result_sets:
+                    result_set.forget()
+                self._result_sets.clear()
 
     def roll_back(self) -> None:
         """Undo all changes of the transaction."""
@@ -123,7 +129,9 @@ class Database:
         """Return the rows of a query."""
         with self._budget_errors():
             cursor = self._connection.execute(sql, named or values)
-            return ResultSet([column[0] for column in cursor.description], self._counted(cursor)).rows
+            result_set = ResultSet([column[0] for column in cursor.description], self._counted(cursor))
+        self._result_sets.append(result_set)
+        return result_set.rows
 
     def _counted(self, rows: Iterable[tuple[Any, ...]]) -> Iterator[tuple[Any, ...]]:
         for row in rows:

@@ -43,6 +43,11 @@ class ResultSet:
         value: T = self._cache[key]
         return value
 
+    def forget(self) -> None:
+        """Forget the rows, so that their memory is free as soon as nobody uses them: rows and result set are a cycle."""
+        self.rows = []
+        self._cache.clear()
+
 
 @cache
 def _camel_case(column: str) -> str:
