@@ -31,13 +31,13 @@ def test_ten_healthy_minutes_reset_the_count(before: int, healthy_for: timedelta
 @pytest.mark.parametrize(
     ("exit_code", "out_of_memory", "reason"),
     [
-        (0, False, "exited with code 0"),
-        (1, False, "exited with code 1"),
-        (137, False, "ended by SIGKILL"),
-        (143, False, "ended by SIGTERM"),
-        (137, True, "out of memory"),
-        (255, False, "exited with code 255"),
-        (None, False, "exited"),
+        (0, False, "Exited with code 0."),
+        (1, False, "Exited with code 1."),
+        (137, False, "Ended by SIGKILL."),
+        (143, False, "Ended by SIGTERM."),
+        (137, True, "Out of memory."),
+        (255, False, "Exited with code 255."),
+        (None, False, "Exited."),
     ],
 )
 def test_reasons_of_exits(exit_code: int | None, out_of_memory: bool, reason: str) -> None:

@@ -212,7 +212,7 @@ ROLLOUTS: dict[str, tuple[Wanted, Sequence[str], Sequence[Step]]] = {
         ["b1 B1 ready routed"],
         [Serve("stopped"), Leave("b1")],
     ),
-    "started again": (Wanted(A2, STOPPED), [], [Serve("A2")]),
+    "started again: it has to prove that it works": (Wanted(A2, STOPPED), [], [Add("A2", 2)]),
     "deleted": (
         Wanted(None, A2),
         ["a1 A2 ready routed", "a2 A2 failed", "b1 B1 starting"],
@@ -232,7 +232,7 @@ def test_which_instances_there_are(name: str) -> None:
 ON_TRIAL, SERVED = Wanted(A1), Wanted(A1, A1)
 GOES = Wanted(None)
 IN_10_MIN, IN_5_MIN = BEFORE + timedelta(minutes=10), BEFORE + timedelta(minutes=5)
-CRASH = Ended(1, NOW, "exited with code 1", output="KeyError: 'model'")
+CRASH = Ended(1, NOW, "Exited with code 1.", output="KeyError: 'model'")
 
 LIVES: dict[str, tuple[Wanted, str, Report | None, Sequence[Step]]] = {
     "a new instance gets a port": (ON_TRIAL, "a1 A1 new portless", None, [AssignPort("a1")]),
@@ -305,13 +305,13 @@ LIVES: dict[str, tuple[Wanted, str, Report | None, Sequence[Step]]] = {
     "an image that does not exist fails a new revision": (
         ON_TRIAL,
         "a1 A1 new",
-        Ended(1, NOW, "there is no image nginxx", permanent=True),
+        Ended(1, NOW, "There is no image nginxx.", permanent=True),
         [SetState("a1", "Pending", "errored", "There is no image nginxx."), Fail("A1", "There is no image nginxx.")],
     ),
     "a revision that served is never failed": (
         SERVED,
         "a1 A1 new",
-        Ended(1, NOW, "there is no image nginxx", permanent=True),
+        Ended(1, NOW, "There is no image nginxx.", permanent=True),
         [
             SetState("a1", "Running", "retrying", "There is no image nginxx (crash 1); restarting after 1 s."),
             Restart("a1", 1, NOW + timedelta(seconds=1)),
@@ -350,10 +350,16 @@ def test_requests_that_do_not_end_are_cut_off() -> None:
 
 
 def test_new_revision_that_does_not_get_ready_fails() -> None:
-    """At the progress deadline, a revision that never served fails with the last known reason."""
+    """At the progress deadline, a revision that never served fails with the reason that the probe reports."""
+    refused = Progress(1, "Running", "message")
     message = "Not ready 600 s after its start. message"
     expected = [Probe("a1", 1, PORT), SetState("a1", "Failed", "failed", message), Fail("A1", message)]
-    assert steps(ON_TRIAL, observe("a1 A1 starting"), IN_10_MIN) == expected
+    assert steps(ON_TRIAL, observe("a1 A1 starting", a1=refused), IN_10_MIN) == expected
+
+
+def test_container_is_probed_before_its_revision_fails() -> None:
+    """A container that became ready while the controller was down gets probed, even after the progress deadline."""
+    assert steps(ON_TRIAL, observe("a1 A1 starting"), IN_10_MIN) == [Probe("a1", 1, PORT)]
 
 
 def test_new_revision_fails_at_the_fifth_crash() -> None:

@@ -246,13 +246,16 @@ def test_simulation_continues_while_the_server_is_down(tmp_path: Path, clock: Cl
 
 
 def test_another_runtime(caller: type[Caller], clock: Clock) -> None:
-    """Another runtime needs two methods; the API returns what its events say."""
+    """Another runtime needs three methods; the API returns what its events say."""
 
     class Instant:
         simulated = False
 
         def replicas(self, desired: Any) -> int:
             return len(desired.name)
+
+        def initial_instances(self, replicas: int) -> int:
+            return replicas
 
         def run(self, desired: Any, instances: Any, now: Any) -> Any:
             for instance in instances:

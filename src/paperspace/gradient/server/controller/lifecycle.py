@@ -76,15 +76,15 @@ def _after_end(instance: Instance, ended: Ended, *, on_trial: bool) -> Iterator[
     """Restart an instance whose container has ended, or fail its revision."""
     healthy_since = instance.since if instance.state == HEALTHY else None
     crashes = restarts.crashes_in_a_row(instance.crashes, healthy_since, ended.at)
-    reason = f"{ended.reason[:1].upper()}{ended.reason[1:]}"
+    crash = f"{ended.reason.removesuffix('.')} (crash {crashes})"
     output = f" Last output: {ended.output}" if ended.output else ""
     if on_trial and ended.permanent:
-        yield from _fail(instance, "Pending", ERRORED, f"{reason}.")
+        yield from _fail(instance, "Pending", ERRORED, ended.reason)
     elif on_trial and crashes >= restarts.MAX_CRASHES:
-        yield from _fail(instance, "Failed", FAILED, f"{reason} (crash {crashes}); no more restarts.{output}")
+        yield from _fail(instance, "Failed", FAILED, f"{crash}; no more restarts.{output}")
     else:
         delay = restarts.delay(crashes)
-        message = f"{reason} (crash {crashes}); restarting after {delay.total_seconds():g} s.{output}"
+        message = f"{crash}; restarting after {delay.total_seconds():g} s.{output}"
         yield SetState(instance.id, "Running", RETRYING, message)
         yield Restart(instance.id, crashes, ended.at + delay)
 
@@ -112,7 +112,8 @@ def _run(replica: Replica, now: datetime, progress_limit: timedelta | None) -> I
     else:
         yield Probe(instance.id, instance.attempt, instance.port)
         yield from _progress(replica, "Running")
-        yield from _check_progress(instance, container, now, progress_limit)
+        if progress_limit is not None:
+            yield from _check_progress(replica, container, now, progress_limit)
 
 
 def _progress(replica: Replica, phase: str) -> Iterator[Step]:
@@ -127,15 +128,17 @@ def _progress(replica: Replica, phase: str) -> Iterator[Step]:
         yield SetState(instance.id, phase, RETRYING if instance.crashes else PENDING, message)
 
 
-def _check_progress(instance: Instance, container: Container, now: datetime, limit: timedelta | None) -> Iterator[Step]:
-    """Fail the revision of a container that does not get ready."""
-    if limit is None:
-        return
+def _check_progress(replica: Replica, container: Container, now: datetime, limit: timedelta) -> Iterator[Step]:
+    """Fail the revision of a container that does not get ready, once a probe has said why.
+
+    The controller may have been down when the container became ready.
+    """
+    instance, report = replica.instance, replica.report
     end = (container.started_at or instance.since) + limit
     if now < end:
         yield Wake(end)
-    else:
-        message = f"Not ready {limit.total_seconds():g} s after its start. {instance.message}"
+    elif isinstance(report, Progress) and report.phase == "Running":
+        message = f"Not ready {limit.total_seconds():g} s after its start. {report.message}"
         yield from _fail(instance, "Failed", FAILED, message)
 
 

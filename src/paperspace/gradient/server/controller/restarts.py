@@ -33,16 +33,16 @@ def delay(crashes: int) -> timedelta:
 
 
 def exit_reason(container: Container) -> str:
-    """Describe how a container has ended, such as "exited with code 1"."""
+    """Describe how a container has ended, such as "Exited with code 1."."""
     code = container.exit_code
     if container.out_of_memory:
-        return "out of memory"
+        return "Out of memory."
     if code is None:
-        return "exited"
+        return "Exited."
     try:
-        return f"ended by {signal.Signals(code - _SIGNAL_BASE).name}"
+        return f"Ended by {signal.Signals(code - _SIGNAL_BASE).name}."
     except ValueError:
-        return f"exited with code {code}"
+        return f"Exited with code {code}."
 
 
 def output_excerpt(lines: Sequence[str]) -> str:

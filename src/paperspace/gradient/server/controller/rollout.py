@@ -36,13 +36,13 @@ def next_steps(wanted: Wanted, observed: Observed, now: datetime, limits: Limits
 def _same_template(wanted: Wanted, replicas: Sequence[Replica]) -> Iterator[Step]:
     """Let the newest revision keep the instances of another revision with the same template."""
     newest, serving = wanted
-    if newest is None or newest.error:
+    if newest is None or newest.error or newest.replicas == 0:
         return
     for replica in replicas:
         instance, stays = replica.instance, not (replica.leaving or replica.failed)
         if stays and instance.template == newest.template and instance.spec_id != newest.spec_id:
             yield Adopt(instance.id, newest.spec_id)
-    if serving and serving.spec_id != newest.spec_id and serving.template == newest.template:
+    if serving and serving.replicas and not _serves(newest, serving) and serving.template == newest.template:
         yield Serve(newest.spec_id)
 
 

@@ -76,7 +76,7 @@ class Ended(NamedTuple):
     attempt: int
     at: datetime
     reason: str
-    """Such as `exited with code 1`."""
+    """A sentence, such as `Exited with code 1.`"""
     output: str = ""
     """The last lines of its output."""
     permanent: bool = False

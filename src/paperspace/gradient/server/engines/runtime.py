@@ -82,6 +82,10 @@ class Runtime(Protocol):
         """
         ...
 
+    def initial_instances(self, replicas: int) -> int:
+        """Return how many instances a new run gets at once. The runtime adds the others itself."""
+        ...
+
     def run(self, desired: DesiredState | None, instances: Sequence[Instance], now: datetime) -> Iterable[Event]:
         """Make the instances match the desired state (None: remove all of them) and return the events, from now on."""
         ...

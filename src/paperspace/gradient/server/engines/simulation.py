@@ -72,6 +72,10 @@ class Simulation:
             raise UnsupportedSpecError(f"Simulated: {replicas} replicas are too many; the limit is {MAX_REPLICAS}.")
         return replicas
 
+    def initial_instances(self, replicas: int) -> int:
+        """Return that a run gets all its instances at once."""
+        return replicas
+
     def run(self, desired: DesiredState | None, instances: Sequence[Instance], now: datetime) -> Iterator[Event]:
         """Return everything that will happen to the instances, from now on."""
         current = [instance for instance in instances if instance.current]

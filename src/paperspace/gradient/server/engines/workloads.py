@@ -33,6 +33,16 @@ LOGS = ChildTable("logs_now", "deployment_id", newest_first=False)
 LINES = ChildTable("lines_now", "deployment_run_instance_id", newest_first=False)
 
 
+def run_id(spec_id: str) -> str:
+    """Return the id of the run of a spec."""
+    return str(uuid5(UUID(spec_id), "run"))
+
+
+def instance_name(spec_id: str, index: int) -> str:
+    """Return the name of an instance that was added for a spec."""
+    return f"instance-{spec_id.rpartition('-')[2]}-{index}"
+
+
 class Serving(NamedTuple):
     """What serves the endpoint of a deployment: the newest spec with ready instances, and all ready instances."""
 
@@ -111,6 +121,7 @@ class Workloads:
         )
         self._discard_future_events(spec["deploymentId"])
         self._add_rollout(spec, replicas)
+        self._add_instances(spec, self._runtime.initial_instances(replicas))
         instances = self._instances(spec["deploymentId"], current_spec_id=spec["id"])
         self.record(self._runtime.run(desired, instances, self._db.transaction_time))
 
@@ -130,32 +141,36 @@ class Workloads:
         return [Instance(row["id"], row["specId"] == current_spec_id, row["state"]) for row in rows]
 
     def _add_rollout(self, spec: Row, replicas: int) -> None:
-        """Add the rollout of a spec, its run, and the missing instances.
-
-        Their ids are derived from the id of the spec: the same spec id gives the same ids.
-        """
-        now, namespace = iso(self._db.transaction_time), UUID(spec["id"])
-        rollout_id, run_id = str(uuid5(namespace, "rollout")), str(uuid5(namespace, "run"))
+        """Add the rollout of a spec and its run. Their ids are derived from the id of the spec."""
+        rollout_id = str(uuid5(UUID(spec["id"]), "rollout"))
+        if self._db.rows("SELECT id FROM rollouts WHERE id = ?", rollout_id):
+            return
+        now = iso(self._db.transaction_time)
         common = {"deployment_id": spec["deploymentId"], "spec_id": spec["id"], "dt_created": now}
-        if not self._db.rows("SELECT id FROM rollouts WHERE id = ?", rollout_id):
-            self._db.insert("rollouts", [{"id": rollout_id, **common}])
-            if replicas:
-                self._db.insert("runs", [{"id": run_id, "rollout_id": rollout_id, **common}])
+        self._db.insert("rollouts", [{"id": rollout_id, **common}])
+        if replicas:
+            self._db.insert("runs", [{"id": run_id(spec["id"]), "rollout_id": rollout_id, **common}])
+
+    def _add_instances(self, spec: Row, number: int) -> None:
+        """Add the missing instances of a spec, up to the number. Their ids are derived from the id of the spec."""
+        run, now = run_id(spec["id"]), iso(self._db.transaction_time)
         (counts,) = self._db.rows(
             "SELECT count(*) AS total, count(*) FILTER (WHERE dt_deleted IS NULL) AS present FROM instances_now"
             " WHERE run_id = ?",
-            run_id,
+            run,
         )
         self._db.insert(
             "instances",
             (
                 {
-                    "id": str(uuid5(namespace, f"instance {number}")),
-                    "run_id": run_id,
-                    "instance_id": f"instance-{spec['id'].rpartition('-')[2]}-{number}",
-                    **common,
+                    "id": str(uuid5(UUID(spec["id"]), f"instance {index}")),
+                    "run_id": run,
+                    "deployment_id": spec["deploymentId"],
+                    "spec_id": spec["id"],
+                    "instance_id": instance_name(spec["id"], index),
+                    "dt_created": now,
                 }
-                for number in range(counts["total"], counts["total"] + replicas - counts["present"])
+                for index in range(counts["total"], counts["total"] + number - counts["present"])
             ),
         )
 

@@ -122,6 +122,40 @@ MIGRATIONS = (
         "CREATE INDEX log_lines_by_instance ON log_lines (deployment_run_instance_id, seq)",
         f"PRAGMA application_id = {APPLICATION_ID}",
     ),
+    (
+        # One row. The id marks the containers of this database. `engine` is null until it is selected; what is in
+        # databases from before is simulated.
+        "CREATE TABLE server (id TEXT NOT NULL, engine TEXT) STRICT",
+        """
+        INSERT INTO server (id, engine)
+        SELECT lower(hex(randomblob(16))), CASE WHEN EXISTS (SELECT 1 FROM deployments) THEN 'simulated' END
+        """,
+        # What the controller needs to know about what it runs; the simulation does not use these columns.
+        "ALTER TABLE deployments ADD COLUMN serving_spec_id TEXT REFERENCES deployment_specs (id)",
+        "ALTER TABLE deployment_specs ADD COLUMN template TEXT",
+        "ALTER TABLE instances ADD COLUMN template TEXT",
+        "ALTER TABLE instances ADD COLUMN port INTEGER",
+        "ALTER TABLE instances ADD COLUMN attempt INTEGER NOT NULL DEFAULT 0",
+        "ALTER TABLE instances ADD COLUMN crashes INTEGER NOT NULL DEFAULT 0",
+        "ALTER TABLE instances ADD COLUMN restart_at TEXT",
+        "ALTER TABLE instances ADD COLUMN leaving_since TEXT",
+        # This index guarantees that two instances never have the same port.
+        "CREATE UNIQUE INDEX instances_by_port ON instances (port) WHERE dt_deleted IS NULL",
+        # For what the controller reads after each change.
+        "CREATE INDEX present_instances ON instances (deployment_id) WHERE dt_deleted IS NULL",
+        """
+        CREATE INDEX deployment_specs_without_template ON deployment_specs (deployment_id)
+        WHERE template IS NULL AND external_applied IS NOT NULL
+        """,
+        """
+        CREATE TABLE images (
+            deployment_id TEXT NOT NULL REFERENCES deployments (id),
+            template TEXT NOT NULL,
+            image_id TEXT NOT NULL,
+            PRIMARY KEY (deployment_id, template)
+        ) STRICT
+        """,
+    ),
 )
 
 

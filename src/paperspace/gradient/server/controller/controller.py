@@ -1,0 +1,153 @@
+"""The controller: makes the engine run what the database asks for."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from contextlib import AsyncExitStack
+from datetime import timedelta
+from typing import TYPE_CHECKING, NamedTuple, Self
+
+from paperspace.gradient.server.clock import utc_now
+from paperspace.gradient.server.controller.gateway import NoGateway
+from paperspace.gradient.server.controller.listing import Listing
+from paperspace.gradient.server.controller.state import Limits
+from paperspace.gradient.server.controller.supervision import run_forever
+from paperspace.gradient.server.controller.work import Tools
+from paperspace.gradient.server.controller.worker import Worker
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Coroutine, Iterable
+    from datetime import datetime
+
+    from paperspace.gradient.server.controller.engine import Engine
+    from paperspace.gradient.server.controller.gateway import Gateway
+    from paperspace.gradient.server.controller.work import Change
+
+_log = logging.getLogger(__name__)
+
+RESYNC_INTERVAL = 30.0  # seconds
+
+MAX_STARTS = 8  # containers that start at the same time; more only slow each other down
+
+
+class Options(NamedTuple):
+    """How the controller runs containers."""
+
+    progress_deadline: timedelta = timedelta(minutes=10)
+    """For a new revision to get ready, after the start of a container."""
+    drain_timeout: timedelta = timedelta(minutes=5)
+    """For active requests to end, before a container is stopped."""
+    stop_grace: float = 10.0
+    """Seconds between SIGTERM and SIGKILL."""
+
+
+DEFAULT_OPTIONS = Options()
+
+
+class Controller:
+    """Runs all deployments of a database on an engine, from `start` to `stop`. Containers outlive it.
+
+    Args:
+        engine: Runs the containers.
+        change: Runs a function in a transaction.
+        server_id: The label of all containers.
+        gateway: Sends requests to containers.
+        options: How to run containers.
+        now: Returns the current time.
+    """
+
+    def __init__(
+        self,
+        engine: Engine,
+        change: Change,
+        server_id: str,
+        *,
+        gateway: Gateway | None = None,
+        options: Options = DEFAULT_OPTIONS,
+        now: Callable[[], datetime] = utc_now,
+    ) -> None:
+        self._engine = engine
+        self._change = change
+        self._server_id = server_id
+        self._limits = Limits(options.progress_deadline, options.drain_timeout)
+        self._listing = Listing(engine)
+        starts = asyncio.Semaphore(MAX_STARTS)
+        self._tools = Tools(engine, gateway or NoGateway(), change, now, options.stop_grace, starts)
+        self._committed = asyncio.Event()
+        self._workers: dict[str, Worker] = {}
+        self._tasks: set[asyncio.Task[None]] = set()
+        self._reported: frozenset[str] = frozenset()
+
+    async def __aenter__(self) -> Self:
+        async with AsyncExitStack() as stack:
+            stack.push_async_callback(self._engine.close)
+            stack.push_async_callback(self._cancel_tasks)
+            for loop in (self._follow_engine, self._follow_commits, self._resync):
+                self._start_task(run_forever(loop))
+            self._exit = stack.pop_all()
+        return self
+
+    async def __aexit__(self, *_: object) -> None:
+        await self._exit.aclose()
+
+    def notify(self) -> None:
+        """Look for changes in the database: something was committed."""
+        self._committed.set()
+
+    def wake(self, deployment_ids: Iterable[str]) -> None:
+        """Apply the rule to deployments."""
+        for id_ in deployment_ids:
+            if id_ in self._workers:
+                self._workers[id_].wake()
+            else:
+                self._workers[id_] = Worker(id_, self._tools, self._listing, self._limits)
+                self._start_task(self._run_worker(id_, self._workers[id_]))
+
+    async def _run_worker(self, deployment_id: str, worker: Worker) -> None:
+        try:
+            await worker.run()
+        finally:
+            del self._workers[deployment_id]
+
+    async def _follow_engine(self) -> None:
+        """Connect to the engine, and wake the deployments whose containers change."""
+        await self._engine.open(self._server_id)
+        async for deployment_id in self._engine.changes():
+            if deployment_id is None:
+                await self._wake_all()
+            else:
+                self.wake([deployment_id])
+
+    async def _follow_commits(self) -> None:
+        """Wake the deployments that a request has changed."""
+        await self._committed.wait()
+        self._committed.clear()
+        self.wake(await self._change(lambda records: records.changed()))
+
+    async def _resync(self) -> None:
+        """Look at everything now and then, in case something was missed."""
+        await self._wake_all()
+        await asyncio.sleep(RESYNC_INTERVAL)
+
+    async def _wake_all(self) -> None:
+        """Wake all deployments that exist, have instances, or have containers."""
+        self.wake(await self._change(lambda records: records.unfinished()))
+        containers = [container for group in (await self._listing.deployments()).values() for container in group]
+        instance_ids = frozenset(container.key.instance_id for container in containers)
+        unknown = await self._change(lambda records: records.unknown(instance_ids))
+        self.wake({container.key.deployment_id for container in containers if container.key.instance_id not in unknown})
+        if unknown - self._reported:
+            _log.warning("%d containers of this server are not in its database; they are kept", len(unknown))
+        self._reported = unknown
+
+    def _start_task(self, coroutine: Coroutine[None, None, None]) -> None:
+        task = asyncio.create_task(coroutine)
+        self._tasks.add(task)
+        task.add_done_callback(self._tasks.discard)
+
+    async def _cancel_tasks(self) -> None:
+        tasks = list(self._tasks)
+        for task in tasks:
+            task.cancel()
+        await asyncio.gather(*tasks, return_exceptions=True)

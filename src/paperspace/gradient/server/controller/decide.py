@@ -1,0 +1,73 @@
+"""Apply the rule to one deployment, in one transaction: store its changes until only work is left."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, NamedTuple
+
+from paperspace.gradient.server.controller.rollout import next_steps
+from paperspace.gradient.server.controller.state import Limits, Observed, Report
+from paperspace.gradient.server.controller.steps import Add, Change, SetState, Step
+from paperspace.gradient.server.engines.runtime import ERRORED, FAILED, HEALTHY
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
+
+    from paperspace.gradient.server.controller.engine import Container
+    from paperspace.gradient.server.controller.records import Records
+
+
+class Decision(NamedTuple):
+    """What is left to do for a deployment."""
+
+    steps: list[Step]
+    instance_ids: frozenset[str]
+    """The instances that are not removed."""
+    finished: bool
+    """Whether the deployment is deleted, and nothing is left of it."""
+
+
+def decide(
+    records: Records,
+    deployment_id: str,
+    containers: Sequence[Container],
+    routed: frozenset[str],
+    reports: Mapping[str, Report],
+    limits: Limits,
+) -> Decision:
+    """Store the changes that the rule demands, and return what is left to do.
+
+    Args:
+        records: The database, in a transaction.
+        deployment_id: The id of the deployment.
+        containers: All its containers, listed after the reports were made.
+        routed: The ids of the instances that the gateway sends requests to.
+        reports: The last report about each instance.
+        limits: How long the rule waits.
+    """
+    removed = records.removed({container.key.instance_id for container in containers})
+    stored: list[Change] = []
+    while True:
+        observed = Observed(records.instances(deployment_id), tuple(containers), removed, routed, reports)
+        wanted = records.wanted(deployment_id)
+        steps = next_steps(wanted, observed, records.now, limits)
+        changes = [step for step in steps if isinstance(step, Change)]
+        if not changes or changes == stored:
+            return Decision(
+                [step for step in steps if not isinstance(step, Change)],
+                frozenset(instance.id for instance in observed.instances),
+                finished=wanted.newest is None and not observed.instances and not containers,
+            )
+        for change in changes:
+            records.store(change)
+        stored = changes
+
+
+def show_unavailable(records: Records, deployment_id: str, reason: str) -> None:
+    """Show in the states of instances that nothing can be started. Those that are ready probably still are."""
+    wanted, instances = records.wanted(deployment_id), records.instances(deployment_id)
+    if not instances and wanted.newest and not wanted.newest.error and wanted.newest.replicas:
+        records.store(Add(wanted.newest.spec_id, wanted.newest.replicas))
+        instances = records.instances(deployment_id)
+    for instance in instances:
+        if instance.state not in (HEALTHY, ERRORED, FAILED) and instance.leaving_since is None:
+            records.store(SetState(instance.id, "Pending", instance.state, reason))

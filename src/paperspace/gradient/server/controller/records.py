@@ -1,0 +1,295 @@
+"""The database of the controller: reads what is wanted and what was observed, and stores the changes of the rule.
+
+Callers run the methods in a transaction. Only the controller changes the observed state.
+"""
+
+from __future__ import annotations
+
+import json
+from datetime import datetime
+from typing import TYPE_CHECKING, Any, NamedTuple
+from uuid import UUID, uuid4
+
+from paperspace.gradient._shared.spec_rules import DEFAULT_PROTOCOL
+from paperspace.gradient.server.clock import iso
+from paperspace.gradient.server.controller.engine import ContainerKey, Workload
+from paperspace.gradient.server.controller.ports import next_free_port
+from paperspace.gradient.server.controller.state import Instance, Revision, Wanted
+from paperspace.gradient.server.controller.steps import (
+    Add,
+    Adopt,
+    AssignPort,
+    Change,
+    Fail,
+    Gone,
+    Leave,
+    Restart,
+    Serve,
+    SetState,
+)
+from paperspace.gradient.server.controller.workload import template_of, workload_of
+from paperspace.gradient.server.engines.runtime import (
+    PENDING,
+    InstanceRemoved,
+    StateChanged,
+    desired_replicas,
+)
+from paperspace.gradient.server.engines.workloads import run_id
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterable
+
+    from paperspace.gradient.server.engines.workloads import Workloads
+    from paperspace.gradient.server.storage.database import Database
+    from paperspace.gradient.server.storage.rows import Row
+
+_NEW = "Waiting to be started."
+_NO_PORT = "Waiting for a free port in --port-range."
+
+_INSTANCE = """
+SELECT instances.*, instances_now.phase, instances_now.state, instances_now.state_message,
+    instances_now.external_applied AS since
+FROM instances JOIN instances_now ON instances_now.id = instances.id
+"""
+
+
+class Assignment(NamedTuple):
+    """What to start for an attempt of an instance."""
+
+    key: ContainerKey
+    port: int
+    workload: Workload
+    protocol: str
+
+
+class Records:
+    """Read and change what the controller knows.
+
+    Args:
+        database: The database.
+        workloads: Stores events.
+        ports: The ports of 127.0.0.1 for containers.
+        new_id: Generates the ids of instances.
+    """
+
+    def __init__(
+        self, database: Database, workloads: Workloads, ports: range, new_id: Callable[[], UUID] = uuid4
+    ) -> None:
+        self._db = database
+        self._workloads = workloads
+        self._ports = ports
+        self._new_id = new_id
+
+    @property
+    def now(self) -> datetime:
+        """The time of the transaction."""
+        return self._db.transaction_time
+
+    # Desired state
+
+    def unfinished(self) -> list[str]:
+        """Return the ids of all deployments that exist or still have instances."""
+        return self._ids(
+            "SELECT id FROM deployments WHERE dt_deleted IS NULL OR EXISTS"
+            " (SELECT 1 FROM instances WHERE deployment_id = deployments.id AND dt_deleted IS NULL)"
+        )
+
+    def changed(self) -> list[str]:
+        """Return the ids of the deployments with a change that `wanted` has not returned yet."""
+        return self._ids(
+            "SELECT deployment_id AS id FROM deployment_specs WHERE external_applied IS NOT NULL AND template IS NULL"
+            " UNION SELECT deployment_id AS id FROM instances JOIN deployments ON deployments.id = deployment_id"
+            " WHERE deployments.dt_deleted IS NOT NULL AND instances.dt_deleted IS NULL AND leaving_since IS NULL"
+        )
+
+    def wanted(self, deployment_id: str) -> Wanted:
+        """Return the desired state of a deployment. A spec that was never accepted does not count."""
+        self._add_templates(deployment_id)
+        deployments = self._db.rows("SELECT dt_deleted, serving_spec_id FROM deployments WHERE id = ?", deployment_id)
+        if not deployments or deployments[0]["dtDeleted"]:
+            return Wanted(None)
+        newest = self._db.rows(
+            "SELECT * FROM deployment_specs WHERE deployment_id = ? AND external_applied IS NOT NULL"
+            " ORDER BY seq DESC LIMIT 1",
+            deployment_id,
+        )
+        serving = self._db.rows("SELECT * FROM deployment_specs WHERE id = ?", deployments[0]["servingSpecId"])
+        return Wanted(_revision(newest[0]) if newest else None, _revision(serving[0]) if serving else None)
+
+    def _add_templates(self, deployment_id: str) -> None:
+        """Store the templates of new revisions.
+
+        A revision that equals the one before is a restart, so it gets a template of its own. One that differs only in
+        other fields keeps the template of the one before, which may be that of a restart.
+        """
+        specs = self._db.rows(
+            "SELECT * FROM deployment_specs WHERE deployment_id = :id AND external_applied IS NOT NULL AND seq >= coalesce("
+            " (SELECT max(seq) FROM deployment_specs WHERE deployment_id = :id AND template IS NOT NULL), 0) ORDER BY seq",
+            id=deployment_id,
+        )
+        for before, spec in zip([None, *specs], specs, strict=False):
+            if spec["template"] is None:
+                spec["template"] = _template(before, spec)
+                self._db.execute("UPDATE deployment_specs SET template = ? WHERE id = ?", spec["template"], spec["id"])
+
+    # Observed state
+
+    def instances(self, deployment_id: str) -> tuple[Instance, ...]:
+        """Return the instances of a deployment that are not removed, oldest first."""
+        rows = self._db.rows(
+            f"{_INSTANCE} WHERE instances.deployment_id = ? AND instances.dt_deleted IS NULL ORDER BY instances.seq",
+            deployment_id,
+        )
+        return tuple(
+            Instance(
+                id=row["id"],
+                spec_id=row["specId"],
+                template=row["template"],
+                port=row["port"],
+                attempt=row["attempt"],
+                phase=row["phase"],
+                state=row["state"],
+                message=row["stateMessage"],
+                since=datetime.fromisoformat(row["since"]),
+                crashes=row["crashes"],
+                restart_at=row["restartAt"] and datetime.fromisoformat(row["restartAt"]),
+                leaving_since=row["leavingSince"] and datetime.fromisoformat(row["leavingSince"]),
+            )
+            for row in rows
+        )
+
+    def removed(self, instance_ids: Iterable[str]) -> frozenset[str]:
+        """Return those of the instances that are removed."""
+        return frozenset(
+            self._ids(
+                "SELECT id FROM instances WHERE dt_deleted IS NOT NULL AND id IN (SELECT value FROM json_each(?))",
+                json.dumps(list(instance_ids)),
+            )
+        )
+
+    def unknown(self, instance_ids: Iterable[str]) -> frozenset[str]:
+        """Return those of the instances that are not in the database."""
+        return frozenset(
+            self._ids(
+                "SELECT value AS id FROM json_each(?) WHERE value NOT IN (SELECT id FROM instances)",
+                json.dumps(list(instance_ids)),
+            )
+        )
+
+    def assignment(self, instance_id: str) -> Assignment:
+        """Return what to start for the current attempt of an instance."""
+        (row,) = self._db.rows(
+            "SELECT instances.*, data, image_id FROM instances"
+            " JOIN deployment_specs ON deployment_specs.id = spec_id"
+            " LEFT JOIN images ON images.deployment_id = instances.deployment_id AND images.template = instances.template"
+            " WHERE instances.id = ?",
+            instance_id,
+        )
+        spec = json.loads(row["data"])
+        return Assignment(
+            ContainerKey(row["deploymentId"], row["id"], row["attempt"], row["template"]),
+            row["port"],
+            workload_of(spec, row["imageId"]),
+            spec.get("protocol") or DEFAULT_PROTOCOL,
+        )
+
+    def pin_image(self, key: ContainerKey, image_id: str) -> str:
+        """Store the image of a template. Return the id of the first image that was stored for it."""
+        self._db.execute(
+            "INSERT INTO images (deployment_id, template, image_id) VALUES (?, ?, ?) ON CONFLICT DO NOTHING",
+            key.deployment_id,
+            key.template,
+            image_id,
+        )
+        (row,) = self._db.rows(
+            "SELECT image_id FROM images WHERE deployment_id = ? AND template = ?", key.deployment_id, key.template
+        )
+        pinned: str = row["imageId"]
+        return pinned
+
+    # Changes
+
+    def store(self, change: Change) -> None:
+        """Store a change."""
+        now = iso(self.now)
+        match change:
+            case Serve(spec_id):
+                self._db.execute(
+                    "UPDATE deployments SET serving_spec_id = ?"
+                    " WHERE id = (SELECT deployment_id FROM deployment_specs WHERE deployment_specs.id = ?)",
+                    spec_id,
+                    spec_id,
+                )
+            case Fail(spec_id, reason):
+                self._db.execute("UPDATE deployment_specs SET error = ? WHERE id = ?", reason, spec_id)
+            case Adopt(instance_id, spec_id):
+                self._update(instance_id, spec_id=spec_id, run_id=run_id(spec_id))
+            case Add(spec_id, number):
+                self._add(spec_id, number)
+            case Leave(instance_id):
+                self._update(instance_id, leaving_since=now)
+            case Gone(instance_id):
+                self._workloads.record([InstanceRemoved(instance_id, self.now)])
+            case AssignPort(instance_id):
+                self._assign_port(instance_id)
+            case Restart(instance_id, crashes, at):
+                self._next_attempt(instance_id, crashes=crashes, restart_at=iso(at))
+            case SetState(instance_id, phase, state, message):
+                self._set_state(instance_id, phase, state, message)
+
+    def _add(self, spec_id: str, number: int) -> None:
+        (spec,) = self._db.rows("SELECT * FROM deployment_specs WHERE id = ?", spec_id)
+        for _ in range(number):
+            id_ = str(self._new_id())
+            row = {"id": id_, "run_id": run_id(spec_id), "deployment_id": spec["deploymentId"], "spec_id": spec_id}
+            row |= {"instance_id": f"instance-{id_.rpartition('-')[2]}", "dt_created": iso(self.now)}
+            self._db.insert("instances", [row | {"template": spec["template"]}])
+            self._set_state(id_, "Pending", PENDING, _NEW)
+
+    def _assign_port(self, instance_id: str) -> None:
+        """Reserve another port for a new attempt. If no port is free, the instance waits for one."""
+        rows = self._db.rows(
+            "SELECT id, port FROM instances WHERE port IS NOT NULL AND dt_deleted IS NULL ORDER BY seq"
+        )
+        ports = {row["id"]: row["port"] for row in rows}
+        latest = self._db.rows("SELECT port FROM instances WHERE port IS NOT NULL ORDER BY seq DESC LIMIT 1")
+        after = ports.get(instance_id) or (latest[0]["port"] if latest else None)
+        port = next_free_port(self._ports, frozenset(ports.values()), after)
+        if port is not None:
+            self._next_attempt(instance_id, port=port)
+        else:
+            self._set_state(instance_id, "Pending", PENDING, _NO_PORT)
+
+    def _set_state(self, instance_id: str, phase: str, state: str, message: str) -> None:
+        """Store the state of an instance, unless it has it already."""
+        current = self._db.rows("SELECT phase, state, state_message FROM instances_now WHERE id = ?", instance_id)
+        if tuple(current[0].values()) != (phase, state, message):
+            self._workloads.record([StateChanged(instance_id, self.now, phase, state, message)])
+
+    def _next_attempt(self, instance_id: str, **values: object) -> None:
+        self._db.execute("UPDATE instances SET attempt = attempt + 1 WHERE id = ?", instance_id)
+        self._update(instance_id, **values)
+
+    def _update(self, instance_id: str, **values: object) -> None:
+        columns = ", ".join(f"{column} = ?" for column in values)
+        self._db.execute(f"UPDATE instances SET {columns} WHERE id = ?", *values.values(), instance_id)  # noqa: S608
+
+    def _ids(self, sql: str, *values: object) -> list[str]:
+        return [row["id"] for row in self._db.rows(sql, *values)]
+
+
+def _revision(spec: Row) -> Revision:
+    return Revision(spec["id"], spec["template"], desired_replicas(json.loads(spec["data"])), spec["error"])
+
+
+def _template(before: Row | None, spec: Row) -> str:
+    data: dict[str, Any] = json.loads(spec["data"])
+    template = template_of(data)
+    if before is None:
+        return template
+    data_before = json.loads(before["data"])
+    is_restart = (data, spec["clusterId"]) == (data_before, before["clusterId"])
+    if is_restart:
+        return template_of(data, salt=spec["id"])
+    same_template: str = before["template"]
+    return same_template if template == template_of(data_before) else template

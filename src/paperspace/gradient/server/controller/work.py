@@ -1,0 +1,156 @@
+"""The work of steps: what the controller does with the engine, the gateway and the containers.
+
+Each function does the work of one step and reports what it found. It can be cancelled at any time, and repeated.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from contextlib import suppress
+from typing import TYPE_CHECKING, NamedTuple, Protocol, TypeVar
+
+from paperspace.gradient.server.controller import restarts
+from paperspace.gradient.server.controller.engine import (
+    EngineUnavailableError,
+    ImageError,
+    PortInUseError,
+    StartError,
+)
+from paperspace.gradient.server.controller.readiness import wait_until_ready
+from paperspace.gradient.server.controller.state import Drained, Ended, PortTaken, Progress, Responded
+from paperspace.gradient.server.controller.steps import Drain, Explain, Probe, Remove, Start, Stop, Work
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Sequence
+    from datetime import datetime
+
+    from paperspace.gradient.server.controller.engine import Container, Engine, Workload
+    from paperspace.gradient.server.controller.gateway import Gateway
+    from paperspace.gradient.server.controller.records import Assignment, Records
+    from paperspace.gradient.server.controller.state import Report
+
+T = TypeVar("T")
+
+LAST_LINES = 5  # of a container's output, in the reason of its end
+LAST_LINES_TIMEOUT = 1.0  # seconds
+
+
+class Change(Protocol):
+    """Runs a function in a transaction that can change the database."""
+
+    async def __call__(self, function: Callable[[Records], T], /) -> T:
+        """Run the function and return its result."""
+        ...
+
+
+class Tools(NamedTuple):
+    """What the work needs, the same for all deployments."""
+
+    engine: Engine
+    gateway: Gateway
+    change: Change
+    now: Callable[[], datetime]
+    stop_grace: float
+    """Seconds between SIGTERM and SIGKILL."""
+    starts: asyncio.Semaphore
+    """Limits how many containers start at the same time."""
+
+
+class Site(NamedTuple):
+    """Where the work is done: a deployment."""
+
+    deployment_id: str
+    containers: Sequence[Container]
+    """The observed containers of the deployment."""
+    report: Callable[[str, Report], None]
+    """Called with the id of an instance."""
+
+
+async def work(step: Work, tools: Tools, site: Site) -> None:
+    """Do the work of a step.
+
+    Raises:
+        EngineUnavailableError: the engine does not respond.
+    """
+    match step:
+        case Start():
+            await _start(step, tools, site)
+        case Probe():
+            await _probe(step, tools, site)
+        case Explain(instance_id, container_id):
+            await _explain(instance_id, container_id, tools, site)
+        case Drain(instance_id, attempt):
+            await tools.gateway.drained(site.deployment_id, instance_id)
+            site.report(instance_id, Drained(attempt))
+        case Stop(container_id):
+            await tools.engine.stop(container_id, tools.stop_grace)
+        case Remove(container_id):
+            await tools.engine.remove(container_id)
+
+
+async def _start(step: Start, tools: Tools, site: Site) -> None:
+    assignment = await tools.change(lambda records: records.assignment(step.instance_id))
+    if assignment.key.attempt != step.attempt:
+        return
+
+    def progress(message: str) -> None:
+        site.report(step.instance_id, Progress(step.attempt, "Pending", message))
+
+    try:
+        workload = await _with_image(assignment, tools, progress)
+        progress(" ".join(["Starting the container.", *tools.engine.check(workload)]))
+        async with tools.starts:
+            await tools.engine.start(assignment.key, workload, assignment.port)
+    except PortInUseError:
+        site.report(step.instance_id, PortTaken(step.attempt))
+    except ImageError as error:
+        site.report(step.instance_id, Ended(step.attempt, tools.now(), str(error), permanent=True))
+    except StartError as error:
+        site.report(step.instance_id, Ended(step.attempt, tools.now(), str(error)))
+
+
+async def _with_image(assignment: Assignment, tools: Tools, progress: Callable[[str], None]) -> Workload:
+    """Return the workload with its image, which is present. Failures that may pass are retried.
+
+    Raises:
+        ImageError: the image cannot be pulled.
+    """
+    failures = 0
+    while True:
+        try:
+            image_id = await tools.engine.resolve(assignment.workload, progress)
+            break
+        except ImageError as error:
+            if error.permanent:
+                raise
+            failures += 1
+            delay = restarts.delay(failures).total_seconds()
+            progress(f"{error} The next attempt follows after {delay:g} s.")
+            await asyncio.sleep(delay)
+    image_id = await tools.change(lambda records: records.pin_image(assignment.key, image_id))
+    return assignment.workload._replace(image_id=image_id)
+
+
+async def _probe(step: Probe, tools: Tools, site: Site) -> None:
+    assignment = await tools.change(lambda records: records.assignment(step.instance_id))
+
+    def report(reason: str) -> None:
+        site.report(step.instance_id, Progress(step.attempt, "Running", reason))
+
+    await wait_until_ready(step.port, assignment.protocol, assignment.workload.port, report)
+    site.report(step.instance_id, Responded(step.attempt))
+
+
+async def _explain(instance_id: str, container_id: str, tools: Tools, site: Site) -> None:
+    (container,) = (container for container in site.containers if container.id == container_id)
+    lines: Sequence[str] = ()
+    with suppress(TimeoutError, EngineUnavailableError):  # the reason of the end matters more than the output
+        async with asyncio.timeout(LAST_LINES_TIMEOUT):
+            lines = await tools.engine.last_lines(container_id, LAST_LINES)
+    ended = Ended(
+        container.key.attempt,
+        container.finished_at or tools.now(),
+        restarts.exit_reason(container),
+        restarts.output_excerpt(lines),
+    )
+    site.report(instance_id, ended)

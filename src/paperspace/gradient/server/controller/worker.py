@@ -1,0 +1,159 @@
+"""The loop of one deployment: observe, apply the rule, do the work; again whenever something has changed."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from typing import TYPE_CHECKING
+
+from paperspace.gradient.server.controller.decide import decide, show_unavailable
+from paperspace.gradient.server.controller.engine import EngineUnavailableError
+from paperspace.gradient.server.controller.state import Progress
+from paperspace.gradient.server.controller.steps import Route, Unroute, Wake, Work
+from paperspace.gradient.server.controller.supervision import pause
+from paperspace.gradient.server.controller.work import Site, Tools, work
+
+if TYPE_CHECKING:
+    from datetime import datetime
+
+    from paperspace.gradient.server.controller.decide import Decision
+    from paperspace.gradient.server.controller.listing import Listing
+    from paperspace.gradient.server.controller.state import Limits, Report
+    from paperspace.gradient.server.controller.steps import Step
+
+_log = logging.getLogger(__name__)
+
+PROGRESS_INTERVAL = 1.0  # seconds between two stored messages about progress
+
+
+class Worker:
+    """Makes one deployment match its desired state, until it is deleted and nothing is left of it.
+
+    Only this loop stores the observed state of the deployment. Work runs in tasks beside it, one for each step: a task
+    is started when the rule demands its step, and cancelled when the rule no longer does.
+    """
+
+    def __init__(self, deployment_id: str, tools: Tools, listing: Listing, limits: Limits) -> None:
+        self._deployment_id = deployment_id
+        self._tools = tools
+        self._listing = listing
+        self._limits = limits
+        self._woken = asyncio.Event()
+        self._reports: dict[str, Report] = {}
+        self._tasks: dict[Step, asyncio.Task[None]] = {}
+        self._timer: asyncio.TimerHandle | None = None
+        self._progress_timer: asyncio.TimerHandle | None = None
+        self._failures = 0
+
+    def wake(self) -> None:
+        """Apply the rule again, soon."""
+        self._woken.set()
+
+    async def run(self) -> None:
+        """Run until nothing is left of the deployment."""
+        self.wake()
+        try:
+            while True:
+                await self._woken.wait()
+                self._woken.clear()
+                if await self._pass():
+                    return
+        finally:
+            for timer in (self._timer, self._progress_timer):
+                if timer:
+                    timer.cancel()
+            await self._cancel(list(self._tasks))
+
+    async def _pass(self) -> bool:
+        """Apply the rule once; return whether nothing is left to do, ever."""
+        try:
+            try:
+                decision = await self._apply_rule()
+            except EngineUnavailableError as error:
+                reason = str(error)
+                await self._tools.change(lambda records: show_unavailable(records, self._deployment_id, reason))
+                self._wake_later()
+                return False
+        except Exception:  # noqa: BLE001  # a failure in one deployment must not end its loop
+            _log.exception("deployment %s: the controller failed; it tries again", self._deployment_id)
+            self._wake_later()
+            return False
+        self._failures = 0
+        return decision.finished and not self._tasks and not self._woken.is_set()
+
+    async def _apply_rule(self) -> Decision:
+        # What was reported before the listing starts is visible in it. The other way round, a container could have
+        # become ready that the listing does not contain yet, and would count as lost.
+        reports = dict(self._reports)
+        containers = await self._listing.containers(self._deployment_id)
+        routed = self._tools.gateway.routed(self._deployment_id)
+        decision = await self._tools.change(
+            lambda records: decide(records, self._deployment_id, containers, routed, reports, self._limits)
+        )
+        self._reports = {id_: report for id_, report in self._reports.items() if id_ in decision.instance_ids}
+        await self._change_routes(decision.steps)
+        await self._change_tasks(decision.steps, Site(self._deployment_id, containers, self._report))
+        self._set_timer([step.at for step in decision.steps if isinstance(step, Wake)])
+        return decision
+
+    async def _change_routes(self, steps: list[Step]) -> None:
+        for step in steps:
+            match step:
+                case Route(instance_id, port):
+                    await self._tools.gateway.route(self._deployment_id, instance_id, port)
+                    self.wake()
+                case Unroute(instance_id):
+                    await self._tools.gateway.unroute(self._deployment_id, instance_id)
+                    self.wake()
+
+    async def _change_tasks(self, steps: list[Step], site: Site) -> None:
+        wanted = [step for step in steps if isinstance(step, Work)]
+        await self._cancel([step for step in self._tasks if step not in wanted])
+        for step in wanted:
+            if step not in self._tasks:
+                self._tasks[step] = asyncio.create_task(self._work(step, site))
+
+    async def _cancel(self, steps: list[Step]) -> None:
+        tasks = [self._tasks.pop(step) for step in steps if step in self._tasks]
+        for task in tasks:
+            task.cancel()
+        await asyncio.gather(*tasks, return_exceptions=True)
+
+    async def _work(self, step: Work, site: Site) -> None:
+        try:
+            await work(step, self._tools, site)
+            self.wake()
+        except EngineUnavailableError:
+            self.wake()  # the listing fails too, or shows what has happened
+            await asyncio.sleep(pause(0))
+        except Exception:  # noqa: BLE001  # as above
+            _log.exception("deployment %s: %s failed; it is repeated", self._deployment_id, step)
+            self._wake_later()
+        finally:
+            if self._tasks.get(step) is asyncio.current_task():
+                del self._tasks[step]
+
+    def _report(self, instance_id: str, report: Report) -> None:
+        """Keep a report for the rule. Progress is stored at most once a second."""
+        self._reports[instance_id] = report
+        if not isinstance(report, Progress):
+            self.wake()
+        elif self._progress_timer is None:
+            self.wake()
+            self._progress_timer = asyncio.get_running_loop().call_later(PROGRESS_INTERVAL, self._end_interval)
+
+    def _end_interval(self) -> None:
+        self._progress_timer = None
+        self.wake()
+
+    def _set_timer(self, times: list[datetime]) -> None:
+        if self._timer:
+            self._timer.cancel()
+        self._timer = None
+        if times:
+            seconds = (min(times) - self._tools.now()).total_seconds()
+            self._timer = asyncio.get_running_loop().call_later(max(seconds, 0.0), self.wake)
+
+    def _wake_later(self) -> None:
+        self._failures += 1
+        asyncio.get_running_loop().call_later(pause(self._failures), self.wake)

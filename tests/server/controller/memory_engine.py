@@ -1,0 +1,156 @@
+"""An engine in memory, for tests of the controller. The name of an image says what its containers do.
+
+- `good-...`: they respond.
+- `silent-...`: they run and never respond.
+- `crashing-...`: they exit when they have started.
+- `missing-...`: the image does not exist.
+- `broken-...`: they cannot be started.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from datetime import UTC, datetime
+from typing import TYPE_CHECKING
+
+from paperspace.gradient.server.controller.engine import (
+    Container,
+    ContainerKey,
+    EngineUnavailableError,
+    ImageError,
+    PortInUseError,
+    StartError,
+    Workload,
+)
+from paperspace.gradient.server.engines.runtime import UnsupportedSpecError
+
+if TYPE_CHECKING:
+    from collections.abc import AsyncIterator, Callable, Sequence
+
+
+class MemoryEngine:
+    """Containers in a dict.
+
+    Attributes:
+        by_id: The containers, running or not.
+        images: The image of each container.
+        taken_ports: Ports that another program uses.
+        available: Whether the engine responds.
+    """
+
+    name = "memory"
+
+    def __init__(self, now: Callable[[], datetime] = lambda: datetime.now(UTC)) -> None:
+        self.by_id: dict[str, Container] = {}
+        self.images: dict[str, str] = {}
+        self.taken_ports: set[int] = set()
+        self.available = True
+        self._now = now
+        self._number = 0
+        self._listeners: list[asyncio.Queue[str | None]] = []
+
+    # What happens to containers, without the engine's user
+
+    def running(self) -> list[Container]:
+        return [container for container in self.by_id.values() if container.state == "running"]
+
+    def create(self, key: ContainerKey, image: str, host_port: int) -> Container:
+        """Create a container, as an interrupted start leaves it."""
+        self._number += 1
+        container = Container(f"c{self._number}", key, "created", host_port)
+        self.by_id[container.id], self.images[container.id] = container, image
+        return container
+
+    def exit(self, container_id: str, exit_code: int = 1) -> None:
+        container = self.by_id[container_id]
+        self.by_id[container_id] = container._replace(state="exited", exit_code=exit_code, finished_at=self._now())
+        self._notify(container)
+
+    def lose(self, container_id: str) -> None:
+        self._notify(self.by_id.pop(container_id))
+
+    def responds(self, port: int) -> bool:
+        """Whether something responds on a port."""
+        return any(
+            container.host_port == port and self.images[container.id].startswith("good") for container in self.running()
+        )
+
+    def start_now(self, key: ContainerKey, workload: Workload, host_port: int) -> Container:
+        known = [container for container in self.by_id.values() if container.key[:3] == key[:3]]
+        container = known[0] if known else self.create(key, workload.image, host_port)
+        if container.state != "created":
+            return container
+        if host_port in self.taken_ports or any(other.host_port == host_port for other in self.running()):
+            del self.by_id[container.id]
+            raise PortInUseError(f"port {host_port} is in use")
+        if workload.image.startswith("broken"):
+            del self.by_id[container.id]
+            raise StartError("The command does not exist.")
+        self.by_id[container.id] = container._replace(state="running", started_at=self._now())
+        self._notify(container)
+        if workload.image.startswith("crashing"):
+            self.exit(container.id)
+        return self.by_id[container.id]
+
+    # The interface of an engine
+
+    async def open(self, server_id: str) -> None:  # noqa: ARG002
+        self._check_available()
+
+    async def close(self) -> None:
+        pass
+
+    def check(self, workload: Workload) -> Sequence[str]:
+        if workload.instance_type == "unknown":
+            raise UnsupportedSpecError("There is no instance type 'unknown'.")
+        return ["2 of 8 CPUs."] if workload.instance_type == "large" else []
+
+    async def resolve(self, workload: Workload, progress: Callable[[str], None]) -> str:
+        self._check_available()
+        if workload.image.startswith("missing"):
+            raise ImageError(f"There is no image {workload.image}.", permanent=True)
+        progress(f"pulling {workload.image}, 41 %")
+        await asyncio.sleep(0)
+        return workload.image_id or f"sha256:{workload.image}"
+
+    async def containers(self) -> Sequence[Container]:
+        self._check_available()
+        return list(self.by_id.values())
+
+    async def start(self, key: ContainerKey, workload: Workload, host_port: int) -> Container:
+        self._check_available()
+        await asyncio.sleep(0)
+        return self.start_now(key, workload, host_port)
+
+    async def stop(self, container_id: str, grace: float) -> None:  # noqa: ARG002
+        self._check_available()
+        await asyncio.sleep(0)
+        if container_id in self.by_id and self.by_id[container_id].state == "running":
+            self.exit(container_id, 143)
+
+    async def remove(self, container_id: str) -> None:
+        self._check_available()
+        if container_id in self.by_id:
+            self.lose(container_id)
+
+    async def last_lines(self, container_id: str, count: int) -> Sequence[str]:
+        self._check_available()
+        return ["starting", f"error in {self.images[container_id]}"][:count] if container_id in self.by_id else []
+
+    async def changes(self) -> AsyncIterator[str | None]:
+        queue: asyncio.Queue[str | None] = asyncio.Queue()
+        self._listeners.append(queue)
+        queue.put_nowait(None)
+        try:
+            while True:
+                yield await queue.get()
+        finally:
+            self._listeners.remove(queue)
+
+    def _check_available(self) -> None:
+        if not self.available:
+            raise EngineUnavailableError("the engine in memory does not respond")
+
+    def _notify(self, container: Container) -> None:
+        for listener in self._listeners:
+            listener.put_nowait(container.key.deployment_id)

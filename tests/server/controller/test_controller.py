@@ -1,0 +1,361 @@
+"""The controller with a database in memory, an engine in memory, and containers that respond over real sockets."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from contextlib import asynccontextmanager
+from datetime import UTC, datetime, timedelta
+from typing import TYPE_CHECKING, Any, TypeVar
+from uuid import uuid4
+
+import pytest
+from tests.server.controller.memory_engine import MemoryEngine
+
+from paperspace.gradient.server.controller.controller import DEFAULT_OPTIONS, Controller, Options
+from paperspace.gradient.server.controller.engine import Container, ContainerKey, PortInUseError, Workload
+from paperspace.gradient.server.controller.records import Records
+from paperspace.gradient.server.controller.runtime import EngineRuntime
+from paperspace.gradient.server.engines.workloads import Workloads
+from paperspace.gradient.server.storage.database import Database
+from paperspace.gradient.server.storage.store import Store
+
+if TYPE_CHECKING:
+    from collections.abc import AsyncIterator, Awaitable, Callable
+
+T = TypeVar("T")
+
+PORTS = range(24000, 24050)
+PATIENCE = 20.0  # seconds
+
+
+class ServingEngine(MemoryEngine):
+    """An engine in memory whose good containers respond on their ports."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self._servers: dict[str, asyncio.Server] = {}
+
+    async def start(self, key: ContainerKey, workload: Workload, host_port: int) -> Container:
+        # The server comes first: the controller may cancel the start as soon as the container runs.
+        server = await self._listen(host_port) if workload.image.startswith("good") else None
+        container = await super().start(key, workload, host_port)
+        if server:
+            self._servers[container.id] = server
+        return container
+
+    async def _listen(self, port: int) -> asyncio.Server:
+        async def respond(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+            await reader.readuntil(b"\r\n\r\n")
+            writer.write(b"HTTP/1.1 404 Not Found\r\nContent-Length: 0\r\n\r\n")
+            writer.close()
+
+        try:
+            return await asyncio.start_server(respond, "127.0.0.1", port)
+        except OSError:
+            raise PortInUseError(f"port {port} is in use") from None
+
+    def exit(self, container_id: str, exit_code: int = 1) -> None:
+        self._close(container_id)
+        super().exit(container_id, exit_code)
+
+    def lose(self, container_id: str) -> None:
+        self._close(container_id)
+        super().lose(container_id)
+
+    def _close(self, container_id: str) -> None:
+        if server := self._servers.pop(container_id, None):
+            server.close()
+
+    def close_all(self) -> None:
+        for id_ in list(self._servers):
+            self._close(id_)
+
+
+class World:
+    """A database, an engine, and a controller that can be killed."""
+
+    def __init__(self, options: Options = DEFAULT_OPTIONS) -> None:
+        self.engine = ServingEngine()
+        self.options = options
+        self.database = Database(":memory:", lambda: datetime.now(UTC))
+        self.workloads = Workloads(self.database, EngineRuntime(self.engine, PORTS))
+        self.store = Store(self.database, actor="Ada", new_id=uuid4)
+        self.records = Records(self.database, self.workloads, PORTS)
+
+    async def change(self, function: Callable[[Records], T]) -> T:
+        await asyncio.sleep(0)
+        with self.database.writing():
+            return function(self.records)
+
+    def controller(self) -> Controller:
+        self._controller = Controller(self.engine, self.change, "server", options=self.options)
+        return self._controller
+
+    def create(self, image: str, replicas: int = 1, **more: Any) -> str:
+        with self.database.writing():
+            spec = {"image": image, "resources": {"replicas": replicas}, **more}
+            row = self.store.create_deployment(name=str(uuid4()), project_id="p", cluster_id=None, data=spec)
+            self.workloads.apply_new_spec(row["id"])
+        self._controller.notify()
+        id_: str = row["id"]
+        return id_
+
+    def update(self, id_: str, image: str, replicas: int = 1) -> None:
+        with self.database.writing():
+            spec = {"image": image, "resources": {"replicas": replicas}}
+            self.store.update_deployment(id_, name=None, project_id=None, cluster_id=None, data=spec)
+            self.workloads.apply_new_spec(id_)
+        self._controller.notify()
+
+    def delete(self, id_: str) -> None:
+        with self.database.writing():
+            self.store.delete_deployment(id_)
+            self.workloads.remove(id_)
+        self._controller.notify()
+
+    def images(self, id_: str) -> list[str]:
+        """Return the images of the running containers of a deployment."""
+        return [self.engine.images[container.id] for container in self.engine.running() if container.key[0] == id_]
+
+    def instances(self, id_: str) -> list[Any]:
+        with self.database.reading():
+            return self.database.rows(
+                "SELECT * FROM instances_now WHERE deployment_id = ? AND dt_deleted IS NULL ORDER BY seq", id_
+            )
+
+    def states(self, id_: str) -> list[str]:
+        return [instance["state"] for instance in self.instances(id_)]
+
+    def messages(self, id_: str) -> list[str]:
+        """Return all messages in the history of a deployment's instances."""
+        with self.database.reading():
+            rows = self.database.rows(
+                "SELECT message FROM instance_states JOIN instances ON instances.id = deployment_run_instance_id"
+                " WHERE deployment_id = ? ORDER BY instance_states.seq",
+                id_,
+            )
+        return [row["message"] for row in rows]
+
+    def error(self, id_: str) -> str | None:
+        """Return the error of the newest spec."""
+        with self.database.reading():
+            sql = "SELECT error FROM deployment_specs WHERE deployment_id = ? ORDER BY seq DESC LIMIT 1"
+            error: str | None = self.database.rows(sql, id_)[0]["error"]
+            return error
+
+
+async def until(condition: Callable[[], object]) -> None:
+    """Wait until a condition is true."""
+    async with asyncio.timeout(PATIENCE):
+        while not condition():  # noqa: ASYNC110  # the database has no events
+            await asyncio.sleep(0.005)
+
+
+@asynccontextmanager
+async def running(options: Options = DEFAULT_OPTIONS) -> AsyncIterator[World]:
+    world = World(options)
+    try:
+        async with world.controller():
+            yield world
+    finally:
+        world.engine.close_all()
+        world.database.close()
+
+
+def run(test: Callable[[World], Awaitable[None]], options: Options = DEFAULT_OPTIONS) -> None:
+    """Run a test with a controller."""
+
+    async def main() -> None:
+        async with running(options) as world:
+            await test(world)
+
+    asyncio.run(main())
+
+
+def test_from_create_to_ready_to_deleted() -> None:
+    """A deployment becomes ready on its ports, each step is in its history, and nothing is left after the delete."""
+
+    async def test(world: World) -> None:
+        id_ = world.create("good-1", 2, env=[{"name": "A", "value": "1"}])
+        await until(lambda: world.states(id_) == ["healthy"] * 2)
+        ports = [container.host_port for container in world.engine.running()]
+        assert set(ports) <= set(PORTS)
+        assert [row["stateMessage"] for row in world.instances(id_)] == [f"Ready on 127.0.0.1:{p}." for p in ports]
+        assert world.messages(id_)[0] == "Waiting to be started."
+        world.delete(id_)
+        await until(lambda: not world.engine.by_id and not world.instances(id_))
+
+    run(test)
+
+
+def test_update_replaces_and_scaling_keeps() -> None:
+    """An update replaces the containers; a change of the replicas alone keeps those that stay; a restart replaces."""
+
+    async def test(world: World) -> None:
+        id_ = world.create("good-1")
+        await until(lambda: world.states(id_) == ["healthy"])
+        world.update(id_, "good-2")
+        await until(lambda: world.images(id_) == ["good-2"])
+        before = {container.id for container in world.engine.running()}
+        world.update(id_, "good-2", 3)
+        await until(lambda: world.states(id_) == ["healthy"] * 3)
+        assert before <= {container.id for container in world.engine.running()}
+        world.update(id_, "good-2", 1)
+        await until(lambda: len(world.engine.by_id) == 1)
+        assert {container.id for container in world.engine.running()} == before
+        world.update(id_, "good-2", 1)
+        await until(lambda: len(world.engine.by_id) == 1 and before.isdisjoint(world.engine.by_id))
+
+    run(test)
+
+
+@pytest.mark.parametrize(
+    ("image", "reason"),
+    [
+        ("missing", "There is no image missing."),
+        ("crashing", "Exited with code 1 (crash 5); no more restarts. Last output: starting | error in crashing"),
+        ("broken", "The command does not exist (crash 5); no more restarts."),
+        ("silent", "Not ready 2 s after its start. No HTTP response on port 80 yet: connection refused."),
+    ],
+)
+def test_failed_update_leaves_the_old_revision(image: str, reason: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A revision that cannot become ready fails with its reason, and what served before is untouched."""
+    monkeypatch.setattr("paperspace.gradient.server.controller.restarts.FIRST_DELAY", timedelta(seconds=0.05))
+
+    async def test(world: World) -> None:
+        id_ = world.create("good-1", 2)
+        await until(lambda: world.states(id_) == ["healthy"] * 2)
+        before = list(world.engine.by_id)
+        world.update(id_, image, 2)
+        await until(lambda: world.error(id_) == reason)
+        await until(lambda: list(world.engine.by_id) == before)
+        assert world.images(id_) == ["good-1"] * 2
+        assert sorted(world.states(id_)) in (["errored", "healthy", "healthy"], ["failed", "healthy", "healthy"])
+        world.update(id_, "good-2", 2)
+        await until(lambda: world.images(id_) == ["good-2"] * 2)
+
+    run(test, Options(progress_deadline=timedelta(seconds=2)))
+
+
+def test_crashed_and_lost_containers_are_healed() -> None:
+    """A container that exits is restarted after a second, with its reason in the states; a removed one at once."""
+
+    async def test(world: World) -> None:
+        id_ = world.create("good-1")
+        await until(lambda: world.states(id_) == ["healthy"])
+        [first] = world.engine.running()
+        world.engine.exit(first.id, 137)
+        await until(lambda: world.states(id_) == ["retrying"])
+        await until(lambda: world.states(id_) == ["healthy"])
+        [second] = world.engine.running()
+        assert second.id != first.id
+        assert "Ended by SIGKILL (crash 1); restarting after 1 s. Last output: starting | error in good-1" in (
+            world.messages(id_)
+        )
+        world.engine.lose(second.id)
+        await until(lambda: world.engine.running() and world.states(id_) == ["healthy"])
+        assert len(world.engine.by_id) == 1
+
+    run(test)
+
+
+def test_restarted_controller_adopts_containers() -> None:
+    """A new controller keeps the containers of the one before, and does what was requested in between."""
+
+    async def main() -> None:
+        async with running() as world:
+            id_ = world.create("good-1", 2)
+            await until(lambda: world.states(id_) == ["healthy"] * 2)
+            before = list(world.engine.by_id)
+            await world._controller.__aexit__()
+            world.update(id_, "good-1", 3)
+            async with world.controller():
+                await until(lambda: world.states(id_) == ["healthy"] * 3)
+                assert list(world.engine.by_id)[:2] == before
+                assert len(world.engine.by_id) == 3
+
+    asyncio.run(main())
+
+
+def test_engine_that_does_not_respond() -> None:
+    """While the engine is away, states say so and ready instances stay ready; when it is back, everything goes on."""
+
+    async def test(world: World) -> None:
+        ready = world.create("good-1")
+        await until(lambda: world.states(ready) == ["healthy"])
+        world.engine.available = False
+        waiting = world.create("good-2")
+        reason = "the engine in memory does not respond"
+        await until(lambda: [row["stateMessage"] for row in world.instances(waiting)] == [reason])
+        assert world.states(ready) == ["healthy"]
+        world.engine.available = True
+        await until(lambda: world.states(waiting) == ["healthy"])
+        assert world.states(ready) == ["healthy"]
+
+    run(test)
+
+
+def test_port_of_another_program() -> None:
+    """If another program uses a port, the container gets the next one."""
+
+    async def main() -> None:
+        async with running() as world:
+            other = await asyncio.start_server(lambda *_: None, "127.0.0.1", PORTS[0])
+            id_ = world.create("good-1", 2)
+            await until(lambda: world.states(id_) == ["healthy"] * 2)
+            ports = {container.host_port for container in world.engine.running()}
+            assert PORTS[0] not in ports
+            assert len(ports) == 2
+            other.close()
+
+    asyncio.run(main())
+
+
+def test_unknown_containers_are_kept(caplog: pytest.LogCaptureFixture) -> None:
+    """Containers that the database does not know, as after restoring a backup, are kept and reported."""
+
+    async def main() -> None:
+        world = World()
+        world.engine.start_now(
+            ContainerKey("d", "i", 1, "t"), Workload("good", None, 80, (), (), None, None), PORTS[-1]
+        )
+        async with world.controller():
+            await until(lambda: "containers of this server are not in its database" in caplog.text)
+            id_ = world.create("good-1")
+            await until(lambda: world.states(id_) == ["healthy"])
+            assert len(world.engine.by_id) == 2
+        world.engine.close_all()
+
+    with caplog.at_level(logging.WARNING):
+        asyncio.run(main())
+
+
+@pytest.mark.parametrize(
+    ("spec", "error"),
+    [
+        ({"models": [{"id": "m"}]}, "Only the simulation supports models so far"),
+        ({"repositories": {"repositories": [{"url": "https://example.com/a.git", "name": "a"}]}}, "repositories"),
+        ({"env": [{"name": "A", "value": "SECRET:B"}]}, r"env[0].value (secret:NAME)"),
+        ({"resources": {"autoscaling": {"maxReplicas": 2, "metrics": []}}}, "resources.autoscaling"),
+        ({"resources": {"replicas": 51}}, "51 replicas need as many ports; --port-range 24000-24049 has fewer."),
+        ({"resources": {"instanceType": "unknown"}}, "There is no instance type 'unknown'."),
+    ],
+)
+def test_unsupported_specs(spec: dict[str, Any], error: str) -> None:
+    """A spec that the controller or the engine cannot run gets an error, and what runs is not touched."""
+
+    async def test(world: World) -> None:
+        id_ = world.create("good-1")
+        await until(lambda: world.states(id_) == ["healthy"])
+        before = list(world.engine.by_id)
+        with world.database.writing():
+            data = {"image": "good-2", **spec}
+            world.store.update_deployment(id_, name=None, project_id=None, cluster_id=None, data=data)
+            world.workloads.apply_new_spec(id_)
+        world._controller.notify()
+        assert error in (world.error(id_) or "")
+        await asyncio.sleep(0.05)
+        assert list(world.engine.by_id) == before
+
+    run(test)
