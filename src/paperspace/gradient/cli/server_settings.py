@@ -75,8 +75,8 @@ def _delete(entries: dict[str, Any], name: str, kind: str) -> None:
 def registries() -> None:
     """Store the credentials of private registries.
 
-    `containerRegistry` of a spec names one of them. They are in a file beside the database, which only its owner can
-    read.
+    `containerRegistry` of a spec is the name of a registry. The credentials are stored in a file next to the database.
+    Only its owner can read the file.
 
     \b
     Example:
@@ -116,7 +116,9 @@ def list_registries(database: str | None, output: str | None) -> None:
 @click.option("--username", required=True, metavar="USER", help="The user name.")
 @_database_option
 def set_registry(name: str, url: str, username: str, database: str | None) -> None:
-    """Store a registry, or replace the one with this name. The password is read from a prompt or from standard input.
+    """Store a registry, or replace the one with this name.
+
+    The password is read from a prompt or from standard input.
 
     \b
     Example:
@@ -178,8 +180,8 @@ class _TypeRow(NamedTuple):
 def instance_types() -> None:
     """Define instance types: the CPUs, memory and GPUs of a container.
 
-    `resources.instanceType` of a spec names one of them. The names of the hosted service are built in; others are in a
-    file beside the database.
+    `resources.instanceType` of a spec is the name of an instance type. Those of the hosted service are built in. Others
+    are stored in a file next to the database.
 
     \b
     Example:
@@ -191,7 +193,9 @@ def instance_types() -> None:
 @_database_option
 @output_option("json", "yaml")
 def list_instance_types(database: str | None, output: str | None) -> None:
-    """List all instance types. Containers get what the machine has of them.
+    """List all instance types.
+
+    If the machine has less than an instance type asks for, containers get what the machine has.
 
     \b
     Example:
@@ -229,13 +233,15 @@ _TYPE_COLUMNS: dict[Column, Callable[[_TypeRow], str]] = {
 @click.option("--memory", type=click.FloatRange(0, min_open=True), metavar="GIB", help="Memory in GiB. Default: all.")
 @click.option("--gpus", type=click.IntRange(0), default=0, metavar="NUMBER", help="GPUs. Default: none.")
 @click.option(
-    "--device", "devices", multiple=True, metavar="ID", help="The id of a GPU, in place of --gpus. Can be repeated."
+    "--device", "devices", multiple=True, metavar="ID", help="The id of a GPU, instead of --gpus. Can be repeated."
 )
 @_database_option
 def set_instance_type(
     name: str, cpus: float | None, memory: float | None, gpus: int, devices: Iterable[str], database: str | None
 ) -> None:
-    """Store an instance type, or replace the one with this name. Running containers keep their limits.
+    """Store an instance type, or replace the one with this name.
+
+    Running containers keep their limits.
 
     \b
     Examples:
@@ -257,7 +263,9 @@ def set_instance_type(
 @click.argument("name")
 @_database_option
 def delete_instance_type(name: str, database: str | None) -> None:
-    """Delete an instance type of the file. A built-in one of the same name applies again.
+    """Delete a stored instance type.
+
+    If there is a built-in instance type of the same name, it applies again.
 
     \b
     Example:

@@ -64,7 +64,8 @@ def update(
     the spec file.
 
     --spec replaces the whole spec. The options --image, --env, --env-file, --unset-env, --replicas, --instance-type and
-    --command change single fields: of the spec file, or without --spec of the newest spec. Everything else stays the same.
+    --command change single fields. With --spec, they change the spec in the file. Without --spec, they change the newest
+    spec of the deployment.
 
     \b
     Examples:
