@@ -8,7 +8,9 @@ from pathlib import Path
 
 PACKAGE = Path(__file__).parents[2] / "src/paperspace/gradient"
 NAME = "paperspace.gradient"
-BOTH = {"pytest_plugin.py", "cli/server.py"}  # connect client and server
+
+# These connect client and server: the pytest plugin, and the modules of the command `gradient server`.
+BOTH = {"pytest_plugin.py", "cli/server.py", "cli/server_settings.py", "cli/_server_database.py"}
 
 
 def imported(path: Path) -> Iterator[str]:
@@ -37,7 +39,7 @@ def importers(*folders: str) -> dict[str, set[str]]:
     return files
 
 
-def test_only_two_modules_connect_client_and_server() -> None:
+def test_modules_that_connect_client_and_server() -> None:
     """Outside of `server/`, only the pytest plugin and the command `gradient server` import the server."""
     assert set(importers("server")) == BOTH
 

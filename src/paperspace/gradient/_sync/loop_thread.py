@@ -175,8 +175,8 @@ def _start() -> _LoopThread:
         _running.start_thread()
     if _running.thread is None and _runs_a_loop():
         raise GradientError(
-            "no thread can be started, and this one runs an event loop already; "
-            "await the function of paperspace.gradient.aio instead"
+            "no thread can be started, and this thread already runs an event loop; "
+            "use the async function of paperspace.gradient.aio"
         )
     return _running
 
