@@ -99,6 +99,12 @@ def test_plain_http_is_for_loopback(monkeypatch: pytest.MonkeyPatch) -> None:
     Client(KEY, "http://a.example/graphql")
 
 
+def test_file_with_a_byte_order_mark(tmp_path: Path) -> None:
+    """A configuration file that an editor of Windows wrote is read."""
+    environment = write_config(tmp_path, f'\ufeff{{"apiKey": "{KEY}"}}')
+    assert Settings.resolve(environment=environment).api_key == KEY
+
+
 @pytest.mark.parametrize("content", ["{", "[]", '{"apiKey": 5}'])
 def test_invalid_file(tmp_path: Path, content: str) -> None:
     """The error names a configuration file with invalid content."""

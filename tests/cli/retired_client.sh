@@ -2,6 +2,7 @@
 # The documented calls of the retired command, as a script of its time would have them. It needs `gradient` on the PATH,
 # PAPERSPACE_API_KEY and PAPERSPACE_API_HOST in the environment, and the spec in mnist.yaml where it is run.
 
+gradient version
 gradient deployments list
 
 created=$(gradient deployments create --name mnist --projectId p1 --spec mnist.yaml)
@@ -19,6 +20,11 @@ gradient deployments get --id "$id" --apiKey "$PAPERSPACE_API_KEY" | python3 -c 
 import json, sys
 deployment = json.load(sys.stdin)
 print(len(deployment["deploymentSpecs"]), deployment["deploymentSpecs"][0]["data"]["image"])'
+
+gradient deployments get --id "$id" | python3 -c '
+import json, sys
+revisions = json.load(sys.stdin)["deploymentSpecs"]
+print(sorted(revisions[-1]["deploymentRuns"][0]["deploymentRunInstances"][0]))'
 
 gradient deployments delete --id "$id"
 gradient deployments get --id "$id"

@@ -123,9 +123,10 @@ def test_no_password_is_printed(run: Run, tmp_path: Path) -> None:
 
 
 def test_not_found(run: Run, id: str) -> None:
-    """The exit code is 3 for a missing deployment, revision or instance; only the first prints the retired client's line."""
-    line = "Deployment not found\n"
-    assert run("deployments", "rollback", UNKNOWN_ID, "--to", UNKNOWN_ID).stderr.startswith(line)
+    """The exit code is 3 for a missing deployment, revision or instance."""
+    missing = run("deployments", "rollback", UNKNOWN_ID, "--to", UNKNOWN_ID)
+    assert (missing.exit_code, missing.stdout) == (3, "")
+    assert missing.stderr.startswith(f"Error: no deployment has the id {UNKNOWN_ID}")
     for words in (["rollback", id, "--to", UNKNOWN_ID], ["logs", id, "--instance", "nope"]):
         refused = run("deployments", *words)
         assert (refused.exit_code, refused.stdout) == (3, "")

@@ -110,6 +110,24 @@ def test_help_has_an_example(run: Run, names: tuple[str, ...], command: click.Co
     assert all(option in shown.stdout for option in ("--api-key, --apiKey KEY", "--api-url URL", "--debug"))
 
 
+@pytest.mark.parametrize(
+    ("words", "instead"),
+    [
+        (["projects", "list"], "pass any id as --project-id."),
+        (["--apiKey", "k", "clusters", "list"], "pass any id as --cluster-id."),
+        (["login", "--email", "a@example.com"], "Use `gradient apiKey KEY`."),
+        (["notebooks", "list"], "This command manages deployments only."),
+    ],
+    ids=lambda value: " ".join(value) if isinstance(value, list) else None,
+)
+def test_commands_of_the_retired_client(run: Run, words: list[str], instead: str) -> None:
+    """A command that only the retired client has is a usage error that says what to do instead."""
+    shown = run(*words)
+    assert (shown.exit_code, shown.stdout) == (ExitCode.USAGE, "")
+    assert "of the retired official client does not exist here. " in shown.stderr
+    assert shown.stderr.endswith(f"{instead}\n")
+
+
 def test_lazy_summaries() -> None:
     """The summaries in the help of `gradient` are the first sentences of the commands' help."""
     context = click.Context(main)

@@ -31,9 +31,13 @@ def test_key_is_stored(run: Run, config_file: Path) -> None:
     assert [entry.name for entry in config_file.parent.iterdir()] == ["config.json"]
 
 
-@pytest.mark.parametrize(("words", "stdin"), [(["apiKey"], KEY + "\n"), (["apiKey", "--apiKey", KEY], None)])
+@pytest.mark.parametrize(
+    ("words", "stdin"),
+    [(["apiKey"], KEY + "\n"), (["apiKey", "--apiKey", KEY], None), (["apiKey", f" {KEY}\n"], None)],
+    ids=["stdin", "option", "spaces"],
+)
 def test_key_from_elsewhere(run: Run, config_file: Path, words: list[str], stdin: str | None) -> None:
-    """Without an argument, the key comes from the option or from standard input."""
+    """Without an argument, the key comes from the option or from standard input; spaces around it are removed."""
     assert run(*words, stdin=stdin).exit_code == 0
     assert json.loads(config_file.read_text()) == {"apiKey": KEY}
 

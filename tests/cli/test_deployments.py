@@ -122,12 +122,14 @@ def test_get(run: Run, client: Client, mnist: str, option: list[str]) -> None:
     documented: Any = client.deployments.get_deployment(mnist)
     assert {key: printed[key] for key in ("id", "name")} == {key: documented[key] for key in ("id", "name")}
     for revision, node in zip(printed["deploymentSpecs"], documented["deploymentSpecs"]["nodes"], strict=True):
-        assert {key: revision[key] for key in ("id", "endpointUrl", "actor")} == {
-            key: node[key] for key in ("id", "endpointUrl", "actor")
+        assert {key: revision[key] for key in ("id", "endpointUrl")} == {
+            key: node[key] for key in ("id", "endpointUrl")
         }
+        assert revision["actor"]["fullName"] == node["actor"]["fullName"]
         assert [len(revision["deploymentRuns"]), revision["data"]["image"]] == [1, node["data"]["image"]]
     newest = printed["deploymentSpecs"][0]
     assert newest["cluster"] == {"id": "c1"}
+    assert newest["actor"]["avatarUrl"] is None
     assert newest["deploymentRuns"][0]["replicas"] == 1
     assert newest["data"] == {
         "image": "nginx",
@@ -141,6 +143,60 @@ def test_get(run: Run, client: Client, mnist: str, option: list[str]) -> None:
         "repositories": None,
         "resources": {"instanceType": None, "replicas": 1, "autoscaling": None},
     }
+
+
+# What the retired client asked for, and printed. A nested tuple holds the keys of an object, or of each object in a list.
+RETIRED_KEYS: dict[str, Any] = {
+    "id": None,
+    "name": None,
+    "deploymentSpecs": {
+        "id": None,
+        "data": {
+            "image": None,
+            "port": None,
+            "resources": {"instanceType": None, "replicas": None},
+            "command": None,
+            "env": {"name": None, "value": None},
+            "models": {"id": None, "path": None},
+        },
+        "endpointUrl": None,
+        "actor": {"avatarUrl": None, "fullName": None},
+        "cluster": {"id": None},
+        "deploymentRuns": {
+            "id": None,
+            "availableReplicas": None,
+            "readyReplicas": None,
+            "replicas": None,
+            "deploymentRunInstances": {"id": None, "phase": None, "dtStarted": None, "dtFinished": None},
+        },
+    },
+}
+
+
+def missing_keys(printed: Any, keys: dict[str, Any] | None, path: str = "") -> list[str]:
+    """Return the paths of the keys that an object, or an object in a list, does not have."""
+    if keys is None:
+        return []
+    if isinstance(printed, list):
+        assert printed, f"{path} is empty, so that nothing is compared"
+        return [missing for entry in printed for missing in missing_keys(entry, keys, path)]
+    paths = {key: f"{path}.{key}" for key in keys}
+    return [
+        missing
+        for key, inner in keys.items()
+        for missing in ([paths[key]] if key not in printed else missing_keys(printed[key], inner, paths[key]))
+    ]
+
+
+def test_get_prints_every_key_of_the_retired_client(run: Run, client: Client, mnist: str) -> None:
+    """`get` has every key that a script may read from the retired client's JSON, down to the instances of the runs."""
+    whole: Any = {"image": "a", "env": [{"name": "A", "value": "b"}], "models": [{"id": "m"}], "command": ["c"]}
+    client.deployments.update_deployment(id=mnist, spec=whole | {"resources": {"replicas": 2}}, wait=True)
+    printed = json.loads(run("deployments", "get", mnist).stdout)
+    printed["deploymentSpecs"] = printed["deploymentSpecs"][:1]
+    assert missing_keys(printed, RETIRED_KEYS) == []
+    [instances] = [entry["deploymentRunInstances"] for entry in printed["deploymentSpecs"][0]["deploymentRuns"]]
+    assert [instance["phase"] for instance in instances] == ["Running", "Running"]
 
 
 def test_get_prints_every_revision(run: Run, client: Client, mnist: str) -> None:
@@ -220,16 +276,25 @@ def test_empty_key(run: Run) -> None:
     assert "invalid API key from --api-key" in shown.stderr
 
 
-@pytest.mark.parametrize("command", ["get", "delete", "update"])
-def test_not_found(run: Run, command: str) -> None:
-    """A missing deployment prints the retired client's line and the error to stderr, and exits with 3."""
-    more = ["--name", "digits"] if command == "update" else []
-    shown = run("deployments", command, "--id", MISSING, *more)
-    assert (shown.exit_code, shown.stdout) == (ExitCode.NOT_FOUND, "")
-    first, second = shown.stderr.splitlines()
-    assert first == "Deployment not found"
-    assert second.startswith("Error: ")
-    assert MISSING in second
+@pytest.mark.parametrize(
+    ("words", "stdout"),
+    [
+        (["get"], "Deployment not found\n"),
+        (["delete"], "Deployment not found\n"),
+        (["get", "-o", "json"], ""),
+        (["get", "--spec"], ""),
+        (["update", "--name", "digits"], ""),
+        (["logs"], ""),
+    ],
+    ids=lambda value: " ".join(value) if isinstance(value, list) else None,
+)
+def test_not_found(run: Run, words: list[str], stdout: str) -> None:
+    """A missing deployment is an error with code 3; `get` and `delete` print the retired client's line where that did."""
+    shown = run("deployments", *words, "--id", MISSING)
+    assert (shown.exit_code, shown.stdout) == (ExitCode.NOT_FOUND, stdout)
+    [line] = shown.stderr.splitlines()
+    assert line.startswith("Error: ")
+    assert MISSING in line
 
 
 @pytest.mark.parametrize(
@@ -278,7 +343,7 @@ def test_delete_several(run: Run, client: Client, mnist: str) -> None:
     assert len(client.deployments.list_deployments()) == 2
     done = run(*words, "--yes")
     assert done.exit_code == ExitCode.NOT_FOUND
-    assert done.stdout == f"Deleted deployment: {mnist}\nDeleted deployment: {second}\n"
+    assert done.stdout == f"Deleted deployment: {mnist}\nDeployment not found\nDeleted deployment: {second}\n"
     assert MISSING in done.stderr
     assert client.deployments.list_deployments() == []
 

@@ -10,9 +10,11 @@ from pathlib import Path
 
 from tests.cli.conftest import SPEC
 
+from paperspace.gradient import __version__
 from paperspace.gradient.server import LocalServer
 
-EXPECTED = """\
+EXPECTED = f"""\
+{__version__}
 No deployments found
 Created deployment: ID
 Created deployment: ID
@@ -22,8 +24,11 @@ ID
 Updated deployment: ID
   "name": "digits",
 2 tensorflow/serving
+['dtFinished', 'dtStarted', 'id', 'instanceId', 'phase', 'state', 'stateMessage']
 Deleted deployment: ID
+Deployment not found
 get: 3
+Deployment not found
 delete: 3
 create: 1
 No deployments found
@@ -31,9 +36,7 @@ list: 4
 """
 
 ERRORS = [
-    "Deployment not found",
     "Error: no deployment has the id ID, or it is deleted",
-    "Deployment not found",
     "Error: no deployment has the id ID",
     "Error: a deployment named 'fashion' already exists in project 'p1'",
 ]
@@ -61,6 +64,6 @@ def test_old_calls(server: LocalServer, tmp_path: Path) -> None:
     anonymous = re.compile(r"[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}")
     assert anonymous.sub("ID", done.stdout) == EXPECTED
     error_lines = anonymous.sub("ID", done.stderr).splitlines()
-    assert error_lines[:5] == ERRORS
-    assert [line.partition(" in ")[0] for line in error_lines[5:6]] == ["Stored the API key"]
+    assert error_lines[:3] == ERRORS
+    assert [line.partition(" in ")[0] for line in error_lines[3:4]] == ["Stored the API key"]
     assert error_lines[-2].startswith("Error: no API key")

@@ -297,3 +297,28 @@ def test_unreachable_server_skips_the_rest() -> None:
     assert failed.returncode == ExitCode.FAILED
     assert failed.stderr.count("Error: ") == 1
     assert failed.stderr.endswith("Not applied: b\n")
+
+
+@pytest.mark.parametrize(
+    "text", ['{"image": "hunter2"}', "image: hunter2", "A=hunter2", "https://u:hunter2@a.example/s"]
+)
+@pytest.mark.parametrize(
+    "words",
+    [
+        ["create", "--name", "n", "--project-id", "p", "--spec"],
+        ["update", "n", "--spec"],
+        ["diff", "--spec"],
+        ["apply", "--spec"],
+        ["apply"],
+        ["validate"],
+        ["update", "n", "--env-file"],
+    ],
+    ids=" ".join,
+)
+def test_text_instead_of_a_path(run: Run, words: list[str], text: str) -> None:
+    """Text in place of the path of a file is an error that says what to do, and does not show it."""
+    shown = run("deployments", *words, text)
+    assert shown.exit_code in {ExitCode.USAGE, ExitCode.INVALID_SPEC}
+    assert "expected the path of a file, got other text" in shown.stderr
+    assert "rite it to a file" in shown.stderr
+    assert "hunter2" not in shown.output

@@ -106,8 +106,8 @@ class TestName:
         """A name that no deployment has exactly is not found, in any project or in the one given."""
         for words in (["N"], ["n", "--project-id", "q"]):
             shown = run("deployments", "get", *words)
-            assert (shown.exit_code, shown.stdout) == (ExitCode.NOT_FOUND, "")
-            assert shown.stderr.startswith("Deployment not found\nError: no deployment is named ")
+            assert (shown.exit_code, shown.stdout) == (ExitCode.NOT_FOUND, "Deployment not found\n")
+            assert shown.stderr.startswith("Error: no deployment is named ")
         assert run("deployments", "get", "n").exit_code == 0
         client.deployments.delete_deployment(id)
         assert run("deployments", "get", "n").exit_code == ExitCode.NOT_FOUND

@@ -13,10 +13,12 @@ from typing import Any, cast
 import pytest
 from tests.deployments.test_changes import FULL
 
-from paperspace.gradient import Client, InvalidArgumentError, InvalidSpecError
+from paperspace.gradient import Client, InvalidArgumentError, InvalidSpecError, deployments
 from paperspace.gradient._shared.problems import Problem
 from paperspace.gradient._spec.checks import check_spec
+from paperspace.gradient.aio import deployments as async_deployments
 from paperspace.gradient.deployments import _arguments
+from paperspace.gradient.server import LocalServer
 
 ODD: list[Any] = [
     *(None, True, False, 0, -1, 80, 2**31, 10**5000, 1.5, float("nan"), float("inf"), "", "x", "a b", "\ud800", "\0"),
@@ -71,6 +73,50 @@ def test_several_mistakes_at_once() -> None:
             spec = replaced(spec, chance.choice(paths_of(spec)), chance.choice(ODD))
         paths = [problem.field for problem in problems_of(spec)]
         assert len(paths) == len(set(paths))
+
+
+@pytest.mark.parametrize(
+    "arguments",
+    [(), ("new name",), ("new name", "p"), ("new name", "p", FULL), ("new name", None, FULL), (None, None, FULL)],
+    ids=["id", "name", "project", "spec", "spec without project", "spec alone"],
+)
+def test_id_as_the_first_argument(arguments: tuple[Any, ...]) -> None:
+    """`update_deployment` as the retired client had it, with the id first, is an error that says how to pass the id."""
+    with Client("a-key", "http://127.0.0.1:1/graphql") as client, pytest.raises(InvalidArgumentError) as caught:
+        client.deployments.update_deployment("d4e74a9c-b125-4bd7-b143-8f5c386df8a9", *arguments)
+    assert str(caught.value) == (
+        "update_deployment: the first positional argument is a name, but this is an id; pass it as id="
+    )
+
+
+def test_name_that_looks_like_an_id() -> None:
+    """A deployment whose name is a UUID is updated by its name."""
+    name = "d4e74a9c-b125-4bd7-b143-8f5c386df8a9"
+    with LocalServer() as server, Client(server.api_key, server.url) as client:
+        created = client.deployments.create_deployment(name, "p", FULL)
+        assert client.deployments.update_deployment(name, "p", FULL) == created
+        update: Any = client.deployments.update_deployment  # the types require a spec
+        assert update(name, "p", cluster_id="c1") == created
+
+
+@pytest.mark.parametrize("argument", ["name", "project_id", "cluster_id", "id"])
+def test_spec_as_another_argument(argument: str) -> None:
+    """A spec in place of another argument is not shown, as it may hold secrets."""
+    arguments: Any = {"name": "n", "project_id": "p", argument: {"image": "hunter2"}}
+    with Client("a-key", "http://127.0.0.1:1/graphql") as client, pytest.raises(InvalidArgumentError) as caught:
+        client.deployments.update_deployment(**arguments)
+    assert f"{argument}: expected " in str(caught.value)
+    assert "got a value of type dict" in str(caught.value)
+    assert "hunter2" not in repr(caught.value.problems)
+
+
+def test_names_in_type_errors() -> None:
+    """Python's error for a wrong argument has the public name of the function, in the sync and the async version."""
+    wrong: Any = {"api_key": "k"}
+    for functions in (deployments, async_deployments):
+        for name in ("create_deployment", "get_deployment_logs", "scale_deployment", "patch_deployment"):
+            with pytest.raises(TypeError, match=rf"^{name}\(\) got an unexpected keyword argument 'api_key'"):
+                getattr(functions, name)("x", **wrong)
 
 
 def test_spec_in_itself() -> None:

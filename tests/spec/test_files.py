@@ -5,11 +5,13 @@ from __future__ import annotations
 import json
 import os
 import time
+import traceback
 from pathlib import Path
 from typing import Any
 
 import jsonschema
 import pytest
+import yaml
 from tests.deployments.test_changes import FULL
 from tests.samples import SPEC
 
@@ -17,6 +19,7 @@ from paperspace.gradient import InvalidArgumentError, InvalidSpecError
 from paperspace.gradient._shared.graphql_files import spec_schema
 from paperspace.gradient._spec.checks import check_spec
 from paperspace.gradient._spec.files import DEFAULT_FILES, parse_file, read_file
+from paperspace.gradient._spec.parsers import parse
 from paperspace.gradient.deployments import load_spec
 
 YAML = """\
@@ -34,6 +37,8 @@ JSONC = """\
   "resources": {"instanceType": "A100", "replicas": 1,},
 }
 """
+# A file that begins with it is parsed by libyaml. Its characters have two bytes each.
+LONG = "#" + "é" * 100_000 + "\n"
 TOML = """\
 image = "tensorflow/serving"
 port = 8501
@@ -160,6 +165,11 @@ def test_toml_without_positions() -> None:
         ("a.yaml", "image: !!python/object:os.system x\n", "a.yaml:1:8: invalid YAML: "),
         ("a.yaml", "[" * 5000, "a.yaml: invalid YAML: nested too deeply, or refers to itself"),
         ("a.yaml", "image: &a [*a]", "a.yaml: invalid YAML: nested too deeply, or refers to itself"),
+        ("a.yaml", LONG + "a: 1\na: 2\n", "a.yaml:3:1: duplicate key a"),
+        ("a.yaml", LONG + "[" * 5000, "a.yaml:2:1001: invalid YAML: exceeded maximum nesting depth"),
+        ("a.yaml", LONG + "image: &a [*a]", "a.yaml: invalid YAML: nested too deeply, or refers to itself"),
+        ("a.yaml", LONG + "image: *hunter2\n", "a.yaml:2:8: invalid YAML: undefined alias; quote a value"),
+        ("a.yaml", LONG + "\x07", "a.yaml:2: invalid YAML: a character that is not allowed"),
         ("a.json", '{"image": }', "a.json:1:11: invalid JSON: "),
         ("a.json", "[" * 100_000, "a.json: invalid JSON: "),
         ("a.json", '{"image": ' + "[" * 600 + "]" * 600 + "}", "a.json: nested too deeply"),
@@ -185,6 +195,66 @@ def test_files_without_a_spec(name: str, text: str, start: str) -> None:
     assert line.startswith(start)
 
 
+@pytest.mark.parametrize("start", ["", LONG], ids=["parser in Python", "libyaml"])
+def test_numbers_that_yaml_versions_read_differently(start: str) -> None:
+    """A number to the base 8 or 60 is the string that the file shows: kept where a string belongs, else an error."""
+    text = start + "image: a\ncommand: [-p, 22:22, 010]\nenv: [{name: A, value: 1:30.5}, {name: B, value: -0o7}]\n"
+    Path("a.yaml").write_text(text, encoding="utf-8")
+    spec = load_spec("a.yaml")
+    assert spec["command"] == ["-p", "22:22", "010"]
+    assert [entry["value"] for entry in spec["env"] or ()] == ["1:30.5", "-0o7"]
+    wrong = errors_of("b.yaml", start + "image: a\nport: 22:22\nresources: {replicas: 010}\n")
+    assert [line.partition(": ")[2] for line in wrong] == [
+        "port: expected an integer, got '22:22' (write the port of the container only: 22)",
+        "resources.replicas: expected an integer, got '010' (write 10, without quotes)",
+    ]
+
+
+def test_numbers() -> None:
+    """All other numbers of YAML are numbers, as before."""
+    text = "image: a\nport: 0x50\nresources: {replicas: 0, autoscaling: {maxReplicas: 1_0, metrics: [%s]}}\n"
+    metrics = "{metric: cpu, value: 70}, {metric: memory, value: 1.5e+1}"
+    Path("a.yaml").write_text(text % metrics, encoding="utf-8")
+    spec: Any = load_spec("a.yaml")
+    autoscaling = spec["resources"]["autoscaling"]
+    assert (spec["port"], spec["resources"]["replicas"], autoscaling["maxReplicas"]) == (80, 0, 10)
+    assert [metric["value"] for metric in autoscaling["metrics"]] == [70, 15.0]
+
+
+@pytest.mark.parametrize("text", ["image: a\nport: 80\n", '{"image": "a", "port": 80}', "image: a # c\nport:\n  80\n"])
+def test_large_files(text: str) -> None:
+    """A file of 1 MB is parsed by libyaml, with the same result and positions."""
+    small, positions = parse(text, "a.yaml", "")
+    padding = "" if text.startswith("{") else "#" * 100_000
+    large, large_positions = parse(text + (padding or " " * 100_000), "a.yaml", "")
+    assert (large, large_positions) == (small, positions) == ({"image": "a", "port": 80}, positions)
+
+
+@pytest.mark.skipif(not yaml.__with_libyaml__, reason="PyYAML was built without libyaml")
+@pytest.mark.parametrize("item", ["a, ", "{a: b}, "])
+def test_time_for_large_files(item: str) -> None:
+    """A text that is long enough for libyaml takes less time than twice the text below that length."""
+
+    def seconds(text: str) -> float:
+        start = time.process_time()
+        parse(f"[{text}a]", "a.yaml", "")
+        return time.process_time() - start
+
+    short = item * (90_000 // len(item))
+    assert min(seconds(short * 2) for _ in range(3)) < min(seconds(short) for _ in range(3)) * 2
+
+
+@pytest.mark.parametrize(
+    "text", ['{"image": "hunter2"}', "image: hunter2", "image: a\nport: hunter2", "https://u:hunter2@a.example/s.yaml"]
+)
+def test_text_instead_of_a_path(text: str) -> None:
+    """Text or a URL in place of a path is an error that does not show it, as it may hold secrets."""
+    with pytest.raises(InvalidSpecError) as caught:
+        load_spec(text)
+    assert str(caught.value) == "expected the path of a file, got other text; write it to a file"
+    assert "hunter2" not in "".join(traceback.format_exception_only(caught.value)) + repr(caught.value.__context__)
+
+
 def test_missing_file() -> None:
     """The error names a missing file."""
     with pytest.raises(InvalidSpecError, match=r"cannot read a\.yaml: No such file or directory"):
@@ -193,7 +263,7 @@ def test_missing_file() -> None:
 
 def test_invalid_path() -> None:
     """A value that is no path is an invalid argument; an impossible path and a file that is not UTF-8 have different errors."""
-    for value in (5, b"a.yaml", ["a.yaml"]):
+    for value in (5, b"a.yaml", ["a.yaml"], {"image": "a"}):
         with pytest.raises(InvalidArgumentError, match=r"path: expected the path of a spec file, got .*"):
             load_spec(value)  # type: ignore[arg-type]
     with pytest.raises(InvalidSpecError, match=r"cannot read 'a\\x00b\.yaml': embedded null byte"):

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import json
 from pathlib import Path
 from typing import Any
 
 import pytest
 
 from paperspace.gradient import InvalidSpecError
-from paperspace.gradient._spec.files import parse_file, read_env_file
+from paperspace.gradient._spec.files import file_content, parse_file, read_env_file
 from paperspace.gradient.deployments import load_spec
 
 
@@ -103,11 +104,31 @@ def test_refused_without_substitution() -> None:
     assert str(caught.value).splitlines()[1:] == [
         (
             "a.yaml:1:8: image: expected a value without variables, got ${TAG} "
-            "(to use the environment variable, pass --env-subst, or env_subst=True in Python)"
+            "(to use the environment variable, pass --env-subst, or env_subst=True in Python; "
+            "to keep the text, add `x-literal: true` to the file)"
         )
     ]
     spec: Any = parse_file(text, "a.yaml", "", image="y").spec
     assert (spec["image"], spec["command"][2], spec["env"][0]["value"]) == ("y", "echo ${TAG}", "${TAG}")
+
+
+@pytest.mark.parametrize("image", ["x:${TAG}", ":image"])
+def test_literal_file(image: str) -> None:
+    """A file with `x-literal: true` keeps what would be a variable or a placeholder. The caller's options still apply."""
+    text = f"x-literal: true\nimage: '{image}'\nmodels: [{{id: '${{TAG}}'}}]\n"
+    assert parse_file(text, "a.yaml", "").spec == {"image": image, "models": [{"id": "${TAG}"}]}
+    assert parse_file(text, "a.yaml", "", env_subst=True, image="y").spec == {"image": "y", "models": [{"id": "1.5"}]}
+    with pytest.raises(InvalidSpecError):
+        parse_file(text.replace("true", "false"), "a.yaml", "")
+
+
+@pytest.mark.parametrize("image", ["x", "x:${TAG}", ":image"])
+def test_content_of_a_file(image: str) -> None:
+    """A stored spec becomes the content of a file that is read back as that spec; most need no `x-literal`."""
+    spec: Any = {"image": image, "command": ["${TAG}"]}
+    content = file_content(spec)
+    assert parse_file(json.dumps(content), "a.json", ".json").spec == spec
+    assert ("x-literal" in content) == (image != "x")
 
 
 def test_load_spec_substitutes(tmp_path: Path) -> None:
@@ -136,4 +157,5 @@ def test_invalid_env_file(line: str, tmp_path: Path) -> None:
     path.write_text(f"X=1\n{line}\n", encoding="utf-8")
     with pytest.raises(InvalidSpecError) as caught:
         read_env_file(path)
-    assert str(caught.value) == f"{path}:2: expected NAME=VALUE or NAME; a name has no spaces"
+    hint = "; remove `export`" if line.startswith("export") else ""
+    assert str(caught.value) == f"{path}:2: expected NAME=VALUE or NAME; a name has no spaces{hint}"

@@ -157,7 +157,7 @@ def read_config(environment: Mapping[str, str] = os.environ) -> dict[str, object
 
     path = config_path(environment)
     try:
-        content = json.loads(path.read_text(encoding="utf-8"))
+        content = json.loads(path.read_text(encoding="utf-8-sig"))
     except FileNotFoundError:
         return {}
     except OSError as error:

@@ -7,9 +7,42 @@ from typing import NotRequired
 
 from typing_extensions import TypedDict
 
+from paperspace.gradient._generated.enums import DeploymentRunInstanceState, InstancePhase
 from paperspace.gradient._generated.page_info_fields import PageInfo
 from paperspace.gradient._generated.scalars import UUID, DateTime
 from paperspace.gradient._shared.operation import Operation
+
+
+class DeploymentRunInstance(TypedDict):
+    """One replica of a run."""
+
+    id: UUID
+    """The id."""
+
+    instanceId: str | None
+    """The name of the instance on the cluster, and of its log. Null: not scheduled yet."""
+
+    phase: InstancePhase | str | None
+    """The phase of the container. Null: not known yet."""
+
+    state: DeploymentRunInstanceState | str | None
+    """The state. Null: not known yet."""
+
+    stateMessage: str | None
+    """An explanation of the state. Null: no explanation."""
+
+    dtStarted: DateTime | None
+    """When the container started. Null: not started yet."""
+
+    dtFinished: DateTime | None
+    """When the container exited. Null: not exited."""
+
+
+class DeploymentRunInstanceConnection(TypedDict):
+    """A page of instances."""
+
+    nodes: list[DeploymentRunInstance]
+    """The items of this page."""
 
 
 class DeploymentRun(TypedDict):
@@ -32,6 +65,9 @@ class DeploymentRun(TypedDict):
 
     availableReplicas: int | None
     """The number of instances that are available: ready for long enough. Null: not known yet."""
+
+    deploymentRunInstances: DeploymentRunInstanceConnection | None
+    """The instances, including removed ones."""
 
 
 class DeploymentRunConnection(TypedDict):

@@ -12,6 +12,9 @@ from paperspace.gradient._generated.scalars import UUID, DateTime
 class Actor(TypedDict):
     """The author of a change."""
 
+    avatarUrl: str | None
+    """The URL of a picture. Null: no picture."""
+
     fullName: str | None
     """First and last name. Null: unknown."""
 

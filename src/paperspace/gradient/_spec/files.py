@@ -7,12 +7,13 @@ passed to. `located_errors` turns the error of that function into one that names
 from __future__ import annotations
 
 import os
+import re
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, cast
 
-from paperspace.gradient._shared.problems import Problem, abbreviate
+from paperspace.gradient._shared.problems import Problem, hide_unless_plain
 from paperspace.gradient._spec import conversion, variables
 from paperspace.gradient._spec.checks import check_spec
 from paperspace.gradient._spec.parsers import Position, Positions, parse
@@ -29,7 +30,13 @@ if TYPE_CHECKING:
 SUFFIXES = (".yaml", ".yml", ".json", ".jsonc", ".toml")
 DEFAULT_FILES = tuple(f"{stem}{suffix}" for stem in ("paperspace", ".paperspace/app") for suffix in SUFFIXES)
 
+# The key of a file in which `${NAME}` and `:image` are no placeholders, with the value true.
+LITERAL = "x-literal"
+
 _MAX_BYTES = 1_000_000
+
+NO_PATH = "expected the path of a file, got other text"
+_NO_PATH = re.compile(r"[{}=\n]|: |[a-z]{2,}:/")  # JSON, NAME=VALUE, YAML, or a URL, which may have credentials
 
 
 @dataclass(frozen=True)
@@ -91,7 +98,7 @@ def read_file(
     try:
         file = find_default_file() if path is None else Path(path)
     except TypeError as error:
-        problem = Problem(("path",), abbreviate(path), "the path of a spec file")
+        problem = Problem(("path",), hide_unless_plain(path), "the path of a spec file")
         raise InvalidArgumentError(str(problem), problems=[problem]) from error
     return parse_file(read_text(file), str(file), file.suffix.lower(), image=image, env_subst=env_subst, env=env)
 
@@ -105,11 +112,21 @@ def read_text(file: Path) -> str:
     try:
         with file.open("rb") as stream:
             data = read_bytes(stream)
-    except OSError as error:
-        raise InvalidSpecError(f"cannot read {file}: {error.strerror or error}") from error
-    except ValueError as error:  # the path has a character that no path can have
-        raise InvalidSpecError(f"cannot read {str(file)!r}: {error}") from error
-    return decode(data, str(file))
+    except (OSError, ValueError) as error:  # ValueError: the path has a character that no path can have
+        if is_no_path(str(file)):
+            message = f"{NO_PATH}; write it to a file"
+        elif isinstance(error, OSError):
+            message = f"cannot read {file}: {error.strerror or error}"
+        else:
+            message = f"cannot read {str(file)!r}: {error}"
+    else:
+        return decode(data, str(file))
+    raise InvalidSpecError(message)  # without the error as its context, which holds the path
+
+
+def is_no_path(path: str) -> bool:
+    """Return whether a path that cannot be read is other text, such as a spec. Messages do not show it: it may be secret."""
+    return _NO_PATH.search(path) is not None
 
 
 def read_bytes(stream: IO[bytes]) -> bytes:
@@ -146,7 +163,8 @@ def parse_file(
         file: The name of the file in messages.
         suffix: Selects the format, as in `parse`.
         image: Replaces the image of the file. None: no change.
-        env_subst: Whether to substitute `${NAME}` from the environment. False: it is refused where no shell reads it.
+        env_subst: Whether to substitute `${NAME}` from the environment. False: it is refused where no shell reads it,
+            unless the file has `x-literal: true`.
         env: Environment variables to add to those of the file.
 
     Raises:
@@ -154,6 +172,7 @@ def parse_file(
             spec.
     """
     content, positions = parse(text, file, suffix)
+    is_literal = isinstance(content, dict) and content.get(LITERAL) is True
     content = conversion.copy_without_extensions(content, file)
     if not isinstance(content, dict):
         raise InvalidSpecError(f"{file}: expected a spec, got {_kind(content)}")
@@ -162,9 +181,10 @@ def parse_file(
     if env_subst:
         literal = {} if image is None else {"image": content.pop("image")}  # the caller's image is no template
         content = {**variables.substitute(content, os.environ, problems), **literal}
-    else:
+    elif not is_literal:
         problems += variables.reference_problems(content)
-    problems += conversion.placeholder_problems(content)
+    if not is_literal:
+        problems += conversion.placeholder_problems(content)
     name, name_problems = conversion.take_name(content, "name")
     project_id, project_problems = conversion.take_name(content, "projectId")
     conversion.merge_env(content, env or {})
@@ -174,6 +194,12 @@ def parse_file(
         problems += [problem for problem in check_spec(content) if problem.path not in paths]
         raise _invalid_file(file, problems, positions)
     return SpecFile(file, cast("DeploymentSpecInput", content), name, project_id, replaced, positions)
+
+
+def file_content(spec: Mapping[str, Any]) -> dict[str, Any]:
+    """Return the content of a file that is read back as this spec, whatever the spec has: with `x-literal` if needed."""
+    problems = (*variables.reference_problems(spec), *conversion.placeholder_problems(spec))
+    return {**({LITERAL: True} if problems else {}), **spec}
 
 
 def read_env_file(file: Path) -> dict[str, str]:

@@ -19,6 +19,13 @@ if TYPE_CHECKING:
 # More fields than any spec has. The limit bounds the work for a YAML file that refers to itself again and again.
 _MAX_POSITIONS = 10_000
 
+# What YAML 1.1 reads as a number to the base 8 or 60, and YAML 1.2 as something else: `010` is 8 or 10, and `22:22` is
+# 1342 or a string. Here they are strings: a variable keeps its text, and a port gets an error.
+_AMBIGUOUS_NUMBER = re.compile(r"[-+]?(?:0[0-7_]+|[0-9][0-9_]*(?::[0-5]?[0-9])+(?:\.[0-9_]*)?)\Z")
+
+# libyaml is five times as fast as the parser in Python, but its messages say less, and it is not installed everywhere.
+_MIN_FOR_LIBYAML = 100_000
+
 # The parts of JSON with comments. No part scans text that another part scans again, so that the work is linear in any
 # text: a comment or string without an end is one part up to the end of the text.
 # No possessive quantifiers on groups: Python 3.11.2, that of Debian 12, matches them wrongly.
@@ -95,7 +102,7 @@ def _parse_yaml(text: str, file: str) -> tuple[Any, Positions]:
     if _is_json(text):
         return _parse_json(text, file)
     try:
-        loader = yaml.SafeLoader(text)
+        loader = _yaml_loader(text)
         node = loader.get_single_node()
         positions = _positions(node, file)
         return (None if node is None else loader.construct_document(node)), positions
@@ -108,12 +115,26 @@ def _parse_yaml(text: str, file: str) -> tuple[Any, Positions]:
     except RecursionError:
         message = f"{file}: invalid YAML: nested too deeply, or refers to itself"
     except yaml.reader.ReaderError as error:
-        line = text.count("\n", 0, error.position) + 1
+        # Its position counts characters in one of the loaders, and bytes in the other.
+        line = text.count("\n", 0, text.find(chr(error.character))) + 1
         message = f"{file}:{line}: invalid YAML: a character that is not allowed in a file"
     except (yaml.YAMLError, ValueError, LookupError, AttributeError, TypeError):
         message = f"{file}: invalid YAML: a value is written like a date or a number, but is not one, such as 2024-02-30; quote it"
     # Not in an except clause: the error's context would hold lines of the file, which may be secret.
     raise InvalidSpecError(message)
+
+
+def _yaml_loader(text: str) -> Any:
+    """Return a loader of PyYAML for the text, which reads ambiguous numbers as strings."""
+    import yaml
+
+    with_libyaml = len(text) >= _MIN_FOR_LIBYAML and yaml.__with_libyaml__
+    loader: Any = yaml.CSafeLoader(text) if with_libyaml else yaml.SafeLoader(text)
+    loader.yaml_implicit_resolvers = {
+        first_character: [("tag:yaml.org,2002:str", _AMBIGUOUS_NUMBER), *resolvers]
+        for first_character, resolvers in yaml.SafeLoader.yaml_implicit_resolvers.items()
+    }
+    return loader
 
 
 def _is_json(text: str) -> bool:
@@ -165,7 +186,7 @@ def _parse_json(text: str, file: str) -> tuple[Any, Positions]:
         raise InvalidSpecError(message)  # without the error as its context, which holds the text of the file
     try:
         # Nearly all JSON is YAML too, once it has no tabs. For the rest, problems have no line.
-        positions = _positions(yaml.compose(text.replace("\t", " "), Loader=yaml.SafeLoader), file)
+        positions = _positions(_yaml_loader(text.replace("\t", " ")).get_single_node(), file)
     except (yaml.YAMLError, RecursionError):
         positions = Positions({}, {})
     if duplicates:

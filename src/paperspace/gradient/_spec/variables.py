@@ -29,7 +29,10 @@ def reference_problems(content: Mapping[Any, Any]) -> Iterator[Problem]:
     for path, value in _strings(content, ()):
         match = _REFERENCE.search(value)
         if match and path[0] != "command" and not (path[0] == "env" and path[-1] == "value"):
-            hint = "to use the environment variable, pass --env-subst, or env_subst=True in Python"
+            hint = (
+                "to use the environment variable, pass --env-subst, or env_subst=True in Python; "
+                "to keep the text, add `x-literal: true` to the file"
+            )
             yield Problem(("spec", *path), Placeholder(f"${{{match[1]}}}"), "a value without variables", hint)
 
 
@@ -107,7 +110,8 @@ def parse_env_file(text: str, file: str, environment: Mapping[str, str]) -> dict
         name, equals, value = entry.partition("=")
         name = name if equals else name.rstrip()
         if not name or any(c.isspace() for c in name) or "\0" in entry:
-            raise InvalidSpecError(f"{file}:{number}: expected NAME=VALUE or NAME; a name has no spaces")
+            hint = "; remove `export`" if name.startswith("export ") else ""
+            raise InvalidSpecError(f"{file}:{number}: expected NAME=VALUE or NAME; a name has no spaces{hint}")
         if equals:
             variables[name] = value
         elif name in environment:

@@ -62,8 +62,8 @@ def blocking_iterator(
 
 
 def _rename(call: F, method: Callable[..., object]) -> F:
-    """Set the name of a function to that of a method, without the class: the async class in a traceback would be wrong."""
-    call.__qualname__ = method.__name__
+    """Name both versions without the class of the method, which is private. Tracebacks and TypeErrors show the name."""
+    call.__qualname__ = method.__qualname__ = method.__name__
     return call
 
 

@@ -103,8 +103,6 @@ def print_error(error: Exception, *, debug: bool) -> None:
         error.show(usage)
         print_message(usage.getvalue().rstrip())
         return
-    if isinstance(error, errors.NotFoundError) and error.resource == "deployment":
-        print_message("Deployment not found")  # the retired client's line, which scripts search for
     message, hint = _message_and_hint(error)
     print_message(f"Error: {message}")
     if hint:

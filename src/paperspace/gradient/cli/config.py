@@ -42,13 +42,15 @@ def api_key(key: str | None) -> None:
       gradient apiKey --api-url http://127.0.0.1:8600/graphql < key.txt
     """
     options = common_options()
-    source = "KEY"
-    if key is None and options.api_key is not None:
-        key, source = options.api_key, API_KEY_OPTION
-    elif key is None and sys.stdin.isatty():
-        key, source = click.prompt("API key", hide_input=True, err=True), "the prompt"
-    elif key is None:
-        key, source = sys.stdin.read().strip(), "standard input"
+    if key is not None:
+        text, source = key, "KEY"
+    elif options.api_key is not None:
+        text, source = options.api_key, API_KEY_OPTION
+    elif sys.stdin.isatty():
+        text, source = click.prompt("API key", hide_input=True, err=True), "the prompt"
+    else:
+        text, source = sys.stdin.read(), "standard input"
+    key = text.strip()
     api_url = options.api_url or DEFAULT_API_URL
     config.Settings.resolve(key, api_url, argument_names=config.ArgumentNames(source, API_URL_OPTION))  # validates both
     content = _valid_config() | {"apiKey": key} | ({"apiUrl": options.api_url} if options.api_url else {})

@@ -31,6 +31,16 @@ _SUBCOMMANDS = {
     "logout": LazyCommand(f"{_PACKAGE}.config", "logout", "Remove the API key from the configuration file."),
     "config": LazyCommand(f"{_PACKAGE}.config", "command", "Inspect the settings."),
     "schema": LazyCommand(f"{_PACKAGE}.schema", "command", "Compare and fetch GraphQL schemas; print the spec schema."),
+    "version": LazyCommand(f"{_PACKAGE}.version", "command", "Show the version."),
+}
+
+# Commands of the retired official client that do not exist here: what to do instead. None: nothing.
+_RETIRED = {
+    "clusters": "A cluster needs no command: pass any id as --cluster-id.",
+    "login": "Use `gradient apiKey KEY`.",
+    "projects": "A project needs no command: pass any id as --project-id.",
+    "secrets": "A spec refers to a secret by its name, such as secret:GIT_TOKEN.",
+    **dict.fromkeys(("datasets", "machines", "models", "notebooks", "storageProviders", "workflows")),
 }
 
 
@@ -52,6 +62,15 @@ class MainGroup(Group):
         lazy = self.lazy_commands[cmd_name]
         command: click.Command = getattr(import_module(lazy.module), lazy.attribute)
         return command
+
+    def resolve_command(
+        self, ctx: click.Context, args: list[str]
+    ) -> tuple[str | None, click.Command | None, list[str]]:
+        """Find the command that was called; say what to do instead of one of the retired client."""
+        if args[0] in _RETIRED:
+            instead = _RETIRED[args[0]] or "This command manages deployments only."
+            ctx.fail(f"`gradient {args[0]}` of the retired official client does not exist here. {instead}")
+        return super().resolve_command(ctx, args)
 
     def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:  # noqa: ARG002  # the same
         """Write the list of commands in the help without importing them."""

@@ -9,7 +9,7 @@ import re
 from datetime import datetime
 from typing import TYPE_CHECKING, Any, cast
 
-from paperspace.gradient._shared.problems import Problem, abbreviate, join_problems
+from paperspace.gradient._shared.problems import Problem, hide_unless_plain, join_problems
 from paperspace.gradient._shared.spec_rules import MAX_INT, name_problems, surrogate_problems, text_problems
 from paperspace.gradient._spec.checks import check_spec, copy_of, invalid_spec
 from paperspace.gradient.errors import InvalidArgumentError, InvalidSpecError
@@ -46,20 +46,24 @@ def check_name(value: object) -> Iterator[Problem]:
     if isinstance(value, str):
         yield from name_problems(value)
     else:
-        yield Problem(("name",), abbreviate(value), "a string")
+        yield Problem(("name",), hide_unless_plain(value), "a string")
 
 
 def check_id(value: object, argument: str = "id") -> Iterator[Problem]:
     """Yield the problems of the id of a deployment or a spec."""
-    if not isinstance(value, str) or not _UUID.fullmatch(value):
+    if not _is_id(value):
         example = "d4e74a9c-b125-4bd7-b143-8f5c386df8a9"
-        yield Problem((argument,), abbreviate(value), f"a UUID such as {example!r}")
+        yield Problem((argument,), hide_unless_plain(value), f"a UUID such as {example!r}")
+
+
+def _is_id(value: object) -> bool:
+    return isinstance(value, str) and _UUID.fullmatch(value) is not None
 
 
 def check_text(value: object, argument: str) -> Iterator[Problem]:
     """Yield the problems of a string that must not be empty."""
     if not isinstance(value, str) or not value.strip():
-        yield Problem((argument,), abbreviate(value), "a non-empty string")
+        yield Problem((argument,), hide_unless_plain(value), "a non-empty string")
     else:
         yield from text_problems(value, (argument,))
     yield from surrogate_problems(value, (argument,))
@@ -74,19 +78,19 @@ def check_optional_text(value: object, argument: str) -> Iterator[Problem]:
 def check_count(value: object, argument: str) -> Iterator[Problem]:
     """Yield the problems of a number of things."""
     if not isinstance(value, int) or isinstance(value, bool) or not 0 <= value <= MAX_INT:
-        yield Problem((argument,), abbreviate(value), "an integer, 0 or more")
+        yield Problem((argument,), hide_unless_plain(value), "an integer, 0 or more")
 
 
 def check_timeout(value: object) -> Iterator[Problem]:
     """Yield the problems of a timeout."""
     if not isinstance(value, int | float) or not value > 0:
-        yield Problem(("timeout",), abbreviate(value), "a number of seconds above 0")
+        yield Problem(("timeout",), hide_unless_plain(value), "a number of seconds above 0")
 
 
 def check_since(value: object) -> Iterator[Problem]:
     """Yield the problems of a point in time, or None."""
     if value is not None and not isinstance(value, datetime):
-        yield Problem(("since",), abbreviate(value), "a datetime")
+        yield Problem(("since",), hide_unless_plain(value), "a datetime")
 
 
 def check_filters(name: object, project_id: object, cluster_id: object, first: object) -> Iterator[Problem]:
@@ -132,6 +136,11 @@ def update_input(
     Raises:
         InvalidArgumentError: An argument is invalid, or there is nothing to change; the message lists every problem.
     """
+    by_name = project_id is not None and (isinstance(spec, dict) or (spec is None and isinstance(cluster_id, str)))
+    if id is None and _is_id(name) and not by_name:
+        raise InvalidArgumentError(
+            "update_deployment: the first positional argument is a name, but this is an id; pass it as id="
+        )
     if id is None and (name is None or project_id is None):
         raise InvalidArgumentError("update_deployment: pass name and project_id, or id, to identify the deployment")
     require(

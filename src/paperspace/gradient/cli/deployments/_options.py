@@ -25,6 +25,9 @@ else:
 
 MISSING_ID = "Missing deployment id. `gradient deployments list` shows the ids."
 
+# The line of the retired client for an id that does not exist. `get` and `delete` print it to standard output, as that did.
+NOT_FOUND = "Deployment not found"
+
 wait_option = click.option("--wait", is_flag=True, help="Wait until the deployment is ready.")
 
 show_secrets_option = click.option(
@@ -32,6 +35,20 @@ show_secrets_option = click.option(
     is_flag=True,
     help="Show the values of environment variables. Passwords and credentials in URLs stay hidden.",
 )
+
+
+class FilePath(click.Path):
+    """The path of an existing file. Errors do not show text that is passed instead of a path, as it may be secret."""
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> Any:
+        """Check that the file exists."""
+        try:
+            return super().convert(value, param, ctx)
+        except click.BadParameter:
+            if not files.is_no_path(value):
+                raise
+        hint = ", or pipe it to standard input and pass -" if self.allow_dash else ""
+        raise click.BadParameter(f"{files.NO_PATH}. Write it to a file{hint}.", ctx, param)
 
 
 def name_option(*, required: bool = False, help: str) -> Callable[[Function], Function]:
@@ -59,7 +76,7 @@ def spec_option(
         "--spec",
         required=required,
         multiple=multiple,
-        type=click.Path(exists=True, dir_okay=multiple, allow_dash=True),
+        type=FilePath(exists=True, dir_okay=multiple, allow_dash=True),
         metavar="FILE",
         help=f"{which} Formats: YAML, JSON, TOML. With -, standard input is read as YAML or JSON.{default}",
     )
@@ -87,7 +104,7 @@ def override_options(function: Function) -> Function:
         "--env-file",
         "env_files",
         multiple=True,
-        type=click.Path(exists=True, dir_okay=False),
+        type=FilePath(exists=True, dir_okay=False),
         metavar="FILE",
         help="Add environment variables from a file with NAME=VALUE lines, as `docker run --env-file` does.",
     )

@@ -14,6 +14,7 @@ from paperspace.gradient.cli._progress import wait_with_progress
 from paperspace.gradient.cli.deployments._group import command
 from paperspace.gradient.cli.deployments._options import (
     MISSING_ID,
+    NOT_FOUND,
     Overrides,
     cluster_option,
     name_and_project,
@@ -101,6 +102,7 @@ def delete(arguments: tuple[str, ...], options: tuple[str, ...], yes: bool) -> N
             try:
                 deleted = client.deployments.delete_deployment(deployment_id)
             except NotFoundError as error:
+                click.echo(NOT_FOUND)
                 not_found.append(error)
             else:
                 print_result("Deleted", deleted, None)

@@ -7,17 +7,22 @@ from typing import TYPE_CHECKING
 
 import click
 
+from paperspace.gradient._shared.lazy import lazy_modules
 from paperspace.gradient.cli._commands import connect
 from paperspace.gradient.cli._output import output_option, print_data, printable
 from paperspace.gradient.cli._tables import Column, print_table
 from paperspace.gradient.cli.deployments._group import command
-from paperspace.gradient.cli.deployments._options import cluster_option, name_option, project_option
+from paperspace.gradient.cli.deployments._options import NOT_FOUND, cluster_option, name_option, project_option
 from paperspace.gradient.cli.deployments._target import Target, lookup_project_option, target_parameter
+from paperspace.gradient.errors import NotFoundError
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
+    from paperspace.gradient._spec import files
     from paperspace.gradient.types import DeploymentStatus
+else:
+    [files] = lazy_modules("paperspace.gradient._spec", "files")
 
 
 @command.command("list")
@@ -67,7 +72,7 @@ def get(target: Target, project_id: str | None, spec: bool, output: str | None) 
     """Show a deployment with all its revisions, newest first.
 
     Without options, it prints the same JSON as the retired official client: each revision with its whole spec, its
-    cluster and its runs. -o json and -o yaml print what `get_deployment` of the library returns.
+    cluster, and its runs with their instances. -o json and -o yaml print what `get_deployment` of the library returns.
 
     --spec prints the newest spec as a spec file: YAML, or JSON with -o json. You can pass this output to `--spec -` of
     `apply`, `create`, `update` and `diff`. The output contains the secrets of the spec, with and without --spec.
@@ -79,15 +84,22 @@ def get(target: Target, project_id: str | None, spec: bool, output: str | None) 
       gradient deployments get mnist --spec > mnist.yaml
       gradient deployments get mnist --spec | gradient deployments create --name copy --project-id p1 --spec -
     """
+    as_retired = not spec and output is None
     with connect() as client:
-        found = target.find(client, project_id)
-        data: object
-        if spec:
-            data, output = client.deployments.get_deployment_spec(found), output or "yaml"
-        elif output:
-            data = client.deployments.get_deployment(found)
-        else:
-            data = _connections_to_lists(client.deployments._get_deployment_details(found))  # noqa: SLF001  # inside the package
+        try:
+            found = target.find(client, project_id)
+            data: object
+            if spec:
+                data = files.file_content(client.deployments.get_deployment_spec(found))
+                output = output or "yaml"
+            elif output:
+                data = client.deployments.get_deployment(found)
+            else:
+                data = _connections_to_lists(client.deployments._get_deployment_details(found))  # noqa: SLF001  # inside the package
+        except NotFoundError:
+            if as_retired:
+                click.echo(NOT_FOUND)
+            raise
     print_data(data, output or "json")
 
 

@@ -16,6 +16,7 @@ from paperspace.gradient.cli.deployments import _prune
 from paperspace.gradient.cli.deployments._applier import Applier, Target
 from paperspace.gradient.cli.deployments._group import command
 from paperspace.gradient.cli.deployments._options import (
+    FilePath,
     Overrides,
     cluster_option,
     name_and_project,
@@ -38,7 +39,7 @@ else:
 
 
 @command.command()
-@click.argument("arguments", metavar="[FILE]...", nargs=-1, type=click.Path(exists=True, allow_dash=True))
+@click.argument("arguments", metavar="[FILE]...", nargs=-1, type=FilePath(exists=True, allow_dash=True))
 @name_option(help="The name of the deployment. Default: `name` in the spec file.")
 @project_option(help="The project of the deployments. Default: `projectId` in the spec file.")
 @spec_option(has_default=True, multiple=True)
