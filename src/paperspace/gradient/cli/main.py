@@ -39,8 +39,7 @@ _RETIRED = {
     "clusters": "A cluster needs no command: pass any id as --cluster-id.",
     "login": "Use `gradient apiKey KEY`.",
     "projects": "A project needs no command: pass any id as --project-id.",
-    "secrets": "A spec refers to a secret by its name, such as secret:GIT_TOKEN.",
-    **dict.fromkeys(("datasets", "machines", "models", "notebooks", "storageProviders", "workflows")),
+    **dict.fromkeys(("datasets", "machines", "models", "notebooks", "secrets", "storageProviders", "workflows")),
 }
 
 
