@@ -24,15 +24,32 @@ PAGES = sorted([*TOP.glob("*.md"), *TOP.glob("docs/**/*.md"), *TOP.glob("docs/*.
 
 # Names of other projects.
 OTHER_NAMES = {
-    *("yield_deployment_logs", "gradient_deployments", "api_sdk"),  # the official client
+    *(
+        "yield_deployment_logs",
+        "gradient_deployments",
+        "api_sdk",
+        "SdkClient",
+        "DeploymentsClient",
+    ),  # the official client
     *("MODEL_NAME",),  # a variable of the image in the examples
     *("region",),  # the field that docs/regeneration.md adds
     *("healthChecks",),  # a field of older spec files
 }
 OTHER_OPTIONS = {
+    *("--imageUrl", "--modelId", "--optionsFile"),  # the official client 1.x
     "--rest_api_port",  # TensorFlow Serving
     "--short",  # git
     "--snapshot-update",  # syrupy, a pytest plugin
+}
+
+
+OTHER_VARIABLES = {
+    *(
+        "PAPERSPACE_CLI_DEBUG",
+        "PAPERSPACE_CONFIG_HOST",
+        "PAPERSPACE_USE_CONSOLE_COLORS",
+        "PAPERSPACE_WEB_URL",
+    ),  # the same
 }
 
 
@@ -105,7 +122,7 @@ def options() -> set[str]:
 @cache
 def variables() -> set[str]:
     """Every environment variable that the library reads or sets."""
-    return {text for text in constants(*SOURCES) if re.fullmatch(r"[A-Z]+_[A-Z_]+", text)}
+    return OTHER_VARIABLES.union(text for text in constants(*SOURCES) if re.fullmatch(r"[A-Z]+_[A-Z_]+", text))
 
 
 def wrong_functions(text: str) -> Iterator[str]:
