@@ -154,3 +154,46 @@ class MemoryEngine:
     def _notify(self, container: Container) -> None:
         for listener in self._listeners:
             listener.put_nowait(container.key.deployment_id)
+
+
+class ServingEngine(MemoryEngine):
+    """An engine in memory whose good containers respond on their ports."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self._servers: dict[str, asyncio.Server] = {}
+
+    async def start(self, key: ContainerKey, workload: Workload, host_port: int) -> Container:
+        # The server comes first: the controller may cancel the start as soon as the container runs.
+        server = await self._listen(host_port) if workload.image.startswith("good") else None
+        container = await super().start(key, workload, host_port)
+        if server:
+            self._servers[container.id] = server
+        return container
+
+    async def _listen(self, port: int) -> asyncio.Server:
+        async def respond(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+            await reader.readuntil(b"\r\n\r\n")
+            writer.write(b"HTTP/1.1 404 Not Found\r\nContent-Length: 0\r\n\r\n")
+            writer.close()
+
+        try:
+            return await asyncio.start_server(respond, "127.0.0.1", port)
+        except OSError:
+            raise PortInUseError(f"port {port} is in use") from None
+
+    def exit(self, container_id: str, exit_code: int = 1) -> None:
+        self._close(container_id)
+        super().exit(container_id, exit_code)
+
+    def lose(self, container_id: str) -> None:
+        self._close(container_id)
+        super().lose(container_id)
+
+    def _close(self, container_id: str) -> None:
+        if server := self._servers.pop(container_id, None):
+            server.close()
+
+    def close_all(self) -> None:
+        for id_ in list(self._servers):
+            self._close(id_)

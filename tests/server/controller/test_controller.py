@@ -10,10 +10,10 @@ from typing import TYPE_CHECKING, Any, TypeVar
 from uuid import uuid4
 
 import pytest
-from tests.server.controller.memory_engine import MemoryEngine
+from tests.server.controller.memory_engine import ServingEngine
 
 from paperspace.gradient.server.controller.controller import DEFAULT_OPTIONS, Controller, Options
-from paperspace.gradient.server.controller.engine import Container, ContainerKey, PortInUseError, Workload
+from paperspace.gradient.server.controller.engine import ContainerKey, Workload
 from paperspace.gradient.server.controller.records import Records
 from paperspace.gradient.server.controller.runtime import EngineRuntime
 from paperspace.gradient.server.engines.workloads import Workloads
@@ -27,49 +27,6 @@ T = TypeVar("T")
 
 PORTS = range(24000, 24050)
 PATIENCE = 20.0  # seconds
-
-
-class ServingEngine(MemoryEngine):
-    """An engine in memory whose good containers respond on their ports."""
-
-    def __init__(self) -> None:
-        super().__init__()
-        self._servers: dict[str, asyncio.Server] = {}
-
-    async def start(self, key: ContainerKey, workload: Workload, host_port: int) -> Container:
-        # The server comes first: the controller may cancel the start as soon as the container runs.
-        server = await self._listen(host_port) if workload.image.startswith("good") else None
-        container = await super().start(key, workload, host_port)
-        if server:
-            self._servers[container.id] = server
-        return container
-
-    async def _listen(self, port: int) -> asyncio.Server:
-        async def respond(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-            await reader.readuntil(b"\r\n\r\n")
-            writer.write(b"HTTP/1.1 404 Not Found\r\nContent-Length: 0\r\n\r\n")
-            writer.close()
-
-        try:
-            return await asyncio.start_server(respond, "127.0.0.1", port)
-        except OSError:
-            raise PortInUseError(f"port {port} is in use") from None
-
-    def exit(self, container_id: str, exit_code: int = 1) -> None:
-        self._close(container_id)
-        super().exit(container_id, exit_code)
-
-    def lose(self, container_id: str) -> None:
-        self._close(container_id)
-        super().lose(container_id)
-
-    def _close(self, container_id: str) -> None:
-        if server := self._servers.pop(container_id, None):
-            server.close()
-
-    def close_all(self) -> None:
-        for id_ in list(self._servers):
-            self._close(id_)
 
 
 class World:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import sqlite3
 from contextlib import ExitStack
 from datetime import timedelta
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING, NamedTuple, TypeVar
 
 from paperspace.gradient.server.engines.endpoints import Endpoints
 from paperspace.gradient.server.engines.workloads import Workloads
@@ -13,6 +13,7 @@ from paperspace.gradient.server.graphql.execution import Executor
 from paperspace.gradient.server.graphql.resolvers import Context
 from paperspace.gradient.server.storage.database import Database
 from paperspace.gradient.server.storage.files import unusable
+from paperspace.gradient.server.storage.identity import use_engine
 from paperspace.gradient.server.storage.store import Store
 
 if TYPE_CHECKING:
@@ -25,6 +26,8 @@ if TYPE_CHECKING:
     from paperspace.gradient.server.graphql.execution import Documents
     from paperspace.gradient.server.storage.budget import Budget
 
+T = TypeVar("T")
+
 # After a restart, time continues from the last change, unless this is further in the future: then the clock was wrong.
 _MAX_SET_BACK = timedelta(days=1)
 
@@ -35,6 +38,8 @@ class Settings(NamedTuple):
     database: str | Path
     clock: SteadyClock
     runtime: Runtime
+    engine: str | None
+    """The name of the engine. None: the simulation, if the database has no other engine."""
     actor: str
     new_id: Callable[[], UUID]
     url: str
@@ -48,6 +53,11 @@ class Backend(NamedTuple):
     workloads: Workloads
     executor: Executor
     endpoints: Endpoints
+
+    def change(self, function: Callable[[Backend], T], budget: Budget) -> T:
+        """Run a function in a transaction that can change the database."""
+        with self.database.writing(budget):
+            return function(self)
 
     def reconcile(self, name: str, budget: Budget) -> None:
         """Reconcile all deployments with this name."""
@@ -76,6 +86,8 @@ def open_backend(settings: Settings, *, read_only: bool = False) -> Backend:
             try:
                 _continue(settings.clock, store, database)
                 with database.writing():
+                    if kept := use_engine(database, settings.engine):
+                        raise unusable(settings.database, f"its deployments run on {kept}; start it with this engine")
                     workloads.apply_new_specs()
             except sqlite3.Error as error:
                 raise unusable(settings.database, error) from error

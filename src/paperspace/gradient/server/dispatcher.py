@@ -7,7 +7,7 @@ that needs more starts again in the heavy lane. Neither light reads nor changes 
 from __future__ import annotations
 
 from functools import partial
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, TypeVar
 
 from paperspace.gradient.server.backend import Backend, Settings, open_backend
 from paperspace.gradient.server.lanes import Lane
@@ -15,16 +15,25 @@ from paperspace.gradient.server.storage.budget import LIGHT, MAXIMUM, UNLIMITED,
 from paperspace.gradient.server.storage.files import IN_MEMORY
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     from paperspace.gradient.server.engines.endpoints import EndpointResponse
     from paperspace.gradient.server.graphql.execution import Request, Response
+
+T = TypeVar("T")
 
 _LIGHT_READERS = 2
 
 
 class Dispatcher:
-    """Execute requests, each in its lane. A database in memory has one connection, so that it has one lane."""
+    """Execute requests, each in its lane. A database in memory has one connection, so that it has one lane.
+
+    Attributes:
+        committed: Called after each request that may have changed something.
+    """
 
     def __init__(self, settings: Settings) -> None:
+        self.committed: Callable[[], None] = lambda: None
         self._changes = Lane("changes", partial(open_backend, settings))
         self._light = self._heavy = self._changes
         self._lanes = [self._changes]  # in the order in which they are opened
@@ -60,15 +69,32 @@ class Dispatcher:
         Raises:
             StoppedError: the server stopped first. Nothing was changed.
         """
+        if not _may_be_mutation(request):
+            return await self._read(request)
+        try:
+            return await self._change(request) or await self._read(request)
+        finally:
+            self.committed()  # also if nobody waits any more: what runs is finished
+
+    async def change(self, function: Callable[[Backend], T]) -> T:
+        """Run a function in a transaction, after all changes before.
+
+        Raises:
+            StoppedError: the server stopped first. Nothing was changed.
+        """
+        budget = Budget(UNLIMITED)
+        return await self._changes.run(lambda backend: backend.change(function, budget), budget, finish=True)
+
+    async def _change(self, request: Request) -> Response | None:
+        """Execute a mutation. None: it is none."""
+        budget = Budget(MAXIMUM)
+        return await self._changes.run(
+            lambda backend: backend.executor.execute_mutation(request, budget), budget, finish=True
+        )
+
+    async def _read(self, request: Request) -> Response:
         if self._light is self._changes:
             return await _execute(self._changes, request, Budget(MAXIMUM))
-        if _may_be_mutation(request):
-            budget = Budget(MAXIMUM)
-            response = await self._changes.run(
-                lambda backend: backend.executor.execute_mutation(request, budget), budget, finish=True
-            )
-            if response is not None:
-                return response
         response = await _execute(self._light, request, Budget(LIGHT))
         if response.over_budget:
             response = await _execute(self._heavy, request, Budget(MAXIMUM))

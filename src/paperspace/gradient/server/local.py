@@ -6,8 +6,8 @@ import asyncio
 import re
 import threading
 from concurrent.futures import Future
-from contextlib import AsyncExitStack
-from typing import TYPE_CHECKING, Self, cast
+from contextlib import AsyncExitStack, asynccontextmanager
+from typing import TYPE_CHECKING, Self, TypeVar, cast
 from uuid import UUID, uuid4
 
 from aiohttp import web
@@ -15,6 +15,10 @@ from aiohttp import web
 from paperspace.gradient._shared.event_loops import new_event_loop
 from paperspace.gradient.server.backend import Settings
 from paperspace.gradient.server.clock import SteadyClock, utc_now
+from paperspace.gradient.server.controller.controller import DEFAULT_OPTIONS, Controller, Options
+from paperspace.gradient.server.controller.host_lock import locked_containers
+from paperspace.gradient.server.controller.records import Records
+from paperspace.gradient.server.controller.runtime import EngineRuntime
 from paperspace.gradient.server.defaults import new_key, system_user
 from paperspace.gradient.server.dispatcher import Dispatcher
 from paperspace.gradient.server.engines.simulation import Simulation
@@ -25,15 +29,19 @@ from paperspace.gradient.server.http.listener import accept_connections, base_ur
 from paperspace.gradient.server.http.middleware import RequestMiddleware
 from paperspace.gradient.server.http.routes import Routes
 from paperspace.gradient.server.storage.files import IN_MEMORY
+from paperspace.gradient.server.storage.identity import SIMULATED, server_id
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable
+    from collections.abc import AsyncGenerator, Callable, Iterable
     from datetime import datetime
     from pathlib import Path
     from types import TracebackType
 
+    from paperspace.gradient.server.controller.engine import Engine
     from paperspace.gradient.server.engines.runtime import Runtime
     from paperspace.gradient.server.http.middleware import Fault
+
+T = TypeVar("T")
 
 SHUTDOWN_TIMEOUT = 1.0  # seconds to close the connections; the middleware has drained them already
 GRACE_PERIOD = 3.0  # seconds to finish requests before they are interrupted; the middleware waits a little longer
@@ -55,6 +63,9 @@ class LocalServer:
         new_id: Generates ids.
         new_request_id: Generates the ids of requests.
         runtime: Runs the deployments; by default a simulation.
+        engine: Runs the deployments in containers, instead of a runtime. Containers outlive the server; the next one on
+            the same database finds them.
+        options: How the controller runs containers on the engine.
         allow_origins: The origins of web pages that may use the server from a browser (CORS), such as
             `http://localhost:3000`; `*` allows all. By default none.
 
@@ -82,10 +93,14 @@ class LocalServer:
         new_id: Callable[[], UUID] = uuid4,
         new_request_id: Callable[[], UUID] = uuid4,
         runtime: Runtime | None = None,
+        engine: Engine | None = None,
+        options: Options = DEFAULT_OPTIONS,
         allow_origins: Iterable[str] = (),
     ) -> None:
         if api_key is not None and not re.fullmatch(r"[!-~]+", api_key):
             raise ValueError("an API key must consist of visible ASCII characters, at least one")
+        if runtime is not None and engine is not None:
+            raise ValueError("a server has a runtime or an engine, not both")
         self.api_key = new_key() if api_key is None else api_key
         self._host = host
         self._port = port
@@ -94,7 +109,11 @@ class LocalServer:
         self._now = now
         self._new_id = new_id
         self._new_request_id = new_request_id
-        self._runtime = Simulation() if runtime is None else runtime
+        self._runtime = EngineRuntime(engine, options.ports) if engine else runtime or Simulation()
+        self._engine = engine
+        # An explicit runtime or engine replaces what the database was used with before.
+        self._engine_name = engine.name if engine else SIMULATED if runtime else None
+        self._options = options
         self._allow_origins = frozenset(map(check_origin, allow_origins))
         self._stop: Callable[[], None] | None = None
 
@@ -196,6 +215,8 @@ class LocalServer:
             self._dispatcher = dispatcher = Dispatcher(settings)
             stack.push_async_callback(dispatcher.close)
             await dispatcher.open()
+            if self._engine:
+                await stack.enter_async_context(self._controlled(self._engine, settings.clock))
             self.url = f"{server_url}/graphql"
             self._middleware = RequestMiddleware(
                 self._new_request_id, loopback=is_loopback(self._host), allow_origins=self._allow_origins
@@ -225,6 +246,23 @@ class LocalServer:
     ) -> None:
         await self._exit.aclose()
 
+    @asynccontextmanager
+    async def _controlled(self, engine: Engine, now: Callable[[], datetime]) -> AsyncGenerator[None]:
+        """Run the deployments on an engine."""
+        dispatcher, ports, new_id = self._dispatcher, self._options.ports, self._new_id
+
+        async def change(function: Callable[[Records], T]) -> T:
+            return await dispatcher.change(
+                lambda backend: function(Records(backend.database, backend.workloads, ports, new_id))
+            )
+
+        id_ = await dispatcher.change(lambda backend: server_id(backend.database))
+        controller = Controller(engine, change, id_, options=self._options, now=now)
+        with locked_containers(id_):
+            async with controller:
+                dispatcher.committed = controller.notify
+                yield
+
     async def _drain(self) -> None:
         """Finish active requests; interrupt those that need too long."""
         timer = asyncio.get_running_loop().call_later(GRACE_PERIOD, self._dispatcher.interrupt)
@@ -235,4 +273,6 @@ class LocalServer:
 
     def _settings(self, url: str) -> Settings:
         clock = SteadyClock(self._now)
-        return Settings(self._database, clock, self._runtime, self._actor, self._new_id, url, Documents())
+        return Settings(
+            self._database, clock, self._runtime, self._engine_name, self._actor, self._new_id, url, Documents()
+        )

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, NamedTuple, Self
 from paperspace.gradient.server.clock import utc_now
 from paperspace.gradient.server.controller.gateway import NoGateway
 from paperspace.gradient.server.controller.listing import Listing
+from paperspace.gradient.server.controller.ports import DEFAULT_PORTS
 from paperspace.gradient.server.controller.state import Limits
 from paperspace.gradient.server.controller.supervision import run_forever
 from paperspace.gradient.server.controller.work import Tools
@@ -34,6 +35,8 @@ MAX_STARTS = 8  # containers that start at the same time; more only slow each ot
 class Options(NamedTuple):
     """How the controller runs containers."""
 
+    ports: range = DEFAULT_PORTS
+    """The ports of 127.0.0.1 for containers."""
     progress_deadline: timedelta = timedelta(minutes=10)
     """For a new revision to get ready, after the start of a container."""
     drain_timeout: timedelta = timedelta(minutes=5)

@@ -1,0 +1,113 @@
+"""Whole servers with an engine in memory: wiring, restarts, and the engine that a database remembers."""
+
+from __future__ import annotations
+
+import asyncio
+from typing import TYPE_CHECKING, Any
+
+import pytest
+from tests.server.controller.memory_engine import ServingEngine
+from tests.server.controller.test_controller import PATIENCE
+
+from paperspace.gradient import Client
+from paperspace.gradient.server import LocalServer, UnusableDatabaseError
+from paperspace.gradient.server.controller.controller import Options
+from paperspace.gradient.server.engines.simulation import Simulation
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+    from pathlib import Path
+
+OPTIONS = Options(ports=range(24100, 24150))
+
+
+def spec(image: str, replicas: int = 1) -> Any:
+    return {"image": image, "resources": {"replicas": replicas}}
+
+
+async def in_thread(server: LocalServer, function: Callable[[Any], Any]) -> Any:
+    """Call the client in a thread, because the server runs on this event loop."""
+
+    def call() -> Any:
+        with Client(server.api_key, server.url) as client:
+            return function(client.deployments)
+
+    return await asyncio.to_thread(call)
+
+
+def test_from_request_to_container_and_back(tmp_path: Path) -> None:
+    """A request starts containers; a restarted server adopts them; a delete removes them."""
+
+    async def main() -> None:
+        engine, file = ServingEngine(), tmp_path / "gradient.db"
+        async with LocalServer(engine=engine, options=OPTIONS, database=file) as server:
+            created = await in_thread(server, lambda api: api.create_deployment("mnist", "p", spec("good-1", 2)))
+            id_ = created["id"]
+            status = await in_thread(server, lambda api: api.wait_for_deployment(id_, timeout=PATIENCE))
+            assert (status["state"], status["readyReplicas"]) == ("ready", 2)
+            before = list(engine.by_id)
+        assert list(engine.by_id) == before
+        async with LocalServer(engine=engine, options=OPTIONS, database=file) as server:
+            await in_thread(server, lambda api: api.update_deployment(id=id_, spec=spec("good-1", 3)))
+            await in_thread(server, lambda api: api.wait_for_deployment(id_, timeout=PATIENCE))
+            assert list(engine.by_id)[:2] == before
+            await in_thread(server, lambda api: api.delete_deployment(id_))
+            async with asyncio.timeout(PATIENCE):
+                while engine.by_id:  # noqa: ASYNC110  # an engine in memory has no events for tests
+                    await asyncio.sleep(0.01)
+
+    asyncio.run(main())
+
+
+def test_failed_revision_is_in_status_and_error() -> None:
+    """The reason of a failure is in the status and in the error of a wait."""
+
+    async def main() -> None:
+        async with LocalServer(engine=ServingEngine(), options=OPTIONS) as server:
+            created = await in_thread(server, lambda api: api.create_deployment("mnist", "p", spec("missing")))
+            with pytest.raises(Exception, match="There is no image missing"):
+                await in_thread(server, lambda api: api.wait_for_deployment(created["id"], timeout=PATIENCE))
+            status = await in_thread(server, lambda api: api.get_deployment_status(created["id"]))
+            assert (status["state"], status["error"]) == ("failed", "There is no image missing.")
+
+    asyncio.run(main())
+
+
+def test_a_database_keeps_its_engine(tmp_path: Path) -> None:
+    """A server without an engine does not simulate what runs in containers; an explicit choice starts anew."""
+    file = tmp_path / "gradient.db"
+
+    async def main() -> None:
+        engine = ServingEngine()
+        async with LocalServer(database=file) as server:  # simulated
+            created = await in_thread(server, lambda api: api.create_deployment("mnist", "p", spec("good-1")))
+            id_ = created["id"]
+        async with LocalServer(database=file, engine=engine, options=OPTIONS) as server:
+            status = await in_thread(server, lambda api: api.wait_for_deployment(id_, timeout=PATIENCE))
+            assert [instance["message"] for instance in status["instances"]] == ["Ready on 127.0.0.1:24100."]
+        with pytest.raises(UnusableDatabaseError, match="its deployments run on memory"):
+            await LocalServer(database=file).__aenter__()
+        async with LocalServer(database=file, runtime=Simulation()) as server:
+            status = await in_thread(server, lambda api: api.wait_for_deployment(id_, timeout=PATIENCE))
+            assert [instance["message"] for instance in status["instances"]] == ["Simulated: ready."]
+        assert len(engine.running()) == 1  # kept until its engine is used again
+        engine.close_all()
+
+    asyncio.run(main())
+
+
+def test_copied_database(tmp_path: Path) -> None:
+    """A server on a copy of a database is refused while the first one runs: it would control the same containers."""
+    file, copy = tmp_path / "gradient.db", tmp_path / "copy.db"
+
+    async def main() -> None:
+        async with LocalServer(database=file, engine=ServingEngine(), options=OPTIONS):
+            pass
+        copy.write_bytes(file.read_bytes())
+        async with LocalServer(database=file, engine=ServingEngine(), options=OPTIONS):
+            with pytest.raises(UnusableDatabaseError, match="with a copy of this database"):
+                await LocalServer(database=copy, engine=ServingEngine(), options=OPTIONS).__aenter__()
+        async with LocalServer(database=copy, engine=ServingEngine(), options=OPTIONS):
+            pass
+
+    asyncio.run(main())
