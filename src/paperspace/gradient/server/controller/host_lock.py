@@ -24,17 +24,30 @@ def locked_containers(server_id: str) -> Generator[None]:
     import fcntl  # not on Windows, where no engine runs
 
     file = Path(tempfile.gettempdir()) / f"gradient-server-{server_id}.lock"
-    try:
-        descriptor = os.open(file, os.O_CREAT | os.O_RDWR | os.O_NOFOLLOW | os.O_CLOEXEC, 0o600)
-    except OSError as error:
-        raise UnusableDatabaseError(f"cannot lock the containers of this database: {file}: {error.strerror}") from error
-    try:
-        fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
-    except BlockingIOError:
-        os.close(descriptor)
-        message = "another server on this machine, with a copy of this database, controls its containers"
-        raise UnusableDatabaseError(message) from None
+    while True:
+        try:
+            descriptor = os.open(file, os.O_CREAT | os.O_RDWR | os.O_NOFOLLOW | os.O_CLOEXEC, 0o600)
+        except OSError as error:
+            message = f"cannot lock the containers of this database: {file}: {error.strerror}"
+            raise UnusableDatabaseError(message) from error
+        try:
+            fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            os.close(descriptor)
+            message = "another server on this machine, with a copy of this database, controls its containers"
+            raise UnusableDatabaseError(message) from None
+        if _is_open_file(file, descriptor):
+            break
+        os.close(descriptor)  # its owner has removed it since it was opened
     try:
         yield
     finally:
+        file.unlink(missing_ok=True)
         os.close(descriptor)
+
+
+def _is_open_file(file: Path, descriptor: int) -> bool:
+    try:
+        return os.path.samestat(file.stat(), os.fstat(descriptor))
+    except FileNotFoundError:
+        return False

@@ -1,0 +1,65 @@
+"""The lock on the containers of a database."""
+
+from __future__ import annotations
+
+import os
+import signal
+import subprocess
+import sys
+import tempfile
+from pathlib import Path
+from uuid import uuid4
+
+import pytest
+
+from paperspace.gradient.server import UnusableDatabaseError
+from paperspace.gradient.server.controller.host_lock import locked_containers
+
+HOLD = """
+import sys, time
+from paperspace.gradient.server.controller.host_lock import locked_containers
+with locked_containers(sys.argv[1]):
+    print("locked", flush=True)
+    time.sleep(60)
+"""
+
+
+@pytest.fixture(autouse=True)
+def own_folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("TMPDIR", str(tmp_path))
+    monkeypatch.setattr(tempfile, "tempdir", None)
+
+
+def test_one_holder_and_no_file_left(tmp_path: Path) -> None:
+    """Only one server holds the lock of an id; when it ends, it leaves no file, and the next one can have it."""
+    id_ = str(uuid4())
+    with locked_containers(id_), locked_containers(str(uuid4())):
+        with pytest.raises(UnusableDatabaseError, match="another server on this machine"), locked_containers(id_):
+            pass
+        assert len(list(tmp_path.iterdir())) == 2
+    assert not list(tmp_path.iterdir())
+    with locked_containers(id_):
+        pass
+
+
+def test_killed_holder() -> None:
+    """The lock ends with the process, also if it is killed; the file that it leaves behind is used again."""
+    id_ = str(uuid4())
+    with subprocess.Popen([sys.executable, "-c", HOLD, id_], stdout=subprocess.PIPE, text=True) as process:
+        assert process.stdout is not None
+        assert process.stdout.readline() == "locked\n"
+        with pytest.raises(UnusableDatabaseError), locked_containers(id_):
+            pass
+        os.kill(process.pid, signal.SIGKILL)
+        process.wait()
+    with locked_containers(id_):
+        pass
+
+
+def test_symbolic_link(tmp_path: Path) -> None:
+    """A symbolic link in place of the file, from another user of the machine, is not followed."""
+    id_ = str(uuid4())
+    (tmp_path / f"gradient-server-{id_}.lock").symlink_to(tmp_path / "victim")
+    with pytest.raises(UnusableDatabaseError, match="cannot lock the containers"), locked_containers(id_):
+        pass
+    assert not (tmp_path / "victim").exists()
