@@ -56,9 +56,6 @@ class Caller:
     UPDATE = "mutation ($input: UpdateDeploymentInput!) { updateDeployment(input: $input) { deployment { id } } }"
     DELETE = "mutation ($input: DeleteDeploymentInput!) { deleteDeployment(input: $input) { deployment { id } } }"
 
-    # A spec that takes the server a large part of a second to check.
-    HEAVY: ClassVar[Json] = {"image": "i", "env": [{"name": "A", "value": ""}] * 34_000}
-
     def __init__(self, server: ServerSettings) -> None:
         self.server = server
 

@@ -302,8 +302,9 @@ class HeldRequest:
         return await handler(request)
 
 
-def test_new_requests_while_the_server_drains(caller: type[Caller]) -> None:
+def test_new_requests_while_the_server_drains(monkeypatch: pytest.MonkeyPatch, caller: type[Caller]) -> None:
     """While the server finishes active requests, new ones get status 503 and `Retry-After`."""
+    monkeypatch.setattr(middleware, "DRAIN_TIMEOUT", 60)
     server = LocalServer()
     server.start()
     call, held = caller(server), HeldRequest()
