@@ -8,6 +8,7 @@ import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from datetime import UTC, datetime, timedelta
+from itertools import islice
 from typing import Any
 
 import pytest
@@ -21,6 +22,7 @@ from paperspace.gradient import (
     InvalidArgumentError,
     MalformedResponseError,
     NotFoundError,
+    PaginationError,
     WaitTimeoutError,
 )
 from paperspace.gradient.deployments import _watch
@@ -499,6 +501,24 @@ class TestLogs:
         next(follow)
         client.deployments.delete_deployment(id)
         assert list(follow) == []
+
+    @pytest.mark.parametrize("tail", [None, 1, 2])
+    def test_log_in_a_circle(self, client: Client, manual_server: LocalServer, id: str, tail: int | None) -> None:
+        """If the server repeats what was read, for any cursor, the log ends with an error, and each line comes once."""
+        instance = self.lines(client, id)[0]["instanceName"]
+        pages: list[Any] = []
+
+        def repeat(response: dict[str, Any]) -> None:
+            if log := (response["data"]["deployment"] or {}).get("log"):
+                pages.append(log["lines"])
+                log["lines"] = pages[0]
+
+        received: list[int] = []
+        with altered(manual_server, response=repeat) as url, Client(manual_server.api_key, url) as other:
+            follow = other.deployments.get_deployment_logs(id, instance=instance, tail=tail, follow=True)
+            with pytest.raises(PaginationError, match=f"of {instance} cannot be read: the server repeated a page"):
+                received.extend(line["line"] for line in islice(follow, 100))
+        assert received == sorted(set(received)) != []
 
     def test_unknown(self, client: Client) -> None:
         """The logs of an unknown deployment raise NotFoundError."""

@@ -15,12 +15,14 @@ HIDDEN = "(hidden)"
 # Values in or below these fields of a spec may be secret.
 SECRET_FIELDS = {"env", "repositories"}
 
-# User and password of a URL; and a query, which often carries a token.
+# User and password of a URL; and a query, which often carries a token. Texts may be long: every pattern has to be linear.
+# The first two end with an @, and are searched only in front of the last one of a word: see `_before_last_at`.
 _USER = re.compile(
     r"""(?<=//)[^/?\#\s]*@"""  # up to the last @ of the authority
     r"""|(?<=//)[^/?\#\s:@]+:(?!\d+(?:[/?\#]|$))\S*@"""  # a password with a slash; not host, port and path
 )
-_QUERY = re.compile(r"(?<=://)([^\s?#'\"]*\?)[^\s#'\"]+")
+# The query is optional, so that a URL without one is not scanned again from the next :// in it.
+_QUERY = re.compile(r"(?<=://)([^\s?#'\"]*+)(\?[^\s#'\"]++)?")
 
 # `user:password@host/path` without a scheme. `git@host:path` has no password.
 _USER_WITHOUT_SCHEME = re.compile(r"^(?!\w+://)[^/@\s:]+:\S+@")
@@ -28,13 +30,16 @@ _USER_WITHOUT_SCHEME = re.compile(r"^(?!\w+://)[^/@\s:]+:\S+@")
 # In the URL of a repository, anything up to an @ may be a password: paths with an @ are rare.
 _USER_OF_REPOSITORY = re.compile(r"(?<=//)\S*@")
 
-# Where messages of graphql-core quote values of a document or of variables, after the part to keep.
+# Where messages of graphql-core quote values of a document or of variables: the start of a message, and the last text
+# after that to keep.
 _QUOTED_VALUES = (
-    re.compile(r"(Expected value of type .*?), found:? .*", re.DOTALL),
-    re.compile(r"(cannot represent[^:]*): .*", re.DOTALL),
-    re.compile(r"(has invalid value) (?!at ).*", re.DOTALL),
-    re.compile(r"(Syntax Error: .*?\b(?:Name|String|BlockString|Int|Float)) ['\"].*", re.DOTALL),
+    (re.compile("Expected value of type "), re.compile("(?=, found:? )")),
+    (re.compile("cannot represent"), re.compile("(?=: )")),
+    (re.compile("has invalid value(?= (?!at ))"), re.compile("")),
+    (re.compile("Syntax Error: "), re.compile(r"""\b(?:Name|String|BlockString|Int|Float)(?= ['"])""")),
 )
+
+_WORD = re.compile(r"\S++")
 
 # A shorter secret may occur in a text by accident. It is only replaced where it stands in quotes.
 _MIN_REPLACED = 6
@@ -42,7 +47,24 @@ _MIN_REPLACED = 6
 
 def hide_credentials(text: str) -> str:
     """Hide user, password and query of every URL in a text."""
-    return _QUERY.sub(rf"\1{HIDDEN}", _USER.sub(f"{HIDDEN}@", text))
+    if "//" not in text:
+        return text
+    return _QUERY.sub(lambda url: url[1] + (f"?{HIDDEN}" if url[2] else ""), _hide_users(_USER, text))
+
+
+def _hide_users(pattern: re.Pattern[str], text: str) -> str:
+    """Hide what matches a pattern that ends with an @."""
+
+    def hide(word: re.Match[str]) -> str:
+        start = _before_last_at(word[0])
+        return pattern.sub(f"{HIDDEN}@", start) + word[0][len(start) :]
+
+    return _WORD.sub(hide, text)
+
+
+def _before_last_at(word: str) -> str:
+    """Return a word up to its last @. Nothing matches behind it, but each // there would be scanned to the end of the word."""
+    return word[: word.rfind("@") + 1]
 
 
 def hide_in(value: Any) -> Any:
@@ -65,8 +87,7 @@ def hide_in_repository(field: str, value: Any, *, show_secrets: bool = False) ->
     if field == "password" or (field == "username" and not show_secrets):
         return HIDDEN
     if field == "url" and isinstance(value, str):
-        for pattern in (_USER_OF_REPOSITORY, _USER_WITHOUT_SCHEME):
-            value = pattern.sub(f"{HIDDEN}@", value)
+        value = _USER_WITHOUT_SCHEME.sub(f"{HIDDEN}@", _hide_users(_USER_OF_REPOSITORY, value))
     return hide_in(value)
 
 
@@ -117,8 +138,9 @@ def without_secrets(text: str, variables: Any) -> str:
 
 def without_values(message: str) -> str:
     """Return a message of graphql-core without the value that it quotes, which may be a part of a spec."""
-    for pattern in _QUOTED_VALUES:
-        message = pattern.sub(r"\1", message)
+    for start, kept in _QUOTED_VALUES:
+        if (begin := start.search(message)) and (end := kept.search(message, begin.end())):
+            message = message[: end.end()]
     return message
 
 
@@ -134,6 +156,6 @@ def _secrets_of(value: Any, path: tuple[str, ...] = ()) -> Iterator[str]:
         if ("env" in path and path[-1] != "name") or path[-1] in {"password", "username"}:
             yield value
         elif "repositories" in path and path[-1] == "url":
-            for pattern in (_USER_OF_REPOSITORY, _USER_WITHOUT_SCHEME):
-                for match in pattern.finditer(value):
-                    yield from re.split("[:@]", match[0].removesuffix("@"), maxsplit=1)
+            users = [_USER_OF_REPOSITORY.search(_before_last_at(word)) for word in value.split()]
+            for match in filter(None, [*users, _USER_WITHOUT_SCHEME.search(value)]):
+                yield from re.split("[:@]", match[0].removesuffix("@"), maxsplit=1)

@@ -36,7 +36,7 @@ LITERAL = "x-literal"
 _MAX_BYTES = 1_000_000
 
 NO_PATH = "expected the path of a file, got other text"
-_NO_PATH = re.compile(r"[{}=\n]|: |[a-z]{2,}:/")  # JSON, NAME=VALUE, YAML, or a URL, which may have credentials
+_NO_PATH = re.compile(r"[{}=\n]|: |[a-z]{2}:/")  # JSON, NAME=VALUE, YAML, or a URL, which may have credentials
 
 
 @dataclass(frozen=True)

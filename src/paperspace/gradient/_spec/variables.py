@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 
 # `$$` is a literal dollar. `${` that no name follows is matched too, so that it is an error.
 _VARIABLE = re.compile(r"\$\$|\$\{(?:(?P<name>[A-Za-z_][A-Za-z0-9_]*)(?::-(?P<default>[^{}]*))?\})?")
-_REFERENCE = re.compile(r"\$\{([A-Za-z_][A-Za-z0-9_]*)[^{}]*\}")
+_REFERENCE = re.compile(r"\$\{([A-Za-z_][A-Za-z0-9_]*+)[^{}]*+\}")
 
 _TRUTH = {"true": True, "false": False}
 

@@ -12,6 +12,7 @@ from paperspace.gradient._generated.deployment_log_lines import DEPLOYMENT_LOG_L
 from paperspace.gradient._generated.deployment_logs import DEPLOYMENT_LOGS, DeploymentLogsVariables
 from paperspace.gradient.deployments._errors import deployment_not_found, part_not_found
 from paperspace.gradient.deployments._queries import in_utc, parse_time, verify_same_deployment
+from paperspace.gradient.errors import PaginationError
 
 if TYPE_CHECKING:
     from paperspace.gradient._core.pagination import Page
@@ -42,6 +43,7 @@ class LogReader:
         self._log_exists = False  # whether the only instance to read is known to have a log
         self._logs: dict[str, DeploymentLog] = {}  # by instance
         self._cursors: dict[str, str | None] = {}  # the end of what was read, by instance
+        self._last_numbers: dict[str, int] = {}  # the number of the last line that was read, by instance
         self._finished: dict[str, str] = {}  # when an instance stopped whose log is read to the end
         self._pending: list[LogLine] = []  # lines already read when a later request fails; the next call returns them
 
@@ -84,16 +86,23 @@ class LogReader:
             log = await self._fetch_lines(instance, first=size, after=after)
             if log is None:
                 return empty_page()
-            info = log["lines"]["pageInfo"]
+            info, last_number = log["lines"]["pageInfo"], self._last_numbers.get(instance, 0)
+            lines = [line for line in log["lines"]["nodes"] if line["line"] > last_number]
+            if log["lines"]["nodes"] and not lines:
+                # Perhaps that of an earlier call: followed in a circle, a log would have no end.
+                message = f"the next page of the log of {instance} cannot be read: the server repeated a page"
+                raise PaginationError(message, operation=DEPLOYMENT_LOG_LINES.name)
             # An empty page has no cursor: the next read continues after the same line.
             self._cursors[instance] = info["endCursor"] or after
             if not info["hasNextPage"] and log["instanceStopped"] is not None:
                 self._finished[instance] = log["instanceStopped"]
-            return log["lines"]["nodes"], info
+            return lines, info
 
         start = self._cursors.get(instance)
         async for page in iter_pages(fetch, operation=DEPLOYMENT_LOG_LINES.name, key=_line_number, after=start):
             self._pending += page
+            if page:
+                self._last_numbers[instance] = page[-1]["line"]
 
     async def _read_backward(self, instance: str, count: int) -> list[LogLine]:
         """Return the last `count` lines of an instance, last line first, and remember the end of its log."""
@@ -102,10 +111,11 @@ class LogReader:
             log = await self._fetch_lines(instance, last=size, before=before)
             if log is None:
                 return empty_page()
-            info = log["lines"]["pageInfo"]
+            lines, info = log["lines"]["nodes"], log["lines"]["pageInfo"]
             if before is None:
                 self._cursors[instance] = info["endCursor"]
-            return reverse_page(log["lines"]["nodes"], info)
+                self._last_numbers[instance] = lines[-1]["line"] if lines else 0
+            return reverse_page(lines, info)
 
         limit = max(count, 1)  # with no line at all, the end of the log would stay unknown
         pages = iter_pages(fetch, operation=DEPLOYMENT_LOG_LINES.name, key=_line_number, limit=limit)

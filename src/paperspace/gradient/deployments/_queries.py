@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import unicodedata
 from contextlib import aclosing
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING
@@ -12,6 +11,7 @@ from paperspace.gradient._generated.deployment import DEPLOYMENT, DeploymentVari
 from paperspace.gradient._generated.deployments import DEPLOYMENTS, DeploymentsVariables
 from paperspace.gradient._generated.deployments_current import DEPLOYMENTS_CURRENT, DeploymentsCurrentVariables
 from paperspace.gradient._shared.problems import shorten
+from paperspace.gradient._shared.spec_rules import normalize_name
 from paperspace.gradient.deployments._errors import deployment_not_found
 from paperspace.gradient.errors import ConflictError, MalformedResponseError, NotFoundError
 
@@ -202,7 +202,7 @@ def same_id(one: str, other: str) -> bool:
 
 def same_text(one: str, other: str) -> bool:
     """Whether two names are the same, however their accents are encoded."""
-    return unicodedata.normalize("NFC", one) == unicodedata.normalize("NFC", other)
+    return normalize_name(one) == normalize_name(other)
 
 
 def parse_time(text: str) -> datetime:

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from contextlib import suppress
 from typing import TYPE_CHECKING
-from unicodedata import normalize
 
 import click
 
+from paperspace.gradient._shared.spec_rules import normalize_name
 from paperspace.gradient.cli._output import print_message
 from paperspace.gradient.errors import NotFoundError
 
@@ -19,12 +19,12 @@ if TYPE_CHECKING:
 
 def find(client: Client, project_id: str, names: Iterable[str]) -> dict[str, str]:
     """Return the names of the deployments in a project that have none of these names, by id."""
-    kept = {normalize("NFC", name) for name in names}
+    kept = {normalize_name(name) for name in names}
     deployments = client.deployments.list_deployments(project_id=project_id, first=None)
     return {
         deployment["id"]: deployment["name"]
         for deployment in deployments
-        if normalize("NFC", deployment["name"]) not in kept
+        if normalize_name(deployment["name"]) not in kept
     }
 
 
