@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import json
 import stat
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
 import yaml
-from tests.cli.conftest import Run
+from tests.cli.conftest import CALL, TIMEOUT, Run
 
 from paperspace.gradient.cli._exit_codes import ExitCode
 from paperspace.gradient.server import LocalServer
@@ -70,6 +72,59 @@ def test_logout(run: Run, config_file: Path) -> None:
     assert not config_file.exists()
     again = run("logout")
     assert (again.exit_code, again.stderr) == (0, f"No API key in {config_file}\n")
+
+
+@pytest.mark.parametrize("others", [{}, {"apiUrl": "https://example.com/graphql"}])
+def test_logout_through_a_symbolic_link(run: Run, config_file: Path, tmp_path: Path, others: dict[str, str]) -> None:
+    """`logout` removes the API key from the file that a symbolic link leads to; `apiKey` stores one there again."""
+    target = tmp_path / "target.json"
+    target.write_text(json.dumps({"apiKey": KEY, **others}))
+    config_file.parent.mkdir()
+    config_file.symlink_to(target)
+    assert run("logout").stderr == f"Removed the API key from {config_file}\n"
+    assert KEY not in (target.read_text() if target.exists() else "")
+    assert target.exists() is bool(others)
+    assert run("logout").stderr == f"No API key in {config_file}\n"
+    assert run("apiKey", KEY).exit_code == 0
+    assert json.loads(target.read_text()) == {"apiKey": KEY, **others}
+    assert config_file.is_symlink()
+
+
+def test_symbolic_link_to_itself(run: Run, config_file: Path) -> None:
+    """A symbolic link that leads to itself is an error that names the file."""
+    config_file.parent.mkdir()
+    config_file.symlink_to(config_file)
+    for words in (["apiKey", KEY], ["logout"], ["deployments", "list"]):
+        shown = run(*words)
+        assert (shown.exit_code, shown.stdout) == (ExitCode.USAGE, "")
+        assert f"cannot read {config_file}: Too many levels of symbolic links" in shown.stderr
+
+
+# Limits the memory of a command, so that one that reads without an end fails instead of taking all of it.
+LIMITED = "import resource; resource.setrlimit(resource.RLIMIT_AS, (2 * 10**9,) * 2)"
+
+
+@pytest.mark.parametrize(
+    ("words", "message"),
+    [
+        (["logout"], "cannot read {path}: larger than 1 MB"),
+        (["deployments", "list"], "cannot read {path}: larger than 1 MB"),
+        (["apiKey"], "standard input: too long for an API key"),
+        (["server", "--database", "{folder}/gradient.db", "--port", "0"], "{folder}/gradient.db.key: larger than 1 MB"),
+    ],
+)
+def test_keys_without_an_end(config_file: Path, tmp_path: Path, words: list[str], message: str) -> None:
+    """A configuration file, a key file or standard input without an end is an error."""
+    config_file.parent.mkdir()
+    if words != ["apiKey"]:
+        config_file.symlink_to("/dev/zero")
+    (tmp_path / "gradient.db.key").symlink_to("/dev/zero")
+    command = [sys.executable, "-c", f"{LIMITED}; {CALL}", *(word.format(folder=tmp_path) for word in words)]
+    with Path("/dev/zero").open("rb") as endless:
+        ran = subprocess.run(command, stdin=endless, capture_output=True, text=True, timeout=TIMEOUT, check=False)
+    assert ran.returncode in {ExitCode.USAGE, ExitCode.FAILED}
+    assert message.format(path=config_file, folder=tmp_path) in ran.stderr
+    assert "internal error" not in ran.stderr
 
 
 @pytest.mark.parametrize("key", ["", "two words", "schlüssel", "a\nb"])

@@ -17,6 +17,7 @@ from paperspace.gradient._core.defaults import (
     DEFAULT_MAX_RETRIES,
     DEFAULT_TIMEOUT,
 )
+from paperspace.gradient._shared.lazy import lazy_modules
 from paperspace.gradient.errors import ConfigurationError, MissingAPIKeyError
 
 if TYPE_CHECKING:
@@ -24,7 +25,10 @@ if TYPE_CHECKING:
     from pathlib import Path
     from typing import Unpack
 
+    from paperspace.gradient._shared import private_files
     from paperspace.gradient.types import ClientOptions
+else:
+    [private_files] = lazy_modules("paperspace.gradient._shared", "private_files")
 
 # A shorter key is not masked in texts, where it may occur by accident.
 _MIN_MASKED_LENGTH = 16
@@ -157,7 +161,7 @@ def read_config(environment: Mapping[str, str] = os.environ) -> dict[str, object
 
     path = config_path(environment)
     try:
-        content = json.loads(path.read_text(encoding="utf-8-sig"))
+        content = json.loads(private_files.read_private(path).decode("utf-8-sig"))
     except FileNotFoundError:
         return {}
     except OSError as error:

@@ -2,9 +2,26 @@
 
 from __future__ import annotations
 
+import errno
 import os
 import tempfile
 from pathlib import Path
+
+# More than any file with settings or an API key.
+MAX_BYTES = 1_000_000
+
+
+def read_private(file: Path) -> bytes:
+    """Read a file, which may be a device without an end.
+
+    Raises:
+        OSError: It cannot be read, or is larger than 1 MB.
+    """
+    with file.open("rb") as stream:
+        content = stream.read(MAX_BYTES + 1)
+    if len(content) > MAX_BYTES:
+        raise OSError(errno.EFBIG, "larger than 1 MB", str(file))
+    return content
 
 
 def write_private(file: Path, text: str) -> None:

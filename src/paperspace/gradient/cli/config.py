@@ -6,13 +6,14 @@ import json
 import os
 import sys
 from itertools import count
+from pathlib import Path
 from typing import TYPE_CHECKING, NamedTuple
 
 import click
 
 from paperspace.gradient import config
 from paperspace.gradient._core.defaults import DEFAULT_API_URL
-from paperspace.gradient._shared.private_files import write_private
+from paperspace.gradient._shared.private_files import MAX_BYTES, write_private
 from paperspace.gradient._shared.secrets import hide_credentials
 from paperspace.gradient.cli._commands import API_KEY_OPTION, API_URL_OPTION, Command, Group, common_options
 from paperspace.gradient.cli._output import output_option, print_data, print_message
@@ -49,7 +50,7 @@ def api_key(key: str | None) -> None:
     elif sys.stdin.isatty():
         text, source = click.prompt("API key", hide_input=True, err=True), "the prompt"
     else:
-        text, source = sys.stdin.read(), "standard input"
+        text, source = _read_key(), "standard input"
     key = text.strip()
     api_url = options.api_url or DEFAULT_API_URL
     config.Settings.resolve(key, api_url, argument_names=config.ArgumentNames(source, API_URL_OPTION))  # validates both
@@ -79,7 +80,7 @@ def logout() -> None:
     if content:
         write_config(content)
     else:
-        path.unlink()
+        _real_path().unlink()  # the file with the key, not a symbolic link to it
     print_message(f"Removed the API key from {path}")
 
 
@@ -93,18 +94,31 @@ def command() -> None:
     """
 
 
+def _read_key() -> str:
+    """Read an API key from standard input, which may have no end."""
+    text = sys.stdin.read(MAX_BYTES + 1)
+    if len(text) > MAX_BYTES:
+        raise ConfigurationError("standard input: too long for an API key")
+    return text
+
+
+def _real_path() -> Path:
+    """Return the path of the configuration file without symbolic links."""
+    return Path(os.path.realpath(config.config_path()))  # Path.resolve raises a RuntimeError for a link to itself
+
+
 def write_config(content: dict[str, object]) -> None:
     """Replace the configuration file. Only its owner can read it; a symbolic link to it is kept."""
     if config.config_path().parts[0] == "~":
         raise ConfigurationError("no home folder for the configuration file; set HOME or PAPERSPACE_CONFIG_PATH")
-    path = config.config_path().resolve()
+    path = _real_path()
     path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
     write_private(path, json.dumps(content, indent=2) + "\n")
 
 
 def _valid_config() -> dict[str, object]:
     """Read the configuration file. An invalid one is renamed, not deleted, as it may contain more than a key."""
-    path = config.config_path().resolve()
+    path = _real_path()
     try:
         return config.read_config()
     except ConfigurationError:

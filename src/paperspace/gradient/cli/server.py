@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 
 import click
 
-from paperspace.gradient._shared.private_files import write_private
+from paperspace.gradient._shared.private_files import read_private, write_private
 from paperspace.gradient.cli._output import print_message
 from paperspace.gradient.cli._server_database import database_path
 from paperspace.gradient.cli._server_log import log_to_stderr
@@ -133,7 +133,7 @@ _KEY_FILE_HINT = "Remove the file, or pass --api-key."
 def _read_key(file: Path) -> str | None:
     """Read the key of an earlier start; None if no key is stored."""
     try:
-        return file.read_text(encoding="ascii").strip() or None
+        return read_private(file).decode("ascii").strip() or None
     except (FileNotFoundError, NotADirectoryError):
         return None
     except (OSError, ValueError) as error:
