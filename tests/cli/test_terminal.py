@@ -100,6 +100,24 @@ def test_escape_sequences_in_names(client: Client, server: LocalServer, run: Run
     assert "x\ufffd[31m" in shown
 
 
+@pytest.mark.parametrize(
+    ("time", "message"),
+    [("2024-05-17T09:30:00", "d"), ("yesterday", "the response has an invalid time: 'yesterday'")],
+)
+@pytest.mark.usefixtures("ids")
+def test_ages_of_other_servers(server: LocalServer, run: Run, time: str, message: str) -> None:
+    """A time without a time zone is in UTC; a text that is no time is an error of the response."""
+
+    def other_times(content: dict[str, Any]) -> None:
+        for node in content["data"]["deployments"]["nodes"]:
+            node["dtCreated"] = time
+
+    with altered(server, response=other_times) as url:
+        shown = run("deployments", "list", "--api-url", url)
+    assert "internal error" not in shown.output
+    assert message in (shown.output.split()[-1] if message == "d" else shown.stderr)
+
+
 @pytest.mark.parametrize("columns", [40, 60, 100])
 def test_errors_are_wrapped(columns: int) -> None:
     """Messages are wrapped between words, and continuation lines are indented."""

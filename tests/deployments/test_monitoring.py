@@ -404,6 +404,20 @@ class TestLogs:
         assert len(by_instance) == 3
         assert all(numbers == list(range(1, len(numbers) + 1)) for numbers in by_instance.values())
 
+    def test_order_of_other_formats(self, client: Client, manual_server: LocalServer, id: str) -> None:
+        """Lines come by time, not by the text of the time: `10:00:00Z` is before `10:00:00.5Z`."""
+
+        def shorten_times(response: dict[str, Any]) -> None:
+            log = response["data"]["deployment"].get("log")
+            for line in log["lines"]["nodes"] if log else ():
+                line["dtCreated"] = line["dtCreated"].replace(".000Z", "Z").replace(".500Z", ".5+00:00")
+
+        with altered(manual_server, response=shorten_times) as url, Client(manual_server.api_key, url) as other:
+            lines = self.lines(other, id)
+            assert self.lines(other, id, tail=4) == lines[-4:]
+        assert [line["message"] for line in lines] == [line["message"] for line in self.lines(client, id)]
+        assert len({len(line["dtCreated"]) for line in lines}) > 1
+
     def test_tail(self, client: Client, id: str) -> None:
         """`tail` yields the end of all lines."""
         lines = self.lines(client, id)

@@ -207,7 +207,7 @@ _line_number = itemgetter("line")
 
 def sorted_lines(lines: list[LogLine]) -> list[LogLine]:
     """Sort lines by time; those of one instance keep the order of their numbers."""
-    return sorted(lines, key=lambda line: (line["dtCreated"], line["instanceName"], line["line"]))
+    return sorted(lines, key=lambda line: (parse_time(line["dtCreated"]), line["instanceName"], line["line"]))
 
 
 def written_since(line: LogLine, since: datetime) -> bool:

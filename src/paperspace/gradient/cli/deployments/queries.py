@@ -20,9 +20,11 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
     from paperspace.gradient._spec import files
+    from paperspace.gradient.deployments import _queries
     from paperspace.gradient.types import DeploymentStatus
 else:
     [files] = lazy_modules("paperspace.gradient._spec", "files")
+    [_queries] = lazy_modules("paperspace.gradient.deployments", "_queries")
 
 
 @command.command("list")
@@ -122,7 +124,7 @@ def _replicas(status: DeploymentStatus) -> str:
 
 def _age(status: DeploymentStatus) -> str:
     """Return the age in the largest unit that is not zero."""
-    seconds = int((datetime.now(UTC) - datetime.fromisoformat(status["dtCreated"])).total_seconds())
+    seconds = int((datetime.now(UTC) - _queries.parse_time(status["dtCreated"])).total_seconds())
     for unit, length in {"d": 86400, "h": 3600, "m": 60}.items():
         if seconds >= length:
             return f"{seconds // length}{unit}"
