@@ -25,13 +25,16 @@ STATES = (
 SPEC: Any = {"image": "i", "resources": {"replicas": 2}}
 
 
-def run(call: Caller, name: str) -> Any:
+def run(call: Caller, name: str, revision: int = 0) -> Any:
+    """The run of a revision; 0 is the newest one."""
     (node,) = call(STATES, name=name).data["deployments"]["nodes"]
-    return node["deploymentRollouts"]["nodes"][0]["deploymentRuns"]["nodes"][0]
+    return node["deploymentRollouts"]["nodes"][revision]["deploymentRuns"]["nodes"][0]
 
 
-def states(call: Caller, name: str) -> list[str]:
-    return [instance["state"] for instance in run(call, name)["deploymentRunInstances"]["nodes"]]
+def states(call: Caller, name: str, revision: int = 0) -> list[str]:
+    """The states of the instances of a revision that are not removed."""
+    instances = run(call, name, revision)["deploymentRunInstances"]["nodes"]
+    return [instance["state"] for instance in instances if instance["dtDeleted"] is None]
 
 
 def test_environment_points_to_the_server(gradient_server: GradientServer) -> None:
@@ -76,6 +79,43 @@ def test_fates(gradient_server: GradientServer, control: str, state: str, exists
     gradient_server.recover("a")
     gradient_server.advance(minutes=1)
     assert states(call, "a") == ["healthy"] * 2
+
+
+def test_names_are_compared_as_the_server_does(gradient_server: GradientServer) -> None:
+    """A control reaches all deployments with the name, however many they are and however its characters are composed."""
+    call = Caller(gradient_server)
+    name = "z\u00fcrich"
+    for number in range(101):
+        call.create(name, f"p{number}")
+    gradient_server.fail("zu\u0308rich")
+    gradient_server.load("zu\u0308rich", 3)
+    gradient_server.advance(minutes=1)
+    for number in (0, 50, 100):
+        [found] = deployments.list_deployment_statuses(project_id=f"p{number}")
+        assert (found["name"], found["state"]) == (name, "failed")
+    autoscaling = {"maxReplicas": 4, "metrics": [{"metric": "cpu", "value": 80}]}
+    gradient_server.recover("zu\u0308rich")
+    call.create(name, "p", spec={"image": "i", "resources": {"replicas": 1, "autoscaling": autoscaling}})
+    [scaled] = deployments.list_deployment_statuses(project_id="p")
+    assert scaled["replicas"] == 3
+
+
+@pytest.mark.parametrize(
+    ("control", "state"), [("fail", "errored"), ("crash_loop", "failed"), ("stay_pending", "pending")]
+)
+def test_only_one_image(gradient_server: GradientServer, control: str, state: str) -> None:
+    """With an image, a control affects only the revision with this image; the one before it serves on."""
+    call = Caller(gradient_server)
+    created = call.create("a", spec={"image": "v1"})
+    gradient_server.advance(minutes=1)
+    getattr(gradient_server, control)("a", image="v2")
+    assert states(call, "a") == ["healthy"]
+    call.update(created, spec={"image": "v2"})
+    gradient_server.advance(minutes=1)
+    assert (states(call, "a"), states(call, "a", revision=1)) == ([state], ["healthy"])
+    gradient_server.recover("a")
+    gradient_server.advance(minutes=1)
+    assert states(call, "a") == ["healthy"]
 
 
 def test_load(gradient_server: GradientServer) -> None:

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 import pytest
 
 from paperspace.gradient._shared.lazy import lazy_modules
+from paperspace.gradient._shared.spec_rules import normalize_name
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -81,11 +82,12 @@ class GradientServer:
 
         self._advanced += timedelta(seconds=seconds, minutes=minutes, hours=hours)
 
-    def fail(self, name: str) -> None:
+    def fail(self, name: str, *, image: str | None = None) -> None:
         """Make the instances of a deployment fail to start: their state becomes `errored`.
 
         Args:
             name: The name of the deployment.
+            image: Only the instances with this image, so that one revision fails and the others do not. None: all.
 
         Example:
             >>> gradient_server.fail("mnist")
@@ -94,13 +96,14 @@ class GradientServer:
             >>> deployments.get_deployment_status(created["id"])["state"]
             'failed'
         """
-        self._set_scenario(name, "fail")
+        self._set_scenario(name, "fail", image)
 
-    def crash_loop(self, name: str) -> None:
+    def crash_loop(self, name: str, *, image: str | None = None) -> None:
         """Make the instances of a deployment crash after each start: `retrying`, then `failed`.
 
         Args:
             name: The name of the deployment.
+            image: Only the instances with this image. None: all.
 
         Example:
             >>> gradient_server.crash_loop("mnist")
@@ -109,13 +112,14 @@ class GradientServer:
             >>> deployments.get_deployment_status(created["id"])["instances"][0]["state"]
             'failed'
         """
-        self._set_scenario(name, "crash-loop")
+        self._set_scenario(name, "crash-loop", image)
 
-    def stay_pending(self, name: str) -> None:
+    def stay_pending(self, name: str, *, image: str | None = None) -> None:
         """Keep the instances of a deployment `pending`.
 
         Args:
             name: The name of the deployment.
+            image: Only the instances with this image. None: all.
 
         Example:
             >>> gradient_server.stay_pending("mnist")
@@ -124,7 +128,7 @@ class GradientServer:
             >>> deployments.get_deployment_status(created["id"])["state"]
             'pending'
         """
-        self._set_scenario(name, "pending")
+        self._set_scenario(name, "pending", image)
 
     def recover(self, name: str) -> None:
         """Make the instances of a deployment healthy, after `fail`, `crash_loop` or `stay_pending`.
@@ -158,6 +162,7 @@ class GradientServer:
             >>> deployments.get_deployment_status(created["id"])["replicas"]
             3
         """
+        name = normalize_name(name)
         self._simulation.loads[name] = replicas
         self._server.reconcile(name)
 
@@ -211,8 +216,11 @@ class GradientServer:
 
         return datetime.now(UTC) + self._advanced
 
-    def _set_scenario(self, name: str, scenario: str) -> None:
-        self._simulation.scenarios[name] = simulation.Scenario(scenario)
+    def _set_scenario(self, name: str, scenario: str, image: str | None = None) -> None:
+        """Set the scenario of an image; that of all images replaces every other one."""
+        name = normalize_name(name)
+        others = {} if image is None else self._simulation.scenarios.get(name, {})
+        self._simulation.scenarios[name] = {**others, image: simulation.Scenario(scenario)}
         self._server.reconcile(name)
 
     def _inject_fault(self, times: int, fault: Fault) -> None:

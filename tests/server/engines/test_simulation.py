@@ -302,7 +302,7 @@ def test_the_endpoint(call: Caller, clock: Clock) -> None:
 def test_a_scenario_of_the_simulation_takes_precedence(caller: type[Caller], clock: Clock) -> None:
     """A scenario set on the simulation takes precedence over the variable of the spec."""
     simulation = Simulation()
-    simulation.scenarios["demo"] = Scenario.HEALTHY
+    simulation.scenarios["demo"] = {None: Scenario.HEALTHY}
     with LocalServer(now=clock, runtime=simulation) as server:
         id_ = caller(server).create(spec=scenario_spec("fail"))
         clock.forward(minutes=1)

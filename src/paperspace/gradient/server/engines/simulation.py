@@ -50,7 +50,8 @@ class Simulation:
 
     Attributes:
         step: How long a container takes to start, and then to become healthy.
-        scenarios: The scenario of each deployment name; without one, the spec's variable `GRADIENT_SIMULATE` applies.
+        scenarios: The scenarios of each deployment name, by image; that of None applies to all other images. Without one,
+            the spec's variable `GRADIENT_SIMULATE` applies.
         loads: The number of replicas that the load of each deployment name proposes to autoscaling.
     """
 
@@ -58,7 +59,7 @@ class Simulation:
 
     def __init__(self, step: timedelta = timedelta(seconds=1)) -> None:
         self.step = step
-        self.scenarios: dict[str, Scenario] = {}
+        self.scenarios: dict[str, dict[str | None, Scenario]] = {}
         self.loads: dict[str, int] = {}
 
     def replicas(self, desired: DesiredState) -> int:
@@ -147,8 +148,10 @@ class Simulation:
             serving = serving[:kept]
 
     def _scenario(self, desired: DesiredState) -> Scenario:
-        if desired.name in self.scenarios:
-            return self.scenarios[desired.name]
+        by_image = self.scenarios.get(desired.name, {})
+        scenario = by_image.get(desired.spec["image"]) or by_image.get(None)
+        if scenario is not None:
+            return scenario
         for variable in desired.spec.get("env") or ():
             if variable["name"] == SCENARIO_VARIABLE and variable["value"] in set(Scenario):
                 return Scenario(variable["value"])

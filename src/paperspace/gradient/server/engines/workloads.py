@@ -6,6 +6,7 @@ import json
 from typing import TYPE_CHECKING, Any, NamedTuple
 from uuid import UUID, uuid5
 
+from paperspace.gradient._shared.spec_rules import normalize_name
 from paperspace.gradient.server.clock import iso
 from paperspace.gradient.server.engines.runtime import (
     DesiredState,
@@ -81,7 +82,7 @@ class Workloads:
     def reconcile_by_name(self, name: str) -> None:
         """Reconcile all deployments with this name."""
         query = "SELECT id FROM deployments WHERE dt_deleted IS NULL AND name = ? ORDER BY seq DESC"
-        for row in self._db.rows(query, name):
+        for row in self._db.rows(query, normalize_name(name)):
             self._reconcile(self._newest_spec(row["id"]))
 
     def remove(self, deployment_id: str) -> None:
