@@ -6,6 +6,7 @@ import fcntl
 import os
 import pty
 import select
+import signal
 import socket
 import struct
 import subprocess
@@ -22,7 +23,7 @@ from click.testing import CliRunner, Result
 
 from paperspace.gradient.cli.main import main
 
-CALL = "from paperspace.gradient.cli.main import main; main(prog_name='gradient')"
+CALL = "import sys; sys.argv[0] = 'gradient'; from paperspace.gradient.__main__ import main; main()"
 GRADIENT = [sys.executable, "-W", "error", "-c", CALL]
 
 # Ends tests that hang. It is no expectation of how long something takes.
@@ -98,9 +99,23 @@ def run_process(*arguments: str, **environment: str) -> subprocess.CompletedProc
 
 
 def run_on_terminal(
-    *arguments: str, columns: int = 80, typed: bytes = b"", interrupt: str = "", **environment: str
+    *arguments: str,
+    columns: int = 80,
+    typed: bytes = b"",
+    interrupt: str = "",
+    terminate: str = "",
+    **environment: str,
 ) -> TerminalResult:
-    """Run the command on a terminal. Type keys at the prompt, or Ctrl-C when the text `interrupt` is shown."""
+    """Run the command on a terminal, which must echo what is typed at the end as at the start.
+
+    Args:
+        arguments: The arguments of the command.
+        columns: The width of the terminal.
+        typed: Keys to type at the prompt.
+        interrupt: The text at which to type Ctrl-C.
+        terminate: The text at which to send SIGTERM.
+        environment: Environment variables to set.
+    """
     our_side, command_side = pty.openpty()
     fcntl.ioctl(command_side, termios.TIOCSWINSZ, struct.pack("4H", 40, columns, 0, 0))
     variables = {name: value for name, value in os.environ.items() if name not in {"COLUMNS", "LINES", "NO_COLOR"}}
@@ -120,13 +135,19 @@ def run_on_terminal(
             if interrupt and interrupt in text.decode(errors="ignore"):
                 os.write(our_side, b"\x03")
                 interrupt = ""
+            if terminate and terminate in text.decode(errors="ignore"):
+                time.sleep(0.2)  # the text of a prompt comes just before the echo is switched off
+                process.send_signal(signal.SIGTERM)
+                terminate = ""
             if typed and text.endswith(b": "):  # after the whole prompt; the command discards earlier input
                 # As slowly as a person: click would notice a Ctrl-C between prompt and read only at the next key.
                 time.sleep(0.2)
                 os.write(our_side, typed)
                 typed = b""
-    os.close(our_side)
     try:
-        return TerminalResult(text.decode().replace("\r\n", "\n"), process.wait(TIMEOUT))
+        code = process.wait(TIMEOUT)
+        assert termios.tcgetattr(our_side)[3] & termios.ECHO
+        return TerminalResult(text.decode().replace("\r\n", "\n"), code)
     finally:
+        os.close(our_side)
         process.kill()

@@ -14,6 +14,7 @@ from tests.deployments.test_changes import FULL
 from tests.samples import SPEC, spec
 
 from paperspace.gradient import DeploymentFailedError, GradientError, WaitTimeoutError, deployments
+from paperspace.gradient.cli._exit_codes import ExitCode
 
 if TYPE_CHECKING:
     from tests.cli.conftest import Run
@@ -170,6 +171,17 @@ def test_wait_on_a_terminal(columns: int) -> None:
     assert max(map(len, lines)) <= columns
     assert max(len(line) for line in lines if "━" in line) <= columns - len("^C")
     assert re.search(r"is pending:\s+Simulated: the container\s+is starting\.", waited.text)
+
+
+def test_sigterm_while_waiting() -> None:
+    """SIGTERM ends the wait with exit code 143 and restores the terminal."""
+    created = deployments.create_deployment(
+        "t", "p", {**spec(), "env": [{"name": "GRADIENT_SIMULATE", "value": "pending"}]}
+    )
+    waited = run_on_terminal("deployments", "wait", created["id"], terminate="0 of 1 replicas ready")
+    assert waited.code == ExitCode.TERMINATED
+    assert waited.text.count("\x1b[?25l") == waited.text.count("\x1b[?25h") == 1
+    assert "Traceback" not in waited.text
 
 
 @pytest.mark.parametrize("columns", [40, 80])

@@ -350,16 +350,17 @@ def test_as_a_module() -> None:
     assert subprocess.check_output(command, text=True) == f"gradient, version {__version__}\n"
 
 
-def test_interrupted_at_the_start() -> None:
-    """Ctrl-C while modules are imported exits with 130 and without a traceback."""
+@pytest.mark.parametrize(("name", "expected"), [("SIGINT", 130), ("SIGTERM", 143)])
+def test_interrupted_at_the_start(name: str, expected: int) -> None:
+    """Ctrl-C and SIGTERM while modules are imported exit with 130 and 143, without a traceback."""
     code = (
-        "import sys\n"
+        "import signal, sys\n"
         "class Interrupt:\n"
         "    def find_spec(self, name, path=None, target=None):\n"
-        "        if name == 'click': raise KeyboardInterrupt\n"
+        f"        if name == 'click': signal.raise_signal(signal.{name})\n"
         "sys.meta_path.insert(0, Interrupt())\n"
         "from paperspace.gradient.__main__ import main\n"
         "main()\n"
     )
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False)
-    assert (done.returncode, done.stdout, done.stderr) == (130, "", "")
+    assert (done.returncode, done.stdout, done.stderr) == (expected, "", "")

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -160,3 +161,11 @@ def test_key_is_not_echoed(config_file: os.PathLike[str]) -> None:
     assert shown.code == 0
     assert "0123456789" not in shown.text
     assert shown.text.endswith(f"Stored the API key in {config_file}\n")
+
+
+def test_sigterm_at_a_prompt(config_file: Path) -> None:
+    """SIGTERM at the prompt for a key, which does not echo, restores the echo and stores nothing."""
+    shown = run_on_terminal("apiKey", terminate="API key: ", PAPERSPACE_API_KEY="")
+    assert shown.code == ExitCode.TERMINATED
+    assert "Traceback" not in shown.text
+    assert not config_file.exists()

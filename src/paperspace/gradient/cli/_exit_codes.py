@@ -16,3 +16,4 @@ class ExitCode(IntEnum):
     TIMED_OUT = 7
     DIFFERENT = 8
     INTERRUPTED = 130  # by Ctrl-C: 128 plus the number of SIGINT, as in shells
+    TERMINATED = 143  # by SIGTERM: 128 plus its number

@@ -106,11 +106,12 @@ def main() -> None:
 
     \b
     Exit codes:
-      0  success            5  invalid spec
-      1  failed             6  deployment failed
-      2  usage error        7  timed out
-      3  not found          8  different
-      4  not authorized     130  interrupted
+      0  success            6  deployment failed
+      1  failed             7  timed out
+      2  usage error        8  different
+      3  not found          130  interrupted
+      4  not authorized     143  terminated
+      5  invalid spec
 
     \b
     Example:
