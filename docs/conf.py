@@ -27,7 +27,7 @@ nitpick_ignore_regex = [
     # Names of the standard library in annotations: they are documented on another site.
     ("py:class", r"(.*\.)?(Path|PathLike|datetime|Callable.*|UUID|R)"),
     # Names that are not public.
-    ("py:class", r".*\b(Runtime|Fault|Deployments|AsyncDeployments)"),
+    ("py:class", r".*\b(Engine|Options|Runtime|Fault|Deployments|AsyncDeployments)"),
 ]
 
 html_title = "Gradient Deployments"

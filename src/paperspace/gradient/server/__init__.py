@@ -7,7 +7,12 @@ A GraphQL request passes these subpackages, from the network inwards:
     engines   what runs for each deployment: the runtime interface, the simulation, and the observed state
     storage   the desired state and every row, in SQLite
 
-A subpackage imports only from those below it. All of them may import `errors` and `clock`, which import none of
+Containers are run beside the requests, when the desired state has changed or a container has:
+
+    docker      the Docker engine: images, containers, ports, limits
+    controller  the rule of a rollout, and the loop that makes containers match the desired state
+
+Both use `engines` and `storage`. A subpackage imports only from those below it. All of them may import `errors` and `clock`, which import none of
 them. Between `http` and `graphql` stand `dispatcher`, `backend` and `lanes`, which execute each request in a thread with a
 connection to the database; `http` gets them as functions. `fault_injection` and `local` (which puts the parts together)
 stand above `http`.
