@@ -16,6 +16,7 @@ from paperspace.gradient.server.controller.controller import DEFAULT_OPTIONS, Co
 from paperspace.gradient.server.controller.engine import ContainerKey, Workload
 from paperspace.gradient.server.controller.records import Records
 from paperspace.gradient.server.controller.runtime import EngineRuntime
+from paperspace.gradient.server.engines.runtime import UnsupportedSpecError
 from paperspace.gradient.server.engines.workloads import Workloads
 from paperspace.gradient.server.storage.database import Database
 from paperspace.gradient.server.storage.store import Store
@@ -267,6 +268,44 @@ def test_port_of_another_program() -> None:
             other.close()
 
     asyncio.run(main())
+
+
+def test_runs_end() -> None:
+    """A run ends although its instances moved to a newer run, or were never added: a stopped deployment has no run left."""
+
+    async def test(world: World) -> None:
+        id_ = world.create("good-1")
+        await until(lambda: world.states(id_) == ["healthy"])
+        world.update(id_, "good-1", 2)
+        await until(lambda: world.states(id_) == ["healthy"] * 2)
+        world.update(id_, "good-2")
+        world.update(id_, "good-1", 0)  # in the same moment: nothing of the revision before it was started
+        await until(lambda: not world.instances(id_))
+        with world.database.reading():
+            ends = [row["dtDeleted"] for row in world.database.rows("SELECT dt_deleted FROM runs_now")]
+        assert len(ends) == 3
+        assert None not in ends
+
+    run(test)
+
+
+def test_an_instance_type_that_is_deleted() -> None:
+    """If the instance type of a running spec is deleted, the next start says so, and succeeds when it exists again."""
+
+    async def test(world: World) -> None:
+        id_ = world.create("good-1")
+        await until(lambda: world.states(id_) == ["healthy"])
+
+        def refuse(_: Workload) -> list[str]:
+            raise UnsupportedSpecError("There is no instance type 'gone'.")
+
+        check, world.engine.check = world.engine.check, refuse  # type: ignore[method-assign, assignment]
+        world.engine.lose(world.engine.running()[0].id)
+        await until(lambda: any("There is no instance type" in message for message in world.messages(id_)))
+        world.engine.check = check  # type: ignore[method-assign]
+        await until(lambda: world.states(id_) == ["healthy"])
+
+    run(test)
 
 
 def test_unknown_containers_are_kept(caplog: pytest.LogCaptureFixture) -> None:

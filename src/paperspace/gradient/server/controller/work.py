@@ -19,6 +19,7 @@ from paperspace.gradient.server.controller.engine import (
 from paperspace.gradient.server.controller.readiness import wait_until_ready
 from paperspace.gradient.server.controller.state import Drained, Ended, PortTaken, Progress, Responded
 from paperspace.gradient.server.controller.steps import Drain, Explain, Probe, Remove, Start, Stop, Work
+from paperspace.gradient.server.engines.runtime import UnsupportedSpecError
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
@@ -105,7 +106,7 @@ async def _start(step: Start, tools: Tools, site: Site) -> None:
         site.report(step.instance_id, PortTaken(step.attempt))
     except ImageError as error:
         site.report(step.instance_id, Ended(step.attempt, tools.now(), str(error), permanent=True))
-    except StartError as error:
+    except (StartError, UnsupportedSpecError) as error:  # the second: since the spec was accepted, a name was deleted
         site.report(step.instance_id, Ended(step.attempt, tools.now(), str(error)))
 
 

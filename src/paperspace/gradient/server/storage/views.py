@@ -45,7 +45,15 @@ VIEWS = (
         seq, id, rollout_id, deployment_id, spec_id, dt_created,
         (SELECT max(external_applied) FROM instances_now WHERE run_id = runs.id) AS dt_modified,
         CASE WHEN NOT EXISTS (SELECT 1 FROM instances_now WHERE run_id = runs.id AND dt_deleted IS NULL) THEN
-            (SELECT max(dt_deleted) FROM instances_now WHERE run_id = runs.id)
+            coalesce(
+                (SELECT max(dt_deleted) FROM instances_now WHERE run_id = runs.id),
+                -- A run without instances, because they moved to a newer run or were never added, ended when it was replaced.
+                (
+                    SELECT min(newer.external_applied) FROM deployment_specs
+                    JOIN deployment_specs AS newer USING (deployment_id)
+                    WHERE deployment_specs.id = runs.spec_id AND newer.seq > deployment_specs.seq
+                )
+            )
         END AS dt_deleted,
         (SELECT count(*) FROM instances_now WHERE run_id = runs.id AND dt_deleted IS NULL) AS replicas,
         (
