@@ -44,7 +44,7 @@ class Running(NamedTuple):
 def running(tmp_path: Path, *options: str, prefix: tuple[str, ...] = (), **environment: str) -> Iterator[Running]:
     """Start the command, wait until it is ready, and kill it after the block."""
     with subprocess.Popen(
-        [*prefix, *GRADIENT, "server", "--port", "0", *options],
+        [*prefix, *GRADIENT, "server", "--port", "0", "--engine", "simulated", *options],
         stdout=subprocess.PIPE,
         stderr=subprocess.PIPE,
         text=True,
@@ -54,8 +54,9 @@ def running(tmp_path: Path, *options: str, prefix: tuple[str, ...] = (), **envir
             assert process.stdout
             lines = [process.stdout.readline() for _ in range(4)]
             match = re.fullmatch(
+                r"Deployments are simulated; no containers run\.\n"
                 r"Listening on (http://127\.0\.0\.1:\d+/graphql)\nexport PAPERSPACE_API_URL=.*\n"
-                r"export PAPERSPACE_API_KEY=(\S+)\nDeployments are simulated; no containers run\.\n",
+                r"export PAPERSPACE_API_KEY=(\S+)\n",
                 "".join(lines),
             )
             assert match, lines
@@ -74,7 +75,7 @@ def test_start_and_stop(tmp_path: Path, number: signal.Signals) -> None:
     """It prints its API URL and the export lines, logs each request, and a signal stops it cleanly."""
     with running(tmp_path) as command:
         url = command.url
-        assert command.lines[1] == f"export PAPERSPACE_API_URL={url} PAPERSPACE_API_HOST={url}\n"
+        assert command.lines[2] == f"export PAPERSPACE_API_URL={url} PAPERSPACE_API_HOST={url}\n"
         assert Caller(command)("{ deployments { nodes { id } } }").data
         command.process.send_signal(number)
         out, err = command.process.communicate(timeout=TIMEOUT)
@@ -88,7 +89,7 @@ def test_the_export_lines_work_in_a_shell(tmp_path: Path) -> None:
     with running(tmp_path, "--api-key", "it's$(key)") as command:
         pass
     script = (
-        "".join(command.lines[1:3])
+        "".join(command.lines[2:4])
         + 'printf "%s\\n" "$PAPERSPACE_API_URL" "$PAPERSPACE_API_HOST" "$PAPERSPACE_API_KEY"'
     )
     shell = subprocess.run(["sh", "-c", script], capture_output=True, text=True, check=True)

@@ -29,21 +29,26 @@ def anyio_backend() -> str:
     return "asyncio"
 
 
+def make_images(engine: PrivateEngine) -> None:
+    """Make the two images."""
+    web = {"httpd": busybox()["bin/busybox"], "www/index.html": "hello\n"}
+    serve = 'ENTRYPOINT ["/httpd", "-f", "-p", "8080", "-h", "/www"]'
+    engine.import_image(WEB, web, serve)
+    engine.import_image(
+        SHELL,
+        busybox("sh", "sleep", "cat", "echo", "httpd", "tail", "kill", "env", "wget", "trap", "head", "seq", "nc"),
+        'ENTRYPOINT ["/bin/sh", "-c"]',
+        'CMD ["echo image; sleep 600"]',
+    )
+
+
 @pytest.fixture(scope="session")
 def docker() -> Iterator[PrivateEngine]:
     """The private engine, with two images: a web server, and a shell."""
     engine = PrivateEngine(Path(os.environ["GRADIENT_TEST_ENGINE"]))
     try:
         engine.start()
-        web = {"httpd": busybox()["bin/busybox"], "www/index.html": "hello\n"}
-        serve = 'ENTRYPOINT ["/httpd", "-f", "-p", "8080", "-h", "/www"]'
-        engine.import_image(WEB, web, serve)
-        engine.import_image(
-            SHELL,
-            busybox("sh", "sleep", "cat", "echo", "httpd", "tail", "kill", "env", "wget", "trap", "head", "seq", "nc"),
-            'ENTRYPOINT ["/bin/sh", "-c"]',
-            'CMD ["echo image; sleep 600"]',
-        )
+        make_images(engine)
         yield engine
     finally:
         engine.stop()

@@ -73,12 +73,13 @@ class Running(NamedTuple):
 def running(file: Path) -> Iterator[Running]:
     """Run the server with this database file, and kill it at the end."""
     main = "from paperspace.gradient.cli.main import main; main()"
-    options = ["server", "--port", "0", "--api-key", KEY, "--database", str(file)]
+    options = ["server", "--port", "0", "--api-key", KEY, "--database", str(file), "--engine", "simulated"]
     with subprocess.Popen(
         [sys.executable, "-c", main, *options], stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True
     ) as process:
         try:
             assert process.stdout
+            process.stdout.readline()  # about the engine
             line = re.fullmatch(r"Listening on (\S+)\n", process.stdout.readline())
             assert line
             yield Running(process, line[1])

@@ -149,7 +149,7 @@ class Runner:
 
     def _server(self, command: str) -> str:
         """Start a server, and set the variables that it prints as `export` lines."""
-        arguments = [*shlex.split(command), "--port", "0", "--database", ":memory:"]
+        arguments = [*shlex.split(command), "--port", "0", "--database", ":memory:", "--engine", "simulated"]
         process = self._stack.enter_context(
             subprocess.Popen(arguments, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True)
         )

@@ -15,6 +15,7 @@ import click
 from paperspace.gradient._shared.private_files import read_private, write_private
 from paperspace.gradient.cli._output import print_message
 from paperspace.gradient.cli._server_database import database_path
+from paperspace.gradient.cli._server_engine import EngineOptions, choose_engine, engine_options
 from paperspace.gradient.cli._server_log import log_to_stderr
 from paperspace.gradient.cli.server_settings import instance_types, registries
 
@@ -61,6 +62,7 @@ def _check_origins(_context: click.Context, _option: click.Parameter, origins: t
 @click.option(
     "--save-config", is_flag=True, help="Store the API URL and the API key in the client's configuration file."
 )
+@engine_options
 @click.pass_context
 def command(
     context: click.Context,
@@ -72,6 +74,10 @@ def command(
     actor: str | None,
     allow_origins: tuple[str, ...],
     save_config: bool,
+    engine: str,
+    pull: str,
+    port_range: range,
+    strict_instance_types: bool,
 ) -> None:
     """Run a local server with the API of the hosted service.
 
@@ -87,6 +93,7 @@ def command(
     # Slow to import, and not needed for the help.
     from paperspace.gradient.errors import ConfigurationError
     from paperspace.gradient.server import LocalServer, UnusableDatabaseError
+    from paperspace.gradient.server.controller.controller import Options
     from paperspace.gradient.server.defaults import key_file
     from paperspace.gradient.server.http.listener import is_loopback
     from paperspace.gradient.server.storage.files import IN_MEMORY
@@ -97,6 +104,7 @@ def command(
     path = database_path(database)
     file = None if api_key is not None or path == IN_MEMORY else key_file(Path(path))
     stored_key = file and _read_key(file)
+    choice = asyncio.run(choose_engine(EngineOptions(engine, pull, strict_instance_types), path))
     try:
         server = LocalServer(
             host=host,
@@ -105,13 +113,16 @@ def command(
             api_key=stored_key or api_key,
             actor=actor,
             allow_origins=allow_origins,
+            runtime=choice.runtime,
+            engine=choice.engine,
+            options=Options(ports=port_range),
         )
     except ValueError as error:
         if stored_key:
             raise click.ClickException(f"Invalid API key in {file}: {error}. {_KEY_FILE_HINT}") from error
         raise click.BadParameter(str(error), param_hint="'--api-key'") from error
     try:
-        asyncio.run(_serve(server, None if stored_key else file, save_config=save_config))
+        asyncio.run(_serve(server, choice.line, None if stored_key else file, save_config=save_config))
     except UnusableDatabaseError as error:
         raise click.ClickException(f"{error}. Pass another file with --database, or :memory:.") from error
     except ConfigurationError as error:
@@ -141,7 +152,7 @@ def _read_key(file: Path) -> str | None:
         raise click.ClickException(f"Cannot read the API key in {file}: {reason}. {_KEY_FILE_HINT}") from error
 
 
-async def _serve(server: LocalServer, key_file: Path | None, *, save_config: bool) -> None:
+async def _serve(server: LocalServer, engine_line: str, key_file: Path | None, *, save_config: bool) -> None:
     """Run the server until it is stopped. The key is stored after the start, when the database is known to be valid."""
     stop = asyncio.Event()
     for signal_number in (signal.SIGINT, signal.SIGTERM):
@@ -150,13 +161,13 @@ async def _serve(server: LocalServer, key_file: Path | None, *, save_config: boo
     async with server:
         if key_file:
             write_private(key_file, server.api_key + "\n")
+        if save_config:
+            _save_config(server)
+        click.echo(engine_line)
         click.echo(f"Listening on {server.url}")
         # The library reads the first variable, the retired official client the second.
         click.echo(f"export PAPERSPACE_API_URL={server.url} PAPERSPACE_API_HOST={server.url}")
         click.echo(f"export PAPERSPACE_API_KEY={shlex.quote(server.api_key)}")
-        if save_config:
-            _save_config(server)
-        click.echo("Deployments are simulated; no containers run.")
         await stop.wait()
 
 

@@ -33,11 +33,13 @@ class Api:
 
     Attributes:
         client: The client of the API. Use it inside `requests`.
+        product: The engine and its version, such as "Docker 28.5.2".
     """
 
     def __init__(self, address: Address, client: aiodocker.Docker, stack: AsyncExitStack) -> None:
         self.address = address
         self.client = client
+        self.product = "Docker"
         self._stack = stack
 
     @classmethod
@@ -68,7 +70,9 @@ class Api:
         """
         with self.requests():
             self.client.api_version = "auto"
-            self.client.api_version = api_version(await self.client.version())
+            versions = await self.client.version()
+            self.client.api_version = api_version(versions)
+            self.product = f"Docker {versions.get('Version', '')}".rstrip()
 
     async def close(self) -> None:
         """Close all connections."""

@@ -7,6 +7,7 @@ import json
 import math
 import os
 import re
+from contextlib import AsyncExitStack
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple, TypeVar
 
@@ -83,6 +84,7 @@ class DockerEngine:
         self._address = address
         self._server_id = ""
         self._connection: Api | None = None
+        self._unavailable = "The server has not connected to the Docker engine yet."
         self._machine: Machine | None = None
         self._observed: dict[str, Container] = {}
         self._out_of_memory: set[str] = set()
@@ -90,29 +92,31 @@ class DockerEngine:
     @property
     def _api(self) -> Api:
         if self._connection is None:
-            raise EngineUnavailableError("The server is not connected to the Docker engine.")
+            raise EngineUnavailableError(self._unavailable)
         return self._connection
 
     async def open(self, server_id: str) -> None:
-        """Connect to the engine, and create the network."""
-        await self.close()
+        """Connect to the engine, and create the network. A connection that is open already is kept until then."""
         self._server_id = server_id
-        address = self._address or find_address(os.environ, Path.home())
-        api = await Api.connect(address)
-        try:
-            with api.requests():
-                self._machine = _machine(await api.client.system.info())
-            await _ensure_network(api)
-        except BaseException:
-            await api.close()
-            raise
+        async with AsyncExitStack() as stack:
+            try:
+                api = await Api.connect(self._address or find_address(os.environ, Path.home()))
+                stack.push_async_callback(api.close)
+                with api.requests():
+                    self._machine = _machine(await api.client.system.info())
+                await _ensure_network(api)
+            except EngineUnavailableError as error:
+                self._unavailable = str(error)
+                raise
+            stack.pop_all()
+        await self.close()
         self._connection = api
 
     async def close(self) -> None:
         """Close the connections. The containers keep running."""
-        if self._connection is not None:
-            await self._connection.close()
-            self._connection = None
+        connection, self._connection = self._connection, None
+        if connection is not None:
+            await connection.close()
 
     def check(self, workload: Workload) -> Sequence[str]:
         """Check the image, the instance type and the registry; return what is reduced."""
@@ -322,6 +326,18 @@ class DockerEngine:
             self._out_of_memory.add(container_id)
         deployment_id: str | None = event["Actor"]["Attributes"].get(containers.DEPLOYMENT)
         return deployment_id
+
+
+async def describe_engine() -> str:
+    """Return the engine of this machine, such as "Docker 28.5.2 (unix:///var/run/docker.sock)".
+
+    Raises:
+        EngineUnavailableError: there is no engine that can be used.
+    """
+    address = find_address(os.environ, Path.home())
+    api = await Api.connect(address)
+    await api.close()
+    return f"{api.product} ({address.url})"
 
 
 async def _checked(events: AsyncIterator[dict[str, Any]], api: Api) -> AsyncIterator[dict[str, Any]]:

@@ -1,0 +1,157 @@
+"""Choose the engine of `gradient server`: the option, what the database was used with, or what this machine has."""
+
+from __future__ import annotations
+
+from enum import StrEnum
+from importlib.util import find_spec
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, NamedTuple
+
+import click
+
+from paperspace.gradient._shared.spec_rules import MAX_PORT
+from paperspace.gradient.cli.server_settings import INSTANCE_TYPES, REGISTRIES
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from paperspace.gradient.server.controller.engine import Engine
+    from paperspace.gradient.server.engines.runtime import Runtime
+
+
+class EngineOption(StrEnum):
+    """The values of `--engine`."""
+
+    AUTO = "auto"
+    SIMULATED = "simulated"
+    DOCKER = "docker"
+
+
+class EngineOptions(NamedTuple):
+    """The options about the engine."""
+
+    engine: str
+    pull: str
+    strict_instance_types: bool
+
+
+class PortRange(click.ParamType[range]):
+    """A range of ports, such as 21000-22999."""
+
+    name = "port range"
+
+    def convert(self, value: str | range, param: click.Parameter | None, ctx: click.Context | None) -> range:
+        """Return the ports."""
+        if isinstance(value, range):
+            return value
+        first, _, last = value.partition("-")
+        if not (first.isdecimal() and last.isdecimal() and 0 < int(first) <= int(last) <= MAX_PORT):
+            self.fail("Pass the first and the last port, such as 21000-22999.", param, ctx)
+        return range(int(first), int(last) + 1)
+
+
+_OPTIONS = (
+    click.option(
+        "--engine",
+        type=click.Choice([option.value for option in EngineOption]),
+        default=EngineOption.AUTO.value,
+        show_default=True,
+        help="What runs deployments. auto: a new database gets docker if it is installed and runs, else the simulation; "
+        "others keep theirs.",
+    ),
+    click.option(
+        "--pull",
+        type=click.Choice(["missing", "always", "never"]),
+        default="missing",
+        show_default=True,
+        help="When to pull the image of a new revision. missing: if it is not on this machine, or its tag is latest.",
+    ),
+    click.option(
+        "--port-range",
+        type=PortRange(),
+        metavar="FIRST-LAST",
+        default="21000-22999",
+        show_default=True,
+        help="The ports of 127.0.0.1 for containers.",
+    ),
+    click.option(
+        "--strict-instance-types",
+        is_flag=True,
+        help="Refuse instance types that this machine does not have, instead of reducing them.",
+    ),
+)
+
+
+def engine_options(function: Callable[..., Any]) -> Callable[..., Any]:
+    """Add the options about the engine to a command."""
+    for option in reversed(_OPTIONS):
+        function = option(function)
+    return function
+
+
+class Choice(NamedTuple):
+    """What runs deployments, and the first line of the output, which says what it is and why."""
+
+    engine: Engine | None
+    """None: the simulation."""
+    line: str
+    runtime: Runtime | None = None
+    """The simulation, if it was asked for: it replaces the engine of the database."""
+
+
+_SIMULATED = "Deployments are simulated; no containers run."
+_NO_EXTRA = "The extra docker is not installed. Install it with `pip install 'paperspace-gradient[docker]'`."
+
+
+async def choose_engine(options: EngineOptions, database: str | Path) -> Choice:
+    """Choose the engine.
+
+    A new database gets Docker if its engine responds. Others keep their engine, whether it responds or not.
+
+    Raises:
+        ClickException: Docker was asked for and cannot be used.
+    """
+    from paperspace.gradient.server.engines.simulation import Simulation
+    from paperspace.gradient.server.storage.engine_choice import remembered_engine
+    from paperspace.gradient.server.storage.files import IN_MEMORY
+
+    remembered = remembered_engine(database)
+    engine = EngineOption(options.engine)
+    if engine is EngineOption.AUTO and remembered is not None:
+        engine = EngineOption(remembered)
+    if engine is EngineOption.SIMULATED:
+        explicit = options.engine == EngineOption.SIMULATED
+        return Choice(None, _SIMULATED, Simulation() if explicit else None)
+    if engine is EngineOption.AUTO and str(database) == IN_MEMORY:
+        return Choice(None, f"{_SIMULATED} For containers, pass --engine docker.")
+    problem = None if find_spec("aiodocker") else _NO_EXTRA
+    if problem is None:
+        from paperspace.gradient.server.controller.engine import EngineUnavailableError
+        from paperspace.gradient.server.docker.engine import describe_engine
+
+        try:
+            return Choice(_docker(options, database), f"Deployments run on {await describe_engine()}.")
+        except EngineUnavailableError as error:
+            problem = str(error)
+            if remembered == EngineOption.DOCKER:
+                return Choice(
+                    _docker(options, database), f"Deployments run on Docker. {problem} The server tries again."
+                )
+    if engine is EngineOption.AUTO:
+        return Choice(None, f"{_SIMULATED} {problem}")
+    raise click.ClickException(problem)
+
+
+def _docker(options: EngineOptions, database: str | Path) -> Engine:
+    from paperspace.gradient.server.docker.engine import DockerEngine, Settings
+    from paperspace.gradient.server.docker.images import Pull
+    from paperspace.gradient.server.docker.settings_files import settings_file
+    from paperspace.gradient.server.storage.files import IN_MEMORY
+
+    settings = Settings(Pull(options.pull), options.strict_instance_types)
+    if str(database) != IN_MEMORY:
+        settings = settings._replace(
+            instance_types_file=settings_file(Path(database), INSTANCE_TYPES),
+            registries_file=settings_file(Path(database), REGISTRIES),
+        )
+    return DockerEngine(settings)
