@@ -175,6 +175,11 @@ def test_toml_without_positions() -> None:
         ("a.json", '{"image": ' + "[" * 600 + "]" * 600 + "}", "a.json: nested too deeply"),
         ("a.json", "[" + "1," * 100_000 + "1]", "a.json: more than 100000 values"),
         ("a.json", '{\n"a": 1 // one\n}', "a.json:2:8: invalid JSON: JSON has no comments; name the file .jsonc"),
+        (
+            "a.yaml",  # more values than have positions
+            "image: a\nenv:\n" + "  - {name: A, value: x}\n" * 4000 + "  - {name: B, value: x, value: y}\n",
+            "a.yaml:4003:25: duplicate key value",
+        ),
         ("a.json", '{\n\t"image": "a",\n\t"image": "b"\n}', "a.json:3:2: duplicate key image"),
         ("a.json", '{"im\x7fage": "a", "im\x7fage": "b"}', "a.json: duplicate key im\x7fage"),
         ("a.jsonc", '{\n"a": 1 /* one\n}', "a.jsonc:2:8: invalid JSON: the comment has no end"),

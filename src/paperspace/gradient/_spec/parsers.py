@@ -261,15 +261,36 @@ def _positions(node: Any, file: str) -> Positions:
         elif isinstance(node, yaml.MappingNode):
             for key, value in node.value:
                 key_path = (*path, _loaded_key(key, loader))
-                position = _position(key)
-                if key_path in positions.keys:
-                    raise InvalidSpecError(f"{file}:{position.line}:{position.column}: duplicate key {key.value}")
-                positions.keys[key_path] = position
+                positions.keys[key_path] = _position(key)
                 visit(value, key_path)
 
     if node is not None:
+        _refuse_duplicate_keys(node, file, loader)
         visit(node, ())
     return positions
+
+
+def _refuse_duplicate_keys(node: Any, file: str, loader: Any) -> None:
+    """Check each mapping once, however many aliases refer to it, and whether or not it has a position."""
+    import yaml
+
+    waiting, checked = [node], set()
+    while waiting:
+        node = waiting.pop()
+        if isinstance(node, yaml.ScalarNode) or id(node) in checked:
+            continue
+        checked.add(id(node))
+        if isinstance(node, yaml.SequenceNode):
+            waiting += node.value
+            continue
+        names = set()
+        for key, value in node.value:
+            name = _loaded_key(key, loader)
+            if name in names:
+                position = _position(key)
+                raise InvalidSpecError(f"{file}:{position.line}:{position.column}: duplicate key {key.value}")
+            names.add(name)
+            waiting.append(value)
 
 
 def _position(node: Any) -> Position:
