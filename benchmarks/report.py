@@ -100,11 +100,11 @@ def markdown(measurements: Iterable[Measurement], results: Iterable[Result]) -> 
         missed = "" if result.reached else " (missed)"
         measured = f"{result.measured:.2f} {result.unit}{missed}"
         lines.append(f"| {result.what} | {result.peer} | {measured} | {result.most:.2f} {result.unit} |")
-    lines += ["", "| measurement | client | median | quartiles |", "| --- | --- | ---: | ---: |"]
+    lines += ["", "| measurement | time of | client | median | quartiles |", "| --- | --- | --- | ---: | ---: |"]
     for measurement in measurements:
         for client in measurement.seconds:
             middle, low, high = (_time(seconds) for seconds in measurement.spread(client))
-            lines.append(f"| {measurement.name} | {client} | {middle} | {low} to {high} |")
+            lines.append(f"| {measurement.name} | {measurement.unit} | {client} | {middle} | {low} to {high} |")
     lines += ["", f"Measured on {_machine()}."]
     return "\n".join(lines) + "\n"
 
