@@ -36,7 +36,8 @@ class PrivateEngine:
             "--exec-root",
             self.folder / "exec",
         ]
-        command += ["--pidfile", self.folder / "docker.pid", "--host", self.url, "--bridge", "none", *self.options()]
+        command += ["--pidfile", self.folder / "docker.pid", "--host", self.url, "--bridge", "none"]
+        command += ["--cgroup-parent", f"/{self.folder.name}", *self.options()]
         with self.log.open("ab") as log:
             self._process = subprocess.Popen(command, stdout=log, stderr=log)
         for _ in range(600):
