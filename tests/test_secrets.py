@@ -260,6 +260,29 @@ def test_server_that_repeats_the_request(server: LocalServer) -> None:
         assert "tensorflow/serving" in str(caught.value)
 
 
+@pytest.mark.parametrize(
+    "text",
+    [f"{'x' * 1990} {MARKER}", f"{'x' * 1970} {MARKER} and {MARKER}", f"{'…' * 1988}{MARKER}"],
+    ids=["once", "twice", "after ellipses"],
+)
+def test_server_that_repeats_a_secret_where_its_message_is_cut(server: LocalServer, text: str) -> None:
+    """A long message of the server is cut. The beginning of a secret at its end is hidden."""
+
+    def repeat(result: Any) -> None:
+        result["errors"] = [{"message": text, "extensions": {"code": "BAD_USER_INPUT"}}]
+        result["data"] = None
+
+    spec: DeploymentSpecInput = {"image": "nginx", "env": [{"name": "TOKEN", "value": MARKER}]}
+    with (
+        altered(server, response=repeat) as url,
+        Client(server.api_key, url) as client,
+        pytest.raises(BadRequestError) as raised,
+    ):
+        client.deployments.create_deployment("cut", "p", spec)
+    assert MARKER[:6] not in str(raised.value)
+    assert "(hidden)…" in str(raised.value)
+
+
 def test_responses_that_do_not_match(server: LocalServer) -> None:
     """A response with a spec that does not match the schema is not quoted."""
 

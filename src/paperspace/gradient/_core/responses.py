@@ -184,7 +184,7 @@ def _excerpt(response: HTTPResponse) -> str:
     content_type = shorten(response.headers.get("Content-Type", "no content type"))
     if response.body.lstrip()[:1] in {b"{", b"["}:
         return f"{content_type}, {len(response.body)} bytes"
-    return f"{content_type}, {shorten(repr(response.body[:200].decode(errors='replace')), 120)}"
+    return f"{content_type}, {shorten(repr(response.body[:600].decode(errors='replace')), 120)}"
 
 
 def _message_of(error: dict[str, Any]) -> str:

@@ -118,6 +118,8 @@ def hide_in_spec(spec: Mapping[str, Any], *, show_secrets: bool = False) -> dict
 def without_secrets(text: str, variables: Any) -> str:
     """Return a text of the server without the secrets that were sent to it, which it may repeat.
 
+    Where the text was cut, which an ellipsis shows, the beginning of a secret is hidden too.
+
     Args:
         text: The text.
         variables: The variables of the request, with specs anywhere inside.
@@ -130,10 +132,22 @@ def without_secrets(text: str, variables: Any) -> str:
             repr(secret)[1:-1],
         }:
             if len(secret) >= _MIN_REPLACED:
-                text = text.replace(form, HIDDEN)
+                text = _without_beginning(text.replace(form, HIDDEN), form)
             else:
                 text = text.replace(f'"{form}"', HIDDEN).replace(f"'{form}'", HIDDEN)
     return hide_credentials(text)
+
+
+def _without_beginning(text: str, secret: str) -> str:
+    """Hide the beginning of a secret before each ellipsis."""
+    *cut, rest = text.split("…")
+    for index, part in enumerate(cut):
+        start = part.find(secret[:_MIN_REPLACED], max(len(part) - len(secret), 0))
+        while start >= 0 and not secret.startswith(part[start:]):
+            start = part.find(secret[:_MIN_REPLACED], start + 1)
+        if start >= 0:
+            cut[index] = part[:start] + HIDDEN
+    return "…".join([*cut, rest])
 
 
 def without_values(message: str) -> str:
