@@ -121,7 +121,8 @@ def _release(by_loop: Transports) -> None:
     for loop in [loop for loop in by_loop if not loop.is_closed() and not is_loop_thread_loop(loop)]:
         left = loop, by_loop.pop(loop)
         _left_open.add(left)
-        loop.call_soon_threadsafe(_abort, left)
+        with suppress(RuntimeError):  # closed by its thread in the meantime
+            loop.call_soon_threadsafe(_abort, left)
     _close_all(by_loop)
 
 
