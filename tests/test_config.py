@@ -11,7 +11,7 @@ from typing import Any
 import pytest
 
 from paperspace.gradient import Client, ClientClosedError, ConfigurationError, configure, deployments
-from paperspace.gradient._core.defaults import DEFAULT_API_URL
+from paperspace.gradient._core.defaults import DEFAULT_API_URL, EXAMPLE_API_URL
 from paperspace.gradient.config import Settings
 from paperspace.gradient.types import ClientOptions
 
@@ -77,7 +77,7 @@ def test_invalid_key(key: str) -> None:
 )
 def test_invalid_api_url(url: str) -> None:
     """An invalid API URL raises an error with a valid example."""
-    with pytest.raises(ConfigurationError, match=re.escape(DEFAULT_API_URL)):
+    with pytest.raises(ConfigurationError, match=re.escape(EXAMPLE_API_URL)):
         Client(KEY, url)
 
 

@@ -46,7 +46,7 @@ def test_registries(run: Run, database: str) -> None:
     [
         ("mine", "https://", "secret", "The URL has no host."),
         ("mine", "ghcr.io", "", "No password: standard input is empty."),
-        (" ", "ghcr.io", "secret", "A name has visible characters."),
+        (" ", "ghcr.io", "secret", "A name must have visible characters only, and at least one."),
     ],
 )
 def test_invalid_registries(run: Run, database: str, name: str, url: str, password: str, message: str) -> None:

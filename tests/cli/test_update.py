@@ -190,7 +190,10 @@ class TestUpdate:
         [
             (["--env", "hunter2"], "Invalid value for '--env': expected NAME=VALUE."),
             (["--env", "=hunter2"], "Invalid value for '--env': expected NAME=VALUE."),
-            (["--env", "A=hunter2", "--unset-env", "A"], "unset_env: expected a name that is not in `env`, got 'A'"),
+            (
+                ["--env", "A=hunter2", "--unset-env", "A"],
+                "unset_env: expected a name that is not in `env` too, got 'A'",
+            ),
             (["--command", "'hunter2"], "Invalid value for '--command': no closing quotation."),
             (["--env-subst"], "--env-subst changes the spec of a file: pass --spec."),
             (["--image", ""], "image: expected a container image"),

@@ -81,7 +81,7 @@ def test_a_new_database_gets_docker(docker: PrivateEngine, tmp_path: Path) -> No
         assert page(port) == "mnist 1"
         failed = command.client.deployments.create_deployment("many", "p", spec("many", 3))["id"]
         status = command.client.deployments.get_deployment_status(failed)
-        assert status["error"] == "3 replicas need as many ports; --port-range 31000-31001 has fewer."
+        assert status["error"] == "3 replicas need 3 ports, but --port-range 31000-31001 has only 2."
     assert page(port) == "mnist 1"  # the containers outlive the server
     with running(docker.url, tmp_path) as command:
         command.client.deployments.delete_deployment(id_)

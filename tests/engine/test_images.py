@@ -130,7 +130,7 @@ async def test_latest_without_its_registry(
     progress: list[str] = []
     assert content_of(docker, await engine.resolve(workload(image), progress.append)) == "a"
     assert progress[-1].startswith(f"Image {image} cannot be pulled: ")
-    assert progress[-1].endswith("connection refused. The image of this machine is used.")
+    assert progress[-1].endswith("connection refused. The image that is already on this machine is used.")
 
 
 async def test_never_pull(docker: PrivateEngine, public: str) -> None:
@@ -220,7 +220,7 @@ async def test_credentials_are_not_sent_to_another_registry(
     file = tmp_path / "registries"
     write_registries(file, {"mine": Registry(private, USER, PASSWORD)})
     engine = DockerEngine(Settings(registries_file=file), Address(docker.url, "the test"))
-    with pytest.raises(UnsupportedSpecError, match="Its credentials are not sent elsewhere"):
+    with pytest.raises(UnsupportedSpecError, match="Credentials are not sent to another host"):
         engine.check(workload("evil.example.com/app:1", registry="mine"))
     with pytest.raises(UnsupportedSpecError, match="Unknown registry other; known: mine"):
         engine.check(workload(f"{private}/app:1", registry="other"))

@@ -172,7 +172,7 @@ REFUSED = {
     "s27_docker_ports.yaml": [
         "2:9: port: expected an integer, got '8000:80' (write the port of the container only: 80)"
     ],
-    "s28_octal.yaml": ["2:7: port: expected an integer, got '08080' (write 8080, without quotes)"],
+    "s28_octal.yaml": ["2:7: port: expected an integer, got '08080' (write 8080, without a leading zero or quotes)"],
     "secret_in_message.yaml": [
         "2:1: apiKey: unknown field (remove the API key from the spec, and set PAPERSPACE_API_KEY)",
         f"3:1: integrations: {NO_VOLUMES}",

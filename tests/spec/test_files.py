@@ -211,7 +211,7 @@ def test_numbers_that_yaml_versions_read_differently(start: str) -> None:
     wrong = errors_of("b.yaml", start + "image: a\nport: 22:22\nresources: {replicas: 010}\n")
     assert [line.partition(": ")[2] for line in wrong] == [
         "port: expected an integer, got '22:22' (write the port of the container only: 22)",
-        "resources.replicas: expected an integer, got '010' (write 10, without quotes)",
+        "resources.replicas: expected an integer, got '010' (write 10, without a leading zero or quotes)",
     ]
 
 

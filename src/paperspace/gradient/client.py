@@ -112,8 +112,9 @@ class _CustomOperations:
         """Run a GraphQL operation of your own, with the errors, the deadline and the retries of the functions.
 
         Args:
-            document: The path of a `.graphql` file with one named operation, or the text of such an operation. The
-                fragments that it uses are defined in it, or in files in the same folder, with their names.
+            document: The path of a `.graphql` file with one named operation, or the text of such an operation. Each
+                fragment that it uses is in the same text, or in a file of the same folder that has the name of the
+                fragment.
             variables: The variables of the operation.
             result: A TypedDict that describes the data. Fields that it does not have are dropped. None: the data is
                 not validated.
@@ -145,7 +146,7 @@ class Client(_BaseClient):
     Args:
         api_key: The API key. None: `PAPERSPACE_API_KEY`, or `apiKey` in `~/.paperspace/config.json`.
         api_url: The URL of the GraphQL API. None: `PAPERSPACE_API_URL`, `PAPERSPACE_API_HOST`, or `apiUrl` in the same
-            file; else the hosted API.
+            file; else the former hosted API, which does not run any more.
         timeout: Seconds for a whole call with its retries; each page of a list has the same timeout. Default: 30.
         max_retries: Retries after the first attempt. Default: 5.
         max_response_bytes: The largest response in bytes, decompressed. Default: 32 MiB.

@@ -16,6 +16,7 @@ from paperspace.gradient._core.defaults import (
     DEFAULT_MAX_RESPONSE_BYTES,
     DEFAULT_MAX_RETRIES,
     DEFAULT_TIMEOUT,
+    EXAMPLE_API_URL,
 )
 from paperspace.gradient._shared.lazy import lazy_modules
 from paperspace.gradient.errors import ConfigurationError, MissingAPIKeyError
@@ -223,7 +224,7 @@ def _allowed_hosts(argument: Iterable[str], environment: Mapping[str, str]) -> s
 def _check_url(url: SettingValue, allowed_hosts: set[str]) -> None:
     from urllib.parse import urlsplit
 
-    invalid = ConfigurationError(f"invalid API URL from {url.source}: expected a URL such as {DEFAULT_API_URL}")
+    invalid = ConfigurationError(f"invalid API URL from {url.source}: expected a URL such as {EXAMPLE_API_URL}")
     try:
         parts = urlsplit(url.value)
         host, port = parts.hostname or "", parts.port

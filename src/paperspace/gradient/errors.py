@@ -149,7 +149,7 @@ class APIError(GradientError):
         code: The GraphQL error code of the last response, such as `CONFLICT`. None: it had no code.
         request_id: The server's id of the last request, to report. None: the server sent none.
         retry_after: The seconds that the server asks to wait. None: it does not ask.
-        may_have_executed: Whether the change may have been applied; `no` for reads.
+        may_have_executed: Whether the change was applied: `yes`, `no` or `unknown`. Always `no` for a read.
     """
 
     def __init__(

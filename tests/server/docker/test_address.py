@@ -38,7 +38,10 @@ def test_precedence(home: Path) -> None:
     socket.touch()
     assert find_address({}, home) == (f"unix://{socket}", "the default")
     write_context(home / ".docker", "desktop-linux", DESKTOP)
-    assert find_address({}, home) == (DESKTOP, "the Docker context desktop-linux")
+    assert find_address({}, home) == (
+        DESKTOP,
+        f"the context desktop-linux of {home}/.docker/config.json",
+    )
     assert find_address({"DOCKER_CONTEXT": "default"}, home).source == "the default"
     write_context(home / ".docker", "other", "unix:///other.sock", current=False)
     environment = {"DOCKER_CONTEXT": "other"}
@@ -82,7 +85,7 @@ def test_no_engine(home: Path) -> None:
 
 def test_context_that_does_not_exist(home: Path) -> None:
     """A context that is selected but does not exist is an error: another engine is not used in its place."""
-    with pytest.raises(EngineUnavailableError, match="There is no Docker context nosuch"):
+    with pytest.raises(EngineUnavailableError, match="There is no Docker context nosuch, which DOCKER_CONTEXT selects"):
         find_address({"DOCKER_CONTEXT": "nosuch"}, home)
 
 

@@ -1,6 +1,9 @@
 """Default values of settings. Every signature reads them from here. Imports nothing, so that it costs nothing."""
 
+# The former hosted API, which does not run any more. Its name in an error says that no API URL is set.
 DEFAULT_API_URL = "https://api.paperspace.com/graphql"
+
+EXAMPLE_API_URL = "http://127.0.0.1:8600/graphql"
 
 # Seconds for a whole call with its retries. Each page of a list has the same timeout.
 DEFAULT_TIMEOUT = 30.0

@@ -136,7 +136,8 @@ def _env_problems(env: Sequence[Spec], path: Path) -> Iterator[Problem]:
         elif not name or "=" in name or _CONTROL.search(name):
             # The text after a `=` is probably a value, and values may be secret.
             shown = "".join(name.partition("=")[:2])
-            yield Problem((*path, index, "name"), shown, "the name of an environment variable")
+            hint = "the name has a `=`" if "=" in name else None
+            yield Problem((*path, index, "name"), shown, "the name of an environment variable", hint)
         yield from text_problems(variable.get("value"), (*path, index, "value"), _NUL)
 
 

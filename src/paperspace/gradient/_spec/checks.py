@@ -38,7 +38,7 @@ _TYPES = {str: "a string", int: "an integer", float: "a number", bool: "True or 
 
 # What to do about unknown fields, by their paths in lower case, without hyphens and underscores.
 _HINTS: dict[Path, str] = {
-    ("apiversion",): "remove it; a spec has no version",
+    ("apiversion",): "not needed; remove it",
     ("apikey",): "remove the API key from the spec, and set PAPERSPACE_API_KEY",
     ("args",): "use `command`, a list of strings",
     ("cluster",): "pass the id of the cluster: --cluster-id, or cluster_id= in Python",
@@ -143,7 +143,8 @@ def _type_hint(path: Path, kind: str, value: object) -> str | None:
         case "list_type", _ if path[-1] == "command":
             hint = 'write a list: ["python", "app.py"], or ["sh", "-c", "python app.py"] for a shell'
         case "int_type" | "float_type", str() if _NUMBER.fullmatch(value):
-            hint = f"write {value.lstrip('0') or 0}, without quotes"
+            number = value.lstrip("0") or "0"
+            hint = f"write {number}, without {'quotes' if number == value else 'a leading zero or quotes'}"
         case "int_type", str() if path[1:] == ("port",) and _PORTS.fullmatch(value):
             hint = f"write the port of the container only: {value.rpartition(':')[2]}"
         case "bool_type", str() if value.lower() in {"true", "false", "yes", "no", "on", "off"}:

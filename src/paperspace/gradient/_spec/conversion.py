@@ -77,7 +77,7 @@ def convert_old_fields(content: dict[Any, Any], positions: Positions) -> Iterato
     version = content.pop("apiVersion", None)
     if version is not None and not (isinstance(version, str) and _API_VERSION.fullmatch(version)):
         expected = "a version such as latest, v1 or v1alpha2"
-        yield Problem(("spec", "apiVersion"), hide(version), expected, "remove it; a spec has no version")
+        yield Problem(("spec", "apiVersion"), hide(version), expected, "not needed; remove it")
     resources = content.get("resources")
     resources = resources if isinstance(resources, dict) else {}
     if "machineType" in resources and "instanceType" not in resources:

@@ -10,7 +10,10 @@ from paperspace.gradient._shared.secrets import HIDDEN
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-_HINT = "(hidden) only replaces a secret in output; `get_deployment_spec` and `gradient deployments get --spec` show it"
+_HINT = (
+    "(hidden) is not a value: it replaces a secret in output; `get_deployment_spec` and `gradient deployments get --spec` "
+    "show the real value"
+)
 
 
 def hidden_problems(value: Any, path: Path = ("spec",)) -> Iterator[Problem]:

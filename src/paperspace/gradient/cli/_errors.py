@@ -40,7 +40,10 @@ _HINTS: tuple[tuple[type[Exception], str], ...] = (
     ),
     (errors.APIConnectionError, "`gradient config show` shows the API URL and where it comes from"),
     (errors.PermissionDeniedError, "`gradient config show` shows where the API key comes from"),
-    (errors.OutcomeUnknownError, "`gradient deployments list` shows whether the change was applied"),
+    (
+        errors.OutcomeUnknownError,
+        "`gradient deployments list` and `gradient deployments history NAME` show whether the change was applied",
+    ),
     (errors.ServerError, "--debug shows the request id; report it with the error"),
 )
 

@@ -59,7 +59,7 @@ def _read(read: Callable[[Path], dict[str, Any]], path: Path) -> dict[str, Any]:
 
 def _check_name(name: str) -> None:
     if not name.strip() or not name.isprintable():
-        raise click.BadParameter("A name has visible characters.", param_hint="'NAME'")
+        raise click.BadParameter("A name must have visible characters only, and at least one.", param_hint="'NAME'")
 
 
 def _delete(entries: dict[str, Any], name: str, kind: str) -> None:
@@ -75,8 +75,10 @@ def _delete(entries: dict[str, Any], name: str, kind: str) -> None:
 def registries() -> None:
     """Store the credentials of private registries.
 
-    `containerRegistry` of a spec is the name of a registry. The credentials are stored in a file next to the database.
-    Only its owner can read the file.
+    `containerRegistry` of a spec is the name of a stored registry, whose credentials are used to pull the image. Only
+    a server that runs containers with Docker uses them; the simulation pulls no images.
+
+    The credentials are stored in a file next to the database, which only its owner can read.
 
     \b
     Example:
@@ -180,8 +182,9 @@ class _TypeRow(NamedTuple):
 def instance_types() -> None:
     """Define instance types: the CPUs, memory and GPUs of a container.
 
-    `resources.instanceType` of a spec is the name of an instance type. Those of the hosted service are built in. Others
-    are stored in a file next to the database.
+    `resources.instanceType` of a spec is the name of an instance type. Only a server that runs containers with
+    Docker uses the definition; the simulation accepts any name. The instance types of the hosted service are built in.
+    Others are stored in a file next to the database.
 
     \b
     Example:
@@ -195,7 +198,8 @@ def instance_types() -> None:
 def list_instance_types(database: str | None, output: str | None) -> None:
     """List all instance types.
 
-    If the machine has less than an instance type asks for, containers get what the machine has.
+    If the machine has less than an instance type asks for, containers get what the machine has. With `gradient server
+    --strict-instance-types`, such a spec is not applied.
 
     \b
     Example:
@@ -265,7 +269,7 @@ def set_instance_type(
 def delete_instance_type(name: str, database: str | None) -> None:
     """Delete a stored instance type.
 
-    If there is a built-in instance type of the same name, it applies again.
+    If there is a built-in instance type of the same name, the built-in one is used again.
 
     \b
     Example:

@@ -263,8 +263,8 @@ class ChangesAPI:
 
         Raises:
             InvalidArgumentError: An argument is invalid. Nothing was sent.
-            NotFoundError: The deployment or the spec does not exist; `resource` is `deployment` or `spec`. With
-                `previous`, all specs are equal.
+            NotFoundError: The deployment or the spec does not exist; `resource` is `deployment` or `spec`. Also
+                with `previous`, if all specs are equal.
             ConflictError: Another client changed the spec at the same time. The change of this call was applied, and it
                 replaced the change of the other client. The message has the ids of both specs.
             OutcomeUnknownError: The response was lost; the change may have been applied.

@@ -87,7 +87,8 @@ def open_backend(settings: Settings, *, read_only: bool = False) -> Backend:
                 _continue(settings.clock, store, database)
                 with database.writing():
                     if kept := use_engine(database, settings.engine):
-                        raise unusable(settings.database, f"its deployments run on {kept}; start it with this engine")
+                        reason = f"its deployments run on {kept}; pass this engine as engine=, or use `gradient server`"
+                        raise unusable(settings.database, reason)
                     workloads.apply_new_specs()
             except sqlite3.Error as error:
                 raise unusable(settings.database, error) from error

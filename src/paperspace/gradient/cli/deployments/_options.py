@@ -33,7 +33,8 @@ wait_option = click.option("--wait", is_flag=True, help="Wait until the deployme
 show_secrets_option = click.option(
     "--show-secrets",
     is_flag=True,
-    help="Show the values of environment variables. Passwords and credentials in URLs stay hidden.",
+    help="Show the values of environment variables and the user names of repositories. Passwords and credentials in URLs "
+    "stay hidden.",
 )
 
 
@@ -99,7 +100,7 @@ class Overrides(NamedTuple):
 def override_options(function: Function) -> Function:
     """Add the options that change the spec of a file. The function gets them as `overrides`."""
 
-    @click.option("--image", metavar="IMAGE", help="The image to run, instead of the one in the spec file.")
+    @click.option("--image", metavar="IMAGE", help="The image to run, instead of the one in the spec.")
     @click.option(
         "--env-file",
         "env_files",

@@ -73,11 +73,11 @@ def create(
 def delete(arguments: tuple[str, ...], options: tuple[str, ...], yes: bool) -> None:
     """Delete one or more deployments.
 
-    On a terminal, it shows the names and asks for confirmation. If one of the deployments does not exist, it deletes
-    nothing.
+    On a terminal, the command shows the names and asks for confirmation. With --yes, or without a terminal, it does not
+    ask. Without a terminal, it deletes more than one deployment only with --yes.
 
-    With --yes, or without a terminal, it deletes the deployments that exist; if one does not exist, the exit code is 3.
-    Without a terminal, --yes is required to delete more than one deployment.
+    If one of the deployments does not exist, the exit code is 3. If the command asks for confirmation, it then
+    deletes nothing; otherwise, it deletes the others.
 
     \b
     Examples:

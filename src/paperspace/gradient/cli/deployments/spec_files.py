@@ -44,7 +44,10 @@ else:
 @project_option(help="The project of the deployments. Default: `projectId` in the spec file.")
 @spec_option(has_default=True, multiple=True)
 @override_options
-@cluster_option(help="The cluster to deploy to. Default: its current cluster, or the server's default cluster.")
+@cluster_option(
+    help="The cluster to deploy to. Default: the current cluster of the deployment; for a new deployment, the server's "
+    "default cluster."
+)
 @click.option("--prune", is_flag=True, help="Also delete the deployments of the project that no file describes.")
 @click.option("--yes", "-y", is_flag=True, help="Do not ask for confirmation before --prune deletes.")
 @click.option("--dry-run", is_flag=True, help="Only show what would change.")
@@ -154,7 +157,7 @@ def _read_targets(
 @project_option(help="The project of the deployment. Default: `projectId` in the spec file.")
 @spec_option(has_default=True)
 @override_options
-@cluster_option(help="The cluster to compare with. Default: its current cluster.")
+@cluster_option(help="The cluster to compare with. Default: the current cluster of the deployment.")
 @click.option("--exit-code", is_flag=True, help="Exit with code 8 if there are changes.")
 @show_secrets_option
 @output_option("json", "yaml")
@@ -171,7 +174,7 @@ def diff(
 ) -> int:
     """Show what `apply` would change, without changing it.
 
-    The values of environment variables are compared too. Only --show-secrets shows them.
+    The values of environment variables are compared too. They are shown only with --show-secrets.
 
     \b
     Examples:

@@ -38,8 +38,8 @@ if TYPE_CHECKING:
 
 @command.command()
 @target_parameter(required=False)
-@name_option(help="The new name of the deployment. Without NAME and ID: its current name.")
-@project_option(help="With an id: the new project of the deployment. Otherwise: its current project.")
+@name_option(help="With NAME or ID: the new name of the deployment. Otherwise: the name that selects it.")
+@project_option(help="With ID: the new project of the deployment. Otherwise: the project that it is in.")
 @spec_option()
 @override_options
 @patch_options

@@ -34,7 +34,9 @@ def locked_containers(server_id: str) -> Generator[None]:
             fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except BlockingIOError:
             os.close(descriptor)
-            message = "another server on this machine, with a copy of this database, controls its containers"
+            message = (
+                "another server on this machine uses a copy of this database, and controls the containers; stop it"
+            )
             raise UnusableDatabaseError(message) from None
         if _is_open_file(file, descriptor):
             break

@@ -43,7 +43,9 @@ class EngineRuntime:
         replicas = desired_replicas(desired.spec)
         if replicas > len(self._ports):
             ports = f"{self._ports[0]}-{self._ports[-1]}"
-            raise UnsupportedSpecError(f"{replicas} replicas need as many ports; --port-range {ports} has fewer.")
+            raise UnsupportedSpecError(
+                f"{replicas} replicas need {replicas} ports, but --port-range {ports} has only {len(self._ports)}."
+            )
         return replicas
 
     def initial_instances(self, replicas: int) -> int:  # noqa: ARG002  # the controller adds all instances

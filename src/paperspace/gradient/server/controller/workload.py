@@ -51,8 +51,11 @@ def check_supported(spec: Mapping[str, Any]) -> None:
         UnsupportedSpecError: a field does.
     """
     if fields := list(_unsupported_fields(spec)):
-        message = f"only the simulation supports {', '.join(fields)} so far; remove it or use --engine simulated"
-        raise UnsupportedSpecError(message[:1].upper() + message[1:] + ".")
+        these = "this field" if len(fields) == 1 else "these fields"
+        raise UnsupportedSpecError(
+            f"Only the simulation supports {', '.join(fields)} so far. Remove {these}, or start the server with "
+            "--engine simulated."
+        )
 
 
 def _unsupported_fields(spec: Mapping[str, Any]) -> Iterator[str]:

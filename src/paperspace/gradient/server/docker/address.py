@@ -40,7 +40,7 @@ def find_address(environment: Mapping[str, str], home: Path) -> Address:
     folder = Path(environment.get("DOCKER_CONFIG") or home / ".docker")
     context, source = _context(environment, folder)
     if context != "default":
-        return _local(Address(_context_host(folder, context, source), source))
+        return _local(Address(_context_host(folder, context, source), f"the context {context} of {source}"))
     if sys.platform == "win32":
         return Address(PIPE, "the default")
     paths = [Path(path.replace("~", str(home), 1)) for path in SOCKETS]
@@ -65,14 +65,16 @@ def _local(address: Address) -> Address:
 
 def _remedy(address: Address) -> str:
     return (
-        "unset DOCKER_HOST" if address.source == "DOCKER_HOST" else "select another context with `docker context use`"
+        "unset DOCKER_HOST"
+        if address.source == "DOCKER_HOST"
+        else "select another context with `docker context use` or DOCKER_CONTEXT"
     )
 
 
 def _context(environment: Mapping[str, str], folder: Path) -> tuple[str, str]:
     """Return the name of the current context, and the setting that it comes from."""
     if name := environment.get("DOCKER_CONTEXT"):
-        return name, f"the context {name} of DOCKER_CONTEXT"
+        return name, "DOCKER_CONTEXT"
     path = folder / "config.json"
     try:
         name = json.loads(path.read_bytes()).get("currentContext") or "default"
@@ -80,7 +82,7 @@ def _context(environment: Mapping[str, str], folder: Path) -> tuple[str, str]:
         name = "default"
     except (OSError, ValueError, AttributeError) as error:
         raise EngineUnavailableError(f"The settings of Docker in {path} cannot be read: {_reason(error)}.") from error
-    return name, f"the Docker context {name}"
+    return name, str(path)
 
 
 def _context_host(folder: Path, name: str, source: str) -> str:
@@ -90,7 +92,7 @@ def _context_host(folder: Path, name: str, source: str) -> str:
         return str(json.loads(path.read_bytes())["Endpoints"]["docker"]["Host"])
     except FileNotFoundError as error:
         raise EngineUnavailableError(
-            f"There is no Docker context {name} ({source}). `docker context ls` lists all."
+            f"There is no Docker context {name}, which {source} selects. Select one that `docker context ls` lists."
         ) from error
     except (OSError, ValueError, LookupError, TypeError) as error:
         raise EngineUnavailableError(

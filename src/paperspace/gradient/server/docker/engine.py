@@ -130,11 +130,11 @@ class DockerEngine:
         if registry is not None and registry.host != reference.registry:
             raise UnsupportedSpecError(
                 f"Image {workload.image} is in {reference.registry}, but registry {workload.registry} is {registry.host}. "
-                "Its credentials are not sent elsewhere."
+                "Credentials are not sent to another host: change `image` or `containerRegistry`."
             )
         _, notes = self._limits(workload)
         if notes and self._settings.strict_instance_types:
-            raise UnsupportedSpecError(f"{notes[0].replace('; reduced to', ', but this machine has only')}")
+            raise UnsupportedSpecError(f"{notes[0]} The server runs with --strict-instance-types.")
         return notes
 
     def _registry(self, workload: Workload) -> Registry | None:

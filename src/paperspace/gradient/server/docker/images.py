@@ -60,7 +60,7 @@ async def resolve(
     except ImageError as error:
         if present is None or pull is Pull.ALWAYS:
             raise
-        progress(f"{error} The image of this machine is used.")
+        progress(f"{error} The image that is already on this machine is used.")
         return _pin(reference, present)
     pulled = await _inspect(api, workload.image)
     if pulled is None:

@@ -98,13 +98,11 @@ def fit(name: str, wanted: InstanceType, machine: Machine) -> tuple[InstanceType
     if fitting == wanted:
         return wanted, ()
     gpus = (
-        " Its Docker engine has no GPUs (`docker info` lists no runtime nvidia)."
+        " The Docker engine of this machine has no GPUs (`docker info` lists no runtime nvidia)."
         if wanted.gpu_count and not machine.gpus
         else ""
     )
-    note = (
-        f"Instance type {name} has {wanted.describe()}; reduced to {fitting.describe()}, which this machine has.{gpus}"
-    )
+    note = f"Instance type {name} has {wanted.describe()}; of these, this machine has {fitting.describe()}.{gpus}"
     return fitting, (note,)
 
 
