@@ -147,7 +147,7 @@ class TestCommand:
         nothing = run(main, ["schema", "diff", "nowhere.graphql"])
         assert (nothing.exit_code, nothing.stdout) == (1, "")
         assert nothing.stderr == (
-            "Error: nowhere.graphql cannot be read: No such file or directory; a URL starts with http:// or https://\n"
+            "Error: nowhere.graphql cannot be read: No such file or directory; to pass a URL, start it with http:// or https://\n"
         )
 
     def test_pull(self, tmp_path: Path, environment: dict[str, str]) -> None:

@@ -173,7 +173,9 @@ def read_file(source: str | Path) -> GraphQLSchema:
         text = path.read_text(encoding="utf-8")
     except (OSError, UnicodeDecodeError) as error:
         reason = getattr(error, "strerror", None) or "not UTF-8"
-        raise SchemaError(f"{source!s} cannot be read: {reason}; a URL starts with http:// or https://") from error
+        raise SchemaError(
+            f"{source!s} cannot be read: {reason}; to pass a URL, start it with http:// or https://"
+        ) from error
     return _from_json(text, path) if path.suffix == ".json" else _from_sdl(text, path)
 
 

@@ -105,7 +105,7 @@ def test_copied_database(tmp_path: Path) -> None:
             pass
         copy.write_bytes(file.read_bytes())
         async with LocalServer(database=file, engine=ServingEngine(), options=OPTIONS):
-            with pytest.raises(UnusableDatabaseError, match="with a copy of this database"):
+            with pytest.raises(UnusableDatabaseError, match="uses a copy of this database"):
                 await LocalServer(database=copy, engine=ServingEngine(), options=OPTIONS).__aenter__()
         async with LocalServer(database=copy, engine=ServingEngine(), options=OPTIONS):
             pass

@@ -34,7 +34,8 @@ def diff(source: str | None) -> None:
     It also says which operations of the library are invalid in the other schema.
 
     The other schema comes from the server at URL or from FILE. By default, it comes from the server at the configured API
-    URL. A FILE has SDL, or with the suffix .json the result of an introspection query.
+    URL. FILE contains a schema in SDL, the schema language of GraphQL. A FILE that ends with .json contains the
+    result of an introspection query.
 
     \b
     Exit codes:
@@ -63,7 +64,7 @@ def diff(source: str | None) -> None:
 @click.argument("url", required=False)
 @_OUTPUT_OPTION
 def pull(url: str | None, output: Path | None) -> None:
-    """Print the schema of the server at URL as sorted SDL with descriptions.
+    """Print the schema of the server at URL as sorted SDL (the schema language of GraphQL), with descriptions.
 
     Without URL, it uses the configured API URL.
 
