@@ -163,21 +163,82 @@ def test_odd_descriptions(copies: Copies) -> None:
     assert ast.parse(copies.files()["deployment_spec_fields.py"])
 
 
-@pytest.mark.parametrize(
-    ("change", "message"),
-    [
-        (("endpointUrl", "from: endpointUrl"), r"Fields\.graphql:11: from is not a valid name in Python"),
-        (("endpointUrl", "__typename"), r"Fields\.graphql:11: __typename is not a valid name in Python"),
-        (("actor {", "...PageInfoFields\n  actor {"), r"PageInfoFields"),
-    ],
-)
-def test_names_that_cannot_be(copies: Copies, change: tuple[str, str], message: str) -> None:
-    """A field name that is not valid in Python is reported with its line, and nothing is written."""
+# Validates data with the types that were generated from names with a meaning in Python.
+USE_OF_KEYWORDS = """
+import sys, types
+from pydantic import TypeAdapter, ValidationError
+generated = types.ModuleType("paperspace.gradient._generated")
+generated.__path__ = [sys.argv[1]]
+sys.modules[generated.__name__] = generated
+from paperspace.gradient._generated import import_
+
+validate = TypeAdapter(import_.IMPORT_.result).validate_python
+good = {"import": {"class": "None", "__typename": "None", "self": {"from": 1, "plain": None}}}
+assert validate(good) == good
+for wrong in ({}, {"import": {**good["import"], "self": {"from": "x", "plain": None}}}):
+    try:
+        validate(wrong)
+    except ValidationError:
+        continue
+    raise AssertionError(wrong)
+variables = TypeAdapter(import_.IMPORT_.variables).validate_python
+assert variables({"from": {"in": "None", "is": {}}}) == {"from": {"in": "None", "is": {}}}
+"""
+
+
+def test_names_with_a_meaning_in_python(copies: Copies) -> None:
+    """Keywords and names of built-in types may be names of types, fields, aliases, values, variables and operations."""
+    shutil.rmtree(copies.graphql / "operations")
+    (copies.graphql / "operations").mkdir()
+    copies.edit(
+        "schema.graphql",
+        "type Query {",
+        """
+        type None { class: and! self: list from: Int! plain: String }
+        "Another type." type list { from: Int! plain: String }
+        "An enum." enum and { None from in }
+        "An input." input not { in: and! is: or }
+        "Another input." input or { from: Int is: or }
+        type Query {
+          "A field." import(from: not!): None
+        """,
+    )
+    (copies.graphql / "operations/Import.graphql").write_text(
+        "query Import($from: not!) { import(from: $from) { class __typename self { ...lambda } } }", encoding="utf-8"
+    )
+    (copies.graphql / "operations/lambda.graphql").write_text(
+        "fragment lambda on list { from plain }", encoding="utf-8"
+    )
+    done = copies.run()
+    assert done.returncode == 0, done.stderr
+    used = subprocess.run(
+        [sys.executable, "-c", USE_OF_KEYWORDS, copies.output], capture_output=True, text=True, check=False
+    )
+    assert used.returncode == 0, used.stderr
+    ruff(copies.output, "format", "--check")
+
+
+def test_missing_spec_type(copies: Copies) -> None:
+    """Without the input type of a spec, the error names it, and nothing is written."""
     before = copies.files()
-    copies.edit("operations/DeploymentSpecFields.graphql", *change)
+    path = copies.graphql / "schema.graphql"
+    text = path.read_text(encoding="utf-8").replace("DeploymentSpecDataInput", "SpecInput")
+    path.write_text(text, encoding="utf-8")
     done = copies.run()
     assert (done.returncode, copies.files()) == (1, before)
-    assert re.search(message, done.stderr), done.stderr
+    assert done.stderr.startswith("graphql/schema.graphql: no input type DeploymentSpecDataInput, ")
+
+
+def test_one_name_from_two_fragments(copies: Copies) -> None:
+    """Two fragments on one type, both as the only selection of a field of a file, are an error: one would hide the other."""
+    copies.edit(
+        "operations/DeploymentStatuses.graphql",
+        "...AnySpecFields\n",
+        "...AnySpecFields\n      }\n      others: deploymentSpecs(first: 1) {\n        ...OtherSpecFields\n",
+    )
+    other = "fragment OtherSpecFields on DeploymentSpecConnection {\n  nodes {\n    dtCreated\n  }\n}\n"
+    (copies.graphql / "operations/OtherSpecFields.graphql").write_text(other, encoding="utf-8")
+    assert "two different selections of the type DeploymentSpecConnection" in copies.run("--check").stderr
 
 
 def test_no_operations(copies: Copies) -> None:
@@ -243,8 +304,12 @@ def test_generated_code_is_sound(copies: Copies) -> None:
     copies.edit("schema.graphql", "  http2\n", "  http2\n  http3\n")
     copies.edit("operations/DeploymentSpecFields.graphql", "  endpointUrl\n", "  endpointUrl\n  dtCreated\n")
     assert copies.run().returncode == 0
-    ruff = [sys.executable, "-m", "ruff"]
-    config = ["--config", str(TOP / "pyproject.toml")]
-    for command in ([*ruff, "format", "--check", *config], [*ruff, "check", *config, "--ignore", "N815,TC,INP001"]):
-        done = subprocess.run([*command, copies.output], capture_output=True, text=True, check=False)
-        assert done.returncode == 0, done.stdout
+    ruff(copies.output, "format", "--check")
+    ruff(copies.output, "check", "--ignore", "N815,TC,INP001")
+
+
+def ruff(folder: Path, *options: str) -> None:
+    """Run the formatter or the linter on generated code."""
+    command = [sys.executable, "-m", "ruff", *options, "--config", str(TOP / "pyproject.toml"), str(folder)]
+    done = subprocess.run(command, capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stdout

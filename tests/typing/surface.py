@@ -211,9 +211,10 @@ def custom_operations(client: Client) -> None:
     data: dict[str, object] = client.execute("query Q { __typename }", {}, check=False, idempotent=True)
     ref: DeploymentRef = client.execute(Path("Q.graphql"), result=DeploymentRef)
     report: SchemaReport = diff("schema.graphql")
-    texts: tuple[str, ...] = report.breaking + report.dangerous + report.safe + report.invalid_operations
+    texts: tuple[str, ...] = report.breaking + report.dangerous + report.safe + (report.descriptions or ())
     sdl: str = pull("https://a.example/graphql", api_key="key")
-    print(data, ref, texts, sdl, report.breaks_operations)
+    broken: tuple[str, ...] = report.broken_functions["get_deployment"]
+    print(data, ref, texts, sdl, broken)
 
 
 TREE: dict[type[GradientError], type[GradientError]] = {

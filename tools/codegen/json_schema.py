@@ -15,6 +15,8 @@ from graphql import (
     is_required_input_field,
 )
 
+from tools.codegen.module_text import GenerationError
+
 ROOT = "DeploymentSpecDataInput"
 SCALARS = {"String": "string", "Int": "integer", "Float": "number", "Boolean": "boolean", "ID": "string"}
 
@@ -33,9 +35,16 @@ EXTENSIONS: dict[str, Any] = {"^x-": {}}
 
 
 def json_schema(schema: GraphQLSchema) -> str:
-    """Return the text of the JSON Schema."""
+    """Return the text of the JSON Schema.
+
+    Raises:
+        GenerationError: The schema does not have the input type of a spec.
+    """
     definitions: dict[str, Any] = {}
-    _define(schema.type_map[ROOT], definitions)
+    _define(schema.type_map.get(ROOT), definitions)
+    if not definitions:
+        message = f"no input type {ROOT}, from which the JSON Schema of a spec is generated; if it has another name, change ROOT"
+        raise GenerationError(f"graphql/schema.graphql: {message} in tools/codegen/json_schema.py")
     root = definitions.pop(ROOT)
     root["properties"] |= FILE_FIELDS
     dialect = "https://json-schema.org/draft/2020-12/schema"
@@ -54,6 +63,7 @@ def _define(type_: object, definitions: dict[str, Any]) -> None:
         return
     definitions[type_.name] = {}
     required = [name for name, entry in type_.fields.items() if is_required_input_field(entry)]
+    also_required = [name for name in REQUIRED.get(type_.name, []) if name in type_.fields and name not in required]
     definitions[type_.name] = {
         "description": type_.description,
         "type": "object",
@@ -62,7 +72,7 @@ def _define(type_: object, definitions: dict[str, Any]) -> None:
             for name, entry in type_.fields.items()
         },
         "patternProperties": EXTENSIONS,
-        "required": required + REQUIRED.get(type_.name, []),
+        "required": required + also_required,
         "additionalProperties": False,
     }
 

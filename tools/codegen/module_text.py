@@ -5,6 +5,11 @@ from __future__ import annotations
 import re
 import textwrap
 from dataclasses import dataclass, field
+from keyword import iskeyword
+from typing import TYPE_CHECKING, NamedTuple
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
 
 WIDTH = 120
 HEADER = "# Generated from {source} by scripts/regenerate; change that file and run it again.\n"
@@ -12,6 +17,23 @@ HEADER = "# Generated from {source} by scripts/regenerate; change that file and 
 
 class GenerationError(Exception):
     """No valid code can be generated from the GraphQL files; the message says where and why."""
+
+
+class Member(NamedTuple):
+    """A key of a TypedDict, with the annotation of its value."""
+
+    name: str
+    annotation: str
+    doc: str | None
+
+    @property
+    def in_class(self) -> bool:
+        """Whether the body of a class can define it. It cannot define keywords, and changes names with two underscores."""
+        return not iskeyword(self.name) and not self.name.startswith("__")
+
+    def __str__(self) -> str:
+        text = f"    {self.name}: {self.annotation}"
+        return f"{text}\n{docstring(self.doc, '    ')}" if self.doc else text
 
 
 @dataclass
@@ -25,6 +47,8 @@ class Module:
 
     def use(self, module: str, name: str) -> str:
         """Import a name, and return it."""
+        if any(name in names for other, names in self.imports.items() if other != module):
+            raise self.clash(name)
         self.imports.setdefault(module, set()).add(name)
         return name
 
@@ -40,24 +64,37 @@ class Module:
             "move one of them, or the selection around it, to a fragment in a separate file"
         )
 
-    def define_shape(self, name: str, doc: str, bases: str, members: list[str]) -> None:
-        """Add a TypedDict; `bases` is the text in its parentheses."""
-        if "TypedDict" in bases:
-            self.use("typing_extensions", "TypedDict")
-        gap = "\n\n" if any('"""' in member for member in members) else "\n"
-        self.define(name, f"class {name}({bases}):\n{docstring(doc, '    ')}\n\n" + gap.join(members))
+    def define_shape(
+        self, name: str, doc: str, members: list[Member], bases: Sequence[str] = (), *, total: bool = True
+    ) -> None:
+        """Add a TypedDict. Keys that a class cannot define are those of a base."""
+        keys = ""
+        if others := [member for member in members if not member.in_class]:
+            keys = self._keys(f"{name}Keys", others, total=total) + "\n\n\n"
+            bases = [*bases, f"{name}Keys"]
+        arguments = [*(bases or [self.use("typing_extensions", "TypedDict")]), *([] if total else ["total=False"])]
+        texts = [str(member) for member in members if member.in_class]
+        gap = "\n\n" if any('"""' in text for text in texts) else "\n"
+        body = [docstring(doc, "    "), *([gap.join(texts)] if texts else [])]
+        self.define(name, f"{keys}class {name}({', '.join(arguments)}):\n" + "\n\n".join(body))
+
+    def _keys(self, name: str, members: list[Member], *, total: bool) -> str:
+        """Return the text of a TypedDict that is not a class."""
+        function = self.use("typing_extensions", "TypedDict")
+        keys = [f'        "{member.name}": "{member.annotation}",' for member in members]
+        tail = [] if total else ["    total=False,"]
+        return "\n".join([f"{name} = {function}(", f'    "{name}",', "    {", *keys, "    },", *tail, ")"])
 
     def define_alias(self, name: str, annotation: str, doc: str | None) -> None:
         """Add a type alias."""
         text = f"{name}: {self.use('typing', 'TypeAlias')} = {annotation}"
         self.define(name, f"{text}\n{docstring(doc)}" if doc else text)
 
-    def member(self, name: str, annotation: str, doc: str | None, *, optional: bool) -> str:
-        """Return the text of a key of a TypedDict."""
+    def member(self, name: str, annotation: str, doc: str | None, *, optional: bool) -> Member:
+        """Return a key of a TypedDict."""
         if optional:
             annotation = f"{self.use('typing', 'NotRequired')}[{annotation}]"
-        text = f"    {name}: {annotation}"
-        return f"{text}\n{docstring(doc, '    ')}" if doc else text
+        return Member(name, annotation, doc)
 
     def render(self) -> str:
         """Return the text of the module."""
@@ -76,9 +113,8 @@ class Module:
         text = "\n\n".join([HEADER.format(source=self.source) + docstring(self.doc), *blocks]) + "\n"
         after_class = False
         for definition in self.definitions.values():
-            is_class = definition.startswith("class")
-            text += ("\n\n" if is_class or after_class else "\n") + definition + "\n"
-            after_class = is_class
+            text += ("\n\n" if definition.startswith("class") or after_class else "\n") + definition + "\n"
+            after_class = "\nclass " in f"\n{definition}"
         return text
 
 
@@ -99,6 +135,11 @@ def docstring(text: str, indent: str = "") -> str:
     return "\n".join([*((indent + line).rstrip() for line in lines), f'{indent}"""'])
 
 
+def identifier(name: str) -> str:
+    """Return the name of a type in Python: with an underscore behind it, if the name has a meaning there."""
+    return f"{name}_" if iskeyword(name) or name in {"bool", "float", "int", "list", "str"} else name
+
+
 def snake(name: str) -> str:
     """Convert the name of a file to that of its module: `DeploymentCreate` to `deployment_create`."""
-    return re.sub(r"(?<!^)(?=[A-Z])", "_", name).lower()
+    return identifier(re.sub(r"(?<!^)(?=[A-Z])", "_", name).lower())

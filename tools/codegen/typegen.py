@@ -7,7 +7,6 @@ operations use. A TypedDict has the name of the GraphQL type that it is a select
 
 from __future__ import annotations
 
-from keyword import iskeyword
 from pathlib import Path
 
 from graphql import (
@@ -25,7 +24,6 @@ from graphql import (
     GraphQLOutputType,
     GraphQLScalarType,
     GraphQLSchema,
-    NameNode,
     OperationDefinitionNode,
     SelectionSetNode,
     Source,
@@ -41,7 +39,7 @@ from graphql import (
 from graphql.validation.validate import validate_sdl
 
 from tools.codegen.json_schema import json_schema
-from tools.codegen.module_text import GenerationError, Module, enclosed, snake
+from tools.codegen.module_text import GenerationError, Module, enclosed, identifier, snake
 
 PACKAGE = "paperspace.gradient"
 GENERATED = f"{PACKAGE}._generated"
@@ -120,13 +118,6 @@ def describe(error: GraphQLError) -> str:
     return f"{error.source.name}:{line}:{column}: {error.message}"
 
 
-def check_key(module: Module, node: NameNode) -> None:
-    """Raise an error if the name cannot be a key of a TypedDict class."""
-    if iskeyword(node.value) or node.value.startswith("__"):
-        line = node.loc.start_token.line if node.loc else 1
-        raise GenerationError(f"{module.source}:{line}: {node.value} is not a valid name in Python; use an alias")
-
-
 class Generator:
     """Builds the modules from validated documents."""
 
@@ -185,7 +176,7 @@ class Generator:
             optional = variable.default_value is not None or not isinstance(kind, GraphQLNonNull)
             annotation = self.input_annotation(module, kind)
             members.append(module.member(variable.variable.name.value, annotation, None, optional=optional))
-        module.define_shape(f"{name}Variables", f"The variables of `{name}`.", "TypedDict", members)
+        module.define_shape(f"{name}Variables", f"The variables of `{name}`.", members)
 
     def shape(
         self,
@@ -198,7 +189,7 @@ class Generator:
         """Define the TypedDict of a selection, after those inside it; return its name in the module."""
         if not isinstance(parent, GraphQLObjectType):
             raise GenerationError(f"{module.source}: {parent} is an interface or a union, which are not supported")
-        name = name or parent.name
+        name = name or identifier(parent.name)
         fields = [node for node in selection.selections if isinstance(node, FieldNode)]
         spreads = [node for node in selection.selections if isinstance(node, FragmentSpreadNode)]
         if len(fields) + len(spreads) != len(selection.selections):
@@ -206,24 +197,24 @@ class Generator:
         if any(spread.directives for spread in spreads):
             raise GenerationError(f"{module.source}: a directive on a fragment is not supported; put it on the fields")
         if not fields and len(spreads) == 1:
-            return module.use(f"{GENERATED}.{snake(spreads[0].name.value)}", parent.name)
+            return module.use(f"{GENERATED}.{snake(spreads[0].name.value)}", identifier(parent.name))
         bases = [self.base(module, parent, spread) for spread in spreads]
         members = []
         for node in fields:
             key = node.alias or node.name
-            check_key(module, key)
-            entry = parent.fields[node.name.value]
+            entry = self.schema.get_field(parent, node.name.value)
+            assert entry  # noqa: S101  # the operation is valid
             optional = any(directive.name.value in {"skip", "include"} for directive in node.directives or ())
             annotation = self.output_annotation(module, entry.type, node.selection_set)
             members.append(module.member(key.value, annotation, entry.description, optional=optional))
-        module.define_shape(name, doc or parent.description or name, ", ".join(bases) or "TypedDict", members)
+        module.define_shape(name, doc or parent.description or name, members, bases)
         return name
 
     def base(self, module: Module, parent: GraphQLObjectType, spread: FragmentSpreadNode) -> str:
         """Import the TypedDict of a fragment as a base class, under the name of the fragment."""
         fragment = spread.name.value
-        module.use(f"{GENERATED}.{snake(fragment)}", f"{parent.name} as {fragment}")
-        return fragment
+        module.use(f"{GENERATED}.{snake(fragment)}", f"{identifier(parent.name)} as {identifier(fragment)}")
+        return identifier(fragment)
 
     def output_annotation(
         self, module: Module, kind: GraphQLOutputType, selection: SelectionSetNode | None, tail: str = " | None"
@@ -259,25 +250,25 @@ class Generator:
 
     def input_shape(self, module: Module, kind: GraphQLInputObjectType) -> str:
         """Define and import an input type; return its name."""
-        if kind.name not in self.inputs.definitions:
-            self.inputs.definitions[kind.name] = ""  # reserves the name: an input may refer to itself
+        shape = identifier(kind.name)
+        if shape not in self.inputs.definitions:
+            self.inputs.definitions[shape] = ""  # reserves the name: an input may refer to itself
             total = any(is_required_input_field(entry) for entry in kind.fields.values())
             members = []
             for name, entry in kind.fields.items():
                 optional = total and not is_required_input_field(entry)
                 annotation = self.input_annotation(self.inputs, entry.type)
                 members.append(self.inputs.member(name, annotation, entry.description, optional=optional))
-            del self.inputs.definitions[kind.name]
-            bases = "TypedDict" if total else "TypedDict, total=False"
-            self.inputs.define_shape(kind.name, kind.description or kind.name, bases, members)
-        return kind.name if module is self.inputs else module.use(f"{GENERATED}.inputs", kind.name)
+            del self.inputs.definitions[shape]
+            self.inputs.define_shape(shape, kind.description or kind.name, members, total=total)
+        return shape if module is self.inputs else module.use(f"{GENERATED}.inputs", shape)
 
     def enum(self, module: Module, kind: GraphQLEnumType) -> str:
         """Define and import an enum; return its name."""
         values = ", ".join(f'"{value}"' for value in kind.values)
         literal = f"{self.enums.use('typing', 'Literal')}[{values}]"
-        self.enums.define_alias(kind.name, literal, kind.description)
-        return module.use(f"{GENERATED}.enums", kind.name)
+        self.enums.define_alias(identifier(kind.name), literal, kind.description)
+        return module.use(f"{GENERATED}.enums", identifier(kind.name))
 
     def scalar(self, module: Module, kind: GraphQLScalarType) -> str:
         """Return the Python type of a scalar; define and import it if it is a custom scalar."""

@@ -2,8 +2,8 @@
 
     >>> from paperspace.gradient import schema
     >>> report = schema.diff("graphql/schema.graphql")
-    >>> report.breaks_operations
-    False
+    >>> report.broken_functions
+    {}
 
 The commands `gradient schema diff` and `gradient schema pull` do the same from the shell.
 """
@@ -11,96 +11,103 @@ The commands `gradient schema diff` and `gradient schema pull` do the same from 
 from __future__ import annotations
 
 import json
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from graphql import (
-    BreakingChange,
-    DangerousChange,
     GraphQLError,
     GraphQLSchema,
     Source,
     build_client_schema,
     build_schema,
-    concat_ast,
-    find_schema_changes,
     get_introspection_query,
     lexicographic_sort_schema,
-    parse,
     print_schema,
-    validate,
     validate_schema,
 )
 
 from paperspace.gradient._core.custom_operations import pinned_schema, with_position
-from paperspace.gradient._shared.graphql_files import graphql_folder
+from paperspace.gradient._schema.changes import find_changes
+from paperspace.gradient._schema.compatibility import broken_functions
 from paperspace.gradient.client import Client
 from paperspace.gradient.errors import BadRequestError, SchemaError
 
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Mapping
+
 __all__ = ["SchemaReport", "diff", "pull"]
+
+# What older servers do not know: `isOneOf` is the latest addition to the specification.
+_DETAILS = {
+    "specified_by_url": True,
+    "directive_is_repeatable": True,
+    "schema_description": True,
+    "input_value_deprecation": True,
+}
 
 
 @dataclass(frozen=True)
 class SchemaReport:
-    """The difference between a schema and the checked-in one, and its effect on the library's operations.
+    """The difference between a schema and the checked-in one, and its effect on the library's functions.
 
     Attributes:
         breaking: Changes that may break a client, such as a removed field.
         dangerous: Changes that may change the behaviour of a client, such as a new enum value.
-        safe: Changes without effect on existing clients, such as a new field.
-        invalid_operations: Errors of the library's operations that are not valid any more, each with file, line and
-            column.
+        safe: Changes without effect on existing clients, such as a new field or a deprecation.
+        descriptions: Changed descriptions. None: they were not compared.
+        broken_functions: The functions that break, each with the reasons: file, line and column of an operation, and
+            what is wrong there. `create_deployment(wait=True)` stands for the calls with this argument.
 
     Example:
         >>> from paperspace.gradient.schema import SchemaReport
         >>> print(SchemaReport(safe=("Field DeploymentSpec.region was added.",)))
         Safe changes:
           Field DeploymentSpec.region was added.
-        All operations of the library are valid.
+        All functions work with this schema.
     """
 
     breaking: tuple[str, ...] = ()
     dangerous: tuple[str, ...] = ()
     safe: tuple[str, ...] = ()
-    invalid_operations: tuple[str, ...] = ()
-
-    @property
-    def breaks_operations(self) -> bool:
-        """Whether an operation of the library is not valid any more.
-
-        Example:
-            >>> from paperspace.gradient.schema import SchemaReport
-            >>> SchemaReport(breaking=("Field Query.deployment was removed.",)).breaks_operations
-            False
-        """
-        return bool(self.invalid_operations)
+    descriptions: tuple[str, ...] | None = None
+    broken_functions: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
 
     def __str__(self) -> str:
         groups = {
             "Breaking changes": self.breaking,
             "Dangerous changes": self.dangerous,
             "Safe changes": self.safe,
-            "Invalid operations of the library": self.invalid_operations,
+            "Changed descriptions": self.descriptions or (),
+            "Functions that break": tuple(self._breaks()),
         }
         texts = ["\n  ".join([f"{title}:", *entries]) for title, entries in groups.items() if entries]
         if not texts:
-            return "The schemas are the same."
-        if not self.breaks_operations:
-            texts.append("All operations of the library are valid.")
+            return "The schemas are the same" + (", descriptions aside." if self.descriptions is None else ".")
+        if not self.broken_functions:
+            texts.append("All functions work with this schema.")
         return "\n".join(texts)
 
+    def _breaks(self) -> Iterator[str]:
+        """Yield the functions that break for the same reasons, with these reasons."""
+        functions: dict[tuple[str, ...], list[str]] = {}
+        for function, reasons in self.broken_functions.items():
+            functions.setdefault(reasons, []).append(function)
+        for reasons, names in functions.items():
+            yield "\n    ".join([f"{', '.join(names)}:", *reasons])
 
-def diff(source: str | Path | None = None, *, api_key: str | None = None) -> SchemaReport:
-    """Compare a schema with the checked-in one.
+
+def diff(source: str | Path | None = None, *, api_key: str | None = None, descriptions: bool = False) -> SchemaReport:
+    """Compare a schema with the checked-in one, and find the functions that break.
 
     Args:
         source: The API URL of a server, the path of an SDL file, or the path of a `.json` file with an introspection
             result. None: the API URL from the environment or the configuration file.
         api_key: The API key for the server. None: from the environment or the configuration file.
+        descriptions: Whether to compare descriptions too.
 
     Returns:
-        The changes, and whether they break the library.
+        The changes, and the functions that break.
 
     Raises:
         SchemaError: The file cannot be read, or contains no valid schema; or the server does not allow introspection.
@@ -109,13 +116,13 @@ def diff(source: str | Path | None = None, *, api_key: str | None = None) -> Sch
 
     Example:
         >>> from paperspace.gradient import schema
-        >>> print(schema.diff())
+        >>> print(schema.diff(descriptions=True))
         The schemas are the same.
     """
     if source is None or is_url(source):
         with Client(api_key, None if source is None else str(source)) as client:
-            return compare(fetch(client))
-    return compare(read_file(source))
+            return compare(fetch(client), descriptions=descriptions)
+    return compare(read_file(source), descriptions=descriptions)
 
 
 def pull(url: str | None = None, *, api_key: str | None = None) -> str:
@@ -143,13 +150,16 @@ def pull(url: str | None = None, *, api_key: str | None = None) -> str:
         return to_sdl(fetch(client))
 
 
-def compare(other: GraphQLSchema) -> SchemaReport:
+def compare(other: GraphQLSchema, *, descriptions: bool = False) -> SchemaReport:
     """Compare a schema with the checked-in one."""
-    changes = find_schema_changes(pinned_schema(), other)
-    breaking = [change.description for change in changes if isinstance(change, BreakingChange)]
-    dangerous = [change.description for change in changes if isinstance(change, DangerousChange)]
-    safe = [change.description for change in changes if not isinstance(change, BreakingChange | DangerousChange)]
-    return SchemaReport(tuple(breaking), tuple(dangerous), tuple(safe), _invalid_operations(other))
+    changes = find_changes(pinned_schema(), other)
+    return SchemaReport(
+        tuple(changes.breaking),
+        tuple(changes.dangerous),
+        tuple(changes.safe),
+        tuple(changes.descriptions) if descriptions else None,
+        broken_functions(pinned_schema(), other),
+    )
 
 
 def to_sdl(schema: GraphQLSchema) -> str:
@@ -218,22 +228,10 @@ def fetch(client: Client) -> GraphQLSchema:
         SchemaError: the server does not return its schema.
         APIError: the call failed.
     """
-    full_query = get_introspection_query(
-        specified_by_url=True, directive_is_repeatable=True, schema_description=True, input_value_deprecation=True
-    )
-    try:
-        data = client.execute(full_query, check=False)
-    except BadRequestError:
+    for options in ({**_DETAILS, "one_of": True}, _DETAILS, {}):
         try:
-            data = client.execute(get_introspection_query(), check=False)
+            return _from_introspection(client.execute(get_introspection_query(**options), check=False))
         except BadRequestError as error:
-            message = f"the server rejected the introspection query; is introspection disabled? ({error})"
-            raise SchemaError(message) from error
-    return _from_introspection(data)
-
-
-def _invalid_operations(schema: GraphQLSchema) -> tuple[str, ...]:
-    """Validate the library's operations against a schema, and return the errors."""
-    paths = sorted((graphql_folder() / "operations").glob("*.graphql"))
-    documents = [parse(Source(path.read_text(encoding="utf-8"), str(path))) for path in paths]
-    return tuple(with_position(error) for error in validate(schema, concat_ast(documents)))
+            rejection = error
+    message = f"the server rejected the introspection query; is introspection disabled? ({rejection})"
+    raise SchemaError(message) from rejection

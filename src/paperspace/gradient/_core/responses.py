@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from graphql import ExecutionResult
@@ -88,6 +89,13 @@ _REDIRECTION = range(300, 400)
 _NOT_FOUND = 404
 _SERVER_ERROR = 500
 
+# What servers say about an operation that their schema does not allow, in the words of GraphQL's reference implementation.
+_OTHER_SCHEMA = re.compile(
+    r"Cannot query field |Unknown (argument|type) |Variable \S+ of type .* used in position |"
+    r"(Argument|Field) \S+ .*(is required|have a selection)|Fragment \S+ cannot be spread "
+)
+_OTHER_SCHEMA_HINT = "; to compare the server's schema with that of the library, run `gradient schema diff`"
+
 # How many GraphQL errors a message shows, and how long it may be.
 _MAX_ERRORS = 5
 _MAX_MESSAGE = 2000
@@ -118,8 +126,13 @@ def parse_result(response: HTTPResponse) -> ExecutionResult:
     return result
 
 
-def data_of(result: ExecutionResult, response: HTTPResponse) -> dict[str, Any]:
+def data_of(result: ExecutionResult, response: HTTPResponse, *, valid: bool) -> dict[str, Any]:
     """Return the data of a GraphQL result.
+
+    Args:
+        result: The result.
+        response: The response that it is from.
+        valid: Whether the operation is known to be valid in the checked-in schema.
 
     Raises:
         AttemptFailed: The result has errors, or no data.
@@ -128,6 +141,8 @@ def data_of(result: ExecutionResult, response: HTTPResponse) -> dict[str, Any]:
     if result.data is not None and not graphql_errors:
         return result.data
     message = shorten("; ".join(_message_of(error) for error in graphql_errors[:_MAX_ERRORS]), _MAX_MESSAGE)
+    if valid and any(_OTHER_SCHEMA.match(_message_of(error)[:_MAX_MESSAGE]) for error in graphql_errors[:_MAX_ERRORS]):
+        message = message.removesuffix(".") + _OTHER_SCHEMA_HINT
     if result.data is not None and any(value is not None for value in result.data.values()):
         message = f"a part of the request failed: {message}"
         raise AttemptFailed(

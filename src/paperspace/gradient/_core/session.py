@@ -162,7 +162,7 @@ class Session:
         call = self.start()
 
         def read(response: HTTPResponse) -> dict[str, object]:
-            return data_of(parse_result(response), response)
+            return data_of(parse_result(response), response, valid=check)
 
         data = await self._send(operation, values, call, read, idempotent=idempotent or not operation.is_mutation)
         if result is None:

@@ -66,7 +66,7 @@ def read_data(response: HTTPResponse, shape: type[R]) -> R:
         else:
             if not envelope.get("errors"):
                 return cast("R", envelope["data"])
-    return validate(shape, data_of(parse_result(response), response), response.facts())
+    return validate(shape, data_of(parse_result(response), response, valid=True), response.facts())
 
 
 def require_shape(shape: object) -> None:

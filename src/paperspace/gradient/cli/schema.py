@@ -28,24 +28,29 @@ _OUTPUT_OPTION = click.option(
 
 @command.command()
 @click.argument("source", required=False, metavar="[URL or FILE]")
-def diff(source: str | None) -> None:
+@click.option("--descriptions", is_flag=True, help="Compare descriptions too.")
+def diff(source: str | None, descriptions: bool) -> None:
     """Compare another schema with the schema of this library.
 
-    It also says which operations of the library are invalid in the other schema.
+    It also names the functions of the library that break with the other schema.
 
     The other schema comes from the server at URL or from FILE. By default, it comes from the server at the configured API
     URL. FILE contains a schema in SDL, the schema language of GraphQL. A FILE that ends with .json contains the
     result of an introspection query.
 
-    \b
-    Exit codes:
-      0  all operations of the library are valid
-      8  an operation is invalid
-      1  the schema cannot be read
+    A function breaks if the server may reject its requests, or send a result that the function does not accept, such
+    as a null that the schema of this library excludes.
 
     \b
-    Example:
+    Exit codes:
+      0  all functions work with the other schema
+      8  a function breaks; the output shows why
+      1  the other schema cannot be read
+
+    \b
+    Examples:
       gradient schema diff http://127.0.0.1:8600/graphql
+      gradient schema diff schema.graphql --descriptions
     """
     from paperspace.gradient import schema
 
@@ -54,9 +59,9 @@ def diff(source: str | None) -> None:
             other = schema.fetch(client)
     else:
         other = schema.read_file(source)
-    report = schema.compare(other)
+    report = schema.compare(other, descriptions=descriptions)
     click.echo(report)
-    if report.breaks_operations:
+    if report.broken_functions:
         raise click.exceptions.Exit(ExitCode.DIFFERENT)
 
 

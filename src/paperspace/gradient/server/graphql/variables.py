@@ -17,6 +17,7 @@ from graphql import (
     get_nullable_type,
     is_list_type,
     is_non_null_type,
+    is_required_input_field,
     type_from_ast,
 )
 from graphql.pyutils import did_you_mean, suggestion_list
@@ -72,7 +73,8 @@ def _object_problems(value: Any, type_: GraphQLInputObjectType, path: Path) -> I
         hint = did_you_mean(suggestion_list(name, list(type_.fields))).strip()
         yield Problem((*path, shorten(name)), None, f"a field of {type_.name}", hint or None, "unknown_field")
     for name, field in type_.fields.items():
-        yield from _problems(fields.get(name), field.type, (*path, name))
+        if name in fields or is_required_input_field(field):
+            yield from _problems(fields.get(name), field.type, (*path, name))
 
 
 def _accepts(type_: Any, value: Any) -> bool:

@@ -15,7 +15,7 @@ from paperspace.gradient import SchemaError, schema
 from paperspace.gradient.cli.main import main
 from paperspace.gradient.server import LocalServer
 
-PINNED = Path(__file__).parent.parent / "graphql/schema.graphql"
+PINNED = Path(__file__).parents[2] / "graphql/schema.graphql"
 TEXT = PINNED.read_text(encoding="utf-8")
 
 
@@ -47,6 +47,7 @@ def test_same(environment: dict[str, str]) -> None:
     """For a server with our schema, diff reports nothing, and pull returns the same bytes."""
     url = environment["PAPERSPACE_API_URL"]
     assert schema.diff() == schema.diff(url) == schema.diff(PINNED) == schema.SchemaReport()
+    assert schema.diff(descriptions=True) == schema.SchemaReport(descriptions=())
     assert schema.pull(url) == TEXT
 
 
@@ -54,28 +55,123 @@ def test_removed_field(changed: Any) -> None:
     """A removed field that an operation uses is a breaking change; the report has the file and line of the operation."""
     report = schema.diff(changed("  endpointUrl:", "  endpointUri:"))
     assert report.breaking == ("Field DeploymentSpec.endpointUrl was removed.",)
-    reasons = "\n".join(report.invalid_operations)
-    assert "operations/DeploymentSpecFields.graphql:11:3: Cannot query field" in reasons
-    assert report.breaks_operations
+    [reason] = report.broken_functions["get_deployment"]
+    assert "operations/DeploymentSpecFields.graphql:11:3: Cannot query field" in reason
 
 
 def test_removed_field_that_is_not_used(changed: Any) -> None:
-    """A removed field that no operation uses breaks no operation."""
+    """A removed field that no operation uses breaks no function."""
     report = schema.diff(changed("  fqdn:", "  fqdm:"))
     assert report.breaking == ("Field Cluster.fqdn was removed.",)
-    assert not report.breaks_operations
-    assert "All operations of the library are valid." in str(report)
+    assert report.broken_functions == {}
+    assert "All functions work with this schema." in str(report)
 
 
 def test_kinds_of_changes(changed: Any) -> None:
-    """A new enum value is dangerous; a new field and a changed description are safe."""
+    """A new enum value is dangerous; a new field is safe."""
     assert schema.diff(changed("  http2\n", "  http2\n  http3\n")).dangerous == (
         "Enum value Protocol.http3 was added.",
     )
     [safe] = schema.diff(changed("  avatarUrl: String\n", "  avatarUrl: String\n  age: Int\n")).safe
     assert "age" in safe
-    [safe] = schema.diff(changed("The author of a change.", "The author.")).safe
-    assert "Actor" in safe
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "group", "expected"),
+    [
+        (
+            "endpointUrl: String!",
+            'endpointUrl: String! @deprecated(reason: "Old.")',
+            "safe",
+            "DeploymentSpec.endpointUrl is deprecated: Old.",
+        ),
+        (
+            ' @deprecated(reason: "Use deployment.deploymentRollouts.")',
+            "",
+            "safe",
+            "DeploymentSpec.deploymentRuns is not deprecated any more.",
+        ),
+        ("Use deployment.deploymentRollouts.", "No.", "safe", "DeploymentSpec.deploymentRuns is deprecated: No."),
+        ("  http2\n", "  http2 @deprecated\n", "safe", "Protocol.http2 is deprecated: No longer supported"),
+        (
+            "    name: String\n",
+            "    name: String @deprecated\n",
+            "safe",
+            "Query.deployments(name:) is deprecated: No longer",
+        ),
+        (
+            '  dataset: String\n\n  """The folder to',
+            '  dataset: String @deprecated\n\n  """The folder to',
+            "safe",
+            "DeploymentSpecRepositories",
+        ),
+        (
+            "www.rfc-editor.org",
+            "example.org",
+            "dangerous",
+            "Scalar UUID is specified by https://example.org/rfc/rfc9562 now.",
+        ),
+        (
+            "input DeploymentSpecResourcesInput",
+            "input DeploymentSpecResourcesInput @oneOf",
+            "breaking",
+            "Input type DeploymentSpecResourcesInput is @oneOf now: it takes exactly one field.",
+        ),
+    ],
+)
+def test_changes_by_directives(changed: Any, old: str, new: str, group: str, expected: str) -> None:
+    """Deprecations are safe, another specification of a scalar is dangerous, and @oneOf breaks clients."""
+    report = schema.diff(changed(old, new))
+    [text] = getattr(report, group)
+    assert text.startswith(expected)
+    assert report.breaking + report.dangerous + report.safe == (text,)
+
+
+def test_descriptions(changed: Any) -> None:
+    """Changed descriptions are reported only on request."""
+    path = changed("The author of a change.", "The author.")
+    assert str(schema.diff(path)) == "The schemas are the same, descriptions aside."
+    report = schema.diff(path, descriptions=True)
+    assert report.descriptions == ('Description of Actor has changed to "The author.".',)
+    assert str(report) == (
+        'Changed descriptions:\n  Description of Actor has changed to "The author.".\n'
+        "All functions work with this schema."
+    )
+    shown = CliRunner().invoke(main, ["schema", "diff", str(path), "--descriptions"])
+    assert (shown.exit_code, shown.stdout) == (0, f"{report}\n")
+
+
+@pytest.mark.parametrize("unknown", ["isOneOf", "specifiedByURL"])
+def test_older_server(server: LocalServer, unknown: str) -> None:
+    """A server that knows neither @oneOf nor @specifiedBy is compared without them, and nothing else."""
+    queries = []
+
+    def record(request: dict[str, Any]) -> None:
+        queries.append(request["query"])
+
+    def reject(response: dict[str, Any]) -> None:
+        if unknown in queries[-1]:
+            response.clear()
+            message = f"Cannot query field '{unknown}' on type '__Type'."
+            response["errors"] = [{"message": message, "extensions": {"code": "GRAPHQL_VALIDATION_FAILED"}}]
+        else:
+            directives = response["data"]["__schema"]["directives"]
+            response["data"]["__schema"]["directives"] = [
+                entry for entry in directives if entry["name"] not in {"oneOf", "specifiedBy"}
+            ]
+
+    with altered(server, request=record, response=reject) as url:
+        assert schema.diff(url, api_key=server.api_key) == schema.SchemaReport()
+
+
+def test_report_groups_functions(changed: Any) -> None:
+    """The report has each reason once, with all functions that break for it."""
+    report = str(schema.diff(changed("  endpointUrl: String!", "  endpointUrl: String")))
+    assert (
+        report.count("DeploymentSpecFields.graphql:11:3: DeploymentSpec.endpointUrl: expected String!, got String") == 1
+    )
+    assert "\n  get_deployment, iter_deployments, list_deployments, update_deployment:\n    " in report
+    assert "All functions work" not in report
 
 
 def test_live_server(server: LocalServer) -> None:
@@ -83,7 +179,7 @@ def test_live_server(server: LocalServer) -> None:
     with altered(server, response=without_field("DeploymentSpec", "endpointUrl")) as url:
         report = schema.diff(url, api_key=server.api_key)
     assert report.breaking == ("Field DeploymentSpec.endpointUrl was removed.",)
-    assert report.breaks_operations
+    assert "get_deployment" in report.broken_functions
 
 
 def test_introspection_file(tmp_path: Path) -> None:
@@ -92,7 +188,7 @@ def test_introspection_file(tmp_path: Path) -> None:
     for content in (result, {"data": result}):
         path = tmp_path / "introspection.json"
         path.write_text(json.dumps(content), encoding="utf-8")
-        assert not schema.diff(path).breaks_operations
+        assert schema.diff(path).broken_functions == {}
         assert schema.diff(path).breaking == ()
 
 
@@ -137,10 +233,10 @@ class TestCommand:
     """The commands print the same, and their exit codes tell the result."""
 
     def test_diff(self, changed: Any, environment: dict[str, str]) -> None:
-        """Exit code 0: no operation breaks; 8: one does; 1: the schema cannot be read."""
+        """Exit code 0: no function breaks; 8: one does; 1: the schema cannot be read."""
         run = CliRunner().invoke
         same = run(main, ["schema", "diff"], env=environment)
-        assert (same.exit_code, same.stdout) == (0, "The schemas are the same.\n")
+        assert (same.exit_code, same.stdout) == (0, "The schemas are the same, descriptions aside.\n")
         broken = run(main, ["schema", "diff", str(changed("  endpointUrl:", "  endpointUri:"))])
         assert broken.exit_code == 8
         assert "DeploymentSpecFields.graphql:11:3" in broken.stdout

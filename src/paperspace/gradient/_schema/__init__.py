@@ -1,0 +1,1 @@
+"""Compares schemas: what changed, and which functions break."""

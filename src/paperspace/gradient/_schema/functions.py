@@ -1,0 +1,49 @@
+"""The functions that need each operation.
+
+An argument in parentheses says that only calls with this argument need it. The look-up that explains a rejected create
+or update is not listed: if it fails, the server's error is raised as it is.
+"""
+
+from __future__ import annotations
+
+_WAIT = (
+    "wait_for_deployment",
+    "create_deployment(wait=True)",
+    "patch_deployment(wait=True)",
+    "restart_deployment(wait=True)",
+    "update_deployment(wait=True)",
+)
+_STATUS = (
+    *_WAIT,
+    "get_deployment_logs(follow=True)",
+    "get_deployment_status",
+    "list_deployment_statuses",
+    "watch_deployment",
+)
+_REVISE = (
+    "patch_deployment",
+    "restart_deployment",
+    "rollback_deployment",
+    "scale_deployment",
+    "start_deployment",
+    "stop_deployment",
+)
+_GET_COMMAND = ("gradient deployments get",)
+
+FUNCTIONS: dict[str, tuple[str, ...]] = {
+    "Deployment": ("get_deployment", "iter_deployments", "list_deployments"),
+    "DeploymentCreate": ("create_deployment", "apply_deployment"),
+    "DeploymentCreated": ("create_deployment", "apply_deployment"),
+    "DeploymentDelete": ("delete_deployment",),
+    "DeploymentDetails": _GET_COMMAND,
+    "DeploymentHistory": (*_REVISE, "get_deployment_history", "get_deployment_spec"),
+    "DeploymentLogLines": ("get_deployment_logs", *_WAIT),
+    "DeploymentLogs": ("get_deployment_logs", *_WAIT),
+    "DeploymentRevise": _REVISE,
+    "DeploymentRuns": (*_GET_COMMAND, *_STATUS),
+    "DeploymentStatus": _STATUS,
+    "DeploymentStatuses": ("list_deployment_statuses",),
+    "DeploymentUpdate": ("update_deployment", "apply_deployment"),
+    "Deployments": ("iter_deployments", "list_deployments", "update_deployment"),
+    "DeploymentsCurrent": ("apply_deployment", "diff_deployment"),
+}
