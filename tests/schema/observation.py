@@ -111,8 +111,8 @@ def prepare(folder: Path) -> Prepared:
     return Prepared(folder, ids)
 
 
-def broken_functions(prepared: Prepared, sdl: str, old_names: dict[str, str]) -> set[str]:
-    """Return the names of the functions that break with this schema.
+def broken_functions(prepared: Prepared, sdl: str, old_names: dict[str, str]) -> dict[str, Exception]:
+    """Return the functions that break with this schema, each with its error.
 
     Args:
         prepared: What the server has before the functions are called.
@@ -122,7 +122,7 @@ def broken_functions(prepared: Prepared, sdl: str, old_names: dict[str, str]) ->
     changes: list[dict[Field, Value]] = [{}]
     for field, values in changed_fields(build_schema(sdl), old_names):
         changes += [{field: value} for value in values]
-    broken: set[str] = set()
+    broken: dict[str, Exception] = {}
     for change in changes:
         with TemporaryDirectory() as folder:
             shutil.copytree(prepared.folder, folder, dirs_exist_ok=True)
@@ -130,22 +130,22 @@ def broken_functions(prepared: Prepared, sdl: str, old_names: dict[str, str]) ->
     return broken
 
 
-def _run(prepared: Prepared, schema: GraphQLSchema, known: set[str]) -> set[str]:
+def _run(prepared: Prepared, schema: GraphQLSchema, known: dict[str, Exception]) -> dict[str, Exception]:
     """Call every function that is not known to break; return those that break."""
-    broken: set[str] = set()
+    broken: dict[str, Exception] = {}
     with (
         _server(prepared.folder, schema) as server,
-        Client(server.api_key, server.url, max_retries=0, timeout=20) as client,
+        Client(server.api_key, server.url, max_retries=0, timeout=120) as client,
     ):
         for function, call in _calls(server, client, prepared.ids):
-            if function in known | broken:
+            if function in known or function in broken:
                 continue
             try:
                 call()
             except DeploymentFailedError:
                 pass  # the correct result for the deployment that fails
-            except Exception:  # noqa: BLE001  # whatever it raises, it breaks
-                broken.add(function)
+            except Exception as error:  # noqa: BLE001  # whatever it raises, it breaks
+                broken[function] = error
             server._middleware.injected_faults.clear()
     return broken
 
