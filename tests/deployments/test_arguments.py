@@ -85,7 +85,7 @@ def test_id_as_the_first_argument(arguments: tuple[Any, ...]) -> None:
     with Client("a-key", "http://127.0.0.1:1/graphql") as client, pytest.raises(InvalidArgumentError) as caught:
         client.deployments.update_deployment("d4e74a9c-b125-4bd7-b143-8f5c386df8a9", *arguments)
     assert str(caught.value) == (
-        "update_deployment: the first positional argument is a name, but this is an id; pass it as id="
+        "update_deployment: the first positional argument is the name, got an id; pass the id as id="
     )
 
 

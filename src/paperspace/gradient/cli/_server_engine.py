@@ -56,8 +56,8 @@ _OPTIONS = (
         type=click.Choice([option.value for option in EngineOption]),
         default=EngineOption.AUTO.value,
         show_default=True,
-        help="What runs deployments. auto: a new database gets docker if it is installed and runs, else the simulation; "
-        "others keep theirs.",
+        help="What runs deployments. With auto, a new database uses docker if Docker is installed and runs, else the "
+        "simulation; an existing database keeps what it was used with.",
     ),
     click.option(
         "--pull",
@@ -77,7 +77,7 @@ _OPTIONS = (
     click.option(
         "--strict-instance-types",
         is_flag=True,
-        help="Refuse instance types that this machine does not have, instead of reducing them.",
+        help="Refuse instance types that have more than this machine, instead of reducing them to what it has.",
     ),
 )
 

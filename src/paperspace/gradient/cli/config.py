@@ -58,7 +58,7 @@ def api_key(key: str | None) -> None:
     write_config(content)
     print_message(f"Stored the API key in {config.config_path()}")
     if os.environ.get("PAPERSPACE_API_KEY"):
-        print_message("PAPERSPACE_API_KEY is set in this shell and takes precedence.")
+        print_message("PAPERSPACE_API_KEY is set in this shell and takes precedence over the stored API key.")
 
 
 @click.command(cls=Command)

@@ -139,7 +139,7 @@ def update_input(
     by_name = project_id is not None and (isinstance(spec, dict) or (spec is None and isinstance(cluster_id, str)))
     if id is None and _is_id(name) and not by_name:
         raise InvalidArgumentError(
-            "update_deployment: the first positional argument is a name, but this is an id; pass it as id="
+            "update_deployment: the first positional argument is the name, got an id; pass the id as id="
         )
     if id is None and (name is None or project_id is None):
         raise InvalidArgumentError("update_deployment: pass name and project_id, or id, to identify the deployment")

@@ -28,7 +28,7 @@ else:
 
 
 @command.command("list")
-@name_option(help="Only the deployment with exactly this name.")
+@name_option(help="Only deployments with exactly this name.")
 @project_option(help="Only deployments in this project.")
 @cluster_option(help="Only deployments with a revision on this cluster, and only these revisions.")
 @click.option("--limit", type=click.IntRange(0), metavar="N", help="Only the newest N deployments.")
