@@ -11,6 +11,7 @@ from tests.engine.conftest import WEB, idle, new_key, shell, workload
 from tests.engine.private_engine import PrivateEngine
 
 from paperspace.gradient.server.controller.engine import EngineUnavailableError
+from paperspace.gradient.server.docker.address import Address
 from paperspace.gradient.server.docker.engine import DockerEngine
 
 pytestmark = pytest.mark.anyio
@@ -109,3 +110,19 @@ async def test_engine_restarts(engine: DockerEngine, docker: PrivateEngine, free
         key = new_key()
         await engine.start(key, idle(), free_port())
         await changes.until(key.deployment_id)
+
+
+async def test_calls_wait_for_the_connection(docker: PrivateEngine) -> None:
+    """What is called while the engine is opened waits for it. If that fails, the error is the reason."""
+    engine = DockerEngine(address=Address(docker.url, "the test"))
+    containers = asyncio.ensure_future(engine.containers())
+    await engine.open("a server")
+    assert await containers == []
+    await engine.close()
+
+    engine = DockerEngine(address=Address("unix:///nosuch.sock", "the test"))
+    containers = asyncio.ensure_future(engine.containers())
+    with pytest.raises(EngineUnavailableError, match="does not run"):
+        await engine.open("a server")
+    with pytest.raises(EngineUnavailableError, match="does not run"):
+        await containers

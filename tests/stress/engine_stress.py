@@ -242,20 +242,20 @@ def difference(server: Server, wanted: dict[str, tuple[str, str, int]]) -> str |
 
 
 def restarts(docker: PrivateEngine, folder: Path, count: int, deployments: int) -> None:
-    """Restart the engine, and compare what each port serves all the time."""
+    """Restart the engine, and compare what each port serves all the time.
+
+    Each restart gets new deployments: those of the last one would wait longer, because all their containers had ended before.
+    """
     server = Server(docker, folder)
     server.start()
-    ids = {
-        f"d{n}": server.client.deployments.create_deployment(f"d{n}", "p", spec(f"d{n}", REPLICAS))["id"]
-        for n in range(deployments)
-    }
-    for id_ in ids.values():
-        server.client.deployments.wait_for_deployment(id_, timeout=120)
-    watch = Watch(server.site, ids)
-    wait_for(watch.learn)
+    watch = Watch(server.site)
     watch.start()
     times = []
     for number in range(count):
+        names = [f"d{number}-{index}" for index in range(deployments)]
+        created = {name: server.client.deployments.create_deployment(name, "p", spec(name, REPLICAS)) for name in names}
+        watch.ids = {name: deployment["id"] for name, deployment in created.items()}
+        wait_for(watch.learn)
         down = number % 2 == 1
         if down:
             server.end(signal.SIGKILL if number % 4 == 1 else signal.SIGTERM)
@@ -267,6 +267,11 @@ def restarts(docker: PrivateEngine, folder: Path, count: int, deployments: int) 
         watch.owners.clear()  # new containers have new ports
         wait_for(watch.learn)
         times.append(time.monotonic() - begin)
+        print(f"all serve again {times[-1]:.1f} s after the engine's start", flush=True)
+        watch.owners.clear()
+        for id_ in watch.ids.values():
+            server.client.deployments.delete_deployment(id_)
+        wait_for(lambda: server.site.containers() == [])
     watch.end()
     server.end()
     assert not watch.wrong, watch.wrong
@@ -280,13 +285,13 @@ def restarts(docker: PrivateEngine, folder: Path, count: int, deployments: int) 
 class Watch(threading.Thread):
     """Read the ports of all deployments all the time, and note responses of another deployment."""
 
-    def __init__(self, site: Site, ids: dict[str, str]) -> None:
+    def __init__(self, site: Site) -> None:
         super().__init__()
+        self.ids: dict[str, str] = {}
         self.owners: dict[int, str] = {}
         self.wrong: list[str] = []
         self.responses = 0
         self._site = site
-        self._ids = ids
         self._stop_requested = threading.Event()
 
     def run(self) -> None:
@@ -305,7 +310,7 @@ class Watch(threading.Thread):
 
     def learn(self) -> bool:
         """Remember the ports, and return whether all replicas serve."""
-        for name, id_ in self._ids.items():
+        for name, id_ in self.ids.items():
             ports = self._site.ports(id_)
             if len(ports) != REPLICAS or not all(page(port) == f"{name} 1" for port in ports):
                 return False

@@ -84,13 +84,19 @@ class DockerEngine:
         self._address = address
         self._server_id = ""
         self._connection: Api | None = None
-        self._unavailable = "The server has not connected to the Docker engine yet."
+        self._opened = asyncio.Event()
+        self._unavailable = "The connection to the Docker engine is closed."
         self._machine: Machine | None = None
         self._observed: dict[str, Container] = {}
         self._out_of_memory: set[str] = set()
 
-    @property
-    def _api(self) -> Api:
+    async def _api(self) -> Api:
+        """Return the connection, after the first attempt to open it.
+
+        Raises:
+            EngineUnavailableError: the last attempt failed.
+        """
+        await self._opened.wait()
         if self._connection is None:
             raise EngineUnavailableError(self._unavailable)
         return self._connection
@@ -107,10 +113,12 @@ class DockerEngine:
                 await _ensure_network(api)
             except EngineUnavailableError as error:
                 self._unavailable = str(error)
+                self._opened.set()
                 raise
             stack.pop_all()
         await self.close()
         self._connection = api
+        self._opened.set()
 
     async def close(self) -> None:
         """Close the connections. The containers keep running."""
@@ -163,13 +171,15 @@ class DockerEngine:
 
     async def resolve(self, workload: Workload, progress: Callable[[str], None]) -> str:
         """Pull the image if needed, and return its digest or id."""
-        return await images.resolve(self._api, workload, self._registry(workload), self._settings.pull, progress)
+        return await images.resolve(
+            await self._api(), workload, self._registry(workload), self._settings.pull, progress
+        )
 
     # Containers
 
     async def containers(self) -> Sequence[Container]:
         """Return all containers of this server. Only those that changed are inspected."""
-        api = self._api
+        api = await self._api()
         with api.requests():
             summaries = await api.client.containers.list(
                 all=True, filters=json.dumps({"label": [f"{containers.SERVER}={self._server_id}"]})
@@ -187,7 +197,7 @@ class DockerEngine:
 
     async def _inspect(self, name: str) -> Container | None:
         """Return a container by its id or name; None if it does not exist, or is not one of this server."""
-        api = self._api
+        api = await self._api()
         with api.requests():
             try:
                 details = await api.client.containers.container(name).show()
@@ -221,7 +231,7 @@ class DockerEngine:
     async def _create(self, name: str, key: ContainerKey, workload: Workload, host_port: int) -> Container:
         limits, _ = self._limits(workload)
         config = containers.container_config(self._server_id, key, workload, host_port, limits)
-        api = self._api
+        api = await self._api()
         with api.requests():
             try:
                 created = await api.client.containers.create(config, name=name)
@@ -240,7 +250,7 @@ class DockerEngine:
 
     async def _start(self, container_id: str, host_port: int) -> None:
         """Start a created container. Remove it if it cannot start."""
-        api = self._api
+        api = await self._api()
         for attempt in (1, 2):
             with api.requests():
                 try:
@@ -259,7 +269,7 @@ class DockerEngine:
 
     async def stop(self, container_id: str, grace: float) -> None:
         """Send SIGTERM, and SIGKILL after the grace period; return when the container has exited."""
-        api = self._api
+        api = await self._api()
         with api.requests():
             try:
                 async with asyncio.timeout(grace + STOP_TIMEOUT):
@@ -270,7 +280,7 @@ class DockerEngine:
 
     async def remove(self, container_id: str) -> None:
         """Remove a container and its anonymous volumes, also if it runs."""
-        api = self._api
+        api = await self._api()
         with api.requests():
             async with asyncio.timeout(REMOVAL_TIMEOUT):
                 while True:
@@ -286,7 +296,7 @@ class DockerEngine:
 
     async def last_lines(self, container_id: str, count: int) -> Sequence[str]:
         """Return the last lines of both outputs of a container. Long lines are cut."""
-        api = self._api
+        api = await self._api()
         with api.requests():
             try:
                 async with asyncio.timeout(STOP_TIMEOUT):
@@ -307,7 +317,7 @@ class DockerEngine:
         filters = {"type": ["container"], "event": EVENTS, "label": [f"{containers.SERVER}={self._server_id}"]}
         while True:
             try:
-                api = self._api
+                api = await self._api()
                 await api.select_version()
                 async with api.events(filters) as events:
                     self._observed.clear()
