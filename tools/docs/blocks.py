@@ -24,7 +24,7 @@ _VARYING = [
     (re.compile(r"API_KEY=\S+"), "API_KEY=KEY"),
     (re.compile(r"\b\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d(\.\d+)?(Z|\+00:00)"), "TIME"),
     (re.compile(r"\b\d+\.\d+ ?s\b"), "SECONDS"),
-    (re.compile(r"\b\d+s\b"), "AGE"),
+    (re.compile(r"\b\d+[smh]\b"), "AGE"),
     (re.compile(r"(?<=\S) +$", re.MULTILINE), ""),
     (re.compile(r"(?<=\S) {2,}"), "  "),  # a column is as wide as its longest entry
 ]
