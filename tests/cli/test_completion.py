@@ -15,6 +15,7 @@ from tests.cli.conftest import run_process
 from tests.samples import spec
 
 from paperspace.gradient import Client
+from paperspace.gradient.cli import _completion
 from paperspace.gradient.cli.main import main
 
 
@@ -36,8 +37,9 @@ def completed(shell: str, *words: str) -> Completion:
 
 
 @pytest.fixture
-def mnist(environment: dict[str, str], client: Client) -> str:  # noqa: ARG001  # it sets the environment
-    """Create three deployments, and return the id of the one named mnist."""
+def mnist(environment: dict[str, str], client: Client, monkeypatch: pytest.MonkeyPatch) -> str:  # noqa: ARG001  # it sets the environment
+    """Create three deployments, and return the id of the one named mnist. A busy machine has time to complete it."""
+    monkeypatch.setattr(_completion, "TIMEOUT", 60.0)
     client.deployments.create_deployment("two words", "p1", spec())
     client.deployments.create_deployment("zürich", "p1", spec())
     return client.deployments.create_deployment("mnist", "p1", spec())["id"]
