@@ -26,6 +26,8 @@ python_use_unqualified_type_names = True
 nitpick_ignore_regex = [
     # Names of the standard library in annotations: they are documented on another site.
     ("py:class", r"(.*\.)?(Path|PathLike|datetime|Callable.*|UUID|R)"),
+    # Parts of types in tables of attributes, which Sphinx splits at the comma.
+    ("py:class", r"(tuple|Mapping)\[str"),
     # Names that are not public.
     ("py:class", r".*\b(Engine|Options|Runtime|Fault|Deployments|AsyncDeployments)"),
 ]
