@@ -319,6 +319,6 @@ def test_text_instead_of_a_path(run: Run, words: list[str], text: str) -> None:
     """Text in place of the path of a file is an error that says what to do, and does not show it."""
     shown = run("deployments", *words, text)
     assert shown.exit_code in {ExitCode.USAGE, ExitCode.INVALID_SPEC}
-    assert "expected the path of a file, got other text" in shown.stderr
-    assert "rite it to a file" in shown.stderr
+    assert "expected the path of a file, got text that is not a path" in shown.stderr
+    assert "rite the text to a file" in shown.stderr
     assert "hunter2" not in shown.output

@@ -192,7 +192,7 @@ class TestUpdate:
             (["--env", "=hunter2"], "Invalid value for '--env': expected NAME=VALUE."),
             (
                 ["--env", "A=hunter2", "--unset-env", "A"],
-                "unset_env: expected a name that is not in `env` too, got 'A'",
+                "unset_env: expected a name that `env` does not set, got 'A'",
             ),
             (["--command", "'hunter2"], "Invalid value for '--command': no closing quotation."),
             (["--env-subst"], "--env-subst changes the spec of a file: pass --spec."),

@@ -117,7 +117,7 @@ class TestPatch:
             ({"env": ["A=1"]}, "^env: expected a dict, got a value of type list"),
             ({"env": {"A": 1}}, "^env.A: expected a string"),
             ({"env": {"A=hunter2": "1"}}, "^env: expected the name of an environment variable, got 'A='"),
-            ({"env": {"A": "1"}, "unset_env": ["A"]}, "^unset_env: expected a name that is not in `env` too, got 'A'"),
+            ({"env": {"A": "1"}, "unset_env": ["A"]}, "^unset_env: expected a name that `env` does not set, got 'A'"),
             ({"env": {"A": "(hidden)"}}, "^env.A: expected the real value"),
             ({"unset_env": "A"}, "^unset_env: expected a list of names, got a value of type str"),
             ({"unset_env": [1]}, "^unset_env: expected the name of an environment variable, got 1"),

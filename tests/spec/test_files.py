@@ -256,7 +256,10 @@ def test_text_instead_of_a_path(text: str) -> None:
     """Text or a URL in place of a path is an error that does not show it, as it may hold secrets."""
     with pytest.raises(InvalidSpecError) as caught:
         load_spec(text)
-    assert str(caught.value) == "expected the path of a file, got other text; write it to a file"
+    assert (
+        str(caught.value)
+        == "expected the path of a file, got text that is not a path; write the text to a file, and pass the path of the file"
+    )
     assert "hunter2" not in "".join(traceback.format_exception_only(caught.value)) + repr(caught.value.__context__)
 
 

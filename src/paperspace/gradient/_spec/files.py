@@ -35,7 +35,7 @@ LITERAL = "x-literal"
 
 _MAX_BYTES = 1_000_000
 
-NO_PATH = "expected the path of a file, got other text"
+NO_PATH = "expected the path of a file, got text that is not a path"
 _NO_PATH = re.compile(r"[{}=\n]|: |[a-z]{2}:/")  # JSON, NAME=VALUE, YAML, or a URL, which may have credentials
 
 
@@ -114,7 +114,7 @@ def read_text(file: Path) -> str:
             data = read_bytes(stream)
     except (OSError, ValueError) as error:  # ValueError: the path has a character that no path can have
         if is_no_path(str(file)):
-            message = f"{NO_PATH}; write it to a file"
+            message = f"{NO_PATH}; write the text to a file, and pass the path of the file"
         elif isinstance(error, OSError):
             message = f"cannot read {file}: {error.strerror or error}"
         else:

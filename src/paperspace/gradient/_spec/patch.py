@@ -53,7 +53,12 @@ class Patch(NamedTuple):
             if not isinstance(name, str):
                 yield Problem(("unset_env",), abbreviate(name), "the name of an environment variable")
             elif name in names:
-                yield Problem(("unset_env",), name, "a name that is not in `env` too", "pass it in one of the two")
+                yield Problem(
+                    ("unset_env",),
+                    name,
+                    "a name that `env` does not set",
+                    "pass each name in `env` or in `unset_env`, not in both",
+                )
 
     def change(self, spec: dict[str, Any]) -> None:
         """Change a spec in place. Its variables keep their order; new ones are added at the end."""

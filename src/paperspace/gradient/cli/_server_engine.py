@@ -77,7 +77,7 @@ _OPTIONS = (
     click.option(
         "--strict-instance-types",
         is_flag=True,
-        help="Refuse instance types that have more than this machine, instead of reducing them to what it has.",
+        help="Refuse instance types with more CPUs, memory or GPUs than this machine has, instead of reducing them.",
     ),
 )
 

@@ -49,7 +49,7 @@ class FilePath(click.Path):
             if not files.is_no_path(value):
                 raise
         hint = ", or pipe it to standard input and pass -" if self.allow_dash else ""
-        raise click.BadParameter(f"{files.NO_PATH}. Write it to a file{hint}.", ctx, param)
+        raise click.BadParameter(f"{files.NO_PATH}. Write the text to a file{hint}.", ctx, param)
 
 
 def name_option(*, required: bool = False, help: str) -> Callable[[Function], Function]:

@@ -76,8 +76,8 @@ def delete(arguments: tuple[str, ...], options: tuple[str, ...], yes: bool) -> N
     On a terminal, the command shows the names and asks for confirmation. With --yes, or without a terminal, it does not
     ask. Without a terminal, it deletes more than one deployment only with --yes.
 
-    If one of the deployments does not exist, the exit code is 3. If the command asks for confirmation, it then
-    deletes nothing; otherwise, it deletes the others.
+    If one of the deployments does not exist, the exit code is 3. In this case, a command that asks for confirmation
+    deletes nothing, and one that does not ask deletes the others.
 
     \b
     Examples:
