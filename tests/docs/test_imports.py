@@ -10,7 +10,13 @@ PACKAGE = Path(__file__).parents[2] / "src/paperspace/gradient"
 NAME = "paperspace.gradient"
 
 # These connect client and server: the pytest plugin, and the modules of the command `gradient server`.
-BOTH = {"pytest_plugin.py", "cli/server.py", "cli/server_settings.py", "cli/_server_database.py"}
+BOTH = {
+    "pytest_plugin.py",
+    "cli/server.py",
+    "cli/server_settings.py",
+    "cli/_server_database.py",
+    "cli/_server_engine.py",
+}
 
 
 def imported(path: Path) -> Iterator[str]:
