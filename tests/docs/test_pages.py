@@ -38,6 +38,10 @@ NOT_RUN = {
     "docs/performance.md": ["takes some minutes, and installs the other clients into a separate environment"],
     "docs/quickstart.md": ["the wheel test installs the package into an environment of its own"],
     "docs/spec.md": ["it needs --env-subst", "an invalid spec"],
+    "docs/containers.md": [
+        *["it needs a Docker engine"] * 4,
+        *["it changes the default database"] * 2,
+    ],
 }
 
 
