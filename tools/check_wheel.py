@@ -27,6 +27,7 @@ assert graphql_folder().is_relative_to(prefix), "not the installed GraphQL files
 
 gradient = prefix / "bin/gradient"
 with subprocess.Popen([gradient, "server", "--port", "0", "--database", ":memory:"], stdout=subprocess.PIPE, text=True) as server:
+    server.stdout.readline()  # about the engine
     url = server.stdout.readline().split()[-1]
     key = [server.stdout.readline() for _ in range(2)][-1].split("=")[1].strip()
     paperspace.gradient.configure(key, url)

@@ -30,7 +30,7 @@ def running_server() -> Iterator[list[str]]:
         subprocess.Popen(command, stdout=subprocess.PIPE, stderr=log, text=True) as server,
     ):
         assert server.stdout is not None  # noqa: S101  # it is a pipe
-        lines = [server.stdout.readline().rstrip() for _ in range(3)]
+        lines = [server.stdout.readline().rstrip() for _ in range(4)]
         if not lines[0]:
             server.wait()
             log.seek(0)
@@ -93,8 +93,8 @@ def readable(value: object, indent: str = "") -> str:
 
 def main() -> None:
     """Run all steps."""
-    with running_server() as (listening, *exports):
-        print(listening, *exports, "", sep="\n")
+    with running_server() as (engine, listening, *exports):
+        print(engine, listening, *exports, "", sep="\n")
         use(exports)
         names: dict[str, object] = {}
         for heading, steps in STEPS.items():
