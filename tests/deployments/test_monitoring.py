@@ -26,8 +26,9 @@ from paperspace.gradient import (
     WaitTimeoutError,
 )
 from paperspace.gradient.deployments import _watch
+from paperspace.gradient.deployments._logs import LogReader
 from paperspace.gradient.server import LocalServer
-from paperspace.gradient.types import DeploymentSpecInput
+from paperspace.gradient.types import DeploymentSpecInput, LogLine
 
 UNKNOWN_ID = "00000000-0000-0000-0000-0000000000ff"
 
@@ -497,17 +498,24 @@ class TestLogs:
             (line["instanceName"], line["line"]) for line in self.lines(client, created["id"])
         )
 
-    def test_follow_from_the_end(self, client: Client, clock: ManualClock, id: str) -> None:
+    def test_follow_from_the_end(
+        self, client: Client, clock: ManualClock, id: str, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
         """With `tail=0`, `follow` yields only lines written after the call."""
         client.deployments.stop_deployment(id)
         clock.move(0.1)
         assert list(client.deployments.get_deployment_logs(id, tail=0)) == []
         before = len(self.lines(client, id))
-        follow = client.deployments.get_deployment_logs(id, tail=0, follow=True)
-        mover = threading.Timer(0.2, clock.move, [60])
-        mover.start()
-        assert len(list(follow)) == len(self.lines(client, id)) - before
-        mover.join()
+        read_end = LogReader.last_lines
+
+        async def read_end_and_go_on(reader: LogReader, count: int) -> list[LogLine]:
+            lines = await read_end(reader, count)
+            clock.move(60)
+            return lines
+
+        monkeypatch.setattr(LogReader, "last_lines", read_end_and_go_on)
+        followed = list(client.deployments.get_deployment_logs(id, tail=0, follow=True))
+        assert len(followed) == len(self.lines(client, id)) - before > 0
 
     def test_follow_ends_with_the_deployment(self, client: Client, id: str) -> None:
         """`follow` ends when the deployment is deleted."""
