@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import stat
 import subprocess
 import sys
@@ -10,7 +11,7 @@ from pathlib import Path
 
 import pytest
 import yaml
-from tests.cli.conftest import CALL, TIMEOUT, Run
+from tests.cli.conftest import CALL, GRADIENT, TIMEOUT, Run
 
 from paperspace.gradient.cli._exit_codes import ExitCode
 from paperspace.gradient.server import LocalServer
@@ -104,19 +105,23 @@ def test_symbolic_link_to_itself(run: Run, config_file: Path) -> None:
 LIMITED = "import resource; resource.setrlimit(resource.RLIMIT_AS, (2 * 10**9,) * 2)"
 
 
+SET_REGISTRY = ["server", "--database", "{folder}/gradient.db", "registries", "set", "mine", "--url", "ghcr.io", "--username", "ada"]
+
+
 @pytest.mark.parametrize(
     ("words", "message"),
     [
         (["logout"], "cannot read {path}: larger than 1 MB"),
         (["deployments", "list"], "cannot read {path}: larger than 1 MB"),
-        (["apiKey"], "standard input: too long for an API key"),
+        (["apiKey"], "API key: standard input is too long"),
+        (SET_REGISTRY, "Password: standard input is too long"),
         (["server", "--database", "{folder}/gradient.db", "--port", "0"], "{folder}/gradient.db.key: larger than 1 MB"),
     ],
 )
 def test_keys_without_an_end(config_file: Path, tmp_path: Path, words: list[str], message: str) -> None:
     """A configuration file, a key file or standard input without an end is an error."""
     config_file.parent.mkdir()
-    if words != ["apiKey"]:
+    if words not in (["apiKey"], SET_REGISTRY):
         config_file.symlink_to("/dev/zero")
     (tmp_path / "gradient.db.key").symlink_to("/dev/zero")
     command = [sys.executable, "-c", f"{LIMITED}; {CALL}", *(word.format(folder=tmp_path) for word in words)]
@@ -125,6 +130,23 @@ def test_keys_without_an_end(config_file: Path, tmp_path: Path, words: list[str]
     assert ran.returncode in {ExitCode.USAGE, ExitCode.FAILED}
     assert message.format(path=config_file, folder=tmp_path) in ran.stderr
     assert "internal error" not in ran.stderr
+
+
+@pytest.mark.parametrize("errors", ["strict", "surrogateescape"])
+@pytest.mark.parametrize(("words", "name"), [(["apiKey"], "API key"), (SET_REGISTRY, "Password")])
+@pytest.mark.usefixtures("config_file")
+def test_secrets_that_are_not_utf8(tmp_path: Path, words: list[str], name: str, errors: str) -> None:
+    """A secret on standard input that is not UTF-8 is an error in any locale, and is not stored."""
+    ran = subprocess.run(
+        [*GRADIENT, *(word.format(folder=tmp_path) for word in words)],
+        input=b"schl\xfcssel",
+        capture_output=True,
+        timeout=TIMEOUT,
+        check=False,
+        env={**os.environ, "PYTHONIOENCODING": f"utf-8:{errors}"},
+    )
+    assert (ran.returncode, ran.stderr.decode()) == (ExitCode.USAGE, f"Error: {name}: standard input is not UTF-8\n")
+    assert not list(tmp_path.iterdir())
 
 
 @pytest.mark.parametrize("key", ["", "two words", "schlüssel", "a\nb"])

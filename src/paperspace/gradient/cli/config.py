@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import os
-import sys
 from itertools import count
 from pathlib import Path
 from typing import TYPE_CHECKING, NamedTuple
@@ -13,10 +12,11 @@ import click
 
 from paperspace.gradient import config
 from paperspace.gradient._core.defaults import DEFAULT_API_URL
-from paperspace.gradient._shared.private_files import MAX_BYTES, write_private
+from paperspace.gradient._shared.private_files import write_private
 from paperspace.gradient._shared.secrets import hide_credentials
 from paperspace.gradient.cli._commands import API_KEY_OPTION, API_URL_OPTION, Command, Group, common_options
 from paperspace.gradient.cli._output import output_option, print_data, print_message
+from paperspace.gradient.cli._secrets import read_secret
 from paperspace.gradient.cli._tables import Column, print_table
 from paperspace.gradient.errors import ConfigurationError, MissingAPIKeyError
 
@@ -47,10 +47,8 @@ def api_key(key: str | None) -> None:
         text, source = key, "KEY"
     elif options.api_key is not None:
         text, source = options.api_key, API_KEY_OPTION
-    elif sys.stdin.isatty():
-        text, source = click.prompt("API key", hide_input=True, err=True), "the prompt"
     else:
-        text, source = _read_key(), "standard input"
+        text, source = read_secret("API key")
     key = text.strip()
     api_url = options.api_url or DEFAULT_API_URL
     config.Settings.resolve(key, api_url, argument_names=config.ArgumentNames(source, API_URL_OPTION))  # validates both
@@ -92,14 +90,6 @@ def command() -> None:
     Example:
       gradient config show
     """
-
-
-def _read_key() -> str:
-    """Read an API key from standard input, which may have no end."""
-    text = sys.stdin.read(MAX_BYTES + 1)
-    if len(text) > MAX_BYTES:
-        raise ConfigurationError("standard input: too long for an API key")
-    return text
 
 
 def _real_path() -> Path:

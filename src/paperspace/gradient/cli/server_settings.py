@@ -5,13 +5,13 @@ The server reads them when it starts a container. It need not run while they cha
 
 from __future__ import annotations
 
-import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 import click
 
 from paperspace.gradient.cli._output import output_option, print_data, print_message
+from paperspace.gradient.cli._secrets import read_secret
 from paperspace.gradient.cli._server_database import database_path
 from paperspace.gradient.cli._tables import Column, print_table
 
@@ -140,12 +140,10 @@ def set_registry(name: str, url: str, username: str, database: str | None) -> No
         raise click.BadParameter("The URL has no host.", param_hint="'--url'") from error
     path = settings_path(database, REGISTRIES)
     entries = _read(read_registries, path)
-    if sys.stdin.isatty():
-        password = click.prompt("Password", hide_input=True, err=True)
-    else:
-        password = sys.stdin.read().rstrip("\r\n")
+    text, source = read_secret("Password")
+    password = text.rstrip("\r\n")
     if not password:
-        raise click.UsageError("No password: standard input is empty.")
+        raise click.UsageError(f"No password: {source} is empty.")
     write_registries(path, {**entries, name: Registry(host, username, password)})
     print_message(f"Stored registry {name} ({host}) in {path}")
 
