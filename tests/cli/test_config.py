@@ -105,7 +105,18 @@ def test_symbolic_link_to_itself(run: Run, config_file: Path) -> None:
 LIMITED = "import resource; resource.setrlimit(resource.RLIMIT_AS, (2 * 10**9,) * 2)"
 
 
-SET_REGISTRY = ["server", "--database", "{folder}/gradient.db", "registries", "set", "mine", "--url", "ghcr.io", "--username", "ada"]
+SET_REGISTRY = [
+    "server",
+    "--database",
+    "{folder}/gradient.db",
+    "registries",
+    "set",
+    "mine",
+    "--url",
+    "ghcr.io",
+    "--username",
+    "ada",
+]
 
 
 @pytest.mark.parametrize(

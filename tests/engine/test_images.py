@@ -15,7 +15,8 @@ from paperspace.gradient.server.controller.engine import ImageError
 from paperspace.gradient.server.docker.address import Address
 from paperspace.gradient.server.docker.engine import DockerEngine, Settings
 from paperspace.gradient.server.docker.images import Pull
-from paperspace.gradient.server.docker.registries import Registry, write_registries
+from paperspace.gradient.server.docker.registries import Registry
+from paperspace.gradient.server.docker.settings_files import write_settings
 from paperspace.gradient.server.engines.runtime import UnsupportedSpecError
 
 pytestmark = pytest.mark.anyio
@@ -170,7 +171,7 @@ async def test_credentials(
     async with opened(docker, Settings(registries_file=file)) as engine:
         name = None
         if stored is not None:
-            write_registries(file, {"mine": Registry(private, USER, stored)})
+            write_settings(file, {"mine": Registry(private, USER, stored)})
             name = "mine"
         with pytest.raises(ImageError) as caught:
             await engine.resolve(workload(image, registry=name), lambda _: None)
@@ -184,7 +185,7 @@ async def test_credentials(
         finally:
             docker.docker("logout", private)
         docker.docker("rmi", image)
-        write_registries(file, {"mine": Registry(private, USER, PASSWORD)})  # read at each pull
+        write_settings(file, {"mine": Registry(private, USER, PASSWORD)})  # read at each pull
         pinned = await engine.resolve(workload(image, registry="mine"), lambda _: None)
         assert pinned.startswith(f"{private}/app@sha256:")
         docker.docker("rmi", pinned, image)
@@ -218,7 +219,7 @@ async def test_credentials_are_not_sent_to_another_registry(
 ) -> None:
     """A spec cannot send the credentials of one registry to another one."""
     file = tmp_path / "registries"
-    write_registries(file, {"mine": Registry(private, USER, PASSWORD)})
+    write_settings(file, {"mine": Registry(private, USER, PASSWORD)})
     engine = DockerEngine(Settings(registries_file=file), Address(docker.url, "the test"))
     with pytest.raises(UnsupportedSpecError, match="Credentials are not sent to another host"):
         engine.check(workload("evil.example.com/app:1", registry="mine"))

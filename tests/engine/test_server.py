@@ -15,7 +15,8 @@ from tests.engine.site import SERVE, Site, page, port_in, running_site, spec, wa
 
 from paperspace.gradient import errors
 from paperspace.gradient.server.docker.engine import Settings
-from paperspace.gradient.server.docker.instance_types import InstanceType, write_own_types
+from paperspace.gradient.server.docker.instance_types import InstanceType
+from paperspace.gradient.server.docker.settings_files import write_settings
 
 
 @pytest.fixture
@@ -88,7 +89,7 @@ def test_restart_replaces_the_containers(site: Site) -> None:
 )
 def test_a_broken_revision(docker: PrivateEngine, tmp_path: Path, broken: object, reason: str) -> None:
     """While a new revision fails, the status says why, and the old container serves on."""
-    write_own_types(tmp_path / "types", {"tiny": InstanceType(1, 0.03)})
+    write_settings(tmp_path / "types", {"tiny": InstanceType(1, 0.03)})
     with running_site(docker, tmp_path, Settings(instance_types_file=tmp_path / "types")) as site:
         id_ = site.create("mnist", wait=True)
         (before,) = site.containers(id_)
@@ -106,13 +107,13 @@ def test_an_instance_type_that_is_deleted(docker: PrivateEngine, tmp_path: Path)
     """If a name of a running spec no longer exists, the next start says so, and succeeds when it exists again."""
     file = tmp_path / "types"
     types = {"small": InstanceType(1, 0.5)}
-    write_own_types(file, types)
+    write_settings(file, types)
     with running_site(docker, tmp_path, Settings(instance_types_file=file)) as site:
         id_ = site.create("mnist", spec("mnist", resources={"instanceType": "small"}), wait=True)
-        write_own_types(file, {})
+        write_settings(file, {})
         docker.docker("rm", "--force", site.containers(id_)[0]["id"])
         site.until(id_, lambda status: "Unknown instance type small" in str(status))
-        write_own_types(file, types)
+        write_settings(file, types)
         site.ready(id_)
 
 

@@ -28,7 +28,8 @@ from tests.engine.site import Site, page, spec, wait_for
 from tests.engine.test_command import GRADIENT, environment
 
 from paperspace.gradient import Client, errors
-from paperspace.gradient.server.docker.instance_types import InstanceType, write_own_types
+from paperspace.gradient.server.docker.instance_types import InstanceType
+from paperspace.gradient.server.docker.settings_files import write_settings
 
 TIMEOUT = 90.0
 
@@ -352,7 +353,7 @@ def cpu_time(pid: int) -> float:
 
 def times(docker: PrivateEngine, folder: Path, count: int) -> None:
     """Measure how long things take."""
-    write_own_types(folder / "gradient.db.instance-types", {"tiny": InstanceType(1, 0.03)})
+    write_settings(folder / "gradient.db.instance-types", {"tiny": InstanceType(1, 0.03)})
     server = Server(docker, folder)
     server.start()
     site, api = server.site, server.client.deployments

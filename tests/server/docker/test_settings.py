@@ -7,6 +7,7 @@ from pathlib import Path
 
 import pytest
 
+from paperspace.gradient._shared.private_files import MAX_BYTES
 from paperspace.gradient.server.controller.engine import Workload
 from paperspace.gradient.server.docker.engine import DockerEngine, Settings
 from paperspace.gradient.server.docker.instance_types import (
@@ -15,15 +16,13 @@ from paperspace.gradient.server.docker.instance_types import (
     Machine,
     fit,
     read_instance_types,
-    write_own_types,
 )
 from paperspace.gradient.server.docker.registries import (
     Registry,
     read_registries,
     registry_host,
-    write_registries,
 )
-from paperspace.gradient.server.docker.settings_files import SettingsFileError
+from paperspace.gradient.server.docker.settings_files import SettingsFileError, write_settings
 from paperspace.gradient.server.engines.runtime import UnsupportedSpecError
 
 LAPTOP = Machine(cpus=4, memory=8, gpus=0)
@@ -82,8 +81,16 @@ def test_own_types(tmp_path: Path) -> None:
     """Types of the file are added to the hosted ones, and replace those of the same name."""
     file = tmp_path / "types"
     types = {"small": InstanceType(0.5, 0.25), "C2": InstanceType(3), "gpu": InstanceType(devices=("0", "1"))}
-    write_own_types(file, types)
+    write_settings(file, types)
     assert read_instance_types(file) == {**HOSTED, **types}
+
+
+def test_file_that_is_too_large(tmp_path: Path) -> None:
+    """A file is read only up to a limit, as it may be a device without an end."""
+    file = tmp_path / "registries"
+    file.write_bytes(b" " * MAX_BYTES + b"{}")
+    with pytest.raises(SettingsFileError, match=f"{file} cannot be read: larger than 1 MB"):
+        read_registries(file)
 
 
 @pytest.mark.parametrize("content", ["{", "[]", '{"a": {"cpus": "x"}}', '{"a": {"memory": -1}}', '{"a": 1}'])
@@ -100,7 +107,7 @@ def test_invalid_file(tmp_path: Path, content: str) -> None:
 def test_registries_are_private(tmp_path: Path) -> None:
     """Only the owner can read the file with passwords, and no `repr` shows one."""
     file = tmp_path / "registries"
-    write_registries(file, {"mine": Registry("ghcr.io", "ada", "secret")})
+    write_settings(file, {"mine": Registry("ghcr.io", "ada", "secret")})
     assert stat.S_IMODE(file.stat().st_mode) == 0o600
     assert read_registries(file) == {"mine": Registry("ghcr.io", "ada", "secret")}
     assert "secret" not in repr(read_registries(file))

@@ -130,8 +130,8 @@ def set_registry(name: str, url: str, username: str, database: str | None) -> No
         Registry,
         read_registries,
         registry_host,
-        write_registries,
     )
+    from paperspace.gradient.server.docker.settings_files import write_settings
 
     _check_name(name)
     try:
@@ -144,7 +144,7 @@ def set_registry(name: str, url: str, username: str, database: str | None) -> No
     password = text.rstrip("\r\n")
     if not password:
         raise click.UsageError(f"No password: {source} is empty.")
-    write_registries(path, {**entries, name: Registry(host, username, password)})
+    write_settings(path, {**entries, name: Registry(host, username, password)})
     print_message(f"Stored registry {name} ({host}) in {path}")
 
 
@@ -158,12 +158,13 @@ def delete_registry(name: str, database: str | None) -> None:
     Example:
       gradient server registries delete mine
     """
-    from paperspace.gradient.server.docker.registries import read_registries, write_registries
+    from paperspace.gradient.server.docker.registries import read_registries
+    from paperspace.gradient.server.docker.settings_files import write_settings
 
     path = settings_path(database, REGISTRIES)
     entries = _read(read_registries, path)
     _delete(entries, name, "registry")
-    write_registries(path, entries)
+    write_settings(path, entries)
     print_message(f"Deleted registry {name} from {path}")
 
 
@@ -250,14 +251,15 @@ def set_instance_type(
       gradient server instance-types set small --cpus 0.5 --memory 1
       gradient server instance-types set gpu0 --device 0
     """
-    from paperspace.gradient.server.docker.instance_types import InstanceType, read_own_types, write_own_types
+    from paperspace.gradient.server.docker.instance_types import InstanceType, read_own_types
+    from paperspace.gradient.server.docker.settings_files import write_settings
 
     _check_name(name)
     if gpus and devices:
         raise click.UsageError("Pass --gpus or --device, not both.")
     path = settings_path(database, INSTANCE_TYPES)
     entry = InstanceType(cpus, memory, gpus, tuple(devices))
-    write_own_types(path, {**_read(read_own_types, path), name: entry})
+    write_settings(path, {**_read(read_own_types, path), name: entry})
     print_message(f"Stored instance type {name} ({entry.describe()}) in {path}")
 
 
@@ -273,10 +275,11 @@ def delete_instance_type(name: str, database: str | None) -> None:
     Example:
       gradient server instance-types delete small
     """
-    from paperspace.gradient.server.docker.instance_types import read_own_types, write_own_types
+    from paperspace.gradient.server.docker.instance_types import read_own_types
+    from paperspace.gradient.server.docker.settings_files import write_settings
 
     path = settings_path(database, INSTANCE_TYPES)
     entries = _read(read_own_types, path)
     _delete(entries, name, "stored instance type")
-    write_own_types(path, entries)
+    write_settings(path, entries)
     print_message(f"Deleted instance type {name} from {path}")

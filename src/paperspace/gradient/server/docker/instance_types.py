@@ -2,10 +2,8 @@
 
 from __future__ import annotations
 
-import json
 from typing import TYPE_CHECKING, Any, NamedTuple
 
-from paperspace.gradient._shared.private_files import write_private
 from paperspace.gradient.server.docker.settings_files import read_settings
 
 if TYPE_CHECKING:
@@ -138,9 +136,3 @@ def _parse(value: Mapping[str, Any]) -> InstanceType:
     if any(not isinstance(limit, int | float) or limit <= 0 for limit in limits) or not isinstance(entry.gpus, int):
         raise ValueError(value)
     return entry
-
-
-def write_own_types(path: Path, types: Mapping[str, InstanceType]) -> None:
-    """Replace the instance types of the file."""
-    content: dict[str, Any] = {name: entry._asdict() for name, entry in types.items()}
-    write_private(path, json.dumps(content, indent=2) + "\n")

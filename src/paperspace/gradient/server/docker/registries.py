@@ -2,16 +2,13 @@
 
 from __future__ import annotations
 
-import json
 from typing import TYPE_CHECKING, NamedTuple
 from urllib.parse import urlsplit
 
-from paperspace.gradient._shared.private_files import write_private
 from paperspace.gradient.server.docker.references import parse_reference
 from paperspace.gradient.server.docker.settings_files import read_settings
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
     from pathlib import Path
 
 
@@ -47,9 +44,3 @@ def read_registries(path: Path | None) -> dict[str, Registry]:
         SettingsFileError: the file is invalid.
     """
     return read_settings(path, lambda value: Registry(**value))
-
-
-def write_registries(path: Path, registries: Mapping[str, Registry]) -> None:
-    """Replace the registries of the file. Only its owner can read it."""
-    content = {name: entry._asdict() for name, entry in registries.items()}
-    write_private(path, json.dumps(content, indent=2) + "\n")
