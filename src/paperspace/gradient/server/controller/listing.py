@@ -25,13 +25,10 @@ class Listing:
 
     async def containers(self, deployment_id: str) -> Sequence[Container]:
         """Return the containers of a deployment, from a listing that starts after this call."""
-        return (await self._fresh()).get(deployment_id, [])
+        return (await self.deployments()).get(deployment_id, [])
 
     async def deployments(self) -> dict[str, list[Container]]:
         """Return the containers by deployment id, from a listing that starts after this call."""
-        return await self._fresh()
-
-    async def _fresh(self) -> dict[str, list[Container]]:
         asked = next(self._tick)
         async with self._lock:
             if self._started < asked:
