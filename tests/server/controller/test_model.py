@@ -19,7 +19,8 @@ from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, pr
 from tests.server.controller.memory_engine import MemoryEngine
 
 from paperspace.gradient.server.controller.decide import decide
-from paperspace.gradient.server.controller.engine import PortInUseError, StartError
+from paperspace.gradient.server.controller.engine import ContainerKey, PortInUseError, StartError
+from paperspace.gradient.server.controller.gateway import Routes
 from paperspace.gradient.server.controller.records import Records
 from paperspace.gradient.server.controller.runtime import EngineRuntime
 from paperspace.gradient.server.controller.state import Drained, Ended, Limits, PortTaken, Progress, Report, Responded
@@ -73,6 +74,7 @@ class ControllerMachine(RuleBasedStateMachine):
         self.records = Records(self.database, self.workloads, PORTS, new_id)
         self.wanted: dict[str, dict[str, Any] | None] = {}  # the newest acknowledged spec; None: deleted
         self.routed: set[str] = set()
+        self.draining: set[str] = set()
         self.reports: dict[str, Report] = {}
         self.promised: Counter[str] = Counter()  # available replicas that must not be lost
 
@@ -138,6 +140,7 @@ class ControllerMachine(RuleBasedStateMachine):
         self.reports.clear()
         if gateway_too:
             self.routed.clear()
+            self.draining.clear()
             self.promised.clear()
 
     @rule(seconds=st.sampled_from([1, 10, 700]))
@@ -239,8 +242,9 @@ class ControllerMachine(RuleBasedStateMachine):
 
     def _decide(self, id_: str) -> list[Step]:
         containers = [container for container in self.engine.by_id.values() if container.key.deployment_id == id_]
+        routes = Routes(frozenset(self.routed), frozenset(self.draining))
         with self.database.writing():
-            return decide(self.records, id_, containers, frozenset(self.routed), self.reports, LIMITS).steps
+            return decide(self.records, id_, containers, routes, self.reports, LIMITS).steps
 
     def _waits(self, step: Step) -> bool:
         if not isinstance(step, Probe) or self.engine.responds(step.port):
@@ -259,18 +263,30 @@ class ControllerMachine(RuleBasedStateMachine):
             case Explain(instance_id, container_id):
                 if container := self.engine.by_id.get(container_id):
                     self.reports[instance_id] = Ended(container.key.attempt, self.moment, "exited")
-            case Route(instance_id, _):
+            case Route(instance_id):
                 self.routed.add(instance_id)
+                self.draining.discard(instance_id)
             case Unroute(instance_id):
                 self.routed.discard(instance_id)
+                self.draining.add(instance_id)
             case Drain(instance_id, attempt):
-                assert instance_id not in self.routed
+                assert instance_id in self.draining
                 self.reports[instance_id] = Drained(attempt)
             case Stop(container_id):
-                assert self.engine.by_id[container_id].key.instance_id not in self.routed
+                self._check_no_requests(self.engine.by_id[container_id].key)
                 self.engine.exit(container_id, 143)
             case Remove(container_id):
                 self.engine.lose(container_id)
+
+    def _check_no_requests(self, key: ContainerKey) -> None:
+        """Check that a container gets no requests, and that those it has had time to end."""
+        assert key.instance_id not in self.routed
+        with self.database.reading():
+            instances = {instance.id: instance for instance in self.records.instances(key.deployment_id)}
+        instance = instances[key.instance_id]
+        if instance.leaving_since and key.instance_id in self.draining:
+            ended = isinstance(self.reports.get(key.instance_id), Drained)
+            assert ended or self.moment >= instance.leaving_since + LIMITS.drain
 
     def _start(self, instance_id: str, attempt: int) -> None:
         with self.database.writing():

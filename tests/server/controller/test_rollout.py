@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Literal
 import pytest
 
 from paperspace.gradient.server.controller.engine import Container, ContainerKey
+from paperspace.gradient.server.controller.gateway import Routes
 from paperspace.gradient.server.controller.rollout import next_steps
 from paperspace.gradient.server.controller.state import (
     Drained,
@@ -83,14 +84,17 @@ def observe(*lines: str, **reports: Report) -> Observed:
         phase, state, container = KNOWN[known]
         template = f"template {spec_id[0]}"
         port = None if "portless" in more else PORT
-        instance = Instance(id_, spec_id, template, port, 1, phase, state, "message", BEFORE)
+        message = f"Ready on 127.0.0.1:{port}." if state == "healthy" else "message"
+        instance = Instance(id_, spec_id, template, port, 1, phase, state, message, BEFORE)
         instances.append(instance._replace(leaving_since=BEFORE if "leaving" in more else None))
         if container == "running":
             containers.append(running(id_))
         elif container is not None:
             containers.append(running(id_)._replace(state=container, exit_code=1, finished_at=NOW))
-    routed = frozenset(line.split()[0] for line in lines if line.endswith("routed"))
-    return Observed(tuple(instances), tuple(containers), routed=routed, reports=reports)
+    routed, draining = (
+        frozenset(line.split()[0] for line in lines if line.endswith(end)) for end in ("routed", "draining")
+    )
+    return Observed(tuple(instances), tuple(containers), routes=Routes(routed, draining), reports=reports)
 
 
 def running(instance_id: str, attempt: int = 1) -> Container:
@@ -259,9 +263,10 @@ LIVES: dict[str, tuple[Wanted, str, Report | None, Sequence[Step]]] = {
         Progress(1, "Running", "Connection refused."),
         [Probe("a1", 1, PORT), SetState("a1", "Running", "pending", "Connection refused.")],
     ),
-    "it has responded": (
+    "it has responded: first it is routed": (SERVED, "a1 A1 starting", Responded(1), [Route("a1")]),
+    "then it is ready": (
         SERVED,
-        "a1 A1 starting",
+        "a1 A1 starting routed",
         Responded(1),
         [SetState("a1", "Running", "healthy", f"Ready on 127.0.0.1:{PORT}.")],
     ),
@@ -271,7 +276,13 @@ LIVES: dict[str, tuple[Wanted, str, Report | None, Sequence[Step]]] = {
         Responded(0),
         [Probe("a1", 1, PORT)],
     ),
-    "it is routed": (SERVED, "a1 A1 ready", None, [Route("a1", PORT)]),
+    "a ready one that the gateway does not know is routed again": (SERVED, "a1 A1 ready", None, [Route("a1")]),
+    "a routed one whose response was not stored is probed again": (
+        SERVED,
+        "a1 A1 starting routed",
+        None,
+        [Unroute("a1"), Probe("a1", 1, PORT)],
+    ),
     "a routed container that exits gets no more requests": (
         SERVED,
         "a1 A1 exited routed",
@@ -290,6 +301,20 @@ LIVES: dict[str, tuple[Wanted, str, Report | None, Sequence[Step]]] = {
                 "Exited with code 1 (crash 1); restarting after 1 s. Last output: KeyError: 'model'",
             ),
             Restart("a1", 1, NOW + timedelta(seconds=1)),
+        ],
+    ),
+    "an end that nobody saw is no crash": (
+        ON_TRIAL,
+        "a1 A1 exited",
+        Ended(1, NOW, "Ended by SIGKILL.", unseen=True),
+        [
+            SetState(
+                "a1",
+                "Running",
+                "retrying",
+                "Ended by SIGKILL while the server was not connected to the engine; restarting.",
+            ),
+            Restart("a1", 0, NOW),
         ],
     ),
     "a lost container is replaced": (
@@ -323,13 +348,25 @@ LIVES: dict[str, tuple[Wanted, str, Report | None, Sequence[Step]]] = {
         None,
         [SetState("a1", "Failed", "failed", "it crashed")],
     ),
+    "one that has just been routed may have requests: it gets ready, and then leaves": (
+        Wanted(A1._replace(error="it crashed")),
+        "a1 A1 starting routed",
+        Responded(1),
+        [SetState("a1", "Running", "healthy", f"Ready on 127.0.0.1:{PORT}.")],
+    ),
     "a failed instance is stopped": (ON_TRIAL, "a1 A1 failed+running", None, [Stop("a1.1")]),
     "then its container is removed": (ON_TRIAL, "a1 A1 failed+exited", None, [Remove("a1.1")]),
     "then it stays": (Wanted(A1._replace(error="it crashed")), "a1 A1 failed", None, []),
     "a leaving instance first gets no more requests": (GOES, "a1 A1 ready leaving routed", None, [Unroute("a1")]),
-    "then its requests end": (GOES, "a1 A1 ready leaving", None, [Drain("a1", 1), Wake(IN_5_MIN)]),
-    "then it is stopped": (GOES, "a1 A1 ready leaving", Drained(1), [Stop("a1.1")]),
-    "one that was never ready is stopped at once": (GOES, "a1 A1 starting leaving", None, [Stop("a1.1")]),
+    "then its requests end": (GOES, "a1 A1 ready leaving draining", None, [Drain("a1", 1), Wake(IN_5_MIN)]),
+    "also if it was routed and not ready yet": (
+        GOES,
+        "a1 A1 starting leaving draining",
+        None,
+        [Drain("a1", 1), Wake(IN_5_MIN)],
+    ),
+    "then it is stopped": (GOES, "a1 A1 ready leaving draining", Drained(1), [Stop("a1.1")]),
+    "one that was never routed is stopped at once": (GOES, "a1 A1 starting leaving", None, [Stop("a1.1")]),
     "then it is removed": (GOES, "a1 A1 exited leaving", None, [Remove("a1.1")]),
     "then it is gone": (GOES, "a1 A1 lost leaving", None, [Gone("a1")]),
 }
@@ -346,7 +383,20 @@ def test_life_of_an_instance(name: str) -> None:
 
 def test_requests_that_do_not_end_are_cut_off() -> None:
     """At the drain timeout, a container is stopped with the requests that it still has."""
-    assert steps(GOES, observe("a1 A1 ready leaving"), IN_5_MIN) == [Stop("a1.1")]
+    assert steps(GOES, observe("a1 A1 ready leaving draining"), IN_5_MIN) == [Stop("a1.1")]
+
+
+def test_problem_of_the_gateway_is_shown() -> None:
+    """While the gateway does not run, a ready instance says that it gets no requests; afterwards it says nothing of it."""
+    observed = observe("a1 A1 ready routed")
+    routes = observed.routes._replace(problem="Port 8601 is in use.")
+    message = f"Ready on 127.0.0.1:{PORT}. It gets no requests: Port 8601 is in use."
+    shown = SetState("a1", "Running", "healthy", message)
+    assert steps(SERVED, observed._replace(routes=routes)) == [shown]
+    after = observed.instances[0]._replace(message=message)
+    assert steps(SERVED, observed._replace(instances=(after,), routes=routes)) == []
+    ready = SetState("a1", "Running", "healthy", f"Ready on 127.0.0.1:{PORT}.")
+    assert steps(SERVED, observed._replace(instances=(after,))) == [ready]
 
 
 def test_new_revision_that_does_not_get_ready_fails() -> None:

@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     from datetime import datetime
 
     from paperspace.gradient.server.controller.engine import Engine
-    from paperspace.gradient.server.controller.gateway import Gateway
+    from paperspace.gradient.server.controller.gateway import Router
     from paperspace.gradient.server.controller.work import Change
 
 _log = logging.getLogger(__name__)
@@ -55,7 +55,7 @@ class Controller:
         engine: Runs the containers.
         change: Runs a function in a transaction.
         server_id: The label of all containers.
-        gateway: Sends requests to containers.
+        router: Sends requests to containers. None: nothing does.
         options: How to run containers.
         now: Returns the current time.
     """
@@ -66,7 +66,7 @@ class Controller:
         change: Change,
         server_id: str,
         *,
-        gateway: Gateway | None = None,
+        router: Router | None = None,
         options: Options = DEFAULT_OPTIONS,
         now: Callable[[], datetime] = utc_now,
     ) -> None:
@@ -76,7 +76,9 @@ class Controller:
         self._limits = Limits(options.progress_deadline, options.drain_timeout)
         self._listing = Listing(engine)
         starts = asyncio.Semaphore(MAX_STARTS)
-        self._tools = Tools(engine, gateway or NoGateway(), change, now, options.stop_grace, starts)
+        self._router = router or NoGateway()
+        self._router.call_on_change(lambda: self.wake(list(self._workers)))
+        self._tools = Tools(engine, self._router, change, now, options.stop_grace, starts)
         self._committed = asyncio.Event()
         self._workers: dict[str, Worker] = {}
         self._tasks: set[asyncio.Task[None]] = set()
@@ -134,8 +136,9 @@ class Controller:
         await asyncio.sleep(RESYNC_INTERVAL)
 
     async def _wake_all(self) -> None:
-        """Wake all deployments that exist, have instances, or have containers."""
+        """Wake all deployments that exist, or of which instances, containers or routes are left."""
         self.wake(await self._change(lambda records: records.unfinished()))
+        self.wake(self._router.deployments())
         containers = [container for group in (await self._listing.deployments()).values() for container in group]
         instance_ids = frozenset(container.key.instance_id for container in containers)
         unknown = await self._change(lambda records: records.unknown(instance_ids))

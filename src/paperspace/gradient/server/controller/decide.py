@@ -13,6 +13,7 @@ if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
     from paperspace.gradient.server.controller.engine import Container
+    from paperspace.gradient.server.controller.gateway import Routes
     from paperspace.gradient.server.controller.records import Records
 
 
@@ -22,15 +23,17 @@ class Decision(NamedTuple):
     steps: list[Step]
     instance_ids: frozenset[str]
     """The instances that are not removed."""
+    exists: bool
+    """Whether the deployment is not deleted."""
     finished: bool
-    """Whether the deployment is deleted, and nothing is left of it."""
+    """Whether nothing of it runs, nor has to."""
 
 
 def decide(
     records: Records,
     deployment_id: str,
     containers: Sequence[Container],
-    routed: frozenset[str],
+    routes: Routes,
     reports: Mapping[str, Report],
     limits: Limits,
 ) -> Decision:
@@ -40,14 +43,14 @@ def decide(
         records: The database, in a transaction.
         deployment_id: The id of the deployment.
         containers: All its containers, listed after the reports were made.
-        routed: The ids of the instances that the gateway sends requests to.
+        routes: The instances that the gateway knows.
         reports: The last report about each instance.
         limits: How long the rule waits.
     """
     removed = records.removed({container.key.instance_id for container in containers})
     stored: list[Change] = []
     while True:
-        observed = Observed(records.instances(deployment_id), tuple(containers), removed, routed, reports)
+        observed = Observed(records.instances(deployment_id), tuple(containers), removed, routes, reports)
         wanted = records.wanted(deployment_id)
         steps = next_steps(wanted, observed, records.now, limits)
         changes = [step for step in steps if isinstance(step, Change)]
@@ -55,6 +58,7 @@ def decide(
             return Decision(
                 [step for step in steps if not isinstance(step, Change)],
                 frozenset(instance.id for instance in observed.instances),
+                exists=records.exists(deployment_id),
                 finished=wanted.newest is None and not observed.instances and not containers,
             )
         for change in changes:
@@ -70,4 +74,4 @@ def show_unavailable(records: Records, deployment_id: str, reason: str) -> None:
         instances = records.instances(deployment_id)
     for instance in instances:
         if instance.state not in (HEALTHY, ERRORED, FAILED) and instance.leaving_since is None:
-            records.store(SetState(instance.id, "Pending", instance.state, reason))
+            records.store(SetState(instance.id, instance.phase, instance.state, reason))

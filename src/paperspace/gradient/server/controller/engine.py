@@ -58,6 +58,8 @@ class Container(NamedTuple):
     exit_code: int | None = None
     out_of_memory: bool = False
     """Whether the kernel killed it because it had reached its memory limit."""
+    ended_unseen: bool = False
+    """Whether it ended while the server was not connected to the engine, for example because the engine was restarted."""
 
 
 class EngineUnavailableError(Exception):

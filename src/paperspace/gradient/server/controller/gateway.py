@@ -2,18 +2,68 @@
 
 from __future__ import annotations
 
-from typing import Protocol
+from typing import TYPE_CHECKING, NamedTuple, Protocol
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
 
 
-class Gateway(Protocol):
-    """Sends requests to routed instances, and to no others."""
+class Target(NamedTuple):
+    """Where the requests for an instance go."""
 
-    def routed(self, deployment_id: str) -> frozenset[str]:
-        """Return the ids of the instances of a deployment that get requests."""
+    port: int
+    """Of 127.0.0.1."""
+    protocol: str
+    """`http` or `http2`, as in the spec."""
+
+
+class Routes(NamedTuple):
+    """The instances of a deployment that the gateway knows."""
+
+    routed: frozenset[str] = frozenset()
+    """The ids of those that get new requests."""
+    draining: frozenset[str] = frozenset()
+    """The ids of those that get no new requests. They may have active ones."""
+    problem: str | None = None
+    """A sentence that says why the endpoint does not respond, such as a gateway that does not run."""
+
+
+NO_ROUTES = Routes()
+
+
+class GatewayUnavailableError(Exception):
+    """The gateway does not run, or does not apply changes. The message says why, and what to do."""
+
+
+class Router(Protocol):
+    """Sends requests to routed instances, and to no others.
+
+    All methods belong to one event loop. Each call can be cancelled and repeated. A call that asks for what is in effect
+    already returns at once.
+    """
+
+    def call_on_change(self, callback: Callable[[], None]) -> None:
+        """Call a function whenever the problem of the routes changes."""
         ...
 
-    async def route(self, deployment_id: str, instance_id: str, port: int) -> None:
-        """Send requests to an instance, on a port of 127.0.0.1. Return when it is in effect."""
+    def deployments(self) -> frozenset[str]:
+        """Return the ids of the deployments that have an endpoint."""
+        ...
+
+    def routes(self, deployment_id: str) -> Routes:
+        """Return the routes of a deployment."""
+        ...
+
+    async def expose(self, deployment_id: str) -> None:
+        """Give a deployment an endpoint. Without a routed instance, it responds with status 503."""
+        ...
+
+    async def route(self, deployment_id: str, instance_id: str, target: Target) -> None:
+        """Send requests to an instance. Return when it is in effect.
+
+        Raises:
+            GatewayUnavailableError: it is not in effect. It will be when the gateway runs.
+        """
         ...
 
     async def unroute(self, deployment_id: str, instance_id: str) -> None:
@@ -21,7 +71,35 @@ class Gateway(Protocol):
         ...
 
     async def drained(self, deployment_id: str, instance_id: str) -> None:
-        """Return when the instance has no active requests."""
+        """Return when an instance that is not routed has no active requests."""
+        ...
+
+    async def forget_instance(self, deployment_id: str, instance_id: str) -> None:
+        """Forget an instance whose container does not exist any more."""
+        ...
+
+    async def forget(self, deployment_id: str) -> None:
+        """Remove the endpoint of a deployment."""
+        ...
+
+
+class Gateway(Router, Protocol):
+    """A router that is a process of its own. It keeps running, with its routes, when the server ends."""
+
+    async def open(self) -> None:
+        """Start the gateway, or connect to the one that runs.
+
+        Raises:
+            GatewayUnavailableError: it cannot be started.
+        """
+        ...
+
+    async def close(self) -> None:
+        """Disconnect. The gateway keeps running."""
+        ...
+
+    def endpoint_url(self, deployment_id: str) -> str:
+        """Return the URL of the endpoint of a deployment. Call it after `open`."""
         ...
 
 
@@ -29,23 +107,36 @@ class NoGateway:
     """Only remembers the routes. Clients connect to the ports of the containers."""
 
     def __init__(self) -> None:
-        self._routes: dict[str, frozenset[str]] = {}
+        self._routed: dict[str, frozenset[str]] = {}
 
-    def routed(self, deployment_id: str) -> frozenset[str]:
-        """Return the ids of the instances of a deployment that would get requests."""
-        return self._routes.get(deployment_id, frozenset())
+    def call_on_change(self, callback: Callable[[], None]) -> None:
+        """Do nothing: there are no problems."""
 
-    async def route(self, deployment_id: str, instance_id: str, port: int) -> None:  # noqa: ARG002  # no requests
+    def deployments(self) -> frozenset[str]:
+        """Return the ids of the deployments with routes."""
+        return frozenset(self._routed)
+
+    def routes(self, deployment_id: str) -> Routes:
+        """Return the routes of a deployment."""
+        return Routes(routed=self._routed.get(deployment_id, frozenset()))
+
+    async def expose(self, deployment_id: str) -> None:
+        """Do nothing: there is no endpoint."""
+
+    async def route(self, deployment_id: str, instance_id: str, target: Target) -> None:  # noqa: ARG002  # no requests
         """Remember the instance."""
-        self._routes[deployment_id] = self.routed(deployment_id) | {instance_id}
+        self._routed[deployment_id] = self.routes(deployment_id).routed | {instance_id}
 
     async def unroute(self, deployment_id: str, instance_id: str) -> None:
         """Forget the instance."""
-        routes = self.routed(deployment_id) - {instance_id}
-        if routes:
-            self._routes[deployment_id] = routes
-        else:
-            self._routes.pop(deployment_id, None)
+        self._routed[deployment_id] = self.routes(deployment_id).routed - {instance_id}
 
     async def drained(self, deployment_id: str, instance_id: str) -> None:
         """Return at once: there are no requests that are known."""
+
+    async def forget_instance(self, deployment_id: str, instance_id: str) -> None:
+        """Do nothing: it is forgotten already."""
+
+    async def forget(self, deployment_id: str) -> None:
+        """Forget the routes."""
+        self._routed.pop(deployment_id, None)

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from paperspace.gradient.server.controller import restarts
-from paperspace.gradient.server.controller.state import Drained, Ended, PortTaken, Progress, Responded
+from paperspace.gradient.server.controller.state import Drained, Ended, PortTaken, Progress
 from paperspace.gradient.server.controller.steps import (
     AssignPort,
     Drain,
@@ -40,11 +40,11 @@ def lifecycle(replica: Replica, wanted: Wanted, now: datetime, limits: Limits) -
     if replica.leaving or replica.failed:
         yield from _end(replica, now, limits.drain)
         return
-    if replica.routed and not replica.ready:
+    if replica.routed and not replica.responds:
         yield Unroute(replica.instance.id)
     newest, serving = wanted
     on_trial = replica.belongs_to(newest) and not replica.belongs_to(serving)
-    if on_trial and newest and newest.error and not replica.ready:
+    if on_trial and newest and newest.error and not replica.responds:
         yield SetState(replica.instance.id, "Failed", FAILED, newest.error)
     elif isinstance(replica.report, Ended):
         yield from _after_end(replica.instance, replica.report, on_trial=on_trial)
@@ -65,7 +65,7 @@ def _end(replica: Replica, now: datetime, drain_limit: timedelta) -> Iterator[St
             yield Gone(instance.id)
     elif container.state != "running":
         yield Remove(container.id)
-    elif instance.state == HEALTHY and drain_end and now < drain_end and not isinstance(replica.report, Drained):
+    elif replica.draining and drain_end and now < drain_end and not isinstance(replica.report, Drained):
         yield Drain(instance.id, instance.attempt)
         yield Wake(drain_end)
     else:
@@ -73,7 +73,16 @@ def _end(replica: Replica, now: datetime, drain_limit: timedelta) -> Iterator[St
 
 
 def _after_end(instance: Instance, ended: Ended, *, on_trial: bool) -> Iterator[Step]:
-    """Restart an instance whose container has ended, or fail its revision."""
+    """Restart an instance whose container has ended, or fail its revision.
+
+    An end that nobody saw is not counted as a crash: when an engine or a machine is restarted, all containers end.
+    """
+    if ended.unseen:
+        reason = ended.reason.removesuffix(".")
+        message = f"{reason} while the server was not connected to the engine; restarting."
+        yield SetState(instance.id, "Running", RETRYING, message)
+        yield Restart(instance.id, instance.crashes, ended.at)
+        return
     healthy_since = instance.since if instance.state == HEALTHY else None
     crashes = restarts.crashes_in_a_row(instance.crashes, healthy_since, ended.at)
     crash = f"{ended.reason.removesuffix('.')} (crash {crashes})"
@@ -104,16 +113,25 @@ def _run(replica: Replica, now: datetime, progress_limit: timedelta | None) -> I
             yield from _progress(replica, "Pending")
     elif container.state == "exited":
         yield Explain(instance.id, container.id)
-    elif replica.ready:
-        if not replica.routed:
-            yield Route(instance.id, instance.port)
-    elif isinstance(replica.report, Responded):
-        yield SetState(instance.id, "Running", HEALTHY, f"Ready on 127.0.0.1:{instance.port}.")
+    elif replica.responds:
+        yield from _serve(replica)
     else:
         yield Probe(instance.id, instance.attempt, instance.port)
         yield from _progress(replica, "Running")
         if progress_limit is not None:
             yield from _check_progress(replica, container, now, progress_limit)
+
+
+def _serve(replica: Replica) -> Iterator[Step]:
+    """Route to an instance that responds. Then it is ready: its endpoint responds as soon as anything shows that."""
+    instance = replica.instance
+    message = f"Ready on 127.0.0.1:{instance.port}."
+    if replica.gateway_problem:
+        message += f" It gets no requests: {replica.gateway_problem}"
+    if not replica.routed:
+        yield Route(instance.id)
+    elif (instance.state, instance.message) != (HEALTHY, message):
+        yield SetState(instance.id, "Running", HEALTHY, message)
 
 
 def _progress(replica: Replica, phase: str) -> Iterator[Step]:

@@ -102,6 +102,10 @@ class Records:
             " WHERE deployments.dt_deleted IS NOT NULL AND instances.dt_deleted IS NULL AND leaving_since IS NULL"
         )
 
+    def exists(self, deployment_id: str) -> bool:
+        """Return whether a deployment is not deleted."""
+        return bool(self._ids("SELECT id FROM deployments WHERE id = ? AND dt_deleted IS NULL", deployment_id))
+
     def wanted(self, deployment_id: str) -> Wanted:
         """Return the desired state of a deployment. A spec that was never accepted does not count."""
         self._add_templates(deployment_id)

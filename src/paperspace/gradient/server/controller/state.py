@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, NamedTuple
 
+from paperspace.gradient.server.controller.gateway import NO_ROUTES, Routes
 from paperspace.gradient.server.engines.runtime import ERRORED, FAILED, HEALTHY
 
 if TYPE_CHECKING:
@@ -81,6 +82,8 @@ class Ended(NamedTuple):
     """The last lines of its output."""
     permanent: bool = False
     """Whether each other attempt would end in the same way."""
+    unseen: bool = False
+    """Whether the engine or the server was down then, which may be why."""
 
 
 class PortTaken(NamedTuple):
@@ -106,8 +109,7 @@ class Observed(NamedTuple):
     containers: tuple[Container, ...] = ()
     removed: frozenset[str] = frozenset()
     """The ids of removed instances that still have containers."""
-    routed: frozenset[str] = frozenset()
-    """The ids of the instances that the gateway sends requests to."""
+    routes: Routes = NO_ROUTES
     reports: Mapping[str, Report] = {}
     """The last report about each instance, by id."""
 
@@ -130,6 +132,10 @@ class Replica(NamedTuple):
     stale: tuple[Container, ...]
     """The containers of earlier attempts."""
     routed: bool
+    """Whether it gets new requests."""
+    draining: bool
+    """Whether it got requests before, and may still have active ones."""
+    gateway_problem: str | None
     report: Report | None
     """The last report about the current attempt."""
 
@@ -138,6 +144,12 @@ class Replica(NamedTuple):
         """Whether the container runs and has responded."""
         running = self.container is not None and self.container.state == "running"
         return running and self.instance.state == HEALTHY
+
+    @property
+    def responds(self) -> bool:
+        """Whether the container runs and has responded, which may not be stored yet."""
+        running = self.container is not None and self.container.state == "running"
+        return running and (self.instance.state == HEALTHY or isinstance(self.report, Responded))
 
     @property
     def available(self) -> bool:
@@ -172,6 +184,8 @@ def _replica(instance: Instance, observed: Observed) -> Replica:
         instance,
         current[0] if current else None,
         tuple(container for container in containers if container not in current),
-        instance.id in observed.routed,
+        instance.id in observed.routes.routed,
+        instance.id in observed.routes.draining,
+        observed.routes.problem,
         report if report and report.attempt == instance.attempt else None,
     )

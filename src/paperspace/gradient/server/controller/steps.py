@@ -93,7 +93,6 @@ class Route:
     """Let the gateway send requests to the instance."""
 
     instance_id: str
-    port: int
 
 
 @dataclass(frozen=True, slots=True)

@@ -26,7 +26,7 @@ if TYPE_CHECKING:
     from datetime import datetime
 
     from paperspace.gradient.server.controller.engine import Container, Engine, Workload
-    from paperspace.gradient.server.controller.gateway import Gateway
+    from paperspace.gradient.server.controller.gateway import Router
     from paperspace.gradient.server.controller.records import Assignment, Records
     from paperspace.gradient.server.controller.state import Report
 
@@ -48,7 +48,7 @@ class Tools(NamedTuple):
     """What the work needs, the same for all deployments."""
 
     engine: Engine
-    gateway: Gateway
+    router: Router
     change: Change
     now: Callable[[], datetime]
     stop_grace: float
@@ -81,7 +81,7 @@ async def work(step: Work, tools: Tools, site: Site) -> None:
         case Explain(instance_id, container_id):
             await _explain(instance_id, container_id, tools, site)
         case Drain(instance_id, attempt):
-            await tools.gateway.drained(site.deployment_id, instance_id)
+            await tools.router.drained(site.deployment_id, instance_id)
             site.report(instance_id, Drained(attempt))
         case Stop(container_id):
             await tools.engine.stop(container_id, tools.stop_grace)
@@ -153,5 +153,6 @@ async def _explain(instance_id: str, container_id: str, tools: Tools, site: Site
         container.finished_at or tools.now(),
         restarts.exit_reason(container),
         restarts.output_excerpt(lines),
+        unseen=container.ended_unseen,
     )
     site.report(instance_id, ended)

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 
 from paperspace.gradient.server.controller.decide import decide, show_unavailable
 from paperspace.gradient.server.controller.engine import EngineUnavailableError
+from paperspace.gradient.server.controller.gateway import GatewayUnavailableError, Target
 from paperspace.gradient.server.controller.state import Progress
 from paperspace.gradient.server.controller.steps import Route, Unroute, Wake, Work
 from paperspace.gradient.server.controller.supervision import pause
@@ -17,6 +18,7 @@ if TYPE_CHECKING:
     from datetime import datetime
 
     from paperspace.gradient.server.controller.decide import Decision
+    from paperspace.gradient.server.controller.gateway import Routes
     from paperspace.gradient.server.controller.listing import Listing
     from paperspace.gradient.server.controller.state import Limits, Report
     from paperspace.gradient.server.controller.steps import Step
@@ -69,7 +71,7 @@ class Worker:
         try:
             try:
                 decision = await self._apply_rule()
-            except EngineUnavailableError as error:
+            except (EngineUnavailableError, GatewayUnavailableError) as error:
                 reason = str(error)
                 await self._tools.change(lambda records: show_unavailable(records, self._deployment_id, reason))
                 self._wake_later()
@@ -86,25 +88,36 @@ class Worker:
         # become ready that the listing does not contain yet, and would count as lost.
         reports = dict(self._reports)
         containers = await self._listing.containers(self._deployment_id)
-        routed = self._tools.gateway.routed(self._deployment_id)
+        routes = self._tools.router.routes(self._deployment_id)
         decision = await self._tools.change(
-            lambda records: decide(records, self._deployment_id, containers, routed, reports, self._limits)
+            lambda records: decide(records, self._deployment_id, containers, routes, reports, self._limits)
         )
         self._reports = {id_: report for id_, report in self._reports.items() if id_ in decision.instance_ids}
-        await self._change_routes(decision.steps)
         await self._change_tasks(decision.steps, Site(self._deployment_id, containers, self._report))
         self._set_timer([step.at for step in decision.steps if isinstance(step, Wake)])
+        await self._change_routes(decision, routes)  # last: it fails if the gateway does not run
         return decision
 
-    async def _change_routes(self, steps: list[Step]) -> None:
-        for step in steps:
+    async def _change_routes(self, decision: Decision, routes: Routes) -> None:
+        router, deployment_id = self._tools.router, self._deployment_id
+        if decision.exists:
+            await router.expose(deployment_id)
+        for instance_id in (routes.routed | routes.draining) - decision.instance_ids:
+            await router.forget_instance(deployment_id, instance_id)
+        if decision.finished and not decision.exists:
+            await router.forget(deployment_id)
+        for step in decision.steps:
             match step:
-                case Route(instance_id, port):
-                    await self._tools.gateway.route(self._deployment_id, instance_id, port)
+                case Route(instance_id):
+                    await router.route(deployment_id, instance_id, await self._target(instance_id))
                     self.wake()
                 case Unroute(instance_id):
-                    await self._tools.gateway.unroute(self._deployment_id, instance_id)
+                    await router.unroute(deployment_id, instance_id)
                     self.wake()
+
+    async def _target(self, instance_id: str) -> Target:
+        assignment = await self._tools.change(lambda records: records.assignment(instance_id))
+        return Target(assignment.port, assignment.protocol)
 
     async def _change_tasks(self, steps: list[Step], site: Site) -> None:
         wanted = [step for step in steps if isinstance(step, Work)]

@@ -104,25 +104,30 @@ def key_of(labels: Mapping[str, str]) -> ContainerKey | None:
         return None
 
 
-def observe(key: ContainerKey, details: Mapping[str, Any], *, out_of_memory: bool) -> Container:
+def observe(
+    key: ContainerKey, details: Mapping[str, Any], *, out_of_memory: bool, connected_since: datetime | None
+) -> Container:
     """Return what is known of a container.
 
     Args:
         key: What identifies it.
         details: The engine's response to "inspect".
         out_of_memory: Whether the engine reported that it ran out of memory.
+        connected_since: When the events of the engine began to arrive. None: they do not arrive.
     """
     state = details["State"]
     kind = container_state(state["Status"])
+    finished_at = _time(state["FinishedAt"]) if kind == "exited" else None
     return Container(
         id=details["Id"],
         key=key,
         state=kind,
         host_port=_host_port(details["Config"]["Labels"]),
         started_at=_time(state["StartedAt"]),
-        finished_at=_time(state["FinishedAt"]) if kind == "exited" else None,
+        finished_at=finished_at,
         exit_code=state["ExitCode"] if kind == "exited" else None,
         out_of_memory=kind == "exited" and (out_of_memory or bool(state["OOMKilled"])),
+        ended_unseen=finished_at is not None and (connected_since is None or finished_at < connected_since),
     )
 
 

@@ -8,6 +8,7 @@ import math
 import os
 import re
 from contextlib import AsyncExitStack
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple, TypeVar
 
@@ -89,6 +90,7 @@ class DockerEngine:
         self._machine: Machine | None = None
         self._observed: dict[str, Container] = {}
         self._out_of_memory: set[str] = set()
+        self._connected_since: datetime | None = None
 
     async def _api(self) -> Api:
         """Return the connection, after the first attempt to open it.
@@ -209,7 +211,9 @@ class DockerEngine:
         key = containers.key_of(labels)
         if key is None or labels.get(containers.SERVER) != self._server_id:
             return None
-        return containers.observe(key, details, out_of_memory=details["Id"] in self._out_of_memory)
+        return containers.observe(
+            key, details, out_of_memory=details["Id"] in self._out_of_memory, connected_since=self._connected_since
+        )
 
     async def start(self, key: ContainerKey, workload: Workload, host_port: int) -> Container:
         """Create and start a container, or return the one with this instance and attempt."""
@@ -321,11 +325,14 @@ class DockerEngine:
                 await api.select_version()
                 async with api.events(filters) as events:
                     self._observed.clear()
+                    self._connected_since = datetime.now(UTC)
                     yield None
                     async for event in _checked(events, api):
                         yield self._note(event)
             except EngineUnavailableError:
                 pass  # the other methods report it
+            finally:
+                self._connected_since = None
             await asyncio.sleep(RECONNECT_INTERVAL)
 
     def _note(self, event: Mapping[str, Any]) -> str | None:
