@@ -10,6 +10,7 @@ import pytest
 from rich.cells import cell_len
 from tests.altering_proxy import altered
 from tests.cli.conftest import Run, TerminalResult, run_on_terminal
+from tests.faults.harness import wait_for
 
 from paperspace.gradient import Client
 from paperspace.gradient.cli._exit_codes import ExitCode
@@ -169,3 +170,45 @@ def test_sigterm_at_a_prompt(config_file: Path) -> None:
     assert shown.code == ExitCode.TERMINATED
     assert "Traceback" not in shown.text
     assert not config_file.exists()
+
+
+@pytest.fixture
+def browser(tmp_path: Path) -> Path:
+    """Put a program that opens URLs on the PATH; return the file in which it notes them."""
+    opened = tmp_path / "opened"
+    program = tmp_path / "bin" / "xdg-open"
+    program.parent.mkdir()
+    program.write_text(f'#!/bin/sh\necho "$@" >> {opened}\n')
+    program.chmod(0o755)
+    return opened
+
+
+def open_in_terminal(browser: Path, *arguments: str, **environment: str) -> TerminalResult:
+    path = f"{browser.parent / 'bin'}:{os.environ['PATH']}"
+    return run_on_terminal("deployments", "open", *arguments, columns=200, PATH=path, **environment)
+
+
+def test_open(ids: list[str], browser: Path, run: Run, client: Client) -> None:
+    """On a terminal, the endpoint is printed and opened in a browser; with --no-browser or in a pipe, only printed."""
+    url = client.deployments.get_deployment_status(ids[0])["endpointUrl"]
+    assert open_in_terminal(browser, "mnist", "--no-browser").text.strip() == url
+    assert run("deployments", "open", "mnist").stdout == f"{url}\n"
+    assert not browser.exists()
+    assert open_in_terminal(browser, "mnist").text.strip() == url
+    wait_for(browser.exists)
+    assert browser.read_text() == f"{url}\n"
+
+
+@pytest.mark.usefixtures("ids")
+def test_open_only_web_pages(browser: Path, server: LocalServer) -> None:
+    """A server cannot make the command open a file."""
+
+    def local_file(response: dict[str, Any]) -> None:
+        for node in response["data"].get("deployment", {}).get("deploymentSpecs", {}).get("nodes", []):
+            node["endpointUrl"] = "file:///etc/passwd"
+
+    with altered(server, response=local_file) as url:
+        shown = open_in_terminal(browser, "mnist", PAPERSPACE_API_URL=url)
+    assert shown.code == ExitCode.FAILED
+    assert "it does not start with http:// or https://" in shown.text
+    assert not browser.exists()

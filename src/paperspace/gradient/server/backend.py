@@ -42,7 +42,8 @@ class Settings(NamedTuple):
     """The name of the engine. None: the simulation, if the database has no other engine."""
     actor: str
     new_id: Callable[[], UUID]
-    url: str
+    endpoint_url: Callable[[str], str]
+    """Returns the URL of the endpoint of a deployment."""
     documents: Documents
 
 
@@ -92,7 +93,7 @@ def open_backend(settings: Settings, *, read_only: bool = False) -> Backend:
                     workloads.apply_new_specs()
             except sqlite3.Error as error:
                 raise unusable(settings.database, error) from error
-        executor = Executor(Context(database, store, workloads, settings.url), settings.documents)
+        executor = Executor(Context(database, store, workloads, settings.endpoint_url), settings.documents)
         stack.pop_all()
     return Backend(database, workloads, executor, Endpoints(database, store, workloads))
 

@@ -7,6 +7,7 @@ import re
 import threading
 from concurrent.futures import Future
 from contextlib import AsyncExitStack, asynccontextmanager
+from http import HTTPStatus
 from typing import TYPE_CHECKING, Self, TypeVar, cast
 from uuid import UUID, uuid4
 
@@ -21,6 +22,7 @@ from paperspace.gradient.server.controller.records import Records
 from paperspace.gradient.server.controller.runtime import EngineRuntime
 from paperspace.gradient.server.defaults import new_key, system_user
 from paperspace.gradient.server.dispatcher import Dispatcher
+from paperspace.gradient.server.engines.endpoints import EndpointResponse
 from paperspace.gradient.server.engines.simulation import Simulation
 from paperspace.gradient.server.graphql.execution import Documents
 from paperspace.gradient.server.http.connections import UnreadResponses
@@ -32,12 +34,13 @@ from paperspace.gradient.server.storage.files import IN_MEMORY
 from paperspace.gradient.server.storage.identity import SIMULATED, server_id
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncGenerator, Callable, Iterable
+    from collections.abc import AsyncGenerator, Awaitable, Callable, Iterable
     from datetime import datetime
     from pathlib import Path
     from types import TracebackType
 
     from paperspace.gradient.server.controller.engine import Engine
+    from paperspace.gradient.server.controller.gateway import Gateway
     from paperspace.gradient.server.engines.runtime import Runtime
     from paperspace.gradient.server.http.middleware import Fault
 
@@ -65,6 +68,8 @@ class LocalServer:
         runtime: Runs the deployments; by default a simulation.
         engine: Runs the deployments in containers, instead of a runtime. Containers outlive the server; the next one on
             the same database finds them.
+        gateway: Sends the requests of endpoints to the containers. Without it, endpoints describe their deployments, and
+            clients connect to the ports of the containers.
         options: How the controller runs containers on the engine.
         allow_origins: The origins of web pages that may use the server from a browser (CORS), such as
             `http://localhost:3000`; `*` allows all. By default none.
@@ -94,6 +99,7 @@ class LocalServer:
         new_request_id: Callable[[], UUID] = uuid4,
         runtime: Runtime | None = None,
         engine: Engine | None = None,
+        gateway: Gateway | None = None,
         options: Options = DEFAULT_OPTIONS,
         allow_origins: Iterable[str] = (),
     ) -> None:
@@ -101,6 +107,8 @@ class LocalServer:
             raise ValueError("an API key must consist of visible ASCII characters, at least one")
         if runtime is not None and engine is not None:
             raise ValueError("a server has a runtime or an engine, not both")
+        if gateway is not None and engine is None:
+            raise ValueError("a gateway needs an engine")
         self.api_key = new_key() if api_key is None else api_key
         self._host = host
         self._port = port
@@ -111,6 +119,7 @@ class LocalServer:
         self._new_request_id = new_request_id
         self._runtime = EngineRuntime(engine, options.ports) if engine else runtime or Simulation()
         self._engine = engine
+        self._gateway = gateway
         # An explicit runtime or engine replaces what the database was used with before.
         self._engine_name = engine.name if engine else SIMULATED if runtime else None
         self._options = options
@@ -223,7 +232,7 @@ class LocalServer:
             )
             routes = Routes(
                 dispatcher.execute,
-                dispatcher.endpoint,
+                _at_gateway(self._gateway) if self._gateway else dispatcher.endpoint,
                 self._middleware,
                 url=self.url,
                 api_key=self.api_key,
@@ -257,11 +266,15 @@ class LocalServer:
             )
 
         id_ = await dispatcher.change(lambda backend: server_id(backend.database))
-        controller = Controller(engine, change, id_, options=self._options, now=now)
-        with locked_containers(id_):
-            async with controller:
-                dispatcher.committed = controller.notify
-                yield
+        controller = Controller(engine, change, id_, router=self._gateway, options=self._options, now=now)
+        async with AsyncExitStack() as stack:
+            stack.enter_context(locked_containers(id_))
+            if self._gateway:
+                await self._gateway.open()
+                stack.push_async_callback(self._gateway.close)
+            await stack.enter_async_context(controller)
+            dispatcher.committed = controller.notify
+            yield
 
     async def _drain(self) -> None:
         """Finish active requests; interrupt those that need too long."""
@@ -273,6 +286,26 @@ class LocalServer:
 
     def _settings(self, url: str) -> Settings:
         clock = SteadyClock(self._now)
+        endpoint_url = self._gateway.endpoint_url if self._gateway else lambda id_: f"{url}/endpoints/{id_}"
         return Settings(
-            self._database, clock, self._runtime, self._engine_name, self._actor, self._new_id, url, Documents()
+            self._database,
+            clock,
+            self._runtime,
+            self._engine_name,
+            self._actor,
+            self._new_id,
+            endpoint_url,
+            Documents(),
         )
+
+
+def _at_gateway(gateway: Gateway) -> Callable[[str], Awaitable[EndpointResponse]]:
+    """Return what responds instead of endpoints: where they are."""
+
+    async def respond(deployment_id: str) -> EndpointResponse:
+        url = gateway.endpoint_url(deployment_id)
+        return EndpointResponse(
+            HTTPStatus.MISDIRECTED_REQUEST, {"message": f"The endpoint of this deployment is {url}"}
+        )
+
+    return respond

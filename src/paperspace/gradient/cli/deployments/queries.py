@@ -1,9 +1,11 @@
-"""The commands that read: list and get."""
+"""The commands that read: list, get and open."""
 
 from __future__ import annotations
 
+import sys
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING
+from warnings import catch_warnings
 
 import click
 
@@ -103,6 +105,31 @@ def get(target: Target, project_id: str | None, spec: bool, output: str | None) 
                 click.echo(NOT_FOUND)
             raise
     print_data(data, output or "json")
+
+
+@command.command("open")
+@target_parameter()
+@lookup_project_option
+@click.option("--no-browser", is_flag=True, help="Only print the URL.")
+def open_(target: Target, project_id: str | None, no_browser: bool) -> None:
+    """Print the endpoint of a deployment, and open it in a browser.
+
+    If the output is not a terminal, the URL is only printed.
+
+    \b
+    Examples:
+      gradient deployments open mnist
+      curl "$(gradient deployments open mnist)"
+    """
+    with connect() as client:
+        url = client.deployments.get_deployment_status(target.find(client, project_id))["endpointUrl"]
+    click.echo(printable(url))
+    if no_browser or not sys.stdout.isatty():
+        return
+    if not url.startswith(("http://", "https://")):  # a server must not open files
+        raise click.ClickException("The URL is not opened, because it does not start with http:// or https://.")
+    with catch_warnings(action="ignore", category=ResourceWarning):  # the browser outlives the command
+        click.launch(url)
 
 
 def _connections_to_lists(value: object) -> object:

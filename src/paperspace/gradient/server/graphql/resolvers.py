@@ -41,12 +41,13 @@ Data = Mapping[str, Any]
 
 
 class Context(NamedTuple):
-    """What resolvers use: the desired state, the observed state, and the URL of the server."""
+    """What resolvers use: the desired state, the observed state, and the URLs of endpoints."""
 
     database: Database
     store: Store
     workloads: Workloads
-    base_url: str
+    endpoint_url: Callable[[str], str]
+    """Returns the URL of the endpoint of a deployment."""
 
 
 Info = GraphQLResolveInfo[Context]
@@ -159,11 +160,13 @@ def _spec_actor(spec: Row, _info: Info) -> dict[str, str]:
 
 
 def _spec_endpoint_url(spec: Row, info: Info) -> str:
-    return f"{info.context.base_url}/endpoints/{spec['deploymentId']}"
+    return info.context.endpoint_url(spec["deploymentId"])
 
 
 def _cluster_fqdn(_cluster: Row, info: Info) -> str | None:
-    return urlsplit(info.context.base_url).hostname  # this server has all endpoints
+    id_ = "id"  # the endpoints of all deployments are in the same domain
+    host = urlsplit(info.context.endpoint_url(id_)).hostname
+    return host and host.removeprefix(f"d{id_}.")
 
 
 def _available_replicas(run: Row, _info: Info) -> int:
