@@ -5,7 +5,8 @@ from __future__ import annotations
 import os
 import subprocess
 import sys
-from pathlib import Path
+
+from tools import TOP
 
 from paperspace.gradient.types import DeploymentSpecInput
 
@@ -22,8 +23,6 @@ def spec(port: int = 8501, replicas: int = 1) -> DeploymentSpecInput:
 
 
 SPEC = spec()
-
-TOP = Path(__file__).parents[1]
 
 
 def run_module(name: str, *arguments: str, timeout: float | None = None) -> subprocess.CompletedProcess[str]:

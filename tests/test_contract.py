@@ -11,11 +11,12 @@ from typing import Any, NamedTuple
 
 import pytest
 from tests.samples import SPEC
+from tools import TOP
 
 from paperspace.gradient import aio, deployments
 from paperspace.gradient.aio import deployments as async_deployments
 
-PAGE = Path(__file__).parent.parent / "docs/deployments-sdk.md"
+PAGE = TOP / "docs/deployments-sdk.md"
 
 # The reference, if it lies beside the checkout, is compared with the page.
 REFERENCE = PAGE.parents[2] / "shared/reference/deployments-sdk.md"

@@ -11,13 +11,13 @@ from typing import Any, Literal, get_origin
 
 import pytest
 from tests.samples import SPEC
+from tools import TOP
 from typing_extensions import is_typeddict
 
 import paperspace.gradient
 from paperspace.gradient import Client, deployments, errors, pytest_plugin, schema, server, types
 from paperspace.gradient.aio import deployments as async_deployments
 
-TOP = Path(__file__).parent.parent
 MODULES = [paperspace.gradient, deployments, async_deployments, errors, types, schema, server]
 PLUGIN: list[Any] = [pytest_plugin.GradientServer, pytest_plugin.gradient_server]
 

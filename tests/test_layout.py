@@ -22,12 +22,12 @@ from graphql import (
     validate,
 )
 from graphql.utilities import concat_ast, lexicographic_sort_schema, print_schema
+from tools import TOP
 
 import paperspace.gradient
 from paperspace.gradient import deployments, errors, types
 from paperspace.gradient.aio import deployments as async_deployments
 
-TOP = Path(__file__).parent.parent
 SOURCE = TOP / "src/paperspace/gradient"
 OPERATIONS = sorted((TOP / "graphql/operations").glob("*.graphql"))
 HEAVY = {"gql", "aiohttp", "graphql", "pydantic", "asyncio", "click"}
@@ -120,7 +120,7 @@ def test_schema_describes_everything() -> None:
 
 def test_operations_are_valid_on_the_hosted_api() -> None:
     """Every operation is valid against the schema of the hosted API, and uses nothing that is deprecated there."""
-    hosted = build_schema((Path(__file__).parent / "hosted.graphql").read_text(encoding="utf-8"))
+    hosted = build_schema((TOP / "tests/hosted.graphql").read_text(encoding="utf-8"))
     document = concat_ast([parse(path.read_text(encoding="utf-8")) for path in OPERATIONS])
     assert validate(hosted, document, [*specified_rules, NoDeprecatedCustomRule]) == []
 

@@ -12,12 +12,13 @@ from typing import Any
 
 import pytest
 from tests.raw_client import Caller
+from tools import TOP
 from tools.docs.blocks import blocks_of
 
 from paperspace.gradient import APITimeoutError, Client, RateLimitError, deployments
 from paperspace.gradient.pytest_plugin import GradientServer
 
-DOCUMENTATION = Path(__file__).parents[1] / "docs/testing.md"
+DOCUMENTATION = TOP / "docs/testing.md"
 STATES = (
     "query ($name: String) { deployments(name: $name) { nodes { deploymentRollouts { nodes { deploymentRuns { nodes {"
     " readyReplicas deploymentRunInstances { nodes { state dtDeleted } } } } } } } } }"

@@ -8,10 +8,10 @@ from pathlib import Path
 
 import pytest
 from tests.samples import run_module
+from tools import TOP
 
 from paperspace.gradient.cli._exit_codes import ExitCode
 
-TOP = Path(__file__).parent.parent.parent
 PAGE = TOP / "docs/command-line.md"
 
 

@@ -6,7 +6,9 @@ import ast
 from collections.abc import Iterator
 from pathlib import Path
 
-PACKAGE = Path(__file__).parents[2] / "src/paperspace/gradient"
+from tools import TOP
+
+PACKAGE = TOP / "src/paperspace/gradient"
 NAME = "paperspace.gradient"
 
 # These connect client and server: the pytest plugin, and the modules of the command `gradient server`.

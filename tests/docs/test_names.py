@@ -10,11 +10,11 @@ from pathlib import Path
 
 import click
 import pytest
+from tools import TOP
 
 from paperspace.gradient import deployments
 from paperspace.gradient.cli.main import main
 
-TOP = Path(__file__).parents[2]
 PACKAGE = TOP / "src/paperspace/gradient"
 PACKAGE_FOLDERS = "|".join(path.name for path in PACKAGE.iterdir() if path.is_dir())
 SOURCES = sorted(TOP.glob("src/**/*.py"))

@@ -10,13 +10,12 @@ from typing import Any
 
 import pytest
 from tests.samples import run_module
+from tools import TOP
 from tools.docs.blocks import blocks_of, updated
 from tools.docs.run import PAGES
 
 from paperspace.gradient import OutcomeUnknownError, configure, deployments, errors
 from paperspace.gradient.pytest_plugin import GradientServer
-
-TOP = Path(__file__).parents[2]
 
 # Every block that is not run, with the reason that the page states.
 NOT_RUN = {

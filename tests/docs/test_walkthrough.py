@@ -12,11 +12,11 @@ from typing import Any
 
 import pytest
 from tests.altering_proxy import altered
+from tools import TOP
 from tools.docs.run import difference, rewritten
 
 from paperspace.gradient.server import LocalServer
 
-TOP = Path(__file__).parents[2]
 PAGE = TOP / "docs/regeneration.md"
 
 

@@ -3,18 +3,18 @@
 from __future__ import annotations
 
 import re
-from pathlib import Path
 from typing import Any
 
 import pytest
 from tests.faults.harness import CALLS, CANARY
 from tests.faults.server import Exchange, FaultServer, Received, good_data
+from tools import TOP
 
 from paperspace.gradient import Client, GradientError, errors
 from paperspace.gradient._core import retry as _retry
 from paperspace.gradient._core.responses import _BY_STATUS
 
-PAGE = Path(__file__).parents[2] / "docs" / "errors.md"
+PAGE = TOP / "docs/errors.md"
 HTML = b"<!doctype html><title>No</title>"
 
 

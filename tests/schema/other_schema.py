@@ -25,7 +25,7 @@ from graphql import (
     print_schema,
 )
 from graphql.execution import default_field_resolver
-from tests.samples import TOP
+from tools import TOP
 
 from paperspace.gradient.deployments._status import FAILED_STATES
 from paperspace.gradient.server.graphql import schema as server_schema

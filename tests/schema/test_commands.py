@@ -10,12 +10,13 @@ import pytest
 from click.testing import CliRunner
 from graphql import build_schema, introspection_from_schema
 from tests.altering_proxy import altered
+from tools import TOP
 
 from paperspace.gradient import SchemaError, schema
 from paperspace.gradient.cli.main import main
 from paperspace.gradient.server import LocalServer
 
-PINNED = Path(__file__).parents[2] / "graphql/schema.graphql"
+PINNED = TOP / "graphql/schema.graphql"
 TEXT = PINNED.read_text(encoding="utf-8")
 
 

@@ -7,6 +7,8 @@ from collections import defaultdict
 from collections.abc import Iterator
 from pathlib import Path
 
+from tools import TOP
+
 import paperspace.gradient.deployments
 from paperspace.gradient._schema.functions import FUNCTIONS
 from paperspace.gradient.deployments._api import AsyncDeployments
@@ -81,6 +83,6 @@ def test_table_of_functions() -> None:
 
 def test_every_operation_is_in_the_table() -> None:
     """No operation is left out."""
-    folder = Path(__file__).parents[2] / "graphql/operations"
+    folder = TOP / "graphql/operations"
     operations = {path.stem for path in folder.glob("*.graphql") if "fragment " not in path.read_text(encoding="utf-8")}
     assert set(FUNCTIONS) == operations

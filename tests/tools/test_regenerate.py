@@ -12,8 +12,8 @@ from pathlib import Path
 
 import pytest
 from tests.samples import run_module
+from tools import TOP
 
-TOP = Path(__file__).parents[2]
 GENERATED = TOP / "src/paperspace/gradient/_generated"
 
 

@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import re
 import sys
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import pytest
 from graphql import get_introspection_query, parse, print_ast
 from tests.server.conftest import backend_of
+from tools import TOP
 
 from paperspace.gradient.server import LocalServer, dispatcher
 from paperspace.gradient.server.graphql.execution import Executor, Request
@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     from tests.raw_client import Caller
 
 
-OPERATIONS = Path(__file__).parents[3] / "graphql/operations"
+OPERATIONS = TOP / "graphql/operations"
 
 # What the retired official client sends: seen on the wire.
 OFFICIAL_RUNS = """
