@@ -14,7 +14,8 @@ from tests.engine.private_engine import PrivateEngine, busybox
 
 from paperspace.gradient.server.controller.engine import ContainerKey, Workload
 from paperspace.gradient.server.docker.address import Address
-from paperspace.gradient.server.docker.engine import DEFAULT_SETTINGS, DockerEngine, Settings
+from paperspace.gradient.server.docker.engine import DockerEngine
+from paperspace.gradient.server.docker.requirements import DEFAULT_SETTINGS, Settings
 
 # These tests need a Docker engine of their own. scripts/test-engine runs them.
 collect_ignore_glob = [] if os.environ.get("GRADIENT_TEST_ENGINE") else ["*.py"]

@@ -17,7 +17,8 @@ from paperspace.gradient import Client
 from paperspace.gradient.server import LocalServer
 from paperspace.gradient.server.controller.controller import Options
 from paperspace.gradient.server.docker.address import Address
-from paperspace.gradient.server.docker.engine import DEFAULT_SETTINGS, DockerEngine, Settings
+from paperspace.gradient.server.docker.engine import DockerEngine
+from paperspace.gradient.server.docker.requirements import DEFAULT_SETTINGS, Settings
 from paperspace.gradient.types import DeploymentStatus
 
 # Serves its own name, ends at once on SIGTERM, and uses no CPU in between.

@@ -13,9 +13,10 @@ from tests.engine.private_registry import PASSWORD, USER, registry
 
 from paperspace.gradient.server.controller.engine import ImageError
 from paperspace.gradient.server.docker.address import Address
-from paperspace.gradient.server.docker.engine import DockerEngine, Settings
+from paperspace.gradient.server.docker.engine import DockerEngine
 from paperspace.gradient.server.docker.images import Pull
 from paperspace.gradient.server.docker.registries import Registry
+from paperspace.gradient.server.docker.requirements import Settings
 from paperspace.gradient.server.docker.settings_files import write_settings
 from paperspace.gradient.server.engines.runtime import UnsupportedSpecError
 

@@ -14,8 +14,8 @@ from tests.engine.private_engine import PrivateEngine
 from tests.engine.site import SERVE, Site, page, port_in, running_site, spec, wait_for
 
 from paperspace.gradient import errors
-from paperspace.gradient.server.docker.engine import Settings
 from paperspace.gradient.server.docker.instance_types import InstanceType
+from paperspace.gradient.server.docker.requirements import Settings
 from paperspace.gradient.server.docker.settings_files import write_settings
 
 

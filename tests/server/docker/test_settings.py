@@ -9,7 +9,6 @@ import pytest
 
 from paperspace.gradient._shared.private_files import MAX_BYTES
 from paperspace.gradient.server.controller.engine import Workload
-from paperspace.gradient.server.docker.engine import DockerEngine, Settings
 from paperspace.gradient.server.docker.instance_types import (
     HOSTED,
     InstanceType,
@@ -22,6 +21,7 @@ from paperspace.gradient.server.docker.registries import (
     read_registries,
     registry_host,
 )
+from paperspace.gradient.server.docker.requirements import Settings, check
 from paperspace.gradient.server.docker.settings_files import SettingsFileError, write_settings
 from paperspace.gradient.server.engines.runtime import UnsupportedSpecError
 
@@ -57,24 +57,22 @@ def test_the_sentence_about_a_reduced_type() -> None:
 
 def test_strict_instance_types() -> None:
     """With --strict-instance-types, a type that the machine does not have is refused."""
-    engine = DockerEngine(Settings(strict_instance_types=True))
-    engine._machine = LAPTOP
+    strict = Settings(strict_instance_types=True)
     with pytest.raises(
         UnsupportedSpecError, match=r"this machine has 4 CPUs, 8 GiB\. .* The server runs with --strict"
     ):
-        engine.check(A100)
-    assert engine.check(A100._replace(instance_type="C3")) == ()
+        check(A100, strict, LAPTOP)
+    assert check(A100._replace(instance_type="C3"), strict, LAPTOP) == ()
 
 
 def test_unknown_names() -> None:
     """An unknown instance type or registry is refused with the list of names, and an invalid image too."""
-    engine = DockerEngine(Settings())
     with pytest.raises(UnsupportedSpecError, match=r"^Unknown instance type X; known: C2, C3, .*Add it with `gradient"):
-        engine.check(A100._replace(instance_type="X"))
+        check(A100._replace(instance_type="X"), Settings(), None)
     with pytest.raises(UnsupportedSpecError, match=r"^Unknown registry mine; known: none\. Store it with `gradient"):
-        engine.check(A100._replace(registry="mine"))
+        check(A100._replace(registry="mine"), Settings(), None)
     with pytest.raises(UnsupportedSpecError, match=r"^Image 'a b' is not a valid reference"):
-        engine.check(A100._replace(image="a b"))
+        check(A100._replace(image="a b"), Settings(), None)
 
 
 def test_own_types(tmp_path: Path) -> None:
@@ -101,7 +99,7 @@ def test_invalid_file(tmp_path: Path, content: str) -> None:
     with pytest.raises(SettingsFileError, match=f"{file} cannot be read"):
         read_instance_types(file)
     with pytest.raises(UnsupportedSpecError, match=f"{file} cannot be read"):
-        DockerEngine(Settings(instance_types_file=file)).check(A100)
+        check(A100, Settings(instance_types_file=file), None)
 
 
 def test_registries_are_private(tmp_path: Path) -> None:

@@ -143,8 +143,9 @@ async def choose_engine(options: EngineOptions, database: str | Path) -> Choice:
 
 
 def _docker(options: EngineOptions, database: str | Path) -> Engine:
-    from paperspace.gradient.server.docker.engine import DockerEngine, Settings
+    from paperspace.gradient.server.docker.engine import DockerEngine
     from paperspace.gradient.server.docker.images import Pull
+    from paperspace.gradient.server.docker.requirements import Settings
     from paperspace.gradient.server.docker.settings_files import settings_file
     from paperspace.gradient.server.storage.files import IN_MEMORY
 

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import asyncio
 import errno
 import json
 from contextlib import AsyncExitStack, asynccontextmanager, contextmanager
+from http import HTTPStatus
 from typing import TYPE_CHECKING, Any
 
 import aiodocker
@@ -22,7 +24,7 @@ OLDEST_API = (1, 41)
 NEWEST_API = (1, 51)
 
 CONNECTION_FAILED = 900  # the status of aiodocker's error if there is no response
-_SERVER_ERROR = 500
+PING_INTERVAL = 1.0  # seconds without an event
 
 _TIMEOUT = aiohttp.ClientTimeout(total=60, sock_connect=5)
 _PING_TIMEOUT = aiohttp.ClientTimeout(total=10)
@@ -93,7 +95,7 @@ class Api:
     async def events(self, filters: Mapping[str, list[str]]) -> AsyncIterator[AsyncIterator[dict[str, Any]]]:
         """Receive events. All that happen after the start of the block are received.
 
-        aiodocker's own stream does not say from when on.
+        aiodocker's stream does not say from when on.
         """
         url = f"{self.client.docker_host}/{self.client.api_version}/events"
         with self.requests():
@@ -103,7 +105,22 @@ class Api:
                 timeout=aiohttp.ClientTimeout(sock_connect=_TIMEOUT.sock_connect),
                 raise_for_status=True,
             ) as response:
-                yield (json.loads(line) async for line in response.content)
+                yield self._checked(json.loads(line) async for line in response.content)
+
+    async def _checked(self, events: AsyncIterator[dict[str, Any]]) -> AsyncIterator[dict[str, Any]]:
+        """Yield events, and ping the engine while there are none: an event stream does not notice a lost connection."""
+        while True:
+            following = asyncio.ensure_future(anext(events, None))
+            try:
+                while not (await asyncio.wait({following}, timeout=PING_INTERVAL))[0]:
+                    await self.ping()
+            except BaseException:
+                following.cancel()
+                raise
+            event = await following
+            if event is None:
+                return
+            yield event
 
     @contextmanager
     def requests(self) -> Iterator[None]:
@@ -117,7 +134,7 @@ class Api:
         except aiodocker.DockerError as error:
             if error.status == CONNECTION_FAILED:
                 raise EngineUnavailableError(_no_connection(self.address, error.__context__)) from error
-            if error.status >= _SERVER_ERROR:
+            if error.status >= HTTPStatus.INTERNAL_SERVER_ERROR:
                 raise EngineUnavailableError(f"The Docker engine failed: {error.message.strip()}.") from error
             raise
         except TimeoutError as error:

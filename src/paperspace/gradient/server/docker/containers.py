@@ -7,14 +7,13 @@ from typing import TYPE_CHECKING, Any, Literal
 
 from paperspace.gradient.server.controller.engine import Container, ContainerKey
 from paperspace.gradient.server.docker.instance_types import GIB
+from paperspace.gradient.server.docker.network import LOCALHOST, NETWORK
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
     from paperspace.gradient.server.controller.engine import Workload
     from paperspace.gradient.server.docker.instance_types import InstanceType
-
-LOCALHOST = "127.0.0.1"
 
 # All labels of our containers. They never change.
 SERVER = "gradient.server"
@@ -23,10 +22,6 @@ INSTANCE = "gradient.instance"
 ATTEMPT = "gradient.attempt"
 TEMPLATE = "gradient.template"
 PORT = "gradient.port"
-
-# One network for the containers of all servers of the machine. Containers cannot reach each other.
-NETWORK = "gradient"
-NETWORK_LABEL = "gradient.network"
 
 # The engine keeps at most this much of the output of a container.
 LOG_CONFIG = {"Type": "json-file", "Config": {"max-size": "10m", "max-file": "2"}}
@@ -80,20 +75,6 @@ def _limits(limits: InstanceType) -> dict[str, Any]:
     elif limits.gpus:
         config["DeviceRequests"] = [{"Count": limits.gpus, "Capabilities": [["gpu"]]}]
     return config
-
-
-def network_config() -> dict[str, Any]:
-    """Return the request that creates the network."""
-    return {
-        "Name": NETWORK,
-        "CheckDuplicate": True,
-        "Driver": "bridge",
-        "Labels": {NETWORK_LABEL: "1"},
-        "Options": {
-            "com.docker.network.bridge.enable_icc": "false",
-            "com.docker.network.bridge.host_binding_ipv4": LOCALHOST,
-        },
-    }
 
 
 def key_of(labels: Mapping[str, str]) -> ContainerKey | None:

@@ -4,32 +4,22 @@ from __future__ import annotations
 
 import asyncio
 import json
-import math
 import os
-import re
 from contextlib import AsyncExitStack
 from datetime import UTC, datetime
+from http import HTTPStatus
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, NamedTuple, TypeVar
+from typing import TYPE_CHECKING, Any
 
 import aiodocker
 
-from paperspace.gradient.server.controller.engine import EngineUnavailableError, PortInUseError, StartError
-from paperspace.gradient.server.docker import containers, images
+from paperspace.gradient.server.controller.engine import EngineUnavailableError, StartError
+from paperspace.gradient.server.docker import commands, containers, images, requirements
 from paperspace.gradient.server.docker.address import find_address
 from paperspace.gradient.server.docker.api import Api
-from paperspace.gradient.server.docker.images import Pull
-from paperspace.gradient.server.docker.instance_types import (
-    GIB,
-    InstanceType,
-    Machine,
-    fit,
-    read_instance_types,
-)
-from paperspace.gradient.server.docker.references import parse_reference
-from paperspace.gradient.server.docker.registries import Registry, read_registries
-from paperspace.gradient.server.docker.settings_files import SettingsFileError
-from paperspace.gradient.server.engines.runtime import UnsupportedSpecError
+from paperspace.gradient.server.docker.instance_types import machine_of
+from paperspace.gradient.server.docker.network import ensure_network
+from paperspace.gradient.server.docker.requirements import DEFAULT_SETTINGS
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Callable, Mapping, Sequence
@@ -38,36 +28,11 @@ if TYPE_CHECKING:
 
     from paperspace.gradient.server.controller.engine import Container, ContainerKey, Workload
     from paperspace.gradient.server.docker.address import Address
+    from paperspace.gradient.server.docker.instance_types import Machine
+    from paperspace.gradient.server.docker.requirements import Settings
 
-T = TypeVar("T")
-
-_NOT_FOUND, _CONFLICT, _SERVER_ERROR = 404, 409, 500
-
-# Seconds.
-PING_INTERVAL = 1.0
-RECONNECT_INTERVAL = 0.25
-REMOVAL_TIMEOUT = 60.0
-STOP_TIMEOUT = 60.0  # in addition to the grace period
-
+RECONNECT_INTERVAL = 0.25  # seconds
 EVENTS = ["start", "die", "oom", "destroy"]
-
-MAX_LINE = 1000  # characters of a line of a log that `last_lines` returns
-
-_PORT_IN_USE = re.compile(r"port is already allocated|address already in use", re.IGNORECASE)
-_CANNOT_START = re.compile(r"OCI runtime|failed to create (shim|task)|could not select device driver", re.IGNORECASE)
-_NETWORK_MISSING = re.compile(r"network .*not found", re.IGNORECASE)
-
-
-class Settings(NamedTuple):
-    """How the engine runs containers, as in the options of `gradient server`."""
-
-    pull: Pull = Pull.MISSING
-    strict_instance_types: bool = False
-    instance_types_file: Path | None = None
-    registries_file: Path | None = None
-
-
-DEFAULT_SETTINGS = Settings()
 
 
 class DockerEngine:
@@ -111,8 +76,8 @@ class DockerEngine:
                 api = await Api.connect(self._address or find_address(os.environ, Path.home()))
                 stack.push_async_callback(api.close)
                 with api.requests():
-                    self._machine = _machine(await api.client.system.info())
-                await _ensure_network(api)
+                    self._machine = machine_of(await api.client.system.info())
+                await ensure_network(api)
             except EngineUnavailableError as error:
                 self._unavailable = str(error)
                 self._opened.set()
@@ -130,52 +95,12 @@ class DockerEngine:
 
     def check(self, workload: Workload) -> Sequence[str]:
         """Check the image, the instance type and the registry; return what is reduced."""
-        try:
-            reference = parse_reference(workload.image)
-        except ValueError as error:
-            raise UnsupportedSpecError(
-                f"Image {workload.image!r} is not a valid reference, such as team/app:1.0."
-            ) from error
-        registry = self._registry(workload)
-        if registry is not None and registry.host != reference.registry:
-            raise UnsupportedSpecError(
-                f"Image {workload.image} is in {reference.registry}, but registry {workload.registry} is {registry.host}. "
-                "Credentials are not sent to another host: change `image` or `containerRegistry`."
-            )
-        _, notes = self._limits(workload)
-        if notes and self._settings.strict_instance_types:
-            raise UnsupportedSpecError(f"{notes[0]} The server runs with --strict-instance-types.")
-        return notes
-
-    def _registry(self, workload: Workload) -> Registry | None:
-        """Return the registry of a workload, with its credentials."""
-        if workload.registry is None:
-            return None
-        known = _read(read_registries, self._settings.registries_file)
-        if workload.registry not in known:
-            raise UnsupportedSpecError(
-                f"Unknown registry {workload.registry}; known: {', '.join(known) or 'none'}. "
-                "Store it with `gradient server registries set`."
-            )
-        return known[workload.registry]
-
-    def _limits(self, workload: Workload) -> tuple[InstanceType, Sequence[str]]:
-        """Return the limits of a workload, reduced to the machine, and a sentence if they are reduced."""
-        name = workload.instance_type
-        if name is None:
-            return InstanceType(), ()
-        known = _read(read_instance_types, self._settings.instance_types_file)
-        if name not in known:
-            raise UnsupportedSpecError(
-                f"Unknown instance type {name}; known: {', '.join(known)}. Add it with `gradient server instance-types set`."
-            )
-        return (known[name], ()) if self._machine is None else fit(name, known[name], self._machine)
+        return requirements.check(workload, self._settings, self._machine)
 
     async def resolve(self, workload: Workload, progress: Callable[[str], None]) -> str:
         """Pull the image if needed, and return its digest or id."""
-        return await images.resolve(
-            await self._api(), workload, self._registry(workload), self._settings.pull, progress
-        )
+        registry = requirements.registry_of(workload, self._settings)
+        return await images.resolve(await self._api(), workload, registry, self._settings.pull, progress)
 
     # Containers
 
@@ -204,7 +129,7 @@ class DockerEngine:
             try:
                 details = await api.client.containers.container(name).show()
             except aiodocker.DockerError as error:
-                if error.status == _NOT_FOUND:
+                if error.status == HTTPStatus.NOT_FOUND:
                     return None
                 raise
         labels = details["Config"]["Labels"] or {}
@@ -226,93 +151,31 @@ class DockerEngine:
             existing = await self._create(name, key, workload, host_port)
         if existing.state != "created":
             return existing
-        await self._start(existing.id, host_port)
-        started = await self._inspect(existing.id)
-        if started is None:
-            raise StartError("The container was removed while it started.")
-        return started
+        await commands.start(await self._api(), existing.id, host_port)
+        return await self._inspect_new(existing.id)
 
     async def _create(self, name: str, key: ContainerKey, workload: Workload, host_port: int) -> Container:
-        limits, _ = self._limits(workload)
+        limits, _ = requirements.limits_of(workload, self._settings, self._machine)
         config = containers.container_config(self._server_id, key, workload, host_port, limits)
-        api = await self._api()
-        with api.requests():
-            try:
-                created = await api.client.containers.create(config, name=name)
-            except aiodocker.DockerError as error:
-                if error.status == _CONFLICT:
-                    raise StartError(
-                        f"Another container has the name {name}. Remove it with `docker rm {name}`."
-                    ) from error
-                if error.status < _SERVER_ERROR:
-                    raise StartError(f"The container cannot be created: {_plain(error.message)}") from error
-                raise
-        container = await self._inspect(created.id)
+        return await self._inspect_new(await commands.create(await self._api(), name, config))
+
+    async def _inspect_new(self, container_id: str) -> Container:
+        container = await self._inspect(container_id)
         if container is None:
             raise StartError("The container was removed while it started.")
         return container
 
-    async def _start(self, container_id: str, host_port: int) -> None:
-        """Start a created container. Remove it if it cannot start."""
-        api = await self._api()
-        for attempt in (1, 2):
-            with api.requests():
-                try:
-                    await api.client.containers.container(container_id).start()
-                except aiodocker.DockerError as error:
-                    network_missing = attempt == 1 and _NETWORK_MISSING.search(error.message)
-                    problem = None if network_missing else _start_error(error, host_port)
-                    if not network_missing and problem is None:
-                        raise
-                else:
-                    return
-            if problem is not None:
-                await self.remove(container_id)
-                raise problem
-            await _ensure_network(api)  # removed by hand, for example with `docker network prune` while nothing ran
-
     async def stop(self, container_id: str, grace: float) -> None:
         """Send SIGTERM, and SIGKILL after the grace period; return when the container has exited."""
-        api = await self._api()
-        with api.requests():
-            try:
-                async with asyncio.timeout(grace + STOP_TIMEOUT):
-                    await api.client.containers.container(container_id).stop(t=math.ceil(grace))
-            except aiodocker.DockerError as error:
-                if error.status != _NOT_FOUND:
-                    raise
+        await commands.stop(await self._api(), container_id, grace)
 
     async def remove(self, container_id: str) -> None:
         """Remove a container and its anonymous volumes, also if it runs."""
-        api = await self._api()
-        with api.requests():
-            async with asyncio.timeout(REMOVAL_TIMEOUT):
-                while True:
-                    try:
-                        await api.client.containers.container(container_id).delete(force=True, v=True)
-                    except aiodocker.DockerError as error:
-                        if error.status == _CONFLICT:  # the removal is in progress
-                            await asyncio.sleep(0.1)
-                            continue
-                        if error.status != _NOT_FOUND:
-                            raise
-                    return
+        await commands.remove(await self._api(), container_id)
 
     async def last_lines(self, container_id: str, count: int) -> Sequence[str]:
         """Return the last lines of both outputs of a container. Long lines are cut."""
-        api = await self._api()
-        with api.requests():
-            try:
-                async with asyncio.timeout(STOP_TIMEOUT):
-                    pieces = await api.client.containers.container(container_id).log(
-                        stdout=True, stderr=True, tail=count
-                    )
-            except aiodocker.DockerError as error:
-                if error.status in {_NOT_FOUND, _CONFLICT}:
-                    return []
-                raise
-        lines = "".join(pieces).splitlines()[-count:]
-        return [line[:MAX_LINE] for line in lines]
+        return await commands.last_lines(await self._api(), container_id, count)
 
     # Changes
 
@@ -327,7 +190,7 @@ class DockerEngine:
                     self._observed.clear()
                     self._connected_since = datetime.now(UTC)
                     yield None
-                    async for event in _checked(events, api):
+                    async for event in events:
                         yield self._note(event)
             except EngineUnavailableError:
                 pass  # the other methods report it
@@ -355,66 +218,3 @@ async def describe_engine() -> str:
     api = await Api.connect(address)
     await api.close()
     return f"{api.product} ({address.url})"
-
-
-async def _checked(events: AsyncIterator[dict[str, Any]], api: Api) -> AsyncIterator[dict[str, Any]]:
-    """Yield events, and ping the engine while there are none: an event stream does not notice a lost connection."""
-    while True:
-        following = asyncio.ensure_future(anext(events, None))
-        try:
-            while not (await asyncio.wait({following}, timeout=PING_INTERVAL))[0]:
-                await api.ping()
-        except BaseException:
-            following.cancel()
-            raise
-        event = await following
-        if event is None:
-            return
-        yield event
-
-
-async def _ensure_network(api: Api) -> None:
-    """Create the network of all containers, if it does not exist."""
-    with api.requests():
-        for network in await api.client.networks.list(filters={"name": [f"^{containers.NETWORK}$"]}):
-            if containers.NETWORK_LABEL not in (network["Labels"] or {}):
-                raise EngineUnavailableError(
-                    f"The Docker network {containers.NETWORK} was not created by this server. "
-                    f"Remove it with `docker network rm {containers.NETWORK}`."
-                )
-            return
-        try:
-            await api.client.networks.create(containers.network_config())
-        except aiodocker.DockerError as error:
-            if error.status != _CONFLICT:  # another server created it at the same time
-                raise
-
-
-def _start_error(error: aiodocker.DockerError, host_port: int) -> PortInUseError | StartError | None:
-    """Return the error for a container that did not start; None if the engine itself failed."""
-    if _PORT_IN_USE.search(error.message):
-        return PortInUseError(f"Port {host_port} of {containers.LOCALHOST} is in use.")
-    if error.status < _SERVER_ERROR or _CANNOT_START.search(error.message):
-        return StartError(f"The container cannot start: {_plain(error.message)}")
-    return None
-
-
-def _machine(info: Mapping[str, Any]) -> Machine:
-    """Return what the machine has, as the engine reports it."""
-    has_gpus = "nvidia" in info.get("Runtimes", {}) or any(
-        device.get("ID", "").startswith("nvidia.com/gpu") for device in info.get("DiscoveredDevices") or ()
-    )
-    return Machine(info["NCPU"], info["MemTotal"] / GIB, None if has_gpus else 0)
-
-
-def _read(function: Callable[[Path | None], dict[str, T]], path: Path | None) -> dict[str, T]:
-    try:
-        return function(path)
-    except SettingsFileError as error:
-        raise UnsupportedSpecError(str(error)) from error
-
-
-def _plain(message: str) -> str:
-    """Return the end of a message of the engine, which names the cause: without the layers of its programs before it."""
-    text = message.strip().removesuffix(": unknown").rpartition("runtime create failed: ")[2]
-    return f"{text.rstrip('.')}."

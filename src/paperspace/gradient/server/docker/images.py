@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import re
 from enum import StrEnum
+from http import HTTPStatus
 from typing import TYPE_CHECKING, Any
 
 import aiodocker
@@ -22,9 +23,6 @@ if TYPE_CHECKING:
 
 # A pull that reports nothing for this long is ended.
 _SILENCE = 600.0
-
-_NOT_FOUND = 404
-_UNAUTHORIZED = 401
 
 
 class Pull(StrEnum):
@@ -95,7 +93,7 @@ async def _inspect(api: Api, image: str) -> dict[str, Any] | None:
         try:
             return await api.client.images.inspect(image)
         except aiodocker.DockerError as error:
-            if error.status == _NOT_FOUND:
+            if error.status == HTTPStatus.NOT_FOUND:
                 return None
             raise
 
@@ -188,12 +186,12 @@ def pull_error(image: str, registry: str, status: int, message: str, has_credent
             text = f"Image {image} was not found in {registry}, or the credentials do not give access to it."
         else:
             text = f"Image {image} was not found in {registry}, or needs credentials. {_HINT}"
-    elif status == _UNAUTHORIZED or _NO_CREDENTIALS.search(message):
+    elif status == HTTPStatus.UNAUTHORIZED or _NO_CREDENTIALS.search(message):
         if has_credentials:
             text = f"The registry {registry} refused the credentials for image {image}: wrong user name or password."
         else:
             text = f"The registry {registry} needs credentials for image {image}. {_HINT}"
-    elif _UNKNOWN.search(message) or status == _NOT_FOUND:
+    elif _UNKNOWN.search(message) or status == HTTPStatus.NOT_FOUND:
         text = f"Image {image} was not found: {registry} has no image with this name and tag."
     elif _OTHER_PLATFORM.search(message):
         text = f"Image {image} does not exist for the platform of this machine."

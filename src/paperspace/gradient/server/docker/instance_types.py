@@ -48,6 +48,14 @@ class Machine(NamedTuple):
     gpus: int | None
 
 
+def machine_of(info: Mapping[str, Any]) -> Machine:
+    """Return what the machine has, as the engine reports it."""
+    has_gpus = "nvidia" in info.get("Runtimes", {}) or any(
+        device.get("ID", "").startswith("nvidia.com/gpu") for device in info.get("DiscoveredDevices") or ()
+    )
+    return Machine(info["NCPU"], info["MemTotal"] / GIB, None if has_gpus else 0)
+
+
 def _gpus(name: str, cpus: float, memory: float, *more: int) -> dict[str, InstanceType]:
     """Return the type with one GPU, and those with more: each GPU adds the same CPUs and memory."""
     several = {f"{name}x{count}": InstanceType(cpus * count, memory * count, count) for count in more}

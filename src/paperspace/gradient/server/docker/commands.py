@@ -1,0 +1,128 @@
+"""Commands to the engine about one container: create, start, stop and remove it, and read its output."""
+
+from __future__ import annotations
+
+import asyncio
+import math
+import re
+from http import HTTPStatus
+from typing import TYPE_CHECKING, Any
+
+import aiodocker
+
+from paperspace.gradient.server.controller.engine import PortInUseError, StartError
+from paperspace.gradient.server.docker.network import LOCALHOST, ensure_network
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
+
+    from paperspace.gradient.server.docker.api import Api
+
+# Seconds.
+REMOVAL_TIMEOUT = 60.0
+STOP_TIMEOUT = 60.0  # in addition to the grace period
+
+MAX_LINE = 1000  # characters of a line of a log that `last_lines` returns
+
+_PORT_IN_USE = re.compile(r"port is already allocated|address already in use", re.IGNORECASE)
+_CANNOT_START = re.compile(r"OCI runtime|failed to create (shim|task)|could not select device driver", re.IGNORECASE)
+_NETWORK_MISSING = re.compile(r"network .*not found", re.IGNORECASE)
+
+
+async def create(api: Api, name: str, config: Mapping[str, Any]) -> str:
+    """Create a container, and return its id.
+
+    Raises:
+        StartError: it cannot be created.
+    """
+    with api.requests():
+        try:
+            return (await api.client.containers.create(dict(config), name=name)).id
+        except aiodocker.DockerError as error:
+            if error.status == HTTPStatus.CONFLICT:
+                raise StartError(
+                    f"Another container has the name {name}. Remove it with `docker rm {name}`."
+                ) from error
+            if error.status < HTTPStatus.INTERNAL_SERVER_ERROR:
+                raise StartError(f"The container cannot be created: {_plain(error.message)}") from error
+            raise
+
+
+async def start(api: Api, container_id: str, host_port: int) -> None:
+    """Start a created container. Remove it if it cannot start.
+
+    Raises:
+        PortInUseError: the port is in use.
+        StartError: it cannot start.
+    """
+    for attempt in (1, 2):
+        with api.requests():
+            try:
+                await api.client.containers.container(container_id).start()
+            except aiodocker.DockerError as error:
+                network_missing = attempt == 1 and _NETWORK_MISSING.search(error.message)
+                problem = None if network_missing else _start_error(error, host_port)
+                if not network_missing and problem is None:
+                    raise
+            else:
+                return
+        if problem is not None:
+            await remove(api, container_id)
+            raise problem
+        await ensure_network(api)  # removed by hand, for example with `docker network prune` while nothing ran
+
+
+def _start_error(error: aiodocker.DockerError, host_port: int) -> PortInUseError | StartError | None:
+    """Return the error for a container that did not start; None if the engine itself failed."""
+    if _PORT_IN_USE.search(error.message):
+        return PortInUseError(f"Port {host_port} of {LOCALHOST} is in use.")
+    if error.status < HTTPStatus.INTERNAL_SERVER_ERROR or _CANNOT_START.search(error.message):
+        return StartError(f"The container cannot start: {_plain(error.message)}")
+    return None
+
+
+def _plain(message: str) -> str:
+    """Return the end of a message of the engine, which names the cause: without the layers of its programs before it."""
+    text = message.strip().removesuffix(": unknown").rpartition("runtime create failed: ")[2]
+    return f"{text.rstrip('.')}."
+
+
+async def stop(api: Api, container_id: str, grace: float) -> None:
+    """Send SIGTERM, and SIGKILL after the grace period; return when the container has exited."""
+    with api.requests():
+        try:
+            async with asyncio.timeout(grace + STOP_TIMEOUT):
+                await api.client.containers.container(container_id).stop(t=math.ceil(grace))
+        except aiodocker.DockerError as error:
+            if error.status != HTTPStatus.NOT_FOUND:
+                raise
+
+
+async def remove(api: Api, container_id: str) -> None:
+    """Remove a container and its anonymous volumes, also if it runs."""
+    with api.requests():
+        async with asyncio.timeout(REMOVAL_TIMEOUT):
+            while True:
+                try:
+                    await api.client.containers.container(container_id).delete(force=True, v=True)
+                except aiodocker.DockerError as error:
+                    if error.status == HTTPStatus.CONFLICT:  # the removal is in progress
+                        await asyncio.sleep(0.1)
+                        continue
+                    if error.status != HTTPStatus.NOT_FOUND:
+                        raise
+                return
+
+
+async def last_lines(api: Api, container_id: str, count: int) -> Sequence[str]:
+    """Return the last lines of both outputs of a container. Long lines are cut."""
+    with api.requests():
+        try:
+            async with asyncio.timeout(STOP_TIMEOUT):
+                pieces = await api.client.containers.container(container_id).log(stdout=True, stderr=True, tail=count)
+        except aiodocker.DockerError as error:
+            if error.status in {HTTPStatus.NOT_FOUND, HTTPStatus.CONFLICT}:
+                return []
+            raise
+    lines = "".join(pieces).splitlines()[-count:]
+    return [line[:MAX_LINE] for line in lines]

@@ -1,0 +1,97 @@
+"""What a workload needs to run on this machine: a valid image, credentials for its registry, and an instance type."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, NamedTuple, TypeVar
+
+from paperspace.gradient.server.docker.images import Pull
+from paperspace.gradient.server.docker.instance_types import InstanceType, Machine, fit, read_instance_types
+from paperspace.gradient.server.docker.references import parse_reference
+from paperspace.gradient.server.docker.registries import Registry, read_registries
+from paperspace.gradient.server.docker.settings_files import SettingsFileError
+from paperspace.gradient.server.engines.runtime import UnsupportedSpecError
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Sequence
+    from pathlib import Path
+
+    from paperspace.gradient.server.controller.engine import Workload
+
+T = TypeVar("T")
+
+
+class Settings(NamedTuple):
+    """How the engine runs containers, as in the options of `gradient server`."""
+
+    pull: Pull = Pull.MISSING
+    strict_instance_types: bool = False
+    instance_types_file: Path | None = None
+    registries_file: Path | None = None
+
+
+DEFAULT_SETTINGS = Settings()
+
+
+def check(workload: Workload, settings: Settings, machine: Machine | None) -> Sequence[str]:
+    """Check the image, the instance type and the registry; return what is reduced.
+
+    Raises:
+        UnsupportedSpecError: the workload cannot run.
+    """
+    try:
+        reference = parse_reference(workload.image)
+    except ValueError as error:
+        raise UnsupportedSpecError(
+            f"Image {workload.image!r} is not a valid reference, such as team/app:1.0."
+        ) from error
+    registry = registry_of(workload, settings)
+    if registry is not None and registry.host != reference.registry:
+        raise UnsupportedSpecError(
+            f"Image {workload.image} is in {reference.registry}, but registry {workload.registry} is {registry.host}. "
+            "Credentials are not sent to another host: change `image` or `containerRegistry`."
+        )
+    _, notes = limits_of(workload, settings, machine)
+    if notes and settings.strict_instance_types:
+        raise UnsupportedSpecError(f"{notes[0]} The server runs with --strict-instance-types.")
+    return notes
+
+
+def registry_of(workload: Workload, settings: Settings) -> Registry | None:
+    """Return the registry of a workload, with its credentials.
+
+    Raises:
+        UnsupportedSpecError: it is not stored.
+    """
+    if workload.registry is None:
+        return None
+    known = _read(read_registries, settings.registries_file)
+    if workload.registry not in known:
+        raise UnsupportedSpecError(
+            f"Unknown registry {workload.registry}; known: {', '.join(known) or 'none'}. "
+            "Store it with `gradient server registries set`."
+        )
+    return known[workload.registry]
+
+
+def limits_of(workload: Workload, settings: Settings, machine: Machine | None) -> tuple[InstanceType, Sequence[str]]:
+    """Return the limits of a workload, reduced to the machine, and a sentence if they are reduced.
+
+    Raises:
+        UnsupportedSpecError: the instance type is unknown.
+    """
+    name = workload.instance_type
+    if name is None:
+        return InstanceType(), ()
+    known = _read(read_instance_types, settings.instance_types_file)
+    if name not in known:
+        raise UnsupportedSpecError(
+            f"Unknown instance type {name}; known: {', '.join(known)}. Add it with `gradient server instance-types set`."
+        )
+    return (known[name], ()) if machine is None else fit(name, known[name], machine)
+
+
+def _read(function: Callable[[Path | None], dict[str, T]], path: Path | None) -> dict[str, T]:
+    try:
+        return function(path)
+    except SettingsFileError as error:
+        raise UnsupportedSpecError(str(error)) from error
