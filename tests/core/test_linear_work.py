@@ -15,7 +15,7 @@ import pytest
 
 import paperspace.gradient
 from paperspace.gradient._shared import secrets, spec_rules
-from paperspace.gradient._spec.variables import reference_problems
+from paperspace.gradient._spec.conversion import reference_problems
 from paperspace.gradient.cli.deployments import _prune
 from paperspace.gradient.deployments._queries import same_text
 

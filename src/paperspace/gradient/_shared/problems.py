@@ -114,11 +114,6 @@ def hide_unless_plain(value: object) -> object:
     return abbreviate(value) if isinstance(value, bool | int | float | str) else hide(value)
 
 
-def key_name(key: object) -> str:
-    """Return a key of a dict as a step of a path. A key may be anything, not only a string."""
-    return key if isinstance(key, str) else str(abbreviate(key))
-
-
 def shorten(text: str, limit: int = MAX_SHOWN) -> str:
     """Cut the text to `limit` characters, with an ellipsis at the end."""
     return text if len(text) <= limit else text[: limit - 1] + "…"

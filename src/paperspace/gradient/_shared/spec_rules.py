@@ -11,7 +11,7 @@ import unicodedata
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
-from paperspace.gradient._shared.problems import Path, Placeholder, Problem, key_name
+from paperspace.gradient._shared.problems import Path, Placeholder, Problem, abbreviate
 
 MAX_NAME_LENGTH = 255
 MAX_PORT = 65535
@@ -83,16 +83,27 @@ def spec_problems(spec: Spec, path: Path = ("spec",)) -> Iterator[Problem]:
 
 def surrogate_problems(value: Any, path: Path) -> Iterator[Problem]:
     """Yield the strings that hold half of a surrogate pair. Their text is not shown, as it may be secret."""
-    if isinstance(value, str):
-        if match := _LONE_SURROGATE.search(value):
+    for position, text in strings_in(value, path):
+        if match := _LONE_SURROGATE.search(text):
             shown = Placeholder(f"a string with U+{ord(match[0]):04X}")
-            yield Problem(path, shown, "valid Unicode text", "it has half of a surrogate pair")
+            yield Problem(position, shown, "valid Unicode text", "it has half of a surrogate pair")
+
+
+def strings_in(value: Any, path: Path) -> Iterator[tuple[Path, str]]:
+    """Yield each string in a value, with its path."""
+    if isinstance(value, str):
+        yield path, value
     elif isinstance(value, Mapping):
         for key, entry in value.items():
-            yield from surrogate_problems(entry, (*path, key_name(key)))
+            yield from strings_in(entry, (*path, key_name(key)))
     elif isinstance(value, list):
         for index, entry in enumerate(value):
-            yield from surrogate_problems(entry, (*path, index))
+            yield from strings_in(entry, (*path, index))
+
+
+def key_name(key: object) -> str:
+    """Return a key of a dict as a step of a path. A key may be anything, not only a string."""
+    return key if isinstance(key, str) else str(abbreviate(key))
 
 
 def _field_problems(spec: Spec, path: Path) -> Iterator[Problem]:

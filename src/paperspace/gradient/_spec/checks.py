@@ -10,10 +10,9 @@ from typing import TYPE_CHECKING, Any, get_args, get_type_hints
 from typing_extensions import is_typeddict
 
 from paperspace.gradient._generated.inputs import DeploymentSpecDataInput
-from paperspace.gradient._shared.problems import Path, Problem, hide, hide_unless_plain, join_problems, key_name
-from paperspace.gradient._shared.secrets import SECRET_FIELDS
-from paperspace.gradient._shared.spec_rules import spec_problems
-from paperspace.gradient._spec.hidden import hidden_problems
+from paperspace.gradient._shared.problems import Path, Problem, hide, hide_unless_plain, join_problems
+from paperspace.gradient._shared.secrets import HIDDEN, SECRET_FIELDS
+from paperspace.gradient._shared.spec_rules import key_name, spec_problems, strings_in
 from paperspace.gradient.errors import InvalidSpecError
 
 if TYPE_CHECKING:
@@ -62,6 +61,11 @@ _HINTS: dict[Path, str] = {
     ("resources", "port"): "use `port` at the top of the spec",
 }
 
+_HIDDEN_HINT = (
+    "(hidden) is not a value: it replaces a secret in output; `get_deployment_spec` and `gradient deployments get --spec` "
+    "show the real value"
+)
+
 _NUMBER = re.compile(r"[0-9]{1,10}(\.[0-9]{1,10})?")
 _PORTS = re.compile(r"[0-9.:]{0,40}:[0-9]{1,5}")  # as Docker writes them: HOST:CONTAINER
 
@@ -80,11 +84,21 @@ def check_spec(value: object) -> Iterator[Problem]:
     yield from wrong.values()
     if isinstance(value, dict):
         rest = _without(value, wrong, ("spec",)) if wrong else value
-        for problem in (*spec_problems(rest), *hidden_problems(rest)):
+        for problem in (*spec_problems(rest), *_hidden_problems(rest)):
             missing.pop(problem.path, None)  # the rule says more about it
             if not any(problem.path[: len(path)] == path for path in wrong):
                 yield problem
     yield from missing.values()
+
+
+def _hidden_problems(spec: Any) -> Iterator[Problem]:
+    """Yield the values that are the mark of a hidden secret, or have it in the place of credentials.
+
+    It would replace the secret.
+    """
+    for path, text in strings_in(spec, ("spec",)):
+        if text == HIDDEN or f"{HIDDEN}@" in text or (path[-1] == "url" and HIDDEN in text):
+            yield Problem(path, HIDDEN, "the real value", _HIDDEN_HINT)
 
 
 def copy_of(spec: DeploymentSpecDataInput | dict[str, Any]) -> DeploymentSpecDataInput:

@@ -1,6 +1,7 @@
 """Turn the content of a spec file into a spec: drop what only the file needs, convert older fields, take the name out.
 
-Each step changes the content in place, and yields the problems that it cannot solve.
+Each step changes the content in place, or yields the problems that it cannot solve, such as a placeholder that nothing
+replaced.
 """
 
 from __future__ import annotations
@@ -8,8 +9,8 @@ from __future__ import annotations
 import re
 from typing import TYPE_CHECKING, Any
 
-from paperspace.gradient._shared.problems import Problem, hide, key_name
-from paperspace.gradient._shared.spec_rules import name_problems
+from paperspace.gradient._shared.problems import Placeholder, Problem, hide
+from paperspace.gradient._shared.spec_rules import key_name, name_problems, strings_in
 from paperspace.gradient.errors import InvalidSpecError
 
 if TYPE_CHECKING:
@@ -20,6 +21,9 @@ if TYPE_CHECKING:
 
 # Stands in a file for an image that is set when the file is read.
 IMAGE_PLACEHOLDER = ":image"
+
+# `${NAME}`, with or without a default.
+_REFERENCE = re.compile(r"\$\{([A-Za-z_][A-Za-z0-9_]*+)[^{}]*+\}")
 
 # The values of `apiVersion` in older files. They make no difference.
 _API_VERSION = re.compile(r"latest|v[0-9]+((alpha|beta)[0-9]+)?")
@@ -63,6 +67,21 @@ def replace_image(content: dict[Any, Any], image: str | None) -> str | None:
         return None
     replaced, content["image"] = content.get("image"), image
     return replaced if isinstance(replaced, str) and replaced not in {IMAGE_PLACEHOLDER, image} else None
+
+
+def reference_problems(content: Mapping[Any, Any]) -> Iterator[Problem]:
+    """Yield the values with `${NAME}`, where variables are not substituted.
+
+    `command` and the values of `env` may have them: the shell in the container substitutes them there.
+    """
+    for path, value in strings_in(content, ()):
+        match = _REFERENCE.search(value)
+        if match and path[0] != "command" and not (path[0] == "env" and path[-1] == "value"):
+            hint = (
+                "to use the environment variable, pass --env-subst, or env_subst=True in Python; "
+                "to keep the text, add `x-literal: true` to the file"
+            )
+            yield Problem(("spec", *path), Placeholder(f"${{{match[1]}}}"), "a value without variables", hint)
 
 
 def placeholder_problems(content: Mapping[Any, Any]) -> Iterator[Problem]:

@@ -182,7 +182,7 @@ def parse_file(
         literal = {} if image is None else {"image": content.pop("image")}  # the caller's image is no template
         content = {**variables.substitute(content, os.environ, problems), **literal}
     elif not is_literal:
-        problems += variables.reference_problems(content)
+        problems += conversion.reference_problems(content)
     if not is_literal:
         problems += conversion.placeholder_problems(content)
     name, name_problems = conversion.take_name(content, "name")
@@ -198,7 +198,7 @@ def parse_file(
 
 def file_content(spec: Mapping[str, Any]) -> dict[str, Any]:
     """Return the content of a file that is read back as this spec, whatever the spec has: with `x-literal` if needed."""
-    problems = (*variables.reference_problems(spec), *conversion.placeholder_problems(spec))
+    problems = (*conversion.reference_problems(spec), *conversion.placeholder_problems(spec))
     return {**({LITERAL: True} if problems else {}), **spec}
 
 

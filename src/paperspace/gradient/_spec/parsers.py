@@ -8,13 +8,14 @@ from __future__ import annotations
 import re
 from typing import TYPE_CHECKING, Any, NamedTuple
 
-from paperspace.gradient._shared.problems import Problem, key_name
+from paperspace.gradient._shared.spec_rules import key_name
 from paperspace.gradient.errors import InvalidSpecError
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
     from paperspace.gradient._shared.problems import Path as FieldPath
+    from paperspace.gradient._shared.problems import Problem
 
 # More fields than any spec has. The limit bounds the work for a YAML file that refers to itself again and again.
 _MAX_POSITIONS = 10_000

@@ -5,35 +5,20 @@ from __future__ import annotations
 import re
 from typing import TYPE_CHECKING, Any
 
-from paperspace.gradient._shared.problems import Placeholder, Problem, key_name
+from paperspace.gradient._shared.problems import Placeholder, Problem
+from paperspace.gradient._shared.spec_rules import key_name
 from paperspace.gradient._spec.checks import scalar_type
 from paperspace.gradient.errors import InvalidSpecError
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping
+    from collections.abc import Mapping
 
     from paperspace.gradient._shared.problems import Path as FieldPath
 
 # `$$` is a literal dollar. `${` that no name follows is matched too, so that it is an error.
 _VARIABLE = re.compile(r"\$\$|\$\{(?:(?P<name>[A-Za-z_][A-Za-z0-9_]*)(?::-(?P<default>[^{}]*))?\})?")
-_REFERENCE = re.compile(r"\$\{([A-Za-z_][A-Za-z0-9_]*+)[^{}]*+\}")
 
 _TRUTH = {"true": True, "false": False}
-
-
-def reference_problems(content: Mapping[Any, Any]) -> Iterator[Problem]:
-    """Yield the values with `${NAME}`, where variables are not substituted.
-
-    `command` and the values of `env` may have them: the shell in the container substitutes them there.
-    """
-    for path, value in _strings(content, ()):
-        match = _REFERENCE.search(value)
-        if match and path[0] != "command" and not (path[0] == "env" and path[-1] == "value"):
-            hint = (
-                "to use the environment variable, pass --env-subst, or env_subst=True in Python; "
-                "to keep the text, add `x-literal: true` to the file"
-            )
-            yield Problem(("spec", *path), Placeholder(f"${{{match[1]}}}"), "a value without variables", hint)
 
 
 def substitute(content: Any, environment: Mapping[str, str], problems: list[Problem], path: FieldPath = ()) -> Any:
@@ -80,17 +65,6 @@ def _converted(value: str, path: FieldPath) -> object:
             return kind(value) if kind is float or "." not in value else value
         case _:
             return value
-
-
-def _strings(value: Any, path: FieldPath) -> Iterator[tuple[FieldPath, str]]:
-    if isinstance(value, str):
-        yield path, value
-    elif isinstance(value, dict):
-        for key, entry in value.items():
-            yield from _strings(entry, (*path, key_name(key)))
-    elif isinstance(value, list):
-        for index, entry in enumerate(value):
-            yield from _strings(entry, (*path, index))
 
 
 def parse_env_file(text: str, file: str, environment: Mapping[str, str]) -> dict[str, str]:
