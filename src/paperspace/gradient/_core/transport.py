@@ -14,7 +14,7 @@ import ssl
 from contextlib import AsyncExitStack, contextmanager, suppress
 from contextvars import ContextVar
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, cast
 from urllib.parse import urlsplit
 from urllib.request import getproxies, proxy_bypass
 from weakref import WeakSet
@@ -24,9 +24,9 @@ from gql.transport.async_transport import AsyncTransport
 from pydantic_core import PydanticSerializationError, to_json
 
 from paperspace.gradient._core.failures import AttemptFailed, ResponseFacts, from_exception, without_secrets
-from paperspace.gradient._core.resolver import daemon_resolver
 from paperspace.gradient._core.responses import HTTPResponse, parse_result
 from paperspace.gradient._core.retry import FailureKind
+from paperspace.gradient._shared.daemon_threads import Lookups
 from paperspace.gradient._sync.fork import never_finalize
 from paperspace.gradient._version import __version__
 from paperspace.gradient.config import is_loopback
@@ -84,7 +84,8 @@ class Connector(aiohttp.TCPConnector):
             ssl=certificates,
             force_close=not keep,
             socket_factory=self._create_socket,
-            resolver=daemon_resolver(),
+            # A name server that does not respond does not delay the exit of the process.
+            resolver=aiohttp.ThreadedResolver(cast("asyncio.AbstractEventLoop", Lookups())),
         )
 
     def _create_socket(self, address: aiohttp.AddrInfoType) -> socket.socket:

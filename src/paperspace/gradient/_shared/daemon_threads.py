@@ -1,4 +1,4 @@
-"""Functions in daemon threads, which the exit of the process does not wait for.
+"""Functions in daemon threads, such as lookups of host names, which the exit of the process does not wait for.
 
 The interpreter joins the threads of asyncio's executor when it exits: a name server that does not respond would delay the
 exit. And it does so before the functions of `atexit` run, which would find no thread.
@@ -7,9 +7,10 @@ exit. And it does so before the functions of `atexit` run, which would find no t
 from __future__ import annotations
 
 import asyncio
+import socket
 from concurrent.futures import Future
 from threading import Thread
-from typing import TYPE_CHECKING, ParamSpec, TypeVar
+from typing import TYPE_CHECKING, Any, ParamSpec, TypeVar
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -34,3 +35,15 @@ async def in_daemon_thread(function: Callable[P, R], *args: P.args, **kwargs: P.
     except RuntimeError:
         run()
     return await asyncio.wrap_future(future)
+
+
+class Lookups:
+    """The methods of an event loop that look up host names: those of asyncio use threads that are joined."""
+
+    async def getaddrinfo(self, *args: Any, **options: Any) -> Any:
+        """Return what `socket.getaddrinfo` returns."""
+        return await in_daemon_thread(socket.getaddrinfo, *args, **options)
+
+    async def getnameinfo(self, *args: Any) -> Any:
+        """Return what `socket.getnameinfo` returns."""
+        return await in_daemon_thread(socket.getnameinfo, *args)
