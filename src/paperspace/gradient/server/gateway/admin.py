@@ -1,0 +1,113 @@
+"""Envoy's admin interface: what is in effect, and how many requests are active."""
+
+from __future__ import annotations
+
+import asyncio
+import re
+from collections import Counter
+from typing import TYPE_CHECKING
+from urllib.parse import quote
+
+import aiohttp
+
+from paperspace.gradient.server.gateway import route_configuration
+from paperspace.gradient.server.gateway.listener import SECRET, STAT_PREFIX
+from paperspace.gradient.server.gateway.resources import CLUSTERS, LISTENERS, ROUTES, SECRETS, endpoints_file
+from paperspace.gradient.server.gateway.routing import PROTOCOLS
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+    from pathlib import Path
+
+_TIMEOUT = aiohttp.ClientTimeout(total=5)
+_INTERVAL = 0.01  # seconds between two requests that wait for something
+
+_VERSIONS = {
+    CLUSTERS: "cluster_manager.cds.version_text",
+    LISTENERS: "listener_manager.lds.version_text",
+    ROUTES: f"http.{STAT_PREFIX}.rds.{route_configuration.NAME}.version_text",
+    SECRETS: f"sds.{SECRET}.version_text",
+    **{endpoints_file(protocol): f"cluster.{protocol}.version_text" for protocol in PROTOCOLS},
+}
+_DROPPED = "server.dropped_stat_flushes"
+_ACTIVE = re.compile(r"cluster\.\w+\.endpoint\.127\.0\.0\.1_(\d+)\.rq_(?:pending_)?active")
+
+
+class AdminError(Exception):
+    """Envoy does not respond, or not as expected."""
+
+
+class Admin:
+    """A client of the admin interface."""
+
+    def __init__(self, socket: Path) -> None:
+        self._session = aiohttp.ClientSession(connector=aiohttp.UnixConnector(str(socket)), timeout=_TIMEOUT)
+        self._settling = asyncio.Lock()
+
+    async def close(self) -> None:
+        """Close the connections."""
+        await self._session.close()
+
+    async def in_effect(self, versions: Mapping[str, str]) -> bool:
+        """Return whether Envoy's main thread has applied the versions of files.
+
+        Raises:
+            AdminError: Envoy does not respond.
+        """
+        stats = await self._stats("version_text$")
+        return all(stats.get(_VERSIONS[file]) == f'"{version}"' for file, version in versions.items())
+
+    async def refuses(self) -> bool:
+        """Return whether Envoy has refused any version of a file since it was started.
+
+        Raises:
+            AdminError: Envoy does not respond.
+        """
+        stats = await self._stats(r"\.update_(rejected|failure)$")
+        return any(value != "0" for value in stats.values())
+
+    async def settle(self) -> None:
+        """Return when all threads of Envoy have applied what its main thread has applied.
+
+        The main thread sends each change to the queues of the threads. A request for statistics sends a flush to the
+        same queues, unless an earlier flush is not finished, which is counted. So if two requests in a row were not
+        counted, the flush of the first one has passed all queues, and everything before it too.
+
+        Raises:
+            AdminError: Envoy does not respond.
+        """
+        async with self._settling:
+            dropped, started = await self._dropped(), False
+            while True:
+                before, dropped = dropped, await self._dropped()
+                if dropped != before:
+                    await asyncio.sleep(_INTERVAL)
+                elif started:
+                    return
+                else:
+                    started = True
+
+    async def active_requests(self) -> Mapping[int, int]:
+        """Return the number of active and waiting requests for each port.
+
+        Raises:
+            AdminError: Envoy does not respond.
+        """
+        active: Counter[int] = Counter()
+        for name, value in (await self._stats(_ACTIVE.pattern)).items():
+            if match := _ACTIVE.fullmatch(name):
+                active[int(match[1])] += int(value)
+        return active
+
+    async def _dropped(self) -> int:
+        return int((await self._stats(re.escape(_DROPPED))).get(_DROPPED, "0"))
+
+    async def _stats(self, pattern: str) -> dict[str, str]:
+        try:
+            async with self._session.get(
+                f"http://envoy/stats?filter={quote(pattern)}", raise_for_status=True
+            ) as response:
+                lines = (await response.text()).splitlines()
+        except (aiohttp.ClientError, TimeoutError, OSError) as error:
+            raise AdminError(str(error)) from error
+        return {name: value for name, separator, value in (line.partition(": ") for line in lines) if separator}

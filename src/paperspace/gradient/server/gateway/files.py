@@ -1,0 +1,85 @@
+"""The files that Envoy reads: replaced in one step, and read back by the next server."""
+
+from __future__ import annotations
+
+import json
+import logging
+import os
+import time
+from typing import TYPE_CHECKING, Any, NamedTuple, TypeVar
+
+from paperspace.gradient.server.controller.gateway import GatewayUnavailableError
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Sequence
+    from pathlib import Path
+
+    from paperspace.gradient.server.gateway.resources import Resource
+
+_log = logging.getLogger(__name__)
+
+T = TypeVar("T")
+
+
+class _Content(NamedTuple):
+    version: str
+    resources: Any
+
+
+class Files:
+    """The files of one folder, and their versions."""
+
+    def __init__(self, folder: Path) -> None:
+        self.folder = folder
+        self._known: dict[str, _Content] = {}
+
+    def read(self, name: str, parse: Callable[[Any], T]) -> T | None:
+        """Return what a file contains. None: it does not exist, or it is damaged."""
+        try:
+            content = json.loads((self.folder / name).read_bytes())
+            known = _Content(str(content["version_info"]), content["resources"])
+            result = parse(known.resources)
+        except FileNotFoundError:
+            return None
+        except (OSError, ValueError, LookupError, TypeError, RecursionError):
+            _log.warning("the file %s of the gateway is damaged; it is written again", self.folder / name)
+            return None
+        self._known[name] = known
+        return result
+
+    def contains(self, name: str, resources: Sequence[Resource]) -> bool:
+        """Return whether a file has these resources."""
+        return name in self._known and self._known[name].resources == resources
+
+    def write(self, name: str, resources: Sequence[Resource]) -> None:
+        """Replace a file, unless it has these resources.
+
+        Raises:
+            GatewayUnavailableError: the file cannot be written. It is unchanged.
+        """
+        if self.contains(name, resources):
+            return
+        content = _Content(str(time.time_ns()), resources)
+        replace(self.folder / name, {"version_info": content.version, "resources": content.resources})
+        self._known[name] = content
+
+    def versions(self) -> dict[str, str]:
+        """Return the version of each file that was read or written."""
+        return {name: content.version for name, content in self._known.items()}
+
+
+def replace(file: Path, content: object) -> None:
+    """Write JSON to a file in one step. Only its owner can read it: it may contain secrets.
+
+    Raises:
+        GatewayUnavailableError: the file cannot be written. It is unchanged.
+    """
+    new = file.with_name(f".{file.name}.new")
+    try:
+        descriptor = os.open(new, os.O_CREAT | os.O_WRONLY | os.O_TRUNC | os.O_NOFOLLOW | os.O_CLOEXEC, 0o600)
+        with open(descriptor, "w", encoding="utf-8") as stream:  # noqa: PTH123  # a descriptor
+            json.dump(content, stream, separators=(",", ":"))
+        new.replace(file)
+    except OSError as error:
+        reason = (error.strerror or str(error)).rstrip(".")
+        raise GatewayUnavailableError(f"The gateway's file {file} cannot be written: {reason}.") from error

@@ -1,0 +1,230 @@
+"""The gateway of the controller, as an Envoy process."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from contextlib import AsyncExitStack
+from typing import TYPE_CHECKING
+
+from paperspace.gradient.server.controller.gateway import GatewayUnavailableError, Routes
+from paperspace.gradient.server.gateway.address import endpoint_url, free_port, ip_address
+from paperspace.gradient.server.gateway.admin import AdminError
+from paperspace.gradient.server.gateway.binary import find_envoy
+from paperspace.gradient.server.gateway.certificate import read_certificate, signature
+from paperspace.gradient.server.gateway.changes import Changes, read_routing
+from paperspace.gradient.server.gateway.envoy import Envoy
+from paperspace.gradient.server.gateway.folder import locked_folder
+from paperspace.gradient.server.gateway.listener import listeners, read_port, secrets
+from paperspace.gradient.server.gateway.resources import CLUSTERS, LISTENERS, SECRETS, clusters
+from paperspace.gradient.server.gateway.supervisor import Supervisor
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from paperspace.gradient.server.controller.gateway import Target
+    from paperspace.gradient.server.gateway.options import Options
+    from paperspace.gradient.server.gateway.process import Process
+
+_log = logging.getLogger(__name__)
+
+_APPLY_TIMEOUT = 10.0  # seconds until a change has to be in effect
+_APPLY_INTERVAL = 0.01  # seconds between two looks at what is in effect
+_IDLE_LOOKS = 2  # without an active request, until an instance counts as drained
+_DRAIN_INTERVAL = 0.05  # seconds between two looks at the active requests of an instance
+_MAINTENANCE_INTERVAL = 2.0  # seconds between two looks at the certificate and the log
+
+
+class EnvoyGateway:
+    """Sends the requests of endpoints to instances, through an Envoy process that outlives the server.
+
+    It implements `controller.gateway.Gateway`. All methods belong to one event loop; those about routes need `open`.
+    """
+
+    def __init__(self, options: Options) -> None:
+        self._options = options
+        self._folder = options.folder.absolute()
+        self._port = options.port
+        self._certificate: object = None  # the signature of the files that Envoy uses
+        self._ends = False  # whether Envoy ends with the server
+        self._callbacks: list[Callable[[], None]] = []
+        self._stack = AsyncExitStack()
+        self._envoy: Envoy
+        self._supervisor: Supervisor
+        self._changes: Changes
+
+    def call_on_change(self, callback: Callable[[], None]) -> None:
+        """Call a function whenever the problem of the routes changes."""
+        self._callbacks.append(callback)
+
+    async def open(self) -> None:
+        """Start Envoy, or connect to the one that runs. After an error, it can be called again.
+
+        Raises:
+            GatewayUnavailableError: it cannot be started.
+        """
+        async with AsyncExitStack() as stack:
+            stack.enter_context(locked_folder(self._folder))
+            envoy = self._envoy = Envoy(
+                self._folder, find_envoy(self._options.envoy), named=self._options.envoy is not None
+            )
+            stack.push_async_callback(envoy.close)
+            self._supervisor = Supervisor(envoy, self._report)
+            stack.callback(self._supervisor.close)
+            routing = read_routing(envoy.files)
+            self._changes = Changes(envoy.files, routing, self._options.domain, self._in_effect)
+            stack.push_async_callback(self._changes.close)
+            running = await envoy.running()
+            self._port = self._select_port(running)
+            self._write_settings()
+            self._changes.write(routing)
+            await self._supervisor.open(running)
+            stack.push_async_callback(self._end)
+            for task in (asyncio.create_task(self._supervisor.run()), asyncio.create_task(self._maintain())):
+                stack.push_async_callback(_cancel, task)
+            self._stack = stack.pop_all()
+
+    async def close(self) -> None:
+        """Disconnect. Envoy keeps running, unless it is ephemeral."""
+        await self._stack.aclose()
+
+    async def stop(self) -> None:
+        """Disconnect, and stop Envoy."""
+        self._ends = True
+        await self.close()
+
+    def endpoint_url(self, deployment_id: str) -> str:
+        """Return the URL of the endpoint of a deployment. Call it after `open`."""
+        options = self._options
+        tls = options.certificate is not None
+        return endpoint_url(deployment_id, options.host, self._port, options.domain, tls=tls)
+
+    def deployments(self) -> frozenset[str]:
+        """Return the ids of the deployments that have an endpoint."""
+        return self._changes.applied.deployments
+
+    def routes(self, deployment_id: str) -> Routes:
+        """Return the routes of a deployment."""
+        instances = self._changes.applied.of(deployment_id)
+        return Routes(
+            routed=frozenset(instance.id for instance in instances if not instance.draining),
+            draining=frozenset(instance.id for instance in instances if instance.draining),
+            problem=self._supervisor.problem,
+        )
+
+    async def expose(self, deployment_id: str) -> None:
+        """Give a deployment an endpoint. Without a routed instance, it responds with status 503.
+
+        Raises:
+            GatewayUnavailableError: it is not in effect.
+        """
+        await self._changes.change(lambda routing: routing.expose(deployment_id))
+
+    async def route(self, deployment_id: str, instance_id: str, target: Target) -> None:
+        """Send requests to an instance. Return when it is in effect.
+
+        Raises:
+            GatewayUnavailableError: it is not in effect. It will be when the gateway runs.
+        """
+        port, protocol = target
+        if not await self._changes.change(lambda routing: routing.route(deployment_id, instance_id, port, protocol)):
+            raise GatewayUnavailableError(self._supervisor.problem or "The gateway is being started.")
+
+    async def unroute(self, deployment_id: str, instance_id: str) -> None:
+        """Send no new requests to an instance. Return when it is in effect.
+
+        Raises:
+            GatewayUnavailableError: it is not in effect.
+        """
+        await self._changes.change(lambda routing: routing.unroute(deployment_id, instance_id))
+
+    async def drained(self, deployment_id: str, instance_id: str) -> None:
+        """Return when an instance that is not routed has no active requests."""
+        instance = self._changes.applied.instance(deployment_id, instance_id)
+        idle = 0
+        while instance and idle < _IDLE_LOOKS and self._supervisor.alive:
+            try:
+                active = (await self._envoy.admin.active_requests())[instance.port]
+            except AdminError:
+                active = 1  # it is unknown
+            idle = 0 if active else idle + 1
+            await asyncio.sleep(_DRAIN_INTERVAL)
+
+    async def forget_instance(self, deployment_id: str, instance_id: str) -> None:
+        """Forget an instance whose container does not exist any more.
+
+        Raises:
+            GatewayUnavailableError: it is not in effect.
+        """
+        await self._changes.change(lambda routing: routing.forget_instance(deployment_id, instance_id))
+
+    async def forget(self, deployment_id: str) -> None:
+        """Remove the endpoint of a deployment.
+
+        Raises:
+            GatewayUnavailableError: it is not in effect.
+        """
+        await self._changes.change(lambda routing: routing.forget(deployment_id))
+
+    def _select_port(self, running: Process | None) -> int:
+        """Return the port to listen on. With port 0, it is the one from before, if it is free."""
+        address = ip_address(self._options.host)
+        stored = self._envoy.files.read(LISTENERS, lambda resources: read_port(resources, address))
+        port = self._options.port or stored or 0
+        if running and port == stored:
+            return port
+        try:
+            return free_port(address, port)
+        except GatewayUnavailableError:
+            if self._options.port:
+                raise
+            return free_port(address, 0)
+
+    def _write_settings(self) -> None:
+        """Write the files that do not depend on the routes."""
+        files, certificate = self._envoy.files, self._options.certificate
+        files.write(CLUSTERS, clusters(self._folder))
+        if certificate:
+            self._certificate = signature(certificate)
+            files.write(SECRETS, secrets(*read_certificate(certificate)))
+        address = ip_address(self._options.host)
+        files.write(LISTENERS, listeners(self._folder, address, self._port, tls=certificate is not None))
+
+    async def _in_effect(self) -> bool:
+        """Return True when Envoy has applied all files, and False if it does not run."""
+        try:
+            async with asyncio.timeout(_APPLY_TIMEOUT):
+                while self._supervisor.alive:
+                    if await self._envoy.in_effect():
+                        return True
+                    await asyncio.sleep(_APPLY_INTERVAL)
+        except TimeoutError:
+            raise GatewayUnavailableError(
+                "The gateway does not apply a change in time. The server tries again."
+            ) from None
+        return False
+
+    async def _maintain(self) -> None:
+        """Use a new certificate when its files change, and keep the log small."""
+        while True:
+            await asyncio.sleep(_MAINTENANCE_INTERVAL)
+            self._envoy.limit_log()
+            certificate = self._options.certificate
+            if certificate and signature(certificate) != self._certificate:
+                try:
+                    self._write_settings()
+                except GatewayUnavailableError as error:
+                    _log.warning("%s The gateway keeps the one from before.", error)
+
+    def _report(self) -> None:
+        for callback in self._callbacks:
+            callback()
+
+    async def _end(self) -> None:
+        if self._ends or self._options.ephemeral:
+            await self._supervisor.stop()
+
+
+async def _cancel(task: asyncio.Task[None]) -> None:
+    task.cancel()
+    await asyncio.gather(task, return_exceptions=True)

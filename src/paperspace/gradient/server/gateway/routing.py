@@ -1,0 +1,122 @@
+"""Which instances get the requests of which deployments: a value, and its changes."""
+
+from __future__ import annotations
+
+import re
+from typing import TYPE_CHECKING, NamedTuple
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Mapping
+
+HTTP, HTTP2 = "http", "http2"
+PROTOCOLS = (HTTP, HTTP2)
+
+_ID = re.compile(r"[A-Za-z0-9_-]{1,62}", re.ASCII)
+
+
+class Instance(NamedTuple):
+    """An instance that gets requests, or got requests before."""
+
+    deployment_id: str
+    id: str
+    port: int
+    """Of 127.0.0.1."""
+    protocol: str
+    """`http` or `http2`."""
+    order: int
+    """Higher for instances that were routed later."""
+    draining: bool = False
+    """Whether it gets no new requests."""
+
+
+class Routing(NamedTuple):
+    """The endpoints and their instances. Every change returns a new value, or the same one if it changes nothing."""
+
+    deployments: frozenset[str] = frozenset()
+    """The ids of the deployments with an endpoint."""
+    instances: frozenset[Instance] = frozenset()
+
+    def expose(self, deployment_id: str) -> Routing:
+        """Add an endpoint.
+
+        Raises:
+            ValueError: the id cannot be part of a URL.
+        """
+        if deployment_id in self.deployments:
+            return self
+        if not _ID.fullmatch(deployment_id):
+            raise ValueError(deployment_id)
+        return self._replace(deployments=self.deployments | {deployment_id})
+
+    def route(self, deployment_id: str, instance_id: str, port: int, protocol: str) -> Routing:
+        """Send requests to an instance. No other instance keeps its port: the container there does not exist any more.
+
+        Raises:
+            ValueError: the id cannot be part of a URL, or the protocol is unknown.
+        """
+        if protocol not in PROTOCOLS:
+            raise ValueError(protocol)
+        known = self.instance(deployment_id, instance_id)
+        if known and known == known._replace(port=port, protocol=protocol, draining=False):
+            return self
+        order = 1 + max((instance.order for instance in self.instances), default=0)
+        others = {entry for entry in self.instances if entry != known and entry.port != port}
+        added = Instance(deployment_id, instance_id, port, protocol, order)
+        return self.expose(deployment_id)._replace(instances=frozenset(others | {added}))
+
+    def unroute(self, deployment_id: str, instance_id: str) -> Routing:
+        """Send no new requests to an instance."""
+        known = self.instance(deployment_id, instance_id)
+        if known is None or known.draining:
+            return self
+        return self._replace(instances=self.instances - {known} | {known._replace(draining=True)})
+
+    def forget_instance(self, deployment_id: str, instance_id: str) -> Routing:
+        """Remove an instance."""
+        known = self.instance(deployment_id, instance_id)
+        return self._replace(instances=self.instances - {known}) if known else self
+
+    def forget(self, deployment_id: str) -> Routing:
+        """Remove an endpoint and its instances."""
+        if deployment_id not in self.deployments:
+            return self
+        return Routing(
+            self.deployments - {deployment_id},
+            frozenset(entry for entry in self.instances if entry.deployment_id != deployment_id),
+        )
+
+    def instance(self, deployment_id: str, instance_id: str) -> Instance | None:
+        """Return an instance. None: it is unknown."""
+        for instance in self.instances:
+            if (instance.deployment_id, instance.id) == (deployment_id, instance_id):
+                return instance
+        return None
+
+    def of(self, deployment_id: str) -> frozenset[Instance]:
+        """Return the instances of a deployment."""
+        return frozenset(instance for instance in self.instances if instance.deployment_id == deployment_id)
+
+    def protocols(self) -> Mapping[str, str]:
+        """Return the protocol that requests for each deployment use: that of the instance that was routed last.
+
+        Instances that get requests count before those that drain.
+        """
+        protocols = dict.fromkeys(self.deployments, HTTP)
+        for instance in sorted(self.instances, key=lambda entry: (not entry.draining, entry.order)):
+            protocols[instance.deployment_id] = instance.protocol
+        return protocols
+
+
+def combine(old: Routing, new: Routing) -> frozenset[Instance]:
+    """Return instances with which both the old and the new endpoints work, for the time when endpoints change."""
+    combined = {(entry.deployment_id, entry.id): entry for entry in new.instances}
+    for entry in old.instances:
+        replacement = combined.get((entry.deployment_id, entry.id))
+        if not entry.draining and (replacement is None or replacement.draining):
+            combined[entry.deployment_id, entry.id] = entry
+    return without_shared_ports(combined.values())
+
+
+def without_shared_ports(instances: Iterable[Instance]) -> frozenset[Instance]:
+    """Return the instances without those whose port belongs to one that was routed later."""
+    return frozenset({entry.port: entry for entry in sorted(instances, key=lambda entry: entry.order)}.values())

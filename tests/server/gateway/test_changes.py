@@ -1,0 +1,211 @@
+"""Changes of routes while clients send requests: none is lost."""
+
+from __future__ import annotations
+
+import asyncio
+import ctypes
+import os
+import socket
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+import pytest
+from tests.server.gateway.site import LONG, Load, Replica, Visitor, until
+
+from paperspace.gradient.server.controller.gateway import Routes, Target
+from paperspace.gradient.server.gateway.gateway import EnvoyGateway
+
+pytestmark = pytest.mark.anyio
+
+
+def files(folder: Path) -> dict[str, int]:
+    """Return the inode of each file: it changes whenever the file is written."""
+    return {file.name: file.stat().st_ino for file in folder.glob("*.json")}
+
+
+async def test_routes_are_reported(gateway: EnvoyGateway, replicas: list[Replica]) -> None:
+    """The gateway knows which instances get requests, and which only finish theirs."""
+    await gateway.route("x", "a", replicas[0].target)
+    await gateway.route("x", "b", replicas[1].target)
+    await gateway.unroute("x", "a")
+    await gateway.expose("y")
+    assert gateway.routes("x") == Routes(routed=frozenset("b"), draining=frozenset("a"))
+    assert gateway.routes("y") == gateway.routes("z") == Routes()
+    assert gateway.deployments() == {"x", "y"}
+    await gateway.forget_instance("x", "a")
+    await gateway.forget("y")
+    assert gateway.routes("x") == Routes(routed=frozenset("b"))
+    assert gateway.deployments() == {"x"}
+
+
+async def test_calls_for_what_holds_write_nothing(gateway: EnvoyGateway, replicas: list[Replica], folder: Path) -> None:
+    """A call for a state that holds already writes no file."""
+    await gateway.route("x", "a", replicas[0].target)
+    await gateway.route("x", "b", replicas[1].target)
+    await gateway.unroute("x", "b")
+    before = files(folder)
+    await gateway.expose("x")
+    await gateway.route("x", "a", replicas[0].target)
+    await gateway.unroute("x", "b")
+    await gateway.unroute("x", "unknown")
+    await gateway.forget_instance("x", "unknown")
+    await gateway.forget("unknown")
+    assert files(folder) == before
+
+
+async def test_in_effect_at_once(gateway: EnvoyGateway, visitor: Visitor, replicas: list[Replica]) -> None:
+    """When a call returns, the change is in effect: the next request follows it."""
+    a, b, _ = replicas
+    for _ in range(10):
+        await gateway.route("x", "a", a.target)
+        assert await visitor.name() == "a"
+        await gateway.route("x", "b", b.target)
+        await gateway.unroute("x", "a")
+        assert {await visitor.name() for _ in range(4)} == {"b"}
+        await gateway.forget("x")
+        assert await visitor.name() == "404"
+
+
+async def test_all_instances_get_requests(gateway: EnvoyGateway, visitor: Visitor, replicas: list[Replica]) -> None:
+    """Requests are spread over the routed instances of their deployment, and never reach those of another one."""
+    a, b, c = replicas
+    await gateway.route("x", "a", a.target)
+    await gateway.route("x", "b", b.target)
+    await gateway.route("y", "c", c.target)
+    assert {await visitor.name() for _ in range(40)} == {"a", "b"}
+    assert {await visitor.name("y") for _ in range(10)} == {"c"}
+
+
+async def test_nothing_is_lost(gateway: EnvoyGateway, replicas: list[Replica]) -> None:
+    """While instances are replaced one after the other, clients that keep connections and never retry lose nothing."""
+    await gateway.route("x", "0", replicas[0].target)
+    async with Load(gateway).running() as load:
+        for number in range(12):
+            old, new = replicas[number % 3], replicas[(number + 1) % 3]
+            await gateway.route("x", str(number + 1), new.target)
+            await gateway.unroute("x", str(number))
+            await gateway.drained("x", str(number))
+            assert old.active == 0
+            await gateway.forget_instance("x", str(number))
+            await load.more(20)
+            assert old.active == 0
+    assert load.lost == []
+
+
+@pytest.mark.parametrize("method", ["GET", "POST"])
+async def test_drained(gateway: EnvoyGateway, visitor: Visitor, replicas: list[Replica], method: str) -> None:
+    """An instance is drained when it has responded to its last request, not before."""
+    a, b, _ = replicas
+    await gateway.route("x", "a", a.target)
+    slow = asyncio.create_task(visitor.name("x", "?seconds=0.7", method=method))
+    await until(lambda: a.active == 1)
+    await gateway.route("x", "b", b.target)
+    await gateway.unroute("x", "a")
+    drained = asyncio.create_task(gateway.drained("x", "a"))
+    assert {await visitor.name() for _ in range(5)} == {"b"}
+    assert a.active
+    assert not drained.done()
+    await drained
+    assert not a.active
+    assert await slow == "a"
+
+
+async def test_websocket_counts_as_active(gateway: EnvoyGateway, visitor: Visitor, replicas: list[Replica]) -> None:
+    """An instance with an open WebSocket is not drained, and the WebSocket works until it is closed."""
+    a, b, _ = replicas
+    await gateway.route("x", "a", a.target)
+    async with visitor.session.ws_connect(visitor.url("/endpoints/x/ws")) as socket:
+        await gateway.route("x", "b", b.target)
+        await gateway.unroute("x", "a")
+        drained = asyncio.create_task(gateway.drained("x", "a"))
+        await asyncio.sleep(0.5)
+        assert not drained.done()
+        await socket.send_str("still here")
+        assert await socket.receive_str() == "a still here"
+    async with asyncio.timeout(LONG):
+        await drained
+
+
+async def test_request_that_waits_for_a_connection(gateway: EnvoyGateway, visitor: Visitor) -> None:
+    """An instance whose connections are not accepted yet is not drained while a request waits for one."""
+    with socket.socket() as listener, socket.socket() as first:
+        listener.bind(("127.0.0.1", 0))
+        listener.listen(0)  # one connection is accepted by the kernel; the next one waits
+        port = listener.getsockname()[1]
+        first.connect(("127.0.0.1", port))
+        await gateway.route("x", "a", Target(port, "http"))
+        request = asyncio.create_task(visitor.name())
+        await asyncio.sleep(0.3)
+        await gateway.unroute("x", "a")
+        drained = asyncio.create_task(gateway.drained("x", "a"))
+        await asyncio.sleep(0.3)
+        assert not drained.done()
+        request.cancel()  # the gateway forgets a request whose client is gone
+        async with asyncio.timeout(LONG):
+            await drained
+
+
+@contextmanager
+def stopped_thread(pid: int, name: str) -> Iterator[None]:
+    """Stop one thread of a process, as a machine under load may do."""
+    seize, interrupt, detach, wait_for_threads = 0x4206, 0x4207, 17, 0x40000000
+    library = ctypes.CDLL(None, use_errno=True)
+    library.ptrace.argtypes = [ctypes.c_long] * 4
+    tasks = Path(f"/proc/{pid}/task")
+    thread = next(int(task.name) for task in tasks.iterdir() if (task / "comm").read_text().strip() == name)
+    if library.ptrace(seize, thread, 0, 0):
+        pytest.skip("this system does not allow to trace processes")
+    library.ptrace(interrupt, thread, 0, 0)
+    os.waitpid(thread, wait_for_threads)
+    try:
+        yield
+    finally:
+        library.ptrace(detach, thread, 0, 0)
+
+
+async def test_every_thread_counts(gateway: EnvoyGateway, replicas: list[Replica], folder: Path) -> None:
+    """A change is in effect only when all threads of Envoy use it, however long one of them takes."""
+    await gateway.route("x", "a", replicas[0].target)
+    with stopped_thread(int((folder / "envoy.pid").read_text()), "wrk:worker_0"):
+        unrouting = asyncio.create_task(gateway.unroute("x", "a"))
+        await asyncio.sleep(0.5)
+        assert not unrouting.done()
+    await unrouting
+
+
+async def test_many_deployments_at_once(gateway: EnvoyGateway, visitor: Visitor, replicas: list[Replica]) -> None:
+    """A hundred deployments are routed with a few writes of files."""
+    writes = 0
+    write = gateway._envoy.files.write
+
+    def counted(name: str, resources: object) -> None:
+        nonlocal writes
+        writes += not gateway._envoy.files.contains(name, resources)  # type: ignore[arg-type]
+        write(name, resources)  # type: ignore[arg-type]
+
+    gateway._envoy.files.write = counted  # type: ignore[method-assign]
+    ids = [f"d{number}" for number in range(100)]
+    targets = [Target(20_000 + number, "http") for number in range(99)] + [replicas[0].target]
+    await asyncio.gather(*(gateway.route(id_, "i", target) for id_, target in zip(ids, targets, strict=True)))
+    assert writes <= 6
+    assert await visitor.name("d99") == "a"
+    await asyncio.gather(*(gateway.forget(id_) for id_ in ids))
+    assert gateway.deployments() == frozenset()
+
+
+async def test_calls_can_be_cancelled(gateway: EnvoyGateway, visitor: Visitor, replicas: list[Replica]) -> None:
+    """A call that was cancelled at any moment can be repeated, and harms no other call."""
+    a, b, _ = replicas
+    await gateway.route("x", "a", a.target)
+    for milliseconds in range(0, 40, 2):
+        cancelled = asyncio.create_task(gateway.route("x", "b", b.target))
+        other = asyncio.create_task(gateway.expose(f"y{milliseconds}"))
+        await asyncio.sleep(milliseconds / 1000)
+        cancelled.cancel()
+        await asyncio.gather(cancelled, return_exceptions=True)
+        await other
+        await gateway.route("x", "b", b.target)
+        assert gateway.routes("x").routed == {"a", "b"}
+        await gateway.forget_instance("x", "b")
+    assert await visitor.name() == "a"
