@@ -54,17 +54,6 @@ class Call:
         variables: The variables of its latest request, whose secrets the server may repeat in an error.
     """
 
-    __slots__ = (
-        "_loop",
-        "attempts",
-        "deadline",
-        "last_failure",
-        "response_lost",
-        "server_date",
-        "started",
-        "variables",
-    )
-
     def __init__(self, timeout: float) -> None:
         self._loop = asyncio.get_running_loop()
         self.started = self._loop.time()

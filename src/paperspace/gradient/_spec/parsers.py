@@ -9,6 +9,7 @@ import re
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from paperspace.gradient._shared.spec_rules import key_name
+from paperspace.gradient._spec.json_comments import without_comments
 from paperspace.gradient.errors import InvalidSpecError
 
 if TYPE_CHECKING:
@@ -26,19 +27,6 @@ _AMBIGUOUS_NUMBER = re.compile(r"[-+]?(?:0[0-7_]+|[0-9][0-9_]*(?::[0-5]?[0-9])+(
 
 # libyaml is five times as fast as the parser in Python, but its messages say less, and it is not installed everywhere.
 _MIN_FOR_LIBYAML = 100_000
-
-# The parts of JSON with comments. No part scans text that another part scans again, so that the work is linear in any
-# text: a comment or string without an end is one part up to the end of the text.
-# No possessive quantifiers on groups: Python 3.11.2, that of Debian 12, matches them wrongly.
-_JSONC = re.compile(
-    r"""
-      (?P<string> "(?:[^"\\]++|\\.)*"? )
-    | (?P<comment> //[^\n]*+ | /\*(?:[^*]++|\*(?!/))*(?P<end>\*/)? )
-    | (?P<blank> \s++ )
-    | (?P<other> [^"/\s,\]}]++ | . )
-    """,
-    re.DOTALL | re.VERBOSE,
-)
 
 # What to say in place of some messages of the YAML parser, by how they begin. The rest of them would show the value.
 _YAML_MESSAGES = {
@@ -204,26 +192,7 @@ def _json_message(error: Any) -> str:
 
 
 def _parse_jsonc(text: str, file: str) -> tuple[Any, Positions]:
-    """Parse JSON with comments and trailing commas. They become spaces, so that positions stay the same."""
-    parts: list[str] = []
-    comma: int | None = None  # the index of a comma that only blanks and comments follow so far
-    for match in _JSONC.finditer(text):
-        part = match[0]
-        if match.lastgroup == "comment":
-            if part.startswith("/*") and not match["end"]:
-                line, column = _line_and_column(text, match.start())
-                raise InvalidSpecError(f"{file}:{line}:{column}: invalid JSON: the comment has no end")
-            part = re.sub(r"[^\n]", " ", part)
-        elif match.lastgroup != "blank":
-            if part in {"]", "}"} and comma is not None:
-                parts[comma] = " "
-            comma = len(parts) if part == "," else None
-        parts.append(part)
-    return _parse_json("".join(parts), file)
-
-
-def _line_and_column(text: str, index: int) -> Position:
-    return Position(text.count("\n", 0, index) + 1, index - text.rfind("\n", 0, index))
+    return _parse_json(without_comments(text, file), file)
 
 
 def _parse_toml(text: str, file: str) -> tuple[Any, Positions]:
