@@ -32,8 +32,8 @@ _PLANNED = {
 }
 
 
-class Target(NamedTuple):
-    """A deployment to apply."""
+class NamedSpec(NamedTuple):
+    """A spec file, with the name and the project of its deployment."""
 
     file: SpecFile
     name: str
@@ -67,30 +67,30 @@ class Applier:
         self._applied: list[tuple[str, AppliedDeployment]] = []
         self._deleted: list[dict[str, object]] = []
 
-    def apply(self, targets: list[Target]) -> None:
-        """Apply all targets. The error of one is reported, and the others are applied."""
+    def apply(self, specs: list[NamedSpec]) -> None:
+        """Apply all specs. The error of one is reported, and the others are applied."""
         deployments = self._client.deployments
-        for index, target in enumerate(targets):
+        for index, named in enumerate(specs):
             try:
                 applied = deployments.apply_deployment(
-                    target.name,
-                    target.project_id,
-                    target.file.spec,
+                    named.name,
+                    named.project_id,
+                    named.file.spec,
                     self._cluster_id,
                     dry_run=self._dry_run,
                     show_secrets=self._show_secrets,
                 )
             except GradientError as error:
-                if len(targets) == 1:
+                if len(specs) == 1:
                     raise
-                self._report(target.name, error)
+                self._report(named.name, error)
                 if isinstance(error, _FATAL):
-                    for skipped in targets[index + 1 :]:
+                    for skipped in specs[index + 1 :]:
                         print_message(f"Not applied: {skipped.name}")
                     return
                 continue
-            self._applied.append((target.name, applied))
-            self._print(target.name, applied)
+            self._applied.append((named.name, applied))
+            self._print(named.name, applied)
 
     def wait(self) -> None:
         """Wait until each deployment is ready. The error of one is reported, and the others are waited for."""

@@ -96,6 +96,13 @@ class Overrides(NamedTuple):
     env_files: tuple[str, ...] = ()
     env_subst: bool = False
 
+    def read_env_files(self) -> dict[str, str]:
+        """Return the variables of the files. Of two with the same name, the last one counts."""
+        variables: dict[str, str] = {}
+        for file in self.env_files:
+            variables |= files.read_env_file(Path(file))
+        return variables
+
 
 def override_options(function: Function) -> Function:
     """Add the options that change the spec of a file. The function gets them as `overrides`."""
@@ -125,9 +132,7 @@ def read_spec(path: str | None, overrides: Overrides) -> SpecFile:
     Raises:
         InvalidSpecError: the file cannot be read or converted. The spec in it is not validated.
     """
-    env: dict[str, str] = {}
-    for env_file in overrides.env_files:
-        env |= files.read_env_file(Path(env_file))
+    env = overrides.read_env_files()
     image, env_subst = overrides.image, overrides.env_subst
     if path == "-":
         with click.open_file(path, "rb") as stdin:

@@ -13,7 +13,7 @@ from paperspace.gradient.cli._commands import connect
 from paperspace.gradient.cli._exit_codes import ExitCode
 from paperspace.gradient.cli._output import output_option, print_data, printable
 from paperspace.gradient.cli.deployments import _prune
-from paperspace.gradient.cli.deployments._applier import Applier, Target
+from paperspace.gradient.cli.deployments._applier import Applier, NamedSpec
 from paperspace.gradient.cli.deployments._group import command
 from paperspace.gradient.cli.deployments._options import (
     FilePath,
@@ -95,19 +95,19 @@ def apply(
         raise click.UsageError("--name works with one spec file only. With several files, set `name` in each file.")
     if several and overrides.image is not None:
         raise click.UsageError("--image works with one spec file only.")
-    targets = _read_targets(paths, name, project_id, overrides)
-    projects = {target.project_id for target in targets}
+    specs = _read_specs(paths, name, project_id, overrides)
+    projects = {named.project_id for named in specs}
     if prune and len(projects) > 1:
         raise click.UsageError(f"--prune works in one project only, but the files name {len(projects)} projects.")
-    with targets[0].file.located_errors(), connect() as client:
-        superfluous = _prune.find(client, projects.pop(), [target.name for target in targets]) if prune else {}
+    with specs[0].file.located_errors(), connect() as client:
+        superfluous = _prune.find(client, projects.pop(), [named.name for named in specs]) if prune else {}
         if superfluous and not _prune.confirm(superfluous, yes=yes or dry_run):
             raise click.exceptions.Exit(ExitCode.FAILED)
         applier = Applier(
             client, cluster_id, output, dry_run=dry_run, show_secrets=show_secrets, as_list=several or prune
         )
         try:
-            applier.apply(targets)
+            applier.apply(specs)
             if wait:
                 applier.wait()
             applier.prune(superfluous)
@@ -126,11 +126,11 @@ def _list_files(paths: Sequence[str]) -> tuple[list[str | None], bool]:
     return found or [None], several
 
 
-def _read_targets(
+def _read_specs(
     paths: list[str | None], name: str | None, project_id: str | None, overrides: Overrides
-) -> list[Target]:
+) -> list[NamedSpec]:
     """Read all files before anything is sent. The spec of a single file is validated by the function that sends it."""
-    targets: list[Target] = []
+    specs: list[NamedSpec] = []
     invalid: list[InvalidSpecError] = []
     names: dict[tuple[str, str], str] = {}
     for path in paths:
@@ -141,15 +141,15 @@ def _read_targets(
         except InvalidSpecError as error:
             invalid.append(error)
             continue
-        target = Target(file, *name_and_project(file, name, project_id))
-        if other := names.get(target[1:]):
-            raise click.UsageError(f"{other} and {file.path} have the same name, {target.name}.")
-        names[target[1:]] = file.path
-        targets.append(target)
+        named = NamedSpec(file, *name_and_project(file, name, project_id))
+        if other := names.get(named[1:]):
+            raise click.UsageError(f"{other} and {file.path} have the same name, {named.name}.")
+        names[named[1:]] = file.path
+        specs.append(named)
     if invalid:
         problems = [problem for error in invalid for problem in error.problems]
         raise InvalidSpecError("\n".join(str(error.args[0]) for error in invalid), problems=problems)
-    return targets
+    return specs
 
 
 @command.command()

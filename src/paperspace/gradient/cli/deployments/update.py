@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from contextlib import nullcontext
-from pathlib import Path
 from typing import TYPE_CHECKING, Any, cast
 
 import click
@@ -101,15 +100,9 @@ def update(
 
 def _overridden(overrides: Overrides, env: Mapping[str, str] | None) -> dict[str, Any]:
     """Return the changes of a patch for the options that change the spec of a file, where there is no file."""
-    from paperspace.gradient._spec.files import read_env_file
-
     if overrides.env_subst:
         raise click.UsageError("--env-subst changes the spec of a file: pass --spec.")
-    variables: dict[str, str] = {}
-    for env_file in overrides.env_files:
-        variables |= read_env_file(Path(env_file))
-    variables |= env or {}
-    return {"image": overrides.image, "env": variables or None}
+    return {"image": overrides.image, "env": {**overrides.read_env_files(), **(env or {})} or None}
 
 
 def _patched(file: SpecFile, patch: Patch) -> DeploymentSpecInput:
