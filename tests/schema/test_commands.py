@@ -13,6 +13,7 @@ from tests.altering_proxy import altered
 from tools import TOP
 
 from paperspace.gradient import SchemaError, schema
+from paperspace.gradient._core.defaults import DEFAULT_MAX_RESPONSE_BYTES
 from paperspace.gradient.cli.main import main
 from paperspace.gradient.server import LocalServer
 
@@ -213,6 +214,16 @@ def test_nothing_to_compare_with(tmp_path: Path, name: str, content: str | None,
         (tmp_path / name).write_text(content, encoding="utf-8")
     with pytest.raises(SchemaError, match=complaint):
         schema.diff(tmp_path / name)
+
+
+def test_file_that_is_too_large(tmp_path: Path) -> None:
+    """A file is read only up to the limit for responses, as it may be a device without an end."""
+    with (tmp_path / "a.graphql").open("wb") as file:
+        file.truncate(DEFAULT_MAX_RESPONSE_BYTES + 1)
+    with pytest.raises(
+        SchemaError, match=rf"a\.graphql cannot be read: larger than {DEFAULT_MAX_RESPONSE_BYTES} bytes"
+    ):
+        schema.diff(tmp_path / "a.graphql")
 
 
 def test_introspection_switched_off(server: LocalServer) -> None:

@@ -28,6 +28,7 @@ from graphql import (
 )
 
 from paperspace.gradient._core.custom_operations import pinned_schema, with_position
+from paperspace.gradient._core.defaults import DEFAULT_MAX_RESPONSE_BYTES
 from paperspace.gradient._schema.changes import find_changes
 from paperspace.gradient._schema.compatibility import broken_functions
 from paperspace.gradient.client import Client
@@ -37,6 +38,9 @@ if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
 
 __all__ = ["SchemaReport", "diff", "pull"]
+
+# The limit for a file is that for a response.
+_MAX_BYTES = DEFAULT_MAX_RESPONSE_BYTES
 
 # What older servers do not know: `isOneOf` is the latest addition to the specification.
 _DETAILS = {
@@ -180,12 +184,16 @@ def read_file(source: str | Path) -> GraphQLSchema:
     """
     path = Path(source)
     try:
-        text = path.read_text(encoding="utf-8")
+        with path.open("rb") as stream:
+            content = stream.read(_MAX_BYTES + 1)
+        text = content.decode()
     except (OSError, UnicodeDecodeError) as error:
         reason = getattr(error, "strerror", None) or "not UTF-8"
         raise SchemaError(
             f"{source!s} cannot be read: {reason}; to pass a URL, start it with http:// or https://"
         ) from error
+    if len(content) > _MAX_BYTES:
+        raise SchemaError(f"{source!s} cannot be read: larger than {_MAX_BYTES} bytes")
     return _from_json(text, path) if path.suffix == ".json" else _from_sdl(text, path)
 
 

@@ -8,6 +8,7 @@ from hashlib import sha256
 from pathlib import Path
 from typing import TYPE_CHECKING, NamedTuple
 
+from paperspace.gradient._shared.private_files import read_private
 from paperspace.gradient._shared.secrets import hide_credentials
 from paperspace.gradient.server.controller.engine import EngineUnavailableError
 
@@ -77,7 +78,7 @@ def _context(environment: Mapping[str, str], folder: Path) -> tuple[str, str]:
         return name, "DOCKER_CONTEXT"
     path = folder / "config.json"
     try:
-        name = json.loads(path.read_bytes()).get("currentContext") or "default"
+        name = json.loads(read_private(path)).get("currentContext") or "default"
     except FileNotFoundError:
         name = "default"
     except (OSError, ValueError, AttributeError) as error:
@@ -89,7 +90,7 @@ def _context_host(folder: Path, name: str, source: str) -> str:
     """Return the URL of the engine of a context."""
     path = folder / "contexts" / "meta" / sha256(name.encode()).hexdigest() / "meta.json"
     try:
-        return str(json.loads(path.read_bytes())["Endpoints"]["docker"]["Host"])
+        return str(json.loads(read_private(path))["Endpoints"]["docker"]["Host"])
     except FileNotFoundError as error:
         raise EngineUnavailableError(
             f"There is no Docker context {name}, which {source} selects. Select one that `docker context ls` lists."
