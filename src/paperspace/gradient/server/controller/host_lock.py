@@ -18,6 +18,9 @@ if TYPE_CHECKING:
 def locked_containers(server_id: str) -> Generator[None]:
     """Hold the lock. It is released when the process ends, however it ends.
 
+    A server that is killed leaves an empty file, which the next server of the same database uses and removes. It cannot be
+    beside the database, where a copy would have its own.
+
     Raises:
         UnusableDatabaseError: another server has the lock, or the file cannot be used.
     """
@@ -42,7 +45,7 @@ def locked_containers(server_id: str) -> Generator[None]:
     try:
         yield
     finally:
-        file.unlink(missing_ok=True)
+        file.unlink(missing_ok=True)  # while it is locked: another server that opened it sees that it is removed
         os.close(descriptor)
 
 
