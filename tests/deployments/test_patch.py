@@ -151,6 +151,7 @@ class TestPatch:
 
 
 CHANGES: dict[str, Callable[[Client, str], object]] = {
+    "scale": lambda client, which: client.deployments.scale_deployment(which, 4),
     "patch": lambda client, which: client.deployments.patch_deployment(which, image="nginx"),
     "restart": lambda client, which: client.deployments.restart_deployment(which),
     "rollback": lambda client, which: client.deployments.rollback_deployment(which, previous=True),

@@ -65,9 +65,7 @@ async def opened(docker: PrivateEngine, settings: Settings = DEFAULT_SETTINGS) -
         yield engine
     finally:
         await engine.close()
-        ids = docker.docker("ps", "--all", "--quiet", "--filter", f"label=gradient.server={server_id}").stdout.split()
-        if ids:
-            docker.docker("rm", "--force", "--volumes", *ids)
+        docker.remove_containers(f"gradient.server={server_id}")
 
 
 @pytest.fixture

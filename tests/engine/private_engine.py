@@ -82,6 +82,11 @@ class PrivateEngine:
             raise AssertionError(f"docker {' '.join(arguments)}: {result.stderr}")
         return result
 
+    def remove_containers(self, label: str) -> None:
+        """Remove all containers with a label."""
+        if ids := self.docker("ps", "--all", "--quiet", "--filter", f"label={label}").stdout.split():
+            self.docker("rm", "--force", "--volumes", *ids)
+
     def import_image(self, name: str, files: Mapping[str, bytes | str], *changes: str) -> str:
         """Make an image from files, which map paths to contents, and return its id.
 

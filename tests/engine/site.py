@@ -153,6 +153,4 @@ def running_site(docker: PrivateEngine, folder: Path, settings: Settings = DEFAU
         yield site
     finally:
         site.stop()
-        ids = docker.docker("ps", "--all", "--quiet", "--filter", "label=gradient.server").stdout.split()
-        if ids:
-            docker.docker("rm", "--force", "--volumes", *ids)
+        docker.remove_containers("gradient.server")
