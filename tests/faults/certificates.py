@@ -20,9 +20,11 @@ class Certificate(NamedTuple):
     context: ssl.SSLContext
 
 
-def make_certificate(folder: Path, *, host: str = "localhost", days: int = 1) -> Certificate:
+def make_certificate(
+    folder: Path, *, host: str = "localhost", days: int = 1, curve: ec.EllipticCurve | None = None
+) -> Certificate:
     """Make a self-signed certificate that is valid for so many days; negative: it has expired."""
-    private_key = ec.generate_private_key(ec.SECP256R1())
+    private_key = ec.generate_private_key(curve or ec.SECP256R1())
     name = x509.Name([x509.NameAttribute(x509.NameOID.COMMON_NAME, host)])
     end = datetime.now(UTC) + timedelta(days=days)
     certificate = (

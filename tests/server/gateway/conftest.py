@@ -36,6 +36,8 @@ async def new_gateway(folder: Path) -> AsyncIterator[Callable[..., EnvoyGateway]
         yield create
     finally:
         for gateway in created:
+            await gateway.close()
+        for gateway in created:
             await gateway.stop()
 
 

@@ -91,6 +91,19 @@ async def test_ephemeral(new_gateway: Create) -> None:
     assert not os.path.exists(f"/proc/{pid}/exe")  # noqa: ASYNC240, PTH110  # nothing to wait for
 
 
+@pytest.mark.parametrize("opened", [False, True])
+async def test_stop(new_gateway: Create, opened: bool) -> None:
+    """The process can be stopped, also when no server runs."""
+    first, second = new_gateway(), new_gateway()
+    await first.open()
+    pid = pid_of(first)
+    if not opened:
+        await first.close()
+    await (first if opened else second).stop()
+    assert not os.path.exists(f"/proc/{pid}/exe")  # noqa: ASYNC240, PTH110  # nothing to wait for
+    await second.stop()  # there is no process
+
+
 async def test_killed_process(gateway: EnvoyGateway, visitor: Visitor, replicas: list[Replica]) -> None:
     """A process that is killed is started again, with its routes; meanwhile the problem is reported."""
     await gateway.route("x", "a", replicas[0].target)

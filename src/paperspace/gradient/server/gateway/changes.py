@@ -17,6 +17,9 @@ if TYPE_CHECKING:
     from paperspace.gradient.server.gateway.files import Files
     from paperspace.gradient.server.gateway.routing import Instance
 
+FILES = (ROUTES, *(endpoints_file(protocol) for protocol in PROTOCOLS))
+"""The files with the routing."""
+
 
 class Changes:
     """The routing that is wanted, and the one that is in effect.
@@ -25,7 +28,7 @@ class Changes:
         files: The files of Envoy.
         routing: The routing that the files contain.
         domain: Endpoints have a host in this domain.
-        in_effect: Returns True when Envoy has applied all files; False if it does not run. Then it reads them when it
+        in_effect: Returns True when Envoy has applied these files; False if it does not run. Then it reads them when it
             starts.
     """
 

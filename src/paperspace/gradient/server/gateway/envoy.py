@@ -8,16 +8,19 @@ import os
 from typing import TYPE_CHECKING
 
 from paperspace.gradient.server.controller.gateway import GatewayUnavailableError
-from paperspace.gradient.server.gateway import process
+from paperspace.gradient.server.gateway import process as processes
 from paperspace.gradient.server.gateway.admin import Admin, AdminError
 from paperspace.gradient.server.gateway.files import Files, replace
 from paperspace.gradient.server.gateway.folder import socket_path
 from paperspace.gradient.server.gateway.resources import BOOTSTRAP, bootstrap, concurrency
 
 if TYPE_CHECKING:
+    from collections.abc import Iterable
     from pathlib import Path
 
     from paperspace.gradient.server.gateway.process import Process
+
+_PID = "envoy.pid"
 
 START_TIMEOUT = 30.0  # seconds
 _INTERVAL = 0.01  # seconds between two looks at what is in effect
@@ -38,7 +41,7 @@ class Envoy:
     def __init__(self, folder: Path, program: Path, *, named: bool) -> None:
         self.files = Files(folder)
         self._program = program
-        self._pid_file = folder / "envoy.pid"
+        self._pid_file = folder / _PID
         self._log = folder / "envoy.log"
         self._bootstrap_file = folder / BOOTSTRAP
         self.socket = socket_path(folder)
@@ -51,12 +54,12 @@ class Envoy:
 
     async def running(self) -> Process | None:
         """Return the process that runs. One with other settings is stopped."""
-        found = await process.find(self._pid_file, self._bootstrap_file)
-        if found and not self._started_as_configured():
-            await found.stop()
-            found.close()
-            return None
-        return found
+        found = await processes.find(self._pid_file, self._bootstrap_file)
+        if found is None or self._started_as_configured():
+            return found
+        await found.stop()
+        found.close()
+        return None
 
     async def start(self) -> Process:
         """Start a process. It may not serve yet.
@@ -68,7 +71,7 @@ class Envoy:
         threads = concurrency(len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1)
         arguments = ["--disable-hot-restart", "--log-level", "warning", "--concurrency", str(threads)]
         try:
-            started = await process.start(self._program, arguments, self._pid_file, self._bootstrap_file, self._log)
+            started = await processes.start(self._program, arguments, self._pid_file, self._bootstrap_file, self._log)
         except OSError as error:
             reason = (error.strerror or str(error)).rstrip(".")
             raise GatewayUnavailableError(
@@ -78,8 +81,12 @@ class Envoy:
             raise self._failed("The gateway has ended at once")
         return started
 
-    async def ready(self, started: Process) -> None:
+    async def ready(self, process: Process, *, fresh: bool) -> None:
         """Return when a process has applied all files.
+
+        Args:
+            process: The process.
+            fresh: Whether it was just started. What another one has refused does not count.
 
         Raises:
             GatewayUnavailableError: it has ended, refuses a file, or does not respond in time.
@@ -87,18 +94,22 @@ class Envoy:
         try:
             async with asyncio.timeout(START_TIMEOUT):
                 while not await self.in_effect():
-                    if not started.alive:
+                    if not process.alive:
                         raise self._failed("The gateway has ended at once")
-                    if await self._refuses():
+                    if fresh and await self._refuses():
                         raise self._failed("The gateway refuses its configuration")
                     await asyncio.sleep(_INTERVAL)
         except TimeoutError:
             raise self._failed("The gateway does not respond in time") from None
 
-    async def in_effect(self) -> bool:
-        """Return whether Envoy has applied all files, in all its threads. False too if it does not respond."""
+    async def in_effect(self, names: Iterable[str] | None = None) -> bool:
+        """Return whether Envoy has applied files, in all its threads. False too if it does not respond.
+
+        Args:
+            names: The names of the files; by default all.
+        """
         try:
-            if not await self.admin.in_effect(self.files.versions()):
+            if not await self.admin.in_effect(self.files.versions(names)):
                 return False
             await self.admin.settle()
         except AdminError:
@@ -107,11 +118,11 @@ class Envoy:
 
     def last_words(self) -> str:
         """Return the last message of the log, without a period. Empty: there is none."""
-        return process.last_words(self._log)
+        return processes.last_words(self._log)
 
     def limit_log(self) -> None:
         """Keep only the end of the log, if it has become too large."""
-        process.limit_log(self._log)
+        processes.limit_log(self._log)
 
     async def _refuses(self) -> bool:
         try:
@@ -128,3 +139,10 @@ class Envoy:
     def _failed(self, what: str) -> GatewayUnavailableError:
         words = self.last_words()
         return GatewayUnavailableError(f"{what}{f': {words}' if words else ''}. The server tries again.")
+
+
+async def stop_envoy(folder: Path) -> None:
+    """Stop the process that uses a folder, if there is one."""
+    if found := await processes.find(folder / _PID, folder / BOOTSTRAP):
+        await found.stop()
+        found.close()

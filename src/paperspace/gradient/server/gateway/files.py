@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple, TypeVar
 from paperspace.gradient.server.controller.gateway import GatewayUnavailableError
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Sequence
+    from collections.abc import Callable, Iterable, Sequence
     from pathlib import Path
 
     from paperspace.gradient.server.gateway.resources import Resource
@@ -47,6 +47,10 @@ class Files:
         self._known[name] = known
         return result
 
+    def resources(self, name: str) -> Sequence[Resource]:
+        """Return the resources in a file that was read or written."""
+        return self._known[name].resources  # type: ignore[no-any-return]  # it was written as such
+
     def contains(self, name: str, resources: Sequence[Resource]) -> bool:
         """Return whether a file has these resources."""
         return name in self._known and self._known[name].resources == resources
@@ -63,9 +67,9 @@ class Files:
         replace(self.folder / name, {"version_info": content.version, "resources": content.resources})
         self._known[name] = content
 
-    def versions(self) -> dict[str, str]:
-        """Return the version of each file that was read or written."""
-        return {name: content.version for name, content in self._known.items()}
+    def versions(self, names: Iterable[str] | None = None) -> dict[str, str]:
+        """Return the versions of files; by default of all that were read or written."""
+        return {name: self._known[name].version for name in names or self._known}
 
 
 def replace(file: Path, content: object) -> None:

@@ -12,18 +12,18 @@ from paperspace.gradient.server.gateway.address import endpoint_url, free_port, 
 from paperspace.gradient.server.gateway.admin import AdminError
 from paperspace.gradient.server.gateway.binary import find_envoy
 from paperspace.gradient.server.gateway.certificate import read_certificate, signature
-from paperspace.gradient.server.gateway.changes import Changes, read_routing
-from paperspace.gradient.server.gateway.envoy import Envoy
+from paperspace.gradient.server.gateway.changes import FILES, Changes, read_routing
+from paperspace.gradient.server.gateway.envoy import Envoy, stop_envoy
 from paperspace.gradient.server.gateway.folder import locked_folder
 from paperspace.gradient.server.gateway.listener import listeners, read_port, secrets
 from paperspace.gradient.server.gateway.resources import CLUSTERS, LISTENERS, SECRETS, clusters
 from paperspace.gradient.server.gateway.supervisor import Supervisor
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Iterable
 
     from paperspace.gradient.server.controller.gateway import Target
-    from paperspace.gradient.server.gateway.options import Options
+    from paperspace.gradient.server.gateway.options import Certificate, Options
     from paperspace.gradient.server.gateway.process import Process
 
 _log = logging.getLogger(__name__)
@@ -45,8 +45,7 @@ class EnvoyGateway:
         self._options = options
         self._folder = options.folder.absolute()
         self._port = options.port
-        self._certificate: object = None  # the signature of the files that Envoy uses
-        self._ends = False  # whether Envoy ends with the server
+        self._signature: object = None  # of the certificate that was read last
         self._callbacks: list[Callable[[], None]] = []
         self._stack = AsyncExitStack()
         self._envoy: Envoy
@@ -79,7 +78,8 @@ class EnvoyGateway:
             self._write_settings()
             self._changes.write(routing)
             await self._supervisor.open(running)
-            stack.push_async_callback(self._end)
+            if self._options.ephemeral:
+                stack.push_async_callback(self._supervisor.stop)
             for task in (asyncio.create_task(self._supervisor.run()), asyncio.create_task(self._maintain())):
                 stack.push_async_callback(_cancel, task)
             self._stack = stack.pop_all()
@@ -89,9 +89,14 @@ class EnvoyGateway:
         await self._stack.aclose()
 
     async def stop(self) -> None:
-        """Disconnect, and stop Envoy."""
-        self._ends = True
+        """Disconnect, and stop Envoy. It is stopped too if the gateway is not open.
+
+        Raises:
+            GatewayUnavailableError: another server uses the folder.
+        """
         await self.close()
+        with locked_folder(self._folder):
+            await stop_envoy(self._folder)
 
     def endpoint_url(self, deployment_id: str) -> str:
         """Return the URL of the endpoint of a deployment. Call it after `open`."""
@@ -185,17 +190,17 @@ class EnvoyGateway:
         files, certificate = self._envoy.files, self._options.certificate
         files.write(CLUSTERS, clusters(self._folder))
         if certificate:
-            self._certificate = signature(certificate)
+            self._signature = signature(certificate)
             files.write(SECRETS, secrets(*read_certificate(certificate)))
         address = ip_address(self._options.host)
         files.write(LISTENERS, listeners(self._folder, address, self._port, tls=certificate is not None))
 
-    async def _in_effect(self) -> bool:
-        """Return True when Envoy has applied all files, and False if it does not run."""
+    async def _in_effect(self, names: Iterable[str] = FILES) -> bool:
+        """Return True when Envoy has applied files, and False if it does not run."""
         try:
             async with asyncio.timeout(_APPLY_TIMEOUT):
                 while self._supervisor.alive:
-                    if await self._envoy.in_effect():
+                    if await self._envoy.in_effect(names):
                         return True
                     await asyncio.sleep(_APPLY_INTERVAL)
         except TimeoutError:
@@ -210,19 +215,34 @@ class EnvoyGateway:
             await asyncio.sleep(_MAINTENANCE_INTERVAL)
             self._envoy.limit_log()
             certificate = self._options.certificate
-            if certificate and signature(certificate) != self._certificate:
+            if certificate and signature(certificate) != self._signature:
                 try:
-                    self._write_settings()
+                    await self._renew(certificate)
                 except GatewayUnavailableError as error:
-                    _log.warning("%s The gateway keeps the one from before.", error)
+                    _log.warning("%s The gateway uses the one from before.", error)
+
+    async def _renew(self, certificate: Certificate) -> None:
+        """Use a new certificate.
+
+        Raises:
+            GatewayUnavailableError: it cannot be used.
+        """
+        files = self._envoy.files
+        before = files.resources(SECRETS)
+        self._signature = signature(certificate)
+        files.write(SECRETS, secrets(*read_certificate(certificate)))
+        try:
+            await self._in_effect([SECRETS])
+        except GatewayUnavailableError:
+            words = self._envoy.last_words()
+            files.write(SECRETS, before)
+            raise GatewayUnavailableError(
+                f"The gateway refuses the TLS certificate {certificate.chain}: {words}."
+            ) from None
 
     def _report(self) -> None:
         for callback in self._callbacks:
             callback()
-
-    async def _end(self) -> None:
-        if self._ends or self._options.ephemeral:
-            await self._supervisor.stop()
 
 
 async def _cancel(task: asyncio.Task[None]) -> None:

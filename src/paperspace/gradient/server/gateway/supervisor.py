@@ -48,7 +48,7 @@ class Supervisor:
         """
         if running:
             try:
-                await self._use(running)
+                await self._use(running, fresh=False)
             except GatewayUnavailableError as error:
                 _log.warning("%s", error)
             else:
@@ -95,12 +95,12 @@ class Supervisor:
             process = await self._envoy.start()
         finally:
             self._starting = False
-        await self._use(process)
+        await self._use(process, fresh=True)
 
-    async def _use(self, process: Process) -> None:
+    async def _use(self, process: Process, *, fresh: bool) -> None:
         self._process = process
         try:
-            await self._envoy.ready(process)
+            await self._envoy.ready(process, fresh=fresh)
         except GatewayUnavailableError:
             await process.stop()
             self.close()
