@@ -183,18 +183,18 @@ def browser(tmp_path: Path) -> Path:
     return opened
 
 
-def open_in_terminal(browser: Path, *arguments: str, **environment: str) -> TerminalResult:
+def open_on_terminal(browser: Path, *arguments: str) -> TerminalResult:
     path = f"{browser.parent / 'bin'}:{os.environ['PATH']}"
-    return run_on_terminal("deployments", "open", *arguments, columns=200, PATH=path, **environment)
+    return run_on_terminal("deployments", "open", *arguments, columns=200, PATH=path)
 
 
 def test_open(ids: list[str], browser: Path, run: Run, client: Client) -> None:
     """On a terminal, the endpoint is printed and opened in a browser; with --no-browser or in a pipe, only printed."""
     url = client.deployments.get_deployment_status(ids[0])["endpointUrl"]
-    assert open_in_terminal(browser, "mnist", "--no-browser").text.strip() == url
+    assert open_on_terminal(browser, "mnist", "--no-browser").text.strip() == url
     assert run("deployments", "open", "mnist").stdout == f"{url}\n"
     assert not browser.exists()
-    assert open_in_terminal(browser, "mnist").text.strip() == url
+    assert open_on_terminal(browser, "mnist").text.strip() == url
     wait_for(browser.exists)
     assert browser.read_text() == f"{url}\n"
 
@@ -208,7 +208,7 @@ def test_open_only_web_pages(browser: Path, server: LocalServer) -> None:
             node["endpointUrl"] = "file:///etc/passwd"
 
     with altered(server, response=local_file) as url:
-        shown = open_in_terminal(browser, "mnist", PAPERSPACE_API_URL=url)
+        shown = open_on_terminal(browser, "mnist", "--api-url", url)
     assert shown.code == ExitCode.FAILED
     assert "it does not start with http:// or https://" in shown.text
     assert not browser.exists()

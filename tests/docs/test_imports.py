@@ -18,6 +18,7 @@ BOTH = {
     "cli/server_settings.py",
     "cli/_server_database.py",
     "cli/_server_engine.py",
+    "cli/_server_gateway.py",
 }
 
 

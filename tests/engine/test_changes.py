@@ -93,7 +93,7 @@ async def test_a_container_that_starts_again_is_inspected_again(
 
 @pytest.mark.parametrize("end", ["stop", "kill"])
 async def test_engine_restarts(engine: DockerEngine, docker: PrivateEngine, free_port: Port, end: str) -> None:
-    """While the engine is down, calls say so; when it is back, the changes go on and anything may have changed."""
+    """While the engine is down, calls say so; when it is back, the changes go on, and ends meanwhile are not taken as crashes."""
     async with receiving(engine) as changes:
         await changes.until(None)
         container = await engine.start(new_key(), idle(), free_port())
@@ -105,11 +105,12 @@ async def test_engine_restarts(engine: DockerEngine, docker: PrivateEngine, free
             docker.start()
         await changes.until(None, 2)
         (restarted,) = await engine.containers()
-        assert restarted.id == container.id
-        assert restarted.state == "exited"
+        assert (restarted.id, restarted.state, restarted.ended_unseen) == (container.id, "exited", True)
         key = new_key()
-        await engine.start(key, idle(), free_port())
-        await changes.until(key.deployment_id)
+        crashed = await engine.start(key, shell("exit 3"), free_port())
+        await changes.until(key.deployment_id, 2)
+        (seen,) = (container for container in await engine.containers() if container.id == crashed.id)
+        assert (seen.state, seen.ended_unseen) == ("exited", False)
 
 
 async def test_calls_wait_for_the_connection(docker: PrivateEngine) -> None:

@@ -36,7 +36,7 @@ def environment(docker_host: str, folder: Path) -> dict[str, str]:
 def running(docker_host: str, folder: Path, *options: str) -> Iterator[Command]:
     """Run the command, and end it with SIGTERM."""
     with subprocess.Popen(
-        [*GRADIENT, "server", "--port", "0", *options],
+        [*GRADIENT, "server", "--port", "0", "--gateway-port", "0", *options],
         stdout=subprocess.PIPE,
         stderr=subprocess.PIPE,
         text=True,
@@ -44,9 +44,11 @@ def running(docker_host: str, folder: Path, *options: str) -> Iterator[Command]:
     ) as process:
         try:
             assert process.stdout
-            lines = [process.stdout.readline() for _ in range(4)]
-            url = re.match(r"Listening on (\S+)", lines[1])
-            key = re.match(r"export PAPERSPACE_API_KEY=(\S+)", lines[3])
+            lines = [process.stdout.readline()]
+            while lines[-1] and not lines[-1].startswith("export PAPERSPACE_API_KEY="):
+                lines.append(process.stdout.readline())
+            url = re.match(r"Listening on (\S+)", lines[-3])
+            key = re.match(r"export PAPERSPACE_API_KEY=(\S+)", lines[-1])
             assert url, lines
             assert key, lines
             with Client(key[1], url[1]) as client:

@@ -14,7 +14,6 @@ import random
 import re
 import signal
 import statistics
-import subprocess
 import threading
 import time
 from collections.abc import Callable, Iterator
@@ -25,7 +24,7 @@ from typing import Any
 from tests.engine.conftest import make_images
 from tests.engine.private_engine import PrivateEngine
 from tests.engine.site import Site, page, spec, wait_for
-from tests.engine.test_command import GRADIENT, environment
+from tests.stress.server_process import Server
 
 from paperspace.gradient import Client, errors
 from paperspace.gradient.server.docker.instance_types import InstanceType
@@ -38,41 +37,6 @@ CHANGING = 0.7
 QUIET = 0.3
 
 REPLICAS = 2  # of each deployment, while the engine restarts
-
-
-class Server:
-    """`gradient server` as a process that can be killed and started again, on the same port and database."""
-
-    def __init__(self, docker: PrivateEngine, folder: Path) -> None:
-        self.site = Site(docker, folder)
-        self._docker = docker
-        self._folder = folder
-        self.process: subprocess.Popen[str] | None = None
-        self.client = Client("key", "http://127.0.0.1:8600/graphql")
-
-    def start(self) -> None:
-        """Start it, and return when it listens."""
-        options = ["--engine", "docker", "--api-key", "key", "--database", str(self._folder / "gradient.db")]
-        with (self._folder / "server.log").open("a") as log:
-            self.process = subprocess.Popen(
-                [*GRADIENT, "server", *options],
-                stdout=subprocess.PIPE,
-                stderr=log,
-                text=True,
-                env=environment(self._docker.url, self._folder),
-            )
-        assert self.process.stdout
-        lines = [self.process.stdout.readline() for _ in range(2)]
-        assert lines[1].startswith("Listening on"), f"{lines} {(self._folder / 'server.log').read_text()[-2000:]}"
-
-    def end(self, number: signal.Signals = signal.SIGTERM) -> None:
-        """Send a signal, and wait until the process has ended."""
-        if self.process is not None:
-            self.process.send_signal(number)
-            self.process.wait(60)
-            assert self.process.stdout
-            self.process.stdout.close()
-            self.process = None
 
 
 # SIGKILLs

@@ -5,17 +5,19 @@ from __future__ import annotations
 from enum import StrEnum
 from importlib.util import find_spec
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import TYPE_CHECKING, NamedTuple
 
 import click
 
 from paperspace.gradient._shared.spec_rules import MAX_PORT
+from paperspace.gradient.cli._option_groups import option_group
+from paperspace.gradient.cli._server_gateway import make_gateway
 from paperspace.gradient.cli.server_settings import INSTANCE_TYPES, REGISTRIES
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
-
+    from paperspace.gradient.cli._server_gateway import GatewayOptions
     from paperspace.gradient.server.controller.engine import Engine
+    from paperspace.gradient.server.controller.gateway import Gateway
     from paperspace.gradient.server.engines.runtime import Runtime
 
 
@@ -32,6 +34,8 @@ class EngineOptions(NamedTuple):
 
     engine: str
     pull: str
+    port_range: range
+    drain_timeout: float
     strict_instance_types: bool
 
 
@@ -50,7 +54,9 @@ class PortRange(click.ParamType[range]):
         return range(int(first), int(last) + 1)
 
 
-_OPTIONS = (
+engine_options = option_group(
+    "engine",
+    EngineOptions,
     click.option(
         "--engine",
         type=click.Choice([option.value for option in EngineOption]),
@@ -75,18 +81,19 @@ _OPTIONS = (
         help="The ports of 127.0.0.1 for containers.",
     ),
     click.option(
+        "--drain-timeout",
+        type=click.FloatRange(0),
+        default=300,
+        show_default=True,
+        metavar="SECONDS",
+        help="How long a container that is to be stopped can work on its requests.",
+    ),
+    click.option(
         "--strict-instance-types",
         is_flag=True,
         help="Refuse instance types with more CPUs, memory or GPUs than this machine has, instead of reducing them.",
     ),
 )
-
-
-def engine_options(function: Callable[..., Any]) -> Callable[..., Any]:
-    """Add the options about the engine to a command."""
-    for option in reversed(_OPTIONS):
-        function = option(function)
-    return function
 
 
 class Choice(NamedTuple):
@@ -97,13 +104,15 @@ class Choice(NamedTuple):
     line: str
     runtime: Runtime | None = None
     """The simulation, if it was asked for: it replaces the engine of the database."""
+    gateway: Gateway | None = None
+    """None: the simulation responds for endpoints."""
 
 
 _SIMULATED = "Deployments are simulated; no containers run."
 _NO_EXTRA = "The extra docker is not installed. Install it with `pip install 'paperspace-gradient[docker]'`."
 
 
-async def choose_engine(options: EngineOptions, database: str | Path) -> Choice:
+async def choose_engine(options: EngineOptions, gateway_options: GatewayOptions, database: str | Path) -> Choice:
     """Choose the engine.
 
     A new database gets Docker if its engine responds. Others keep their engine, whether it responds or not.
@@ -111,6 +120,7 @@ async def choose_engine(options: EngineOptions, database: str | Path) -> Choice:
     Raises:
         ClickException: Docker was asked for and cannot be used.
     """
+    from paperspace.gradient.server.controller.gateway import GatewayUnavailableError
     from paperspace.gradient.server.engines.simulation import Simulation
     from paperspace.gradient.server.storage.engine_choice import remembered_engine
     from paperspace.gradient.server.storage.files import IN_MEMORY
@@ -124,19 +134,24 @@ async def choose_engine(options: EngineOptions, database: str | Path) -> Choice:
         return Choice(None, _SIMULATED, Simulation() if explicit else None)
     if engine is EngineOption.AUTO and str(database) == IN_MEMORY:
         return Choice(None, f"{_SIMULATED} For containers, pass --engine docker.")
-    problem = None if find_spec("aiodocker") else _NO_EXTRA
+    problem, gateway = None if find_spec("aiodocker") else _NO_EXTRA, None
+    if problem is None:
+        try:
+            gateway = make_gateway(gateway_options, database)
+        except GatewayUnavailableError as error:
+            problem = str(error)
     if problem is None:
         from paperspace.gradient.server.controller.engine import EngineUnavailableError
         from paperspace.gradient.server.docker.engine import describe_engine
 
         try:
-            return Choice(_docker(options, database), f"Deployments run on {await describe_engine()}.")
+            line = f"Deployments run on {await describe_engine()}."
+            return Choice(_docker(options, database), line, gateway=gateway)
         except EngineUnavailableError as error:
             problem = str(error)
             if remembered == EngineOption.DOCKER:
-                return Choice(
-                    _docker(options, database), f"Deployments run on Docker. {problem} The server tries again."
-                )
+                line = f"Deployments run on Docker. {problem} The server tries again."
+                return Choice(_docker(options, database), line, gateway=gateway)
     if engine is EngineOption.AUTO:
         return Choice(None, f"{_SIMULATED} {problem}")
     raise click.ClickException(problem)

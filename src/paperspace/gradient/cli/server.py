@@ -7,6 +7,7 @@ import errno
 import shlex
 import signal
 from contextlib import suppress
+from datetime import timedelta
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -15,11 +16,14 @@ import click
 from paperspace.gradient._shared.private_files import read_private, write_private
 from paperspace.gradient.cli._output import print_message
 from paperspace.gradient.cli._server_database import database_path
-from paperspace.gradient.cli._server_engine import EngineOptions, choose_engine, engine_options
+from paperspace.gradient.cli._server_engine import choose_engine, engine_options
+from paperspace.gradient.cli._server_gateway import gateway_options
 from paperspace.gradient.cli._server_log import log_to_stderr
 from paperspace.gradient.cli.server_settings import instance_types, registries
 
 if TYPE_CHECKING:
+    from paperspace.gradient.cli._server_engine import Choice, EngineOptions
+    from paperspace.gradient.cli._server_gateway import GatewayOptions
     from paperspace.gradient.server import LocalServer
 
 
@@ -63,6 +67,7 @@ def _check_origins(_context: click.Context, _option: click.Parameter, origins: t
     "--save-config", is_flag=True, help="Store the API URL and the API key in the client's configuration file."
 )
 @engine_options
+@gateway_options
 @click.pass_context
 def command(
     context: click.Context,
@@ -74,10 +79,8 @@ def command(
     actor: str | None,
     allow_origins: tuple[str, ...],
     save_config: bool,
-    engine: str,
-    pull: str,
-    port_range: range,
-    strict_instance_types: bool,
+    engine: EngineOptions,
+    gateway: GatewayOptions,
 ) -> None:
     """Run a local server with the API of the hosted service.
 
@@ -94,6 +97,7 @@ def command(
     from paperspace.gradient.errors import ConfigurationError
     from paperspace.gradient.server import LocalServer, UnusableDatabaseError
     from paperspace.gradient.server.controller.controller import Options
+    from paperspace.gradient.server.controller.gateway import GatewayUnavailableError
     from paperspace.gradient.server.defaults import key_file
     from paperspace.gradient.server.http.listener import is_loopback
     from paperspace.gradient.server.storage.files import IN_MEMORY
@@ -104,7 +108,7 @@ def command(
     path = database_path(database)
     file = None if api_key is not None or path == IN_MEMORY else key_file(Path(path))
     stored_key = file and _read_key(file)
-    choice = asyncio.run(choose_engine(EngineOptions(engine, pull, strict_instance_types), path))
+    choice = asyncio.run(choose_engine(engine, gateway, path))
     try:
         server = LocalServer(
             host=host,
@@ -115,18 +119,21 @@ def command(
             allow_origins=allow_origins,
             runtime=choice.runtime,
             engine=choice.engine,
-            options=Options(ports=port_range),
+            gateway=choice.gateway,
+            options=Options(ports=engine.port_range, drain_timeout=timedelta(seconds=engine.drain_timeout)),
         )
     except ValueError as error:
         if stored_key:
             raise click.ClickException(f"Invalid API key in {file}: {error}. {_KEY_FILE_HINT}") from error
         raise click.BadParameter(str(error), param_hint="'--api-key'") from error
     try:
-        asyncio.run(_serve(server, choice.line, None if stored_key else file, save_config=save_config))
+        asyncio.run(_serve(server, choice, None if stored_key else file, save_config=save_config))
     except UnusableDatabaseError as error:
         raise click.ClickException(f"{error}. Pass another file with --database, or :memory:.") from error
     except ConfigurationError as error:
         raise click.ClickException(f"{error}.") from error
+    except GatewayUnavailableError as error:
+        raise click.ClickException(str(error)) from error
     except (OSError, UnicodeError) as error:
         if isinstance(error, OSError) and error.errno == errno.EADDRINUSE:
             raise click.ClickException(
@@ -152,7 +159,7 @@ def _read_key(file: Path) -> str | None:
         raise click.ClickException(f"Cannot read the API key in {file}: {reason}. {_KEY_FILE_HINT}") from error
 
 
-async def _serve(server: LocalServer, engine_line: str, key_file: Path | None, *, save_config: bool) -> None:
+async def _serve(server: LocalServer, choice: Choice, key_file: Path | None, *, save_config: bool) -> None:
     """Run the server until it is stopped. The key is stored after the start, when the database is known to be valid."""
     stop = asyncio.Event()
     for signal_number in (signal.SIGINT, signal.SIGTERM):
@@ -163,7 +170,9 @@ async def _serve(server: LocalServer, engine_line: str, key_file: Path | None, *
             write_private(key_file, server.api_key + "\n")
         if save_config:
             _save_config(server)
-        click.echo(engine_line)
+        click.echo(choice.line)
+        if choice.gateway:
+            click.echo(f"Endpoints are at {choice.gateway.endpoint_url('ID')}")
         click.echo(f"Listening on {server.url}")
         # The library reads the first variable, the retired official client the second.
         click.echo(f"export PAPERSPACE_API_URL={server.url} PAPERSPACE_API_HOST={server.url}")

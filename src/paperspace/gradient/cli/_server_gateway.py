@@ -1,0 +1,104 @@
+"""The gateway of `gradient server`, for deployments in containers."""
+
+from __future__ import annotations
+
+import re
+from pathlib import Path
+from tempfile import mkdtemp
+from typing import TYPE_CHECKING, NamedTuple
+
+import click
+
+from paperspace.gradient.cli._option_groups import option_group
+
+if TYPE_CHECKING:
+    from paperspace.gradient.server.controller.gateway import Gateway
+
+_LABEL = r"[a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?"
+_DOMAIN = re.compile(rf"{_LABEL}(\.{_LABEL})*", re.IGNORECASE)
+
+
+class GatewayOptions(NamedTuple):
+    """The options about the gateway."""
+
+    gateway_host: str
+    gateway_port: int
+    endpoint_domain: str | None
+    tls_cert: Path | None
+    tls_key: Path | None
+    envoy: Path | None
+
+
+def _check_domain(_context: click.Context, _option: click.Parameter, domain: str | None) -> str | None:
+    if domain is not None and not _DOMAIN.fullmatch(domain):
+        raise click.BadParameter(f"Pass a domain such as models.example.com, not {domain}.")
+    return domain
+
+
+_FILE = click.Path(exists=True, dir_okay=False, path_type=Path)
+
+gateway_options = option_group(
+    "gateway",
+    GatewayOptions,
+    click.option(
+        "--gateway-host",
+        metavar="HOST",
+        default="127.0.0.1",
+        show_default=True,
+        help="The host that the gateway listens on. Endpoints need no API key.",
+    ),
+    click.option(
+        "--gateway-port",
+        type=click.IntRange(0, 65535),
+        default=8601,
+        show_default=True,
+        help="The port that the gateway listens on; 0 selects a free port, which stays the same.",
+    ),
+    click.option(
+        "--endpoint-domain",
+        metavar="DOMAIN",
+        callback=_check_domain,
+        help="The domain of endpoints: the endpoint of a deployment is https://dID.DOMAIN. All names in the domain must "
+        "lead to the gateway.",
+    ),
+    click.option(
+        "--tls-cert", type=_FILE, metavar="PATH", help="The certificate of the gateway, in PEM format, for TLS."
+    ),
+    click.option("--tls-key", type=_FILE, metavar="PATH", help="The private key of the certificate."),
+    click.option(
+        "--envoy",
+        type=_FILE,
+        metavar="PATH",
+        help="The program envoy. Default: that of the extra docker, or of the PATH.",
+    ),
+)
+
+
+def make_gateway(options: GatewayOptions, database: str | Path) -> Gateway:
+    """Return the gateway of a database, which is not started yet.
+
+    Raises:
+        GatewayUnavailableError: there is no program envoy.
+        UsageError: only one of the options about TLS was passed.
+    """
+    from paperspace.gradient.server.gateway.binary import find_envoy
+    from paperspace.gradient.server.gateway.gateway import EnvoyGateway
+    from paperspace.gradient.server.gateway.options import Certificate, Options
+    from paperspace.gradient.server.storage.files import IN_MEMORY
+
+    if (options.tls_cert is None) != (options.tls_key is None):
+        raise click.UsageError("Pass both --tls-cert and --tls-key, or none of them.")
+    certificate = Certificate(options.tls_cert, options.tls_key) if options.tls_cert and options.tls_key else None
+    ephemeral = str(database) == IN_MEMORY
+    file = Path(database).absolute()
+    return EnvoyGateway(
+        Options(
+            Path(mkdtemp(prefix="gradient-gateway-")) if ephemeral else file.with_name(f"{file.name}.gateway"),
+            options.gateway_host,
+            options.gateway_port,
+            options.endpoint_domain,
+            certificate,
+            find_envoy(options.envoy),
+            ephemeral,
+        )
+    )
