@@ -11,6 +11,8 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import NamedTuple
+from urllib.error import HTTPError
+from urllib.request import urlopen
 
 from tests.engine.private_engine import PrivateEngine
 from tests.engine.site import Site, page, spec, wait_for
@@ -21,10 +23,11 @@ GRADIENT = (sys.executable, "-c", "from paperspace.gradient.cli.main import main
 
 
 class Command(NamedTuple):
-    """A running command: the first line of its output, and a client."""
+    """A running command: the first line of its output, its API URL, and a client."""
 
     process: subprocess.Popen[str]
     first_line: str
+    url: str
     client: Client
 
 
@@ -52,7 +55,7 @@ def running(docker_host: str, folder: Path, *options: str) -> Iterator[Command]:
             assert url, lines
             assert key, lines
             with Client(key[1], url[1]) as client:
-                yield Command(process, lines[0].strip(), client)
+                yield Command(process, lines[0].strip(), url[1], client)
         finally:
             process.terminate()
 
@@ -135,3 +138,35 @@ def test_docker_was_asked_for(tmp_path: Path) -> None:
     (tmp_path / ".docker/config.json").write_text(json.dumps({"currentContext": "nosuch"}))
     assert "There is no Docker context nosuch" in refused("", tmp_path, *option)
     assert not list(tmp_path.glob("**/*.db"))
+
+
+def test_endpoints_respond_from_containers(docker: PrivateEngine, tmp_path: Path) -> None:
+    """An endpoint responds as soon as its deployment is ready; it does so without the server, and at the same URL later."""
+    site = Site(docker, tmp_path)
+    with running(docker.url, tmp_path) as command:
+        api = command.client.deployments
+        id_ = api.create_deployment("mnist", "p", spec("mnist"), wait=True)["id"]
+        url = api.get_deployment_status(id_)["endpointUrl"]
+        assert fetch(f"{url}/index.html") == (200, "mnist 1\n")
+        assert fetch(f"{url.removesuffix(id_)}other")[0] == 404
+        status, text = fetch(f"{command.url.removesuffix('/graphql')}/endpoints/{id_}")
+        assert (status, url in text) == (421, True)
+        stopped = api.create_deployment("stopped", "p", spec("stopped", 0), wait=True)["id"]
+        assert fetch(api.get_deployment_status(stopped)["endpointUrl"])[0] == 503
+    assert fetch(url) == (200, "mnist 1\n")
+    with running(docker.url, tmp_path) as command:
+        api = command.client.deployments
+        assert api.get_deployment_status(id_)["endpointUrl"] == url
+        api.update_deployment(id=id_, spec=spec("mnist", version="2"), wait=True)
+        assert fetch(url) == (200, "mnist 2\n")
+        api.delete_deployment(id_)
+        wait_for(lambda: site.containers(id_) == [] and fetch(url)[0] == 404)
+
+
+def fetch(url: str) -> tuple[int, str]:
+    """Return the status and the text of a response."""
+    try:
+        with urlopen(url, timeout=30) as response:
+            return response.status, response.read().decode()
+    except HTTPError as error:
+        return error.code, error.read().decode()
