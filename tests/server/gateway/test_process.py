@@ -335,7 +335,7 @@ async def test_full_disk(gateway: EnvoyGateway, replicas: list[Replica], monkeyp
         raise OSError(28, "No space left on device")
 
     with monkeypatch.context() as patch:
-        patch.setattr("json.dump", fail)
+        patch.setattr("json.dumps", fail)
         with pytest.raises(GatewayUnavailableError, match="cannot be written: No space left on device"):
             await gateway.route("x", "b", replicas[1].target)
     assert gateway.routes("x").routed == {"a"}

@@ -30,7 +30,7 @@ _VERSIONS = {
     **{endpoints_file(protocol): f"cluster.{protocol}.version_text" for protocol in PROTOCOLS},
 }
 _DROPPED = "server.dropped_stat_flushes"
-_ACTIVE = re.compile(r"cluster\.\w+\.endpoint\.127\.0\.0\.1_(\d+)\.rq_(?:pending_)?active")
+_ACTIVE = re.compile(r"^\w+::127\.0\.0\.1:(\d+)::rq_(?:pending_)?active::(\d+)$", re.MULTILINE)
 
 
 class AdminError(Exception):
@@ -94,20 +94,20 @@ class Admin:
             AdminError: Envoy does not respond.
         """
         active: Counter[int] = Counter()
-        for name, value in (await self._stats(_ACTIVE.pattern)).items():
-            if match := _ACTIVE.fullmatch(name):
-                active[int(match[1])] += int(value)
+        for port, count in _ACTIVE.findall(await self._get("clusters")):
+            active[int(port)] += int(count)
         return active
 
     async def _dropped(self) -> int:
         return int((await self._stats(re.escape(_DROPPED))).get(_DROPPED, "0"))
 
     async def _stats(self, pattern: str) -> dict[str, str]:
+        lines = (await self._get(f"stats?filter={quote(pattern)}")).splitlines()
+        return {name: value for name, separator, value in (line.partition(": ") for line in lines) if separator}
+
+    async def _get(self, path: str) -> str:
         try:
-            async with self._session.get(
-                f"http://envoy/stats?filter={quote(pattern)}", raise_for_status=True
-            ) as response:
-                lines = (await response.text()).splitlines()
+            async with self._session.get(f"http://envoy/{path}", raise_for_status=True) as response:
+                return await response.text()
         except (aiohttp.ClientError, TimeoutError, OSError) as error:
             raise AdminError(str(error)) from error
-        return {name: value for name, separator, value in (line.partition(": ") for line in lines) if separator}

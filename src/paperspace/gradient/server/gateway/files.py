@@ -82,7 +82,7 @@ def replace(file: Path, content: object) -> None:
     try:
         descriptor = os.open(new, os.O_CREAT | os.O_WRONLY | os.O_TRUNC | os.O_NOFOLLOW | os.O_CLOEXEC, 0o600)
         with open(descriptor, "w", encoding="utf-8") as stream:  # noqa: PTH123  # a descriptor
-            json.dump(content, stream, separators=(",", ":"))
+            stream.write(json.dumps(content, separators=(",", ":")))  # ten times as fast as `json.dump`
         new.replace(file)
     except OSError as error:
         reason = (error.strerror or str(error)).rstrip(".")

@@ -88,7 +88,6 @@ def _cluster(folder: Path, protocol: str) -> Resource:
         lb_subset_config={"fallback_policy": "NO_FALLBACK", "subset_selectors": [{"keys": [SUBSET_KEY]}]},
         common_lb_config={"healthy_panic_threshold": {"value": 0}},  # never send requests to draining instances
         circuit_breakers={"thresholds": [limits]},
-        track_cluster_stats={"per_endpoint_stats": True},  # the active requests of each instance
         upstream_connection_options={
             "tcp_keepalive": {"keepalive_probes": 3, "keepalive_time": 10, "keepalive_interval": 5}
         },

@@ -39,22 +39,15 @@ def routes(protocols: Mapping[str, str], domain: str | None) -> Sequence[Resourc
     """
     domains = ["localhost", *([domain] if domain else [])]
     ordered = sorted(protocols.items())
-    hosts = [
-        _virtual_host(
-            deployment_id,
-            [endpoint_host(deployment_id, domain) for domain in domains],
-            _routes({"prefix": "/"}, deployment_id, protocol),
-        )
-        for deployment_id, protocol in ordered
-    ]
-    paths = [route for deployment_id, protocol in ordered for route in _by_path(deployment_id, protocol)]
+    hosts = [_host(id_, domains, _routes({"prefix": "/"}, id_, protocol)) for id_, protocol in ordered]
+    paths = {endpoint_path(id_): _by_path(id_, protocol) for id_, protocol in ordered}
     return [
         typed(
             "envoy.config.route.v3.RouteConfiguration",
             name=NAME,
             ignore_port_in_host_matching=True,
             request_headers_to_remove=["x-envoy-external-address"],
-            virtual_hosts=[*hosts, _virtual_host(_PATHS, ["*"], paths)],
+            virtual_hosts=[*hosts, _paths(paths)],
         )
     ]
 
@@ -69,8 +62,28 @@ def read_routes(resources: Any) -> frozenset[str]:
     return frozenset(str(host["name"]) for host in configuration["virtual_hosts"]) - {_PATHS}
 
 
-def _virtual_host(name: str, domains: list[str], its_routes: list[Resource]) -> Resource:
-    return {"name": name, "domains": domains, "routes": its_routes, "retry_policy": _retry_policy(_NOT_RECEIVED)}
+def _host(deployment_id: str, domains: list[str], its_routes: list[Resource]) -> Resource:
+    hosts = [endpoint_host(deployment_id, domain) for domain in domains]
+    return {"name": deployment_id, "domains": hosts, "routes": its_routes, "retry_policy": _retry_policy(_NOT_RECEIVED)}
+
+
+def _paths(by_path: Mapping[str, list[Resource]]) -> Resource:
+    """Return a virtual host that finds the routes of an endpoint by the start of the path.
+
+    In a list of routes, Envoy would look at one after the other: with a hundred endpoints, a request took twice as long.
+    """
+    field = typed("envoy.type.matcher.v3.HttpRequestHeaderMatchInput", header_name=":path")
+    entries = {
+        path: {"action": {"name": path, "typed_config": typed("envoy.config.route.v3.RouteList", routes=its_routes)}}
+        for path, its_routes in by_path.items()
+    }
+    tree = {"input": {"name": "path", "typed_config": field}, "prefix_match_map": {"map": entries}}
+    return {
+        "name": _PATHS,
+        "domains": ["*"],
+        "retry_policy": _retry_policy(_NOT_RECEIVED),
+        **({"matcher": {"matcher_tree": tree}} if entries else {}),  # an empty map is invalid
+    }
 
 
 def _by_path(deployment_id: str, protocol: str) -> list[Resource]:
