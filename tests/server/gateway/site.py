@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import asyncio
+import time
 from collections.abc import AsyncIterator, Callable
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, suppress
 from typing import Any
 from urllib.parse import urlsplit
 
@@ -26,30 +27,38 @@ async def until(condition: Callable[[], bool]) -> None:
 class Replica:
     """An HTTP server that describes the requests that it receives.
 
-    With `?seconds=N` it responds after N seconds. `/ws` is a WebSocket that sends back what it receives.
+    With `?seconds=N` it responds after N seconds. `/ws` is a WebSocket that sends back what it receives. `/sse` sends the
+    time, again and again. `/download?mb=N` sends so many megabytes.
     """
 
     def __init__(self, name: str) -> None:
         self.name = name
         self.received = 0
         self.active = 0
-        self.port = 0
+        self.ports: list[int] = []
+
+    @property
+    def port(self) -> int:
+        return self.ports[0]
 
     @property
     def target(self) -> Target:
         return Target(self.port, "http")
 
     @asynccontextmanager
-    async def running(self, port: int = 0) -> AsyncIterator[Replica]:
-        """Run it on a port of 127.0.0.1; 0: a free one."""
-        application = web.Application(client_max_size=1 << 30)
+    async def running(self, ports: int = 1) -> AsyncIterator[Replica]:
+        """Run it on so many ports of 127.0.0.1."""
+        application = web.Application()
         application.router.add_get("/ws", self._echo)
+        application.router.add_get("/sse", self._send_times)
+        application.router.add_get("/download", self._download)
         application.router.add_route("*", "/{path:.*}", self._describe)
         runner = web.AppRunner(application, access_log=None, shutdown_timeout=0.1)
         await runner.setup()
         try:
-            await web.TCPSite(runner, "127.0.0.1", port, reuse_address=True).start()
-            self.port = runner.addresses[0][1]
+            for _ in range(ports):
+                await web.TCPSite(runner, "127.0.0.1", 0).start()
+            self.ports = [address[1] for address in runner.addresses]
             yield self
         finally:
             await runner.cleanup()
@@ -57,13 +66,15 @@ class Replica:
     async def _describe(self, request: web.Request) -> web.Response:
         self.received += 1
         self.active += 1
+        size = 0
         try:
-            body = await request.read()
+            async for chunk in request.content.iter_any():
+                size += len(chunk)
             await asyncio.sleep(float(request.query.get("seconds", 0)))
         finally:
             self.active -= 1
         status = int(request.query.get("status", 200))
-        description = {"name": self.name, "path": request.raw_path, "headers": dict(request.headers), "size": len(body)}
+        description = {"name": self.name, "path": request.raw_path, "headers": dict(request.headers), "size": size}
         return web.json_response(description, status=status)
 
     async def _echo(self, request: web.Request) -> web.WebSocketResponse:
@@ -72,6 +83,22 @@ class Replica:
         async for message in socket:
             await socket.send_str(f"{self.name} {message.data}")
         return socket
+
+    async def _send_times(self, request: web.Request) -> web.StreamResponse:
+        response = web.StreamResponse(headers={"Content-Type": "text/event-stream"})
+        await response.prepare(request)
+        with suppress(ConnectionError):
+            while True:
+                await response.write(f"data: {time.time()}\n\n".encode())
+                await asyncio.sleep(0.02)
+        return response
+
+    async def _download(self, request: web.Request) -> web.StreamResponse:
+        response = web.StreamResponse()
+        await response.prepare(request)
+        for _ in range(int(request.query["mb"])):
+            await response.write(bytes(1_000_000))
+        return response
 
 
 class Visitor:

@@ -17,6 +17,7 @@ if TYPE_CHECKING:
 _log = logging.getLogger(__name__)
 
 _MIN_PAUSE, _MAX_PAUSE = 0.1, 5.0  # seconds; doubles with each failure in a row
+_STABLE = 1.0  # seconds after which an end counts as the first one
 
 
 class Supervisor:
@@ -64,7 +65,7 @@ class Supervisor:
                 start = loop.time()
                 await self._process.wait()
                 self.close()
-                failures = 0 if loop.time() - start > _MAX_PAUSE else failures + 1
+                failures = 0 if loop.time() - start > _STABLE else failures + 1
                 words = self._envoy.last_words()
                 self._report(f"The gateway has ended{f': {words}' if words else ''}. The server starts it again.")
             if failures:
