@@ -67,11 +67,11 @@ def set_up() -> Path:
 class Official:
     """The official client, configured for a server."""
 
-    def __init__(self, python: Path, server: LocalServer, folder: Path) -> None:
+    def __init__(self, python: Path, api_url: str, api_key: str, folder: Path) -> None:
         self.python = python
         self.folder = folder
         inherited = {name: value for name, value in os.environ.items() if not name.startswith("PAPERSPACE_")}
-        settings = {"PAPERSPACE_API_HOST": server.url, "PAPERSPACE_API_KEY": server.api_key, "HOME": str(folder)}
+        settings = {"PAPERSPACE_API_HOST": api_url, "PAPERSPACE_API_KEY": api_key, "HOME": str(folder)}
         self.environment = {**inherited, **settings, "PYTHONWARNINGS": "ignore"}
 
     def run(self, *arguments: str) -> str:
@@ -146,7 +146,7 @@ def main() -> None:
     python = set_up()
     with tempfile.TemporaryDirectory() as folder, LocalServer() as server:
         (Path(folder) / "spec.yaml").write_text(SPEC, encoding="utf-8")
-        official = Official(python, server, Path(folder))
+        official = Official(python, server.url, server.api_key, Path(folder))
         by_command(official)
         by_sdk(official)
     print("The official client works against the local server, unmodified.")

@@ -7,7 +7,6 @@ import re
 import threading
 from concurrent.futures import Future
 from contextlib import AsyncExitStack, asynccontextmanager
-from http import HTTPStatus
 from typing import TYPE_CHECKING, Self, TypeVar, cast
 from uuid import UUID, uuid4
 
@@ -22,7 +21,7 @@ from paperspace.gradient.server.controller.records import Records
 from paperspace.gradient.server.controller.runtime import EngineRuntime
 from paperspace.gradient.server.defaults import new_key, system_user
 from paperspace.gradient.server.dispatcher import Dispatcher
-from paperspace.gradient.server.engines.endpoints import EndpointResponse
+from paperspace.gradient.server.engines.endpoints import elsewhere
 from paperspace.gradient.server.engines.simulation import Simulation
 from paperspace.gradient.server.graphql.execution import Documents
 from paperspace.gradient.server.http.connections import UnreadResponses
@@ -34,7 +33,7 @@ from paperspace.gradient.server.storage.files import IN_MEMORY
 from paperspace.gradient.server.storage.identity import SIMULATED, server_id
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncGenerator, Awaitable, Callable, Iterable
+    from collections.abc import AsyncGenerator, Callable, Iterable
     from datetime import datetime
     from pathlib import Path
     from types import TracebackType
@@ -232,7 +231,7 @@ class LocalServer:
             )
             routes = Routes(
                 dispatcher.execute,
-                _at_gateway(self._gateway) if self._gateway else dispatcher.endpoint,
+                elsewhere(self._gateway.endpoint_url) if self._gateway else dispatcher.endpoint,
                 self._middleware,
                 url=self.url,
                 api_key=self.api_key,
@@ -297,15 +296,3 @@ class LocalServer:
             endpoint_url,
             Documents(),
         )
-
-
-def _at_gateway(gateway: Gateway) -> Callable[[str], Awaitable[EndpointResponse]]:
-    """Return what responds instead of endpoints: where they are."""
-
-    async def respond(deployment_id: str) -> EndpointResponse:
-        url = gateway.endpoint_url(deployment_id)
-        return EndpointResponse(
-            HTTPStatus.MISDIRECTED_REQUEST, {"message": f"The endpoint of this deployment is {url}"}
-        )
-
-    return respond

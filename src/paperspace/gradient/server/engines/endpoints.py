@@ -1,4 +1,4 @@
-"""Responses of deployment endpoints, which the server sends itself, because there is no gateway."""
+"""Responses that the server sends for deployment endpoints: instead of a gateway, or where the gateway is."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ from http import HTTPStatus
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Awaitable, Callable, Mapping
 
     from paperspace.gradient.server.engines.workloads import Workloads
     from paperspace.gradient.server.storage.budget import Budget
@@ -43,3 +43,13 @@ class Endpoints:
             "readyReplicas": serving.ready_replicas,
         }
         return EndpointResponse(HTTPStatus.OK if serving.ready_replicas else HTTPStatus.SERVICE_UNAVAILABLE, body)
+
+
+def elsewhere(endpoint_url: Callable[[str], str]) -> Callable[[str], Awaitable[EndpointResponse]]:
+    """Return what responds for endpoints that have other URLs: a message with the right one."""
+
+    async def respond(deployment_id: str) -> EndpointResponse:
+        message = f"The endpoint of this deployment is {endpoint_url(deployment_id)}"
+        return EndpointResponse(HTTPStatus.MISDIRECTED_REQUEST, {"message": message})
+
+    return respond
