@@ -10,6 +10,7 @@ import socket
 import stat
 import tempfile
 from collections.abc import Callable
+from contextlib import suppress
 from pathlib import Path
 
 import pytest
@@ -17,6 +18,7 @@ from tests.server.gateway.site import Load, Replica, Visitor, until, visiting
 
 from paperspace.gradient.server.controller.gateway import GatewayUnavailableError, Routes, Target
 from paperspace.gradient.server.gateway import envoy as envoy_module
+from paperspace.gradient.server.gateway.binary import find_envoy
 from paperspace.gradient.server.gateway.gateway import EnvoyGateway
 from paperspace.gradient.server.gateway.process import MAX_LOG, Process, limit_log
 
@@ -325,6 +327,44 @@ async def test_program_that_ends_at_once(new_gateway: Create, tmp_path: Path) ->
     with pytest.raises(GatewayUnavailableError) as error:
         await new_gateway(envoy=program).open()
     assert str(error.value) == "The gateway has ended at once: cannot load a library. The server tries again."
+
+
+@pytest.mark.parametrize("milliseconds", range(0, 60, 6))
+async def test_closed_while_it_is_started(new_gateway: Create, folder: Path, milliseconds: int) -> None:
+    """A start that is cancelled leaves no process that the next call does not find."""
+    gateway = new_gateway()
+    opening = asyncio.create_task(gateway.open())
+    await asyncio.sleep(milliseconds / 1000)
+    opening.cancel()
+    await asyncio.gather(opening, return_exceptions=True)
+    await gateway.stop()
+    assert not running_with(folder)
+
+
+def running_with(folder: Path) -> list[str]:
+    """Return the processes that have the folder in their command line."""
+    files = [path / "cmdline" for path in Path("/proc").iterdir() if path.name.isdigit()]
+    found = []
+    for file in files:
+        with suppress(OSError):
+            if os.fsencode(folder) in file.read_bytes():
+                found.append(str(file))
+    return found
+
+
+async def test_slow_program(new_gateway: Create, replicas: list[Replica], tmp_path: Path) -> None:
+    """A process that takes long to start is waited for; changes meanwhile are in effect when it serves."""
+    program = tmp_path / "envoy"
+    program.write_text(f'#!/bin/sh\nsleep 1.5\nexec "{find_envoy(None)}" "$@"\n')
+    program.chmod(0o755)
+    gateway = new_gateway(envoy=program)
+    await gateway.open()
+    os.kill(pid_of(gateway), signal.SIGKILL)
+    await until(lambda: gateway.routes("x").problem is not None)
+    await until(lambda: gateway._supervisor._process is not None)
+    await gateway.route("x", "a", replicas[0].target)
+    async with visiting(gateway) as visitor:
+        assert await visitor.name() == "a"
 
 
 async def test_full_disk(gateway: EnvoyGateway, replicas: list[Replica], monkeypatch: pytest.MonkeyPatch) -> None:

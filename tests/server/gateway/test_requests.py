@@ -91,6 +91,26 @@ async def test_error_of_the_application(
     assert replicas[0].received == 1
 
 
+@pytest.mark.parametrize(
+    "header",
+    [
+        {"x-envoy-upstream-rq-timeout-ms": "1"},
+        {"x-envoy-retry-on": "5xx", "x-envoy-max-retries": "3"},
+        {"x-envoy-expected-rq-timeout-ms": "1"},
+        {"x-envoy-decorator-operation": "a"},
+    ],
+)
+async def test_headers_for_envoy(
+    gateway: EnvoyGateway, visitor: Visitor, replicas: list[Replica], header: dict[str, str]
+) -> None:
+    """A client cannot change what Envoy does with a request."""
+    await gateway.route("x", "a", replicas[0].target)
+    query = "?seconds=0.1&status=503"
+    async with visitor.session.get(visitor.url(f"/endpoints/x/{query}"), headers=header) as response:
+        assert (response.status, (await response.json())["name"]) == (503, "a")
+    assert replicas[0].received == 1
+
+
 @pytest.mark.parametrize("method", ["GET", "POST"])
 async def test_replica_that_is_gone(
     gateway: EnvoyGateway, visitor: Visitor, replicas: list[Replica], method: str, unused_port: int

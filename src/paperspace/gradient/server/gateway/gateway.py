@@ -79,7 +79,7 @@ class EnvoyGateway:
             self._changes.write(routing)
             await self._supervisor.open(running)
             if self._options.ephemeral:
-                stack.push_async_callback(self._supervisor.stop)
+                stack.push_async_callback(stop_envoy, self._folder)
             for task in (asyncio.create_task(self._supervisor.run()), asyncio.create_task(self._maintain())):
                 stack.push_async_callback(_cancel, task)
             self._stack = stack.pop_all()
@@ -213,13 +213,15 @@ class EnvoyGateway:
         """Use a new certificate when its files change, and keep the log small."""
         while True:
             await asyncio.sleep(_MAINTENANCE_INTERVAL)
-            self._envoy.limit_log()
-            certificate = self._options.certificate
-            if certificate and signature(certificate) != self._signature:
-                try:
+            try:
+                self._envoy.limit_log()
+                certificate = self._options.certificate
+                if certificate and signature(certificate) != self._signature:
                     await self._renew(certificate)
-                except GatewayUnavailableError as error:
-                    _log.warning("%s The gateway uses the one from before.", error)
+            except GatewayUnavailableError as error:
+                _log.warning("%s The gateway uses the one from before.", error)
+            except Exception:  # noqa: BLE001  # such as a full disk
+                _log.exception("the maintenance of the gateway failed; it is repeated")
 
     async def _renew(self, certificate: Certificate) -> None:
         """Use a new certificate.

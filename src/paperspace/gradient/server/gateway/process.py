@@ -18,18 +18,18 @@ if TYPE_CHECKING:
 
 _POLL_INTERVAL = 0.1  # seconds, where the system cannot tell the end of a process
 _STOP_TIMEOUT = 5.0  # seconds between SIGTERM and SIGKILL
-_START_TIMEOUT = 10.0  # seconds until the process has stored its id
-_START_INTERVAL = 0.002  # seconds between two looks at it
-_MAX_LOOKS = 1000  # at a process without a command line; a thread of the kernel never has one
+_LOOK_INTERVAL = 0.002  # seconds between two looks at a process without a command line
+_MAX_LOOKS = 1000  # a thread of the kernel never has one
 MAX_LOG = 1024 * 1024  # bytes
 _KEPT_LOG = 64 * 1024  # bytes of a log that became too large
 
-# The process stores its id before it becomes Envoy, so that no moment exists in which it runs and cannot be found. It
-# runs in the background of a shell that ends at once, and so has no parent that would have to wait for it.
+# The shell starts the process in the background, stores its id and ends. So the process has no parent that would have to
+# wait for it, and it can be found also if the server is killed meanwhile.
 _SCRIPT = """
 log=$1 pid=$2
 shift 2
-/bin/sh -c 'echo $$ > "$0" && exec "$@"' "$pid" "$@" < /dev/null >> "$log" 2>&1 &
+"$@" < /dev/null >> "$log" 2>&1 &
+echo $! > "$pid" || kill -9 $!
 """
 
 _NOISE = ("There is no configured limit to the number of allowed active downstream connections", "caught ENVOY_SIGTERM")
@@ -104,7 +104,7 @@ async def find(pid_file: Path, bootstrap: Path) -> Process | None:
     looks = 0
     while not (command := _command(pid)) and process.alive and looks < _MAX_LOOKS:
         looks += 1  # while a process becomes another program, or ends, it has no command line
-        await asyncio.sleep(_START_INTERVAL)
+        await asyncio.sleep(_LOOK_INTERVAL)
     if process.alive and os.fsencode(bootstrap) in command:
         return process
     process.close()
@@ -112,16 +112,28 @@ async def find(pid_file: Path, bootstrap: Path) -> Process | None:
 
 
 async def start(program: Path, arguments: Sequence[str], pid_file: Path, bootstrap: Path, log: Path) -> Process | None:
-    """Start the process, in a session without a terminal. Return None if it ended at once.
+    """Start the process, in a session without a terminal. Return None if it has ended at once.
+
+    If this is cancelled, the process may run; `find` finds it.
 
     Raises:
         OSError: there is no shell, or a file cannot be written.
     """
-    _keep_old(log)
-    _remove(pid_file)
     command = [str(program), "-c", str(bootstrap), *arguments]
-    await asyncio.to_thread(
-        subprocess.run,
+    starting = asyncio.create_task(asyncio.to_thread(_start, command, pid_file, log))
+    try:
+        await asyncio.shield(starting)
+    except asyncio.CancelledError:
+        await starting  # afterwards, its id is stored
+        raise
+    return await find(pid_file, bootstrap)
+
+
+def _start(command: list[str], pid_file: Path, log: Path) -> None:
+    with suppress(FileNotFoundError):
+        log.replace(log.with_name(f"{log.name}.old"))
+    pid_file.unlink(missing_ok=True)
+    subprocess.run(  # noqa: S603  # arguments are not part of the script
         ["/bin/sh", "-c", _SCRIPT, "sh", str(log), str(pid_file), *command],
         stdin=subprocess.DEVNULL,
         stdout=subprocess.DEVNULL,
@@ -130,11 +142,6 @@ async def start(program: Path, arguments: Sequence[str], pid_file: Path, bootstr
         umask=0o077,
         check=False,
     )
-    loop = asyncio.get_running_loop()
-    deadline = loop.time() + _START_TIMEOUT
-    while (pid := _read_pid(pid_file)) is None and loop.time() < deadline:  # noqa: ASYNC110  # it is another process
-        await asyncio.sleep(_START_INTERVAL)
-    return await find(pid_file, bootstrap) if pid else None
 
 
 def limit_log(log: Path) -> None:
@@ -172,15 +179,6 @@ def _read_pid(pid_file: Path) -> int | None:
     except (OSError, ValueError):
         return None
     return pid if pid > 0 else None
-
-
-def _remove(file: Path) -> None:
-    file.unlink(missing_ok=True)
-
-
-def _keep_old(log: Path) -> None:
-    with suppress(FileNotFoundError):
-        log.replace(log.with_name(f"{log.name}.old"))
 
 
 def _command(pid: int) -> bytes:

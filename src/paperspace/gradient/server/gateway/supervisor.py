@@ -75,14 +75,12 @@ class Supervisor:
             except GatewayUnavailableError as error:
                 failures += 1
                 self._report(str(error))
+            except Exception as error:  # noqa: BLE001  # whatever it is, the gateway must be started again
+                _log.exception("the start of the gateway failed; it is repeated")
+                failures += 1
+                self._report(f"The gateway cannot be started: {error}. The server tries again.")
             else:
                 self._report(None)
-
-    async def stop(self) -> None:
-        """Stop the process. Cancel `run` before."""
-        if self._process:
-            await self._process.stop()
-            self.close()
 
     def close(self) -> None:
         """Forget the process. It continues to run."""
