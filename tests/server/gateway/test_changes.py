@@ -5,15 +5,17 @@ from __future__ import annotations
 import asyncio
 import ctypes
 import os
+import random
+import signal
 import socket
-from collections.abc import Iterator
-from contextlib import contextmanager
+from collections.abc import Callable, Iterator
+from contextlib import AsyncExitStack, contextmanager, suppress
 from pathlib import Path
 
 import pytest
-from tests.server.gateway.site import LONG, Load, Replica, Visitor, until
+from tests.server.gateway.site import LONG, Load, Replica, Visitor, until, visiting
 
-from paperspace.gradient.server.controller.gateway import Routes, Target
+from paperspace.gradient.server.controller.gateway import GatewayUnavailableError, Routes, Target
 from paperspace.gradient.server.gateway.gateway import EnvoyGateway
 
 pytestmark = pytest.mark.anyio
@@ -209,3 +211,54 @@ async def test_calls_can_be_cancelled(gateway: EnvoyGateway, visitor: Visitor, r
         assert gateway.routes("x").routed == {"a", "b"}
         await gateway.forget_instance("x", "b")
     assert await visitor.name() == "a"
+
+
+@pytest.mark.parametrize("seed", [1, 2])
+async def test_random_changes(new_gateway: Callable[..., EnvoyGateway], folder: Path, seed: int) -> None:
+    """After any changes at once, some of them cancelled, with ends of Envoy and of the server, responses follow the routes."""
+    choose = random.Random(seed)
+    async with AsyncExitStack() as stack:
+        replicas = [await stack.enter_async_context(Replica(f"r{number}").running()) for number in range(12)]
+        gateway = new_gateway()
+        await gateway.open()
+        for _ in range(5):
+            tasks: list[asyncio.Task[None]] = []
+            for _ in range(choose.randint(5, 40)):
+                tasks.append(asyncio.create_task(_change(gateway, replicas, choose)))
+                await asyncio.sleep(choose.random() * 0.01)
+                if choose.random() < 0.15:
+                    choose.choice(tasks).cancel()
+                if choose.random() < 0.02:
+                    with suppress(OSError, ValueError):  # it is being started
+                        os.kill(int((folder / "envoy.pid").read_text()), signal.SIGKILL)
+            for error in await asyncio.gather(*tasks, return_exceptions=True):
+                assert error is None or isinstance(error, GatewayUnavailableError | asyncio.CancelledError)
+            if choose.random() < 0.5:
+                await gateway.close()
+                gateway = new_gateway()
+                await gateway.open()
+            await _check_responses(gateway)
+
+
+async def _change(gateway: EnvoyGateway, replicas: list[Replica], choose: random.Random) -> None:
+    number = choose.randrange(len(replicas))
+    deployment_id, instance_id = f"d{number % 4}", f"r{number}"
+    match choose.choice(["route"] * 4 + ["unroute"] * 2 + ["forget_instance", "forget", "expose", "drained"]):
+        case "route":
+            await gateway.route(deployment_id, instance_id, replicas[number].target)
+        case "forget":
+            await gateway.forget(deployment_id)
+        case "expose":
+            await gateway.expose(deployment_id)
+        case name:
+            await getattr(gateway, name)(deployment_id, instance_id)
+
+
+async def _check_responses(gateway: EnvoyGateway) -> None:
+    await until(lambda: gateway.routes("d0").problem is None)
+    await gateway.expose("last")  # applies what cancelled calls have left
+    await gateway.forget("last")
+    async with visiting(gateway) as visitor:
+        for id_ in ("d0", "d1", "d2", "d3"):
+            expected = gateway.routes(id_).routed or {"503" if id_ in gateway.deployments() else "404"}
+            assert {await visitor.name(id_) for _ in range(10)} <= expected

@@ -111,26 +111,27 @@ async def test_http_1_client(gateway: EnvoyGateway, visitor: Visitor) -> None:
 async def test_change_of_the_protocol(gateway: EnvoyGateway, visitor: Visitor, replicas: list[Replica]) -> None:
     """When a revision has another protocol, each request goes to a replica in the replica's protocol: none is lost."""
     headers = {"Content-Type": "application/grpc", "TE": "trailers"}
-    responses: set[tuple[int, str]] = set()
+    responses: set[tuple[int, str, str]] = set()
     stopping = False
 
     async def send() -> None:
         while not stopping:
             async with visitor.session.post(visitor.url("/endpoints/x/test.Echo/Echo"), headers=headers) as response:
-                responses.add((response.status, response.headers["Content-Type"]))
+                grpc_status = response.headers.get("grpc-status", "0")  # of a replica, or of the gateway itself
+                responses.add((response.status, response.headers["Content-Type"], grpc_status))
 
     async with grpc_replica("b") as b:
         await gateway.route("x", "a0", replicas[0].target)
         senders = [asyncio.create_task(send()) for _ in range(4)]
         for number in range(8):
-            await gateway.route("x", f"b{number}", b)
-            await gateway.unroute("x", f"a{number}")
+            # At once, so that both are applied in one step.
+            await asyncio.gather(gateway.route("x", f"b{number}", b), gateway.unroute("x", f"a{number}"))
             await gateway.drained("x", f"a{number}")
             await gateway.forget_instance("x", f"a{number}")
-            await gateway.route("x", f"a{number + 1}", replicas[0].target)
-            await gateway.unroute("x", f"b{number}")
+            new = f"a{number + 1}"
+            await asyncio.gather(gateway.route("x", new, replicas[0].target), gateway.unroute("x", f"b{number}"))
             await gateway.drained("x", f"b{number}")
             await gateway.forget_instance("x", f"b{number}")
         stopping = True
         await asyncio.gather(*senders)
-    assert responses == {(200, "application/grpc"), (200, "application/json; charset=utf-8")}
+    assert responses == {(200, "application/grpc", "0"), (200, "application/json; charset=utf-8", "0")}
