@@ -1,0 +1,113 @@
+"""The throughput of the gateway, compared with the same Envoy and a configuration that is written by hand."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import os
+import subprocess
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+from tests.stress.gateway_processes import DEPLOYMENT, beside, open_gateway, pid_in, processor_time
+
+from paperspace.gradient.server.controller.gateway import Target
+from paperspace.gradient.server.gateway.binary import find_envoy
+from paperspace.gradient.server.gateway.resources import typed
+
+
+@contextmanager
+def by_hand(folder: Path, target: Target) -> Iterator[tuple[int, int]]:
+    """Run Envoy with the least configuration that forwards requests; yield its port and the id of its process."""
+    port = 50_999
+    router = typed("envoy.extensions.filters.http.router.v3.Router")
+    http = typed(
+        "envoy.extensions.filters.network.http_connection_manager.v3.HttpConnectionManager",
+        stat_prefix="hand",
+        route_config={
+            "virtual_hosts": [
+                {
+                    "name": "all",
+                    "domains": ["*"],
+                    "routes": [
+                        {"match": {"prefix": "/endpoints/x/"}, "route": {"cluster": "x", "prefix_rewrite": "/"}}
+                    ],
+                }
+            ]
+        },
+        http_filters=[{"name": "envoy.filters.http.router", "typed_config": router}],
+    )
+    listener = {
+        "address": {"socket_address": {"address": "127.0.0.1", "port_value": port}},
+        "filter_chains": [
+            {"filters": [{"name": "envoy.filters.network.http_connection_manager", "typed_config": http}]}
+        ],
+    }
+    host = {"endpoint": {"address": {"socket_address": {"address": "127.0.0.1", "port_value": target.port}}}}
+    cluster = {
+        "name": "x",
+        "type": "STATIC",
+        "connect_timeout": "1s",
+        "load_assignment": {"cluster_name": "x", "endpoints": [{"lb_endpoints": [host]}]},
+    }
+    file = folder / "by_hand.json"
+    file.write_text(json.dumps({"static_resources": {"listeners": [listener], "clusters": [cluster]}}))
+    options = ["--disable-hot-restart", "--log-level", "error", "--concurrency", str(min(4, os.cpu_count() or 1))]
+    # A session of its own, as that of the gateway: Linux shares the processors between sessions.
+    with subprocess.Popen([find_envoy(None), "-c", file, *options], start_new_session=True) as process:
+        try:
+            time.sleep(1)
+            yield port, process.pid
+        finally:
+            process.kill()
+
+
+async def _rate(port: int, pid: int, seconds: float) -> tuple[float, float]:
+    """Return requests per second of 16 clients, and the microseconds of Envoy for each."""
+    request = b"GET /endpoints/x/ HTTP/1.1\r\nHost: g\r\n\r\n"
+    end = time.perf_counter() + seconds
+    done = 0
+
+    async def client() -> None:
+        nonlocal done
+        reader, writer = await asyncio.open_connection("127.0.0.1", port)
+        while time.perf_counter() < end:
+            writer.write(request)
+            head = await reader.readuntil(b"\r\n\r\n")
+            assert head.startswith(b"HTTP/1.1 200"), head
+            await reader.readexactly(2)
+            done += 1
+        writer.close()
+
+    before = processor_time(pid)
+    await asyncio.gather(*(client() for _ in range(16)))
+    return done / seconds, (processor_time(pid) - before) / done * 1e6
+
+
+async def throughput(folder: Path, rounds: int) -> list[str]:
+    """Compare the gateway with a configuration by hand, in turns; return an entry if it is much slower."""
+    with beside("quick") as [port]:
+        target = Target(port, "http")
+        async with open_gateway(folder) as (gateway, _):
+            await gateway.route(DEPLOYMENT, "i", target)
+            with by_hand(folder, target) as (hand_port, hand_pid):
+                for others in (0, 100, 400):
+                    await asyncio.gather(
+                        *(gateway.route(f"d{n}", "i", Target(40_000 + n, "http")) for n in range(others))
+                    )
+                    ratio = await _compare(gateway._port, pid_in(folder), hand_port, hand_pid, rounds, others)
+    return [] if ratio >= 0.9 else ["slow"]
+
+
+async def _compare(port: int, pid: int, hand_port: int, hand_pid: int, rounds: int, others: int) -> float:
+    """Print and return the ratio of the best rounds: other programs of the machine can only slow a round down."""
+    rates = [(await _rate(port, pid, 2), await _rate(hand_port, hand_pid, 2)) for _ in range(rounds)]
+    rate, by_hand_rate = (max(entry[side][0] for entry in rates) for side in (0, 1))
+    cost, by_hand_cost = (min(entry[side][1] for entry in rates) for side in (0, 1))
+    print(
+        f"{others} other deployments: {rate:.0f} requests/s, by hand {by_hand_rate:.0f}, ratio {rate / by_hand_rate:.2f}; "
+        f"processor time of Envoy for each request {cost:.0f} µs, by hand {by_hand_cost:.0f} µs"
+    )
+    return rate / by_hand_rate
