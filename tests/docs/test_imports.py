@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ast
+import re
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -69,3 +70,22 @@ def test_the_core_is_below_the_functions() -> None:
     below = [*(PACKAGE / "_core").rglob("*.py"), PACKAGE / "errors.py", PACKAGE / "config.py"]
     tops = {module.split(".")[0] for path in below for module in imported(path)}
     assert tops.isdisjoint({"deployments", "aio", "client", "cli", "server", "schema", "pytest_plugin"})
+
+
+def test_imports_follow_the_levels() -> None:
+    """CONTRIBUTING lists each module of the client in a level, and no module imports from a level above its own."""
+    lines = re.findall(
+        r"^(\d)\. ((?:`\w+`(?:, )?)+)$", (TOP / "CONTRIBUTING.md").read_text(encoding="utf-8"), re.MULTILINE
+    )
+    levels = {name: int(level) for level, names in lines for name in re.findall(r"\w+", names)}
+    outside = {"__init__", "__main__", "pytest_plugin", "server"}
+    files = {path: path.relative_to(PACKAGE).parts[0].removesuffix(".py") for path in PACKAGE.rglob("*.py")}
+    assert set(levels) == {*files.values()} - outside
+    above = [
+        (path.relative_to(PACKAGE).as_posix(), module)
+        for path, top in files.items()
+        if top in levels
+        for module in imported(path)
+        if levels.get(module.split(".")[0], levels[top]) < levels[top]
+    ]
+    assert above == []
