@@ -116,7 +116,7 @@ async def test_killed_process(gateway: EnvoyGateway, visitor: Visitor, replicas:
         old = pid_of(gateway)
         os.kill(old, signal.SIGKILL)
         await until(lambda: len(problems) == 2)
-        assert problems == ["The gateway has ended. The server starts it again.", None]
+        assert problems == ["The gateway ended. The server starts it again.", None]
         assert pid_of(gateway) != old
         assert await visitor.name() == "a"
 
@@ -134,12 +134,13 @@ async def test_changes_while_it_does_not_run(
 
     monkeypatch.setattr(gateway._envoy, "start", fail)
     os.kill(pid_of(gateway), signal.SIGKILL)
-    await until(lambda: gateway.routes("x").problem == "It fails.")
+    problem = "It fails. The server tries again."
+    await until(lambda: gateway.routes("x").problem == problem)
     await gateway.unroute("x", "a")
     await gateway.drained("x", "a")
     with pytest.raises(GatewayUnavailableError, match="It fails"):
         await gateway.route("x", "b", b.target)
-    assert gateway.routes("x") == Routes(frozenset("b"), frozenset("a"), "It fails.")
+    assert gateway.routes("x") == Routes(frozenset("b"), frozenset("a"), problem)
     monkeypatch.setattr(gateway._envoy, "start", start)
     await until(lambda: gateway.routes("x").problem is None)
     assert await visitor.name() == "b"
@@ -241,6 +242,23 @@ async def test_port_in_use(new_gateway: Create, running: bool) -> None:
         assert pid_of(again) == pid
 
 
+@pytest.mark.parametrize(
+    ("host", "message"),
+    [
+        (
+            "192.0.2.1",
+            "The gateway cannot listen on 192.0.2.1:0: no network interface of this machine has this address.",
+        ),
+        ("label..empty", "The host name label..empty cannot be resolved."),
+    ],
+)
+async def test_host_that_cannot_be_used(new_gateway: Create, host: str, message: str) -> None:
+    """An address of another machine and a host name without an address are different errors."""
+    with pytest.raises(GatewayUnavailableError) as error:
+        await new_gateway(host=host).open()
+    assert str(error.value) == f"{message} Correct --gateway-host."
+
+
 async def test_port_that_is_taken_while_it_does_not_run(gateway: EnvoyGateway, monkeypatch: pytest.MonkeyPatch) -> None:
     """If another program takes the port before the process is started again, the problem says so until it is free."""
     start = gateway._envoy.start
@@ -320,13 +338,13 @@ async def test_folder_with_spaces(new_gateway: Create, folder: Path) -> None:
 
 
 async def test_program_that_ends_at_once(new_gateway: Create, tmp_path: Path) -> None:
-    """If the program ends at once, the error has its last words, and no process is left."""
+    """If the program ends at once, the error has the end of its output, and no process remains. Nothing is tried again."""
     program = tmp_path / "envoy"
     program.write_text("#!/bin/sh\necho 'cannot load a library.' >&2\nexit 1\n")
     program.chmod(0o755)
     with pytest.raises(GatewayUnavailableError) as error:
         await new_gateway(envoy=program).open()
-    assert str(error.value) == "The gateway has ended at once: cannot load a library. The server tries again."
+    assert str(error.value) == "The gateway ended right after it was started: cannot load a library."
 
 
 @pytest.mark.parametrize("milliseconds", range(0, 60, 6))

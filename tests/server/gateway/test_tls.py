@@ -74,7 +74,7 @@ async def test_renewed_certificate(new_gateway: Create, tmp_path: Path) -> None:
 async def test_certificate_that_envoy_refuses(
     new_gateway: Create, folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
-    """A certificate that only Envoy refuses is an error at the start. Later, the one from before stays in use."""
+    """A certificate that only Envoy refuses is an error at the start. Later, the previous one stays in use."""
     monkeypatch.setattr(gateway_module, "_APPLY_TIMEOUT", 1.0)
     good = make(tmp_path / "good")
     refused = make(tmp_path / "refused", curve=ec.SECP256K1())
@@ -85,7 +85,7 @@ async def test_certificate_that_envoy_refuses(
     first = await served_certificate(gateway)
     refused.chain.replace(good.chain)
     refused.key.replace(good.key)
-    await until(lambda: "The gateway uses the one from before." in caplog.text)
+    await until(lambda: "The gateway continues to use the previous certificate." in caplog.text)
     assert await served_certificate(gateway) == first
     await gateway.expose("x")
     pid = (folder / "envoy.pid").read_text()

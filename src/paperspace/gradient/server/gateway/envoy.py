@@ -21,6 +21,7 @@ if TYPE_CHECKING:
     from paperspace.gradient.server.gateway.process import Process
 
 _PID = "envoy.pid"
+_ENDED = "The gateway ended right after it was started"
 
 START_TIMEOUT = 30.0  # seconds
 _INTERVAL = 0.01  # seconds between two looks at what is in effect
@@ -65,7 +66,7 @@ class Envoy:
         """Start a process. It may not serve yet.
 
         Raises:
-            GatewayUnavailableError: it has ended at once, or a file cannot be written.
+            GatewayUnavailableError: it ended right after the start, or a file cannot be written.
         """
         replace(self._bootstrap_file, self._bootstrap)
         threads = concurrency(len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1)
@@ -74,11 +75,9 @@ class Envoy:
             started = await processes.start(self._program, arguments, self._pid_file, self._bootstrap_file, self._log)
         except OSError as error:
             reason = (error.strerror or str(error)).rstrip(".")
-            raise GatewayUnavailableError(
-                f"The gateway cannot be started: {reason}. The server tries again."
-            ) from error
+            raise GatewayUnavailableError(f"The gateway cannot be started: {reason}.") from error
         if started is None:
-            raise self._failed("The gateway has ended at once")
+            raise self._failed(_ENDED)
         return started
 
     async def ready(self, process: Process, *, fresh: bool) -> None:
@@ -95,7 +94,7 @@ class Envoy:
             async with asyncio.timeout(START_TIMEOUT):
                 while not await self.in_effect():
                     if not process.alive:
-                        raise self._failed("The gateway has ended at once")
+                        raise self._failed(_ENDED if fresh else "The gateway ended")
                     if fresh and await self._refuses():
                         raise self._failed("The gateway refuses its configuration")
                     await asyncio.sleep(_INTERVAL)
@@ -138,7 +137,7 @@ class Envoy:
 
     def _failed(self, what: str) -> GatewayUnavailableError:
         words = self.last_words()
-        return GatewayUnavailableError(f"{what}{f': {words}' if words else ''}. The server tries again.")
+        return GatewayUnavailableError(f"{what}{f': {words}' if words else ''}.")
 
 
 async def stop_envoy(folder: Path) -> None:

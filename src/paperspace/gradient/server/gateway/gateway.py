@@ -219,7 +219,7 @@ class EnvoyGateway:
                 if certificate and signature(certificate) != self._signature:
                     await self._renew(certificate)
             except GatewayUnavailableError as error:
-                _log.warning("%s The gateway uses the one from before.", error)
+                _log.warning("%s The gateway continues to use the previous certificate.", error)
             except Exception:  # noqa: BLE001  # such as a full disk
                 _log.exception("the maintenance of the gateway failed; it is repeated")
 

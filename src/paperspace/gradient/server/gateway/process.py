@@ -112,7 +112,7 @@ async def find(pid_file: Path, bootstrap: Path) -> Process | None:
 
 
 async def start(program: Path, arguments: Sequence[str], pid_file: Path, bootstrap: Path, log: Path) -> Process | None:
-    """Start the process, in a session without a terminal. Return None if it has ended at once.
+    """Start the process, in a session without a terminal. Return None if it ended right after the start.
 
     If this is cancelled, the process may run; `find` finds it.
 

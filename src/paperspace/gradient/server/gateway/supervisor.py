@@ -51,7 +51,7 @@ class Supervisor:
             try:
                 await self._use(running, fresh=False)
             except GatewayUnavailableError as error:
-                _log.warning("%s", error)
+                _log.warning("%s The server starts another gateway.", error)
             else:
                 return
         await self._start()
@@ -67,14 +67,14 @@ class Supervisor:
                 self.close()
                 failures = 0 if loop.time() - start > _STABLE else failures + 1
                 words = self._envoy.last_words()
-                self._report(f"The gateway has ended{f': {words}' if words else ''}. The server starts it again.")
+                self._report(f"The gateway ended{f': {words}' if words else ''}. The server starts it again.")
             if failures:
                 await asyncio.sleep(min(_MIN_PAUSE * float(1 << min(failures - 1, 10)), _MAX_PAUSE))
             try:
                 await self._start()
             except GatewayUnavailableError as error:
                 failures += 1
-                self._report(str(error))
+                self._report(f"{error} The server tries again.")
             except Exception as error:  # noqa: BLE001  # whatever it is, the gateway must be started again
                 _log.exception("the start of the gateway failed; it is repeated")
                 failures += 1
