@@ -90,8 +90,8 @@ class Records:
     def unfinished(self) -> list[str]:
         """Return the ids of all deployments that exist or still have instances."""
         return self._ids(
-            "SELECT id FROM deployments WHERE dt_deleted IS NULL OR EXISTS"
-            " (SELECT 1 FROM instances WHERE deployment_id = deployments.id AND dt_deleted IS NULL)"
+            "SELECT id FROM deployments WHERE dt_deleted IS NULL"
+            " UNION SELECT deployment_id AS id FROM instances WHERE dt_deleted IS NULL"
         )
 
     def changed(self) -> list[str]:
@@ -252,9 +252,7 @@ class Records:
 
     def _assign_port(self, instance_id: str) -> None:
         """Reserve another port for a new attempt. If no port is free, the instance waits for one."""
-        rows = self._db.rows(
-            "SELECT id, port FROM instances WHERE port IS NOT NULL AND dt_deleted IS NULL ORDER BY seq"
-        )
+        rows = self._db.rows("SELECT id, port FROM instances WHERE port IS NOT NULL AND dt_deleted IS NULL")
         ports = {row["id"]: row["port"] for row in rows}
         latest = self._db.rows("SELECT port FROM instances WHERE port IS NOT NULL ORDER BY seq DESC LIMIT 1")
         after = ports.get(instance_id) or (latest[0]["port"] if latest else None)

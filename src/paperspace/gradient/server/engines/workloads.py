@@ -33,6 +33,8 @@ STATES = ChildTable("states_now", "deployment_run_instance_id", newest_first=Fal
 LOGS = ChildTable("logs_now", "deployment_id", newest_first=False)
 LINES = ChildTable("lines_now", "deployment_run_instance_id", newest_first=False)
 
+_PRESENT = "deployment_id = ? AND removal > now()"  # the condition of instances_now that are not removed
+
 
 def run_id(spec_id: str) -> str:
     """Return the id of the run of a spec."""
@@ -96,13 +98,15 @@ class Workloads:
         for event in sorted(events, key=lambda event: event.at):
             match event:
                 case StateChanged(instance_id, at, phase, state, message):
-                    number = self._count("instance_states", instance_id)
-                    id_ = str(uuid5(UUID(instance_id), f"state {number}"))
+                    # Each id is derived from that of the state before: to count all of them would take ever longer.
+                    before = self._last("instance_states", "id", instance_id)
+                    id_ = str(uuid5(UUID(before or instance_id), "next state"))
                     row: dict[str, Any] = {"id": id_, "phase": phase, "state": state, "message": message}
                     row |= {"timestamp": iso(at), "deployment_run_instance_id": instance_id}
                     self._db.insert("instance_states", [row])
                 case LineLogged(instance_id, at, message):
-                    row = {"line": self._count("log_lines", instance_id) + 1, "message": message, "dt_created": iso(at)}
+                    line = (self._last("log_lines", "line", instance_id) or 0) + 1
+                    row = {"line": line, "message": message, "dt_created": iso(at)}
                     self._db.insert("log_lines", [row | {"deployment_run_instance_id": instance_id}])
                 case InstanceRemoved(instance_id, at):
                     self._db.execute("UPDATE instances SET dt_deleted = ? WHERE id = ?", iso(at), instance_id)
@@ -136,7 +140,7 @@ class Workloads:
 
     def _instances(self, deployment_id: str, *, current_spec_id: str | None) -> list[Instance]:
         rows = self._db.rows(
-            "SELECT id, spec_id, state FROM instances_now WHERE deployment_id = ? AND dt_deleted IS NULL ORDER BY seq",
+            f"SELECT id, spec_id, state FROM instances_now WHERE {_PRESENT} ORDER BY seq",  # noqa: S608
             deployment_id,
         )
         return [Instance(row["id"], row["specId"] == current_spec_id, row["state"]) for row in rows]
@@ -176,26 +180,28 @@ class Workloads:
         )
 
     def _discard_future_events(self, deployment_id: str) -> None:
-        """Delete the events of a deployment that have not happened yet: its desired state has changed."""
-        now = iso(self._db.transaction_time)
-        instances = "(SELECT id FROM instances WHERE deployment_id = ?)"
-        for table, time_column in (("instance_states", "timestamp"), ("log_lines", "dt_created")):
-            self._db.execute(
-                f"DELETE FROM {table} WHERE {time_column} > ? AND deployment_run_instance_id IN {instances}",  # noqa: S608
-                now,
-                deployment_id,
-            )
-        self._db.execute(
-            "UPDATE instances SET dt_deleted = NULL WHERE dt_deleted > ? AND deployment_id = ?", now, deployment_id
-        )
+        """Delete the events of a deployment that have not happened yet: its desired state has changed.
 
-    def _count(self, table: str, instance_id: str) -> int:
-        (row,) = self._db.rows(
-            f"SELECT count(*) AS number FROM {table} WHERE deployment_run_instance_id = ?",  # noqa: S608
+        A removed instance has none: its removal is its last event.
+        """
+        now = iso(self._db.transaction_time)
+        present = self._db.rows(f"SELECT id FROM instances_now WHERE {_PRESENT}", deployment_id)  # noqa: S608
+        for instance in present:
+            for table, time_column in (("instance_states", "timestamp"), ("log_lines", "dt_created")):
+                of_instance = f"FROM {table} WHERE deployment_run_instance_id = ?"
+                last = f"SELECT max(seq) {of_instance} AND {time_column} <= ?"
+                self._db.execute(
+                    f"DELETE {of_instance} AND seq > coalesce(({last}), 0)", instance["id"], instance["id"], now
+                )
+            self._db.execute("UPDATE instances SET dt_deleted = NULL WHERE id = ?", instance["id"])
+
+    def _last(self, table: str, column: str, instance_id: str) -> Any:
+        """Return a column of the last state or log line of an instance; None if there is none."""
+        rows = self._db.rows(
+            f"SELECT {column} FROM {table} WHERE deployment_run_instance_id = ? ORDER BY seq DESC LIMIT 1",  # noqa: S608
             instance_id,
         )
-        number: int = row["number"]
-        return number
+        return next(iter(rows[0].values())) if rows else None
 
     # Queries
 
@@ -211,8 +217,7 @@ class Workloads:
     def serving(self, deployment_id: str) -> Serving:
         """Return what serves the endpoint of a deployment."""
         rows = self._db.rows(
-            "SELECT spec_id, count(*) AS ready FROM instances_now"
-            " WHERE deployment_id = ? AND dt_deleted IS NULL AND state = 'healthy'"
+            f"SELECT spec_id, count(*) AS ready FROM instances_now WHERE {_PRESENT} AND state = 'healthy'"  # noqa: S608
             " GROUP BY spec_id ORDER BY max(seq) DESC",
             deployment_id,
         )

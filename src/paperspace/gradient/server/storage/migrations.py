@@ -156,6 +156,24 @@ MIGRATIONS = (
         ) STRICT
         """,
     ),
+    (
+        # With these indexes, no statement reads more rows because there are more in the database: neither deployments, nor
+        # earlier specs or removed instances of a deployment. The partial ones have only the few rows that are looked for.
+        "CREATE INDEX present_deployments ON deployments (dt_deleted) WHERE dt_deleted IS NULL",
+        "CREATE INDEX present_deployments_by_name ON deployments (name) WHERE dt_deleted IS NULL",
+        "CREATE INDEX present_deployments_by_project ON deployments (project_id) WHERE dt_deleted IS NULL",
+        "CREATE INDEX deployment_specs_by_cluster ON deployment_specs (deployment_id, cluster_id)",
+        "CREATE INDEX valid_deployment_specs ON deployment_specs (deployment_id) WHERE dt_invalid IS NULL",
+        """
+        CREATE INDEX unapplied_deployment_specs ON deployment_specs (external_applied)
+        WHERE dt_invalid IS NULL AND external_applied IS NULL AND error IS NULL
+        """,
+        "CREATE INDEX instances_by_removal ON instances (deployment_id, coalesce(dt_deleted, 'never'))",
+        """
+        CREATE INDEX running_instance_states ON instance_states (deployment_run_instance_id, seq)
+        WHERE phase = 'Running'
+        """,
+    ),
 )
 
 

@@ -4,6 +4,9 @@ A runtime may date events in advance, so the tables of instances, states and log
 These views leave out what has not happened yet and derive the rest. Time therefore passes without a background task,
 also while the server is down.
 
+The states and lines of an instance are numbered in the order of their times. Instances that are not
+removed are selected by `removal > now()`, which has an index: `never` is later than any time.
+
 They are temporary views, created for each connection, because only our connections have the function `now()`.
 """
 
@@ -26,14 +29,15 @@ VIEWS = (
             ELSE latest.phase
         END AS phase,
         (
-            SELECT min(timestamp) FROM states_now
-            WHERE deployment_run_instance_id = instances.id AND phase = 'Running'
+            SELECT timestamp FROM states_now
+            WHERE deployment_run_instance_id = instances.id AND phase = 'Running' ORDER BY seq LIMIT 1
         ) AS dt_started,
         CASE
             WHEN latest.phase = 'Failed' THEN latest.timestamp
             WHEN dt_deleted <= now() THEN dt_deleted
         END AS dt_finished,
         CASE WHEN dt_deleted <= now() THEN dt_deleted END AS dt_deleted,
+        coalesce(dt_deleted, 'never') AS removal,
         CASE WHEN dt_deleted <= now() THEN dt_deleted ELSE latest.timestamp END AS external_applied
     FROM instances LEFT JOIN instance_states AS latest ON latest.seq = (
         SELECT max(seq) FROM states_now WHERE deployment_run_instance_id = instances.id

@@ -1,0 +1,171 @@
+"""The work of a request does not grow with the database: counted in instructions of SQLite, and seen in its query plans."""
+
+from __future__ import annotations
+
+import json
+import sqlite3
+from functools import partial
+from itertools import count
+from typing import TYPE_CHECKING, Any, NamedTuple
+
+import pytest
+from tests.server.conftest import Clock, backend_of
+from tests.server.storage.many_deployments import (
+    add_deployments,
+    add_log_lines,
+    add_revisions,
+    deployment_id,
+    instance_name,
+)
+
+from paperspace.gradient._core.documents import load_document
+from paperspace.gradient.server import LocalServer
+from paperspace.gradient.server.graphql.execution import Request
+from paperspace.gradient.server.storage.budget import MAXIMUM, Budget
+from paperspace.gradient.server.storage.files import open_writer
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator
+    from pathlib import Path
+
+    from paperspace.gradient.server.backend import Backend
+
+NUMBER = 700  # of the deployment that the requests are about
+FEW, MANY = 1_000, 20_000
+_INSTRUCTIONS = 10  # of SQLite between two counts
+_ARGUMENTS = ("parent", "json_each")  # tables that a statement gets as an argument
+
+
+class Work(NamedTuple):
+    """What a request took: instructions of SQLite, and the plans of the statements that read a whole table."""
+
+    instructions: int
+    scans: list[str]
+
+
+def create(file: Path, fill: Callable[[sqlite3.Connection], None]) -> Backend:
+    with open_writer(file) as connection:
+        connection.execute("PRAGMA synchronous = OFF")
+        fill(connection)
+    return backend_of(LocalServer(database=file, actor="A", now=Clock()))
+
+
+@pytest.fixture(scope="module")
+def databases(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[Backend, Backend]]:
+    folder = tmp_path_factory.mktemp("growth")
+    opened = [create(folder / f"{number}.db", partial(add_deployments, count=number)) for number in (FEW, MANY)]
+    yield opened[0], opened[1]
+    for backend in opened:
+        backend.close()
+
+
+def measured(backend: Backend, run: Callable[[], object]) -> Work:
+    """Measure the work of a function."""
+    connection, ticks, statements = backend.database._connection, count(), list[str]()
+    connection.set_progress_handler(lambda: next(ticks) < 0, _INSTRUCTIONS)
+    connection.set_trace_callback(statements.append)
+    try:
+        run()
+    finally:
+        connection.set_trace_callback(None)
+        connection.set_progress_handler(None, 0)
+    instructions = next(ticks) * _INSTRUCTIONS
+    scans = []
+    for statement in statements:
+        if not statement.startswith(("BEGIN", "COMMIT", "ROLLBACK", "--")):
+            plan = [step for *_, step in connection.execute(f"EXPLAIN QUERY PLAN {statement}")]
+            scans += [statement for step in plan if step.startswith("SCAN") and step.split()[1] not in _ARGUMENTS]
+    return Work(instructions, scans)
+
+
+numbers = count()
+
+
+def work(backend: Backend, operation: str, variables: dict[str, Any]) -> Work:
+    """Execute an operation and measure its work."""
+    request = Request(load_document(operation).text, variables=variables)
+    if "input" in variables:
+        request = request._replace(key_digest=str(next(numbers)).encode())
+    response = []
+    result = measured(backend, lambda: response.append(backend.executor.execute(request, Budget(MAXIMUM))))
+    body = json.loads(response[0].body)
+    assert "errors" not in body or body["errors"][0]["extensions"]["code"] == "CONFLICT"
+    return result
+
+
+ID = deployment_id(NUMBER)
+SPEC = {"image": "i", "resources": {"replicas": 1}}
+OPERATIONS: dict[str, tuple[str, dict[str, Any]]] = {
+    "list": ("Deployments", {"first": 100, "specsFirst": 100}),
+    "list by name": ("Deployments", {"first": 100, "specsFirst": 100, "name": f"d{NUMBER}"}),
+    "list by an unknown name": ("Deployments", {"first": 100, "specsFirst": 100, "name": "x"}),
+    "list by project": ("Deployments", {"first": 100, "specsFirst": 100, "projectId": "p3"}),
+    "list by an unknown project": ("Deployments", {"first": 100, "specsFirst": 100, "projectId": "x"}),
+    "list by name and project": (
+        "Deployments",
+        {"first": 100, "specsFirst": 100, "name": f"d{NUMBER}", "projectId": "p0"},
+    ),
+    "list a page": ("Deployments", {"first": 100, "specsFirst": 100, "clusterId": "x"}),
+    "get": ("Deployment", {"id": ID, "specsFirst": 100}),
+    "get by an unknown cluster": ("Deployment", {"id": ID, "specsFirst": 100, "clusterId": "x"}),
+    "status": ("DeploymentStatus", {"id": ID}),
+    "statuses": ("DeploymentStatuses", {"first": 20}),
+    "history": ("DeploymentHistory", {"id": ID, "first": 10}),
+    "runs": ("DeploymentRuns", {"id": ID, "first": 10}),
+    "logs": ("DeploymentLogs", {"id": ID, "first": 10}),
+    "log lines": ("DeploymentLogLines", {"id": ID, "instanceName": instance_name(NUMBER), "last": 2}),
+    "create": ("DeploymentCreate", {"input": {"name": "new", "projectId": "p3", "spec": SPEC}}),
+    "create with a taken name": ("DeploymentCreate", {"input": {"name": "d10", "projectId": "p0", "spec": SPEC}}),
+    "update": ("DeploymentUpdate", {"input": {"id": ID, "spec": SPEC}}),
+    "rename": ("DeploymentUpdate", {"input": {"id": ID, "name": "renamed"}}),
+    "delete": ("DeploymentDelete", {"input": {"id": deployment_id(NUMBER + 1)}}),
+}
+
+
+def assert_same_work(few: Work, many: Work) -> None:
+    """Check that a request takes the same work, apart from an index with one more level."""
+    assert many.instructions <= 1.1 * few.instructions + 10 * _INSTRUCTIONS
+    assert many.scans == few.scans == []
+
+
+@pytest.mark.parametrize("name", OPERATIONS)
+def test_more_deployments(databases: tuple[Backend, Backend], name: str) -> None:
+    """A request takes the same work with twenty times the deployments."""
+    few, many = (work(backend, *OPERATIONS[name]) for backend in databases)
+    assert_same_work(few, many)
+
+
+def test_a_start_with_more_deployments(databases: tuple[Backend, Backend]) -> None:
+    """The start of a server takes the same work with twenty times the deployments."""
+
+    def start(backend: Backend) -> None:
+        with backend.database.writing():
+            backend.workloads.apply_new_specs()
+
+    few, many = (measured(backend, partial(start, backend)) for backend in databases)
+    assert_same_work(few, many)
+
+
+@pytest.fixture(scope="module")
+def histories(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[Backend, Backend]]:
+    folder = tmp_path_factory.mktemp("histories")
+
+    def fill(connection: sqlite3.Connection, number: int) -> None:
+        add_deployments(connection, NUMBER + 1)
+        add_revisions(connection, NUMBER, number)
+        add_log_lines(connection, NUMBER, number)
+
+    opened = [create(folder / f"{number}.db", partial(fill, number=number)) for number in (200, 5_000)]
+    yield opened[0], opened[1]
+    for backend in opened:
+        backend.close()
+
+
+@pytest.mark.parametrize("name", OPERATIONS)
+def test_a_longer_history(histories: tuple[Backend, Backend], name: str) -> None:
+    """A request takes the same work with 25 times the revisions of a deployment, and the states and lines of an instance."""
+    operation, variables = OPERATIONS[name]
+    if name == "delete":  # the last one
+        variables = {"input": {"id": ID}}
+    few, many = (work(backend, operation, variables) for backend in histories)
+    assert_same_work(few, many)
