@@ -118,10 +118,15 @@ def test_schema_describes_everything() -> None:
     assert bare == []
 
 
+# These use a filter that the hosted API lacks; the client sends other operations to a server that rejects them.
+BEYOND_THE_HOSTED_API = {"DeploymentsOnCluster", "DeploymentStatusesOnCluster"}
+
+
 def test_operations_are_valid_on_the_hosted_api() -> None:
-    """Every operation is valid against the schema of the hosted API, and uses nothing that is deprecated there."""
+    """Every operation, except the known ones, is valid on the hosted API, and uses nothing that is deprecated there."""
     hosted = build_schema((TOP / "tests/hosted.graphql").read_text(encoding="utf-8"))
-    document = concat_ast([parse(path.read_text(encoding="utf-8")) for path in OPERATIONS])
+    hosted_operations = [path for path in OPERATIONS if path.stem not in BEYOND_THE_HOSTED_API]
+    document = concat_ast([parse(path.read_text(encoding="utf-8")) for path in hosted_operations])
     assert validate(hosted, document, [*specified_rules, NoDeprecatedCustomRule]) == []
 
 

@@ -135,6 +135,33 @@ def test_cluster_counts_towards_first(client: Client, wire: Wire) -> None:
     assert len(wire) == 2
 
 
+def reject_the_filter(request: dict[str, Any]) -> None:
+    """Send what a server without the filter by cluster rejects."""
+    request["query"] = request["query"].replace("deployments(\n    clusterId:", "deployments(\n    unknown:")
+    request["query"] = request["query"].replace("deployments(clusterId:", "deployments(unknown:")
+
+
+@pytest.mark.parametrize("can_filter", [True, False])
+@pytest.mark.parametrize("cluster_id", ["cl-1", "unknown"])
+def test_cluster_of_few_deployments(
+    many: Client, server: LocalServer, wire: Wire, cluster_id: str, *, can_filter: bool
+) -> None:
+    """From the second page on, the server filters by cluster. One that cannot sends all pages, with the same result."""
+    for deployment in (many.deployments.list_deployments(name=name)[0] for name in ("n4", "n0")):
+        many.deployments.update_deployment(id=deployment["id"], cluster_id="cl-1")
+    expected = ["n4", "n0"] if cluster_id == "cl-1" else []
+    with (
+        altered(server, request=None if can_filter else reject_the_filter) as url,
+        Client(server.api_key, url) as client,
+    ):
+        for list_ in (client.deployments.list_deployments, client.deployments.list_deployment_statuses):
+            wire.clear()
+            assert names(list_(cluster_id=cluster_id)) == expected
+            operations = [request["operationName"] for request in wire]
+            assert len(operations) == (2 if can_filter else 4)
+            assert operations[1].endswith("OnCluster")
+
+
 @pytest.mark.parametrize("first", [-1, 1.5, True, "3"])
 def test_invalid_first(client: Client, wire: Wire, first: Any) -> None:
     """An invalid `first` raises an error before anything is sent."""

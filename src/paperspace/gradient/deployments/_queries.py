@@ -10,6 +10,7 @@ from paperspace.gradient._core.pagination import MAX_PAGE, iter_pages
 from paperspace.gradient._generated.deployment import DEPLOYMENT, DeploymentVariables
 from paperspace.gradient._generated.deployments import DEPLOYMENTS, DeploymentsVariables
 from paperspace.gradient._generated.deployments_current import DEPLOYMENTS_CURRENT, DeploymentsCurrentVariables
+from paperspace.gradient._shared.lazy import lazy_modules
 from paperspace.gradient._shared.problems import shorten
 from paperspace.gradient._shared.spec_rules import normalize_name
 from paperspace.gradient.deployments._errors import deployment_not_found
@@ -23,7 +24,10 @@ if TYPE_CHECKING:
     from paperspace.gradient._core.session import Call, Session
     from paperspace.gradient._generated.deployment_fields import Deployment as DeploymentPage
     from paperspace.gradient._generated.deployments_current import Deployment as CurrentDeployment
+    from paperspace.gradient.deployments import _on_cluster
     from paperspace.gradient.types import Deployment, DeploymentSpec
+else:
+    [_on_cluster] = lazy_modules("paperspace.gradient.deployments", "_on_cluster")
 
 
 class _DeletedError(Exception):
@@ -43,10 +47,14 @@ async def iter_deployment_pages(
         result = await session.run(DEPLOYMENTS, variables)
         return result["deployments"]["nodes"], result["deployments"]["pageInfo"]
 
+    fetch_page = fetch
+    if cluster_id is not None:
+        on_cluster = _on_cluster.deployments(session, name, project_id, cluster_id)
+        fetch_page = _on_cluster.filtered_by_server(fetch, on_cluster)
     # With a filter, some nodes are dropped here, so how many to ask for is unknown: full pages take the fewest requests.
     filtered = name is not None or cluster_id is not None
     remaining = first
-    async with aclosing(iter_pages(fetch, operation=DEPLOYMENTS.name, limit=None if filtered else first)) as pages:
+    async with aclosing(iter_pages(fetch_page, operation=DEPLOYMENTS.name, limit=None if filtered else first)) as pages:
         async for page in pages:
             deployments = []
             for node in page:

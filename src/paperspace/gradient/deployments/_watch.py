@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, TypeVar
 from paperspace.gradient._core.pagination import empty_page, iter_pages
 from paperspace.gradient._generated.deployment_status import DEPLOYMENT_STATUS, DeploymentStatusVariables
 from paperspace.gradient._generated.deployment_statuses import DEPLOYMENT_STATUSES, DeploymentStatusesVariables
+from paperspace.gradient._shared.lazy import lazy_modules
 from paperspace.gradient.deployments._errors import deployment_not_found
 from paperspace.gradient.deployments._logs import LogReader, sorted_lines, written_since
 from paperspace.gradient.deployments._queries import same_text, verify_has_spec, verify_same_deployment
@@ -48,7 +49,10 @@ if TYPE_CHECKING:
     from paperspace.gradient._generated.deployment_run_instance_fields import DeploymentRunInstance
     from paperspace.gradient._generated.deployment_status_fields import Deployment
     from paperspace.gradient._generated.deployment_statuses import Deployment as DeploymentNode
+    from paperspace.gradient.deployments import _on_cluster
     from paperspace.gradient.types import DeploymentEvent, DeploymentStatus, LogLine
+else:
+    [_on_cluster] = lazy_modules("paperspace.gradient.deployments", "_on_cluster")
 
 T = TypeVar("T")
 
@@ -151,9 +155,13 @@ async def deployment_statuses(
         )
         return result["deployments"]["nodes"], result["deployments"]["pageInfo"]
 
+    fetch_page = fetch
+    if cluster_id is not None:
+        on_cluster = _on_cluster.statuses(session, name, project_id, cluster_id)
+        fetch_page = _on_cluster.filtered_by_server(fetch, on_cluster)
     filtered = name is not None or cluster_id is not None
     limit = None if filtered else first
-    async with aclosing(iter_pages(fetch, operation=DEPLOYMENT_STATUSES.name, limit=limit)) as pages:
+    async with aclosing(iter_pages(fetch_page, operation=DEPLOYMENT_STATUSES.name, limit=limit)) as pages:
         async for page in pages:
             for node in page:
                 if (name is None or same_text(node["name"], name)) and node["onCluster"]["nodes"]:

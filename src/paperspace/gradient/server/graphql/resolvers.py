@@ -64,7 +64,10 @@ def _deployments(_root: None, info: Info, **arguments: Any) -> Page:
     window = window_from_arguments(arguments, "deployments", newest_first=True)
     name = arguments.get("name")
     return info.context.store.deployments(
-        window, name=None if name is None else normalize_name(name), project_id=arguments.get("projectId")
+        window,
+        name=None if name is None else normalize_name(name),
+        project_id=arguments.get("projectId"),
+        cluster_id=arguments.get("clusterId"),
     )
 
 

@@ -153,27 +153,28 @@ class Database:
         # Not with json_each, which truncates text at a NUL: cluster ids are arbitrary strings.
         return {row["id"]: row for row in self.rows(f"{select} IN ({', '.join('?' * len(ids))})", *ids)}
 
-    def page(self, table: str, conditions: str, window: Window, **values: object) -> Page:
-        """Return a page of the rows that meet the conditions."""
-        return self._pages(table, conditions, window, parents=[""], values=values)[""]
+    def page(self, table: str, conditions: str, window: Window, *, source: str | None = None, **values: object) -> Page:
+        """Return a page of the rows of a table; the source is what has the numbers of those that meet the conditions."""
+        return self._pages(table, source or table, conditions, window, parents=[""], values=values)[""]
 
     def child_pages(
         self, child: ChildTable, parents: Sequence[str], window: Window, conditions: str = "TRUE", **values: object
     ) -> dict[str, Page]:
         """Return, for each parent id, a page of its rows that meet the conditions."""
         conditions = f"{child.column} = parent.value AND {conditions}"
-        return self._pages(child.table, conditions, window, parents=parents, values=values)
+        return self._pages(child.table, child.table, conditions, window, parents=parents, values=values)
 
     def _pages(
         self,
         table: str,
+        source: str,
         conditions: str,
         window: Window,
         *,
         parents: Sequence[str],
         values: dict[str, object],
     ) -> dict[str, Page]:
-        """Return, for each parent id, a page of the rows that meet the conditions.
+        """Return, for each parent id, a page of the rows of a table whose numbers in the source meet the conditions.
 
         Runs one statement for any number of parents, and a second one if the window starts at a cursor. SQLite reads
         as many rows per parent as the page has, however long the list is.
@@ -189,7 +190,7 @@ class Database:
         rows = self.rows(
             "SELECT item.*, parent.value AS parent FROM json_each(:parents) AS parent"  # noqa: S608
             f" JOIN {table} AS item ON item.seq IN ("
-            f"SELECT seq FROM {table} WHERE {conditions} AND seq > :low AND seq < :high"
+            f"SELECT seq FROM {source} WHERE {conditions} AND seq > :low AND seq < :high"
             f" ORDER BY seq {direction} LIMIT :limit) ORDER BY item.seq {direction}",
             **values,
         )
@@ -201,7 +202,7 @@ class Database:
             comparison = ">=" if window.descending else "<="
             parent_rows = self.rows(
                 f"SELECT parent.value FROM json_each(:parents) AS parent WHERE EXISTS ("  # noqa: S608
-                f"SELECT 1 FROM {table} WHERE {conditions} AND seq {comparison} :start)",
+                f"SELECT 1 FROM {source} WHERE {conditions} AND seq {comparison} :start)",
                 **values,
             )
             rows_behind_start = {row["value"] for row in parent_rows}

@@ -173,6 +173,41 @@ MIGRATIONS = (
         CREATE INDEX running_instance_states ON instance_states (deployment_run_instance_id, seq)
         WHERE phase = 'Running'
         """,
+        # The present deployments of each cluster, by the number of the deployment. Triggers keep it complete.
+        """
+        CREATE TABLE deployments_of_clusters (
+            seq INTEGER NOT NULL,
+            cluster_id TEXT NOT NULL,
+            project_id TEXT NOT NULL,
+            PRIMARY KEY (seq, cluster_id)
+        ) STRICT, WITHOUT ROWID
+        """,
+        "CREATE INDEX deployments_by_cluster ON deployments_of_clusters (cluster_id, seq)",
+        "CREATE INDEX deployments_by_cluster_and_project ON deployments_of_clusters (cluster_id, project_id, seq)",
+        """
+        INSERT INTO deployments_of_clusters (seq, cluster_id, project_id)
+        SELECT DISTINCT deployments.seq, cluster_id, project_id
+        FROM deployments JOIN deployment_specs ON deployment_id = deployments.id WHERE dt_deleted IS NULL
+        """,
+        """
+        CREATE TRIGGER deployment_on_a_cluster AFTER INSERT ON deployment_specs BEGIN
+            INSERT INTO deployments_of_clusters (seq, cluster_id, project_id)
+            SELECT seq, NEW.cluster_id, project_id FROM deployments WHERE id = NEW.deployment_id AND dt_deleted IS NULL
+            ON CONFLICT DO NOTHING;
+        END
+        """,
+        """
+        CREATE TRIGGER deployment_moved AFTER UPDATE OF project_id ON deployments
+        WHEN NEW.project_id <> OLD.project_id BEGIN
+            UPDATE deployments_of_clusters SET project_id = NEW.project_id WHERE seq = NEW.seq;
+        END
+        """,
+        """
+        CREATE TRIGGER deployment_deleted AFTER UPDATE OF dt_deleted ON deployments
+        WHEN NEW.dt_deleted IS NOT NULL BEGIN
+            DELETE FROM deployments_of_clusters WHERE seq = NEW.seq;
+        END
+        """,
     ),
 )
 

@@ -53,14 +53,22 @@ class Store:
 
     # Deployments
 
-    def deployments(self, window: Window, *, name: str | None = None, project_id: str | None = None) -> Page:
-        """Return a page of the deployments that are not deleted, filtered by name and project."""
-        conditions = "dt_deleted IS NULL"
-        if name is not None:
-            conditions += " AND name = :name"
-        if project_id is not None:
-            conditions += " AND project_id = :project_id"
-        return self._db.page("deployments", conditions, window, name=name, project_id=project_id)
+    def deployments(
+        self, window: Window, *, name: str | None = None, project_id: str | None = None, cluster_id: str | None = None
+    ) -> Page:
+        """Return a page of the deployments that are not deleted, filtered by name, project and cluster."""
+        values = {"name": name, "project_id": project_id, "cluster_id": cluster_id}
+        filters = [f"{column} = :{column}" for column, value in values.items() if value is not None]
+        if cluster_id is None:
+            source = "deployments"
+            filters.append("dt_deleted IS NULL")
+        elif name is None:
+            source = "deployments_of_clusters"
+        else:
+            # Few deployments have the same name.
+            source = "deployments JOIN deployments_of_clusters USING (seq, project_id)"
+            filters.append("dt_deleted IS NULL")
+        return self._db.page("deployments", " AND ".join(filters), window, source=source, **values)
 
     def deployments_by_id(self, ids: Sequence[str]) -> dict[str, Row]:
         """Return the deployments with these ids that exist and are not deleted, by id."""
