@@ -36,10 +36,11 @@ def add_deployments(connection: sqlite3.Connection, count: int) -> None:
 
 
 def add_revisions(connection: sqlite3.Connection, number: int, count: int) -> None:
-    """Add earlier revisions to a deployment, each with a removed instance."""
+    """Add earlier revisions to a deployment: one half with a removed instance each, and then one half with none."""
     connection.execute("BEGIN")
-    columns = {"dt_invalid": _TIME}, {"dt_deleted": _TIME}
-    _add_revisions(connection, count, f"'{deployment_id(number)}'", 10, *columns)
+    id_, spec = f"'{deployment_id(number)}'", {"dt_invalid": _TIME}
+    _add_revisions(connection, count // 2, id_, 10, spec, {"dt_deleted": _TIME})
+    _add_runs(connection, count // 2, id_, 30, spec)
     connection.execute("COMMIT")
 
 
@@ -60,15 +61,21 @@ def _add_revisions(
     spec: dict[str, str] | None = None,
     instance: dict[str, str] | None = None,
 ) -> None:
+    _add_runs(connection, count, deployment, kind, spec)
+    name = f"printf('instance-%08x-%d', {_SCRAMBLED}, x)" if instance is None else "'earlier-' || x"
+    ids = {"id": _id(kind + 4), "run_id": _id(kind + 3), "spec_id": _id(kind + 1), "instance_id": name}
+    _insert(connection, count, "instances", **ids, deployment_id=deployment, **(instance or {}))
+    _add_events(connection, count, _id(kind + 4), kind + 5)
+
+
+def _add_runs(
+    connection: sqlite3.Connection, count: int, deployment: str, kind: int, spec: dict[str, str] | None
+) -> None:
     common = {"deployment_id": deployment, "spec_id": _id(kind + 1)}
     data = {"cluster_id": "'local'", "actor": "'A'", "data": f"'{_DATA}'", "external_applied": _TIME}
     _insert(connection, count, "deployment_specs", id=_id(kind + 1), deployment_id=deployment, **data, **(spec or {}))
     _insert(connection, count, "rollouts", id=_id(kind + 2), **common)
     _insert(connection, count, "runs", id=_id(kind + 3), rollout_id=_id(kind + 2), **common)
-    name = f"printf('instance-%08x-%d', {_SCRAMBLED}, x)" if instance is None else "'earlier-' || x"
-    ids = {"id": _id(kind + 4), "run_id": _id(kind + 3), "instance_id": name}
-    _insert(connection, count, "instances", **ids, **common, **(instance or {}))
-    _add_events(connection, count, _id(kind + 4), kind + 5)
 
 
 def _add_events(connection: sqlite3.Connection, count: int, instance: str, kind: int) -> None:

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING
 import pytest
 
 from paperspace.gradient.server import LocalServer, UnusableDatabaseError
-from paperspace.gradient.server.storage import migrations
+from paperspace.gradient.server.storage import files, migrations
 from paperspace.gradient.server.storage.files import open_writer
 from paperspace.gradient.server.storage.migrations import MIGRATIONS
 
@@ -96,6 +96,72 @@ def test_damaged_file(tmp_path: Path, caller: type[Caller]) -> None:
     content[8 * 4096 : 12 * 4096] = b"\xff" * 4 * 4096
     file.write_bytes(content)
     assert_rejected_unchanged(file, "damaged|malformed")
+
+
+def damaged(file: Path, caller: type[Caller]) -> str:
+    """Create a database in which the oldest of many specs is damaged; return the id of its deployment."""
+    with LocalServer(database=file) as server:
+        ids = [
+            caller(server).create(f"d{number}", spec={"image": "i", "env": [{"name": "A", "value": "x" * 9000}]})
+            for number in range(30)
+        ]
+    content = bytearray(file.read_bytes())
+    middle = content.index(b"x" * 4000) - 200
+    content[middle : middle + 5000] = b"\xff" * 5000
+    file.write_bytes(content)
+    return ids[0]
+
+
+def test_a_large_damaged_file(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caller: type[Caller]) -> None:
+    """A large file is checked after an unclean end only; otherwise, damage is reported by the request that reads it."""
+    file = tmp_path / "gradient.db"
+    id_ = damaged(file, caller)
+    monkeypatch.setattr(files, "_MAX_ALWAYS_CHECKED", 0)
+    with LocalServer(database=file) as server:
+        call = caller(server)
+        call.create("another")
+        response = call(f'{{ deployment(id: "{id_}") {{ deploymentSpecs {{ nodes {{ data {{ image }} }} }} }} }}')
+        assert response.code == "SERVICE_UNAVAILABLE"
+        assert response.error["message"] == "the database is damaged; restore it from a copy"
+    write_and_kill(file, "UPDATE clusters SET name = 'changed'")
+    (tmp_path / "gradient.db-shm").unlink()
+    assert_rejected_unchanged(file, "damaged|malformed")
+
+
+@pytest.mark.parametrize("size", [1, 1 / 2, 1 / 100])
+def test_a_large_truncated_file(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, size: float) -> None:
+    """A truncated file is rejected, also one of which only the last page is missing, and that is not checked completely."""
+    file = tmp_path / "gradient.db"
+    with LocalServer(database=file):
+        pass
+    monkeypatch.setattr(files, "_MAX_ALWAYS_CHECKED", 0)
+    file.write_bytes(file.read_bytes()[: max(int((file.stat().st_size - 1) * size), 1000)])
+    assert_rejected_unchanged(file, "damaged|malformed")
+
+
+ENDLESS = "WITH RECURSIVE n (x) AS (SELECT 1 UNION ALL SELECT x + 1 FROM n) SELECT count(*) FROM n"
+
+
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+def test_a_signal_during_the_check(tmp_path: Path, number: signal.Signals) -> None:
+    """The check of a large file after an unclean end is announced, and a signal ends it."""
+    file = tmp_path / "gradient.db"
+    with LocalServer(database=file):
+        pass
+    write_and_kill(file, "CREATE TABLE more (x)")
+    script = (
+        "from paperspace.gradient.cli.main import main\n"
+        "from paperspace.gradient.server.storage import files\n"
+        f"files._MAX_ALWAYS_CHECKED, files._CHECK = 0, {ENDLESS!r}\n"
+        "main()"
+    )
+    command = [sys.executable, "-c", script, "server", "--port=0", "--api-key=k", f"--database={file}"]
+    with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True) as process:
+        assert process.stderr
+        assert "checking all of the database" in process.stderr.readline()
+        process.send_signal(number)
+        output, errors = process.communicate(timeout=60)
+    assert (process.returncode, output, errors) == (0, "", "")
 
 
 def test_a_second_server_is_rejected(tmp_path: Path, caller: type[Caller]) -> None:

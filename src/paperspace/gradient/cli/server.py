@@ -22,6 +22,8 @@ from paperspace.gradient.cli._server_log import log_to_stderr
 from paperspace.gradient.cli.server_settings import instance_types, registries
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     from paperspace.gradient.cli._server_engine import Choice, EngineOptions
     from paperspace.gradient.cli._server_gateway import GatewayOptions
     from paperspace.gradient.server import LocalServer
@@ -128,6 +130,8 @@ def command(
         raise click.BadParameter(str(error), param_hint="'--api-key'") from error
     try:
         asyncio.run(_serve(server, choice, None if stored_key else file, save_config=save_config))
+    except asyncio.CancelledError:
+        return  # stopped before it was ready
     except UnusableDatabaseError as error:
         raise click.ClickException(f"{error}. Pass another file with --database, or :memory:.") from error
     except ConfigurationError as error:
@@ -159,13 +163,24 @@ def _read_key(file: Path) -> str | None:
         raise click.ClickException(f"Cannot read the API key in {file}: {reason}. {_KEY_FILE_HINT}") from error
 
 
-async def _serve(server: LocalServer, choice: Choice, key_file: Path | None, *, save_config: bool) -> None:
-    """Run the server until it is stopped. The key is stored after the start, when the database is known to be valid."""
-    stop = asyncio.Event()
+def _on_signal(stop: Callable[[], object]) -> None:
+    """Call the function when the process is to end."""
     for signal_number in (signal.SIGINT, signal.SIGTERM):
         with suppress(NotImplementedError):  # on Windows, where Ctrl-C ends asyncio.run
-            asyncio.get_running_loop().add_signal_handler(signal_number, stop.set)
+            asyncio.get_running_loop().add_signal_handler(signal_number, stop)
+
+
+async def _serve(server: LocalServer, choice: Choice, key_file: Path | None, *, save_config: bool) -> None:
+    """Run the server until it is stopped. The key is stored after the start, when the database is known to be valid.
+
+    Raises:
+        CancelledError: It was stopped before it was ready.
+    """
+    if starting := asyncio.current_task():
+        _on_signal(starting.cancel)  # to check a large database takes long
     async with server:
+        stop = asyncio.Event()
+        _on_signal(stop.set)
         if key_file:
             write_private(key_file, server.api_key + "\n")
         if save_config:

@@ -70,16 +70,20 @@ class Backend(NamedTuple):
         self.database.close()
 
 
-def open_backend(settings: Settings, *, read_only: bool = False) -> Backend:
+def open_backend(
+    settings: Settings, *, read_only: bool = False, stopped: Callable[[], bool] = lambda: False
+) -> Backend:
     """Open a connection to the database.
 
-    The first one is not read-only: it creates or migrates the database, and reconciles the deployments.
+    The first one is not read-only: it checks, creates or migrates the database, and reconciles the deployments.
+    `stopped` says whether to stop that.
 
     Raises:
         UnusableDatabaseError: the database cannot be used.
+        StoppedError: the server stopped first.
     """
     with ExitStack() as stack:
-        database = Database(settings.database, settings.clock, read_only=read_only)
+        database = Database(settings.database, settings.clock, read_only=read_only, stopped=stopped)
         stack.callback(database.close)
         workloads = Workloads(database, settings.runtime)
         store = Store(database, actor=settings.actor, new_id=settings.new_id)

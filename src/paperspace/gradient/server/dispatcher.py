@@ -6,6 +6,7 @@ that needs more starts again in the heavy lane. Neither light reads nor changes 
 
 from __future__ import annotations
 
+import threading
 from functools import partial
 from typing import TYPE_CHECKING, TypeVar
 
@@ -34,7 +35,8 @@ class Dispatcher:
 
     def __init__(self, settings: Settings) -> None:
         self.committed: Callable[[], None] = lambda: None
-        self._changes = Lane("changes", partial(open_backend, settings))
+        self._stopped = threading.Event()
+        self._changes = Lane("changes", partial(open_backend, settings, stopped=self._stopped.is_set))
         self._light = self._heavy = self._changes
         self._lanes = [self._changes]  # in the order in which they are opened
         if str(settings.database) != IN_MEMORY:
@@ -53,7 +55,8 @@ class Dispatcher:
             await lane.open()
 
     def interrupt(self) -> None:
-        """Drop the requests that wait, and interrupt those that run."""
+        """Drop the requests that wait, and interrupt those that run, or the start."""
+        self._stopped.set()
         for lane in self._lanes:
             lane.stop()
 

@@ -46,14 +46,21 @@ class Database:
         budget: The budget of the current transaction.
     """
 
-    def __init__(self, path: str | Path, now: Callable[[], datetime], *, read_only: bool = False) -> None:
+    def __init__(
+        self,
+        path: str | Path,
+        now: Callable[[], datetime],
+        *,
+        read_only: bool = False,
+        stopped: Callable[[], bool] = lambda: False,
+    ) -> None:
         self._path = path if str(path) == IN_MEMORY else Path(path).absolute()
         self._now = now
         self.transaction_time = now()
         self.budget = Budget(UNLIMITED)
         self._result_sets: list[ResultSet] = []  # of the transaction
         with ExitStack() as stack:
-            self._connection = stack.enter_context(open_reader(path) if read_only else open_writer(path))
+            self._connection = stack.enter_context(open_reader(path) if read_only else open_writer(path, stopped))
             self._prepare()
             if read_only:
                 self._connection.execute("PRAGMA query_only = ON")
@@ -213,12 +220,14 @@ class Database:
 
 
 def storage_error(error: BaseException | None) -> ApplicationError | None:
-    """Convert an SQLite error to one for the caller, if the cause is a full disk or a read-only file."""
+    """Convert an SQLite error to one for the caller, if the cause is the disk or the file."""
     code = getattr(error, "sqlite_errorcode", 0) & 0xFF  # without the extended part
     if code in (sqlite3.SQLITE_FULL, sqlite3.SQLITE_IOERR):
         return ApplicationError(Code.INSUFFICIENT_STORAGE, "the disk is full or failing; nothing was changed")
     if code in (sqlite3.SQLITE_READONLY, sqlite3.SQLITE_CANTOPEN):
         return ApplicationError(Code.SERVICE_UNAVAILABLE, "the database is not writable; nothing was changed")
+    if code in (sqlite3.SQLITE_CORRUPT, sqlite3.SQLITE_NOTADB):
+        return ApplicationError(Code.SERVICE_UNAVAILABLE, "the database is damaged; restore it from a copy")
     if code == sqlite3.SQLITE_BUSY:
         return ApplicationError(Code.SERVICE_UNAVAILABLE, "another program uses the database; nothing was changed")
     return None

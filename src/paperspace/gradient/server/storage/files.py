@@ -5,22 +5,32 @@ Only their owner may read them, because specs contain secrets. SQLite creates it
 
 from __future__ import annotations
 
+import logging
 import os
 import sqlite3
+import threading
 from contextlib import ExitStack, closing, contextmanager, suppress
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from paperspace.gradient.server.errors import StoppedError
 from paperspace.gradient.server.storage.migrations import APPLICATION_ID, MIGRATIONS, migrate, version_of
 
 if TYPE_CHECKING:
-    from collections.abc import Generator
+    from collections.abc import Callable, Generator
+
+_log = logging.getLogger(__name__)
 
 IN_MEMORY = ":memory:"
 
 _MIN_SQLITE_VERSION = (3, 37, 0)  # the first with STRICT tables
 _LOCK_TIMEOUT = 1.0  # seconds; another server may be about to close the file
 _MAX_WAL_SIZE = 4 * 1024 * 1024
+_MAX_ALWAYS_CHECKED = (
+    32 * 1024 * 1024
+)  # bytes, which take a tenth of a second; a file of a million deployments takes many
+_CHECK = "PRAGMA quick_check(1)"
+_CHECK_INTERVAL = 0.1  # seconds between two looks at whether the server stops
 
 
 class UnusableDatabaseError(Exception):
@@ -34,14 +44,19 @@ def unusable(database: str | Path, reason: str | Exception) -> UnusableDatabaseE
     )
 
 
+def _never() -> bool:
+    return False
+
+
 @contextmanager
-def open_writer(database: str | Path) -> Generator[sqlite3.Connection]:
+def open_writer(database: str | Path, stopped: Callable[[], bool] = _never) -> Generator[sqlite3.Connection]:
     """Open the connection that changes the database. Lock the file before, and create or migrate it if needed.
 
-    Transactions are started explicitly.
+    Transactions are started explicitly. `stopped` says whether to stop: to check a large file takes long.
 
     Raises:
         UnusableDatabaseError: the file cannot be used; it is unchanged.
+        StoppedError: the server stopped first.
     """
     if sqlite3.sqlite_version_info < _MIN_SQLITE_VERSION:
         raise UnusableDatabaseError(f"SQLite 3.37 or newer is required; this Python has {sqlite3.sqlite_version}")
@@ -54,6 +69,7 @@ def open_writer(database: str | Path) -> Generator[sqlite3.Connection]:
                 stack.enter_context(_locked(file))
                 create_private(file)
                 _check_file(file)
+                _check_content(file, stopped)
             connection = stack.enter_context(closing(_connect(file or IN_MEMORY)))
             connection.execute("PRAGMA journal_mode = WAL")
             # With WAL, NORMAL loses nothing if the process is killed. FULL would survive a power failure, at a twelfth
@@ -128,21 +144,34 @@ def _unusable_reason(file: Path) -> str | None:
     return None
 
 
-def _check_file(file: Path) -> None:
-    """Check that the file is ours and intact, through a connection that changes nothing.
-
-    Raises:
-        UnusableDatabaseError: it is not.
-    """
-    wal, shm = (file.with_name(file.name + suffix) for suffix in ("-wal", "-shm"))
+@contextmanager
+def _connected_unchanged(file: Path) -> Generator[sqlite3.Connection]:
+    """Connect to the file without a change of it, or of the files beside it."""
+    shm = file.with_name(f"{file.name}-shm")
     # With an empty WAL, read the database file alone and create nothing. Otherwise SQLite needs the -shm file.
-    wal_has_content = wal.exists() and wal.stat().st_size > 0
+    wal_has_content = _ended_uncleanly(file)
     uri = f"{file.absolute().as_uri()}?mode=ro" + ("" if wal_has_content else "&immutable=1")
     with ExitStack() as stack:
         if wal_has_content and not shm.exists():
             stack.callback(shm.unlink, missing_ok=True)
         connection = sqlite3.connect(uri, uri=True, isolation_level=None, timeout=_LOCK_TIMEOUT)
         stack.enter_context(closing(connection))
+        yield connection
+
+
+def _ended_uncleanly(file: Path) -> bool:
+    """Whether the last server was killed: at a clean end, all changes are in the file, and the WAL is removed."""
+    wal = file.with_name(f"{file.name}-wal")
+    return wal.exists() and wal.stat().st_size > 0
+
+
+def _check_file(file: Path) -> None:
+    """Check that the file is ours, and complete: SQLite compares its size with the size in its header.
+
+    Raises:
+        UnusableDatabaseError: it is not.
+    """
+    with _connected_unchanged(file) as connection:
         version, (application_id,) = version_of(connection), connection.execute("PRAGMA application_id").fetchone()
         tables = {name for (name,) in connection.execute("SELECT name FROM sqlite_schema WHERE type = 'table'")}
         is_ours = application_id == APPLICATION_ID or (version == 1 and {"deployments", "replies"} <= tables)
@@ -150,9 +179,56 @@ def _check_file(file: Path) -> None:
             raise unusable(file, "it belongs to another program")
         if version > len(MIGRATIONS):
             raise unusable(file, "a newer version of paperspace-gradient created it; install that version")
-        (result,) = connection.execute("PRAGMA quick_check(1)").fetchone()
+
+
+def _check_content(file: Path, stopped: Callable[[], bool]) -> None:
+    """Check that the content is intact. Of a large file, all of it only after an unclean end.
+
+    Otherwise, read the newest row of each table. A damaged page that is read later is reported then.
+
+    Raises:
+        UnusableDatabaseError: it is damaged.
+        StoppedError: the server stopped first.
+    """
+    with _connected_unchanged(file) as connection:
+        is_large = file.stat().st_size > _MAX_ALWAYS_CHECKED
+        if is_large and not _ended_uncleanly(file):
+            for (table,) in connection.execute("SELECT name FROM sqlite_schema WHERE type = 'table'").fetchall():
+                connection.execute(f"SELECT * FROM {table} ORDER BY 1 DESC LIMIT 1").fetchall()  # noqa: S608
+            return
+        if is_large:
+            _log.warning("the last server was killed; checking all of the database %s", file)
+        with _interrupted_if(stopped, connection):
+            (result,) = connection.execute(_CHECK).fetchone()
         if result != "ok":
             raise unusable(file, f"it is damaged: {result}")
+
+
+@contextmanager
+def _interrupted_if(stopped: Callable[[], bool], connection: sqlite3.Connection) -> Generator[None]:
+    """Interrupt a long statement of the connection if the server stops.
+
+    Raises:
+        StoppedError: it stopped.
+    """
+    done = threading.Event()
+
+    def watch() -> None:
+        while not done.wait(_CHECK_INTERVAL):
+            if stopped():
+                connection.interrupt()
+
+    watcher = threading.Thread(target=watch, name="gradient check", daemon=True)
+    watcher.start()
+    try:
+        yield
+    except sqlite3.OperationalError:
+        if stopped():
+            raise StoppedError from None
+        raise
+    finally:
+        done.set()
+        watcher.join()
 
 
 def _describe(error: Exception) -> str:

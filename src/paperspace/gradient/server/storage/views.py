@@ -53,9 +53,11 @@ VIEWS = (
                 (SELECT max(dt_deleted) FROM instances_now WHERE run_id = runs.id),
                 -- A run without instances, because they moved to a newer run or were never added, ended when it was replaced.
                 (
-                    SELECT min(newer.external_applied) FROM deployment_specs
+                    SELECT newer.external_applied FROM deployment_specs
                     JOIN deployment_specs AS newer USING (deployment_id)
                     WHERE deployment_specs.id = runs.spec_id AND newer.seq > deployment_specs.seq
+                        AND newer.external_applied IS NOT NULL
+                    ORDER BY newer.seq LIMIT 1
                 )
             )
         END AS dt_deleted,
