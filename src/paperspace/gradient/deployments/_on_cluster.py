@@ -45,10 +45,11 @@ def deployments(session: Session, name: str | None, project_id: str | None, clus
     """Return a function that fetches a page of the deployments with a spec on a cluster."""
 
     async def fetch(size: int, after: str | None) -> Page[Deployment]:
-        variables: DeploymentsOnClusterVariables = {"name": name, "projectId": project_id, "clusterId": cluster_id}
-        variables |= {"first": size, "after": after, "specsFirst": MAX_PAGE}
-        connection = (await session.run(DEPLOYMENTS_ON_CLUSTER, variables))["deployments"]
-        return connection["nodes"], connection["pageInfo"]
+        variables = DeploymentsOnClusterVariables(
+            name=name, projectId=project_id, clusterId=cluster_id, first=size, after=after, specsFirst=MAX_PAGE
+        )
+        result = await session.run(DEPLOYMENTS_ON_CLUSTER, variables)
+        return result["deployments"]["nodes"], result["deployments"]["pageInfo"]
 
     return fetch
 
@@ -59,19 +60,14 @@ def statuses(
     """Return a function that fetches a page of the statuses of the deployments with a spec on a cluster."""
 
     async def fetch(size: int, after: str | None) -> Page[DeploymentStatus]:
-        variables: DeploymentStatusesOnClusterVariables = {
-            "name": name,
-            "projectId": project_id,
-            "clusterId": cluster_id,
-        }
-        variables |= {"first": size, "after": after}
-        connection = (
-            await session.run(
-                DEPLOYMENT_STATUSES_ON_CLUSTER,
-                variables,
-                verify=lambda result: verify_has_spec(*result["deployments"]["nodes"]),
-            )
-        )["deployments"]
-        return connection["nodes"], connection["pageInfo"]
+        variables = DeploymentStatusesOnClusterVariables(
+            name=name, projectId=project_id, clusterId=cluster_id, first=size, after=after
+        )
+        result = await session.run(
+            DEPLOYMENT_STATUSES_ON_CLUSTER,
+            variables,
+            verify=lambda result: verify_has_spec(*result["deployments"]["nodes"]),
+        )
+        return result["deployments"]["nodes"], result["deployments"]["pageInfo"]
 
     return fetch

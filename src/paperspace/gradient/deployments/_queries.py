@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from collections.abc import AsyncGenerator, Mapping
     from typing import Any
 
-    from paperspace.gradient._core.pagination import Page
+    from paperspace.gradient._core.pagination import FetchPage, Page
     from paperspace.gradient._core.session import Call, Session
     from paperspace.gradient._generated.deployment_fields import Deployment as DeploymentPage
     from paperspace.gradient._generated.deployments_current import Deployment as CurrentDeployment
@@ -47,7 +47,7 @@ async def iter_deployment_pages(
         result = await session.run(DEPLOYMENTS, variables)
         return result["deployments"]["nodes"], result["deployments"]["pageInfo"]
 
-    fetch_page = fetch
+    fetch_page: FetchPage[DeploymentPage] = fetch
     if cluster_id is not None:
         on_cluster = _on_cluster.deployments(session, name, project_id, cluster_id)
         fetch_page = _on_cluster.filtered_by_server(fetch, on_cluster)

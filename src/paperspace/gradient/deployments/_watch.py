@@ -44,7 +44,7 @@ if TYPE_CHECKING:
     from collections.abc import AsyncGenerator, Awaitable, Callable
     from datetime import datetime
 
-    from paperspace.gradient._core.pagination import Page
+    from paperspace.gradient._core.pagination import FetchPage, Page
     from paperspace.gradient._core.session import Session
     from paperspace.gradient._generated.deployment_run_instance_fields import DeploymentRunInstance
     from paperspace.gradient._generated.deployment_status_fields import Deployment
@@ -155,7 +155,7 @@ async def deployment_statuses(
         )
         return result["deployments"]["nodes"], result["deployments"]["pageInfo"]
 
-    fetch_page = fetch
+    fetch_page: FetchPage[DeploymentNode] = fetch
     if cluster_id is not None:
         on_cluster = _on_cluster.statuses(session, name, project_id, cluster_id)
         fetch_page = _on_cluster.filtered_by_server(fetch, on_cluster)
