@@ -218,7 +218,7 @@ def test_internal_errors_outside_of_fields(
     def broken(*_arguments: object) -> NoReturn:
         raise RuntimeError("secret detail")
 
-    monkeypatch.setattr(Store, "saved_response", broken)
+    monkeypatch.setattr(Store, "saved_result", broken)
     with LocalServer() as server:
         call = caller(server)
         response = call.post(
@@ -280,7 +280,7 @@ def test_an_unchecked_key_is_not_repeated(call: Caller, monkeypatch: pytest.Monk
     def fail(*_: object) -> NoReturn:
         raise sqlite3.OperationalError("database or disk is full")
 
-    monkeypatch.setattr(Store, "saved_response", fail)
+    monkeypatch.setattr(Store, "saved_result", fail)
     payload: Json = {"query": call.CREATE, "variables": {"input": {"name": "a", "projectId": "p", "spec": call.SPEC}}}
     response = call.post(payload, Idempotency_Key="k")
     assert "errors" in response.body

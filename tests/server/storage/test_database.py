@@ -7,6 +7,7 @@ import sqlite3
 import stat
 import subprocess
 import sys
+from contextlib import closing
 from types import SimpleNamespace
 from typing import TYPE_CHECKING, Any
 
@@ -262,7 +263,8 @@ def test_many_expired_responses(tmp_path: Path, caller: type[Caller], clock: Clo
     connection.execute("UPDATE replies SET dt_created = '2024-05-17T09:30:01.000Z'")
     connection.execute(
         "WITH RECURSIVE n(x) AS (SELECT 1 UNION ALL SELECT x + 1 FROM n WHERE x < 250)"
-        " INSERT INTO replies SELECT CAST(x AS BLOB), x'00', x'00', '2024-05-17T09:30:00.000Z' FROM n"
+        " INSERT INTO replies (idempotency_key, request, reply, dt_created)"
+        " SELECT CAST(x AS BLOB), x'00', x'00', '2024-05-17T09:30:00.000Z' FROM n"
     )
     connection.commit()
 
@@ -279,6 +281,33 @@ def test_many_expired_responses(tmp_path: Path, caller: type[Caller], clock: Clo
             create(caller(server), f"c{number}", f"k{number}")
         assert left() == 4
     connection.close()
+
+
+@pytest.mark.parametrize("mutation", ["update", "delete"])
+def test_large_responses(tmp_path: Path, caller: type[Caller], mutation: str) -> None:
+    """A retry gets the result of the first attempt, of which little is stored however large it is."""
+    file = tmp_path / "gradient.db"
+    kind = mutation.capitalize()
+    change = (
+        f"mutation ($i: {kind}DeploymentInput!) {{ {mutation}Deployment(input: $i)"
+        " { deployment { id name deploymentSpecs { nodes { id data { env { value } } } } } } }"
+    )
+    spec = {"image": "i", "env": [{"name": "A", "value": "x" * 90_000}]}
+    with LocalServer(database=file) as server:
+        call = caller(server)
+        id_ = call.create("a", spec=spec)
+        input_ = {"id": id_, "name": "b"} if mutation == "update" else {"id": id_}
+        payload = {"query": change, "variables": {"i": input_}}
+        first = call.post(payload, Idempotency_Key="k").data
+        assert len(str(first)) > 90_000
+        if mutation == "update":
+            call.update(id_, name="c")
+        assert call.post(payload, Idempotency_Key="k").data == first
+        nodes = call("{ deployments { nodes { name } } }").data["deployments"]["nodes"]
+        assert nodes == ([{"name": "c"}] if mutation == "update" else [])
+    with closing(sqlite3.connect(file)) as connection:
+        (stored,) = connection.execute("SELECT sum(length(reply) + length(deployment)) FROM replies").fetchone()
+    assert 0 < stored < 1_000
 
 
 def test_wal_size(tmp_path: Path, caller: type[Caller]) -> None:

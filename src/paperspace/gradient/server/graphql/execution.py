@@ -47,6 +47,7 @@ if TYPE_CHECKING:
 
     from paperspace.gradient.server.graphql.resolvers import Context
     from paperspace.gradient.server.storage.budget import Budget
+    from paperspace.gradient.server.storage.rows import Row
 
 _log = logging.getLogger(__name__)
 
@@ -219,24 +220,31 @@ class Executor:
         return _response(result)
 
     def _execute_mutation(self, document: DocumentNode, request: Request, budget: Budget) -> Response:
-        """Execute a mutation completely or, on any error, not at all. A retry gets the saved response."""
+        """Execute a mutation completely or, on any error, not at all. A retry gets the result of the first attempt."""
         store, key = self._context.store, request.key_digest
+        key_checked = key is not None
         with self._context.database.writing(budget):
-            if key is not None and (saved := store.saved_response(key, request.body_digest)) is not None:
-                return Response(saved, Outcome.EXECUTED, key_checked=True)
-            result = self._execute_document(document, request)
+            saved = None if key is None else store.saved_result(key, request.body_digest)
+            if saved and saved.response is not None:
+                return Response(saved.response, Outcome.EXECUTED, key_checked=True)
+            # The limits allow one field. It adds its payload here, or returns that of an earlier attempt.
+            payload = {"deployment": saved.deployment} if saved and saved.deployment else {}
+            result = self._execute_document(document, request, payload)
             if result.errors:
                 self._context.database.roll_back()
-                return _response(ExecutionResult(None, result.errors))._replace(key_checked=key is not None)
-            response = _response(result)._replace(key_checked=key is not None)
-            if key is not None:
-                store.save_response(key, request.body_digest, response.body)
+                return _response(ExecutionResult(None, result.errors))._replace(key_checked=key_checked)
+            response = _response(result)._replace(key_checked=key_checked)
+            if key is not None and not saved:
+                store.save_result(key, request.body_digest, response.body, payload["deployment"])
         return response
 
-    def _execute_document(self, document: DocumentNode, request: Request) -> ExecutionResult:
+    def _execute_document(
+        self, document: DocumentNode, request: Request, payload: dict[str, Row] | None = None
+    ) -> ExecutionResult:
         return execute_sync(
             self._schema,
             document,
+            root_value=payload,
             context_value=self._context,
             variable_values=dict(request.variables or {}),
             operation_name=request.operation_name,

@@ -74,32 +74,43 @@ def _deployments(_root: None, info: Info, **arguments: Any) -> Page:
 # Mutation: change the desired state, then let the runtime apply it
 
 
-def _create_deployment(_root: None, info: Info, **arguments: Any) -> dict[str, Row]:
-    input_ = _checked_input(arguments["input"])
-    deployment = info.context.store.create_deployment(
+def _mutation(change: Callable[..., Row]) -> Callable[..., dict[str, Row]]:
+    """Return the resolver of a mutation: it applies the change, unless there is the payload of an earlier attempt."""
+
+    def resolve(payload: dict[str, Row], info: Info, **arguments: Any) -> dict[str, Row]:
+        if not payload:
+            payload["deployment"] = change(info.context, arguments["input"])
+        return payload
+
+    return resolve
+
+
+def _create_deployment(context: Context, input_: dict[str, Any]) -> Row:
+    input_ = _checked_input(input_)
+    deployment = context.store.create_deployment(
         name=input_["name"], project_id=input_["projectId"], cluster_id=input_.get("clusterId"), data=input_["spec"]
     )
-    info.context.workloads.apply_new_spec(deployment["id"])
-    return {"deployment": deployment}
+    context.workloads.apply_new_spec(deployment["id"])
+    return deployment
 
 
-def _update_deployment(_root: None, info: Info, **arguments: Any) -> dict[str, Row]:
-    input_ = _checked_input(arguments["input"])
-    deployment = info.context.store.update_deployment(
+def _update_deployment(context: Context, input_: dict[str, Any]) -> Row:
+    input_ = _checked_input(input_)
+    deployment = context.store.update_deployment(
         input_["id"],
         name=input_.get("name"),
         project_id=input_.get("projectId"),
         cluster_id=input_.get("clusterId"),
         data=input_.get("spec"),
     )
-    info.context.workloads.apply_new_spec(deployment["id"])
-    return {"deployment": deployment}
+    context.workloads.apply_new_spec(deployment["id"])
+    return deployment
 
 
-def _delete_deployment(_root: None, info: Info, **arguments: Any) -> dict[str, Row]:
-    deployment = info.context.store.delete_deployment(arguments["input"]["id"])
-    info.context.workloads.remove(deployment["id"])
-    return {"deployment": deployment}
+def _delete_deployment(context: Context, input_: dict[str, Any]) -> Row:
+    deployment = context.store.delete_deployment(input_["id"])
+    context.workloads.remove(deployment["id"])
+    return deployment
 
 
 def _checked_input(input_: dict[str, Any]) -> dict[str, Any]:
@@ -221,9 +232,9 @@ def _with_default(field: str, default: object) -> Callable[[Data, Info], object]
 RESOLVERS: Mapping[tuple[str, str], Callable[..., Any]] = {
     ("Query", "deployment"): _deployment,
     ("Query", "deployments"): _deployments,
-    ("Mutation", "createDeployment"): _create_deployment,
-    ("Mutation", "updateDeployment"): _update_deployment,
-    ("Mutation", "deleteDeployment"): _delete_deployment,
+    ("Mutation", "createDeployment"): _mutation(_create_deployment),
+    ("Mutation", "updateDeployment"): _mutation(_update_deployment),
+    ("Mutation", "deleteDeployment"): _mutation(_delete_deployment),
     ("Deployment", "deploymentSpecs"): _specs,
     ("Deployment", "deploymentRollouts"): _child_connection(workloads.ROLLOUTS),
     ("Deployment", "log"): _log,

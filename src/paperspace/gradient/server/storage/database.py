@@ -140,6 +140,12 @@ class Database:
         self._result_sets.append(result_set)
         return result_set.rows
 
+    def restored(self, row: Mapping[str, object]) -> Row:
+        """Return a row that was stored as JSON, as a query would return it."""
+        result_set = ResultSet(row, [row.values()])
+        self._result_sets.append(result_set)
+        return result_set.rows[0]
+
     def _counted(self, rows: Iterable[tuple[Any, ...]]) -> Iterator[tuple[Any, ...]]:
         for row in rows:
             self.budget.count_row(sum(len(value) for value in row if isinstance(value, str | bytes)))

@@ -173,6 +173,8 @@ MIGRATIONS = (
         CREATE INDEX running_instance_states ON instance_states (deployment_run_instance_id, seq)
         WHERE phase = 'Running'
         """,
+        # The deployment that a mutation returned, if the response is too large to be saved.
+        "ALTER TABLE replies ADD COLUMN deployment TEXT",
         # The present deployments of each cluster, by the number of the deployment. Triggers keep it complete.
         """
         CREATE TABLE deployments_of_clusters (

@@ -9,7 +9,7 @@ import json
 import sqlite3
 from contextlib import contextmanager
 from datetime import datetime, timedelta
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 from paperspace.gradient._shared.error_codes import Code
 from paperspace.gradient._shared.problems import shorten
@@ -28,7 +28,15 @@ if TYPE_CHECKING:
 SPECS = ChildTable("deployment_specs", "deployment_id", newest_first=True)
 DEFAULT_CLUSTER = "local"
 _RESPONSE_LIFETIME = timedelta(hours=24)
+_MAX_SAVED_RESPONSE = 64 * 1024  # bytes
 _DELETED_RESPONSES = 100  # expired ones, for each new one: many more would take more time than a request has
+
+
+class SavedResult(NamedTuple):
+    """The result of an earlier attempt: its response or, if that was too large, the deployment that was returned."""
+
+    response: bytes | None
+    deployment: Row | None
 
 
 class Store:
@@ -200,10 +208,10 @@ class Store:
             deployment_id,
         )
 
-    # Saved responses: a retried mutation gets its first response again
+    # Saved results: a retried mutation gets its first result again
 
-    def saved_response(self, key: bytes, request: bytes) -> bytes | None:
-        """Return the saved response for this idempotency key, if there is one.
+    def saved_result(self, key: bytes, request: bytes) -> SavedResult | None:
+        """Return the saved result for this idempotency key, if there is one.
 
         Raises:
             ApplicationError: the key was used for another request.
@@ -211,21 +219,26 @@ class Store:
         expired = iso(self._db.transaction_time - _RESPONSE_LIFETIME)
         old = "SELECT rowid FROM replies WHERE dt_created < ? ORDER BY dt_created LIMIT ?"
         self._db.execute(f"DELETE FROM replies WHERE rowid IN ({old})", expired, _DELETED_RESPONSES)  # noqa: S608
-        saved = self._db.rows("SELECT * FROM replies WHERE idempotency_key = ? AND dt_created >= ?", key, expired)
-        if not saved:
+        rows = self._db.rows("SELECT * FROM replies WHERE idempotency_key = ? AND dt_created >= ?", key, expired)
+        if not rows:
             return None
-        if saved[0]["request"] != request:
+        (saved,) = rows
+        if saved["request"] != request:
             message = "this Idempotency-Key was used for another request; use a new one for each mutation"
             raise ApplicationError(Code.BAD_USER_INPUT, message)
-        response: bytes = saved[0]["reply"]
-        return response
+        if saved["deployment"] is None:
+            return SavedResult(saved["reply"], None)
+        return SavedResult(None, self._db.restored(json.loads(saved["deployment"])))
 
-    def save_response(self, key: bytes, request: bytes, response: bytes) -> None:
-        """Save the response to a mutation for retries of the request."""
+    def save_result(self, key: bytes, request: bytes, response: bytes, deployment: Row) -> None:
+        """Save the result of a mutation for retries of the request: the response or, if it is large, the deployment."""
+        is_large = len(response) > _MAX_SAVED_RESPONSE
         self._db.execute(
-            "INSERT OR REPLACE INTO replies (idempotency_key, request, reply, dt_created) VALUES (?, ?, ?, ?)",
+            "INSERT OR REPLACE INTO replies (idempotency_key, request, reply, deployment, dt_created)"
+            " VALUES (?, ?, ?, ?, ?)",
             key,
             request,
-            response,
+            b"" if is_large else response,
+            json.dumps(deployment) if is_large else None,
             iso(self._db.transaction_time),
         )
