@@ -10,14 +10,16 @@ from paperspace.gradient._generated.deployment_statuses_on_cluster import (
     DeploymentStatusesOnClusterVariables,
 )
 from paperspace.gradient._generated.deployments_on_cluster import DEPLOYMENTS_ON_CLUSTER, DeploymentsOnClusterVariables
-from paperspace.gradient.deployments._queries import verify_has_spec
 from paperspace.gradient.errors import BadRequestError
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     from paperspace.gradient._core.pagination import FetchPage, Page
     from paperspace.gradient._core.session import Session
     from paperspace.gradient._generated.deployment_fields import Deployment
     from paperspace.gradient._generated.deployment_statuses_on_cluster import Deployment as DeploymentStatus
+    from paperspace.gradient._generated.deployment_statuses_on_cluster import DeploymentStatusesOnClusterResult
 
 N = TypeVar("N")
 
@@ -55,19 +57,22 @@ def deployments(session: Session, name: str | None, project_id: str | None, clus
 
 
 def statuses(
-    session: Session, name: str | None, project_id: str | None, cluster_id: str
+    session: Session,
+    name: str | None,
+    project_id: str | None,
+    cluster_id: str,
+    verify: Callable[[DeploymentStatusesOnClusterResult], str | None],
 ) -> FetchPage[DeploymentStatus]:
-    """Return a function that fetches a page of the statuses of the deployments with a spec on a cluster."""
+    """Return a function that fetches a page of the statuses of the deployments with a spec on a cluster.
+
+    `verify` returns what is wrong with a result, if anything.
+    """
 
     async def fetch(size: int, after: str | None) -> Page[DeploymentStatus]:
         variables = DeploymentStatusesOnClusterVariables(
             name=name, projectId=project_id, clusterId=cluster_id, first=size, after=after
         )
-        result = await session.run(
-            DEPLOYMENT_STATUSES_ON_CLUSTER,
-            variables,
-            verify=lambda result: verify_has_spec(*result["deployments"]["nodes"]),
-        )
+        result = await session.run(DEPLOYMENT_STATUSES_ON_CLUSTER, variables, verify=verify)
         return result["deployments"]["nodes"], result["deployments"]["pageInfo"]
 
     return fetch

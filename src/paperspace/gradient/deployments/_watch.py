@@ -49,6 +49,8 @@ if TYPE_CHECKING:
     from paperspace.gradient._generated.deployment_run_instance_fields import DeploymentRunInstance
     from paperspace.gradient._generated.deployment_status_fields import Deployment
     from paperspace.gradient._generated.deployment_statuses import Deployment as DeploymentNode
+    from paperspace.gradient._generated.deployment_statuses import DeploymentStatusesResult
+    from paperspace.gradient._generated.deployment_statuses_on_cluster import DeploymentStatusesOnClusterResult
     from paperspace.gradient.deployments import _on_cluster
     from paperspace.gradient.types import DeploymentEvent, DeploymentStatus, LogLine
 else:
@@ -147,17 +149,18 @@ async def deployment_statuses(
     if first == 0:
         return statuses
 
+    def verify(result: DeploymentStatusesResult | DeploymentStatusesOnClusterResult) -> str | None:
+        return verify_has_spec(*result["deployments"]["nodes"])
+
     async def fetch(size: int, after: str | None) -> Page[DeploymentNode]:
         variables: DeploymentStatusesVariables = {"name": name, "projectId": project_id, "clusterId": cluster_id}
         variables |= {"first": size, "after": after}
-        result = await session.run(
-            DEPLOYMENT_STATUSES, variables, verify=lambda result: verify_has_spec(*result["deployments"]["nodes"])
-        )
+        result = await session.run(DEPLOYMENT_STATUSES, variables, verify=verify)
         return result["deployments"]["nodes"], result["deployments"]["pageInfo"]
 
     fetch_page: FetchPage[DeploymentNode] = fetch
     if cluster_id is not None:
-        on_cluster = _on_cluster.statuses(session, name, project_id, cluster_id)
+        on_cluster = _on_cluster.statuses(session, name, project_id, cluster_id, verify)
         fetch_page = _on_cluster.filtered_by_server(fetch, on_cluster)
     filtered = name is not None or cluster_id is not None
     limit = None if filtered else first
