@@ -8,6 +8,10 @@ serving    measurements of the local server and a plain endpoint
 peers      the other clients
 stub       a TLS server with prepared responses, so that only the clients differ
 plain      a simple endpoint with graphql-core and aiohttp
+child      servers as child processes
 timing     interleaved rounds, medians, ratios
 report     the goals and the tables
+growth     the command with --growth: the local server with a thousand to a million deployments
+growth_report  its goals and its table
+page       writes the tables into docs/performance.md
 """

@@ -1,4 +1,4 @@
-"""Install the other clients into environments, if needed, and start the benchmark in one of them."""
+"""Install the other clients into environments, if needed, and start the benchmark in one of them; or measure growth."""
 
 from __future__ import annotations
 
@@ -8,6 +8,8 @@ import sys
 from tests.integration import official_client
 from tools import TOP
 from tools.environments import make_environment
+
+from . import growth
 
 PEERS = ["cryptography>=45", "gql[requests]>=4.4,<5", "httpx>=0.28", "orjson>=3.11", "boto3>=1.40"]
 UNPINNED = ["sgqlc>=18"]  # requires an older graphql-core than gql, for a part that the benchmark does not use
@@ -21,4 +23,6 @@ def main() -> None:
     os.execv(python, [str(python), "-m", "benchmarks.run", *sys.argv[1:]])
 
 
+if "--growth" in sys.argv:  # needs no other clients
+    sys.exit(growth.main([argument for argument in sys.argv[1:] if argument != "--growth"]))
 main()

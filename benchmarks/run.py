@@ -12,17 +12,15 @@ from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
 
 from tests.faults.certificates import make_certificate
-from tools import TOP
 
 from paperspace.gradient._core.documents import load_document
 from paperspace.gradient.server import LocalServer
 
-from . import calls, processes, report
-from .serving import child, serving
+from . import calls, page, processes, report
+from .child import child
+from .serving import serving
 from .timing import Measurement
 
-PAGE = TOP / "docs/performance.md"
-MARKS = ("<!-- Start: written by scripts/benchmark --keep -->\n", "<!-- End: written by scripts/benchmark --keep -->\n")
 ITERATED = 100_000
 
 
@@ -31,7 +29,8 @@ def parser() -> argparse.ArgumentParser:
     options = argparse.ArgumentParser(
         prog="scripts/benchmark",
         description="Compare the speed of the library with other clients. All take turns in one run; the ratios count. "
-        "The first run installs the other clients into a separate environment.",
+        "The first run installs the other clients into a separate environment. --growth measures how calls of the "
+        "local server depend on the number of deployments instead; it has its own --help.",
     )
     options.add_argument("--rounds", type=int, default=11, help="rounds of each measurement (default: 11)")
     options.add_argument("--only", metavar="WORD", default="", help="only the measurements whose names contain WORD")
@@ -68,7 +67,7 @@ def main() -> int:
         else report.text(measured.values(), results)
     )
     if options.keep:
-        _keep(report.markdown(measured.values(), results))
+        page.write(page.COMPARISON, report.markdown(measured.values(), results))
     return 0 if all(result.reached for result in results) else 1
 
 
@@ -94,14 +93,6 @@ def _measurements(
     for names, group in groups.items():
         if wanted.intersection(names):
             yield from group()
-
-
-def _keep(table: str) -> None:
-    """Write the tables between the marks of the page."""
-    page = PAGE.read_text(encoding="utf-8")
-    before, _, rest = page.partition(MARKS[0])
-    _, _, after = rest.partition(MARKS[1])
-    PAGE.write_text(f"{before}{MARKS[0]}\n{table}\n{MARKS[1]}{after}", encoding="utf-8")
 
 
 if __name__ == "__main__":

@@ -4,14 +4,13 @@ from __future__ import annotations
 
 import asyncio
 import os
-import subprocess
 import sys
 from collections.abc import Container, Iterator
-from contextlib import contextmanager
 from pathlib import Path
 from time import perf_counter
 from typing import Any
 
+from .child import child
 from .peers import CREATE, GET, KEY, LIST, SPEC, Floor
 from .timing import Measurement, Turn, interleaved
 
@@ -19,24 +18,13 @@ COUNT = 100
 AT_ONCE = 8
 
 
-@contextmanager
-def child(*arguments: str | Path, core: int | None = None) -> Iterator[str]:
-    """Run a Python process that prints a line when it is ready; yield the last word of the line."""
-    pipes: dict[str, Any] = {"stdin": subprocess.PIPE, "stdout": subprocess.PIPE, "stderr": subprocess.DEVNULL}
-    with subprocess.Popen([sys.executable, *map(str, arguments)], text=True, **pipes) as process:
-        if core is not None:
-            os.sched_setaffinity(process.pid, {core})
-        yield process.stdout.readline().split()[-1] if process.stdout else ""
-        process.terminate()
-
-
 def serving(rounds: int, wanted: Container[str]) -> Iterator[Measurement]:
     """Measure the wanted ones of gets, lists and creates, several requests at once."""
     gradient = Path(sys.executable).with_name("gradient")
-    options = ["--port", "0", "--database", ":memory:", "--api-key", KEY]
+    options = ["--port", "0", "--database", ":memory:", "--api-key", KEY, "--engine", "simulated"]
     core = max(os.sched_getaffinity(0))
     with (
-        child(gradient, "server", *options, core=core) as ours,
+        child(gradient, "server", *options, core=core, ready="Listening") as ours,
         child("-m", "benchmarks.plain", str(COUNT), core=core) as plain,
         asyncio.Runner() as runner,
     ):

@@ -3,15 +3,21 @@
 from __future__ import annotations
 
 import json
+from contextlib import contextmanager
 from typing import TYPE_CHECKING
 from uuid import UUID
 
+from paperspace.gradient.server.storage.files import open_writer
+
 if TYPE_CHECKING:
     import sqlite3
+    from collections.abc import Iterator
+    from pathlib import Path
 
 IMAGE = "tensorflow/serving"
 PROJECTS = 10
-_TIME = "'2024-05-17T09:20:00.000Z'"
+_CACHE = 4_000_000  # kB, at most: of the pages of the database that are read and changed again
+_TIME, _EARLIER = "'2024-05-17T09:20:00.000Z'", "'2024-05-17T09:10:00.000Z'"
 _DATA = json.dumps({"image": IMAGE, "resources": {"replicas": 1}})
 _STATES = (("Pending", "pending"), ("Running", "pending"), ("Running", "healthy"))
 
@@ -24,6 +30,27 @@ def deployment_id(number: int) -> str:
 def instance_name(number: int) -> str:
     """Return the name of its instance."""
     return f"instance-{_scrambled(number):08x}-{number}"
+
+
+@contextmanager
+def fast_writer(file: Path) -> Iterator[sqlite3.Connection]:
+    """Open a database to add very many rows. If the process is killed meanwhile, it is damaged."""
+    with open_writer(file) as connection:
+        for setting in ("journal_mode = OFF", "synchronous = OFF", "foreign_keys = OFF", f"cache_size = -{_CACHE}"):
+            connection.execute(f"PRAGMA {setting}")
+        yield connection
+
+
+@contextmanager
+def indexes_created_afterwards(connection: sqlite3.Connection) -> Iterator[None]:
+    """Drop the indexes, and create them again at the end: this takes less time than to insert many rows into them."""
+    query = "SELECT name, sql FROM sqlite_schema WHERE type = 'index' AND sql IS NOT NULL"
+    indexes = connection.execute(query).fetchall()
+    for name, _ in indexes:
+        connection.execute(f"DROP INDEX {name}")
+    yield
+    for _, statement in indexes:
+        connection.execute(statement)
 
 
 def add_deployments(connection: sqlite3.Connection, count: int) -> None:
@@ -39,7 +66,7 @@ def add_revisions(connection: sqlite3.Connection, number: int, count: int) -> No
     """Add earlier revisions to a deployment: one half with a removed instance each, and then one half with none."""
     connection.execute("BEGIN")
     id_, spec = f"'{deployment_id(number)}'", {"dt_invalid": _TIME}
-    _add_revisions(connection, count // 2, id_, 10, spec, {"dt_deleted": _TIME})
+    _add_revisions(connection, count // 2, id_, 10, spec, {"dt_deleted": _EARLIER})
     _add_runs(connection, count // 2, id_, 30, spec)
     connection.execute("COMMIT")
 
@@ -50,6 +77,14 @@ def add_log_lines(connection: sqlite3.Connection, number: int, count: int) -> No
     of_instance = f"(SELECT id FROM instances WHERE instance_id = '{instance_name(number)}')"
     (instance_id,) = connection.execute(f"SELECT {of_instance}").fetchone()
     _add_events(connection, count, f"'{instance_id}'", 20)
+    connection.execute("COMMIT")
+
+
+def add_expired_responses(connection: sqlite3.Connection, count: int) -> None:
+    """Add saved responses that have expired."""
+    connection.execute("BEGIN")
+    columns = {"idempotency_key": "randomblob(32)", "request": "randomblob(32)", "reply": "zeroblob(300)"}
+    _insert(connection, count, "replies", **columns)
     connection.execute("COMMIT")
 
 
@@ -65,7 +100,7 @@ def _add_revisions(
     name = f"printf('instance-%08x-%d', {_SCRAMBLED}, x)" if instance is None else "'earlier-' || x"
     ids = {"id": _id(kind + 4), "run_id": _id(kind + 3), "spec_id": _id(kind + 1), "instance_id": name}
     _insert(connection, count, "instances", **ids, deployment_id=deployment, **(instance or {}))
-    _add_events(connection, count, _id(kind + 4), kind + 5)
+    _add_events(connection, count, _id(kind + 4), kind + 5, _TIME if instance is None else _EARLIER)
 
 
 def _add_runs(
@@ -78,13 +113,13 @@ def _add_runs(
     _insert(connection, count, "runs", id=_id(kind + 3), rollout_id=_id(kind + 2), **common)
 
 
-def _add_events(connection: sqlite3.Connection, count: int, instance: str, kind: int) -> None:
+def _add_events(connection: sqlite3.Connection, count: int, instance: str, kind: int, time: str = _TIME) -> None:
     of_instance = {"deployment_run_instance_id": instance}
     for number, (phase, state) in enumerate(_STATES):
-        columns = {"phase": f"'{phase}'", "state": f"'{state}'", "message": "'m'", "timestamp": _TIME}
+        columns = {"phase": f"'{phase}'", "state": f"'{state}'", "message": "'m'", "timestamp": time}
         _insert(connection, count, "instance_states", dt=None, id=_id(kind + number), **columns, **of_instance)
         line = f"3 * (x - 1) + {number + 4}" if instance.startswith("'") else str(number + 1)
-        _insert(connection, count, "log_lines", line=line, message="'m'", **of_instance)
+        _insert(connection, count, "log_lines", time, line=line, message="'m'", **of_instance)
 
 
 def _insert(connection: sqlite3.Connection, count: int, table: str, dt: str | None = _TIME, **columns: str) -> None:

@@ -47,3 +47,6 @@ FUNCTIONS: dict[str, tuple[str, ...]] = {
     "Deployments": ("iter_deployments", "list_deployments", "update_deployment"),
     "DeploymentsCurrent": ("apply_deployment", "diff_deployment"),
 }
+
+# Operations that a server may reject: the functions then run others, which are listed above.
+OPTIONAL = {"DeploymentStatusesOnCluster", "DeploymentsOnCluster"}
