@@ -8,6 +8,7 @@ import stat
 import subprocess
 import sys
 from contextlib import closing
+from time import sleep
 from types import SimpleNamespace
 from typing import TYPE_CHECKING, Any
 
@@ -17,6 +18,7 @@ from tests.server.conftest import backend_of
 from paperspace.gradient.server import LocalServer
 from paperspace.gradient.server.graphql.execution import Outcome, Request
 from paperspace.gradient.server.storage.budget import MAXIMUM, Budget
+from paperspace.gradient.server.storage.database import Database
 from paperspace.gradient.server.storage.files import open_writer
 
 if TYPE_CHECKING:
@@ -308,6 +310,25 @@ def test_large_responses(tmp_path: Path, caller: type[Caller], mutation: str) ->
     with closing(sqlite3.connect(file)) as connection:
         (stored,) = connection.execute("SELECT sum(length(reply) + length(deployment)) FROM replies").fetchone()
     assert 0 < stored < 1_000
+
+
+def test_a_clean_end(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caller: type[Caller]) -> None:
+    """At a clean end, the connection of changes is closed last, and alone; so SQLite removes the WAL, and the end is known as clean."""
+    closed = []
+
+    def close_readers_slowly(self: Database) -> None:
+        (read_only,) = self._connection.execute("PRAGMA query_only").fetchone()
+        if read_only:
+            sleep(0.1)
+        close(self)
+        closed.append(read_only)
+
+    close = Database.close
+    monkeypatch.setattr(Database, "close", close_readers_slowly)
+    with LocalServer(database=tmp_path / "gradient.db") as server:
+        caller(server).create("a")
+    assert (len(closed) > 2, closed.index(0)) == (True, len(closed) - 1)
+    assert not (tmp_path / "gradient.db-wal").exists()
 
 
 def test_wal_size(tmp_path: Path, caller: type[Caller]) -> None:

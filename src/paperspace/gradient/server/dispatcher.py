@@ -61,7 +61,10 @@ class Dispatcher:
             lane.stop()
 
     async def close(self) -> None:
-        """Interrupt all requests and close the connections."""
+        """Interrupt all requests and close the connections.
+
+        That of changes is the last one, and closed alone: if two are closed at the same time, SQLite leaves the WAL.
+        """
         self.interrupt()
         for lane in reversed(self._lanes):
             await lane.close()

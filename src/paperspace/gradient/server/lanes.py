@@ -53,7 +53,7 @@ class Lane(Generic[ResourceT]):
         self._changed = threading.Condition()  # protects what follows
         self._waiting: OrderedDict[Future[Any], _Work] = OrderedDict()
         self._running: set[Budget] = set()
-        self._stopped = False
+        self._stopped = self._closing = False
 
     async def open(self) -> None:
         """Start the threads, one after another, and wait until each has opened its resource."""
@@ -69,12 +69,15 @@ class Lane(Generic[ResourceT]):
     async def close(self) -> None:
         """Stop, and wait until the resources are closed."""
         self.stop()
+        with self._changed:
+            self._closing = True
+            self._changed.notify_all()
         for thread, ended in self._threads:
             await asyncio.wrap_future(ended)
             thread.join()  # for a moment
 
     def stop(self) -> None:
-        """Drop the work that waits, and interrupt the work that runs."""
+        """Drop the work that waits, and interrupt the work that runs. The resources stay open."""
         with self._changed:
             self._stopped = True
             while self._waiting:
@@ -83,7 +86,6 @@ class Lane(Generic[ResourceT]):
                     future.set_exception(StoppedError())
             for budget in self._running:
                 budget.interrupt()
-            self._changed.notify_all()
 
     async def run(self, function: Callable[[ResourceT], Result], budget: Budget, *, finish: bool = False) -> Result:
         """Run a function within a budget, and return its result.
@@ -133,9 +135,9 @@ class Lane(Generic[ResourceT]):
             ended.set_result(None)
 
     def _execute_next(self, resource: ResourceT) -> bool:
-        """Wait for work and execute it, or return False after the stop."""
+        """Wait for work and execute it, or return False at the end."""
         with self._changed:
-            self._changed.wait_for(lambda: self._waiting or self._stopped)
+            self._changed.wait_for(lambda: self._waiting or self._closing)
             if not self._waiting:
                 return False
             future, work = self._waiting.popitem(last=False)
