@@ -314,7 +314,7 @@ def test_large_responses(tmp_path: Path, caller: type[Caller], mutation: str) ->
 
 def test_a_clean_end(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caller: type[Caller]) -> None:
     """At a clean end, the connection of changes is closed last, and alone; so SQLite removes the WAL, and the end is known as clean."""
-    closed = []
+    closed: list[int] = []
 
     def close_readers_slowly(self: Database) -> None:
         (read_only,) = self._connection.execute("PRAGMA query_only").fetchone()
