@@ -259,6 +259,38 @@ class TestWait:
         assert states() == {"pending"}
         assert len(wire) == 2  # the history counts only if nothing is to run
 
+    @pytest.mark.parametrize("can_filter", [True, False])
+    def test_long_history(
+        self,
+        client: Client,
+        clock: ManualClock,
+        manual_server: LocalServer,
+        wire: list[dict[str, Any]],
+        *,
+        can_filter: bool,
+    ) -> None:
+        """The server says which of many rollouts has instances, in one request. If it cannot, all are read."""
+
+        def reject_the_filter(request: dict[str, Any]) -> None:
+            request["query"] = request["query"].replace("hasInstances:", "unknown:")
+
+        created = client.deployments.create_deployment("n", "p", SPEC)
+        clock.move(60)
+        for number in range(230):
+            client.deployments.update_deployment(
+                id=created["id"], spec={**spec_with_fate("pending"), "port": 1 + number}
+            )
+        client.deployments.scale_deployment(created["id"], 0)
+        with (
+            altered(manual_server, request=None if can_filter else reject_the_filter) as url,
+            Client(manual_server.api_key, url) as other,
+        ):
+            for state in ("pending", "stopped"):
+                wire.clear()
+                assert other.deployments.get_deployment_status(created["id"])["state"] == state
+                assert len(wire) == (2 if can_filter else 5)
+                clock.move(60)
+
     def test_deleted_while_it_is_listed(
         self, manual_server: LocalServer, client: Client, clock: ManualClock, monkeypatch: pytest.MonkeyPatch
     ) -> None:

@@ -112,6 +112,7 @@ OPERATIONS: dict[str, tuple[str, dict[str, Any]]] = {
     "status": ("DeploymentStatus", {"id": ID}),
     "statuses": ("DeploymentStatuses", {"first": 20}),
     "history": ("DeploymentHistory", {"id": ID, "first": 10}),
+    "rollout with instances": ("DeploymentRolloutWithInstances", {"id": ID}),
     "runs": ("DeploymentRuns", {"id": ID, "first": 10}),
     "logs": ("DeploymentLogs", {"id": ID, "first": 10}),
     "log lines": ("DeploymentLogLines", {"id": ID, "instanceName": instance_name(NUMBER), "last": 2}),

@@ -49,4 +49,4 @@ FUNCTIONS: dict[str, tuple[str, ...]] = {
 }
 
 # Operations that a server may reject: the functions then run others, which are listed above.
-OPTIONAL = {"DeploymentStatusesOnCluster", "DeploymentsOnCluster"}
+OPTIONAL = {"DeploymentRolloutWithInstances", "DeploymentStatusesOnCluster", "DeploymentsOnCluster"}

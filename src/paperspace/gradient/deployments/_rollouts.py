@@ -5,6 +5,10 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from paperspace.gradient._core.pagination import iter_pages
+from paperspace.gradient._generated.deployment_rollout_with_instances import (
+    DEPLOYMENT_ROLLOUT_WITH_INSTANCES,
+    DeploymentRolloutWithInstancesVariables,
+)
 from paperspace.gradient._generated.deployment_runs import DEPLOYMENT_RUNS, DeploymentRunsVariables
 from paperspace.gradient.deployments._errors import deployment_not_found
 from paperspace.gradient.deployments._queries import verify_same_deployment
@@ -40,3 +44,20 @@ def iter_rollout_pages(session: Session, id: str, *, first_page: Page[Any] | Non
         return rollouts["nodes"], rollouts["pageInfo"]
 
     return iter_pages(fetch, operation=DEPLOYMENT_RUNS.name, first_page=first_page)
+
+
+async def has_rollout_with_instances(session: Session, id: str) -> bool:
+    """Whether a deployment has a rollout with an instance that is not removed, however many rollouts it has.
+
+    Raises:
+        BadRequestError: The server cannot filter rollouts.
+        NotFoundError: No deployment has this id.
+    """
+    result = await session.run(
+        DEPLOYMENT_ROLLOUT_WITH_INSTANCES,
+        DeploymentRolloutWithInstancesVariables(id=id),
+        verify=lambda result: verify_same_deployment(id, result["deployment"]),
+    )
+    if result["deployment"] is None:
+        raise deployment_not_found(id, DEPLOYMENT_ROLLOUT_WITH_INSTANCES.name)
+    return bool(result["deployment"]["deploymentRollouts"]["nodes"])

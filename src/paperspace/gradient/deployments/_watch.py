@@ -16,7 +16,7 @@ from paperspace.gradient._shared.lazy import lazy_modules
 from paperspace.gradient.deployments._errors import deployment_not_found
 from paperspace.gradient.deployments._logs import LogReader, sorted_lines, written_since
 from paperspace.gradient.deployments._queries import same_text, verify_has_spec, verify_same_deployment
-from paperspace.gradient.deployments._rollouts import iter_rollout_pages
+from paperspace.gradient.deployments._rollouts import has_rollout_with_instances, iter_rollout_pages
 from paperspace.gradient.deployments._status import (
     FAILED_STATES,
     desired_replicas,
@@ -30,6 +30,7 @@ from paperspace.gradient.errors import (
     APIConnectionError,
     APIStatusError,
     APITimeoutError,
+    BadRequestError,
     DeploymentFailedError,
     EndpointNotFoundError,
     NotFoundError,
@@ -41,8 +42,9 @@ from paperspace.gradient.errors import (
 )
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncGenerator, Awaitable, Callable
+    from collections.abc import AsyncGenerator, Awaitable, Callable, Sequence
     from datetime import datetime
+    from typing import Any
 
     from paperspace.gradient._core.pagination import FetchPage, Page
     from paperspace.gradient._core.session import Session
@@ -111,12 +113,19 @@ async def _complete_status(session: Session, deployment: Deployment) -> Deployme
 async def _runs_remain(session: Session, deployment: Deployment) -> bool:
     """Whether a run has not ended, in the whole history of a deployment: earlier runs serve until they are replaced."""
     first_page = deployment["deploymentRollouts"]["nodes"], deployment["deploymentRollouts"]["pageInfo"]
+    if not _run_remains(first_page[0]) and first_page[1]["hasNextPage"]:
+        with suppress(BadRequestError):  # a server without this filter, as the hosted one: all pages are read
+            return await has_rollout_with_instances(session, deployment["id"])
     async with aclosing(iter_rollout_pages(session, deployment["id"], first_page=first_page)) as pages:
         async for page in pages:
-            connections = (rollout["deploymentRuns"] for rollout in page)
-            if any(run["dtDeleted"] is None for runs in connections if runs for run in runs["nodes"]):
+            if _run_remains(page):
                 return True
     return False
+
+
+def _run_remains(rollouts: Sequence[Any]) -> bool:
+    connections = (rollout["deploymentRuns"] for rollout in rollouts)
+    return any(run["dtDeleted"] is None for runs in connections if runs for run in runs["nodes"])
 
 
 async def _instances(session: Session, deployment: Deployment) -> list[DeploymentRunInstance]:

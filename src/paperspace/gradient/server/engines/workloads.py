@@ -24,6 +24,7 @@ if TYPE_CHECKING:
     from paperspace.gradient.server.engines.runtime import Event, Runtime
     from paperspace.gradient.server.storage.database import Database
     from paperspace.gradient.server.storage.rows import Row
+    from paperspace.gradient.server.storage.window import Page, Window
 
 ROLLOUTS = ChildTable("rollouts", "deployment_id", newest_first=True)
 RUNS_OF_ROLLOUT = ChildTable("runs_now", "rollout_id", newest_first=True)
@@ -34,6 +35,12 @@ LOGS = ChildTable("logs_now", "deployment_id", newest_first=False)
 LINES = ChildTable("lines_now", "deployment_run_instance_id", newest_first=False)
 
 _PRESENT = "deployment_id = ? AND removal > now()"  # the condition of instances_now that are not removed
+
+# The condition of rollouts that have instances. Without an index, SQLite reads those instead of the history.
+_HAS_INSTANCES = """seq IN (
+    SELECT rollouts.seq FROM instances CROSS JOIN runs ON runs.id = run_id CROSS JOIN rollouts ON rollouts.id = rollout_id
+    WHERE instances.deployment_id = parent.value AND coalesce(instances.dt_deleted, 'never') > now()
+)"""
 
 
 def run_id(spec_id: str) -> str:
@@ -204,6 +211,12 @@ class Workloads:
         return next(iter(rows[0].values())) if rows else None
 
     # Queries
+
+    def rollouts(self, deployment_ids: Sequence[str], window: Window, *, has_instances: bool) -> dict[str, Page]:
+        """Return, for each deployment, a page of its rollouts, or only of those with an instance that is not removed."""
+        if not has_instances:
+            return self._db.child_pages(ROLLOUTS, deployment_ids, window)
+        return self._db.child_pages(ROLLOUTS, deployment_ids, window, _HAS_INSTANCES, source="rollouts NOT INDEXED")
 
     def log(self, deployment_ids: Sequence[str], instance_name: str) -> dict[str, Row]:
         """Return the log of the instance with this name, by deployment id."""

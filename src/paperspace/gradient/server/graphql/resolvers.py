@@ -206,6 +206,17 @@ def _page_info(page: Page, _info: Info) -> dict[str, object]:
 # Rollouts, runs, instances, their states, logs and lines
 
 
+def _rollouts(deployment: Row, info: Info, **arguments: Any) -> Page:
+    window = window_from_arguments(arguments, workloads.ROLLOUTS.table, newest_first=workloads.ROLLOUTS.newest_first)
+    has_instances = bool(arguments.get("hasInstances"))
+    context = info.context
+    pages = deployment.result_set.cached(
+        ("rollouts", window, has_instances),
+        lambda deployments: context.workloads.rollouts(deployments.distinct("id"), window, has_instances=has_instances),
+    )
+    return pages[deployment["id"]]
+
+
 def _child_connection(child: ChildTable) -> Callable[..., Page]:
     def resolve(parent: Row, info: Info, **arguments: Any) -> Page:
         window = window_from_arguments(arguments, child.table, newest_first=child.newest_first)
@@ -236,7 +247,7 @@ RESOLVERS: Mapping[tuple[str, str], Callable[..., Any]] = {
     ("Mutation", "updateDeployment"): _mutation(_update_deployment),
     ("Mutation", "deleteDeployment"): _mutation(_delete_deployment),
     ("Deployment", "deploymentSpecs"): _specs,
-    ("Deployment", "deploymentRollouts"): _child_connection(workloads.ROLLOUTS),
+    ("Deployment", "deploymentRollouts"): _rollouts,
     ("Deployment", "log"): _log,
     ("Deployment", "logs"): _child_connection(workloads.LOGS),
     ("DeploymentLog", "lines"): _child_connection(workloads.LINES),

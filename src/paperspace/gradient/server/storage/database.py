@@ -171,11 +171,18 @@ class Database:
         return self._pages(table, source or table, conditions, window, parents=[""], values=values)[""]
 
     def child_pages(
-        self, child: ChildTable, parents: Sequence[str], window: Window, conditions: str = "TRUE", **values: object
+        self,
+        child: ChildTable,
+        parents: Sequence[str],
+        window: Window,
+        conditions: str = "TRUE",
+        *,
+        source: str | None = None,
+        **values: object,
     ) -> dict[str, Page]:
-        """Return, for each parent id, a page of its rows that meet the conditions."""
+        """Return, for each parent id, a page of its rows that meet the conditions; the source is as in `page`."""
         conditions = f"{child.column} = parent.value AND {conditions}"
-        return self._pages(child.table, child.table, conditions, window, parents=parents, values=values)
+        return self._pages(child.table, source or child.table, conditions, window, parents=parents, values=values)
 
     def _pages(
         self,
