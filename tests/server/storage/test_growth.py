@@ -20,6 +20,8 @@ from tests.server.storage.many_deployments import (
 
 from paperspace.gradient._core.documents import load_document
 from paperspace.gradient.server import LocalServer
+from paperspace.gradient.server.controller.records import Records
+from paperspace.gradient.server.controller.steps import AssignPort
 from paperspace.gradient.server.graphql.execution import Request
 from paperspace.gradient.server.storage.budget import MAXIMUM, Budget
 from paperspace.gradient.server.storage.files import open_writer
@@ -171,3 +173,58 @@ def test_a_longer_history(histories: tuple[Backend, Backend], name: str) -> None
         variables = {"input": {"id": ID}}
     few, many = (work(backend, operation, variables) for backend in histories)
     assert_same_work(few, many)
+
+
+def delete_most(connection: sqlite3.Connection, count: int) -> None:
+    """Add deployments, and delete most, with their instances."""
+    add_deployments(connection, count)
+    deleted = "SELECT id FROM deployments WHERE seq NOT BETWEEN 650 AND 750"
+    connection.execute(f"UPDATE deployments SET dt_deleted = dt_created WHERE id IN ({deleted})")
+    connection.execute(f"UPDATE instances SET dt_deleted = dt_created WHERE deployment_id IN ({deleted})")
+    connection.execute(f"UPDATE deployment_specs SET dt_invalid = dt_created WHERE deployment_id IN ({deleted})")
+
+
+@pytest.fixture(scope="module")
+def mostly_deleted(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[Backend, Backend]]:
+    folder = tmp_path_factory.mktemp("deleted")
+    opened = [create(folder / f"{number}.db", partial(delete_most, count=number)) for number in (FEW, MANY)]
+    yield opened[0], opened[1]
+    for backend in opened:
+        backend.close()
+
+
+INSTANCES = ["00000000-0000-4000-8000-000000000000"]
+CONTROLLER: dict[str, Callable[[Records], object]] = {
+    "changed": Records.changed,
+    "unfinished": Records.unfinished,
+    "unknown": lambda records: records.unknown(INSTANCES),
+    "removed": lambda records: records.removed(INSTANCES),
+    "instances": lambda records: records.instances(ID),
+    "wanted": lambda records: records.wanted(ID),
+    "a port": lambda records: [records.store(AssignPort(instance.id)) for instance in records.instances(ID)],
+}
+
+
+def controller_work(backend: Backend, name: str) -> Work:
+    """Measure the work of the controller in one transaction."""
+    records = Records(backend.database, backend.workloads, range(20_000, 21_000))
+
+    def run() -> None:
+        with backend.database.writing():
+            CONTROLLER[name](records)
+
+    return measured(backend, run)
+
+
+@pytest.mark.parametrize("name", CONTROLLER)
+def test_the_controller_with_more_deleted_deployments(mostly_deleted: tuple[Backend, Backend], name: str) -> None:
+    """What the controller reads and stores takes the same work with twenty times the deleted deployments."""
+    few, many = (controller_work(backend, name) for backend in mostly_deleted)
+    assert_same_work(few._replace(scans=[]), many._replace(scans=[]))  # it scans indexes of what is present
+
+
+@pytest.mark.parametrize("name", CONTROLLER)
+def test_the_controller_with_a_longer_history(histories: tuple[Backend, Backend], name: str) -> None:
+    """The same with 25 times the revisions of a deployment."""
+    few, many = (controller_work(backend, name) for backend in histories)
+    assert_same_work(few._replace(scans=[]), many._replace(scans=[]))  # it scans indexes of what is present

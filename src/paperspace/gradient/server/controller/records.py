@@ -97,7 +97,8 @@ class Records:
     def changed(self) -> list[str]:
         """Return the ids of the deployments with a change that `wanted` has not returned yet."""
         return self._ids(
-            "SELECT deployment_id AS id FROM deployment_specs WHERE external_applied IS NOT NULL AND template IS NULL"
+            "SELECT deployment_id AS id FROM deployment_specs"
+            " WHERE external_applied IS NOT NULL AND template IS NULL AND dt_invalid IS NULL"
             " UNION SELECT deployment_id AS id FROM instances JOIN deployments ON deployments.id = deployment_id"
             " WHERE deployments.dt_deleted IS NOT NULL AND instances.dt_deleted IS NULL AND leaving_since IS NULL"
         )
@@ -124,11 +125,14 @@ class Records:
         """Store the templates of new revisions.
 
         A revision that equals the one before is a restart, so it gets a template of its own. One that differs only in
-        other fields keeps the template of the one before, which may be that of a restart.
+        other fields keeps the template of the one before, which may be that of a restart. If none has a template, nothing
+        has run yet: only the newest one gets one.
         """
         specs = self._db.rows(
             "SELECT * FROM deployment_specs WHERE deployment_id = :id AND external_applied IS NOT NULL AND seq >= coalesce("
-            " (SELECT max(seq) FROM deployment_specs WHERE deployment_id = :id AND template IS NOT NULL), 0) ORDER BY seq",
+            " (SELECT max(seq) FROM deployment_specs WHERE deployment_id = :id AND template IS NOT NULL),"
+            " (SELECT max(seq) FROM deployment_specs WHERE deployment_id = :id AND external_applied IS NOT NULL)"
+            ") ORDER BY seq",
             id=deployment_id,
         )
         for before, spec in zip([None, *specs], specs, strict=False):

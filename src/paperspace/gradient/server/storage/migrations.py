@@ -173,6 +173,14 @@ MIGRATIONS = (
         CREATE INDEX running_instance_states ON instance_states (deployment_run_instance_id, seq)
         WHERE phase = 'Running'
         """,
+        # For what the controller reads after each change. Earlier specs have no template if the simulation ran them.
+        "DROP INDEX deployment_specs_without_template",
+        """
+        CREATE INDEX unread_deployment_specs ON deployment_specs (deployment_id)
+        WHERE template IS NULL AND external_applied IS NOT NULL AND dt_invalid IS NULL
+        """,
+        "CREATE INDEX deployment_specs_with_template ON deployment_specs (deployment_id, seq) WHERE template IS NOT NULL",
+        "CREATE INDEX instances_with_port ON instances (seq) WHERE port IS NOT NULL",
         # The deployment that a mutation returned, if the response is too large to be saved.
         "ALTER TABLE replies ADD COLUMN deployment TEXT",
         # The present deployments of each cluster, by the number of the deployment. Triggers keep it complete.
