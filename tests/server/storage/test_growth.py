@@ -193,6 +193,11 @@ def mostly_deleted(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[B
         backend.close()
 
 
+def assign_port(records: Records) -> None:
+    for instance in records.instances(ID):
+        records.store(AssignPort(instance.id))
+
+
 INSTANCES = ["00000000-0000-4000-8000-000000000000"]
 CONTROLLER: dict[str, Callable[[Records], object]] = {
     "changed": Records.changed,
@@ -201,7 +206,7 @@ CONTROLLER: dict[str, Callable[[Records], object]] = {
     "removed": lambda records: records.removed(INSTANCES),
     "instances": lambda records: records.instances(ID),
     "wanted": lambda records: records.wanted(ID),
-    "a port": lambda records: [records.store(AssignPort(instance.id)) for instance in records.instances(ID)],
+    "a port": assign_port,
 }
 
 
