@@ -91,6 +91,19 @@ def test_logout_through_a_symbolic_link(run: Run, config_file: Path, tmp_path: P
     assert config_file.is_symlink()
 
 
+@pytest.mark.parametrize("others", [{}, {"apiUrl": "https://example.com/graphql"}])
+def test_logout_with_a_hard_link(run: Run, config_file: Path, tmp_path: Path, others: dict[str, str]) -> None:
+    """If the file with the API key has another name, `logout` fails with a message that says how to find that."""
+    config_file.parent.mkdir()
+    config_file.write_text(json.dumps({"apiKey": KEY, **others}))
+    (tmp_path / "other.json").hardlink_to(config_file)
+    outcome = run("logout")
+    assert outcome.exit_code != 0
+    assert f"find / -xdev -inum {(tmp_path / 'other.json').stat().st_ino}" in outcome.stderr
+    assert KEY not in (config_file.read_text() if config_file.exists() else "")
+    assert run("logout").stderr == f"No API key in {config_file}\n"
+
+
 def test_symbolic_link_to_itself(run: Run, config_file: Path) -> None:
     """A symbolic link that leads to itself is an error that names the file."""
     config_file.parent.mkdir()

@@ -217,6 +217,32 @@ def test_requests_at_a_stop(tmp_path: Path) -> None:
         assert (response.status, response.code, response.headers["Retry-After"]) == (503, "SERVICE_UNAVAILABLE", "1")
 
 
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+def test_a_signal_during_the_lookup_of_the_host(tmp_path: Path, number: signal.Signals) -> None:
+    """While no name server responds for --host, a signal ends the server."""
+    script = """
+import socket, sys, time
+def getaddrinfo(*arguments, **options):
+    print("looking up", arguments[0], flush=True)
+    time.sleep(600)
+socket.getaddrinfo = getaddrinfo
+from paperspace.gradient.cli.main import main
+main()
+"""
+    options = ["--host=unknown.test", "--port=0", "--api-key=k", f"--database={tmp_path / 'gradient.db'}"]
+    with subprocess.Popen(
+        [sys.executable, "-c", script, "server", *options], stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
+    ) as process:
+        try:
+            assert process.stdout
+            assert process.stdout.readline() == "looking up unknown.test\n"
+            process.send_signal(number)
+            output, errors = process.communicate(timeout=TIMEOUT)
+        finally:
+            process.kill()
+    assert (process.returncode, output, errors) == (0, "", "")
+
+
 def test_port_in_use(tmp_path: Path) -> None:
     """A port in use is an error that says what to do, with exit code 1."""
     with running(tmp_path, "--database", ":memory:") as command:

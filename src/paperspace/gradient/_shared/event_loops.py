@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import asyncio
+import os
 import selectors
 import socket
+from contextlib import ExitStack
 
 
 def new_event_loop() -> asyncio.AbstractEventLoop:
@@ -14,11 +16,10 @@ def new_event_loop() -> asyncio.AbstractEventLoop:
         OSError: There are too few file descriptors.
     """
     # asyncio leaves a loop that it cannot complete, and prints a traceback when that is garbage-collected. So this opens
-    # what a loop needs first.
-    selector = selectors.DefaultSelector()
-    try:
+    # what a loop needs first; and one file more, as the first call imports modules.
+    with ExitStack() as stack:
+        stack.callback(selectors.DefaultSelector().close)
         for end in socket.socketpair():
-            end.close()
-    finally:
-        selector.close()
+            stack.callback(end.close)
+        stack.enter_context(open(os.devnull, "rb"))  # noqa: PTH123  # pathlib would be one more import
     return asyncio.new_event_loop()

@@ -75,10 +75,16 @@ def logout() -> None:
     if content.pop("apiKey", None) is None:
         print_message(f"No API key in {path}")
         return
+    file = _real_path().stat()
     if content:
         write_config(content)
     else:
         _real_path().unlink()  # the file with the key, not a symbolic link to it
+    if file.st_nlink > 1:
+        raise ConfigurationError(
+            f"the API key was removed from {path}, but the old file has other names (hard links), and still contains the key; "
+            f"delete those too: `find / -xdev -inum {file.st_ino}` finds them"
+        )
     print_message(f"Removed the API key from {path}")
 
 

@@ -216,7 +216,7 @@ class LocalServer:
 
     async def __aenter__(self) -> Self:
         async with AsyncExitStack() as stack:
-            listener = stack.enter_context(open_listener(self._host, self._port))
+            listener = stack.enter_context(await open_listener(self._host, self._port))
             server_url = base_url(self._host, listener)
 
             settings = self._settings(server_url)

@@ -13,6 +13,7 @@ from contextlib import suppress
 from time import monotonic
 from typing import TYPE_CHECKING, Any, cast
 
+from paperspace.gradient._shared.daemon_threads import in_daemon_thread
 from paperspace.gradient._shared.error_codes import Code
 from paperspace.gradient.server.http.connections import Connection, UnreadResponses
 
@@ -99,15 +100,15 @@ def is_loopback(host: str) -> bool:
         return host == "localhost"
 
 
-def open_listener(host: str, port: int) -> socket.socket:
-    """Open a listening socket; port 0 selects a free port.
+async def open_listener(host: str, port: int) -> socket.socket:
+    """Open a listening socket; port 0 selects a free port. Where no name server responds, this can be cancelled.
 
     Raises:
         OSError: the server cannot listen on this address.
     """
-    family, _kind, _protocol, _name, address = socket.getaddrinfo(
-        host, port, type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE
-    )[0]
+    [(family, _kind, _protocol, _name, address), *_] = await in_daemon_thread(
+        socket.getaddrinfo, host, port, type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE
+    )
     return _Listener(fileno=socket.create_server(address, family=family).detach())
 
 
