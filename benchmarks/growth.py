@@ -44,7 +44,7 @@ def parser() -> argparse.ArgumentParser:
     options = argparse.ArgumentParser(
         prog="scripts/benchmark --growth",
         description="Measure how long the start of the local server and calls take with different numbers of deployments. "
-        "The largest database needs 7 GB in the folder for temporary files, and some minutes.",
+        "The largest database needs 4 GB in the folder for temporary files, and some minutes.",
     )
     options.add_argument(
         "--sizes",
@@ -89,21 +89,32 @@ def _create(file: Path, size: int) -> None:
 
 
 def _measurements(files: Mapping[int, Path], rounds: int) -> Iterator[Measurement]:
+    _read(files)
     starts = {str(size): lambda file=file: _start_time(file) for size, file in files.items()}
     yield interleaved("start of the server", "a process", starts, rounds)
     with _clients(files) as clients:
         calls = {size: _calls(client, size) for size, client in clients.items()}
         for name in calls[min(calls)]:
+            _read(files)
             yield _compared(name, {size: calls[size][name] for size in calls}, CALLS, rounds)
         calls = {size: _calls_with_history(client) for size, client in clients.items()}
         for name in calls[min(calls)]:
             yield _compared(name, {size: calls[size][name] for size in calls}, 1, rounds)
     for size, file in files.items():
         with fast_writer(file) as connection:
-            add_expired_responses(connection, max(size, 100 * CALLS * (rounds + 1)))
+            add_expired_responses(connection, size)
     with _clients(files) as clients:
+        _read(files)
         creates = {size: _create_call(client, "later") for size, client in clients.items()}
         yield _compared("create, with as many expired responses", creates, CALLS, rounds)
+
+
+def _read(files: Mapping[int, Path]) -> None:
+    """Read the files, so that the system has them in memory, as after their normal use."""
+    for file in files.values():
+        with file.open("rb") as stream:
+            while stream.read(2**24):
+                pass
 
 
 def _compared(name: str, calls: Mapping[int, Call], times: int, rounds: int) -> Measurement:

@@ -36,7 +36,7 @@ NOT_RUN = {
     "docs/notebooks.md": ["it opens a browser; the tests run the notebook"],
     "docs/performance.md": [
         "takes some minutes, and installs the other clients into a separate environment",
-        "takes a quarter of an hour, and 7 GB of disk space",
+        "takes a quarter of an hour, and 4 GB of disk space",
     ],
     "docs/quickstart.md": ["the wheel test installs the package into an environment of its own"],
     "docs/spec.md": ["it needs --env-subst", "an invalid spec"],

@@ -21,7 +21,9 @@ def test_reported_functions_are_those_that_break(prepared: observation.Prepared,
     """Every function is called with a server that has the changed schema, and with each value that the schema allows."""
     schema = build_schema(change.sdl())
     assert validate_schema(schema) == []
-    errors = observation.broken_functions(prepared, change.sdl(), change.renamed)
+    # Without the filter, all operations run that are reported: those that replace an optional one too.
+    sdl = change.sdl().replace("hasInstances: Boolean, ", "")
+    errors = observation.broken_functions(prepared, sdl, change.renamed)
     broken, reported = without_special_cases(set(errors)), without_special_cases(set(compare(schema).broken_functions))
     assert broken <= reported, {function: errors[function] for function in broken - reported}
     assert reported - change.unobserved <= broken

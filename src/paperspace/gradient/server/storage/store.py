@@ -29,7 +29,7 @@ SPECS = ChildTable("deployment_specs", "deployment_id", newest_first=True)
 DEFAULT_CLUSTER = "local"
 _RESPONSE_LIFETIME = timedelta(hours=24)
 _MAX_SAVED_RESPONSE = 64 * 1024  # bytes
-_DELETED_RESPONSES = 100  # expired ones, for each new one: many more would take more time than a request has
+_DELETED_RESPONSES = 5  # expired ones, for each new one: each is on another page of a large database
 
 
 class SavedResult(NamedTuple):
@@ -120,13 +120,10 @@ class Store:
         new_name = deployment["name"] if name is None else name
         new_project = deployment["projectId"] if project_id is None else project_id
         with self._conflict_if_name_taken(new_name, new_project):
-            self._db.execute(
-                "UPDATE deployments SET name = ?, project_id = ?, dt_modified = ? WHERE id = ?",
-                new_name,
-                new_project,
-                now,
-                id_,
-            )
+            if (new_name, new_project) != (deployment["name"], deployment["projectId"]):  # else no index changes
+                query = "UPDATE deployments SET name = ?, project_id = ? WHERE id = ?"
+                self._db.execute(query, new_name, new_project, id_)
+        self._db.execute("UPDATE deployments SET dt_modified = ? WHERE id = ?", now, id_)
         spec = self._db.rows("SELECT * FROM deployment_specs WHERE deployment_id = ? ORDER BY seq DESC LIMIT 1", id_)[0]
         if data is not None or cluster_id not in (None, spec["clusterId"]):
             data_text = spec["data"] if data is None else json.dumps(data)
