@@ -193,6 +193,9 @@ def _check_content(file: Path, stopped: Callable[[], bool]) -> None:
     with _connected_unchanged(file) as connection:
         is_large = file.stat().st_size > _MAX_ALWAYS_CHECKED
         if is_large and not _ended_uncleanly(file):
+            sizes = [connection.execute(f"PRAGMA {name}").fetchone()[0] for name in ("page_count", "page_size")]
+            if file.stat().st_size < sizes[0] * sizes[1]:  # SQLite ignores that a part of the last page is missing
+                raise unusable(file, "it is damaged: a part is missing")
             for (table,) in connection.execute("SELECT name FROM sqlite_schema WHERE type = 'table'").fetchall():
                 connection.execute(f"SELECT * FROM {table} ORDER BY 1 DESC LIMIT 1").fetchall()  # noqa: S608
             return
