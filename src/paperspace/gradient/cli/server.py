@@ -6,7 +6,7 @@ import asyncio
 import errno
 import shlex
 import signal
-from contextlib import suppress
+from contextlib import AsyncExitStack, suppress
 from datetime import timedelta
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -130,8 +130,6 @@ def command(
         raise click.BadParameter(str(error), param_hint="'--api-key'") from error
     try:
         asyncio.run(_serve(server, choice, None if stored_key else file, save_config=save_config))
-    except asyncio.CancelledError:
-        return  # stopped before it was ready
     except UnusableDatabaseError as error:
         raise click.ClickException(f"{error}. Pass another file with --database, or :memory:.") from error
     except ConfigurationError as error:
@@ -171,14 +169,14 @@ def _on_signal(stop: Callable[[], object]) -> None:
 
 
 async def _serve(server: LocalServer, choice: Choice, key_file: Path | None, *, save_config: bool) -> None:
-    """Run the server until it is stopped. The key is stored after the start, when the database is known to be valid.
-
-    Raises:
-        CancelledError: It was stopped before it was ready.
-    """
+    """Run the server until it is stopped. The key is stored after the start, when the database is known to be valid."""
     if starting := asyncio.current_task():
-        _on_signal(starting.cancel)  # to check a large database takes long
-    async with server:
+        _on_signal(starting.cancel)  # to check a large database takes long, or to look up a host
+    async with AsyncExitStack() as stack:
+        try:
+            await stack.enter_async_context(server)
+        except asyncio.CancelledError:
+            return
         stop = asyncio.Event()
         _on_signal(stop.set)
         if key_file:
