@@ -69,7 +69,7 @@ class World:
         self.api.update_deployment(id=id_, spec=spec)
         self.api.wait_for_deployment(id_, timeout=TIMEOUT)
         replicas = spec["resources"]["replicas"]
-        wait_for(lambda: len(self.server.site.containers(id_)) == replicas)
+        seconds_until(lambda: len(self.server.site.containers(id_)) == replicas)
 
     def envoy(self) -> int:
         """Return the id of the gateway's process."""
