@@ -5,6 +5,7 @@ deployments  deployments are added and removed beside a load, a WebSocket and a 
 kills        SIGKILL of the server while it changes routes, and of Envoy
 bodies       100 MB in both directions, and the memory of Envoy
 late         a first byte after 75 seconds
+hop          response times with and without the gateway
 throughput   compared with a configuration that is written by hand, with few and many deployments
 """
 
@@ -26,7 +27,7 @@ from pathlib import Path
 from aiohttp import ClientError
 from tests.server.gateway.site import Load, Visitor, until, visiting
 from tests.stress.gateway_processes import DEPLOYMENT, ME, memory, open_gateway, pid_in, replace, replicas
-from tests.stress.gateway_throughput import throughput
+from tests.stress.gateway_throughput import hop, throughput
 
 from paperspace.gradient.server.controller.gateway import Target
 from paperspace.gradient.server.gateway.gateway import EnvoyGateway
@@ -198,6 +199,7 @@ TESTS = {
     "kills": (kills, 50),
     "bodies": (bodies, 100),
     "late": (late, 75),
+    "hop": (hop, 5000),
     "throughput": (throughput, 5),
 }
 

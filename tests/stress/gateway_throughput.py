@@ -1,10 +1,11 @@
-"""The throughput of the gateway, compared with the same Envoy and a configuration that is written by hand."""
+"""How much the gateway costs: compared with no gateway, and with a configuration that is written by hand."""
 
 from __future__ import annotations
 
 import asyncio
 import json
 import os
+import statistics
 import subprocess
 import time
 from collections.abc import Iterator
@@ -84,6 +85,33 @@ async def _rate(port: int, pid: int, seconds: float) -> tuple[float, float]:
     before = processor_time(pid)
     await asyncio.gather(*(client() for _ in range(16)))
     return done / seconds, (processor_time(pid) - before) / done * 1e6
+
+
+async def hop(folder: Path, count: int) -> list[str]:
+    """Compare the response times of one client with and without the gateway, in turns."""
+    with beside("quick") as [port]:
+        async with open_gateway(folder) as (gateway, _):
+            await gateway.route(DEPLOYMENT, "i", Target(port, "http"))
+            direct, through = (
+                await asyncio.open_connection("127.0.0.1", port),
+                await asyncio.open_connection("127.0.0.1", gateway._port),
+            )
+            times: list[tuple[float, float]] = [(await _time(*direct), await _time(*through)) for _ in range(count)]
+            for _, writer in (direct, through):
+                writer.close()
+    for name, values in zip(("without the gateway", "through the gateway"), zip(*times, strict=True), strict=True):
+        cuts = statistics.quantiles(values, n=100)
+        print(f"{name}: median {cuts[49] * 1000:.2f} ms, 99 % within {cuts[98] * 1000:.2f} ms ({count} requests)")
+    return []
+
+
+async def _time(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> float:
+    """Return the seconds of one request."""
+    begin = time.perf_counter()
+    writer.write(b"GET /endpoints/x/ HTTP/1.1\r\nHost: g\r\n\r\n")
+    await reader.readuntil(b"\r\n\r\n")
+    await reader.readexactly(2)
+    return time.perf_counter() - begin
 
 
 async def throughput(folder: Path, rounds: int) -> list[str]:
