@@ -11,7 +11,8 @@ import pytest
 from tests.server.conftest import backend_of
 
 from paperspace.gradient.server import LocalServer, dispatcher, local
-from paperspace.gradient.server.graphql.execution import Executor, Request, Response
+from paperspace.gradient.server.graphql.execution import Executor, Request
+from paperspace.gradient.server.graphql.responses import Response
 from paperspace.gradient.server.storage.budget import (
     LIGHT,
     MAXIMUM,

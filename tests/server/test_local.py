@@ -17,7 +17,8 @@ import aiohttp
 import pytest
 
 from paperspace.gradient.server import LocalServer, UnusableDatabaseError
-from paperspace.gradient.server.graphql.execution import Executor, Request, Response
+from paperspace.gradient.server.graphql.execution import Executor, Request
+from paperspace.gradient.server.graphql.responses import Response
 from paperspace.gradient.server.storage.budget import Budget
 
 if TYPE_CHECKING:

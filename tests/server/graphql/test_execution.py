@@ -10,7 +10,8 @@ import pytest
 from tests.server.conftest import backend_of
 
 from paperspace.gradient.server import LocalServer
-from paperspace.gradient.server.graphql.execution import Request, _serialize
+from paperspace.gradient.server.graphql.execution import Request
+from paperspace.gradient.server.graphql.responses import serialize
 from paperspace.gradient.server.storage.budget import MAXIMUM, Budget, Limits
 from paperspace.gradient.server.storage.rows import Row
 
@@ -21,7 +22,7 @@ if TYPE_CHECKING:
 def test_json_in_parts() -> None:
     """A response is encoded in parts and is the same JSON as in one part."""
     body = {"data": {"a": [], "b": {}, "c": [1, "é\n", None, [{"d": [True, {"e": [[[[[[[1.5]]]]]]]}]}]], '"': "\\"}}
-    assert _serialize(body) == json.dumps(body, separators=(",", ":")).encode()
+    assert serialize(body) == json.dumps(body, separators=(",", ":")).encode()
 
 
 def test_the_counted_size_of_a_response(caller: type[Caller]) -> None:

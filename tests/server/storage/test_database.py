@@ -16,7 +16,8 @@ import pytest
 from tests.server.conftest import backend_of
 
 from paperspace.gradient.server import LocalServer
-from paperspace.gradient.server.graphql.execution import Outcome, Request
+from paperspace.gradient.server.graphql.execution import Request
+from paperspace.gradient.server.graphql.responses import Outcome
 from paperspace.gradient.server.storage.budget import MAXIMUM, Budget
 from paperspace.gradient.server.storage.database import Database
 from paperspace.gradient.server.storage.files import open_writer

@@ -23,7 +23,7 @@ if TYPE_CHECKING:
 
     from paperspace.gradient.server.clock import SteadyClock
     from paperspace.gradient.server.engines.runtime import Runtime
-    from paperspace.gradient.server.graphql.execution import Documents
+    from paperspace.gradient.server.graphql.documents import Documents
     from paperspace.gradient.server.storage.budget import Budget
 
 T = TypeVar("T")

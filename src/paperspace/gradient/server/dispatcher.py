@@ -19,7 +19,8 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
     from paperspace.gradient.server.engines.endpoints import EndpointResponse
-    from paperspace.gradient.server.graphql.execution import Request, Response
+    from paperspace.gradient.server.graphql.execution import Request
+    from paperspace.gradient.server.graphql.responses import Response
 
 T = TypeVar("T")
 

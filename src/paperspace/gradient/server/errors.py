@@ -19,7 +19,7 @@ _MAX_PROBLEMS = 20
 class ApplicationError(Exception):
     """An error whose message and extensions are sent to the caller.
 
-    Resolvers and the store raise it, and the checks of variables. Errors of a whole GraphQL request are `graphql.execution.GraphQLRequestError`, errors
+    Resolvers and the store raise it, and the checks of variables. Errors of a whole GraphQL request are `graphql.documents.GraphQLRequestError`, errors
     of an HTTP request `http.request_errors.HTTPRequestError`.
     """
 

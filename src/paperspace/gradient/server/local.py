@@ -23,7 +23,7 @@ from paperspace.gradient.server.defaults import new_key, system_user
 from paperspace.gradient.server.dispatcher import Dispatcher
 from paperspace.gradient.server.engines.endpoints import elsewhere
 from paperspace.gradient.server.engines.simulation import Simulation
-from paperspace.gradient.server.graphql.execution import Documents
+from paperspace.gradient.server.graphql.documents import Documents
 from paperspace.gradient.server.http.connections import UnreadResponses
 from paperspace.gradient.server.http.cors import check_origin
 from paperspace.gradient.server.http.listener import accept_connections, base_url, is_loopback, open_listener

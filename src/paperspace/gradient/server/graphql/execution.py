@@ -6,15 +6,8 @@ budget.
 
 from __future__ import annotations
 
-import json
-import logging
 import sqlite3
-from collections.abc import Iterator, Mapping, Sequence
-from enum import Enum
-from functools import lru_cache
-from http import HTTPStatus
-from typing import TYPE_CHECKING, Any, NamedTuple, cast
-from uuid import uuid4
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 from graphql import (
     DocumentNode,
@@ -22,25 +15,29 @@ from graphql import (
     GraphQLError,
     OperationDefinitionNode,
     OperationType,
-    ValuesOfCorrectTypeRule,
     execute_sync,
     get_operation_ast,
-    parse,
-    specified_rules,
-    validate,
 )
 from graphql.execution.executor_throwing_on_incremental import ExecutorThrowingOnIncremental
 
 from paperspace.gradient._shared.error_codes import Code
-from paperspace.gradient._shared.secrets import without_values
 from paperspace.gradient.server.errors import ApplicationError, raise_for_problems
-from paperspace.gradient.server.graphql.limits import MAX_TOKENS, DocumentLimits, LimitExceededError, check_length
+from paperspace.gradient.server.graphql.documents import Documents, GraphQLRequestError
+from paperspace.gradient.server.graphql.responses import (
+    Outcome,
+    Response,
+    encode,
+    error_data,
+    error_response,
+    response_of,
+)
 from paperspace.gradient.server.graphql.schema import executable_schema
 from paperspace.gradient.server.graphql.variables import variable_problems
 from paperspace.gradient.server.storage.budget import BudgetExceededError
-from paperspace.gradient.server.storage.database import storage_error
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping
+
     from graphql import GraphQLLeafType, GraphQLObjectType
     from graphql.execution.collect_fields import FieldDetailsList
     from graphql.pyutils import Path as ResponsePath
@@ -49,48 +46,7 @@ if TYPE_CHECKING:
     from paperspace.gradient.server.storage.budget import Budget
     from paperspace.gradient.server.storage.rows import Row
 
-_log = logging.getLogger(__name__)
-
-_DOCUMENT_CACHE_SIZE = 128  # programs send the same few documents many times
-_MAX_VALIDATION_ERRORS = 5  # the suggestions in each message can take milliseconds
 _FIELD_OVERHEAD = 6  # bytes: quotes, a colon, a comma and a short value
-_MAX_FIELD_ERRORS = 100  # an invalid argument can cause one error per item of a list
-
-
-class _ValueRule(ValuesOfCorrectTypeRule):
-    """Give an invalid value in the document the code that it has in the variables."""
-
-    def report_error(self, error: GraphQLError) -> None:
-        error.extensions = {"code": Code.BAD_USER_INPUT}
-        super().report_error(error)
-
-
-_RULES = tuple(_ValueRule if rule is ValuesOfCorrectTypeRule else rule for rule in specified_rules)
-
-ErrorData = Mapping[str, Any]
-
-
-class Outcome(Enum):
-    """What happened to a request: the status of the response, and its status in application/json."""
-
-    EXECUTED = (HTTPStatus.OK, HTTPStatus.OK)
-    """Executed, perhaps with errors in fields. A mutation with errors was rolled back."""
-    INVALID = (HTTPStatus.BAD_REQUEST, HTTPStatus.OK)
-    """The document or the variables are invalid."""
-    LIMIT_EXCEEDED = (HTTPStatus.BAD_REQUEST, HTTPStatus.BAD_REQUEST)
-    """The document exceeds a limit, or its execution exceeds the budget. Nothing was changed."""
-    METHOD_NOT_ALLOWED = (HTTPStatus.METHOD_NOT_ALLOWED, HTTPStatus.METHOD_NOT_ALLOWED)
-    """A mutation by GET."""
-
-    @property
-    def status(self) -> HTTPStatus:
-        """The status of the response in application/graphql-response+json."""
-        return self.value[0]
-
-    @property
-    def json_status(self) -> HTTPStatus:
-        """The status of the response in application/json."""
-        return self.value[1]
 
 
 class Request(NamedTuple):
@@ -102,56 +58,6 @@ class Request(NamedTuple):
     key_digest: bytes | None = None
     body_digest: bytes = b""
     read_only: bool = False
-
-
-class Response(NamedTuple):
-    """The body of a response, and what happened to the request.
-
-    `key_checked` says that the request is a mutation, and that the response is what its idempotency key stands for: the
-    saved result of an earlier attempt, or the result of this one, before which none was applied. `over_budget` says that
-    the request needs more than its budget.
-    """
-
-    body: bytes
-    outcome: Outcome
-    key_checked: bool = False
-    over_budget: bool = False
-
-
-class GraphQLRequestError(Exception):
-    """A "request error" of the GraphQL specification: the request is rejected as a whole, with these errors."""
-
-    def __init__(self, errors: Sequence[ErrorData], outcome: Outcome = Outcome.INVALID) -> None:
-        self.errors = errors
-        self.outcome = outcome
-
-
-class Documents:
-    """Parse and validate documents, and cache the results. Threads share it."""
-
-    def __init__(self) -> None:
-        self._schema = executable_schema()
-        self.checked = lru_cache(_DOCUMENT_CACHE_SIZE)(self._check)  # does not cache errors
-
-    def _check(self, query: str) -> tuple[DocumentNode, DocumentLimits]:
-        """Parse a document and validate it; check its limits first.
-
-        Raises:
-            GraphQLRequestError: the document is invalid, or exceeds a limit.
-        """
-        try:
-            check_length(query)
-            document = parse(query, max_lexical_tokens=MAX_TOKENS)
-            limits = DocumentLimits(self._schema, document)
-        except LimitExceededError as error:
-            limit_error = _error(str(error), Code.GRAPHQL_VALIDATION_FAILED)
-            raise GraphQLRequestError([limit_error], Outcome.LIMIT_EXCEEDED) from None
-        except GraphQLError as error:
-            raise GraphQLRequestError([_with_code(error, Code.GRAPHQL_PARSE_FAILED)]) from None
-        if errors := validate(self._schema, document, _RULES, max_errors=_MAX_VALIDATION_ERRORS):
-            codes = [(error.extensions or {}).get("code", Code.GRAPHQL_VALIDATION_FAILED) for error in errors]
-            raise GraphQLRequestError([_with_code(*pair) for pair in zip(errors, codes, strict=True)])
-        return document, limits
 
 
 class Executor:
@@ -182,14 +88,14 @@ class Executor:
         try:
             return self._execute(request, budget)
         except sqlite3.Error as error:  # at the start or the end of a transaction; reported like that of a field
-            return _response(ExecutionResult(None, [GraphQLError(str(error), original_error=error)]))
+            return response_of(ExecutionResult(None, [GraphQLError(str(error), original_error=error)]))
         except BudgetExceededError as error:
-            response = _error_response([_error(str(error), Code.BAD_USER_INPUT)], Outcome.LIMIT_EXCEEDED)
+            response = error_response([error_data(str(error), Code.BAD_USER_INPUT)], Outcome.LIMIT_EXCEEDED)
             return response._replace(over_budget=True)
         except GraphQLRequestError as error:
-            return _error_response(error.errors, error.outcome)
+            return error_response(error.errors, error.outcome)
         except ApplicationError as error:
-            return _error_response([{"message": str(error), "extensions": error.extensions}], Outcome.INVALID)
+            return error_response([{"message": str(error), "extensions": error.extensions}], Outcome.INVALID)
 
     def _execute(self, request: Request, budget: Budget) -> Response:
         document, limits = self._documents.checked(request.query)
@@ -210,14 +116,14 @@ class Executor:
             raise ApplicationError(Code.BAD_USER_INPUT, message, path="operationName")
         if request.read_only and operation.operation is not OperationType.QUERY:
             message = "GET requests can only read: send mutations by POST"
-            raise GraphQLRequestError([_error(message, Code.BAD_USER_INPUT)], Outcome.METHOD_NOT_ALLOWED)
+            raise GraphQLRequestError([error_data(message, Code.BAD_USER_INPUT)], Outcome.METHOD_NOT_ALLOWED)
         raise_for_problems(variable_problems(self._schema, operation, request.variables or {}), show_values=False)
         return operation
 
     def _execute_query(self, document: DocumentNode, request: Request, budget: Budget) -> Response:
         with self._context.database.reading(budget):
             result = self._execute_document(document, request)
-        return _response(result)
+        return response_of(result)
 
     def _execute_mutation(self, document: DocumentNode, request: Request, budget: Budget) -> Response:
         """Execute a mutation completely or, on any error, not at all. A retry gets the result of the first attempt."""
@@ -232,8 +138,8 @@ class Executor:
             result = self._execute_document(document, request, payload)
             if result.errors:
                 self._context.database.roll_back()
-                return _response(ExecutionResult(None, result.errors))._replace(key_checked=key_checked)
-            response = _response(result)._replace(key_checked=key_checked)
+                return response_of(ExecutionResult(None, result.errors))._replace(key_checked=key_checked)
+            response = response_of(result)._replace(key_checked=key_checked)
             if key is not None and not saved:
                 store.save_result(key, request.body_digest, response.body, payload["deployment"])
         return response
@@ -273,77 +179,5 @@ class _CountingExecutor(ExecutorThrowingOnIncremental):
     ) -> Any:
         value = super().complete_leaf_value(return_type, result)
         if isinstance(value, str):
-            self.context_value.database.budget.count_result(len(_encode(value)))
+            self.context_value.database.budget.count_result(len(encode(value)))
         return value
-
-
-def internal_error(error: BaseException) -> ErrorData:
-    """Log the traceback of a bug; return an error for the caller, which has only the id of the log record."""
-    id_ = str(uuid4())
-    _log.error("internal error %s", id_, exc_info=error)
-    extensions = {"code": Code.INTERNAL_SERVER_ERROR, "id": id_}
-    return {"message": f"internal error {id_}", "extensions": extensions}
-
-
-def _response(result: ExecutionResult) -> Response:
-    if not result.errors:
-        return Response(_serialize({"data": result.data}), Outcome.EXECUTED)
-    errors = [_describe_field_error(error) for error in result.errors[:_MAX_FIELD_ERRORS]]
-    return Response(_serialize({"errors": errors, "data": result.data}), Outcome.EXECUTED)
-
-
-def _error_response(errors: Sequence[ErrorData], outcome: Outcome) -> Response:
-    return Response(_serialize({"errors": errors}), outcome)
-
-
-def _describe_field_error(error: GraphQLError) -> ErrorData:
-    """Return what the caller may see of an error during execution."""
-    cause = error.original_error
-    if application_error := storage_error(cause):
-        return {**error.formatted, "message": str(application_error), "extensions": application_error.extensions}
-    if isinstance(cause, ApplicationError):
-        return error.formatted
-    if isinstance(cause, GraphQLError) and cause.nodes:
-        # graphql-core's own error: a variable made the argument that holds it invalid.
-        return _with_code(error, Code.BAD_USER_INPUT)
-    return {**error.formatted, **internal_error(cause or error)}
-
-
-def _error(message: str, code: Code) -> ErrorData:
-    return {"message": message, "extensions": {"code": code}}
-
-
-def _with_code(error: GraphQLError, code: Code) -> ErrorData:
-    return {**error.formatted, "message": without_values(error.message), "extensions": {"code": code}}
-
-
-def _serialize(body: Mapping[str, Any]) -> bytes:
-    return "".join(_json_parts(body, depth=8)).encode()
-
-
-def _json_parts(value: Any, depth: int) -> Iterator[str]:
-    """Yield the JSON text of a value in parts, which are small if its lists are at most `depth` levels below it.
-
-    The encoder does not let other threads run.
-    """
-    if depth and isinstance(value, dict):
-        separator = ""
-        yield "{"
-        for key, item in cast("dict[str, Any]", value).items():
-            yield f"{separator}{_encode(key)}:"
-            yield from _json_parts(item, depth - 1)
-            separator = ","
-        yield "}"
-    elif depth and isinstance(value, list):
-        separator = ""
-        yield "["
-        for item in value:
-            yield separator
-            yield from _json_parts(item, depth - 1)
-            separator = ","
-        yield "]"
-    else:
-        yield _encode(value)
-
-
-_encode = json.JSONEncoder(separators=(",", ":")).encode

@@ -15,7 +15,7 @@ from aiohttp import web
 from aiohttp.http_exceptions import HttpProcessingError, LineTooLong
 
 from paperspace.gradient._shared.error_codes import Code
-from paperspace.gradient.server.graphql.execution import internal_error
+from paperspace.gradient.server.graphql.responses import internal_error
 from paperspace.gradient.server.http.request_errors import REQUEST_ID, error_response
 
 if TYPE_CHECKING:

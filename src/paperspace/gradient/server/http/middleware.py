@@ -18,7 +18,7 @@ from paperspace.gradient._shared.daemon_threads import in_daemon_thread
 from paperspace.gradient._shared.error_codes import Code
 from paperspace.gradient._shared.problems import shorten
 from paperspace.gradient.server.errors import StoppedError
-from paperspace.gradient.server.graphql.execution import internal_error
+from paperspace.gradient.server.graphql.responses import internal_error
 from paperspace.gradient.server.http import cors
 from paperspace.gradient.server.http.content_encoding import compress, content_encoding, inflate
 from paperspace.gradient.server.http.graphql_http import JSON, negotiate

@@ -25,7 +25,8 @@ if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable
 
     from paperspace.gradient.server.engines.endpoints import EndpointResponse
-    from paperspace.gradient.server.graphql.execution import Request, Response
+    from paperspace.gradient.server.graphql.execution import Request
+    from paperspace.gradient.server.graphql.responses import Response
     from paperspace.gradient.server.http.middleware import RequestMiddleware
 
 MAX_BODY_SIZE = 1024 * 1024
