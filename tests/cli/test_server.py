@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import http.client
 import json
 import logging
@@ -24,7 +25,10 @@ from tests.cli.conftest import GRADIENT, TIMEOUT
 from tests.raw_client import Caller
 
 from paperspace.gradient._shared.private_files import write_private
+from paperspace.gradient.cli._server_engine import Choice, EngineOptions, choose_engine
+from paperspace.gradient.cli._server_gateway import GatewayOptions
 from paperspace.gradient.cli._server_log import LogFormatter
+from paperspace.gradient.server import LocalServer
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -108,6 +112,20 @@ def test_key_and_data_are_kept(tmp_path: Path) -> None:
     with running(tmp_path) as second:
         assert second.api_key == first.api_key
         assert Caller(second)("{ deployments { nodes { id } } }").data["deployments"]["nodes"] == [{"id": id_}]
+
+
+def test_first_line_about_a_kept_simulation(tmp_path: Path) -> None:
+    """A database that was used with the simulation keeps it, whatever the machine has, and the first line says why."""
+    file = tmp_path / "my.db"
+    with LocalServer(database=file):
+        pass
+    engine = EngineOptions("auto", "missing", range(21000, 21001), 0, strict_instance_types=False)
+    choice = asyncio.run(choose_engine(engine, GatewayOptions("127.0.0.1", 0, None, None, None, None), file))
+    assert choice == Choice(
+        None,
+        "Deployments are simulated; no containers run. This database was used with the simulation. For containers, pass "
+        "--engine docker.",
+    )
 
 
 def test_a_chosen_key_is_not_stored(tmp_path: Path) -> None:
@@ -285,7 +303,7 @@ def test_invalid_database(tmp_path: Path) -> None:
         command = run_server("--port", "0", "--database", str(tmp_path / name))
         assert (command.returncode, command.stdout) == (1, "")
         message = f"Error: cannot open the database {tmp_path / name}: {reason}."
-        assert command.stderr == f"{message} Pass another file with --database, or :memory:.\n"
+        assert command.stderr == f"{message} To use another file, pass --database PATH.\n"
     assert sorted(file.name for file in tmp_path.iterdir()) == ["folder", "notes.txt"]
 
 

@@ -240,9 +240,12 @@ class TestFolder:
             (["team", "--name", "n"], "--name works with one spec file only"),
             (["team", "--image", "x"], "--image works with one spec file only"),
             (["team", "--prune"], "Without a terminal, --prune needs --yes"),
-            (["team", "same.yaml"], "team/a.yaml and same.yaml have the same name, a."),
+            (
+                ["team", "same.yaml"],
+                "team/a.yaml and same.yaml describe the same deployment, a: set another `name` in one",
+            ),
             (["unnamed.yaml", "team"], "pass --name, or set `name` in unnamed.yaml"),
-            (["team", "team/a.yaml"], "team/a.yaml and team/a.yaml have the same name, a."),
+            (["team", "team/a.yaml"], "team/a.yaml is passed twice."),
             (["empty"], "no spec files in empty; looked for *.yaml"),
         ],
     )

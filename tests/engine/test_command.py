@@ -100,20 +100,24 @@ def test_a_database_keeps_its_engine(docker: PrivateEngine, tmp_path: Path) -> N
         assert command.first_line.startswith(
             f"Deployments are simulated; no containers run. The Docker engine {nowhere} (from DOCKER_HOST) does not run."
         )
+    simulation_kept = (
+        "Deployments are simulated; no containers run. This database was used with the simulation. For containers, pass "
+        "--engine docker."
+    )
     with running(docker.url, tmp_path) as command:
-        assert command.first_line == "Deployments are simulated; no containers run."
+        assert command.first_line == simulation_kept
     with running(docker.url, tmp_path, "--engine", "docker") as command:
         assert command.first_line.startswith("Deployments run on Docker ")
     with running(nowhere, tmp_path) as command:
         assert command.first_line.startswith(
-            f"Deployments run on Docker. The Docker engine {nowhere} (from DOCKER_HOST)"
+            f"This database uses Docker, which is not available now: The Docker engine {nowhere} (from DOCKER_HOST)"
         )
-        assert command.first_line.endswith("The server tries again.")
+        assert command.first_line.endswith("The server tries to connect again.")
         assert command.client.deployments.list_deployments() == []
     with running(docker.url, tmp_path, "--engine", "simulated") as command:
         assert command.first_line == "Deployments are simulated; no containers run."
     with running(docker.url, tmp_path) as command:
-        assert command.first_line == "Deployments are simulated; no containers run."
+        assert command.first_line == simulation_kept
 
 
 def test_databases_in_memory_are_simulated(docker: PrivateEngine, tmp_path: Path) -> None:

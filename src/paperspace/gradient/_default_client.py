@@ -45,7 +45,8 @@ def configure(api_key: str | None = None, api_url: str | None = None, **options:
     Args:
         api_key: The API key.
         api_url: The URL of the GraphQL API.
-        timeout: Seconds for a whole call with its retries; each page of a list has the same timeout. Default: 30.
+        timeout: Seconds for a whole call with its retries; for a list, the timeout applies to each page separately.
+            Default: 30.
         max_retries: Retries after the first attempt. Default: 5.
         max_response_bytes: The largest response in bytes, decompressed. Default: 32 MiB.
         allow_http_hosts: Hosts to which the API key may be sent over plain http. Loopback addresses are always allowed.

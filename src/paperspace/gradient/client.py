@@ -147,7 +147,8 @@ class Client(_BaseClient):
         api_key: The API key. None: `PAPERSPACE_API_KEY`, or `apiKey` in `~/.paperspace/config.json`.
         api_url: The URL of the GraphQL API. None: `PAPERSPACE_API_URL`, `PAPERSPACE_API_HOST`, or `apiUrl` in the same
             file; else the former hosted API, which does not run any more.
-        timeout: Seconds for a whole call with its retries; each page of a list has the same timeout. Default: 30.
+        timeout: Seconds for a whole call with its retries; for a list, the timeout applies to each page separately.
+            Default: 30.
         max_retries: Retries after the first attempt. Default: 5.
         max_response_bytes: The largest response in bytes, decompressed. Default: 32 MiB.
         allow_http_hosts: Hosts to which the API key may be sent over plain http. Loopback addresses are always allowed.
@@ -200,7 +201,8 @@ class AsyncClient(_BaseClient, _CustomOperations):
     Args:
         api_key: The API key. None: as for `Client`.
         api_url: The URL of the GraphQL API. None: as for `Client`.
-        timeout: Seconds for a whole call with its retries; each page of a list has the same timeout. Default: 30.
+        timeout: Seconds for a whole call with its retries; for a list, the timeout applies to each page separately.
+            Default: 30.
         max_retries: Retries after the first attempt. Default: 5.
         max_response_bytes: The largest response in bytes, decompressed. Default: 32 MiB.
         allow_http_hosts: Hosts to which the API key may be sent over plain http. Loopback addresses are always allowed.

@@ -53,7 +53,7 @@ _DETAILS = {
 
 @dataclass(frozen=True)
 class SchemaReport:
-    """The difference between a schema and the checked-in one, and its effect on the library's functions.
+    """The difference between a schema and the one that this library was built for, and its effect on the functions.
 
     Attributes:
         breaking: Changes that may break a client, such as a removed field.
@@ -102,7 +102,7 @@ class SchemaReport:
 
 
 def diff(source: str | Path | None = None, *, api_key: str | None = None, descriptions: bool = False) -> SchemaReport:
-    """Compare a schema with the checked-in one, and find the functions that break.
+    """Compare a schema with the one that this library was built for, and find the functions that break.
 
     Args:
         source: The API URL of a server, the path of an SDL file, or the path of a `.json` file with an introspection
@@ -155,7 +155,7 @@ def pull(url: str | None = None, *, api_key: str | None = None) -> str:
 
 
 def compare(other: GraphQLSchema, *, descriptions: bool = False) -> SchemaReport:
-    """Compare a schema with the checked-in one."""
+    """Compare a schema with the one that this library was built for."""
     changes = find_changes(pinned_schema(), other)
     return SchemaReport(
         tuple(changes.breaking),

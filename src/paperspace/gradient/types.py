@@ -186,8 +186,8 @@ class DeploymentEvent(TypedDict):
     """An event of `watch_deployment`."""
 
     type: Literal["applied", "instance", "replicas", "ready", "stopped", "failed"]
-    """`applied`: the newest spec is applied. `instance`: the state of an instance changed. `replicas`: the number of
-    replicas changed. The others are the last event: the state of the deployment."""
+    """`applied`: the newest spec is applied. `instance`: the state of an instance changed. `replicas`: the number of ready
+    or desired replicas changed. `ready`, `stopped` and `failed` are the last event, and name the state of the deployment."""
 
     message: str
     """A description of the event."""
@@ -200,7 +200,7 @@ class ClientOptions(TypedDict, total=False):
     """The options of `Client`, `AsyncClient` and `configure`. All of them are optional."""
 
     timeout: float
-    """Seconds for a whole call with its retries; each page of a list has the same timeout. Default: 30."""
+    """Seconds for a whole call with its retries; for a list, the timeout applies to each page separately. Default: 30."""
 
     max_retries: int
     """Retries after the first attempt. Default: 5."""

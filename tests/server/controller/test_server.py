@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import urllib.request
 from typing import TYPE_CHECKING, Any
 
 import pytest
@@ -55,6 +56,19 @@ def test_from_request_to_container_and_back(tmp_path: Path) -> None:
             async with asyncio.timeout(PATIENCE):
                 while engine.by_id:  # noqa: ASYNC110  # an engine in memory has no events for tests
                     await asyncio.sleep(0.01)
+
+    asyncio.run(main())
+
+
+def test_page_for_browsers() -> None:
+    """With an engine, the page for browsers does not say that deployments are simulated."""
+
+    async def main() -> None:
+        async with LocalServer(engine=ServingEngine(), options=OPTIONS) as server:
+            request = urllib.request.Request(server.url, headers={"Accept": "text/html"})  # a local server
+            page = await asyncio.to_thread(lambda: urllib.request.urlopen(request).read().decode())
+            assert "Deployments run in containers." in page
+            assert "simulated" not in page
 
     asyncio.run(main())
 

@@ -36,13 +36,15 @@ def test_precedence(home: Path) -> None:
     socket = home / ".docker/run/docker.sock"
     socket.parent.mkdir(parents=True)
     socket.touch()
-    assert find_address({}, home) == (f"unix://{socket}", "the default")
+    default = find_address({}, home)
+    assert default == (f"unix://{socket}", None)
+    assert str(default) == f"unix://{socket} (the default socket)"
     write_context(home / ".docker", "desktop-linux", DESKTOP)
     assert find_address({}, home) == (
         DESKTOP,
         f"the context desktop-linux of {home}/.docker/config.json",
     )
-    assert find_address({"DOCKER_CONTEXT": "default"}, home).source == "the default"
+    assert find_address({"DOCKER_CONTEXT": "default"}, home).source is None
     write_context(home / ".docker", "other", "unix:///other.sock", current=False)
     environment = {"DOCKER_CONTEXT": "other"}
     assert find_address(environment, home) == ("unix:///other.sock", "the context other of DOCKER_CONTEXT")

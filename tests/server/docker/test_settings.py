@@ -59,7 +59,8 @@ def test_strict_instance_types() -> None:
     """With --strict-instance-types, a type that the machine does not have is refused."""
     strict = Settings(strict_instance_types=True)
     with pytest.raises(
-        UnsupportedSpecError, match=r"this machine has 4 CPUs, 8 GiB\. .* The server runs with --strict"
+        UnsupportedSpecError,
+        match=r"this machine has 4 CPUs, 8 GiB\. .* With --strict-instance-types, .* select a smaller",
     ):
         check(A100, strict, LAPTOP)
     assert check(A100._replace(instance_type="C3"), strict, LAPTOP) == ()

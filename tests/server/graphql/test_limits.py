@@ -141,6 +141,13 @@ def work(executor: Executor, document: str) -> int:
     return calls
 
 
+def test_message_about_the_cost(call: Caller) -> None:
+    """The message about the cost says what is counted."""
+    assert call.post({"query": HOSTILE["cost"]}).error["message"] == (
+        "the cost of the operation is above 5000: the number of its fields plus the page sizes of its lists"
+    )
+
+
 @pytest.mark.parametrize("document", HOSTILE.values(), ids=HOSTILE.keys())
 def test_hostile_documents(call: Caller, executor: Executor, document: str) -> None:
     """A hostile document gets status 400, a short response, and less work than the standard introspection query."""

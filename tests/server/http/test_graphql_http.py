@@ -292,7 +292,7 @@ def test_page_for_browsers(call: Caller, server: LocalServer) -> None:
         assert response.headers["Content-Type"] == "text/html; charset=utf-8"
     for words in (f"export PAPERSPACE_API_URL={server.url}", "export PAPERSPACE_API_KEY=KEY", f"curl {server.url}"):
         assert words in page
-    assert "simulated" in page
+    assert "Deployments are simulated; no containers run." in page
     assert server.api_key not in page
     # What the page says works: the command, with the key put in its place.
     command = html.unescape(page[page.index("curl ") : page.index("</pre>", page.index("curl "))])

@@ -26,7 +26,7 @@ from paperspace.gradient.errors import InvalidArgumentError
 
 @cache
 def pinned_schema() -> GraphQLSchema:
-    """Load the checked-in schema."""
+    """Load the pinned schema."""
     path = graphql_folder() / "schema.graphql"
     return build_schema(Source(path.read_text(encoding="utf-8"), str(path)))
 
@@ -36,7 +36,7 @@ def custom_document(document: str | Path, *, check: bool) -> Document:
 
     Args:
         document: The path of a `.graphql` file, which may spread fragments of files beside it; or the text itself.
-        check: Whether it must be valid against the checked-in schema.
+        check: Whether it must be valid against the pinned schema.
 
     Raises:
         InvalidArgumentError: It cannot be read, or is invalid; the message names the position.

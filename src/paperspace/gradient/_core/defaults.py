@@ -5,7 +5,7 @@ DEFAULT_API_URL = "https://api.paperspace.com/graphql"
 
 EXAMPLE_API_URL = "http://127.0.0.1:8600/graphql"
 
-# Seconds for a whole call with its retries. Each page of a list has the same timeout.
+# Seconds for a whole call with its retries. For a list, the timeout applies to each page separately.
 DEFAULT_TIMEOUT = 30.0
 
 # Retries after the first attempt.

@@ -132,7 +132,7 @@ def data_of(result: ExecutionResult, response: HTTPResponse, *, valid: bool) -> 
     Args:
         result: The result.
         response: The response that it is from.
-        valid: Whether the operation is known to be valid in the checked-in schema.
+        valid: Whether the operation is known to be valid in the pinned schema.
 
     Raises:
         AttemptFailed: The result has errors, or no data.

@@ -23,5 +23,5 @@ def database_path(database: str | None) -> str | Path:
     except (OSError, RuntimeError) as error:
         reason = f"{error.filename}: {error.strerror}" if isinstance(error, OSError) else str(error).rstrip(".")
         raise click.ClickException(
-            f"Cannot create the default database: {reason}. Pass another file with --database."
+            f"Cannot create the default database: {reason}. Pass the path of a file with --database."
         ) from error

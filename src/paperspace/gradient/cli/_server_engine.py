@@ -62,15 +62,17 @@ engine_options = option_group(
         type=click.Choice([option.value for option in EngineOption]),
         default=EngineOption.AUTO.value,
         show_default=True,
-        help="What runs deployments. With auto, a new database uses docker if Docker is installed and runs, else the "
-        "simulation; an existing database keeps what it was used with.",
+        help="What runs deployments. With auto, a database that was used before keeps Docker or the simulation. A new one "
+        "uses Docker if the extra docker and the program Envoy are installed and the Docker engine responds; otherwise the "
+        "simulation.",
     ),
     click.option(
         "--pull",
         type=click.Choice(["missing", "always", "never"]),
         default="missing",
         show_default=True,
-        help="When to pull the image of a new revision. missing: if it is not on this machine, or its tag is latest.",
+        help="When to pull the image of a new revision. With missing: if it is not on this machine, or if its tag is "
+        "latest and it came from a registry.",
     ),
     click.option(
         "--port-range",
@@ -78,7 +80,7 @@ engine_options = option_group(
         metavar="FIRST-LAST",
         default="21000-22999",
         show_default=True,
-        help="The ports of 127.0.0.1 for containers.",
+        help="The ports of 127.0.0.1 that containers are published on.",
     ),
     click.option(
         "--drain-timeout",
@@ -86,12 +88,12 @@ engine_options = option_group(
         default=300,
         show_default=True,
         metavar="SECONDS",
-        help="How long a container that is to be stopped can work on its requests.",
+        help="The maximum time to let a container finish its active requests before it is stopped.",
     ),
     click.option(
         "--strict-instance-types",
         is_flag=True,
-        help="Refuse instance types with more CPUs, memory or GPUs than this machine has, instead of reducing them.",
+        help="Do not apply a spec whose instance type has more CPUs, memory or GPUs than this machine. Default: reduce them.",
     ),
 )
 
@@ -109,6 +111,7 @@ class Choice(NamedTuple):
 
 
 _SIMULATED = "Deployments are simulated; no containers run."
+_FOR_CONTAINERS = "For containers, pass --engine docker."
 _NO_EXTRA = "The extra docker is not installed. Install it with `pip install 'paperspace-gradient[docker]'`."
 
 
@@ -120,41 +123,56 @@ async def choose_engine(options: EngineOptions, gateway_options: GatewayOptions,
     Raises:
         ClickException: Docker was asked for and cannot be used.
     """
+    from paperspace.gradient.server.controller.engine import EngineUnavailableError
     from paperspace.gradient.server.controller.gateway import GatewayUnavailableError
     from paperspace.gradient.server.engines.simulation import Simulation
     from paperspace.gradient.server.storage.engine_choice import remembered_engine
     from paperspace.gradient.server.storage.files import IN_MEMORY
 
-    remembered = remembered_engine(database)
-    engine = EngineOption(options.engine)
-    if engine is EngineOption.AUTO and remembered is not None:
-        engine = EngineOption(remembered)
-    if engine is EngineOption.SIMULATED:
-        explicit = options.engine == EngineOption.SIMULATED
-        return Choice(None, _SIMULATED, Simulation() if explicit else None)
-    if engine is EngineOption.AUTO and str(database) == IN_MEMORY:
-        return Choice(None, f"{_SIMULATED} For containers, pass --engine docker.")
-    problem, gateway = None if find_spec("aiodocker") else _NO_EXTRA, None
-    if problem is None:
-        try:
-            gateway = make_gateway(gateway_options, database)
-        except GatewayUnavailableError as error:
-            problem = str(error)
-    if problem is None:
-        from paperspace.gradient.server.controller.engine import EngineUnavailableError
-        from paperspace.gradient.server.docker.engine import describe_engine
+    if options.engine == EngineOption.SIMULATED:
+        return Choice(None, _SIMULATED, Simulation())
+    auto, remembered = options.engine == EngineOption.AUTO, remembered_engine(database)
+    if auto and remembered == EngineOption.SIMULATED:
+        return Choice(None, f"{_SIMULATED} This database was used with the simulation. {_FOR_CONTAINERS}")
+    if auto and str(database) == IN_MEMORY:
+        return Choice(None, f"{_SIMULATED} {_FOR_CONTAINERS}")
+    try:
+        return await _choose_docker(options, gateway_options, database, keep=remembered == EngineOption.DOCKER)
+    except (EngineUnavailableError, GatewayUnavailableError) as error:
+        if auto and remembered is None:
+            return Choice(None, f"{_SIMULATED} {error}")
+        raise click.ClickException(str(error)) from error
 
-        try:
-            line = f"Deployments run on {await describe_engine()}."
-            return Choice(_docker(options, database), line, gateway=gateway)
-        except EngineUnavailableError as error:
-            problem = str(error)
-            if remembered == EngineOption.DOCKER:
-                line = f"Deployments run on Docker. {problem} The server tries again."
-                return Choice(_docker(options, database), line, gateway=gateway)
-    if engine is EngineOption.AUTO:
-        return Choice(None, f"{_SIMULATED} {problem}")
-    raise click.ClickException(problem)
+
+async def _choose_docker(
+    options: EngineOptions, gateway_options: GatewayOptions, database: str | Path, *, keep: bool
+) -> Choice:
+    """Choose Docker.
+
+    Args:
+        options: The options about the engine.
+        gateway_options: The options about the gateway.
+        database: The database.
+        keep: Whether the database uses Docker already. Then an engine that does not respond is not an error.
+
+    Raises:
+        EngineUnavailableError: the extra is not installed, or the engine cannot be used.
+        GatewayUnavailableError: the Envoy program does not exist.
+    """
+    from paperspace.gradient.server.controller.engine import EngineUnavailableError
+
+    if not find_spec("aiodocker"):
+        raise EngineUnavailableError(_NO_EXTRA)
+    gateway = make_gateway(gateway_options, database)
+    from paperspace.gradient.server.docker.engine import describe_engine
+
+    try:
+        line = f"Deployments run on {await describe_engine()}."
+    except EngineUnavailableError as error:
+        if not keep:
+            raise
+        line = f"This database uses Docker, which is not available now: {error} The server tries to connect again."
+    return Choice(_docker(options, database), line, gateway=gateway)
 
 
 def _docker(options: EngineOptions, database: str | Path) -> Engine:

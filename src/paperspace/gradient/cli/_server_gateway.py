@@ -52,14 +52,15 @@ gateway_options = option_group(
         type=click.IntRange(0, 65535),
         default=8601,
         show_default=True,
-        help="The port that the gateway listens on; 0 selects a free port, which stays the same.",
+        help="The port that the gateway listens on. 0 selects a free port, and later starts with the same database use it "
+        "again if it is still free.",
     ),
     click.option(
         "--endpoint-domain",
         metavar="DOMAIN",
         callback=_check_domain,
-        help="The domain of endpoints: the endpoint of a deployment is https://dID.DOMAIN. All names in the domain must "
-        "lead to the gateway.",
+        help="The domain of endpoints. The host of an endpoint is d<ID>.DOMAIN, where <ID> is the id of the deployment. "
+        "The DNS entry *.DOMAIN must point to the gateway; without --tls-cert, to a proxy that accepts HTTPS for it.",
     ),
     click.option(
         "--tls-cert", type=_FILE, metavar="PATH", help="The certificate of the gateway, in PEM format, for TLS."
@@ -69,7 +70,7 @@ gateway_options = option_group(
         "--envoy",
         type=_FILE,
         metavar="PATH",
-        help="The program envoy. Default: that of the extra docker, or of the PATH.",
+        help="The path of the Envoy program. Default: the one that the extra docker installs, or else `envoy` in PATH.",
     ),
 )
 
@@ -78,7 +79,7 @@ def make_gateway(options: GatewayOptions, database: str | Path) -> Gateway:
     """Return the gateway of a database, which is not started yet.
 
     Raises:
-        GatewayUnavailableError: there is no program envoy.
+        GatewayUnavailableError: the Envoy program does not exist.
         UsageError: only one of the options about TLS was passed.
     """
     from paperspace.gradient.server.gateway.binary import find_envoy
@@ -87,7 +88,7 @@ def make_gateway(options: GatewayOptions, database: str | Path) -> Gateway:
     from paperspace.gradient.server.storage.files import IN_MEMORY
 
     if (options.tls_cert is None) != (options.tls_key is None):
-        raise click.UsageError("Pass both --tls-cert and --tls-key, or none of them.")
+        raise click.UsageError("Pass both --tls-cert and --tls-key, or neither.")
     certificate = Certificate(options.tls_cert, options.tls_key) if options.tls_cert and options.tls_key else None
     ephemeral = str(database) == IN_MEMORY
     file = Path(database).absolute()

@@ -131,7 +131,7 @@ def command(
     try:
         asyncio.run(_serve(server, choice, None if stored_key else file, save_config=save_config))
     except UnusableDatabaseError as error:
-        raise click.ClickException(f"{error}. Pass another file with --database, or :memory:.") from error
+        raise click.ClickException(f"{error}. To use another file, pass --database PATH.") from error
     except ConfigurationError as error:
         raise click.ClickException(f"{error}.") from error
     except GatewayUnavailableError as error:

@@ -198,7 +198,7 @@ def list_instance_types(database: str | None, output: str | None) -> None:
     """List all instance types.
 
     If the machine has less than an instance type asks for, containers get what the machine has. With `gradient server
-    --strict-instance-types`, such a spec is not applied.
+    --strict-instance-types`, a spec with such an instance type is not applied.
 
     \b
     Example:

@@ -213,7 +213,8 @@ class AsyncDeployments(ChangesAPI, PatchAPI):
             Dicts as `get_deployment` returns them.
 
         Raises:
-            InvalidArgumentError: An argument is invalid. Raised by the call itself; nothing was sent.
+            InvalidArgumentError: An argument is invalid. Raised when the function is called, not at
+                the first iteration. Nothing was sent.
 
         Example:
             >>> for deployment in deployments.iter_deployments(project_id="p1"):

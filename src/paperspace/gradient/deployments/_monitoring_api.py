@@ -82,8 +82,8 @@ class MonitoringAPI:
     def watch_deployment(self, id: str, *, timeout: float = DEFAULT_WAIT) -> AsyncGenerator[DeploymentEvent]:
         """Yield the events of a deployment until it is ready, stopped or failed.
 
-        If the deployment fails, the last event is `failed`, and no error is raised. After the first status, the events
-        continue after a short outage of the server.
+        If the deployment fails, the last event is `failed`, and no error is raised. Once the first status was received,
+        a short outage of the server does not end the events.
 
         Args:
             id: The id of the deployment.
@@ -94,7 +94,8 @@ class MonitoringAPI:
             `message` (a description) and `status` (as `get_deployment_status` returns it).
 
         Raises:
-            InvalidArgumentError: An argument is invalid. Raised by the call itself; nothing was sent.
+            InvalidArgumentError: An argument is invalid. Raised when the function is called, not at
+                the first iteration. Nothing was sent.
             NotFoundError: No deployment has this id, or it was deleted.
             WaitTimeoutError: The timeout has passed; `status` is the last known status.
 
@@ -175,7 +176,8 @@ class MonitoringAPI:
             and `dtCreated`.
 
         Raises:
-            InvalidArgumentError: An argument is invalid. Raised by the call itself; nothing was sent.
+            InvalidArgumentError: An argument is invalid. Raised when the function is called, not at
+                the first iteration. Nothing was sent.
             NotFoundError: The deployment does not exist, or the instance has no log; `resource` is `deployment` or
                 `instance`.
 

@@ -81,7 +81,7 @@ async def add_revision(
         raise ConflictError(
             "the change was applied, but another client changed the deployment at the same time: "
             f"spec {created['id']} of this call replaced spec {earlier[0]['id']} of the other client; "
-            "compare the two specs, and apply what is missing of the other change again",
+            "compare the two specs, and apply the lost parts of the other change again",
             operation=DEPLOYMENT_REVISE.name,
             attempts=call.attempts,
             elapsed=call.elapsed,

@@ -64,11 +64,11 @@ class LocalServer:
         now: Returns the current time.
         new_id: Generates ids.
         new_request_id: Generates the ids of requests.
-        runtime: Runs the deployments; by default a simulation.
-        engine: Runs the deployments in containers, instead of a runtime. Containers outlive the server; the next one on
-            the same database finds them.
-        gateway: Sends the requests of endpoints to the containers. Without it, endpoints describe their deployments, and
-            clients connect to the ports of the containers.
+        runtime: The simulation to use. Pass either `runtime` or `engine`. Default: a new simulation.
+        engine: Runs the deployments in containers, which continue to run when the server stops. The next server on the
+            same database finds them.
+        gateway: Sends the requests of endpoints to the containers. Without a gateway, an endpoint does not reach the
+            containers: it responds with JSON about the deployment.
         options: How the controller runs containers on the engine.
         allow_origins: The origins of web pages that may use the server from a browser (CORS), such as
             `http://localhost:3000`; `*` allows all. By default none.
@@ -181,7 +181,7 @@ class LocalServer:
         self._middleware.injected_faults.extend(faults)
 
     def reconcile(self, name: str) -> None:
-        """Reconcile the deployments with this name after a change of what the runtime does for them.
+        """Apply the newest specs of the deployments with this name again, after the settings of the runtime were changed.
 
         Example:
             >>> from paperspace.gradient.server import LocalServer
@@ -234,6 +234,7 @@ class LocalServer:
                 elsewhere(self._gateway.endpoint_url) if self._gateway else dispatcher.endpoint,
                 self._middleware,
                 url=self.url,
+                simulated=self._runtime.simulated,
                 api_key=self.api_key,
                 now=settings.clock,
             )

@@ -143,7 +143,11 @@ def _read_specs(
             continue
         named = NamedSpec(file, *name_and_project(file, name, project_id))
         if other := names.get(named[1:]):
-            raise click.UsageError(f"{other} and {file.path} have the same name, {named.name}.")
+            if other == file.path:
+                raise click.UsageError(f"{other} is passed twice.")
+            raise click.UsageError(
+                f"{other} and {file.path} describe the same deployment, {named.name}: set another `name` in one of them."
+            )
         names[named[1:]] = file.path
         specs.append(named)
     if invalid:

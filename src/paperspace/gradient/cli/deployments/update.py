@@ -37,8 +37,14 @@ if TYPE_CHECKING:
 
 @command.command()
 @target_parameter(required=False)
-@name_option(help="With NAME or ID: the new name of the deployment. Otherwise: the name that selects it.")
-@project_option(help="With ID: the new project of the deployment. Otherwise: the project that it is in.")
+@name_option(
+    help="With an argument NAME or ID, or with --id: rename the deployment to this name. Otherwise: the name of the "
+    "deployment to update."
+)
+@project_option(
+    help="With an id: move the deployment to this project. With a name: the project in which to look for it; it is not "
+    "moved."
+)
 @spec_option()
 @override_options
 @patch_options

@@ -37,7 +37,7 @@ def locked_containers(server_id: str) -> Generator[None]:
             fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except BlockingIOError:
             os.close(descriptor)
-            message = "another server on this machine uses a copy of this database, and controls the containers; stop that server"
+            message = "another server on this machine uses a copy of this database, and controls its containers; stop that server"
             raise UnusableDatabaseError(message) from None
         if _is_open_file(file, descriptor):
             break

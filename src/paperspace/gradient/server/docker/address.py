@@ -24,10 +24,12 @@ class Address(NamedTuple):
     """The URL of an engine, such as `unix:///var/run/docker.sock`, and the setting that it comes from."""
 
     url: str
-    source: str
+    source: str | None
+    """None: the default socket."""
 
     def __str__(self) -> str:
-        return f"{hide_credentials(self.url)} (from {self.source})"
+        source = f"from {self.source}" if self.source else "the default socket"
+        return f"{hide_credentials(self.url)} ({source})"
 
 
 def find_address(environment: Mapping[str, str], home: Path) -> Address:
@@ -43,11 +45,11 @@ def find_address(environment: Mapping[str, str], home: Path) -> Address:
     if context != "default":
         return _local(Address(_context_host(folder, context, source), f"the context {context} of {source}"))
     if sys.platform == "win32":
-        return Address(PIPE, "the default")
+        return Address(PIPE, None)
     paths = [Path(path.replace("~", str(home), 1)) for path in SOCKETS]
     for path in paths:
         if path.exists():
-            return Address(f"unix://{path}", "the default")
+            return Address(f"unix://{path}", None)
     raise EngineUnavailableError(
         f"No Docker engine was found: DOCKER_HOST is not set, and there is no socket {' or '.join(map(str, paths))}. "
         "Install Docker, or start it."

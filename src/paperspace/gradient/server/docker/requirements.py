@@ -52,7 +52,10 @@ def check(workload: Workload, settings: Settings, machine: Machine | None) -> Se
         )
     _, notes = limits_of(workload, settings, machine)
     if notes and settings.strict_instance_types:
-        raise UnsupportedSpecError(f"{notes[0]} The server runs with --strict-instance-types.")
+        raise UnsupportedSpecError(
+            f"{notes[0]} With --strict-instance-types, the server does not apply such a spec: select a smaller instance "
+            "type, or start the server without this option."
+        )
     return notes
 
 

@@ -119,7 +119,10 @@ class DocumentLimits:
         root_type = self._schema.get_root_type(operation.operation)
         size = self._measure_selection(operation.selection_set, root_type)
         _check_limit(size.depth, MAX_DEPTH, "levels")
-        _check_limit(size.cost, MAX_COST, "fields and page items")
+        if size.cost > MAX_COST:
+            raise LimitExceededError(
+                f"the cost of the operation is above {MAX_COST}: the number of its fields plus the page sizes of its lists"
+            )
 
     def _measure_fragment(self, fragment: FragmentDefinitionNode) -> SelectionSize:
         name = fragment.name.value

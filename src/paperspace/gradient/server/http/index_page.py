@@ -10,7 +10,7 @@ _INDEX_PAGE = """<!DOCTYPE html>
 <title>Gradient Deployments, local server</title>
 <h1>Gradient Deployments, local server</h1>
 <p>This is the GraphQL API of Gradient Deployments on this machine, at <code>{url}</code>.
-Deployments are simulated; no containers run.</p>
+{runtime}</p>
 <p>To use it from the library and the command line, set the API URL and the API key that <code>gradient server</code>
 printed:</p>
 <pre>export PAPERSPACE_API_URL={url} PAPERSPACE_API_HOST={url}
@@ -22,6 +22,7 @@ export PAPERSPACE_API_KEY=KEY</pre>
 """
 
 
-def index_page(url: str) -> str:
+def index_page(url: str, *, simulated: bool) -> str:
     """Return the page for a server with this API URL."""
-    return _INDEX_PAGE.format(url=escape(url))
+    runtime = "Deployments are simulated; no containers run." if simulated else "Deployments run in containers."
+    return _INDEX_PAGE.format(url=escape(url), runtime=runtime)

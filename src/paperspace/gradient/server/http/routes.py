@@ -41,6 +41,7 @@ class Routes:
         endpoint: Responds for the endpoint of a deployment, by id.
         middleware: The middleware that all requests pass.
         url: The API URL.
+        simulated: Whether no containers run.
         api_key: The API key that requests must have.
         now: Returns the current time.
     """
@@ -52,13 +53,14 @@ class Routes:
         middleware: RequestMiddleware,
         *,
         url: str,
+        simulated: bool,
         api_key: str,
         now: Callable[[], datetime],
     ) -> None:
         self._execute = execute
         self._endpoint = endpoint
         self._middleware = middleware
-        self._url = url
+        self._index_page = index_page(url, simulated=simulated)
         self._key_digest = digest(api_key)
         self._now = now
 
@@ -77,7 +79,7 @@ class Routes:
         is_get = request.method in (hdrs.METH_GET, hdrs.METH_HEAD)
         has_request = "query" in request.query or "extensions" in request.query
         if is_get and not has_request and "text/html" in request.headers.get(hdrs.ACCEPT, "").lower():
-            return web.Response(text=index_page(self._url), content_type="text/html")
+            return web.Response(text=self._index_page, content_type="text/html")
         authenticate(request, self._key_digest)
         media_type = negotiate(request.headers.getall(hdrs.ACCEPT, ()))
         if media_type is None:
