@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import argparse
 import os
 import sys
 
@@ -23,6 +24,9 @@ def main() -> None:
     os.execv(python, [str(python), "-m", "benchmarks.run", *sys.argv[1:]])
 
 
-if "--growth" in sys.argv:  # needs no other clients
-    sys.exit(growth.main([argument for argument in sys.argv[1:] if argument != "--growth"]))
+parser = argparse.ArgumentParser(add_help=False)  # the modules that run have their own help
+parser.add_argument("--growth", action="store_true")
+options, others = parser.parse_known_args()
+if options.growth:  # needs no other clients
+    sys.exit(growth.main(others))
 main()
