@@ -34,7 +34,7 @@ KEY = "a-key-for-the-benchmark"
 SPEC: DeploymentSpecInput = {"image": "tensorflow/serving", "resources": {"replicas": 1}}
 REVISED, REVISIONS = 1, 10_000  # the number of a deployment, and of its earlier revisions
 ON_CLUSTER = 50  # deployments on a cluster with few
-CALLS = 10  # in a turn
+CALLS = 20  # in a turn
 
 Call = Callable[[], object]
 
@@ -102,7 +102,7 @@ def _measurements(files: Mapping[int, Path], rounds: int) -> Iterator[Measuremen
             yield _compared(name, {size: calls[size][name] for size in calls}, 1, rounds)
     for size, file in files.items():
         with fast_writer(file) as connection:
-            add_expired_responses(connection, size)
+            add_expired_responses(connection, max(size, 10 * CALLS * (rounds + 1)))
     with _clients(files) as clients:
         _read(files)
         creates = {size: _create_call(client, "later") for size, client in clients.items()}
