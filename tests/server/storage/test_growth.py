@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import sqlite3
+from contextlib import closing
 from functools import partial
 from itertools import count
 from typing import TYPE_CHECKING, Any, NamedTuple
@@ -108,6 +109,16 @@ OPERATIONS: dict[str, tuple[str, dict[str, Any]]] = {
         "Deployments",
         {"first": 100, "specsFirst": 100, "name": f"d{NUMBER}", "projectId": "p0"},
     ),
+    "list on a cluster": ("DeploymentsOnCluster", {"first": 100, "specsFirst": 100, "clusterId": "local"}),
+    "list on an unknown cluster": ("DeploymentsOnCluster", {"first": 100, "specsFirst": 100, "clusterId": "x"}),
+    "list on a cluster by name": (
+        "DeploymentsOnCluster",
+        {"first": 100, "specsFirst": 100, "clusterId": "local", "name": f"d{NUMBER}"},
+    ),
+    "list on a cluster by project": (
+        "DeploymentsOnCluster",
+        {"first": 100, "specsFirst": 100, "clusterId": "local", "projectId": "p3"},
+    ),
     "list a page": ("Deployments", {"first": 100, "specsFirst": 100, "clusterId": "x"}),
     "get": ("Deployment", {"id": ID, "specsFirst": 100}),
     "get by an unknown cluster": ("Deployment", {"id": ID, "specsFirst": 100, "clusterId": "x"}),
@@ -173,6 +184,19 @@ def test_a_longer_history(histories: tuple[Backend, Backend], name: str) -> None
         variables = {"input": {"id": ID}}
     few, many = (work(backend, operation, variables) for backend in histories)
     assert_same_work(few, many)
+
+
+def test_an_instance_that_is_pending_for_long(tmp_path: Path) -> None:
+    """The status takes the same work with 25 times the states of an instance that has never run, such as the progress of a pull."""
+
+    def fill(connection: sqlite3.Connection, number: int) -> None:
+        add_deployments(connection, NUMBER + 1)
+        add_log_lines(connection, NUMBER, number)
+        connection.execute("UPDATE instance_states SET phase = 'Pending'")
+
+    few, many = (create(tmp_path / f"{number}.db", partial(fill, number=number)) for number in (200, 5_000))
+    with closing(few), closing(many):
+        assert_same_work(work(few, *OPERATIONS["status"]), work(many, *OPERATIONS["status"]))
 
 
 def delete_most(connection: sqlite3.Connection, count: int) -> None:
