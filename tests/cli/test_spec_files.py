@@ -275,6 +275,18 @@ class TestFolder:
         ]
         assert names() == ["a", "b", "elsewhere"]
 
+    def test_prune_with_a_missing_file(self, run: Run) -> None:
+        """A link in the folder to a file that does not exist is an error, and its deployment is not deleted."""
+        arguments = ["deployments", "apply", "--project-id", "p", "team", "--prune", "--yes"]
+        run(*arguments)
+        file = Path("team/b.json")
+        for target in ("../missing.yaml", file.name):  # the second one is itself
+            file.unlink()
+            file.symlink_to(target)
+            refused = run(*arguments)
+            assert (refused.exit_code, "cannot read team/b.json: " in refused.stderr) == (ExitCode.INVALID_SPEC, True)
+            assert names() == ["a", "b"]
+
     def test_prune_in_one_project(self, run: Run) -> None:
         """--prune is refused if the files are of several projects."""
         write("team/c.yaml", "name: c\nprojectId: q\nimage: x\n")

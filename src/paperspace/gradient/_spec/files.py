@@ -216,9 +216,14 @@ def find_default_file() -> Path:
 
 
 def files_in(folder: Path) -> list[Path]:
-    """Return the spec files in a folder, sorted by name. Its subfolders and hidden files are not searched."""
+    """Return the spec files in a folder, sorted by name. Its subfolders and hidden files are not searched.
+
+    A symbolic link to a file that does not exist is one of them: whoever reads it gets an error. Without it, `apply --prune`
+    would delete the deployment of that file.
+    """
     try:
-        files = sorted(path for path in folder.iterdir() if path.suffix.lower() in SUFFIXES and path.is_file())
+        named = [path for path in folder.iterdir() if path.suffix.lower() in SUFFIXES]
+        files = sorted(path for path in named if path.is_file() or not path.exists())
     except OSError as error:
         raise InvalidSpecError(f"cannot read {folder}: {error.strerror or error}") from error
     files = [path for path in files if not path.name.startswith(".")]
