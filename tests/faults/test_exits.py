@@ -270,3 +270,40 @@ def test_dead_resolver_and_completion() -> None:
     )
     ran = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, timeout=120, check=False)
     assert (ran.returncode, ran.stdout.strip(), ran.stderr) == (0, "['nowhere.example']", "")
+
+
+CLEANUPS = {
+    "a cleanup that calls": """
+        async def temporary():
+            try:
+                yield
+            finally:
+                await client.deployments.delete_deployment(ID)
+
+        async def main():
+            kept = [temporary() for _ in range(4)]
+            for generator in kept:
+                await anext(generator)
+            await client.deployments.get_deployment(ID)
+            main.kept = kept
+
+        client = AsyncClient(key, url)
+        asyncio.run(main())
+    """,
+    "a loop that goes on after its generators are closed": """
+        client = AsyncClient(key, url)
+        loop = asyncio.new_event_loop()
+        for _ in range(5):
+            loop.run_until_complete(client.deployments.get_deployment(ID))
+            loop.run_until_complete(loop.shutdown_asyncgens())
+        loop.close()
+    """,
+}
+
+
+@pytest.mark.parametrize("name", CLEANUPS)
+def test_calls_after_the_generators_of_a_loop_are_closed(name: str) -> None:
+    """The cleanup of async generators, which runs while their loop ends, can call the library, and leaves nothing open."""
+    with FaultServer(then=good) as server:
+        run_program(CLEANUPS[name], server.url, lambda: True)
+        assert len(server.requests) == 5

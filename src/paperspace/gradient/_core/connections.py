@@ -75,7 +75,7 @@ class Connections:
         entry = self._by_loop.pop(asyncio.get_running_loop(), None)
         _close_all(self._by_loop)
         if entry is not None:
-            await entry[1].aclose()
+            await _close(*entry)
 
     def abandon_stopped(self) -> None:
         """Abandon the transports of loops that do not run."""
@@ -99,7 +99,13 @@ async def _lifetime(transport: HTTPTransport) -> AsyncGenerator[None]:
     try:
         yield
     finally:
-        await transport.close()
+        await transport.leave()
+
+
+async def _close(transport: HTTPTransport, lifetime: AsyncGenerator[None]) -> None:
+    """Close a transport, with its calls in progress."""
+    await transport.close()
+    await lifetime.aclose()
 
 
 def _close_all(by_loop: Transports) -> None:
@@ -109,7 +115,7 @@ def _close_all(by_loop: Transports) -> None:
         if loop.is_closed():
             transport.abandon()
         else:
-            loop.call_soon_threadsafe(loop.create_task, lifetime.aclose())
+            loop.call_soon_threadsafe(loop.create_task, _close(transport, lifetime))
 
 
 def _release(by_loop: Transports) -> None:

@@ -131,6 +131,8 @@ class HTTPTransport(AsyncTransport):
         self._sessions: list[aiohttp.ClientSession] = []
         self._connectors: list[Connector] = []
         self._timeouts: set[asyncio.Timeout] = set()
+        self._active = 0  # attempts
+        self._left = False
 
     async def connect(self) -> None:
         """Prepare the transport. No connection is opened yet.
@@ -160,9 +162,19 @@ class HTTPTransport(AsyncTransport):
         for timeout in self._timeouts:
             if not timeout.expired():
                 timeout.reschedule(0)
+        sessions, self._sessions = self._sessions, []
         async with AsyncExitStack() as stack:  # closes all of them even if the loop ends and cancels this
-            for session in self._sessions:
+            for session in sessions:
                 stack.push_async_callback(session.close)
+
+    async def leave(self) -> None:
+        """Keep no connection from now on, as the loop is ending. Attempts in progress, and later ones, are not ended.
+
+        They are made by the cleanup of async generators, which runs at the same time.
+        """
+        self._left = True
+        if not self._active:
+            await self.close()  # a later attempt connects again
 
     def abort(self) -> None:
         """Abort all connections, without waiting. No call uses them."""
@@ -221,6 +233,17 @@ class HTTPTransport(AsyncTransport):
         """
         if not self._sessions:
             await self.connect()
+        self._active += 1
+        try:
+            return await self._send(request, headers or {}, deadline, force_new_connection=force_new_connection)
+        finally:
+            self._active -= 1
+            if self._left:
+                await self.leave()
+
+    async def _send(
+        self, request: GraphQLRequest, headers: Mapping[str, str], deadline: float | None, *, force_new_connection: bool
+    ) -> HTTPResponse:
         try:
             body = to_json(request.payload)
         except (PydanticSerializationError, ValueError, RecursionError):
@@ -239,7 +262,7 @@ class HTTPTransport(AsyncTransport):
                         self.url,
                         data=body,
                         # Not the headers of the session: aiohttp sends those to a proxy too, with the API key.
-                        headers={**self.headers, **(headers or {})},
+                        headers={**self.headers, **headers},
                         allow_redirects=False,
                     ) as response,
                 ):
