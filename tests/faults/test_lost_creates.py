@@ -79,6 +79,24 @@ def test_create_with_a_lost_response(lost: ProxyFault, keys: bool) -> None:
         assert created == {"id": deployment["id"]}
 
 
+@pytest.mark.parametrize("keys", [True, False], ids=["keys", "no keys"])
+@pytest.mark.parametrize("hours", [0.1, 25])
+def test_create_while_the_machine_sleeps(hours: float, keys: bool, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The same if the machine of the client sleeps before the retry, even longer than the server remembers the key."""
+    slept = timedelta()
+    seconds = _session._seconds
+
+    def sleep(*_: object) -> None:
+        nonlocal slept
+        slept = timedelta(hours=hours)
+
+    monkeypatch.setattr(_session, "_log_retry", sleep)
+    monkeypatch.setattr(_session, "_seconds", lambda: seconds() + slept.total_seconds())
+    with clients(ProxyFault.RESPONSE_LOST, keys=keys, now=lambda: utc_now() + slept) as (client, truth):
+        created = client.deployments.create_deployment("mine", "p1", SPEC)
+        assert [deployment["id"] for deployment in truth.deployments.list_deployments()] == [created["id"]]
+
+
 @pytest.mark.parametrize("times", [2, 3, 4])
 def test_create_with_several_lost_responses(times: int) -> None:
     """The same if the responses to retries and look-ups are lost too."""

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
+import time
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any, TypeVar, cast
 from uuid import uuid4
@@ -38,6 +39,12 @@ R = TypeVar("R")
 _log = logging.getLogger("paperspace.gradient")
 
 _IDEMPOTENCY_KEY = "Idempotency-Key"
+
+# Seconds that a server surely remembers a key. Ours does for a day, and a machine may sleep longer in the middle of a call.
+_KEY_LIFETIME = 3600.0
+
+# A clock that goes on while the machine sleeps, unlike that of the event loop, and that nobody sets. Windows has only one.
+_CLOCK = getattr(time, "CLOCK_BOOTTIME", getattr(time, "CLOCK_MONOTONIC", None))
 _UNKNOWN = "the change may have been applied; check before retrying"
 
 
@@ -45,8 +52,7 @@ class Call:
     """One call of a function: its deadline, and the attempts of its latest request. A call may take several requests.
 
     Attributes:
-        started: When it began, by the clock of the event loop.
-        deadline: When it must end.
+        deadline: When it must end, by the clock of the event loop.
         attempts: The attempts of its latest request.
         response_lost: Whether the response to an attempt of its latest request, a change, was lost.
         last_failure: How the latest attempt failed. None: no attempt of the latest request has failed.
@@ -56,8 +62,8 @@ class Call:
 
     def __init__(self, timeout: float) -> None:
         self._loop = asyncio.get_running_loop()
-        self.started = self._loop.time()
-        self.deadline = self.started + timeout
+        self._started = _seconds()
+        self.deadline = self._loop.time() + timeout
         self.attempts = 0
         self.response_lost = False
         self.last_failure: FailureKind | None = None
@@ -71,8 +77,8 @@ class Call:
 
     @property
     def elapsed(self) -> float:
-        """The seconds since the start."""
-        return self._loop.time() - self.started
+        """The seconds since the start, also those in which the machine slept."""
+        return _seconds() - self._started
 
     @property
     def remaining(self) -> float:
@@ -196,7 +202,8 @@ class Session:
                 self._budget.refund(len(failures))
                 return data
             call.last_failure = failure.kind
-            if failure.kind is FailureKind.FINAL and response is not None and _repeats_key(response, headers):
+            is_known = response is not None and _repeats_key(response, headers) and call.elapsed < _KEY_LIFETIME
+            if failure.kind is FailureKind.FINAL and is_known:
                 call.response_lost = False
             call.response_lost |= document.is_mutation and failure.kind.response_lost
             delay = self._delay_within_deadline(failure, failures, call, idempotent=idempotent)
@@ -275,6 +282,11 @@ class Session:
             error.may_have_executed = "yes" if isinstance(error, PartialResultError) else "unknown"
         error.__cause__ = failure.__cause__
         return error
+
+
+def _seconds() -> float:
+    """Return the time of the clock that goes on while the machine sleeps."""
+    return time.monotonic() if _CLOCK is None else time.clock_gettime(_CLOCK)
 
 
 def _repeats_key(response: HTTPResponse, sent: dict[str, str]) -> bool:
