@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import gc
 import os
+import signal
 import socket
 import subprocess
 import sys
@@ -16,7 +17,9 @@ from typing import TYPE_CHECKING, Any
 import aiohttp
 import pytest
 
-from paperspace.gradient.server import LocalServer, UnusableDatabaseError
+from paperspace.gradient import APIConnectionError, Client
+from paperspace.gradient.server import LocalServer, UnusableDatabaseError, drop
+from paperspace.gradient.server.dispatcher import Dispatcher
 from paperspace.gradient.server.graphql.execution import Executor, Request
 from paperspace.gradient.server.graphql.responses import Response
 from paperspace.gradient.server.storage.budget import Budget
@@ -256,6 +259,73 @@ def test_fork(tmp_path: Path, caller: type[Caller]) -> None:
         assert process.wait(60) == 0
     with LocalServer(database=tmp_path / "a.db") as server:
         assert len(caller(server)(QUERY).data["deployments"]["nodes"]) == 2
+
+
+@pytest.mark.skipif(not hasattr(os, "fork"), reason="no fork here")
+@pytest.mark.filterwarnings("ignore:.*fork:DeprecationWarning")
+def test_the_connections_of_a_fork() -> None:
+    """A forked child that lives on keeps open neither the port of a stopped server nor a connection that the server closed."""
+    with LocalServer() as server, Client(server.api_key, server.url, timeout=60, max_retries=0) as client:
+        client.deployments.list_deployments()
+        child = os.fork()
+        if not child:
+            signal.pause()
+        try:
+            server.inject_fault(drop(executed=False))
+            with pytest.raises(APIConnectionError):
+                client.deployments.list_deployments()
+            server.stop()
+            with pytest.raises(APIConnectionError, match="refused"):
+                client.deployments.list_deployments()
+        finally:
+            os.kill(child, signal.SIGKILL)
+            os.waitpid(child, 0)
+
+
+def test_an_interrupted_start(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A start that Ctrl-C interrupts leaves no server behind, and the server can be started again."""
+    open_lanes = Dispatcher.open
+
+    async def interrupt(dispatcher: Dispatcher) -> None:
+        os.kill(os.getpid(), signal.SIGINT)
+        interrupted.wait(60)
+        await open_lanes(dispatcher)
+
+    before = set(threading.enumerate())
+    interrupted = threading.Event()
+    server = LocalServer()
+    with monkeypatch.context() as patch:
+        patch.setattr(Dispatcher, "open", interrupt)
+        with pytest.raises(KeyboardInterrupt):
+            server.start()
+        interrupted.set()
+        for thread in set(threading.enumerate()) - before:
+            thread.join(60)
+    assert set(threading.enumerate()) == before
+    with server:
+        assert server.url
+
+
+def test_simultaneous_starts() -> None:
+    """If several threads start the same server, one does; nothing is left after a stop."""
+    before = set(threading.enumerate())
+    server = LocalServer()
+    results = []
+
+    def start() -> None:
+        try:
+            results.append(server.start())
+        except RuntimeError as error:
+            results.append(str(error))
+
+    threads = [threading.Thread(target=start) for _ in range(8)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    server.stop()
+    assert (results.count(None), results.count("the server is running already")) == (1, 7)
+    assert set(threading.enumerate()) == before
 
 
 @pytest.mark.parametrize("stop", ["atexit.register(server.stop)", ""])

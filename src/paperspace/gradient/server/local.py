@@ -123,6 +123,7 @@ class LocalServer:
         self._engine_name = engine.name if engine else SIMULATED if runtime else None
         self._options = options
         self._allow_origins = frozenset(map(check_origin, allow_origins))
+        self._starting = threading.Lock()
         self._stop: Callable[[], None] | None = None
 
     def start(self) -> None:
@@ -141,18 +142,31 @@ class LocalServer:
             'http://127.0.0.1:.../graphql'
             >>> server.stop()
         """
-        if self._stop is not None:
+        if not self._starting.acquire(blocking=False):
             raise RuntimeError("the server is running already")
+        try:
+            if self._stop is not None:
+                raise RuntimeError("the server is running already")
+            self._stop = self._start()
+        finally:
+            self._starting.release()
+
+    def _start(self) -> Callable[[], None]:
+        """Start the server in a thread, and return the function that stops it."""
         started: Future[Callable[[], object]] = Future()
         thread = threading.Thread(target=self._run_thread, args=(started,), name="gradient server", daemon=True)
-        thread.start()
-        request_stop = started.result()
+        try:
+            thread.start()
+            request_stop = started.result()
+        except BaseException:
+            started.add_done_callback(_stop_started)  # after Ctrl-C, nothing else can stop the server
+            raise
 
         def stop() -> None:
             request_stop()
             thread.join()
 
-        self._stop = stop
+        return stop
 
     def stop(self) -> None:
         """Finish active requests, stop the server and release all resources.
@@ -297,3 +311,9 @@ class LocalServer:
             endpoint_url,
             Documents(),
         )
+
+
+def _stop_started(started: Future[Callable[[], object]]) -> None:
+    """Stop the server of a start, unless it failed."""
+    if started.exception() is None:
+        started.result()()

@@ -12,6 +12,7 @@ import socket
 from contextlib import suppress
 from time import monotonic
 from typing import TYPE_CHECKING, Any, cast
+from weakref import WeakSet
 
 from paperspace.gradient._shared.daemon_threads import in_daemon_thread
 from paperspace.gradient._shared.error_codes import Code
@@ -31,6 +32,27 @@ _WARNING_INTERVAL = 10.0  # seconds
 _log = logging.getLogger(__name__)
 
 
+# The sockets of all servers in this process: the listening ones, and their connections.
+_sockets: WeakSet[socket.socket] = WeakSet()
+
+
+def _close_inherited() -> None:
+    """In a forked child: close the sockets of the parent. Otherwise a connection that the parent closes would stay open.
+
+    The file descriptors remain, and lead to the null device: what refers to them in the child closes them one day.
+    """
+    null = os.open(os.devnull, os.O_RDWR)
+    for inherited in _sockets:
+        if inherited.fileno() >= 0:
+            os.dup2(null, inherited.fileno(), inheritable=False)
+    os.close(null)
+    _sockets.clear()
+
+
+if hasattr(os, "register_at_fork"):  # not on Windows
+    os.register_at_fork(after_in_child=_close_inherited)
+
+
 class _Listener(socket.socket):
     """A listening socket. When the process has no file descriptor left, it closes new connections.
 
@@ -42,15 +64,19 @@ class _Listener(socket.socket):
         super().__init__(fileno=fileno)
         self._spare: int | None = os.open(os.devnull, os.O_RDONLY)
         self._warned = -_WARNING_INTERVAL
+        _sockets.add(self)
 
     def accept(self) -> tuple[socket.socket, Any]:
         try:
             if self._spare is None:
                 self._spare = os.open(os.devnull, os.O_RDONLY)
-            return super().accept()
+            accepted = super().accept()
         except OSError as error:
             if error.errno not in (errno.EMFILE, errno.ENFILE) or self._spare is None:
                 raise
+        else:
+            _sockets.add(accepted[0])
+            return accepted
         self._free_spare()
         with suppress(OSError):
             super().accept()[0].close()
