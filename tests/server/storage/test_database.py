@@ -15,7 +15,9 @@ from typing import TYPE_CHECKING, Any
 import pytest
 from tests.server.conftest import backend_of
 
-from paperspace.gradient.server import LocalServer
+from paperspace.gradient import Client, ServerError
+from paperspace.gradient._core import session
+from paperspace.gradient.server import LocalServer, UnusableDatabaseError
 from paperspace.gradient.server.graphql.execution import Request
 from paperspace.gradient.server.graphql.responses import Outcome
 from paperspace.gradient.server.storage.budget import MAXIMUM, Budget
@@ -201,6 +203,43 @@ def test_removed_file(tmp_path: Path, caller: type[Caller], replaced: bool) -> N
         assert response.code == "SERVICE_UNAVAILABLE"
         assert "removed or replaced" in response.error["message"]
         assert len(call("{ deployments { nodes { id } } }").data["deployments"]["nodes"]) == 1
+
+
+def test_a_file_that_another_program_uses(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """While another program holds the write lock, a change fails and is known to be not applied; a retry applies it."""
+    file = tmp_path / "gradient.db"
+    with (
+        LocalServer(database=file) as server,
+        Client(server.api_key, server.url, timeout=120) as client,
+        closing(sqlite3.connect(file, isolation_level=None, check_same_thread=False)) as other,
+    ):
+        other.execute("BEGIN IMMEDIATE")
+        with pytest.raises(ServerError, match="another program") as caught:
+            client.with_options(max_retries=0).deployments.create_deployment("one", "p", {"image": "x"})
+        assert caught.value.may_have_executed == "no"
+        monkeypatch.setattr(session, "_log_retry", lambda *_: other.execute("ROLLBACK"))
+        client.deployments.create_deployment("one", "p", {"image": "x"})
+
+
+def test_a_removed_file_for_the_client(tmp_path: Path) -> None:
+    """If the file is removed, the error of a change is one of the server, which has not applied it."""
+    with LocalServer(database=tmp_path / "gradient.db") as server, Client(server.api_key, server.url) as client:
+        (tmp_path / "gradient.db").unlink()
+        with pytest.raises(ServerError, match="removed or replaced; restart the server") as caught:
+            client.with_options(max_retries=0).deployments.create_deployment("one", "p", {"image": "x"})
+        assert (caught.value.may_have_executed, caught.value.status) == ("no", 503)
+
+
+def test_symbolic_links(tmp_path: Path, caller: type[Caller]) -> None:
+    """A file is the same by all names that lead to it: one server uses it, and notices if the file of the WAL is deleted."""
+    file, link = tmp_path / "gradient.db", tmp_path / "link.db"
+    link.symlink_to(file)  # before the file exists
+    with LocalServer(database=link) as server:
+        caller(server).create()
+        with pytest.raises(UnusableDatabaseError, match="another server"):
+            LocalServer(database=file).start()
+        (tmp_path / "gradient.db-wal").unlink()
+        assert caller(server).post(large(1, caller)).code == "SERVICE_UNAVAILABLE"
 
 
 @pytest.mark.parametrize("suffix", ["-wal", "-shm"])

@@ -95,7 +95,9 @@ class Executor:
         except GraphQLRequestError as error:
             return error_response(error.errors, error.outcome)
         except ApplicationError as error:
-            return error_response([{"message": str(error), "extensions": error.extensions}], Outcome.INVALID)
+            is_unavailable = error.extensions["code"] is Code.SERVICE_UNAVAILABLE
+            outcome = Outcome.UNAVAILABLE if is_unavailable else Outcome.INVALID
+            return error_response([{"message": str(error), "extensions": error.extensions}], outcome)
 
     def _execute(self, request: Request, budget: Budget) -> Response:
         document, limits = self._documents.checked(request.query)

@@ -40,6 +40,8 @@ class Outcome(Enum):
     """The document exceeds a limit, or its execution exceeds the budget. Nothing was changed."""
     METHOD_NOT_ALLOWED = (HTTPStatus.METHOD_NOT_ALLOWED, HTTPStatus.METHOD_NOT_ALLOWED)
     """A mutation by GET."""
+    UNAVAILABLE = (HTTPStatus.SERVICE_UNAVAILABLE, HTTPStatus.SERVICE_UNAVAILABLE)
+    """The database cannot be changed at present. Nothing was changed."""
 
     @property
     def status(self) -> HTTPStatus:

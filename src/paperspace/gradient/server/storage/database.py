@@ -6,6 +6,7 @@ A database is used by one thread at a time. Callers write the table names and co
 from __future__ import annotations
 
 import json
+import os
 import sqlite3
 from collections import defaultdict
 from contextlib import ExitStack, contextmanager, suppress
@@ -54,7 +55,7 @@ class Database:
         read_only: bool = False,
         stopped: Callable[[], bool] = lambda: False,
     ) -> None:
-        self._path = path if str(path) == IN_MEMORY else Path(path).absolute()
+        self._path = path if str(path) == IN_MEMORY else Path(os.path.realpath(path))  # a link may be changed
         self._now = now
         self.transaction_time = now()
         self.budget = Budget(UNLIMITED)
@@ -95,7 +96,7 @@ class Database:
             with suppress(sqlite3.Error):  # keep earlier changes if only the WAL was removed
                 self._connection.execute("PRAGMA wal_checkpoint")
             message = "a file of the database was removed or replaced; restart the server"
-            raise ApplicationError(Code.SERVICE_UNAVAILABLE, message)
+            raise ApplicationError(Code.SERVICE_UNAVAILABLE, message, retryable=True)
         try:
             # IMMEDIATE takes the write lock now; taking it at the first change could fail halfway.
             with self._transaction("BEGIN IMMEDIATE", budget):
@@ -238,9 +239,11 @@ def storage_error(error: BaseException | None) -> ApplicationError | None:
     if code in (sqlite3.SQLITE_FULL, sqlite3.SQLITE_IOERR):
         return ApplicationError(Code.INSUFFICIENT_STORAGE, "the disk is full or failing; nothing was changed")
     if code in (sqlite3.SQLITE_READONLY, sqlite3.SQLITE_CANTOPEN):
-        return ApplicationError(Code.SERVICE_UNAVAILABLE, "the database is not writable; nothing was changed")
+        message = "the database is not writable; nothing was changed"
+        return ApplicationError(Code.SERVICE_UNAVAILABLE, message, retryable=True)
     if code in (sqlite3.SQLITE_CORRUPT, sqlite3.SQLITE_NOTADB):
         return ApplicationError(Code.SERVICE_UNAVAILABLE, "the database is damaged; restore it from a copy")
     if code == sqlite3.SQLITE_BUSY:
-        return ApplicationError(Code.SERVICE_UNAVAILABLE, "another program uses the database; nothing was changed")
+        message = "another program uses the database; nothing was changed"
+        return ApplicationError(Code.SERVICE_UNAVAILABLE, message, retryable=True)
     return None

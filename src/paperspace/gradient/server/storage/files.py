@@ -69,6 +69,8 @@ def open_writer(database: str | Path, stopped: Callable[[], bool] = _never) -> G
             if file:
                 if reason := _unusable_reason(file):
                     raise unusable(database, reason)
+                # The file itself, not a symbolic link to it: another server may use it by its other name.
+                file = Path(os.path.realpath(file))
                 stack.enter_context(_locked(file))
                 create_private(file)
                 _check_file(file)
