@@ -57,6 +57,28 @@ def test_interrupt() -> None:
         assert len(server.requests) == 2
 
 
+def test_signal_handler_at_the_first_call() -> None:
+    """A signal handler can call the library while the first call reads the settings of the default client."""
+    text = """
+        from paperspace.gradient import config, deployments
+        from paperspace.gradient.aio.deployments import get_deployment
+        os.environ |= {"PAPERSPACE_API_KEY": key, "PAPERSPACE_API_URL": url}
+        find = config.find_api_key
+
+        def find_after_signal(*arguments):
+            config.find_api_key = find
+            signal.raise_signal(signal.SIGTERM)
+            return find(*arguments)
+
+        config.find_api_key = find_after_signal
+        signal.signal(signal.SIGTERM, lambda *_: print(deployments.get_deployment(ID)["name"]))
+        signal.alarm(60)
+        print(asyncio.run(get_deployment(ID))["name"])
+    """
+    with FaultServer() as server:
+        assert run_program(text, server.url).split() == ["mine", "mine"]
+
+
 FORKS = {
     "before the first use": """
         client = Client(key, url)

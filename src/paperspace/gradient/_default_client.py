@@ -28,12 +28,13 @@ def default_session() -> session.Session:
     Raises:
         ConfigurationError: There is no API key, or a setting is invalid.
     """
-    if _session is None:
+    current = _session
+    if current is None:
+        # Not while the lock is held: a signal handler may make a call meanwhile, in another thread that needs the lock.
+        created = session.Session(config.Settings.resolve())
         with _lock:
-            if _session is None:
-                _use(config.Settings.resolve())
-    assert _session is not None  # noqa: S101  # _use has set it
-    return _session
+            current = _use(_session or created)
+    return current
 
 
 def configure(api_key: str | None = None, api_url: str | None = None, **options: Unpack[ClientOptions]) -> None:
@@ -60,14 +61,13 @@ def configure(api_key: str | None = None, api_url: str | None = None, **options:
         >>> len(deployments.list_deployments(name="mnist"))
         1
     """
-    settings = config.Settings.resolve(api_key, api_url, **options)
-    with _lock:
-        _use(settings)
+    _use(session.Session(config.Settings.resolve(api_key, api_url, **options)))
 
 
-def _use(settings: config.Settings) -> None:
+def _use(new: session.Session) -> session.Session:
     global _session  # noqa: PLW0603  # there is one default client
-    _session = session.Session(settings)
+    _session = new
+    return new
 
 
 def _after_fork_in_child() -> None:
