@@ -106,7 +106,7 @@ def _measurements(files: Mapping[int, Path], rounds: int) -> Iterator[Measuremen
     with _clients(files) as clients:
         _read(files)
         creates = {size: _create_call(client, "later") for size, client in clients.items()}
-        yield _compared("create, with as many expired responses", creates, CALLS, rounds)
+        yield _compared("create, with an expired response per deployment", creates, CALLS, rounds)
 
 
 def _read(files: Mapping[int, Path]) -> None:

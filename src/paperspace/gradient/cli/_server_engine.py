@@ -62,8 +62,8 @@ engine_options = option_group(
         type=click.Choice([option.value for option in EngineOption]),
         default=EngineOption.AUTO.value,
         show_default=True,
-        help="What runs deployments. With auto, a database that was used before keeps Docker or the simulation. A new one "
-        "uses Docker if the extra docker and the program Envoy are installed and the Docker engine responds; otherwise the "
+        help="What runs deployments. With auto, a database that was used before runs on what it used last, Docker or the "
+        "simulation. A new one uses Docker if the extra docker and the program Envoy are installed and the Docker engine responds; otherwise the "
         "simulation.",
     ),
     click.option(

@@ -60,7 +60,8 @@ gateway_options = option_group(
         metavar="DOMAIN",
         callback=_check_domain,
         help="The domain of endpoints. The host of an endpoint is d<ID>.DOMAIN, where <ID> is the id of the deployment. "
-        "The DNS entry *.DOMAIN must point to the gateway; without --tls-cert, to a proxy that accepts HTTPS for it.",
+        "The DNS entry *.DOMAIN must point to the gateway. Without --tls-cert, it must point to a proxy in front of the "
+        "gateway that accepts HTTPS.",
     ),
     click.option(
         "--tls-cert", type=_FILE, metavar="PATH", help="The certificate of the gateway, in PEM format, for TLS."

@@ -82,8 +82,8 @@ def logout() -> None:
         _real_path().unlink()  # the file with the key, not a symbolic link to it
     if file.st_nlink > 1:
         raise ConfigurationError(
-            f"the API key was removed from {path}, but the old file has other names (hard links), and still contains the key; "
-            f"delete those too: `find / -xdev -inum {file.st_ino}` finds them"
+            f"the API key was removed from {path}, but hard links to the previous file still contain it; "
+            f"find them with `find / -xdev -inum {file.st_ino}`, and delete them"
         )
     print_message(f"Removed the API key from {path}")
 
