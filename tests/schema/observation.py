@@ -26,7 +26,7 @@ from paperspace.gradient._core import retry
 from paperspace.gradient.deployments import _queries, _watch
 from paperspace.gradient.server import LocalServer, delay, drop
 from paperspace.gradient.server.engines import simulation
-from paperspace.gradient.server.graphql import execution
+from paperspace.gradient.server.graphql import documents, execution
 from paperspace.gradient.server.graphql import schema as server_schema
 from paperspace.gradient.server.http import routes
 
@@ -154,6 +154,7 @@ def _run(prepared: Prepared, schema: GraphQLSchema, known: dict[str, Exception])
 def _server(folder: Path, schema: GraphQLSchema) -> Iterator[LocalServer]:
     """A server that knows no idempotency keys, with polls and pages that need few requests."""
     with (
+        patch.object(documents, "executable_schema", lambda: schema),
         patch.object(execution, "executable_schema", lambda: schema),
         patch.object(_watch, "FIRST_POLL", 0.001),
         patch.object(_watch, "POLL_GROWTH", 1.0),
