@@ -156,7 +156,8 @@ def test_endpoints_respond_from_containers(docker: PrivateEngine, tmp_path: Path
         status, text = fetch(f"{command.url.removesuffix('/graphql')}/endpoints/{id_}")
         assert (status, url in text) == (421, True)
         stopped = api.create_deployment("stopped", "p", spec("stopped", 0), wait=True)["id"]
-        assert fetch(api.get_deployment_status(stopped)["endpointUrl"])[0] == 503
+        stopped_url = api.get_deployment_status(stopped)["endpointUrl"]
+        wait_for(lambda: fetch(stopped_url)[0] == 503)  # the gateway learns of it just after the API
     assert fetch(url) == (200, "mnist 1\n")
     with running(docker.url, tmp_path) as command:
         api = command.client.deployments
