@@ -85,12 +85,13 @@ async def test_process_has_no_terminal_and_inherits_nothing(new_gateway: Create)
 
 
 async def test_ephemeral(new_gateway: Create) -> None:
-    """An ephemeral process ends with the server."""
+    """An ephemeral process ends with the server, and its folder is removed."""
     gateway = new_gateway(ephemeral=True)
     await gateway.open()
     pid = pid_of(gateway)
     await gateway.close()
     assert not os.path.exists(f"/proc/{pid}/exe")  # noqa: ASYNC240, PTH110  # nothing to wait for
+    assert not gateway._folder.exists()
 
 
 @pytest.mark.parametrize("opened", [False, True])

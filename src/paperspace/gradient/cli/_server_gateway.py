@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import re
 from pathlib import Path
-from tempfile import mkdtemp
+from secrets import token_hex
+from tempfile import gettempdir
 from typing import TYPE_CHECKING, NamedTuple
 
 import click
@@ -90,17 +91,20 @@ def make_gateway(options: GatewayOptions, database: str | Path) -> Gateway:
 
     if (options.tls_cert is None) != (options.tls_key is None):
         raise click.UsageError("Pass both --tls-cert and --tls-key, or neither.")
+    find_envoy(options.envoy)  # fails before anything is started
     certificate = Certificate(options.tls_cert, options.tls_key) if options.tls_cert and options.tls_key else None
     ephemeral = str(database) == IN_MEMORY
     file = Path(database).absolute()
     return EnvoyGateway(
         Options(
-            Path(mkdtemp(prefix="gradient-gateway-")) if ephemeral else file.with_name(f"{file.name}.gateway"),
+            Path(gettempdir(), f"gradient-gateway-{token_hex(8)}")
+            if ephemeral
+            else file.with_name(f"{file.name}.gateway"),
             options.gateway_host,
             options.gateway_port,
             options.endpoint_domain,
             certificate,
-            find_envoy(options.envoy),
+            options.envoy,
             ephemeral,
         )
     )

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
+import shutil
 from contextlib import AsyncExitStack
 from typing import TYPE_CHECKING
 
@@ -63,6 +64,8 @@ class EnvoyGateway:
             GatewayUnavailableError: it cannot be started.
         """
         async with AsyncExitStack() as stack:
+            if self._options.ephemeral:
+                stack.callback(shutil.rmtree, self._folder, ignore_errors=True)
             stack.enter_context(locked_folder(self._folder))
             envoy = self._envoy = Envoy(
                 self._folder, find_envoy(self._options.envoy), named=self._options.envoy is not None
@@ -85,7 +88,7 @@ class EnvoyGateway:
             self._stack = stack.pop_all()
 
     async def close(self) -> None:
-        """Disconnect. Envoy keeps running, unless it is ephemeral."""
+        """Disconnect. Envoy keeps running; an ephemeral one ends, and its folder is removed."""
         await self._stack.aclose()
 
     async def stop(self) -> None:

