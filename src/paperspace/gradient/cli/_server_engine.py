@@ -63,8 +63,8 @@ engine_options = option_group(
         default=EngineOption.AUTO.value,
         show_default=True,
         help="What runs deployments. With auto, a database that was used before runs on what it used last, Docker or the "
-        "simulation. A new one uses Docker if the extra docker and the program Envoy are installed and the Docker engine responds; otherwise the "
-        "simulation.",
+        "simulation. A new one uses Docker if the extra docker and the program Envoy are installed and the Docker "
+        "engine responds; otherwise the simulation.",
     ),
     click.option(
         "--pull",
@@ -176,16 +176,16 @@ async def _choose_docker(
 
 
 def _docker(options: EngineOptions, database: str | Path) -> Engine:
+    from paperspace.gradient.server.defaults import beside
     from paperspace.gradient.server.docker.engine import DockerEngine
     from paperspace.gradient.server.docker.images import Pull
     from paperspace.gradient.server.docker.requirements import Settings
-    from paperspace.gradient.server.docker.settings_files import settings_file
     from paperspace.gradient.server.storage.files import IN_MEMORY
 
     settings = Settings(Pull(options.pull), options.strict_instance_types)
     if str(database) != IN_MEMORY:
         settings = settings._replace(
-            instance_types_file=settings_file(Path(database), INSTANCE_TYPES),
-            registries_file=settings_file(Path(database), REGISTRIES),
+            instance_types_file=beside(Path(database), INSTANCE_TYPES),
+            registries_file=beside(Path(database), REGISTRIES),
         )
     return DockerEngine(settings)

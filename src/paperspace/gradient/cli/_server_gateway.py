@@ -84,6 +84,7 @@ def make_gateway(options: GatewayOptions, database: str | Path) -> Gateway:
         GatewayUnavailableError: the Envoy program does not exist.
         UsageError: only one of the options about TLS was passed.
     """
+    from paperspace.gradient.server.defaults import beside
     from paperspace.gradient.server.gateway.binary import find_envoy
     from paperspace.gradient.server.gateway.gateway import EnvoyGateway
     from paperspace.gradient.server.gateway.options import Certificate, Options
@@ -94,12 +95,11 @@ def make_gateway(options: GatewayOptions, database: str | Path) -> Gateway:
     find_envoy(options.envoy)  # fails before anything is started
     certificate = Certificate(options.tls_cert, options.tls_key) if options.tls_cert and options.tls_key else None
     ephemeral = str(database) == IN_MEMORY
-    file = Path(database).absolute()
     return EnvoyGateway(
         Options(
             Path(gettempdir(), f"gradient-gateway-{token_hex(8)}")
             if ephemeral
-            else file.with_name(f"{file.name}.gateway"),
+            else beside(Path(database).absolute(), "gateway"),
             options.gateway_host,
             options.gateway_port,
             options.endpoint_domain,

@@ -39,13 +39,13 @@ _database_option = click.option(
 
 def settings_path(database: str | None, name: str) -> Path:
     """Return the path of a settings file of a database; None selects the default database."""
-    from paperspace.gradient.server.docker.settings_files import settings_file
+    from paperspace.gradient.server.defaults import beside
     from paperspace.gradient.server.storage.files import IN_MEMORY
 
     path = database_path(database)
     if path == IN_MEMORY:
         raise click.BadParameter("A database in memory has no settings.", param_hint="'--database'")
-    return settings_file(Path(path), name)
+    return beside(Path(path), name)
 
 
 def _read(read: Callable[[Path], dict[str, Any]], path: Path) -> dict[str, Any]:

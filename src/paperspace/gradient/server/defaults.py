@@ -1,4 +1,4 @@
-"""Defaults of `gradient server`: the database file, the API key and the actor."""
+"""Defaults of `gradient server`: the database and the files next to it, the API key and the actor."""
 
 from __future__ import annotations
 
@@ -21,9 +21,14 @@ def new_key() -> str:
     return secrets.token_urlsafe()
 
 
+def beside(database: Path, name: str) -> Path:
+    """Return the path of a file or folder next to a database: of `gradient.db`, `gradient.db.registries` for example."""
+    return database.with_name(f"{database.name}.{name}")
+
+
 def key_file(database: Path) -> Path:
     """Return the path of the file next to a database that stores its API key."""
-    return database.with_name(database.name + ".key")
+    return beside(database, "key")
 
 
 def system_user() -> str:

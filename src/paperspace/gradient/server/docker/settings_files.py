@@ -24,11 +24,6 @@ class SettingsFileError(Exception):
     """A file with settings cannot be used; the message is a sentence."""
 
 
-def settings_file(database: Path, name: str) -> Path:
-    """Return the path of a file beside the database: of `gradient.db`, `gradient.db.registries` for example."""
-    return database.with_name(f"{database.name}.{name}")
-
-
 def read_settings(path: Path | None, parse: Callable[[Mapping[str, Any]], T]) -> dict[str, T]:
     """Return the entries of a file, by name; no entries if it does not exist.
 

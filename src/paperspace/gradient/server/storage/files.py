@@ -29,9 +29,8 @@ _MAX_WAL_SIZE = 4 * 1024 * 1024
 # In KiB, at most. A change touches some 70 pages. With the 2 MiB of SQLite's default, a change of a million deployments
 # takes up to twice as long as of a thousand.
 _CACHE_SIZE = 64 * 1024
-_MAX_ALWAYS_CHECKED = (
-    32 * 1024 * 1024
-)  # bytes, which take a tenth of a second; a file of a million deployments takes many
+# In bytes, which take a tenth of a second to check. A file of a million deployments takes many seconds.
+_MAX_ALWAYS_CHECKED = 32 * 1024 * 1024
 _CHECK = "PRAGMA quick_check(1)"
 _CHECK_INTERVAL = 0.1  # seconds between two looks at whether the server stops
 
