@@ -24,6 +24,7 @@ from typing import Any
 from tests.engine.conftest import make_images
 from tests.engine.private_engine import PrivateEngine
 from tests.engine.site import Site, page, spec, wait_for
+from tests.stress.gateway_processes import processor_time
 from tests.stress.server_process import Server
 
 from paperspace.gradient import Client, errors
@@ -300,16 +301,11 @@ def rest(docker: PrivateEngine, folder: Path, count: int, seconds: float) -> Non
     print(f"{count} deployments ready after {time.monotonic() - begin:.0f} s", flush=True)
     time.sleep(5)
     assert server.process
-    before, begin = cpu_time(server.process.pid), time.monotonic()
+    before, begin = processor_time(server.process.pid), time.monotonic()
     time.sleep(seconds)
-    share = (cpu_time(server.process.pid) - before) / (time.monotonic() - begin)
+    share = (processor_time(server.process.pid) - before) / (time.monotonic() - begin)
     print(f"{count} deployments at rest for {seconds:.0f} s: the server used {share:.2%} of a core")
     server.end()
-
-
-def cpu_time(pid: int) -> float:
-    fields = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()
-    return (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")
 
 
 # Times

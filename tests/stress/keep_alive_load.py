@@ -9,6 +9,8 @@ from collections import Counter
 from typing import NamedTuple, Self
 from urllib.parse import urlsplit
 
+from tests.server.gateway.site import read_response
+
 BODY = b"x" * 1000
 
 
@@ -89,11 +91,8 @@ class Load:
         target = f"{self._url.path}/slow?s={self._seconds}"
         writer.write(f"{method} {target} HTTP/1.1\r\nHost: {self._url.netloc}\r\n".encode())
         writer.write(f"Content-Length: {len(body)}\r\n\r\n".encode() + body)
-        head = (await reader.readuntil(b"\r\n\r\n")).decode().lower()
-        length = int(head.partition("content-length:")[2].split("\r\n")[0])
-        content = await reader.readexactly(length)
-        status = head.split()[1]
-        if status != "200":
+        status, content = await read_response(reader)
+        if status != 200:
             raise ValueError(f"status {status}: {content.decode()[:100]}")
         self.versions[content.decode().partition('"version": "')[2].partition('"')[0]] += 1
         self.responded_at.append(time.monotonic())

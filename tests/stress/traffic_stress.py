@@ -25,7 +25,6 @@ import statistics
 import threading
 import time
 from collections.abc import Callable
-from contextlib import suppress
 from pathlib import Path
 from typing import Any
 from urllib.error import URLError
@@ -37,6 +36,7 @@ from tests.engine.private_engine import PrivateEngine
 from tests.engine.python_image import APPLICATION, make_application_image
 from tests.engine.site import wait_for
 from tests.integration.official_client import Official, set_up
+from tests.stress.gateway_processes import pid_in
 from tests.stress.keep_alive_load import Load
 from tests.stress.server_process import Server
 
@@ -70,15 +70,6 @@ class World:
         self.api.wait_for_deployment(id_, timeout=TIMEOUT)
         replicas = spec["resources"]["replicas"]
         seconds_until(lambda: len(self.server.site.containers(id_)) == replicas)
-
-    def envoy(self) -> int:
-        """Return the id of the gateway's process."""
-        for entry in Path("/proc").iterdir():
-            with suppress(OSError):
-                command = (entry / "cmdline").read_bytes() if entry.name.isdecimal() else b""
-                if b"--disable-hot-restart" in command and str(self.folder).encode() in command:
-                    return int(entry.name)
-        raise AssertionError("the gateway does not run")
 
 
 def responds(url: str) -> bool:
@@ -213,7 +204,7 @@ def envoy(world: World, count: int) -> None:
     _, url = world.create("envoy", application(replicas=2))
     times = []
     for _ in range(count):
-        os.kill(world.envoy(), signal.SIGKILL)
+        os.kill(pid_in(world.folder / "gradient.db.gateway"), signal.SIGKILL)
         times.append(seconds_until(lambda: responds(url)))
         time.sleep(1)
     print(f"{count} SIGKILLs of the gateway: responds again {report(times)} after it")

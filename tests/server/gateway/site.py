@@ -163,7 +163,7 @@ class Load:
         while not self._stopping:
             try:
                 writer.write(head + body)
-                status = await _status(reader)
+                status, _ = await read_response(reader)
                 if status == 200:
                     self.done += 1
                 else:
@@ -175,10 +175,9 @@ class Load:
         writer.close()
 
 
-async def _status(reader: asyncio.StreamReader) -> int:
-    """Read a response; return its status."""
+async def read_response(reader: asyncio.StreamReader) -> tuple[int, bytes]:
+    """Read a response; return its status and its body."""
     head = await reader.readuntil(b"\r\n\r\n")
     lines = head.decode().lower().split("\r\n")
     length = next(int(line.partition(":")[2]) for line in lines if line.startswith("content-length:"))
-    await reader.readexactly(length)
-    return int(lines[0].split()[1])
+    return int(lines[0].split()[1]), await reader.readexactly(length)
