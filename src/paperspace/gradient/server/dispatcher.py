@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, TypeVar
 from paperspace.gradient.server.backend import Backend, Settings, open_backend
 from paperspace.gradient.server.lanes import Lane
 from paperspace.gradient.server.storage.budget import LIGHT, MAXIMUM, UNLIMITED, Budget
+from paperspace.gradient.server.storage.checkpoints import Checkpoints
 from paperspace.gradient.server.storage.files import IN_MEMORY
 
 if TYPE_CHECKING:
@@ -40,7 +41,9 @@ class Dispatcher:
         self._changes = Lane("changes", partial(open_backend, settings, stopped=self._stopped.is_set))
         self._light = self._heavy = self._changes
         self._lanes = [self._changes]  # in the order in which they are opened
+        self._checkpoints: Checkpoints | None = None
         if str(settings.database) != IN_MEMORY:
+            self._checkpoints = Checkpoints(settings.database)
             open_reader = partial(open_backend, settings, read_only=True)
             self._light = Lane("light reads", open_reader, _LIGHT_READERS)
             self._heavy = Lane("heavy reads", open_reader)
@@ -54,6 +57,8 @@ class Dispatcher:
         """
         for lane in self._lanes:
             await lane.open()
+        if self._checkpoints:
+            await self._checkpoints.open()
 
     def interrupt(self) -> None:
         """Drop the requests that wait, and interrupt those that run, or the start."""
@@ -67,6 +72,8 @@ class Dispatcher:
         That of changes is the last one, and closed alone: if two are closed at the same time, SQLite leaves the WAL.
         """
         self.interrupt()
+        if self._checkpoints:
+            await self._checkpoints.close()
         for lane in reversed(self._lanes):
             await lane.close()
 
@@ -80,8 +87,9 @@ class Dispatcher:
             return await self._read(request)
         try:
             return await self._change(request) or await self._read(request)
-        finally:
-            self.committed()  # also if nobody waits any more: what runs is finished
+        finally:  # also if nobody waits any more: what runs is finished
+            self._changed()
+            self.committed()
 
     async def change(self, function: Callable[[Backend], T]) -> T:
         """Run a function in a transaction, after all changes before.
@@ -90,7 +98,14 @@ class Dispatcher:
             StoppedError: the server stopped first. Nothing was changed.
         """
         budget = Budget(UNLIMITED)
-        return await self._changes.run(lambda backend: backend.change(function, budget), budget, finish=True)
+        try:
+            return await self._changes.run(lambda backend: backend.change(function, budget), budget, finish=True)
+        finally:
+            self._changed()
+
+    def _changed(self) -> None:
+        if self._checkpoints:
+            self._checkpoints.changed()
 
     async def _change(self, request: Request) -> Response | None:
         """Execute a mutation. None: it is none."""
