@@ -53,7 +53,12 @@ async def deployments(folder: Path, count: int) -> list[str]:
         async with open_gateway(folder) as (gateway, visitor):
             await gateway.route(DEPLOYMENT, "i", target)
             lags: list[float] = []
-            events = asyncio.create_task(_measure_lags(visitor, lags))
+            direct_lags: list[float] = []  # of the machine and the client, without the gateway
+            stream = visitor.url(f"/endpoints/{DEPLOYMENT}/sse")
+            events = asyncio.create_task(_measure_lags(visitor, stream, lags))
+            direct_events = asyncio.create_task(
+                _measure_lags(visitor, f"http://127.0.0.1:{target.port}/sse", direct_lags)
+            )
             async with (
                 visitor.session.ws_connect(visitor.url(f"/endpoints/{DEPLOYMENT}/ws")) as socket,
                 Load(gateway).running(4) as load,
@@ -68,19 +73,24 @@ async def deployments(folder: Path, count: int) -> list[str]:
                 websocket = await socket.receive_str()
             stream_open = not events.done()
             events.cancel()
-            await asyncio.gather(events, return_exceptions=True)
+            direct_events.cancel()
+            await asyncio.gather(events, direct_events, return_exceptions=True)
     print(
         f"{count} deployments one after the other: live after {statistics.median(live) * 1000:.0f} ms (median), "
         f"{max(live) * 1000:.0f} ms (maximum); {count} at once: the last one after {together * 1000:.0f} ms\n"
         f"meanwhile {len(load.lost)} of {load.done} requests lost; WebSocket: {websocket}; events: {len(lags)}, stream "
-        f"{'open' if stream_open else 'lost'}, lag {statistics.median(lags) * 1000:.1f} ms (median), "
-        f"{statistics.quantiles(lags, n=100)[98] * 1000:.0f} ms (99 %), {max(lags) * 1000:.0f} ms (maximum)"
+        f"{'open' if stream_open else 'lost'}, lag {_describe(lags)}; without the gateway {_describe(direct_lags)}"
     )
     return load.lost + ([] if stream_open else ["events"]) + ([] if "still here" in websocket else ["WebSocket"])
 
 
-async def _measure_lags(visitor: Visitor, lags: list[float]) -> None:
-    async with visitor.session.get(visitor.url(f"/endpoints/{DEPLOYMENT}/sse"), timeout=None) as response:
+def _describe(lags: list[float]) -> str:
+    times = (statistics.median(lags), statistics.quantiles(lags, n=100)[98], max(lags))
+    return "{:.1f} ms (median), {:.0f} ms (99 %), {:.0f} ms (maximum)".format(*(seconds * 1000 for seconds in times))
+
+
+async def _measure_lags(visitor: Visitor, url: str, lags: list[float]) -> None:
+    async with visitor.session.get(url, timeout=None) as response:
         async for line in response.content:
             if line != b"\n":
                 sent = float(line.removeprefix(b"data: "))
