@@ -113,8 +113,10 @@ def test_invalid_file(tmp_path: Path, content: str) -> None:
 
 
 def test_invalid_numbers() -> None:
-    """A timeout or size of zero and a negative number of retries raise an error that names the setting."""
+    """Zero, negative numbers and integers that exceed all floats raise an error that names the setting."""
+    huge = 10**5000  # repr refuses it
     wrongs: list[dict[str, Any]] = [{"timeout": 0.0}, {"max_retries": -1}, {"max_response_bytes": 0}]
+    wrongs += [{"timeout": huge}, {"timeout": -huge}, {"max_retries": -huge}, {"max_response_bytes": -huge}]
     for wrong in wrongs:
         with pytest.raises(ConfigurationError, match=next(iter(wrong))):
             Client(KEY, "https://a.example/graphql", **wrong)

@@ -298,6 +298,25 @@ def test_closed_pipe(words: list[str], environment: dict[str, str]) -> None:
     assert (done.returncode, done.stderr) == (1, b"")
 
 
+def test_changes_with_a_closed_pipe(tmp_path: Path, environment: dict[str, str]) -> None:
+    """If the reader of a pipe is gone, as with `head -1`, a command with several changes makes all of them."""
+    for name in ("a", "b"):
+        (tmp_path / f"{name}.yaml").write_text(f"name: {name}\nimage: nginx\n", encoding="utf-8")
+    reading, writing = os.pipe()
+    os.close(reading)
+
+    def run_into_pipe(*words: str) -> None:
+        done = subprocess.run([*GRADIENT, *words], stdout=writing, stderr=subprocess.PIPE, check=False, env=environment)
+        assert (done.returncode, b"rror" in done.stderr) == (0, False)
+
+    run_into_pipe("deployments", "apply", "--project-id", "p", str(tmp_path))
+    ids = [deployment["id"] for deployment in deployments.list_deployments()]
+    assert len(ids) == 2
+    run_into_pipe("deployments", "delete", "--yes", *ids)
+    assert deployments.list_deployments() == []
+    os.close(writing)
+
+
 def test_full_disk(environment: dict[str, str]) -> None:
     """A result that cannot be written is an error."""
     with open("/dev/full", "w") as full:  # noqa: PTH123  # a device

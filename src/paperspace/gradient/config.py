@@ -17,8 +17,10 @@ from paperspace.gradient._core.defaults import (
     DEFAULT_MAX_RETRIES,
     DEFAULT_TIMEOUT,
     EXAMPLE_API_URL,
+    is_timeout,
 )
 from paperspace.gradient._shared.lazy import lazy_modules
+from paperspace.gradient._shared.problems import abbreviate
 from paperspace.gradient.errors import ConfigurationError, MissingAPIKeyError
 
 if TYPE_CHECKING:
@@ -77,13 +79,12 @@ class Settings:
     allow_http_hosts: Iterable[str] = ()
 
     def __post_init__(self) -> None:
-        if not (isinstance(self.timeout, int | float) and self.timeout > 0):
-            raise ConfigurationError(f"timeout: expected a number of seconds above 0, got {self.timeout!r}")
+        if not is_timeout(self.timeout):
+            raise _invalid("timeout", "a number of seconds above 0", self.timeout)
         if not (isinstance(self.max_retries, int) and self.max_retries >= 0):
-            raise ConfigurationError(f"max_retries: expected an integer, 0 or more, got {self.max_retries!r}")
+            raise _invalid("max_retries", "an integer, 0 or more", self.max_retries)
         if not (isinstance(self.max_response_bytes, int) and self.max_response_bytes > 0):
-            message = f"max_response_bytes: expected an integer, 1 or more, got {self.max_response_bytes!r}"
-            raise ConfigurationError(message)
+            raise _invalid("max_response_bytes", "an integer, 1 or more", self.max_response_bytes)
 
     def masked(self, text: str) -> str:
         """Return a text of the server without the API key, which the server may repeat."""
@@ -246,3 +247,7 @@ def _check_url(url: SettingValue, allowed_hosts: set[str]) -> None:
             f"the API URL from {url.source} uses plain http to {host}, which would expose the API key on the network; "
             f"use https, or allow it with allow_http_hosts=({host!r},) or PAPERSPACE_ALLOW_HTTP_HOSTS={host}"
         )
+
+
+def _invalid(setting: str, expected: str, value: object) -> ConfigurationError:
+    return ConfigurationError(f"{setting}: expected {expected}, got {abbreviate(value)!r}")

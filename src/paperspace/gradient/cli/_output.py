@@ -48,6 +48,17 @@ def print_data(data: object, output: str) -> None:
         click.echo(json.dumps(data, indent=2, ensure_ascii=not _stdout_is_unicode()))
 
 
+def print_line(text: str) -> None:
+    """Print one line about a change that was made.
+
+    If nothing reads standard output any more, as after `| head -1`, the command continues with its other changes.
+    """
+    try:
+        click.echo(text)
+    except BrokenPipeError:
+        redirect_to_null(sys.stdout)
+
+
 def _stdout_is_unicode() -> bool:
     return (sys.stdout.encoding or "").lower().replace("-", "") == "utf8"
 

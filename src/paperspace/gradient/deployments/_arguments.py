@@ -9,6 +9,7 @@ import re
 from datetime import datetime
 from typing import TYPE_CHECKING, Any, cast
 
+from paperspace.gradient._core.defaults import is_timeout
 from paperspace.gradient._shared.problems import Problem, hide_unless_plain, join_problems
 from paperspace.gradient._shared.spec_rules import MAX_INT, name_problems, surrogate_problems, text_problems
 from paperspace.gradient._spec.checks import check_spec, copy_of, invalid_spec
@@ -83,7 +84,7 @@ def check_count(value: object, argument: str) -> Iterator[Problem]:
 
 def check_timeout(value: object) -> Iterator[Problem]:
     """Yield the problems of a timeout."""
-    if not isinstance(value, int | float) or not value > 0:
+    if not is_timeout(value):
         yield Problem(("timeout",), hide_unless_plain(value), "a number of seconds above 0")
 
 

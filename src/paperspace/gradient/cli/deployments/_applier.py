@@ -4,12 +4,10 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, NamedTuple
 
-import click
-
 from paperspace.gradient.cli._commands import common_options
 from paperspace.gradient.cli._errors import code_of, print_error
 from paperspace.gradient.cli._exit_codes import ExitCode
-from paperspace.gradient.cli._output import print_data, print_message, printable
+from paperspace.gradient.cli._output import print_data, print_line, print_message, printable
 from paperspace.gradient.cli._progress import wait_with_progress
 from paperspace.gradient.cli.deployments import _prune
 from paperspace.gradient.errors import APIConnectionError, AuthenticationError, GradientError
@@ -133,7 +131,7 @@ class Applier:
                     print_data(applied, self._output)
             case "id":
                 if applied["id"]:
-                    click.echo(applied["id"])
+                    print_line(applied["id"])
             case _:
                 if difference := applied["difference"]["text"]:
                     print_message(f"{name}:\n{difference}" if self._as_list else difference)
@@ -144,7 +142,7 @@ class Applier:
         result = f"{done} deployment: {id_ or name}"
         if self._as_list and id_:
             result += f" ({printable(name)})"
-        click.echo(result)
+        print_line(result)
 
     def _report(self, name: str, error: GradientError) -> None:
         print_message(f"{name}:")

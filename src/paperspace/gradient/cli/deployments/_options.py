@@ -10,7 +10,7 @@ import click
 
 from paperspace.gradient._shared.lazy import lazy_modules
 from paperspace.gradient.cli._completion import complete_name
-from paperspace.gradient.cli._output import print_data, print_message
+from paperspace.gradient.cli._output import print_data, print_line, print_message
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -164,8 +164,8 @@ def print_result(action: str, deployment: DeploymentRef, output: str | None) -> 
     """Print the deployment that a command changed."""
     match output:
         case "id":
-            click.echo(deployment["id"])
+            print_line(deployment["id"])
         case None:
-            click.echo(f"{action} deployment: {deployment['id']}")
+            print_line(f"{action} deployment: {deployment['id']}")
         case _:
             print_data(deployment, output)

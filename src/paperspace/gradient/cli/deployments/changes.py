@@ -8,7 +8,7 @@ import click
 
 from paperspace.gradient._shared.secrets import hide_in_spec
 from paperspace.gradient.cli._commands import connect
-from paperspace.gradient.cli._output import output_option, print_data, printable
+from paperspace.gradient.cli._output import output_option, print_data, print_line, printable
 from paperspace.gradient.cli._progress import wait_with_progress
 from paperspace.gradient.cli.deployments._group import command
 from paperspace.gradient.cli.deployments._options import show_secrets_option, wait_option
@@ -31,7 +31,7 @@ def scale(target: Target, project_id: str | None, replicas: int) -> None:
     """
     with connect() as client:
         scaled = client.deployments.scale_deployment(target.find(client, project_id), replicas)
-    click.echo(f"Scaled deployment: {scaled['id']}")
+    print_line(f"Scaled deployment: {scaled['id']}")
 
 
 @command.command()
@@ -48,7 +48,7 @@ def stop(target: Target, project_id: str | None) -> None:
     """
     with connect() as client:
         stopped = client.deployments.stop_deployment(target.find(client, project_id))
-    click.echo(f"Stopped deployment: {stopped['id']}")
+    print_line(f"Stopped deployment: {stopped['id']}")
 
 
 @command.command()
@@ -63,7 +63,7 @@ def start(target: Target, project_id: str | None) -> None:
     """
     with connect() as client:
         started = client.deployments.start_deployment(target.find(client, project_id))
-    click.echo(f"Started deployment: {started['id']}")
+    print_line(f"Started deployment: {started['id']}")
 
 
 @command.command()
@@ -81,7 +81,7 @@ def restart(target: Target, project_id: str | None, wait: bool) -> None:
     """
     with connect() as client:
         restarted = client.deployments.restart_deployment(target.find(client, project_id))
-        click.echo(f"Restarted deployment: {restarted['id']}")
+        print_line(f"Restarted deployment: {restarted['id']}")
         if wait:
             wait_with_progress(client, restarted["id"])
 
@@ -149,4 +149,4 @@ def rollback(target: Target, project_id: str | None, to: str | None, previous: b
             restored = client.deployments.rollback_deployment(found, previous=True)
         else:
             restored = client.deployments.rollback_deployment(found, to)
-    click.echo(f"Rolled back deployment: {restored['id']}")
+    print_line(f"Rolled back deployment: {restored['id']}")

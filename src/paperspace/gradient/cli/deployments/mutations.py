@@ -9,7 +9,7 @@ import click
 from paperspace.gradient.cli._commands import connect
 from paperspace.gradient.cli._completion import complete_id
 from paperspace.gradient.cli._exit_codes import ExitCode
-from paperspace.gradient.cli._output import output_option, print_message, printable
+from paperspace.gradient.cli._output import output_option, print_line, print_message, printable
 from paperspace.gradient.cli._progress import wait_with_progress
 from paperspace.gradient.cli.deployments._group import command
 from paperspace.gradient.cli.deployments._options import (
@@ -102,7 +102,7 @@ def delete(arguments: tuple[str, ...], options: tuple[str, ...], yes: bool) -> N
             try:
                 deleted = client.deployments.delete_deployment(deployment_id)
             except NotFoundError as error:
-                click.echo(NOT_FOUND)
+                print_line(NOT_FOUND)
                 not_found.append(error)
             else:
                 print_result("Deleted", deleted, None)

@@ -120,7 +120,8 @@ class RequestMiddleware:
         """Reject new requests and wait for the active ones, up to a timeout."""
         self._stopping = True
         for timeout in self._body_timeouts:
-            timeout.reschedule(0)  # these requests have not been executed
+            if not timeout.expired():
+                timeout.reschedule(0)  # these requests have not been executed
         with suppress(TimeoutError):
             await asyncio.wait_for(self._idle.wait(), DRAIN_TIMEOUT)
 
