@@ -24,7 +24,7 @@ def names_without_wal(database: Path) -> list[str]:
     with closing(sqlite3.connect(f"{database.as_uri()}?mode=ro&immutable=1", uri=True)) as connection:
         try:
             return [name for (name,) in connection.execute("SELECT name FROM deployments")]
-        except sqlite3.OperationalError:  # the tables are only in the WAL
+        except sqlite3.DatabaseError:  # the tables are only in the WAL, or are being copied
             return []
 
 
