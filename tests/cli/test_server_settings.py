@@ -1,4 +1,4 @@
-"""`gradient server registries` and `gradient server instance-types`."""
+"""`gradient server registries`, `gradient server instance-types` and `gradient server secrets`."""
 
 from __future__ import annotations
 
@@ -11,6 +11,7 @@ from tests.cli.conftest import Run
 
 from paperspace.gradient.server.docker.instance_types import HOSTED, InstanceType, read_instance_types
 from paperspace.gradient.server.docker.registries import Registry, read_registries
+from paperspace.gradient.server.docker.secrets import Secret, read_secrets
 
 
 @pytest.fixture
@@ -103,3 +104,31 @@ def test_invalid_file(run: Run, database: str) -> None:
         f"Error: The file {file} cannot be read: unexpected content. Correct or remove it.\n",
     )
     assert file.read_text() == "{"
+
+
+def test_secrets(run: Run, database: str) -> None:
+    """A secret is stored as it is, but for the line break at its end; only its name is shown, only the owner reads it."""
+    file = Path(f"{database}.secrets")
+    options = ("--database", database)
+    stored = run("server", "secrets", "set", "git-token", *options, stdin=" line 1\nline 2 \n")
+    assert (stored.exit_code, stored.stdout) == (0, "")
+    assert stored.stderr == f"Stored secret git-token in {file}\n"
+    assert read_secrets(file) == {"git-token": Secret(" line 1\nline 2 ")}
+    assert stat.S_IMODE(file.stat().st_mode) == 0o600
+    assert run("server", "secrets", "list", *options).stdout == "git-token\n"
+    assert json.loads(run("server", "secrets", "list", "-o", "json", *options).stdout) == [{"name": "git-token"}]
+    unknown = run("server", "secrets", "delete", "other", *options)
+    assert (unknown.exit_code, unknown.stderr) == (1, "Error: There is no secret other. Stored: git-token.\n")
+    assert run("server", "secrets", "delete", "git-token", *options).exit_code == 0
+    assert read_secrets(file) == {}
+
+
+@pytest.mark.parametrize(
+    ("value", "message"), [("\n", "No value: standard input is empty."), ("a\0b", "U+0000"), ("", "No value")]
+)
+def test_invalid_secrets(run: Run, database: str, value: str, message: str) -> None:
+    """An invalid value is a usage error that does not show it, and nothing is stored."""
+    refused = run("server", "secrets", "set", "token", "--database", database, stdin=value)
+    assert refused.exit_code == 2
+    assert message in refused.stderr
+    assert not Path(f"{database}.secrets").exists()

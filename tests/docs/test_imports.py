@@ -16,10 +16,13 @@ NAME = "paperspace.gradient"
 BOTH = {
     "pytest_plugin.py",
     "cli/server.py",
-    "cli/server_settings.py",
+    "cli/server_instance_types.py",
+    "cli/server_registries.py",
+    "cli/server_secrets.py",
     "cli/_server_database.py",
     "cli/_server_engine.py",
     "cli/_server_gateway.py",
+    "cli/_settings_files.py",
 }
 
 

@@ -50,6 +50,7 @@ OTHER_VARIABLES = {
         "PAPERSPACE_USE_CONSOLE_COLORS",
         "PAPERSPACE_WEB_URL",
     ),  # the same
+    "GRADIENT_SECRET_GIT_TOKEN",  # of the secret `git-token`
 }
 
 

@@ -16,6 +16,7 @@ from tests.engine.site import SERVE, Site, page, port_in, running_site, spec, wa
 from paperspace.gradient import errors
 from paperspace.gradient.server.docker.instance_types import InstanceType
 from paperspace.gradient.server.docker.requirements import Settings
+from paperspace.gradient.server.docker.secrets import Secret
 from paperspace.gradient.server.docker.settings_files import write_settings
 
 
@@ -117,6 +118,26 @@ def test_an_instance_type_that_is_deleted(docker: PrivateEngine, tmp_path: Path)
         site.ready(id_)
 
 
+def test_secrets(docker: PrivateEngine, tmp_path: Path) -> None:
+    """A container gets the value of a secret, a new one after a restart; only Docker's own description of it has the value."""
+    file = tmp_path / "secrets"
+    write_settings(file, {"token": Secret("v41ue-1")})
+    with running_site(docker, tmp_path, Settings(secrets_file=file)) as site:
+        env = [{"name": "NAME", "value": "Secret:token"}, {"name": "VERSION", "value": "1"}]
+        id_ = site.create("mnist", spec("mnist", env=env), wait=True)
+        assert [page(port) for port in site.ports(id_)] == ["v41ue-1 1"]
+        write_settings(file, {"token": Secret("v41ue-2")})
+        site.api.restart_deployment(id_, wait=True)
+        site.until(id_, lambda _: [page(port) for port in site.ports(id_)] == ["v41ue-2 1"])
+        described = [site.api.get_deployment(id_), site.status(id_), site.api.get_deployment_history(id_)]
+        (container,) = site.containers(id_)
+        labels = docker.docker("inspect", "--format", "{{json .Config.Labels}} {{.Args}}", container["id"]).stdout
+        processes = docker.docker("top", container["id"], "-o", "pid,args").stdout
+        stored = b"".join(path.read_bytes() for path in tmp_path.glob("gradient.db*") if path.is_file())
+    assert "v41ue" not in f"{described} {labels} {processes}"
+    assert b"v41ue" not in stored
+
+
 def test_a_revision_that_keeps_crashing(site: Site) -> None:
     """A revision that crashes five times in a row fails: the wait and `error` say why."""
     id_ = site.create("mnist", wait=True)
@@ -136,7 +157,7 @@ def test_a_revision_that_keeps_crashing(site: Site) -> None:
         ({"containerRegistry": "mine"}, "Unknown registry mine"),
         ({"image": "team/App"}, "not a valid reference"),
         ({"models": [{"id": "m"}]}, "models"),
-        ({"env": [{"name": "A", "value": "secret:x"}]}, "secret:NAME"),
+        ({"env": [{"name": "A", "value": "secret:x"}]}, "Unknown secret x in env[0].value; known: none."),
     ],
 )
 def test_what_the_engine_cannot_run(site: Site, fields: object, words: str) -> None:

@@ -332,7 +332,6 @@ def test_unknown_containers_are_kept(caplog: pytest.LogCaptureFixture) -> None:
     [
         ({"models": [{"id": "m"}]}, "Only the simulation supports models so far"),
         ({"repositories": {"repositories": [{"url": "https://example.com/a.git", "name": "a"}]}}, "repositories"),
-        ({"env": [{"name": "A", "value": "SECRET:B"}]}, r"env[0].value (secret:NAME)"),
         ({"resources": {"autoscaling": {"maxReplicas": 2, "metrics": []}}}, "resources.autoscaling"),
         ({"resources": {"replicas": 51}}, "51 replicas need 51 ports, but --port-range 24000-24049 has only 50."),
         ({"resources": {"instanceType": "unknown"}}, "There is no instance type 'unknown'."),

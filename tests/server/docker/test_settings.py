@@ -1,4 +1,4 @@
-"""Instance types and registries: the files, and what the machine does not have."""
+"""Instance types, registries and secrets: the files, and what the machine does not have."""
 
 from __future__ import annotations
 
@@ -21,7 +21,8 @@ from paperspace.gradient.server.docker.registries import (
     read_registries,
     registry_host,
 )
-from paperspace.gradient.server.docker.requirements import Settings, check
+from paperspace.gradient.server.docker.requirements import Settings, check, env_of
+from paperspace.gradient.server.docker.secrets import Secret
 from paperspace.gradient.server.docker.settings_files import SettingsFileError, write_settings
 from paperspace.gradient.server.engines.runtime import UnsupportedSpecError
 
@@ -132,3 +133,28 @@ def test_invalid_registry_url(url: str) -> None:
     """A URL without a host is refused."""
     with pytest.raises(ValueError, match="no host"):
         registry_host(url)
+
+
+def test_secrets(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """References become values: stored ones first, then those of the environment; other values stay as they are."""
+    file = tmp_path / "secrets"
+    write_settings(file, {"token": Secret("stored")})
+    monkeypatch.setenv("GRADIENT_SECRET_TOKEN", "not used")
+    monkeypatch.setenv("GRADIENT_SECRET_GIT_TOKEN_2", "of the environment")
+    env = (("A", "SECRET: token"), ("B", "secret:git-token.2"), ("C", "my secret:token"), ("D", ""))
+    values = env_of(A100._replace(env=env), Settings(secrets_file=file))
+    assert values == ["A=stored", "B=of the environment", "C=my secret:token", "D="]
+    assert "stored" not in repr(Secret("stored"))
+
+
+def test_unknown_secrets(tmp_path: Path) -> None:
+    """A spec with an unknown secret cannot run; the error lists names only, and what to do."""
+    file = tmp_path / "secrets"
+    write_settings(file, {"token": Secret("v41ue")})
+    workload = A100._replace(env=(("A", "secret:token"), ("B", "secret:tokn")))
+    with pytest.raises(UnsupportedSpecError) as caught:
+        check(workload, Settings(secrets_file=file), LAPTOP)
+    assert str(caught.value) == (
+        "Unknown secret tokn in env[1].value; known: token. Store it with `gradient server secrets set tokn`, or start "
+        "the server with GRADIENT_SECRET_TOKN in its environment."
+    )

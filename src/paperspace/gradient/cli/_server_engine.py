@@ -12,7 +12,7 @@ import click
 from paperspace.gradient._shared.spec_rules import MAX_PORT
 from paperspace.gradient.cli._option_groups import option_group
 from paperspace.gradient.cli._server_gateway import make_gateway
-from paperspace.gradient.cli.server_settings import INSTANCE_TYPES, REGISTRIES
+from paperspace.gradient.cli._settings_files import INSTANCE_TYPES, REGISTRIES, SECRETS
 
 if TYPE_CHECKING:
     from paperspace.gradient.cli._server_gateway import GatewayOptions
@@ -187,5 +187,6 @@ def _docker(options: EngineOptions, database: str | Path) -> Engine:
         settings = settings._replace(
             instance_types_file=beside(Path(database), INSTANCE_TYPES),
             registries_file=beside(Path(database), REGISTRIES),
+            secrets_file=beside(Path(database), SECRETS),
         )
     return DockerEngine(settings)

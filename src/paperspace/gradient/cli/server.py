@@ -19,7 +19,9 @@ from paperspace.gradient.cli._server_database import database_path
 from paperspace.gradient.cli._server_engine import choose_engine, engine_options
 from paperspace.gradient.cli._server_gateway import gateway_options
 from paperspace.gradient.cli._server_log import log_to_stderr
-from paperspace.gradient.cli.server_settings import instance_types, registries
+from paperspace.gradient.cli.server_instance_types import instance_types
+from paperspace.gradient.cli.server_registries import registries
+from paperspace.gradient.cli.server_secrets import secrets
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -146,6 +148,7 @@ def command(
 
 command.add_command(registries)
 command.add_command(instance_types)
+command.add_command(secrets)
 
 _KEY_FILE_HINT = "Remove the file, or pass --api-key."
 

@@ -24,6 +24,7 @@ class Workload(NamedTuple):
     command: tuple[str, ...]
     """It replaces the entrypoint of the image. Empty: the image's entrypoint and command."""
     env: tuple[tuple[str, str], ...]
+    """Names and values. A value such as `secret:NAME` stands for the secret that the engine knows by this name."""
     instance_type: str | None
     """None: no limits."""
     registry: str | None

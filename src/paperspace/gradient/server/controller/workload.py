@@ -13,8 +13,6 @@ from paperspace.gradient.server.engines.runtime import UnsupportedSpecError
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
 
-_SECRET_PREFIX = "secret:"  # noqa: S105  # the prefix of references to secrets, not a secret
-
 
 def workload_of(spec: Mapping[str, Any], image_id: str | None = None) -> Workload:
     """Return what the containers of a spec are made from."""
@@ -66,6 +64,3 @@ def _unsupported_fields(spec: Mapping[str, Any]) -> Iterator[str]:
         yield "models"
     if (spec.get("repositories") or {}).get("repositories"):
         yield "repositories"
-    for index, variable in enumerate(spec.get("env") or ()):
-        if variable["value"].lower().startswith(_SECRET_PREFIX):
-            yield f"env[{index}].value ({_SECRET_PREFIX}NAME)"

@@ -10,7 +10,7 @@ from paperspace.gradient.server.docker.instance_types import GIB
 from paperspace.gradient.server.docker.network import LOCALHOST, NETWORK
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Mapping, Sequence
 
     from paperspace.gradient.server.controller.engine import Workload
     from paperspace.gradient.server.docker.instance_types import InstanceType
@@ -33,13 +33,13 @@ def container_name(key: ContainerKey) -> str:
 
 
 def container_config(
-    server_id: str, key: ContainerKey, workload: Workload, host_port: int, limits: InstanceType
+    server_id: str, key: ContainerKey, workload: Workload, env: Sequence[str], host_port: int, limits: InstanceType
 ) -> dict[str, Any]:
-    """Return the request that creates a container."""
+    """Return the request that creates a container. `env` has the values of secrets."""
     port = f"{workload.port}/tcp"
     config: dict[str, Any] = {
         "Image": workload.image_id or workload.image,
-        "Env": [f"{name}={value}" for name, value in workload.env],
+        "Env": list(env),
         "ExposedPorts": {port: {}},
         "Healthcheck": {"Test": ["NONE"]},  # the image's own is not used, and would run a process all the time
         "Labels": {

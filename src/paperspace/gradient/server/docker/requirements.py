@@ -1,21 +1,24 @@
-"""What a workload needs to run on this machine: a valid image, credentials for its registry, and an instance type."""
+"""What a workload needs to run on this machine: a valid image, credentials for its registry, an instance type, secrets."""
 
 from __future__ import annotations
 
+import os
 from typing import TYPE_CHECKING, NamedTuple, TypeVar
 
 from paperspace.gradient.server.docker.images import Pull
 from paperspace.gradient.server.docker.instance_types import InstanceType, Machine, fit, read_instance_types
 from paperspace.gradient.server.docker.references import parse_reference
 from paperspace.gradient.server.docker.registries import Registry, read_registries
+from paperspace.gradient.server.docker.secrets import find_secret, read_secrets, secret_name, variable_of
 from paperspace.gradient.server.docker.settings_files import SettingsFileError
 from paperspace.gradient.server.engines.runtime import UnsupportedSpecError
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Sequence
+    from collections.abc import Callable, Mapping, Sequence
     from pathlib import Path
 
     from paperspace.gradient.server.controller.engine import Workload
+    from paperspace.gradient.server.docker.secrets import Secret
 
 T = TypeVar("T")
 
@@ -27,13 +30,14 @@ class Settings(NamedTuple):
     strict_instance_types: bool = False
     instance_types_file: Path | None = None
     registries_file: Path | None = None
+    secrets_file: Path | None = None
 
 
 DEFAULT_SETTINGS = Settings()
 
 
 def check(workload: Workload, settings: Settings, machine: Machine | None) -> Sequence[str]:
-    """Check the image, the instance type and the registry; return what is reduced.
+    """Check the image, the registry, the secrets and the instance type; return what is reduced.
 
     Raises:
         UnsupportedSpecError: the workload cannot run.
@@ -50,6 +54,7 @@ def check(workload: Workload, settings: Settings, machine: Machine | None) -> Se
             f"Image {workload.image} is in {reference.registry}, but registry {workload.registry} is {registry.host}. "
             "Credentials are not sent to another host: change `image` or `containerRegistry`."
         )
+    env_of(workload, settings)
     _, notes = limits_of(workload, settings, machine)
     if notes and settings.strict_instance_types:
         raise UnsupportedSpecError(
@@ -74,6 +79,28 @@ def registry_of(workload: Workload, settings: Settings) -> Registry | None:
             "Store it with `gradient server registries set`."
         )
     return known[workload.registry]
+
+
+def env_of(workload: Workload, settings: Settings) -> list[str]:
+    """Return the environment variables of a workload, such as `NAME=value`, with the values of secrets.
+
+    Raises:
+        UnsupportedSpecError: a secret is not known.
+    """
+    stored: Mapping[str, Secret] | None = None
+    env = []
+    for index, (variable, value) in enumerate(workload.env):
+        if name := secret_name(value):
+            stored = _read(read_secrets, settings.secrets_file) if stored is None else stored
+            secret = find_secret(name, stored, os.environ)
+            if secret is None:
+                raise UnsupportedSpecError(
+                    f"Unknown secret {name} in env[{index}].value; known: {', '.join(stored) or 'none'}. Store it with "
+                    f"`gradient server secrets set {name}`, or start the server with {variable_of(name)} in its environment."
+                )
+            value = secret  # noqa: PLW2901
+        env.append(f"{variable}={value}")
+    return env
 
 
 def limits_of(workload: Workload, settings: Settings, machine: Machine | None) -> tuple[InstanceType, Sequence[str]]:

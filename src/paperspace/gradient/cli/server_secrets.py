@@ -1,0 +1,101 @@
+"""`gradient server secrets`: store the values that `secret:NAME` in a spec stands for, in a file beside the database."""
+
+from __future__ import annotations
+
+import click
+
+from paperspace.gradient.cli._output import output_option, print_data, print_line, print_message
+from paperspace.gradient.cli._secrets import read_secret
+from paperspace.gradient.cli._settings_files import (
+    SECRETS,
+    check_name,
+    database_option,
+    delete_entry,
+    read_entries,
+    settings_path,
+)
+
+
+@click.group(SECRETS)
+def secrets() -> None:
+    """Store secrets, such as passwords and tokens, for the environment variables of containers.
+
+    In a spec, the value `secret:NAME` of an environment variable stands for the stored value. Only a server that runs
+    containers with Docker replaces it. Running containers keep the value that they were started with; `gradient
+    deployments restart` replaces them.
+
+    The values are stored in a file next to the database, which only its owner can read. A secret that is not stored is
+    read from the environment of the server: `git-token` from GRADIENT_SECRET_GIT_TOKEN.
+
+    \b
+    Example:
+      gradient server secrets list
+    """
+
+
+@secrets.command("list")
+@database_option
+@output_option("json", "yaml")
+def list_secrets(database: str | None, output: str | None) -> None:
+    """List the names of the stored secrets.
+
+    \b
+    Example:
+      gradient server secrets list
+    """
+    from paperspace.gradient.server.docker.secrets import read_secrets
+
+    names = list(read_entries(read_secrets, settings_path(database, SECRETS)))
+    if output:
+        print_data([{"name": name} for name in names], output)
+        return
+    for name in names:
+        print_line(name)
+
+
+@secrets.command("set")
+@click.argument("name")
+@database_option
+def set_secret(name: str, database: str | None) -> None:
+    """Store a secret, or replace the one with this name.
+
+    The value is read from a prompt or from standard input, without the line break at its end.
+
+    \b
+    Example:
+      gradient server secrets set git-token < token.txt
+    """
+    from paperspace.gradient.server.docker.secrets import Secret, read_secrets
+    from paperspace.gradient.server.docker.settings_files import write_settings
+
+    check_name(name)
+    path = settings_path(database, SECRETS)
+    entries = read_entries(read_secrets, path)
+    text, source = read_secret("Value")
+    value = text.removesuffix("\n").removesuffix("\r")
+    if not value:
+        raise click.UsageError(f"No value: {source} is empty.")
+    if "\0" in value:
+        raise click.UsageError("A value cannot have the character U+0000.")
+    write_settings(path, {**entries, name: Secret(value)})
+    print_message(f"Stored secret {name} in {path}")
+
+
+@secrets.command("delete")
+@click.argument("name")
+@database_option
+def delete_secret(name: str, database: str | None) -> None:
+    """Delete a secret. Running containers keep its value.
+
+    \b
+    Example:
+      gradient server secrets delete git-token
+    """
+    from paperspace.gradient.server.docker.secrets import read_secrets
+    from paperspace.gradient.server.docker.settings_files import write_settings
+
+    path = settings_path(database, SECRETS)
+    entries = read_entries(read_secrets, path)
+    delete_entry(entries, name, "secret")
+    write_settings(path, entries)
+    print_message(f"Deleted secret {name} from {path}")
