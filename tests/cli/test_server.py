@@ -119,7 +119,7 @@ def test_first_line_about_a_kept_simulation(tmp_path: Path) -> None:
     file = tmp_path / "my.db"
     with LocalServer(database=file):
         pass
-    engine = EngineOptions("auto", "missing", range(21000, 21001), 0, strict_instance_types=False)
+    engine = EngineOptions("auto", "missing", range(21000, 21001), 0, strict_instance_types=False, models=None)
     choice = asyncio.run(choose_engine(engine, GatewayOptions("127.0.0.1", 0, None, None, None, None), file))
     assert choice == Choice(
         None,

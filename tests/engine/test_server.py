@@ -138,6 +138,16 @@ def test_secrets(docker: PrivateEngine, tmp_path: Path) -> None:
     assert b"v41ue" not in stored
 
 
+def test_models(docker: PrivateEngine, tmp_path: Path) -> None:
+    """A container reads a model below its path, and cannot write to it."""
+    (tmp_path / "models/mnist").mkdir(parents=True)
+    (tmp_path / "models/mnist/weights.txt").write_text("w31ghts")
+    script = f"touch /opt/models/mnist/x && export NAME=writable; export VERSION=$(cat /opt/models/mnist/weights.txt); {SERVE}"
+    with running_site(docker, tmp_path, Settings(models=tmp_path / "models")) as site:
+        id_ = site.create("mnist", spec("mnist", script=script, models=[{"id": "mnist"}]), wait=True)
+        assert [page(port) for port in site.ports(id_)] == ["mnist w31ghts"]
+
+
 def test_a_revision_that_keeps_crashing(site: Site) -> None:
     """A revision that crashes five times in a row fails: the wait and `error` say why."""
     id_ = site.create("mnist", wait=True)
@@ -156,7 +166,7 @@ def test_a_revision_that_keeps_crashing(site: Site) -> None:
         ({"resources": {"instanceType": "X"}}, "Unknown instance type X; known: C2"),
         ({"containerRegistry": "mine"}, "Unknown registry mine"),
         ({"image": "team/App"}, "not a valid reference"),
-        ({"models": [{"id": "m"}]}, "models"),
+        ({"models": [{"id": "m"}]}, "models[0]: this server has no models."),
         ({"env": [{"name": "A", "value": "secret:x"}]}, "Unknown secret x in env[0].value; known: none."),
     ],
 )

@@ -1,4 +1,4 @@
-"""Instance types, registries and secrets: the files, and what the machine does not have."""
+"""Instance types, registries, secrets and models: the files, and what the machine does not have."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from paperspace.gradient._shared.private_files import MAX_BYTES
-from paperspace.gradient.server.controller.engine import Workload
+from paperspace.gradient.server.controller.engine import Model, Workload
 from paperspace.gradient.server.docker.instance_types import (
     HOSTED,
     InstanceType,
@@ -21,7 +21,7 @@ from paperspace.gradient.server.docker.registries import (
     read_registries,
     registry_host,
 )
-from paperspace.gradient.server.docker.requirements import Settings, check, env_of
+from paperspace.gradient.server.docker.requirements import Settings, check, needs_of
 from paperspace.gradient.server.docker.secrets import Secret
 from paperspace.gradient.server.docker.settings_files import SettingsFileError, write_settings
 from paperspace.gradient.server.engines.runtime import UnsupportedSpecError
@@ -142,7 +142,7 @@ def test_secrets(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("GRADIENT_SECRET_TOKEN", "not used")
     monkeypatch.setenv("GRADIENT_SECRET_GIT_TOKEN_2", "of the environment")
     env = (("A", "SECRET: token"), ("B", "secret:git-token.2"), ("C", "my secret:token"), ("D", ""))
-    values = env_of(A100._replace(env=env), Settings(secrets_file=file))
+    values = needs_of(A100._replace(env=env), Settings(secrets_file=file), LAPTOP).env
     assert values == ["A=stored", "B=of the environment", "C=my secret:token", "D="]
     assert "stored" not in repr(Secret("stored"))
 
@@ -158,3 +158,51 @@ def test_unknown_secrets(tmp_path: Path) -> None:
         "Unknown secret tokn in env[1].value; known: token. Store it with `gradient server secrets set tokn`, or start "
         "the server with GRADIENT_SECRET_TOKN in its environment."
     )
+
+
+def test_models(tmp_path: Path) -> None:
+    """Each model is a folder, mounted read-only at its path; a link may point to another folder among the models."""
+    folder = tmp_path / "models"
+    (folder / "mnist/1").mkdir(parents=True)
+    (folder / "latest").symlink_to(folder / "mnist/1")
+    workload = A100._replace(models=(Model("mnist", "/opt/models/mnist"), Model("latest", "/m")))
+    mounts = needs_of(workload, Settings(models=folder), LAPTOP).mounts
+    assert mounts == [
+        {"Type": "bind", "Source": str(folder / "mnist"), "Target": "/opt/models/mnist", "ReadOnly": True},
+        {"Type": "bind", "Source": str(folder / "mnist/1"), "Target": "/m", "ReadOnly": True},
+    ]
+
+
+@pytest.mark.parametrize(
+    ("models", "message"),
+    [
+        ([("a", "/m"), ("b", "/m/")], "models[1].path: models[0] has the same path, /m/."),
+        ([("a", "m")], "models[0].path: expected an absolute path below /, got 'm'."),
+        ([("a", "/m/../etc")], "models[0].path: expected an absolute path below /, got '/m/../etc'."),
+        ([("a", "/")], "models[0].path: expected an absolute path below /, got '/'."),
+        ([("c", "/c")], "models[0].id: there is no model 'c'; known: a, b, outside."),
+        ([("outside", "/o")], "models[0].id: there is no model 'outside'"),
+        ([("..", "/o")], "models[0].id: there is no model '..'"),
+        ([(".", "/o")], "models[0].id: there is no model '.'"),
+        ([("a/sub", "/o")], "models[0].id: there is no model 'a/sub'"),
+        ([("/etc", "/o")], "models[0].id: there is no model '/etc'"),
+        ([("file", "/o")], "models[0].id: there is no model 'file'"),
+    ],
+)
+def test_models_that_cannot_be_mounted(tmp_path: Path, models: list[tuple[str, str]], message: str) -> None:
+    """Nothing outside the folder of the models is mounted, and each error names the model and says what to do."""
+    folder = tmp_path / "models"
+    for path in ("models/a/sub", "models/b", "secret"):
+        (tmp_path / path).mkdir(parents=True)
+    (folder / "file").touch()
+    (folder / "outside").symlink_to(tmp_path / "secret")
+    workload = A100._replace(models=tuple(Model(*model) for model in models))
+    with pytest.raises(UnsupportedSpecError) as caught:
+        check(workload, Settings(models=folder), LAPTOP)
+    assert str(caught.value).startswith(message)
+
+
+def test_no_models() -> None:
+    """Without a folder, a spec with models cannot run, and the error names the option."""
+    with pytest.raises(UnsupportedSpecError, match="Start it with --models DIR"):
+        check(A100._replace(models=(Model("a", "/a"),)), Settings(), LAPTOP)

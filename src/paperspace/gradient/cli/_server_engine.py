@@ -37,6 +37,7 @@ class EngineOptions(NamedTuple):
     port_range: range
     drain_timeout: float
     strict_instance_types: bool
+    models: Path | None
 
 
 class PortRange(click.ParamType[range]):
@@ -94,6 +95,12 @@ engine_options = option_group(
         "--strict-instance-types",
         is_flag=True,
         help="Do not apply a spec whose instance type has more CPUs, memory or GPUs than this machine. Default: reduce them.",
+    ),
+    click.option(
+        "--models",
+        type=click.Path(exists=True, file_okay=False, path_type=Path),
+        metavar="DIR",
+        help="The folder with a folder for each model, which specs refer to by its name. Default: no models.",
     ),
 )
 
@@ -182,7 +189,7 @@ def _docker(options: EngineOptions, database: str | Path) -> Engine:
     from paperspace.gradient.server.docker.requirements import Settings
     from paperspace.gradient.server.storage.files import IN_MEMORY
 
-    settings = Settings(Pull(options.pull), options.strict_instance_types)
+    settings = Settings(Pull(options.pull), options.strict_instance_types, models=options.models)
     if str(database) != IN_MEMORY:
         settings = settings._replace(
             instance_types_file=beside(Path(database), INSTANCE_TYPES),

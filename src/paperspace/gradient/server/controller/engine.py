@@ -13,6 +13,14 @@ if TYPE_CHECKING:
     from datetime import datetime
 
 
+class Model(NamedTuple):
+    """A model that the container can read."""
+
+    id: str
+    path: str
+    """Where the container reads it."""
+
+
 class Workload(NamedTuple):
     """All that a container is made from."""
 
@@ -29,6 +37,7 @@ class Workload(NamedTuple):
     """None: no limits."""
     registry: str | None
     """The name of the registry's credentials. None: the image is public."""
+    models: tuple[Model, ...] = ()
 
 
 class ContainerKey(NamedTuple):

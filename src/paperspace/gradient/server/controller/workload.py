@@ -7,11 +7,13 @@ import json
 from typing import TYPE_CHECKING, Any
 
 from paperspace.gradient._shared.spec_rules import DEFAULT_PORT, DEFAULT_PROTOCOL
-from paperspace.gradient.server.controller.engine import Workload
+from paperspace.gradient.server.controller.engine import Model, Workload
 from paperspace.gradient.server.engines.runtime import UnsupportedSpecError
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
+
+_MODELS = "/opt/models"
 
 
 def workload_of(spec: Mapping[str, Any], image_id: str | None = None) -> Workload:
@@ -26,20 +28,25 @@ def workload_of(spec: Mapping[str, Any], image_id: str | None = None) -> Workloa
         env=tuple((variable["name"], variable["value"]) for variable in spec.get("env") or ()),
         instance_type=resources.get("instanceType"),
         registry=spec.get("containerRegistry"),
+        models=tuple(
+            Model(model["id"], model.get("path") or f"{_MODELS}/{model['id']}") for model in spec.get("models") or ()
+        ),
     )
 
 
 def template_of(spec: Mapping[str, Any], salt: str = "") -> str:
     """Return a hash of the fields that require new containers when they change.
 
-    The protocol is one of them: it changes how a container is probed.
+    The protocol is one of them: it changes how a container is probed. What a spec does not set has no part in it, so that
+    a field that a newer version supports does not change the templates of other specs.
 
     Args:
         spec: The data of a spec.
         salt: Another salt gives another template for the same spec.
     """
-    parts = [workload_of(spec), spec.get("protocol") or DEFAULT_PROTOCOL, salt]
-    return hashlib.sha256(json.dumps(parts).encode()).hexdigest()[:16]
+    fields = {**workload_of(spec)._asdict(), "protocol": spec.get("protocol") or DEFAULT_PROTOCOL, "salt": salt}
+    set_fields = {name: value for name, value in fields.items() if value not in (None, (), "")}
+    return hashlib.sha256(json.dumps(set_fields, sort_keys=True).encode()).hexdigest()[:16]
 
 
 def check_supported(spec: Mapping[str, Any]) -> None:
@@ -60,7 +67,5 @@ def _unsupported_fields(spec: Mapping[str, Any]) -> Iterator[str]:
     autoscaling = (spec.get("resources") or {}).get("autoscaling")
     if autoscaling is not None and autoscaling.get("enabled") is not False:
         yield "resources.autoscaling"
-    if spec.get("models"):
-        yield "models"
     if (spec.get("repositories") or {}).get("repositories"):
         yield "repositories"

@@ -10,10 +10,11 @@ from paperspace.gradient.server.docker.instance_types import GIB
 from paperspace.gradient.server.docker.network import LOCALHOST, NETWORK
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
+    from collections.abc import Mapping
 
     from paperspace.gradient.server.controller.engine import Workload
     from paperspace.gradient.server.docker.instance_types import InstanceType
+    from paperspace.gradient.server.docker.requirements import Needs
 
 # All labels of our containers. They never change.
 SERVER = "gradient.server"
@@ -33,13 +34,13 @@ def container_name(key: ContainerKey) -> str:
 
 
 def container_config(
-    server_id: str, key: ContainerKey, workload: Workload, env: Sequence[str], host_port: int, limits: InstanceType
+    server_id: str, key: ContainerKey, workload: Workload, needs: Needs, host_port: int
 ) -> dict[str, Any]:
-    """Return the request that creates a container. `env` has the values of secrets."""
+    """Return the request that creates a container."""
     port = f"{workload.port}/tcp"
     config: dict[str, Any] = {
         "Image": workload.image_id or workload.image,
-        "Env": list(env),
+        "Env": needs.env,
         "ExposedPorts": {port: {}},
         "Healthcheck": {"Test": ["NONE"]},  # the image's own is not used, and would run a process all the time
         "Labels": {
@@ -54,7 +55,8 @@ def container_config(
             "NetworkMode": NETWORK,
             "PortBindings": {port: [{"HostIp": LOCALHOST, "HostPort": str(host_port)}]},
             "LogConfig": LOG_CONFIG,
-            **_limits(limits),
+            "Mounts": needs.mounts,
+            **_limits(needs.limits),
         },
     }
     if workload.command:  # as in Kubernetes: it replaces the entrypoint of the image, and the image's arguments with it

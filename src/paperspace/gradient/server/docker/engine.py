@@ -94,7 +94,7 @@ class DockerEngine:
             await connection.close()
 
     def check(self, workload: Workload) -> Sequence[str]:
-        """Check the image, the registry, the secrets and the instance type; return what is reduced."""
+        """Check the image, the registry, the secrets, the models and the instance type; return what is reduced."""
         return requirements.check(workload, self._settings, self._machine)
 
     async def resolve(self, workload: Workload, progress: Callable[[str], None]) -> str:
@@ -155,9 +155,8 @@ class DockerEngine:
         return await self._inspect_new(existing.id)
 
     async def _create(self, name: str, key: ContainerKey, workload: Workload, host_port: int) -> Container:
-        limits, _ = requirements.limits_of(workload, self._settings, self._machine)
-        env = requirements.env_of(workload, self._settings)
-        config = containers.container_config(self._server_id, key, workload, env, host_port, limits)
+        needs = requirements.needs_of(workload, self._settings, self._machine)
+        config = containers.container_config(self._server_id, key, workload, needs, host_port)
         return await self._inspect_new(await commands.create(await self._api(), name, config))
 
     async def _inspect_new(self, container_id: str) -> Container:

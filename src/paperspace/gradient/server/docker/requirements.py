@@ -1,12 +1,13 @@
-"""What a workload needs to run on this machine: a valid image, credentials for its registry, an instance type, secrets."""
+"""What a workload needs to run on this machine: a valid image, credentials for its registry, an instance type, secrets, models."""
 
 from __future__ import annotations
 
 import os
-from typing import TYPE_CHECKING, NamedTuple, TypeVar
+from typing import TYPE_CHECKING, Any, NamedTuple, TypeVar
 
 from paperspace.gradient.server.docker.images import Pull
 from paperspace.gradient.server.docker.instance_types import InstanceType, Machine, fit, read_instance_types
+from paperspace.gradient.server.docker.models import mounts
 from paperspace.gradient.server.docker.references import parse_reference
 from paperspace.gradient.server.docker.registries import Registry, read_registries
 from paperspace.gradient.server.docker.secrets import find_secret, read_secrets, secret_name, variable_of
@@ -31,13 +32,26 @@ class Settings(NamedTuple):
     instance_types_file: Path | None = None
     registries_file: Path | None = None
     secrets_file: Path | None = None
+    models: Path | None = None
+    """The folder with a folder for each model."""
 
 
 DEFAULT_SETTINGS = Settings()
 
 
+class Needs(NamedTuple):
+    """What a container gets from this machine."""
+
+    env: list[str]
+    """The environment variables, such as `NAME=value`, with the values of secrets."""
+    mounts: list[dict[str, Any]]
+    limits: InstanceType
+    notes: Sequence[str]
+    """Sentences about what is reduced."""
+
+
 def check(workload: Workload, settings: Settings, machine: Machine | None) -> Sequence[str]:
-    """Check the image, the registry, the secrets and the instance type; return what is reduced.
+    """Check the image, the registry, the secrets, the models and the instance type; return what is reduced.
 
     Raises:
         UnsupportedSpecError: the workload cannot run.
@@ -54,14 +68,23 @@ def check(workload: Workload, settings: Settings, machine: Machine | None) -> Se
             f"Image {workload.image} is in {reference.registry}, but registry {workload.registry} is {registry.host}. "
             "Credentials are not sent to another host: change `image` or `containerRegistry`."
         )
-    env_of(workload, settings)
-    _, notes = limits_of(workload, settings, machine)
-    if notes and settings.strict_instance_types:
+    needs = needs_of(workload, settings, machine)
+    if needs.notes and settings.strict_instance_types:
         raise UnsupportedSpecError(
-            f"{notes[0]} With --strict-instance-types, the server does not apply such a spec: select a smaller instance "
+            f"{needs.notes[0]} With --strict-instance-types, the server does not apply such a spec: select a smaller instance "
             "type, or start the server without this option."
         )
-    return notes
+    return needs.notes
+
+
+def needs_of(workload: Workload, settings: Settings, machine: Machine | None) -> Needs:
+    """Return what a container gets from this machine.
+
+    Raises:
+        UnsupportedSpecError: the machine does not have something.
+    """
+    limits, notes = _limits_of(workload, settings, machine)
+    return Needs(_env_of(workload, settings), mounts(workload.models, settings.models), limits, notes)
 
 
 def registry_of(workload: Workload, settings: Settings) -> Registry | None:
@@ -81,12 +104,8 @@ def registry_of(workload: Workload, settings: Settings) -> Registry | None:
     return known[workload.registry]
 
 
-def env_of(workload: Workload, settings: Settings) -> list[str]:
-    """Return the environment variables of a workload, such as `NAME=value`, with the values of secrets.
-
-    Raises:
-        UnsupportedSpecError: a secret is not known.
-    """
+def _env_of(workload: Workload, settings: Settings) -> list[str]:
+    """Return the environment variables of a workload, with the values of secrets."""
     stored: Mapping[str, Secret] | None = None
     env = []
     for index, (variable, value) in enumerate(workload.env):
@@ -103,12 +122,8 @@ def env_of(workload: Workload, settings: Settings) -> list[str]:
     return env
 
 
-def limits_of(workload: Workload, settings: Settings, machine: Machine | None) -> tuple[InstanceType, Sequence[str]]:
-    """Return the limits of a workload, reduced to the machine, and a sentence if they are reduced.
-
-    Raises:
-        UnsupportedSpecError: the instance type is unknown.
-    """
+def _limits_of(workload: Workload, settings: Settings, machine: Machine | None) -> tuple[InstanceType, Sequence[str]]:
+    """Return the limits of a workload, reduced to the machine, and a sentence if they are reduced."""
     name = workload.instance_type
     if name is None:
         return InstanceType(), ()

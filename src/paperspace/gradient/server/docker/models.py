@@ -1,0 +1,67 @@
+"""Models: folders of this machine that containers can read, one for each id in `models` of a spec."""
+
+from __future__ import annotations
+
+import os
+from typing import TYPE_CHECKING, Any
+
+from paperspace.gradient.server.engines.runtime import UnsupportedSpecError
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+    from pathlib import Path
+
+    from paperspace.gradient.server.controller.engine import Model
+
+_MAX_LISTED = 20
+
+
+def mounts(models: Sequence[Model], folder: Path | None) -> list[dict[str, Any]]:
+    """Return the mounts of a container: the folder of each model, read-only.
+
+    Args:
+        models: The models of a spec.
+        folder: The folder with a folder for each model. None: there are no models.
+
+    Raises:
+        UnsupportedSpecError: a model does not exist, or cannot be mounted at its path.
+    """
+    targets: dict[str, int] = {}
+    for index, model in enumerate(models):
+        if not _is_usable_target(model.path):
+            raise UnsupportedSpecError(f"models[{index}].path: expected an absolute path below /, got {model.path!r}.")
+        other = targets.setdefault(os.path.normpath(model.path), index)
+        if other != index:
+            raise UnsupportedSpecError(f"models[{index}].path: models[{other}] has the same path, {model.path}.")
+    return [
+        {"Type": "bind", "Source": _source(model.id, index, folder), "Target": model.path, "ReadOnly": True}
+        for index, model in enumerate(models)
+    ]
+
+
+def _is_usable_target(path: str) -> bool:
+    return path.startswith("/") and ".." not in path.split("/") and os.path.normpath(path).strip("/") != ""
+
+
+def _source(id_: str, index: int, folder: Path | None) -> str:
+    """Return the folder of a model. It is inside the folder of all models, also if it is a link."""
+    if folder is None:
+        raise UnsupportedSpecError(
+            f"models[{index}]: this server has no models. Start it with --models DIR, a folder with a folder for each model."
+        )
+    root = folder.resolve()
+    source = (root / id_).resolve()
+    is_inside = source != root and source.is_relative_to(root)
+    if "/" in id_ or not is_inside or not source.is_dir():
+        known = _names(root)
+        listed = ", ".join(known[:_MAX_LISTED]) or "none"
+        more = f" and {len(known) - _MAX_LISTED} more" if len(known) > _MAX_LISTED else ""
+        raise UnsupportedSpecError(f"models[{index}].id: there is no model {id_!r}; known: {listed}{more}.")
+    return str(source)
+
+
+def _names(root: Path) -> list[str]:
+    try:
+        return sorted(path.name for path in root.iterdir() if path.is_dir() and not path.name.startswith("."))
+    except OSError:
+        return []
