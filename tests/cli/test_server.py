@@ -120,7 +120,8 @@ def test_first_line_about_a_kept_simulation(tmp_path: Path) -> None:
     with LocalServer(database=file):
         pass
     engine = EngineOptions("auto", "missing", range(21000, 21001), 0, strict_instance_types=False, models=None)
-    choice = asyncio.run(choose_engine(engine, GatewayOptions("127.0.0.1", 0, None, None, None, None), file))
+    gateway = GatewayOptions("127.0.0.1", 0, None, None, None, None, external_gateway=False)
+    choice = asyncio.run(choose_engine(engine, gateway, file))
     assert choice == Choice(
         None,
         "Deployments are simulated; no containers run. This database was used with the simulation. For containers, pass "

@@ -97,8 +97,18 @@ class MemoryEngine:
     async def open(self, server_id: str) -> None:  # noqa: ARG002
         self._check_available()
 
+    async def connect(self, server_id: str) -> None:  # noqa: ARG002
+        self._check_available()
+
     async def close(self) -> None:
         pass
+
+    async def describe(self) -> str:
+        self._check_available()
+        return "Memory 1.0"
+
+    async def release(self) -> None:
+        self._check_available()
 
     def check(self, workload: Workload) -> Sequence[str]:
         if workload.instance_type == "unknown":

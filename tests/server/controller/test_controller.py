@@ -317,7 +317,9 @@ def test_unknown_containers_are_kept(caplog: pytest.LogCaptureFixture) -> None:
             ContainerKey("d", "i", 1, "t"), Workload("good", None, 80, (), (), None, None), PORTS[-1]
         )
         async with world.controller():
-            await until(lambda: "containers of this server are not in its database" in caplog.text)
+            await until(
+                lambda: "containers of this server that are not in its database: 1; they are kept" in caplog.text
+            )
             id_ = world.create("good-1")
             await until(lambda: world.states(id_) == ["healthy"])
             assert len(world.engine.by_id) == 2

@@ -2,12 +2,26 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from pathlib import Path
 
 import click
 
-if TYPE_CHECKING:
-    from pathlib import Path
+
+def _database_of_server(context: click.Context, _option: click.Parameter, value: str | None) -> str | None:
+    """Return the option, or else that of `gradient server --database PATH` before the name of the subcommand."""
+    parent = context.parent
+    while value is None and parent:
+        value = parent.params.get("database")
+        parent = parent.parent
+    return value
+
+
+database_option = click.option(
+    "--database",
+    metavar="PATH",
+    callback=_database_of_server,
+    help="The database of the server. Default: the one that `gradient server` uses.",
+)
 
 
 def database_path(database: str | None) -> str | Path:
@@ -25,3 +39,13 @@ def database_path(database: str | None) -> str | Path:
         raise click.ClickException(
             f"Cannot create the default database: {reason}. Pass the path of a file with --database."
         ) from error
+
+
+def database_file(database: str | None) -> Path:
+    """Return the path of a database that is a file, for a subcommand."""
+    from paperspace.gradient.server.storage.files import IN_MEMORY
+
+    path = database_path(database)
+    if path == IN_MEMORY:
+        raise click.BadParameter("A database in memory ends with its server.", param_hint="'--database'")
+    return Path(path)

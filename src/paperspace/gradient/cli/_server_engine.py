@@ -16,7 +16,7 @@ from paperspace.gradient.cli._settings_files import INSTANCE_TYPES, REGISTRIES, 
 
 if TYPE_CHECKING:
     from paperspace.gradient.cli._server_gateway import GatewayOptions
-    from paperspace.gradient.server.controller.engine import Engine
+    from paperspace.gradient.server.controller.engine import Engine, EngineUnavailableError
     from paperspace.gradient.server.controller.gateway import Gateway
     from paperspace.gradient.server.engines.runtime import Runtime
 
@@ -197,3 +197,17 @@ def _docker(options: EngineOptions, database: str | Path) -> Engine:
             secrets_file=beside(Path(database), SECRETS),
         )
     return DockerEngine(settings)
+
+
+def engine_of(database: Path) -> Engine | EngineUnavailableError | None:
+    """Return the engine that a database was used with. None: its deployments are simulated. Or why it cannot be used."""
+    from paperspace.gradient.server.controller.engine import EngineUnavailableError
+    from paperspace.gradient.server.storage.engine_choice import remembered_engine
+
+    if remembered_engine(database) != EngineOption.DOCKER:
+        return None
+    if not find_spec("aiodocker"):
+        return EngineUnavailableError(_NO_EXTRA)
+    from paperspace.gradient.server.docker.engine import DockerEngine
+
+    return DockerEngine()

@@ -28,6 +28,7 @@ class GatewayOptions(NamedTuple):
     tls_cert: Path | None
     tls_key: Path | None
     envoy: Path | None
+    external_gateway: bool
 
 
 def _check_domain(_context: click.Context, _option: click.Parameter, domain: str | None) -> str | None:
@@ -74,6 +75,11 @@ gateway_options = option_group(
         metavar="PATH",
         help="The path of the Envoy program. Default: the one that the extra docker installs, or else `envoy` in PATH.",
     ),
+    click.option(
+        "--external-gateway",
+        is_flag=True,
+        help="Do not start the gateway; `gradient server gateway` runs it. The other options of the gateway apply.",
+    ),
 )
 
 
@@ -82,9 +88,9 @@ def make_gateway(options: GatewayOptions, database: str | Path) -> Gateway:
 
     Raises:
         GatewayUnavailableError: the Envoy program does not exist.
-        UsageError: only one of the options about TLS was passed.
+        UsageError: the options contradict each other.
     """
-    from paperspace.gradient.server.defaults import beside
+    from paperspace.gradient.server.defaults import gateway_folder
     from paperspace.gradient.server.gateway.binary import find_envoy
     from paperspace.gradient.server.gateway.gateway import EnvoyGateway
     from paperspace.gradient.server.gateway.options import Certificate, Options
@@ -92,19 +98,22 @@ def make_gateway(options: GatewayOptions, database: str | Path) -> Gateway:
 
     if (options.tls_cert is None) != (options.tls_key is None):
         raise click.UsageError("Pass both --tls-cert and --tls-key, or neither.")
-    find_envoy(options.envoy)  # fails before anything is started
-    certificate = Certificate(options.tls_cert, options.tls_key) if options.tls_cert and options.tls_key else None
     ephemeral = str(database) == IN_MEMORY
+    if options.external_gateway and (ephemeral or options.envoy):
+        other = "--envoy to `gradient server gateway`" if options.envoy else "the path of a file with --database"
+        raise click.UsageError(f"With --external-gateway, pass {other}.")
+    if not options.external_gateway:
+        find_envoy(options.envoy)  # fails before anything is started
+    certificate = Certificate(options.tls_cert, options.tls_key) if options.tls_cert and options.tls_key else None
     return EnvoyGateway(
         Options(
-            Path(gettempdir(), f"gradient-gateway-{token_hex(8)}")
-            if ephemeral
-            else beside(Path(database).absolute(), "gateway"),
+            Path(gettempdir(), f"gradient-gateway-{token_hex(8)}") if ephemeral else gateway_folder(database),
             options.gateway_host,
             options.gateway_port,
             options.endpoint_domain,
             certificate,
             options.envoy,
             ephemeral,
+            options.external_gateway,
         )
     )

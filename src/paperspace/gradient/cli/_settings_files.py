@@ -18,20 +18,6 @@ if TYPE_CHECKING:
 REGISTRIES, INSTANCE_TYPES, SECRETS = "registries", "instance-types", "secrets"
 
 
-def _database_of_server(context: click.Context, _option: click.Parameter, value: str | None) -> str | None:
-    """Return the option, or else that of `gradient server --database PATH registries`."""
-    server = context.parent and context.parent.parent
-    return server.params.get("database") if value is None and server else value
-
-
-database_option = click.option(
-    "--database",
-    metavar="PATH",
-    callback=_database_of_server,
-    help="The database of the server. Default: the one that `gradient server` uses.",
-)
-
-
 def settings_path(database: str | None, name: str) -> Path:
     """Return the path of a settings file of a database; None selects the default database."""
     from paperspace.gradient.server.defaults import beside

@@ -4,12 +4,10 @@ from __future__ import annotations
 
 import asyncio
 import errno
-import shlex
-import signal
-from contextlib import AsyncExitStack, suppress
+from contextlib import contextmanager
 from datetime import timedelta
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import click
 
@@ -19,12 +17,15 @@ from paperspace.gradient.cli._server_database import database_path
 from paperspace.gradient.cli._server_engine import choose_engine, engine_options
 from paperspace.gradient.cli._server_gateway import gateway_options
 from paperspace.gradient.cli._server_log import log_to_stderr
+from paperspace.gradient.cli._server_run import serve
+from paperspace.gradient.cli.server_control import backup, down, gateway, prune
 from paperspace.gradient.cli.server_instance_types import instance_types
 from paperspace.gradient.cli.server_registries import registries
 from paperspace.gradient.cli.server_secrets import secrets
+from paperspace.gradient.cli.server_status import status
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Iterator
 
     from paperspace.gradient.cli._server_engine import Choice, EngineOptions
     from paperspace.gradient.cli._server_gateway import GatewayOptions
@@ -89,7 +90,8 @@ def command(
     """Run a local server with the API of the hosted service.
 
     When it is ready, it prints its API URL and two export lines. Paste these lines into another shell: they configure the
-    library and the retired official client. Ctrl-C stops the server.
+    library and the retired official client. Ctrl-C stops the server. Containers keep running: `gradient server down` stops
+    them too.
 
     \b
     Example:
@@ -98,10 +100,7 @@ def command(
     if context.invoked_subcommand is not None:
         return
     # Slow to import, and not needed for the help.
-    from paperspace.gradient.errors import ConfigurationError
-    from paperspace.gradient.server import LocalServer, UnusableDatabaseError
     from paperspace.gradient.server.controller.controller import Options
-    from paperspace.gradient.server.controller.gateway import GatewayUnavailableError
     from paperspace.gradient.server.defaults import key_file
     from paperspace.gradient.server.http.listener import is_loopback
     from paperspace.gradient.server.storage.files import IN_MEMORY
@@ -112,9 +111,10 @@ def command(
     path = database_path(database)
     file = None if api_key is not None or path == IN_MEMORY else key_file(Path(path))
     stored_key = file and _read_key(file)
-    choice = asyncio.run(choose_engine(engine, gateway, path))
-    try:
-        server = LocalServer(
+
+    def create(choice: Choice) -> LocalServer:
+        return _create_server(
+            file if stored_key else None,
             host=host,
             port=port,
             database=path,
@@ -126,12 +126,39 @@ def command(
             gateway=choice.gateway,
             options=Options(ports=engine.port_range, drain_timeout=timedelta(seconds=engine.drain_timeout)),
         )
-    except ValueError as error:
-        if stored_key:
-            raise click.ClickException(f"Invalid API key in {file}: {error}. {_KEY_FILE_HINT}") from error
-        raise click.BadParameter(str(error), param_hint="'--api-key'") from error
+
+    def ready(server: LocalServer) -> None:
+        """Store what the next start or the client needs. The database is known to be valid."""
+        if file and not stored_key:
+            write_private(file, server.api_key + "\n")
+        if save_config:
+            _save_config(server)
+
+    with _start_errors(host, port):
+        asyncio.run(serve(lambda: choose_engine(engine, gateway, path), create, ready, path, engine.drain_timeout))
+
+
+def _create_server(file_of_key: Path | None, **settings: Any) -> LocalServer:
+    """Create the server. The API key comes from a file, or from an option (None)."""
+    from paperspace.gradient.server import LocalServer
+
     try:
-        asyncio.run(_serve(server, choice, None if stored_key else file, save_config=save_config))
+        return LocalServer(**settings)
+    except ValueError as error:
+        if file_of_key:
+            raise click.ClickException(f"Invalid API key in {file_of_key}: {error}. {_KEY_FILE_HINT}") from error
+        raise click.BadParameter(str(error), param_hint="'--api-key'") from error
+
+
+@contextmanager
+def _start_errors(host: str, port: int) -> Iterator[None]:
+    """Convert the errors of a start to those of the command."""
+    from paperspace.gradient.errors import ConfigurationError
+    from paperspace.gradient.server import UnusableDatabaseError
+    from paperspace.gradient.server.controller.gateway import GatewayUnavailableError
+
+    try:
+        yield
     except UnusableDatabaseError as error:
         raise click.ClickException(f"{error}. To use another file, pass --database PATH.") from error
     except ConfigurationError as error:
@@ -146,9 +173,8 @@ def command(
         raise click.ClickException(f"Cannot start the server: {error}.") from error
 
 
-command.add_command(registries)
-command.add_command(instance_types)
-command.add_command(secrets)
+for subcommand in (status, down, prune, backup, gateway, registries, instance_types, secrets):
+    command.add_command(subcommand)
 
 _KEY_FILE_HINT = "Remove the file, or pass --api-key."
 
@@ -162,38 +188,6 @@ def _read_key(file: Path) -> str | None:
     except (OSError, ValueError) as error:
         reason = getattr(error, "strerror", None) or "not ASCII"
         raise click.ClickException(f"Cannot read the API key in {file}: {reason}. {_KEY_FILE_HINT}") from error
-
-
-def _on_signal(stop: Callable[[], object]) -> None:
-    """Call the function when the process is to end."""
-    for signal_number in (signal.SIGINT, signal.SIGTERM):
-        with suppress(NotImplementedError):  # on Windows, where Ctrl-C ends asyncio.run
-            asyncio.get_running_loop().add_signal_handler(signal_number, stop)
-
-
-async def _serve(server: LocalServer, choice: Choice, key_file: Path | None, *, save_config: bool) -> None:
-    """Run the server until it is stopped. The key is stored after the start, when the database is known to be valid."""
-    if starting := asyncio.current_task():
-        _on_signal(starting.cancel)  # to check a large database takes long, or to look up a host
-    async with AsyncExitStack() as stack:
-        try:
-            await stack.enter_async_context(server)
-        except asyncio.CancelledError:
-            return
-        stop = asyncio.Event()
-        _on_signal(stop.set)
-        if key_file:
-            write_private(key_file, server.api_key + "\n")
-        if save_config:
-            _save_config(server)
-        click.echo(choice.line)
-        if choice.gateway:
-            click.echo(f"Endpoints are at {choice.gateway.endpoint_url('ID')}")
-        click.echo(f"Listening on {server.url}")
-        # The library reads the first variable, the retired official client the second.
-        click.echo(f"export PAPERSPACE_API_URL={server.url} PAPERSPACE_API_HOST={server.url}")
-        click.echo(f"export PAPERSPACE_API_KEY={shlex.quote(server.api_key)}")
-        await stop.wait()
 
 
 def _save_config(server: LocalServer) -> None:

@@ -7,10 +7,10 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 import click
 
 from paperspace.gradient.cli._output import output_option, print_data, print_message
+from paperspace.gradient.cli._server_database import database_option
 from paperspace.gradient.cli._settings_files import (
     INSTANCE_TYPES,
     check_name,
-    database_option,
     delete_entry,
     read_entries,
     settings_path,

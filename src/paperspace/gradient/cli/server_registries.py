@@ -8,10 +8,10 @@ import click
 
 from paperspace.gradient.cli._output import output_option, print_data, print_message
 from paperspace.gradient.cli._secrets import read_secret
+from paperspace.gradient.cli._server_database import database_option
 from paperspace.gradient.cli._settings_files import (
     REGISTRIES,
     check_name,
-    database_option,
     delete_entry,
     read_entries,
     settings_path,

@@ -9,13 +9,15 @@ A GraphQL request passes these subpackages, from the network inwards:
 
 Containers are run beside the requests, when the desired state has changed or a container has:
 
+    control     what the commands about the server do, through a socket or without a server
     docker      the Docker engine: images, containers, ports, limits
+    gateway     Envoy, which sends the requests of endpoints to the containers
     controller  the rule of a rollout, and the loop that makes containers match the desired state
 
-Both use `engines` and `storage`. A subpackage imports only from those below it. All of them may import `errors` and `clock`, which import none of
-them. Between `http` and `graphql` stand `dispatcher`, `backend` and `lanes`, which execute each request in a thread with a
-connection to the database; `http` gets them as functions. `fault_injection` and `local` (which puts the parts together)
-stand above `http`.
+All four use `engines` and `storage`. A subpackage imports only from those below it. All of them may import `errors`, `clock`,
+`defaults`, `locks` and `sockets`, which import none of them. Between `http` and `graphql` stand `dispatcher`, `backend` and
+`lanes`, which execute each request in a thread with a connection to the database; `http` gets them as functions.
+`fault_injection`, and `controlled` and `local` (which put the parts together), stand above `http`.
 """
 
 from __future__ import annotations

@@ -60,6 +60,11 @@ class Backend(NamedTuple):
         with self.database.writing(budget):
             return function(self)
 
+    def read(self, function: Callable[[Backend], T], budget: Budget) -> T:
+        """Run a function in a transaction that sees one state of the database."""
+        with self.database.reading(budget):
+            return function(self)
+
     def reconcile(self, name: str, budget: Budget) -> None:
         """Reconcile all deployments with this name."""
         with self.database.writing(budget):

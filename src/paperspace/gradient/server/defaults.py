@@ -26,6 +26,11 @@ def beside(database: Path, name: str) -> Path:
     return database.with_name(f"{database.name}.{name}")
 
 
+def gateway_folder(database: str | Path) -> Path:
+    """Return the folder of the gateway of a database. Each name of the file leads to the same one."""
+    return beside(Path(os.path.realpath(database)), "gateway")
+
+
 def key_file(database: Path) -> Path:
     """Return the path of the file next to a database that stores its API key."""
     return beside(database, "key")

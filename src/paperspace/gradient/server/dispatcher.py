@@ -107,6 +107,15 @@ class Dispatcher:
         if self._checkpoints:
             self._checkpoints.changed()
 
+    async def read(self, function: Callable[[Backend], T]) -> T:
+        """Run a function in a transaction, which sees one state of the database and may read much.
+
+        Raises:
+            StoppedError: the server stopped first.
+        """
+        budget = Budget(UNLIMITED)
+        return await self._heavy.run(lambda backend: backend.read(function, budget), budget)
+
     async def _change(self, request: Request) -> Response | None:
         """Execute a mutation. None: it is none."""
         budget = Budget(MAXIMUM)

@@ -6,8 +6,8 @@ import asyncio
 import re
 import threading
 from concurrent.futures import Future
-from contextlib import AsyncExitStack, asynccontextmanager
-from typing import TYPE_CHECKING, Self, TypeVar, cast
+from contextlib import AsyncExitStack
+from typing import TYPE_CHECKING, Self, cast
 from uuid import UUID, uuid4
 
 from aiohttp import web
@@ -15,9 +15,8 @@ from aiohttp import web
 from paperspace.gradient._shared.event_loops import new_event_loop
 from paperspace.gradient.server.backend import Settings
 from paperspace.gradient.server.clock import SteadyClock, utc_now
-from paperspace.gradient.server.controller.controller import DEFAULT_OPTIONS, Controller, Options
-from paperspace.gradient.server.controller.host_lock import locked_containers
-from paperspace.gradient.server.controller.records import Records
+from paperspace.gradient.server.controlled import ControlledDeployments
+from paperspace.gradient.server.controller.controller import DEFAULT_OPTIONS, Options
 from paperspace.gradient.server.controller.runtime import EngineRuntime
 from paperspace.gradient.server.defaults import new_key, system_user
 from paperspace.gradient.server.dispatcher import Dispatcher
@@ -30,10 +29,11 @@ from paperspace.gradient.server.http.listener import accept_connections, base_ur
 from paperspace.gradient.server.http.middleware import RequestMiddleware
 from paperspace.gradient.server.http.routes import Routes
 from paperspace.gradient.server.storage.files import IN_MEMORY
-from paperspace.gradient.server.storage.identity import SIMULATED, server_id
+from paperspace.gradient.server.storage.identity import SIMULATED
+from paperspace.gradient.server.storage.summary import summarize
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncGenerator, Callable, Iterable
+    from collections.abc import Callable, Iterable
     from datetime import datetime
     from pathlib import Path
     from types import TracebackType
@@ -42,8 +42,7 @@ if TYPE_CHECKING:
     from paperspace.gradient.server.controller.gateway import Gateway
     from paperspace.gradient.server.engines.runtime import Runtime
     from paperspace.gradient.server.http.middleware import Fault
-
-T = TypeVar("T")
+    from paperspace.gradient.server.storage.summary import Summary
 
 SHUTDOWN_TIMEOUT = 1.0  # seconds to close the connections; the middleware has drained them already
 GRACE_PERIOD = 3.0  # seconds to finish requests before they are interrupted; the middleware waits a little longer
@@ -66,7 +65,7 @@ class LocalServer:
         new_request_id: Generates the ids of requests.
         runtime: The simulation to use. Pass either `runtime` or `engine`. Default: a new simulation.
         engine: Runs the deployments in containers, which continue to run when the server stops. The next server on the
-            same database finds them.
+            same database finds them. With a database in memory, they end with the server.
         gateway: Sends the requests of endpoints to the containers. Without a gateway, an endpoint does not reach the
             containers: it responds with JSON about the deployment.
         options: How the controller runs containers on the engine.
@@ -84,6 +83,8 @@ class LocalServer:
     api_key: str
     url: str
     """The API URL, after the start."""
+    controlled: ControlledDeployments | None = None
+    """The deployments in containers, after the start. None: deployments are simulated."""
 
     def __init__(
         self,
@@ -204,6 +205,10 @@ class LocalServer:
         """
         self._dispatcher.reconcile(name)
 
+    async def summarize(self) -> Summary:
+        """Return how many deployments are in which state, and what is wrong. Call it on the event loop of the server."""
+        return await self._dispatcher.read(lambda backend: summarize(backend.database))
+
     def _run_thread(self, started: Future[Callable[[], object]]) -> None:
         try:
             with asyncio.Runner(loop_factory=new_event_loop) as runner:
@@ -238,7 +243,10 @@ class LocalServer:
             stack.push_async_callback(dispatcher.close)
             await dispatcher.open()
             if self._engine:
-                await stack.enter_async_context(self._controlled(self._engine, settings.clock))
+                self.controlled = ControlledDeployments(
+                    dispatcher, self._engine, self._gateway, self._options, self._new_id, settings.clock
+                )
+                await stack.enter_async_context(self.controlled)
             self.url = f"{server_url}/graphql"
             self._middleware = RequestMiddleware(
                 self._new_request_id, loopback=is_loopback(self._host), allow_origins=self._allow_origins
@@ -261,6 +269,8 @@ class LocalServer:
             accepting = await accept_connections(listener, self._http_server, self._unread, self._new_request_id)
             stack.callback(accepting.close)
             stack.push_async_callback(self._drain)
+            if self.controlled and str(self._database) == IN_MEMORY:
+                stack.push_async_callback(self.controlled.end, GRACE_PERIOD)
             self._exit = stack.pop_all()
         return self
 
@@ -268,27 +278,6 @@ class LocalServer:
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
         await self._exit.aclose()
-
-    @asynccontextmanager
-    async def _controlled(self, engine: Engine, now: Callable[[], datetime]) -> AsyncGenerator[None]:
-        """Run the deployments on an engine."""
-        dispatcher, ports, new_id = self._dispatcher, self._options.ports, self._new_id
-
-        async def change(function: Callable[[Records], T]) -> T:
-            return await dispatcher.change(
-                lambda backend: function(Records(backend.database, backend.workloads, ports, new_id))
-            )
-
-        id_ = await dispatcher.change(lambda backend: server_id(backend.database))
-        controller = Controller(engine, change, id_, router=self._gateway, options=self._options, now=now)
-        async with AsyncExitStack() as stack:
-            stack.enter_context(locked_containers(id_))
-            if self._gateway:
-                await self._gateway.open()
-                stack.push_async_callback(self._gateway.close)
-            await stack.enter_async_context(controller)
-            dispatcher.committed = controller.notify
-            yield
 
     async def _drain(self) -> None:
         """Finish active requests; interrupt those that need too long."""

@@ -49,7 +49,7 @@ DEFAULT_OPTIONS = Options()
 
 
 class Controller:
-    """Runs all deployments of a database on an engine, from `start` to `stop`. Containers outlive it.
+    """Runs all deployments of a database on an engine, in an `async with` block. Containers outlive it.
 
     Args:
         engine: Runs the containers.
@@ -86,7 +86,6 @@ class Controller:
 
     async def __aenter__(self) -> Self:
         async with AsyncExitStack() as stack:
-            stack.push_async_callback(self._engine.close)
             stack.push_async_callback(self._cancel_tasks)
             for loop in (self._follow_engine, self._follow_commits, self._resync):
                 self._start_task(run_forever(loop))
@@ -144,7 +143,11 @@ class Controller:
         unknown = await self._change(lambda records: records.unknown(instance_ids))
         self.wake({container.key.deployment_id for container in containers if container.key.instance_id not in unknown})
         if unknown - self._reported:
-            _log.warning("%d containers of this server are not in its database; they are kept", len(unknown))
+            _log.warning(
+                "containers of this server that are not in its database: %d; they are kept. `gradient server prune` shows "
+                "and removes them",
+                len(unknown),
+            )
         self._reported = unknown
 
     def _start_task(self, coroutine: Coroutine[None, None, None]) -> None:

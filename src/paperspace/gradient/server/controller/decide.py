@@ -26,7 +26,7 @@ class Decision(NamedTuple):
     exists: bool
     """Whether the deployment is not deleted."""
     finished: bool
-    """Whether nothing of it runs, nor has to."""
+    """Whether nothing of it runs, nor has to. Containers that the database does not know are kept, and do not count."""
 
 
 def decide(
@@ -59,7 +59,7 @@ def decide(
                 [step for step in steps if not isinstance(step, Change)],
                 frozenset(instance.id for instance in observed.instances),
                 exists=records.exists(deployment_id),
-                finished=wanted.newest is None and not observed.instances and not containers,
+                finished=wanted.newest is None and not observed.instances and not removed,
             )
         for change in changes:
             records.store(change)

@@ -115,8 +115,24 @@ class Engine(Protocol):
         """
         ...
 
+    async def connect(self, server_id: str) -> None:
+        """Connect to list, stop and remove containers, and create nothing.
+
+        Raises:
+            EngineUnavailableError: there is no engine that can be used.
+        """
+        ...
+
     async def close(self) -> None:
         """Disconnect. The containers keep running."""
+        ...
+
+    async def describe(self) -> str:
+        """Return the engine and its version, such as "Docker 28.5.2 (unix:///var/run/docker.sock)", if it responds."""
+        ...
+
+    async def release(self) -> None:
+        """Remove what `open` prepared, unless containers use it."""
         ...
 
     def check(self, workload: Workload) -> Sequence[str]:

@@ -31,6 +31,16 @@ class Routes(NamedTuple):
 NO_ROUTES = Routes()
 
 
+class GatewayState(NamedTuple):
+    """Whether the gateway runs."""
+
+    running: bool
+    address: str | None
+    """Where it listens, such as `127.0.0.1:8601`. None: it is unknown."""
+    problem: str | None = None
+    """A sentence that says why endpoints do not respond."""
+
+
 class GatewayUnavailableError(Exception):
     """The gateway does not run, or does not apply changes. The message says why, and what to do."""
 
@@ -94,8 +104,36 @@ class Gateway(Router, Protocol):
         """
         ...
 
+    async def attach(self) -> None:
+        """Connect to the gateway that runs, if there is one, as `drain` needs it. None is started.
+
+        Raises:
+            GatewayUnavailableError: another server uses the gateway.
+        """
+        ...
+
     async def close(self) -> None:
         """Disconnect. The gateway keeps running."""
+        ...
+
+    async def drain(self) -> None:
+        """Send no new requests to any instance, and return when there are no active ones.
+
+        Raises:
+            GatewayUnavailableError: it cannot be done.
+        """
+        ...
+
+    async def remove(self) -> None:
+        """Disconnect, stop the gateway, and remove its files.
+
+        Raises:
+            GatewayUnavailableError: another server uses the gateway.
+        """
+        ...
+
+    def state(self) -> GatewayState:
+        """Return whether the gateway runs. Call it after `open`."""
         ...
 
     def endpoint_url(self, deployment_id: str) -> str:

@@ -29,6 +29,8 @@ from paperspace.gradient.server.controller.steps import (
 )
 from paperspace.gradient.server.controller.workload import template_of, workload_of
 from paperspace.gradient.server.engines.runtime import (
+    ERRORED,
+    FAILED,
     PENDING,
     InstanceRemoved,
     StateChanged,
@@ -44,6 +46,7 @@ if TYPE_CHECKING:
     from paperspace.gradient.server.storage.rows import Row
 
 _NEW = "Waiting to be started."
+_DOWN = "Stopped with `gradient server down`. It starts again with the server."
 _NO_PORT = "Waiting for a free port in --port-range."
 
 _INSTANCE = """
@@ -184,6 +187,12 @@ class Records:
             )
         )
 
+    def running(self) -> int:
+        """Return the number of deployments with instances."""
+        (row,) = self._db.rows("SELECT count(DISTINCT deployment_id) AS total FROM instances WHERE dt_deleted IS NULL")
+        total: int = row["total"]
+        return total
+
     def assignment(self, instance_id: str) -> Assignment:
         """Return what to start for the current attempt of an instance."""
         (row,) = self._db.rows(
@@ -244,6 +253,13 @@ class Records:
                 self._next_attempt(instance_id, crashes=crashes, restart_at=iso(at))
             case SetState(instance_id, phase, state, message):
                 self._set_state(instance_id, phase, state, message)
+
+    def store_down(self) -> None:
+        """Store that all containers were stopped. The next server starts those of all instances that have not failed."""
+        rows = self._db.rows(f"{_INSTANCE} WHERE instances.dt_deleted IS NULL AND leaving_since IS NULL")
+        for row in rows:
+            if row["state"] not in (ERRORED, FAILED):
+                self._set_state(row["id"], "Pending", PENDING, _DOWN)
 
     def _add(self, spec_id: str, number: int) -> None:
         (spec,) = self._db.rows("SELECT * FROM deployment_specs WHERE id = ?", spec_id)

@@ -76,6 +76,10 @@ class Api:
             self.client.api_version = api_version(versions)
             self.product = f"Docker {versions.get('Version', '')}".rstrip()
 
+    def describe(self) -> str:
+        """Return the product and the address, such as "Docker 28.5.2 (unix:///var/run/docker.sock)"."""
+        return f"{self.product} ({self.address.url})"
+
     async def close(self) -> None:
         """Close all connections."""
         await self._stack.aclose()

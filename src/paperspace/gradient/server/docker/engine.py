@@ -18,11 +18,11 @@ from paperspace.gradient.server.docker import commands, containers, images, requ
 from paperspace.gradient.server.docker.address import find_address
 from paperspace.gradient.server.docker.api import Api
 from paperspace.gradient.server.docker.instance_types import machine_of
-from paperspace.gradient.server.docker.network import ensure_network
+from paperspace.gradient.server.docker.network import ensure_network, remove_network
 from paperspace.gradient.server.docker.requirements import DEFAULT_SETTINGS
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncIterator, Callable, Mapping, Sequence
+    from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequence
 
     from aiodocker.containers import DockerContainer
 
@@ -70,6 +70,13 @@ class DockerEngine:
 
     async def open(self, server_id: str) -> None:
         """Connect to the engine, and create the network. A connection that is open already is kept until then."""
+        await self._open(server_id, ensure_network)
+
+    async def connect(self, server_id: str) -> None:
+        """Connect to the engine."""
+        await self._open(server_id)
+
+    async def _open(self, server_id: str, prepare: Callable[[Api], Awaitable[None]] | None = None) -> None:
         self._server_id = server_id
         async with AsyncExitStack() as stack:
             try:
@@ -77,10 +84,14 @@ class DockerEngine:
                 stack.push_async_callback(api.close)
                 with api.requests():
                     self._machine = machine_of(await api.client.system.info())
-                await ensure_network(api)
+                if prepare:
+                    await prepare(api)
             except EngineUnavailableError as error:
                 self._unavailable = str(error)
                 self._opened.set()
+                raise
+            except asyncio.CancelledError:
+                self._opened.set()  # nothing waits forever
                 raise
             stack.pop_all()
         await self.close()
@@ -92,6 +103,16 @@ class DockerEngine:
         connection, self._connection = self._connection, None
         if connection is not None:
             await connection.close()
+
+    async def describe(self) -> str:
+        """Return the product and the address, if the engine responds."""
+        api = await self._api()
+        await api.ping()
+        return api.describe()
+
+    async def release(self) -> None:
+        """Remove the network, unless containers use it."""
+        await remove_network(await self._api())
 
     def check(self, workload: Workload) -> Sequence[str]:
         """Check the image, the registry, the secrets, the models and the instance type; return what is reduced."""
@@ -214,7 +235,6 @@ async def describe_engine() -> str:
     Raises:
         EngineUnavailableError: there is no engine that can be used.
     """
-    address = find_address(os.environ, Path.home())
-    api = await Api.connect(address)
+    api = await Api.connect(find_address(os.environ, Path.home()))
     await api.close()
-    return f"{api.product} ({address.url})"
+    return api.describe()

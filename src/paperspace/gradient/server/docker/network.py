@@ -47,3 +47,14 @@ async def ensure_network(api: Api) -> None:
         except aiodocker.DockerError as error:
             if error.status != HTTPStatus.CONFLICT:  # another server created it at the same time
                 raise
+
+
+async def remove_network(api: Api) -> None:
+    """Remove the network, unless containers use it. Another server creates it again when it starts a container."""
+    with api.requests():
+        for network in await api.client.networks.list(filters={"name": [f"^{NETWORK}$"], "label": [_LABEL]}):
+            try:
+                await (await api.client.networks.get(network["Id"])).delete()
+            except aiodocker.DockerError as error:
+                if error.status not in {HTTPStatus.NOT_FOUND, HTTPStatus.FORBIDDEN, HTTPStatus.CONFLICT}:
+                    raise

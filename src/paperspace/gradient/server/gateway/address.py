@@ -35,7 +35,7 @@ def free_port(address: str, port: int) -> int:
         with socket.create_server((address, port), family=family) as listener:
             return int(listener.getsockname()[1])
     except OSError as error:
-        where = f"[{address}]:{port}" if ":" in address else f"{address}:{port}"
+        where = netloc(address, port)
         match error.errno:
             case errno.EADDRINUSE:
                 reason = "another program uses this port. Stop it, or select another port with --gateway-port"
@@ -57,5 +57,9 @@ def endpoint_url(deployment_id: str, host: str, port: int, domain: str | None, *
         visible = f":{port}" if tls and port != _HTTPS_PORT else ""
         return f"https://{endpoint_host(deployment_id, domain)}{visible}"
     address = {"0.0.0.0": "127.0.0.1", "::": "::1"}.get(host, host)  # noqa: S104  # compared only
-    netloc = f"[{address}]:{port}" if ":" in address else f"{address}:{port}"
-    return f"{'https' if tls else 'http'}://{netloc}{endpoint_path(deployment_id)}"
+    return f"{'https' if tls else 'http'}://{netloc(address, port)}{endpoint_path(deployment_id)}"
+
+
+def netloc(address: str, port: int) -> str:
+    """Return an address with its port, as in a URL."""
+    return f"[{address}]:{port}" if ":" in address else f"{address}:{port}"

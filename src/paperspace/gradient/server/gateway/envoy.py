@@ -20,11 +20,12 @@ if TYPE_CHECKING:
 
     from paperspace.gradient.server.gateway.process import Process
 
-_PID = "envoy.pid"
+PID, LOG = "envoy.pid", "envoy.log"
 _ENDED = "The gateway ended right after it was started"
 
 START_TIMEOUT = 30.0  # seconds
 _INTERVAL = 0.01  # seconds between two looks at what is in effect
+_FIND_INTERVAL = 0.2  # seconds between two searches for a process that something else starts
 
 
 class Envoy:
@@ -32,18 +33,18 @@ class Envoy:
 
     Args:
         folder: The folder, as an absolute path.
-        program: The program.
+        program: The program. None: another process starts it.
         named: Whether the user has named the program. Then a process of another one is not used.
 
     Raises:
         GatewayUnavailableError: the socket cannot be in this folder, nor in another one.
     """
 
-    def __init__(self, folder: Path, program: Path, *, named: bool) -> None:
+    def __init__(self, folder: Path, program: Path | None = None, *, named: bool = False) -> None:
         self.files = Files(folder)
         self._program = program
-        self._pid_file = folder / _PID
-        self._log = folder / "envoy.log"
+        self._pid_file = folder / PID
+        self._log = folder / LOG
         self._bootstrap_file = folder / BOOTSTRAP
         self.socket = socket_path(folder)
         self._bootstrap = bootstrap(folder, self.socket, program if named else None)
@@ -53,32 +54,52 @@ class Envoy:
         """Disconnect."""
         await self.admin.close()
 
+    async def find(self) -> Process | None:
+        """Return the process that runs, whatever its settings are. None: there is none."""
+        return await processes.find(self._pid_file, self._bootstrap_file)
+
     async def running(self) -> Process | None:
         """Return the process that runs. One with other settings is stopped."""
-        found = await processes.find(self._pid_file, self._bootstrap_file)
+        found = await self.find()
         if found is None or self._started_as_configured():
             return found
+        self.configure()
         await found.stop()
         found.close()
         return None
 
+    def configure(self) -> None:
+        """Write what a process starts with.
+
+        Raises:
+            GatewayUnavailableError: the file cannot be written.
+        """
+        replace(self._bootstrap_file, self._bootstrap)
+
     async def start(self) -> Process:
-        """Start a process. It may not serve yet.
+        """Start a process, or wait until another process starts one. It may not serve yet.
 
         Raises:
             GatewayUnavailableError: it ended right after the start, or a file cannot be written.
         """
-        replace(self._bootstrap_file, self._bootstrap)
-        threads = concurrency(len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1)
-        arguments = ["--disable-hot-restart", "--log-level", "warning", "--concurrency", str(threads)]
+        self.configure()
+        if self._program is None:
+            return await self._started_by_others()
+        command = envoy_command(self._program, self._bootstrap_file)
         try:
-            started = await processes.start(self._program, arguments, self._pid_file, self._bootstrap_file, self._log)
+            started = await processes.start(command, self._pid_file, self._bootstrap_file, self._log)
         except OSError as error:
             reason = (error.strerror or str(error)).rstrip(".")
             raise GatewayUnavailableError(f"The gateway cannot be started: {reason}.") from error
         if started is None:
             raise self._failed(_ENDED)
         return started
+
+    async def _started_by_others(self) -> Process:
+        while True:
+            if found := await self.find():
+                return found
+            await asyncio.sleep(_FIND_INTERVAL)
 
     async def ready(self, process: Process, *, fresh: bool) -> None:
         """Return when a process has applied all files.
@@ -140,8 +161,15 @@ class Envoy:
         return GatewayUnavailableError(f"{what}{f': {words}' if words else ''}.")
 
 
+def envoy_command(program: Path, bootstrap_file: Path) -> list[str]:
+    """Return the command line of Envoy."""
+    threads = concurrency(len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1)
+    options = ["--disable-hot-restart", "--log-level", "warning", "--concurrency", str(threads)]
+    return [str(program), "-c", str(bootstrap_file), *options]
+
+
 async def stop_envoy(folder: Path) -> None:
     """Stop the process that uses a folder, if there is one."""
-    if found := await processes.find(folder / _PID, folder / BOOTSTRAP):
+    if found := await processes.find(folder / PID, folder / BOOTSTRAP):
         await found.stop()
         found.close()

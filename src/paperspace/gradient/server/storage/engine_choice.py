@@ -3,10 +3,9 @@
 from __future__ import annotations
 
 import sqlite3
-from contextlib import closing
 from pathlib import Path
 
-from paperspace.gradient.server.storage.files import IN_MEMORY
+from paperspace.gradient.server.storage.files import IN_MEMORY, open_unchanged
 from paperspace.gradient.server.storage.identity import SIMULATED
 
 
@@ -18,9 +17,7 @@ def remembered_engine(database: str | Path) -> str | None:
     if str(database) == IN_MEMORY or not Path(database).is_file():
         return None
     try:
-        with closing(
-            sqlite3.connect(f"{Path(database).absolute().as_uri()}?mode=ro", uri=True, timeout=1)
-        ) as connection:
+        with open_unchanged(Path(database)) as connection:
             try:
                 rows = connection.execute("SELECT engine FROM server").fetchall()
             except sqlite3.OperationalError:  # from before there were engines

@@ -74,7 +74,7 @@ def open_writer(database: str | Path, stopped: Callable[[], bool] = _never) -> G
                 file = Path(os.path.realpath(file))
                 stack.enter_context(_locked(file))
                 create_private(file)
-                _check_file(file)
+                check_file(file)
                 _check_content(file, stopped)
             connection = stack.enter_context(closing(_connect(file or IN_MEMORY)))
             connection.execute("PRAGMA journal_mode = WAL")
@@ -125,7 +125,7 @@ def _locked(database: Path) -> Generator[None]:
     """Lock the database for this server. The lock is that of SQLite on an empty file beside it."""
     file = database.with_name(f"{database.name}-lock")
     if not file.exists() and database.exists():
-        _check_file(database)  # create nothing beside a file that cannot be used
+        check_file(database)  # create nothing beside a file that cannot be used
     create_private(file)
     with closing(_connect(file)) as connection:
         connection.execute("PRAGMA journal_mode = OFF")  # nothing is written
@@ -153,8 +153,11 @@ def _unusable_reason(file: Path) -> str | None:
 
 
 @contextmanager
-def _connected_unchanged(file: Path) -> Generator[sqlite3.Connection]:
-    """Connect to the file without a change of it, or of the files beside it."""
+def open_unchanged(file: Path) -> Generator[sqlite3.Connection]:
+    """Connect to the file to read it, without a change of it, or of the files beside it.
+
+    If a server begins to change the file meanwhile, what is read may be wrong.
+    """
     shm = file.with_name(f"{file.name}-shm")
     # With an empty WAL, read the database file alone and create nothing. Otherwise SQLite needs the -shm file.
     wal_has_content = _ended_uncleanly(file)
@@ -173,20 +176,29 @@ def _ended_uncleanly(file: Path) -> bool:
     return wal.exists() and wal.stat().st_size > 0
 
 
-def _check_file(file: Path) -> None:
+def check_file(file: Path) -> None:
     """Check that the file is ours, and complete: SQLite compares its size with the size in its header.
 
     Raises:
         UnusableDatabaseError: it is not.
     """
-    with _connected_unchanged(file) as connection:
-        version, (application_id,) = version_of(connection), connection.execute("PRAGMA application_id").fetchone()
-        tables = {name for (name,) in connection.execute("SELECT name FROM sqlite_schema WHERE type = 'table'")}
-        is_ours = application_id == APPLICATION_ID or (version == 1 and {"deployments", "replies"} <= tables)
-        if not is_ours and (version or tables):
-            raise unusable(file, "it belongs to another program")
-        if version > len(MIGRATIONS):
-            raise unusable(file, "a newer version of paperspace-gradient created it; install that version")
+    with open_unchanged(file) as connection:
+        check_origin(connection, file)
+
+
+def check_origin(connection: sqlite3.Connection, file: Path) -> None:
+    """Check that a file is ours, and not of a newer version.
+
+    Raises:
+        UnusableDatabaseError: it is not.
+    """
+    version, (application_id,) = version_of(connection), connection.execute("PRAGMA application_id").fetchone()
+    tables = {name for (name,) in connection.execute("SELECT name FROM sqlite_schema WHERE type = 'table'")}
+    is_ours = application_id == APPLICATION_ID or (version == 1 and {"deployments", "replies"} <= tables)
+    if not is_ours and (version or tables):
+        raise unusable(file, "it belongs to another program")
+    if version > len(MIGRATIONS):
+        raise unusable(file, "a newer version of paperspace-gradient created it; install that version")
 
 
 def _check_content(file: Path, stopped: Callable[[], bool]) -> None:
@@ -198,7 +210,7 @@ def _check_content(file: Path, stopped: Callable[[], bool]) -> None:
         UnusableDatabaseError: it is damaged.
         StoppedError: the server stopped first.
     """
-    with _connected_unchanged(file) as connection:
+    with open_unchanged(file) as connection:
         is_large = file.stat().st_size > _MAX_ALWAYS_CHECKED
         if is_large and not _ended_uncleanly(file):
             sizes = [connection.execute(f"PRAGMA {name}").fetchone()[0] for name in ("page_count", "page_size")]

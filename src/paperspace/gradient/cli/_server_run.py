@@ -1,0 +1,126 @@
+"""The run of `gradient server`: start, signals, what it prints, and its end."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import shlex
+import signal
+from contextlib import AsyncExitStack, suppress
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from paperspace.gradient._version import __version__
+from paperspace.gradient.cli._output import print_message
+
+if TYPE_CHECKING:
+    from collections.abc import Awaitable, Callable
+
+    from paperspace.gradient.cli._server_engine import Choice
+    from paperspace.gradient.server import LocalServer
+    from paperspace.gradient.server.control.listener import ControlListener
+
+_SIGNALS = (signal.SIGINT, signal.SIGTERM)
+
+
+async def serve(
+    choose: Callable[[], Awaitable[Choice]],
+    create: Callable[[Choice], LocalServer],
+    ready: Callable[[LocalServer], None],
+    path: str | Path,
+    drain_timeout: float,
+) -> None:
+    """Run the server until it is stopped. A signal ends the start too, and a second one ends the process at once.
+
+    Args:
+        choose: Chooses the engine.
+        create: Returns the server.
+        ready: Called when the server has started.
+        path: The database.
+        drain_timeout: The maximum time of active requests when the deployments are taken down, in seconds.
+    """
+    if starting := asyncio.current_task():
+        # What can take long: an engine that does not respond, the check of a large database, the lookup of a host.
+        _on_signal(starting.cancel)
+    async with AsyncExitStack() as stack:
+        try:
+            choice = await choose()
+            server = await stack.enter_async_context(create(choice))
+            stop = asyncio.Event()
+            if control := _control(path, server, drain_timeout, stop):
+                await stack.enter_async_context(control)
+        except asyncio.CancelledError:
+            return
+        _on_signal(stop.set)
+        ready(server)
+        _introduce(server, choice)
+        await stop.wait()
+        if not (control and control.took_down):
+            await _say_what_remains(server, choice, path)
+
+
+def _on_signal(function: Callable[[], object]) -> None:
+    """Call a function at the first signal. The second one ends the process at once."""
+    loop = asyncio.get_running_loop()
+
+    def first() -> None:
+        for number in _SIGNALS:
+            loop.remove_signal_handler(number)
+            signal.signal(number, signal.SIG_DFL)
+        function()
+
+    for number in _SIGNALS:
+        with suppress(NotImplementedError):  # on Windows, where Ctrl-C ends asyncio.run
+            loop.add_signal_handler(number, first)
+
+
+def _control(
+    path: str | Path, server: LocalServer, drain_timeout: float, stop: asyncio.Event
+) -> ControlListener | None:
+    """Return the control socket. None: there is none for a database in memory, or on Windows."""
+    from paperspace.gradient.server.clock import iso, utc_now
+    from paperspace.gradient.server.control.listener import ControlListener
+    from paperspace.gradient.server.storage.files import IN_MEMORY
+
+    if str(path) == IN_MEMORY or os.name == "nt":
+        return None
+    facts: dict[str, Any] = {"url": server.url, "version": __version__, "pid": os.getpid(), "since": iso(utc_now())}
+    return ControlListener(Path(path), server, facts, drain_timeout, stop.set)
+
+
+def _introduce(server: LocalServer, choice: Choice) -> None:
+    click.echo(choice.line)
+    if choice.gateway:
+        click.echo(f"Endpoints are at {choice.gateway.endpoint_url('ID')}")
+    click.echo(f"Listening on {server.url}")
+    # The library reads the first variable, the retired official client the second.
+    click.echo(f"export PAPERSPACE_API_URL={server.url} PAPERSPACE_API_HOST={server.url}")
+    click.echo(f"export PAPERSPACE_API_KEY={shlex.quote(server.api_key)}")
+
+
+async def _say_what_remains(server: LocalServer, choice: Choice, path: str | Path) -> None:
+    """Say what keeps running without the server, and how to stop it."""
+    from paperspace.gradient.server.defaults import default_database
+    from paperspace.gradient.server.storage.files import IN_MEMORY
+
+    if server.controlled is None or choice.gateway is None:
+        return
+    if str(path) == IN_MEMORY:
+        print_message(
+            "Stopping all deployments. A second Ctrl-C ends the server at once, and leaves their containers running."
+        )
+        return
+    running = await server.controlled.running()
+    down = "gradient server down"
+    if Path(path) != default_database():
+        down += f" --database {shlex.quote(str(path))}"
+    if running:
+        deployments = "1 deployment keeps" if running == 1 else f"{running} deployments keep"
+        print_message(
+            f"{deployments} running, with endpoints at {choice.gateway.endpoint_url('ID')}\n"
+            f"Until the server runs again, nothing restarts their containers. `{down}` stops them."
+        )
+    elif choice.gateway.state().running:
+        print_message(f"No deployment runs. The gateway keeps running; `{down}` stops it.")

@@ -1,0 +1,161 @@
+"""The socket of a running server, next to its database: a small HTTP API for the commands."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import os
+import socket
+from contextlib import suppress
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Self
+
+from aiohttp import web
+
+from paperspace.gradient.server.control.report import describe_deployments, describe_estate, unknown_containers
+from paperspace.gradient.server.controller.down import Drain, remove_unknown
+from paperspace.gradient.server.controller.engine import EngineUnavailableError
+from paperspace.gradient.server.controller.gateway import GatewayUnavailableError
+from paperspace.gradient.server.defaults import beside
+from paperspace.gradient.server.sockets import remove_socket, socket_path
+
+if TYPE_CHECKING:
+    from collections.abc import Awaitable, Callable
+
+    from paperspace.gradient.server.controller.down import Estate
+    from paperspace.gradient.server.local import LocalServer
+
+Line = dict[str, Any]
+
+_NO_CONTAINERS = "Deployments are simulated; there are no containers."
+
+
+def control_path(database: str | Path) -> Path:
+    """Return where the socket of a database is, unless this path is too long for a socket. Each name of the file leads to the same one."""
+    return beside(Path(os.path.realpath(database)), "control")
+
+
+class ControlListener:
+    """Listens on the socket in an `async with` block, inside that of the server. Only the owner of the process can connect.
+
+    Args:
+        database: The database. The server has its lock.
+        server: The running server.
+        facts: What identifies the server, for its status.
+        drain_seconds: How long active requests may take.
+        stop: Called when the deployments were taken down, to stop the server.
+    """
+
+    def __init__(
+        self,
+        database: Path,
+        server: LocalServer,
+        facts: dict[str, Any],
+        drain_seconds: float,
+        stop: Callable[[], None],
+    ) -> None:
+        self._path = control_path(database)
+        self._server = server
+        self._facts = facts
+        self._drain = Drain(drain_seconds)
+        self._stop = stop
+        self.took_down = False
+        """Whether the deployments were taken down."""
+        self._listening: list[asyncio.Queue[Line]] = []
+        self._taking_down: asyncio.Task[None] | None = None
+        application = web.Application(middlewares=[_errors])
+        application.add_routes(
+            [
+                web.get("/status", self._status),
+                web.get("/unknown", self._unknown),
+                web.post("/remove", self._remove),
+                web.post("/down", self._down),
+            ]
+        )
+        self._runner = web.AppRunner(application, access_log=None, shutdown_timeout=1.0)
+
+    async def __aenter__(self) -> Self:
+        path = socket_path(self._path)
+        path.unlink(missing_ok=True)  # of a server that was killed
+        listener = socket.socket(socket.AF_UNIX)
+        with suppress(OSError):  # on other systems than Linux, only afterwards
+            os.fchmod(listener.fileno(), 0o600)
+        listener.bind(str(path))
+        path.chmod(0o600)
+        await self._runner.setup()
+        await web.SockSite(self._runner, listener).start()
+        return self
+
+    async def __aexit__(self, *_: object) -> None:
+        if self._taking_down:
+            await asyncio.gather(self._taking_down, return_exceptions=True)
+        await self._runner.cleanup()
+        remove_socket(self._path)
+
+    async def _status(self, _: web.Request) -> web.Response:
+        estate = self._estate
+        gateway = estate.gateway.state() if estate and estate.gateway else None
+        report = await describe_estate(estate, gateway)
+        deployments = describe_deployments(await self._server.summarize())
+        return web.json_response({"server": self._facts, **report, "deployments": deployments})
+
+    async def _unknown(self, _: web.Request) -> web.Response:
+        return web.json_response(await unknown_containers(self._required_estate()))
+
+    async def _remove(self, request: web.Request) -> web.Response:
+        return web.json_response(await remove_unknown(self._required_estate(), await request.json()))
+
+    async def _down(self, request: web.Request) -> web.StreamResponse:
+        """Take the deployments down, and send a line for each step. A second request waits for the first one."""
+        lines: asyncio.Queue[Line] = asyncio.Queue()
+        self._listening.append(lines)
+        if (await request.json())["now"]:
+            self._drain.end()
+        if self._taking_down is None or self._taking_down.done():
+            self._taking_down = asyncio.create_task(self._take_down())
+        response = web.StreamResponse()
+        await response.prepare(request)
+        while True:
+            line = await lines.get()
+            await response.write(f"{json.dumps(line)}\n".encode())
+            if "message" not in line:
+                return response
+
+    async def _take_down(self) -> None:
+        def send(line: Line) -> None:
+            for lines in self._listening:
+                lines.put_nowait(line)
+
+        try:
+            result = {"deployments": 0, "unknown": 0}
+            if controlled := self._server.controlled:
+                down = await controlled.take_down(self._drain, lambda message: send({"message": message}))
+                result = down._asdict()
+        except (EngineUnavailableError, GatewayUnavailableError) as error:
+            send({"error": str(error)})
+        else:
+            self.took_down = True
+            send({"result": result})
+            self._stop()
+        finally:
+            self._listening.clear()
+
+    @property
+    def _estate(self) -> Estate | None:
+        controlled = self._server.controlled
+        return controlled.estate if controlled else None
+
+    def _required_estate(self) -> Estate:
+        if self._estate is None:
+            raise EngineUnavailableError(_NO_CONTAINERS)
+        return self._estate
+
+
+@web.middleware
+async def _errors(
+    request: web.Request, handler: Callable[[web.Request], Awaitable[web.StreamResponse]]
+) -> web.StreamResponse:
+    try:
+        return await handler(request)
+    except EngineUnavailableError as error:
+        return web.json_response({"error": str(error)}, status=503)

@@ -1,0 +1,110 @@
+"""The deployments of a server in containers: the lock, the gateway and the controller, put together."""
+
+from __future__ import annotations
+
+import logging
+from contextlib import AsyncExitStack
+from typing import TYPE_CHECKING, Self, TypeVar
+
+from paperspace.gradient.server.controller.controller import Controller, Options
+from paperspace.gradient.server.controller.down import Drain, Estate, describe_engine, take_down
+from paperspace.gradient.server.controller.engine import EngineUnavailableError
+from paperspace.gradient.server.controller.gateway import GatewayUnavailableError
+from paperspace.gradient.server.controller.host_lock import locked_containers
+from paperspace.gradient.server.controller.records import Records
+from paperspace.gradient.server.storage.identity import server_id
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+    from datetime import datetime
+    from uuid import UUID
+
+    from paperspace.gradient.server.controller.down import Down
+    from paperspace.gradient.server.controller.engine import Engine
+    from paperspace.gradient.server.controller.gateway import Gateway
+    from paperspace.gradient.server.dispatcher import Dispatcher
+
+T = TypeVar("T")
+
+_log = logging.getLogger(__name__)
+
+
+class ControlledDeployments:
+    """Run deployments on an engine, in an `async with` block. They outlive it, unless they are taken down before.
+
+    Args:
+        dispatcher: Has the database.
+        engine: Runs the containers.
+        gateway: Sends the requests of endpoints to containers.
+        options: How to run containers.
+        new_id: Generates the ids of instances.
+        now: Returns the current time.
+    """
+
+    def __init__(
+        self,
+        dispatcher: Dispatcher,
+        engine: Engine,
+        gateway: Gateway | None,
+        options: Options,
+        new_id: Callable[[], UUID],
+        now: Callable[[], datetime],
+    ) -> None:
+        self._dispatcher = dispatcher
+        self._options = options
+        self._new_id = new_id
+        self._now = now
+        self._controlling = AsyncExitStack()
+        self._stack = AsyncExitStack()
+        self.estate = Estate(engine, gateway, self._change, options.stop_grace)
+
+    async def __aenter__(self) -> Self:
+        engine, gateway = self.estate.engine, self.estate.gateway
+        id_ = await self._dispatcher.change(lambda backend: server_id(backend.database))
+        controller = Controller(engine, self._change, id_, router=gateway, options=self._options, now=self._now)
+        async with AsyncExitStack() as stack:
+            stack.enter_context(locked_containers(id_))
+            if gateway:
+                await gateway.open()
+                stack.push_async_callback(gateway.close)
+            stack.push_async_callback(engine.close)
+            self._controlling = await stack.enter_async_context(AsyncExitStack())
+            await self._controlling.enter_async_context(controller)
+            self._dispatcher.committed = controller.notify
+            self._stack = stack.pop_all()
+        return self
+
+    async def __aexit__(self, *_: object) -> None:
+        await self._stack.aclose()
+
+    async def running(self) -> int:
+        """Return the number of deployments with instances."""
+        return await self._change(lambda records: records.running())
+
+    async def take_down(self, drain: Drain, report: Callable[[str], None]) -> Down:
+        """Stop all deployments, and remove the gateway. Afterwards nothing is started any more.
+
+        Args:
+            drain: How long active requests may take.
+            report: Called with a sentence about each step.
+
+        Raises:
+            EngineUnavailableError: the engine does not respond. If it does not respond at first, nothing was changed.
+            GatewayUnavailableError: the gateway cannot be removed.
+        """
+        await describe_engine(self.estate.engine)
+        await self._controlling.aclose()
+        return await take_down(self.estate, drain, report)
+
+    async def end(self, drain_seconds: float) -> None:
+        """Stop what no later server would find."""
+        try:
+            await self.take_down(Drain(drain_seconds), _log.debug)
+        except (EngineUnavailableError, GatewayUnavailableError) as error:
+            _log.warning("%s Containers with the label gradient.server may be left.", error)
+
+    async def _change(self, function: Callable[[Records], T]) -> T:
+        ports, new_id = self._options.ports, self._new_id
+        return await self._dispatcher.change(
+            lambda backend: function(Records(backend.database, backend.workloads, ports, new_id))
+        )

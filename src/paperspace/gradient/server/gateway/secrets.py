@@ -1,0 +1,62 @@
+"""The certificate of the gateway, as Envoy gets it: renewed when its files change."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from paperspace.gradient.server.controller.gateway import GatewayUnavailableError
+from paperspace.gradient.server.gateway.certificate import read_certificate, signature
+from paperspace.gradient.server.gateway.listener import secrets
+from paperspace.gradient.server.gateway.resources import SECRETS
+
+if TYPE_CHECKING:
+    from collections.abc import Awaitable, Callable, Iterable
+
+    from paperspace.gradient.server.gateway.envoy import Envoy
+    from paperspace.gradient.server.gateway.options import Certificate
+
+
+class Secrets:
+    """The file with the certificate.
+
+    Args:
+        certificate: Where the certificate comes from.
+        envoy: Reads the file.
+        in_effect: Returns when Envoy has applied a file.
+    """
+
+    def __init__(
+        self, certificate: Certificate, envoy: Envoy, in_effect: Callable[[Iterable[str]], Awaitable[bool]]
+    ) -> None:
+        self._certificate = certificate
+        self._envoy = envoy
+        self._in_effect = in_effect
+        self._signature: object = None  # of the certificate that was read last
+
+    def write(self) -> None:
+        """Write the file.
+
+        Raises:
+            GatewayUnavailableError: the certificate cannot be used.
+        """
+        self._signature = signature(self._certificate)
+        self._envoy.files.write(SECRETS, secrets(*read_certificate(self._certificate)))
+
+    async def renew(self) -> None:
+        """Use a new certificate, if it has changed.
+
+        Raises:
+            GatewayUnavailableError: it cannot be used. The one before stays.
+        """
+        if signature(self._certificate) == self._signature:
+            return
+        before = self._envoy.files.resources(SECRETS)
+        self.write()
+        try:
+            await self._in_effect([SECRETS])
+        except GatewayUnavailableError:
+            words = self._envoy.last_words()
+            self._envoy.files.write(SECRETS, before)
+            raise GatewayUnavailableError(
+                f"The gateway refuses the TLS certificate {self._certificate.chain}: {words}."
+            ) from None

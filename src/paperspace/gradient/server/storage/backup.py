@@ -1,0 +1,73 @@
+"""Backups: a copy of the files of a database, also while a server changes them."""
+
+from __future__ import annotations
+
+import errno
+import sqlite3
+from contextlib import closing
+from typing import TYPE_CHECKING
+
+from paperspace.gradient._shared.private_files import read_private, write_private
+from paperspace.gradient.server.defaults import beside
+from paperspace.gradient.server.storage.files import check_origin, create_private, unusable
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+    from pathlib import Path
+
+# What is next to a database, and belongs to it. The logs are a database too. The others are small, and may be secret.
+LOGS = "logs"
+_SETTINGS = ("key", "registries", "instance-types", "secrets")
+
+_TIMEOUT = 10.0  # seconds to wait for a lock of the source
+
+
+def back_up(database: Path, target: Path) -> list[Path]:
+    """Copy a database and the files that belong to it, and return the copies. Their names start like the target.
+
+    Each copy has the state of one moment, with all changes that were acknowledged before.
+
+    Raises:
+        UnusableDatabaseError: the database cannot be used.
+        FileExistsError: the target, or a file next to it, exists. Nothing is overwritten.
+        OSError: a copy cannot be written. None is left.
+    """
+    if not database.is_file():
+        raise unusable(database, "there is no such file")
+    copies: list[Path] = []
+    try:
+        # The logs first: each of their lines then belongs to an instance that is in the copy of the database.
+        if (logs := beside(database, LOGS)).is_file():
+            _copy_database(logs, _created(beside(target, LOGS), copies))
+        _copy_database(database, _created(target, copies), check=check_origin)
+        for name in _SETTINGS:
+            if (file := beside(database, name)).is_file():
+                write_private(_created(beside(target, name), copies), read_private(file).decode())
+    except BaseException:
+        for copy in copies:
+            copy.unlink(missing_ok=True)
+        raise
+    return copies
+
+
+def _created(file: Path, copies: list[Path]) -> Path:
+    """Create an empty file that only its owner can read."""
+    if file.exists() or file.is_symlink():
+        raise FileExistsError(errno.EEXIST, "it exists already", str(file))
+    create_private(file)
+    copies.append(file)
+    return file
+
+
+def _copy_database(
+    source: Path, target: Path, check: Callable[[sqlite3.Connection, Path], None] = lambda _connection, _file: None
+) -> None:
+    """Copy a database in one transaction, so that changes do not restart the copy. Changes do not wait for it either."""
+    uri = f"{source.absolute().as_uri()}?mode=rw"
+    try:
+        with closing(sqlite3.connect(uri, uri=True, timeout=_TIMEOUT)) as connection:
+            check(connection, source)
+            with closing(sqlite3.connect(target)) as copy:
+                connection.backup(copy)
+    except sqlite3.DatabaseError as error:
+        raise unusable(source, error) from error

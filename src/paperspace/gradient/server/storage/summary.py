@@ -1,0 +1,76 @@
+"""A summary of the deployments of a database, for the operator of the server."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, NamedTuple
+
+if TYPE_CHECKING:
+    from paperspace.gradient.server.storage.database import Database
+
+MAX_PROBLEMS = 20  # people fix a few at a time
+
+# Only the newest spec and its instances count, as in `deployments.get_deployment_status`.
+_DEPLOYMENTS = """
+WITH newest AS (
+    SELECT deployments.seq, deployments.id, deployments.name, deployment_specs.id AS spec_id, error, external_applied,
+        CASE WHEN json_extract(data, '$.enabled') IS FALSE THEN 0
+            ELSE coalesce(json_extract(data, '$.resources.replicas'), 1) END AS replicas
+    FROM deployments JOIN deployment_specs ON deployment_specs.seq = (
+        SELECT max(seq) FROM deployment_specs WHERE deployment_id = deployments.id
+    )
+    WHERE dt_deleted IS NULL
+),
+counted AS (
+    SELECT newest.*, count(present.id) AS present,
+        count(*) FILTER (WHERE present.spec_id = newest.spec_id AND present.state = 'healthy') AS ready,
+        max(present.state_message) FILTER (
+            WHERE present.spec_id = newest.spec_id AND present.state IN ('errored', 'failed')
+        ) AS failure,
+        max(present.state_message) FILTER (
+            WHERE present.spec_id = newest.spec_id AND present.state = 'retrying'
+        ) AS trouble
+    FROM newest LEFT JOIN instances_now AS present ON present.deployment_id = newest.id AND present.removal > now()
+    GROUP BY newest.seq
+),
+judged AS (
+    SELECT seq, id, name, coalesce(error, failure, trouble) AS reason,
+        CASE
+            WHEN error IS NOT NULL OR failure IS NOT NULL THEN 'failed'
+            WHEN external_applied IS NULL THEN 'pending'
+            WHEN replicas = 0 THEN CASE WHEN present THEN 'pending' ELSE 'stopped' END
+            WHEN ready >= replicas THEN 'ready'
+            ELSE 'pending'
+        END AS state
+    FROM counted
+)
+"""
+_COUNTS = f"{_DEPLOYMENTS} SELECT state, count(*) AS total FROM judged GROUP BY state"  # noqa: S608
+_PROBLEMS = f"""{_DEPLOYMENTS}
+SELECT id, name, state, reason FROM judged WHERE reason IS NOT NULL ORDER BY seq DESC LIMIT {MAX_PROBLEMS}
+"""  # noqa: S608
+
+
+class Problem(NamedTuple):
+    """A deployment that has failed, or whose containers crash."""
+
+    id: str
+    name: str
+    state: str
+    reason: str
+
+
+class Summary(NamedTuple):
+    """How many deployments are in which state, and what is wrong with the newest ones."""
+
+    counts: dict[str, int]
+    """By state: `ready`, `pending`, `stopped` and `failed`."""
+    problems: list[Problem]
+    """At most `MAX_PROBLEMS`."""
+
+
+def summarize(database: Database) -> Summary:
+    """Summarize the deployments, in a transaction."""
+    counts: dict[str, int] = dict.fromkeys(("ready", "pending", "failed", "stopped"), 0)
+    for row in database.rows(_COUNTS):
+        counts[row["state"]] = row["total"]
+    return Summary(counts, [Problem(**row) for row in database.rows(_PROBLEMS)])

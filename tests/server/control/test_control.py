@@ -1,0 +1,300 @@
+"""Control of a server through its socket, and of a database without a server."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import stat
+import tempfile
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from pathlib import Path
+from typing import Any
+from uuid import uuid4
+
+import pytest
+from tests.server.controller.memory_engine import ServingEngine
+from tests.server.controller.test_controller import PATIENCE
+from tests.server.controller.test_server import in_thread, spec
+
+from paperspace.gradient.server import LocalServer
+from paperspace.gradient.server.control.client import RemoteControl, listens, remote_control
+from paperspace.gradient.server.control.interface import ControlError
+from paperspace.gradient.server.control.listener import ControlListener, control_path
+from paperspace.gradient.server.control.offline import OfflineControl
+from paperspace.gradient.server.control.report import problems
+from paperspace.gradient.server.controller.controller import Options
+from paperspace.gradient.server.controller.engine import ContainerKey
+from paperspace.gradient.server.engines.simulation import Simulation
+from paperspace.gradient.server.storage.engine_choice import remembered_engine
+
+pytestmark = pytest.mark.anyio
+
+OPTIONS = Options(ports=range(24200, 24250))
+DOWN = "Stopped with `gradient server down`. It starts again with the server."
+
+
+@pytest.fixture
+def database() -> Any:
+    """The path of a database, short enough for a socket next to it."""
+    with tempfile.TemporaryDirectory(prefix="gc") as folder:
+        yield Path(folder) / "gradient.db"
+
+
+@asynccontextmanager
+async def controlled(
+    database: Path, engine: ServingEngine | None, *created: str
+) -> AsyncIterator[tuple[LocalServer, RemoteControl, asyncio.Event]]:
+    """Run a server with its control socket, and a client. The process of the server is this one: it seems to have ended."""
+    stop = asyncio.Event()
+    runtime = None if engine else Simulation()
+    async with LocalServer(database=database, engine=engine, runtime=runtime, options=OPTIONS) as server:
+        facts = {"url": server.url, "pid": 2**22, "version": "1", "since": "now"}  # no process has this id
+        async with (
+            ControlListener(database, server, facts, 60, stop.set),
+            remote_control(control_path(database)) as client,
+        ):
+            for name in created:
+                await create_ready(server, name)
+            yield server, client, stop
+
+
+async def create_ready(server: LocalServer, name: str, replicas: int = 1) -> None:
+    """Create a deployment, and wait until it is ready."""
+    made = await in_thread(server, lambda api: api.create_deployment(name, "p", spec("good-1", replicas)))
+    await in_thread(server, lambda api: api.wait_for_deployment(made["id"], timeout=PATIENCE))
+
+
+async def wait_for_all(server: LocalServer) -> None:
+    """Wait until all deployments are ready or stopped."""
+    for deployment in await in_thread(server, lambda api: api.list_deployments()):
+        await in_thread(server, lambda api, id_=deployment["id"]: api.wait_for_deployment(id_, timeout=PATIENCE))  # type: ignore[misc]
+
+
+def names_in(folder: Path, pattern: str) -> set[Path]:
+    """Return the paths in a folder."""
+    return set(folder.glob(pattern))
+
+
+def contents(folder: Path) -> dict[Path, bytes]:
+    """Return the contents of the files in a folder."""
+    return {file: file.read_bytes() for file in folder.iterdir()}
+
+
+def add_unknown(engine: ServingEngine) -> str:
+    """Create a container that no database knows."""
+    key = ContainerKey(str(uuid4()), str(uuid4()), 1, "t")
+    return engine.create(key, "good-9", 24999).id
+
+
+async def test_socket(database: Path) -> None:
+    """Only the owner can use the socket; it is gone after the end, and that of a killed server is replaced."""
+    path = control_path(database)
+    path.touch()  # as after SIGKILL
+    assert not listens(path)
+    async with controlled(database, None):
+        assert listens(path)
+        assert stat.S_IMODE(path.stat().st_mode) == 0o600
+    assert not path.exists()
+    assert not listens(path)
+
+
+async def test_long_path_and_symbolic_link(database: Path) -> None:
+    """A database with a long path has its socket elsewhere; another name of the database leads to the same one."""
+    folder = database.parent.joinpath(*["long-name-of-a-folder"] * 8)
+    folder.mkdir(parents=True)
+    database.symlink_to(folder / "real.db")  # noqa: ASYNC240  # nothing else runs
+    temporary = Path(tempfile.gettempdir())
+    before = names_in(temporary, "gradient-*")
+    async with controlled(folder / "real.db", None):
+        assert listens(control_path(database))
+        (short,) = names_in(temporary, "gradient-*") - before
+        assert stat.S_IMODE(short.stat().st_mode) == 0o700
+    assert not short.exists()
+
+
+async def test_status(database: Path) -> None:
+    """The status is the same whether the server runs or not, except what is about the server."""
+    engine = ServingEngine()
+    async with controlled(database, engine, "a", "b") as (server, client, _):
+        broken = await in_thread(server, lambda api: api.create_deployment("c", "p", spec("missing-1")))
+        with pytest.raises(Exception, match="no image missing-1"):
+            await in_thread(server, lambda api: api.wait_for_deployment(broken["id"], timeout=PATIENCE))
+        unknown = add_unknown(engine)
+        up = await client.status()
+    assert up["deployments"]["counts"] == {"ready": 2, "pending": 0, "failed": 1, "stopped": 0}
+    (problem,) = up["deployments"]["problems"]
+    assert (problem["name"], problem["reason"]) == ("c", "There is no image missing-1.")
+    assert up["engine"] == {"name": "memory", "version": "Memory 1.0", "problem": None}
+    assert [container["id"] for container in up["unknownContainers"]] == [unknown]
+    files = contents(database.parent)
+    down = await OfflineControl(database, engine).status()
+    assert contents(database.parent) == files
+    assert down.pop("gateway") == {"running": False, "address": None, "problem": None}
+    assert {**down, "server": up["server"], "gateway": None} == up
+    report = {**down, "gateway": None, "database": {"path": "x.db", "free": 0}}
+    assert [sentence.split(".")[0] for sentence in problems(report, "1")] == [
+        "The server does not run",
+        "The disk of x",
+        "Deployment c: There is no image missing-1",
+        "1 container with the label of this server, but not in its database, as after the restore of an older backup",
+    ]
+    engine.close_all()
+
+
+async def test_status_without_problems(database: Path) -> None:
+    """A server without problems has none; another version of the command is one."""
+    async with controlled(database, ServingEngine(), "a") as (_, client, _stop):
+        report = {**await client.status(), "database": {"path": "x.db", "free": 2**40}}
+        assert list(problems(report, "1")) == []
+        assert list(problems(report, "2")) == ["The server runs version 1; 2 is installed. Restart the server."]
+
+
+async def test_status_without_an_engine(database: Path) -> None:
+    """If the engine does not respond, the status says so, and the rest is complete."""
+    engine = ServingEngine()
+    async with controlled(database, engine, "a") as (_, client, _stop):
+        engine.available = False
+        up = await client.status()
+        engine.available = True
+    assert up["engine"]["problem"] == "the engine in memory does not respond"
+    assert up["unknownContainers"] is None
+    assert up["deployments"]["counts"]["ready"] == 1
+    engine.available = False
+    down = await OfflineControl(database, engine).status()
+    assert (down["engine"], down["deployments"]) == (up["engine"], up["deployments"])
+    engine.close_all()
+
+
+@pytest.mark.parametrize("up", [True, False])
+async def test_take_down(database: Path, up: bool) -> None:
+    """All known containers are removed and the others kept, with and without a server; the next start starts all again."""
+    engine, steps = ServingEngine(), list[str]()
+    async with controlled(database, engine, "a", "b") as (server, client, stop):
+        stopped = await in_thread(server, lambda api: api.create_deployment("c", "p", spec("good-1", 0)))
+        unknown = add_unknown(engine)
+        if up:
+            result = await client.take_down(now=False, report=steps.append)
+            assert stop.is_set()
+            assert remembered_engine(database) == "memory"
+    if not up:
+        result = await OfflineControl(database, engine).take_down(now=False, report=steps.append)
+    assert result == {"deployments": 2, "unknown": 1}
+    assert steps[-1] == "Stopping 2 containers."
+    assert list(engine.by_id) == [unknown]
+    status = await OfflineControl(database, engine).status()
+    assert status["deployments"]["counts"] == {"ready": 0, "pending": 2, "failed": 0, "stopped": 1}
+    async with controlled(database, engine) as (server, client, _):
+        await wait_for_all(server)
+        assert (await client.status())["deployments"]["counts"]["ready"] == 2
+        assert (await in_thread(server, lambda api: api.get_deployment_status(stopped["id"])))["state"] == "stopped"
+    engine.close_all()
+
+
+async def test_state_after_down(database: Path) -> None:
+    """What was stopped is not shown as ready, and its instances say why."""
+    engine = ServingEngine()
+    async with controlled(database, engine, "a") as (server, client, _):
+        await client.take_down(now=True, report=lambda _: None)
+        (deployment,) = await in_thread(server, lambda api: api.list_deployment_statuses())
+        (instance,) = deployment["instances"]
+        assert (deployment["state"], instance["message"]) == ("pending", DOWN)
+
+
+async def test_take_down_without_an_engine(database: Path) -> None:
+    """If the engine does not respond, nothing is changed: the server runs on, and the error says why."""
+    engine = ServingEngine()
+    async with controlled(database, engine, "a") as (server, client, stop):
+        engine.available = False
+        with pytest.raises(ControlError, match="the engine in memory does not respond"):
+            await client.take_down(now=False, report=lambda _: None)
+        assert not stop.is_set()
+        engine.available = True
+        engine.exit(next(iter(engine.by_id)))  # it is still controlled
+        await until_one_runs(engine)
+        await wait_for_all(server)
+    engine.close_all()
+
+
+async def until_one_runs(engine: ServingEngine) -> None:
+    async with asyncio.timeout(PATIENCE):
+        while not engine.running():  # noqa: ASYNC110  # an engine in memory has no events for tests
+            await asyncio.sleep(0.01)
+
+
+async def test_two_commands(database: Path) -> None:
+    """A second command joins the first one; both get the result."""
+    engine = ServingEngine()
+    async with controlled(database, engine, "a") as (_, client, _stop):
+        both = [client.take_down(now=number == 1, report=lambda _: None) for number in range(2)]
+        assert await asyncio.gather(*both) == [{"deployments": 1, "unknown": 0}] * 2
+
+
+@pytest.mark.parametrize("up", [True, False])
+async def test_prune(database: Path, up: bool) -> None:
+    """Only those unknown containers are removed that were asked for; one of the database never is."""
+    engine = ServingEngine()
+    async with controlled(database, engine, "a") as (_, client, _stop):
+        (known,) = engine.by_id
+        first, second = add_unknown(engine), add_unknown(engine)
+        control = client if up else OfflineControl(database, engine)
+        if up:
+            assert [container["id"] for container in await control.unknown()] == [first, second]
+            assert await control.remove([first, known]) == [first]
+        else:
+            with pytest.raises(ControlError, match="another server"):
+                await control.unknown()
+    if not up:
+        assert [container["id"] for container in await control.unknown()] == [first, second]
+        assert await control.remove([first, known]) == [first]
+    assert list(engine.by_id) == [known, second]
+    engine.close_all()
+
+
+async def test_simulation(database: Path) -> None:
+    """With the simulation there are no containers: nothing to prune, and a server that just stops."""
+    async with controlled(database, None) as (_, client, stop):
+        assert (await client.status())["engine"]["name"] == "simulated"
+        with pytest.raises(ControlError, match="simulated"):
+            await client.unknown()
+        assert await client.take_down(now=False, report=lambda _: None) == {"deployments": 0, "unknown": 0}
+        assert stop.is_set()
+    offline = OfflineControl(database, None)
+    assert (await offline.status())["engine"]["name"] == "simulated"
+    assert await offline.take_down(now=False, report=lambda _: None) == {"deployments": 0, "unknown": 0}
+
+
+async def test_database_in_memory() -> None:
+    """Containers of a database in memory end with the server: no later server would find them."""
+    engine = ServingEngine()
+    async with LocalServer(engine=engine, options=OPTIONS) as server:
+        await create_ready(server, "a", 2)
+        assert len(engine.running()) == 2
+    assert not engine.by_id
+
+
+async def test_status_of_what_is_no_database(database: Path) -> None:
+    """A missing file, a file of another program and a newer one are problems, and nothing is written."""
+    for content, reason in ((None, "no such file"), (b"text " * 1000, "not a database")):
+        if content:
+            database.write_bytes(content)  # noqa: ASYNC240  # nothing else runs
+        before = contents(database.parent)
+        report = await OfflineControl(database, None).status()
+        assert reason in report["problem"]
+        assert contents(database.parent) == before
+
+
+@pytest.mark.skipif(os.geteuid() != 0, reason="only root can become another user")
+async def test_another_user(database: Path) -> None:
+    """Another user gets an error that says what to do."""
+    database.parent.chmod(0o755)
+    async with controlled(database, None):
+        pid = os.fork()
+        if not pid:
+            os.setuid(65534)
+            try:
+                listens(control_path(database))
+            except ControlError as error:
+                os._exit("belongs to another user" not in str(error))
+            os._exit(2)
+        assert os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1]) == 0  # noqa: ASYNC222  # it only connects

@@ -1,0 +1,253 @@
+"""The end of a gateway: drain, removal, and an Envoy that another process runs."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import signal
+import socket
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+import pytest
+from tests.server.gateway.site import Load, Replica, Visitor, until, visiting
+
+from paperspace.gradient.server.controller.gateway import GatewayState, GatewayUnavailableError
+from paperspace.gradient.server.gateway.gateway import EnvoyGateway
+from paperspace.gradient.server.gateway.inspection import inspect
+from paperspace.gradient.server.gateway.supervisor import NOT_RUNNING
+
+pytestmark = pytest.mark.anyio
+
+Create = Callable[..., EnvoyGateway]
+
+RUN = """
+import sys
+from pathlib import Path
+from paperspace.gradient.server.gateway.binary import find_envoy
+from paperspace.gradient.server.gateway.runner import run_envoy
+run_envoy(Path(sys.argv[1]), find_envoy(None), lambda line: print(line, flush=True))
+"""
+
+
+@contextmanager
+def runner(folder: Path) -> Iterator[subprocess.Popen[str]]:
+    """Run what `gradient server gateway` does, and stop it after the block."""
+    with subprocess.Popen(
+        [sys.executable, "-c", RUN, str(folder)], stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
+    ) as process:
+        try:
+            yield process
+        finally:
+            process.terminate()
+
+
+def processes(folder: Path) -> list[str]:
+    """Return the commands of the processes that use a folder."""
+    found = []
+    for file in Path("/proc").glob("[0-9]*/cmdline"):
+        try:
+            command = file.read_bytes()
+        except OSError:
+            continue
+        if os.fsencode(folder / "bootstrap.json") in command:
+            found.append(command.decode())
+    return found
+
+
+def exists(path: Path) -> bool:
+    """Return whether a path exists."""
+    return path.exists()
+
+
+async def test_drain(gateway: EnvoyGateway, visitor: Visitor, replicas: list[Replica]) -> None:
+    """Active requests to all instances end, while new ones get status 503; then the drain ends."""
+    await gateway.route("x", "a", replicas[0].target)
+    await gateway.route("y", "b", replicas[1].target)
+    active = [asyncio.create_task(visitor.name(id_, "?seconds=0.5")) for id_ in ("x", "y")]
+    await until(lambda: replicas[0].active == replicas[1].active == 1)
+    draining = asyncio.create_task(gateway.drain())
+    await until(lambda: all(instance.draining for instance in gateway._changes.applied.instances))
+    assert not draining.done()
+    assert [await visitor.name(id_) for id_ in ("x", "y")] == ["503", "503"]
+    await draining
+    assert replicas[0].active == replicas[1].active == 0
+    assert await asyncio.gather(*active) == ["a", "b"]
+
+
+@pytest.mark.parametrize("deep", [False, True])
+@pytest.mark.parametrize("opened", [False, True])
+async def test_remove(new_gateway: Create, folder: Path, opened: bool, deep: bool) -> None:
+    """Neither the process, nor its port, nor a file is left, also of a gateway with a long path or without a server."""
+    folder = folder.joinpath(*["long-name-of-a-folder"] * 8) if deep else folder
+    first = new_gateway(folder=folder)
+    await first.open()
+    socket_ = first._envoy.socket
+    if not opened:
+        await first.close()
+        first = new_gateway(folder=folder)
+        await first.attach()
+        await first.drain()
+    await first.remove()
+    assert not processes(folder)
+    assert not exists(folder)
+    assert not exists(socket_)
+    assert not deep or not exists(socket_.parent)
+    await first.remove()  # nothing is left to do
+    assert not exists(folder)
+
+
+async def test_attach_starts_nothing(new_gateway: Create, folder: Path) -> None:
+    """Without a process, there is nothing to drain, and none is started."""
+    gateway = new_gateway()
+    await gateway.attach()
+    await gateway.drain()
+    assert not processes(folder)
+    await gateway.remove()
+
+
+async def test_cancelled_start_of_an_ephemeral_gateway(
+    new_gateway: Create, folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """If the start is cancelled while Envoy starts, an ephemeral gateway leaves neither a process nor a folder."""
+    gateway = new_gateway(ephemeral=True)
+    started = asyncio.Event()
+
+    async def never_ready(*_: object, **__: object) -> bool:
+        started.set()
+        return False
+
+    monkeypatch.setattr("paperspace.gradient.server.gateway.envoy.Envoy.in_effect", never_ready)
+    opening = asyncio.create_task(gateway.open())
+    await started.wait()
+    assert processes(folder)
+    opening.cancel()
+    await asyncio.gather(opening, return_exceptions=True)
+    assert opening.cancelled()
+    assert not processes(folder)
+    assert not exists(folder)
+
+
+async def test_cancelled_lookup_of_the_host(new_gateway: Create, monkeypatch: pytest.MonkeyPatch) -> None:
+    """While no name server responds for --gateway-host, the start can be cancelled."""
+    looking_up = asyncio.Event()
+    loop = asyncio.get_running_loop()
+
+    def getaddrinfo(*_: object, **__: object) -> None:
+        loop.call_soon_threadsafe(looking_up.set)
+        time.sleep(60)
+
+    monkeypatch.setattr(socket, "getaddrinfo", getaddrinfo)
+    opening = asyncio.create_task(new_gateway(host="unknown.test").open())
+    await looking_up.wait()
+    opening.cancel()
+    await asyncio.wait([opening], timeout=10)
+    assert opening.cancelled()
+
+
+async def test_external_process(new_gateway: Create, replicas: list[Replica], folder: Path) -> None:
+    """An external Envoy waits for its configuration, serves without a server, and is used by the next one, or after a restart."""
+    with runner(folder) as first:
+        assert first.stdout
+        assert first.stdout.readline().startswith("Waiting for a server with --external-gateway")
+        gateway = new_gateway(external=True)
+        await gateway.open()
+        assert gateway.routes("x").problem == NOT_RUNNING
+        await until(lambda: gateway.routes("x").problem is None)
+        assert first.stdout.readline() == f"Starting Envoy. Its log is {folder}/envoy.log.\n"
+        assert await inspect(folder) == GatewayState(True, f"127.0.0.1:{gateway._port}")
+        await gateway.route("x", "a", replicas[0].target)
+        async with Load(gateway).running() as load:
+            await load.more(20)
+            await gateway.close()
+            await load.more(20)
+            gateway = new_gateway(external=True)
+            await gateway.open()
+            assert gateway.routes("x").problem is None
+            await load.more(20)
+        assert load.lost == []
+    await until(lambda: gateway.routes("x").problem is not None)
+    assert "gradient server gateway" in str(gateway.routes("x").problem)
+    assert not processes(folder)  # the server starts none
+    with runner(folder):
+        await until(lambda: gateway.routes("x").problem is None)
+        async with visiting(gateway) as visitor:
+            assert await visitor.name() == "a"
+        await gateway.close()
+        with pytest.raises(GatewayUnavailableError, match=r"Another process runs the gateway .*--external-gateway"):
+            await new_gateway().open()
+
+
+async def test_external_process_that_ends_while_no_server_runs(
+    new_gateway: Create, replicas: list[Replica], folder: Path
+) -> None:
+    """An external Envoy that is started again without a server has the routes of the last one."""
+    gateway = new_gateway(external=True)
+    await gateway.open()
+    with runner(folder):
+        await until(lambda: gateway.routes("x").problem is None)
+        await gateway.route("x", "a", replicas[0].target)
+        await gateway.close()
+    with runner(folder):
+        async with visiting(gateway) as visitor:
+            async with asyncio.timeout(30):
+                while not listens(gateway._port):  # noqa: ASYNC110  # it is another process
+                    await asyncio.sleep(0.05)
+            assert await visitor.name() == "a"
+
+
+def listens(port: int) -> bool:
+    """Return whether something accepts connections on a port."""
+    with socket.socket() as client:
+        return client.connect_ex(("127.0.0.1", port)) == 0
+
+
+async def test_external_process_replaces_that_of_a_server(new_gateway: Create, folder: Path) -> None:
+    """While a server runs Envoy, no other process does. Afterwards, an external one replaces it."""
+    gateway = new_gateway()
+    await gateway.open()
+    before = (folder / "envoy.pid").read_text()
+    with runner(folder) as refused:
+        _, errors = refused.communicate(timeout=30)
+        assert "Another process runs the gateway" in errors
+    assert (folder / "envoy.pid").read_text() == before
+    await gateway.close()
+    with runner(folder):
+        await until(lambda: (folder / "envoy.pid").read_text() not in {before, ""})
+        assert len(processes(folder)) <= 1
+        again = new_gateway(external=True)
+        await again.open()
+        await until(lambda: again.routes("x").problem is None)
+        assert len(processes(folder)) == 1
+
+
+async def test_removal_of_an_external_process(new_gateway: Create, folder: Path) -> None:
+    """After the removal, an external process that is started again waits for the next server."""
+    gateway = new_gateway(external=True)
+    await gateway.open()
+    with runner(folder):
+        await until(lambda: gateway.routes("x").problem is None)
+        await gateway.remove()
+        assert not processes(folder)
+    with runner(folder) as waiting:
+        assert waiting.stdout
+        assert waiting.stdout.readline().startswith("Waiting for a server")
+        assert not exists(folder)
+        gateway = new_gateway(external=True)
+        await gateway.open()
+        await until(lambda: gateway.routes("x").problem is None)
+
+
+async def test_signals_of_an_external_process(new_gateway: Create, folder: Path) -> None:
+    """SIGTERM ends it with success, as a service manager expects."""
+    gateway = new_gateway(external=True)
+    await gateway.open()
+    with runner(folder) as process:
+        await until(lambda: gateway.routes("x").problem is None)
+        assert process.pid == int((folder / "envoy.pid").read_text())
+        process.send_signal(signal.SIGTERM)
+        assert process.wait(30) == 0

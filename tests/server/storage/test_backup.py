@@ -1,0 +1,100 @@
+"""Backups of a database."""
+
+from __future__ import annotations
+
+import sqlite3
+import stat
+import threading
+from contextlib import closing
+from pathlib import Path
+
+import pytest
+from tests.raw_client import Caller
+
+from paperspace.gradient.server import LocalServer, UnusableDatabaseError
+from paperspace.gradient.server.storage.backup import back_up
+from paperspace.gradient.server.storage.files import open_writer
+from paperspace.gradient.server.storage.migrations import MIGRATIONS
+
+
+def names(server: LocalServer) -> set[str]:
+    data = Caller(server)("{ deployments(first: 100) { nodes { name } } }").data
+    return {node["name"] for node in data["deployments"]["nodes"]}
+
+
+def test_backup_under_load(tmp_path: Path) -> None:
+    """A backup while deployments are created has all that were acknowledged before it, is intact, and starts as a database."""
+    file, ended = tmp_path / "gradient.db", threading.Event()
+    acknowledged: list[str] = []
+
+    def create() -> None:
+        while not ended.is_set():
+            name = f"d{len(acknowledged)}"
+            Caller(server).create(name)
+            acknowledged.append(name)
+
+    with LocalServer(database=file) as server:
+        client = threading.Thread(target=create)
+        client.start()
+        try:
+            for number in range(3):
+                before = {f"d{index}" for index in range(len(acknowledged))}
+                back_up(file, tmp_path / f"copy{number}.db")
+                after = len(acknowledged)
+                with closing(sqlite3.connect(tmp_path / f"copy{number}.db")) as copy:
+                    assert copy.execute("PRAGMA integrity_check").fetchall() == [("ok",)]
+                    copied = {name for (name,) in copy.execute("SELECT name FROM deployments")}
+                assert before <= copied
+                assert len(copied) <= after + 1
+        finally:
+            ended.set()
+            client.join()
+    with LocalServer(database=tmp_path / "copy2.db") as server:
+        assert before <= names(server)
+
+
+def test_all_that_belongs_to_a_database(tmp_path: Path) -> None:
+    """The logs and settings are copied too; only the owner can read the copies."""
+    file, copies = tmp_path / "gradient.db", tmp_path / "copies"
+    copies.mkdir()
+    with LocalServer(database=file):
+        pass
+    with closing(sqlite3.connect(tmp_path / "gradient.db.logs")) as logs:
+        logs.execute("CREATE TABLE lines (text)")
+    for name in ("key", "registries", "instance-types", "secrets", "unrelated"):
+        (tmp_path / f"gradient.db.{name}").write_text(name)
+    written = back_up(file, copies / "x.db")
+    expected = ["x.db", "x.db.instance-types", "x.db.key", "x.db.logs", "x.db.registries", "x.db.secrets"]
+    assert sorted(path.name for path in copies.iterdir()) == expected == sorted(path.name for path in written)
+    assert {stat.S_IMODE(path.stat().st_mode) for path in copies.iterdir()} == {0o600}
+    assert (copies / "x.db.key").read_text() == "key"
+    with closing(sqlite3.connect(copies / "x.db.logs")) as logs:
+        assert logs.execute("SELECT name FROM sqlite_schema").fetchall() == [("lines",)]
+
+
+@pytest.mark.parametrize("existing", ["x.db", "x.db.key"])
+def test_nothing_is_overwritten(tmp_path: Path, existing: str) -> None:
+    """An existing file is kept, and no half of a backup is left beside it."""
+    file = tmp_path / "gradient.db"
+    with LocalServer(database=file):
+        pass
+    (tmp_path / "gradient.db.key").write_text("key")
+    (tmp_path / existing).write_text("kept")
+    with pytest.raises(FileExistsError):
+        back_up(file, tmp_path / "x.db")
+    assert [path.name for path in tmp_path.glob("x.db*")] == [existing]
+    assert (tmp_path / existing).read_text() == "kept"
+
+
+def test_what_is_no_database(tmp_path: Path) -> None:
+    """A missing file, one of another program, and a newer database are errors; no copy is left."""
+    (tmp_path / "text").write_text("text " * 1000)
+    with closing(sqlite3.connect(tmp_path / "other.db")) as other:
+        other.execute("CREATE TABLE t (x)")
+    with open_writer(tmp_path / "newer.db") as newer:
+        newer.execute(f"PRAGMA user_version = {len(MIGRATIONS) + 1}")
+    reasons = {"missing": "no such file", "text": "not a database", "other.db": "another program", "newer.db": "newer"}
+    for name, reason in reasons.items():
+        with pytest.raises(UnusableDatabaseError, match=reason):
+            back_up(tmp_path / name, tmp_path / "copy.db")
+        assert not (tmp_path / "copy.db").exists()

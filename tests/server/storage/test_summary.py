@@ -1,0 +1,71 @@
+"""The summary of deployments for `gradient server status`."""
+
+from __future__ import annotations
+
+from collections import Counter
+from typing import TYPE_CHECKING, Any
+
+from paperspace.gradient import Client
+from paperspace.gradient.server.storage.budget import UNLIMITED, Budget
+from paperspace.gradient.server.storage.summary import MAX_PROBLEMS, Summary, summarize
+
+if TYPE_CHECKING:
+    from tests.server.conftest import Clock
+
+    from paperspace.gradient.server import LocalServer
+
+
+def summary_of(server: LocalServer) -> Summary:
+    budget = Budget(UNLIMITED)
+    return server._dispatcher._changes.run_and_wait(
+        lambda backend: backend.read(lambda backend: summarize(backend.database), budget), budget
+    )
+
+
+def spec(behaviour: str | None = None, **fields: Any) -> Any:
+    env = [{"name": "GRADIENT_SIMULATE", "value": behaviour}] if behaviour else []
+    return {"image": "i", "env": env, **fields}
+
+
+def test_counts_are_those_of_the_client(server: LocalServer, clock: Clock) -> None:
+    """At each moment, the counts are those of the states that the client computes from the API."""
+    specs = {
+        "ready": spec(resources={"replicas": 2}),
+        "default": spec(),
+        "failed": spec("fail"),
+        "crashing": spec("crash-loop"),
+        "pending": spec("pending"),
+        "stopped": spec(resources={"replicas": 0}),
+        "disabled": spec(enabled=False),
+        "refused": spec(resources={"replicas": 101}),
+        "changed": spec(),
+        "deleted": spec(),
+    }
+    with Client(server.api_key, server.url) as client:
+        api = client.deployments
+        ids = {name: api.create_deployment(name, "p", value)["id"] for name, value in specs.items()}
+        for seconds in (0, 2, 5, 60, 1):
+            clock.forward(seconds=seconds)
+            if seconds == 5:
+                api.update_deployment(id=ids["changed"], spec=spec(image="j"))
+                api.update_deployment(id=ids["default"], spec=spec(resources={"replicas": 0}))
+                api.delete_deployment(ids["deleted"])
+            statuses = api.list_deployment_statuses()
+            summary = summary_of(server)
+            assert +Counter(summary.counts) == Counter(status["state"] for status in statuses)
+            failed = {status["name"] for status in statuses if status["state"] == "failed"}
+            assert failed <= {problem.name for problem in summary.problems} <= failed | {"crashing"}
+        reasons = {problem.name: problem.reason for problem in summary.problems}
+    assert "the limit is 100" in reasons["refused"]
+    assert reasons.keys() == {"failed", "crashing", "refused"}
+
+
+def test_few_problems_are_listed(server: LocalServer) -> None:
+    """Of many problems, the newest are listed, and all are counted."""
+    with Client(server.api_key, server.url) as client:
+        for number in range(MAX_PROBLEMS + 3):
+            client.deployments.create_deployment(f"d{number}", "p", spec(resources={"replicas": 101}))
+    summary = summary_of(server)
+    assert summary.counts["failed"] == MAX_PROBLEMS + 3
+    assert [problem.name for problem in summary.problems[:2]] == ["d22", "d21"]
+    assert len(summary.problems) == MAX_PROBLEMS
