@@ -205,8 +205,8 @@ class LocalServer:
         """
         self._dispatcher.reconcile(name)
 
-    async def summarize(self) -> Summary:
-        """Return how many deployments are in which state, and what is wrong. Call it on the event loop of the server."""
+    async def _summarize(self) -> Summary:
+        """Return how many deployments are in which state, and what is wrong. The control socket calls it."""
         return await self._dispatcher.read(lambda backend: summarize(backend.database))
 
     def _run_thread(self, started: Future[Callable[[], object]]) -> None:

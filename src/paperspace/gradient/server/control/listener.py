@@ -96,7 +96,7 @@ class ControlListener:
         estate = self._estate
         gateway = estate.gateway.state() if estate and estate.gateway else None
         report = await describe_estate(estate, gateway)
-        deployments = describe_deployments(await self._server.summarize())
+        deployments = describe_deployments(await self._server._summarize())  # noqa: SLF001  # inside the package
         return web.json_response({"server": self._facts, **report, "deployments": deployments})
 
     async def _unknown(self, _: web.Request) -> web.Response:
