@@ -16,12 +16,15 @@ NAME = "paperspace.gradient"
 BOTH = {
     "pytest_plugin.py",
     "cli/server.py",
+    "cli/server_control.py",
     "cli/server_instance_types.py",
     "cli/server_registries.py",
     "cli/server_secrets.py",
+    "cli/server_status.py",
     "cli/_server_database.py",
     "cli/_server_engine.py",
     "cli/_server_gateway.py",
+    "cli/_server_run.py",
     "cli/_settings_files.py",
 }
 
