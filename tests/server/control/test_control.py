@@ -230,6 +230,18 @@ async def test_two_commands(database: Path) -> None:
         assert await asyncio.gather(*both) == [{"deployments": 1, "unknown": 0}] * 2
 
 
+async def test_a_failure_of_the_server(database: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Whatever fails while the deployments are taken down, the command ends with an error, and can be repeated."""
+    engine = ServingEngine()
+    async with controlled(database, engine, "a") as (_, client, stop):
+        with monkeypatch.context() as patch:
+            patch.setattr(engine, "release", None)
+            with pytest.raises(ControlError, match="The server failed: TypeError: .* Its log says more"):
+                await client.take_down(now=False, report=lambda _: None)
+        assert not stop.is_set()
+        assert await client.take_down(now=False, report=lambda _: None) == {"deployments": 0, "unknown": 0}
+
+
 @pytest.mark.parametrize("up", [True, False])
 async def test_prune(database: Path, up: bool) -> None:
     """Only those unknown containers are removed that were asked for; one of the database never is."""

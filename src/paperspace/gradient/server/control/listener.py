@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import json
+import logging
 import os
 import socket
 from contextlib import suppress
@@ -26,6 +27,8 @@ if TYPE_CHECKING:
     from paperspace.gradient.server.local import LocalServer
 
 Line = dict[str, Any]
+
+_log = logging.getLogger(__name__)
 
 _NO_CONTAINERS = "Deployments are simulated; there are no containers."
 
@@ -62,7 +65,7 @@ class ControlListener:
         self.took_down = False
         """Whether the deployments were taken down."""
         self._listening: list[asyncio.Queue[Line]] = []
-        self._taking_down: asyncio.Task[None] | None = None
+        self._taking_down: asyncio.Task[Line] | None = None
         application = web.Application(middlewares=[_errors])
         application.add_routes(
             [
@@ -106,13 +109,16 @@ class ControlListener:
         return web.json_response(await remove_unknown(self._required_estate(), await request.json()))
 
     async def _down(self, request: web.Request) -> web.StreamResponse:
-        """Take the deployments down, and send a line for each step. A second request waits for the first one."""
+        """Take the deployments down, and send a line for each step. A second request joins the first one."""
         lines: asyncio.Queue[Line] = asyncio.Queue()
         self._listening.append(lines)
         if (await request.json())["now"]:
             self._drain.end()
-        if self._taking_down is None or self._taking_down.done():
-            self._taking_down = asyncio.create_task(self._take_down())
+        task = self._taking_down
+        if task is None or (task.done() and "error" in task.result()):
+            task = self._taking_down = asyncio.create_task(self._take_down())
+        if task.done():
+            lines.put_nowait(task.result())
         response = web.StreamResponse()
         await response.prepare(request)
         while True:
@@ -121,24 +127,28 @@ class ControlListener:
             if "message" not in line:
                 return response
 
-    async def _take_down(self) -> None:
-        def send(line: Line) -> None:
-            for lines in self._listening:
-                lines.put_nowait(line)
-
+    async def _take_down(self) -> Line:
+        """Take the deployments down, and return the last line."""
         try:
-            result = {"deployments": 0, "unknown": 0}
+            line: Line = {"result": {"deployments": 0, "unknown": 0}}
             if controlled := self._server.controlled:
-                down = await controlled.take_down(self._drain, lambda message: send({"message": message}))
-                result = down._asdict()
+                down = await controlled.take_down(self._drain, lambda message: self._send({"message": message}))
+                line = {"result": down._asdict()}
         except (EngineUnavailableError, GatewayUnavailableError) as error:
-            send({"error": str(error)})
+            line = {"error": str(error)}
+        except Exception as error:  # whatever it is, the command must not wait forever
+            _log.exception("the deployments cannot be taken down")
+            line = {"error": f"The server failed: {type(error).__name__}: {error}. Its log says more."}
         else:
             self.took_down = True
-            send({"result": result})
             self._stop()
-        finally:
-            self._listening.clear()
+        self._send(line)
+        self._listening.clear()
+        return line
+
+    def _send(self, line: Line) -> None:
+        for lines in self._listening:
+            lines.put_nowait(line)
 
     @property
     def _estate(self) -> Estate | None:
