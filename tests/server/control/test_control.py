@@ -236,7 +236,7 @@ async def test_a_failure_of_the_server(database: Path, monkeypatch: pytest.Monke
     async with controlled(database, engine, "a") as (_, client, stop):
         with monkeypatch.context() as patch:
             patch.setattr(engine, "release", None)
-            with pytest.raises(ControlError, match="The server failed: TypeError: .* Its log says more"):
+            with pytest.raises(ControlError, match=r"The server failed: TypeError: .* Its log says more"):
                 await client.take_down(now=False, report=lambda _: None)
         assert not stop.is_set()
         assert await client.take_down(now=False, report=lambda _: None) == {"deployments": 0, "unknown": 0}

@@ -136,7 +136,7 @@ class ControlListener:
                 line = {"result": down._asdict()}
         except (EngineUnavailableError, GatewayUnavailableError) as error:
             line = {"error": str(error)}
-        except Exception as error:  # whatever it is, the command must not wait forever
+        except Exception as error:  # noqa: BLE001  # whatever it is, the command must not wait forever
             _log.exception("the deployments cannot be taken down")
             line = {"error": f"The server failed: {type(error).__name__}: {error}. Its log says more."}
         else:
