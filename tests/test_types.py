@@ -51,7 +51,7 @@ def test_every_public_type_is_generated() -> None:
         *("Deployment", "DeploymentSpecs"),  # compared above
         # The library itself builds these.
         *("AppliedDeployment", "DeploymentRevision", "SpecChange", "SpecDifference"),
-        *("DeploymentEvent", "DeploymentStatus", "InstanceStatus", "ClientOptions"),
+        *("WatchEvent", "DeploymentStatus", "InstanceStatus", "ClientOptions"),
     }
 
 

@@ -201,6 +201,8 @@ def _calls(server: LocalServer, client: Client, ids: dict[str, str]) -> list[tup
         ("wait_for_deployment", partial(functions.wait_for_deployment, ids["full"])),
         ("wait_for_deployment", partial(functions.wait_for_deployment, ids["failing"])),
         ("wait_for_deployment", partial(functions.wait_for_deployment, ids["stopped"])),
+        ("get_deployment_events", partial(functions.get_deployment_events, ids["full"])),
+        ("gradient deployments events", lambda: next(functions._follow_deployment_events(ids["full"], None))),
         ("get_deployment_logs", lambda: list(functions.get_deployment_logs(ids["full"]))),
         ("get_deployment_logs", lambda: list(functions.get_deployment_logs(ids["full"], tail=1))),
         ("get_deployment_logs(follow=True)", lambda: list(functions.get_deployment_logs(ids["stopped"], follow=True))),

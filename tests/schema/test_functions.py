@@ -16,14 +16,23 @@ from paperspace.gradient.deployments._api import AsyncDeployments
 PACKAGE = Path(paperspace.gradient.deployments.__file__).parent
 MODULES = [path.stem for path in PACKAGE.glob("_*.py")]
 
-# The look-up that explains a rejection may fail without effect; and no public function passes other fields to `revise`.
-WITHOUT_EFFECT = {("_explained", "find_by_name"), ("revise", "update")}
+# The look-up that explains a rejection, and the events that explain a failed wait, may fail without effect; and no public
+# function passes other fields to `revise`.
+WITHOUT_EFFECT = {
+    ("_explained", "find_by_name"),
+    ("deployment_failed", "last_warnings"),
+    ("wait_timeout", "last_warnings"),
+    ("revise", "update"),
+}
 
 # A dry run of apply ends after this query.
 STARTS = {"diff_deployment": "find_current"}
 
 # Functions that only a command calls.
-COMMANDS = {"_get_deployment_details": "gradient deployments get"}
+COMMANDS = {
+    "_get_deployment_details": "gradient deployments get",
+    "_follow_deployment_events": "gradient deployments events",
+}
 
 
 def references() -> dict[str, set[str]]:

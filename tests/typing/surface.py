@@ -70,6 +70,7 @@ from paperspace.gradient.types import (
     RepositoryInput,
     SpecChange,
     SpecDifference,
+    WatchEvent,
 )
 
 version: str = paperspace.gradient.__version__
@@ -187,8 +188,10 @@ def monitoring() -> None:
     statuses: list[DeploymentStatus] = deployments.list_deployment_statuses("n", "p", "c", first=None)
     print(statuses)
     done: DeploymentStatus = deployments.wait_for_deployment("id", timeout=60.0, on_event=print)
-    events: Iterator[DeploymentEvent] = deployments.watch_deployment("id", timeout=60.0)
+    events: Iterator[WatchEvent] = deployments.watch_deployment("id", timeout=60.0)
     lines: Iterator[LogLine] = deployments.get_deployment_logs("id", instance="i", tail=10, since=None, follow=True)
+    happened: list[DeploymentEvent] = deployments.get_deployment_events("id", first=10)
+    print([(event["reason"], event["severity"], event["count"], event["instanceName"]) for event in happened])
     instances: list[InstanceStatus] = status["instances"]
     ref: DeploymentRef = deployments.create_deployment("n", "p", spec, wait=True)
     print(done["state"], next(events)["message"], next(lines)["message"], instances[0]["state"], ref)

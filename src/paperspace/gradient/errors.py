@@ -9,8 +9,8 @@ Their tree::
     │   └── InvalidSpecError         a spec is invalid; lists every problem
     ├── ClientClosedError            the client was closed before or during the call
     ├── SchemaError                  a schema to compare with cannot be read, or is invalid
-    ├── DeploymentFailedError        a deployment failed during a wait; has its status and log lines
-    ├── WaitTimeoutError             also a TimeoutError: a deployment was not ready in time; has its last status
+    ├── DeploymentFailedError        a deployment failed during a wait; has its status, log lines and warnings
+    ├── WaitTimeoutError             also a TimeoutError: a deployment was not ready in time; has its status and warnings
     └── APIError                     a request failed; has the number of attempts
         ├── APIConnectionError       also a ConnectionError: no connection, or it broke
         │   └── TLSError             the server's certificate or protocol was not accepted
@@ -41,7 +41,7 @@ from paperspace.gradient._shared.problems import Problem
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
-    from paperspace.gradient.types import DeploymentStatus, LogLine
+    from paperspace.gradient.types import DeploymentEvent, DeploymentStatus, LogLine
 
 __all__ = [
     "APIConnectionError",
@@ -118,12 +118,21 @@ class DeploymentFailedError(GradientError):
     Attributes:
         status: Its last status.
         logs: The last lines of its logs.
+        events: Its last warnings, by time. Empty if the server has no events, or they could not be read.
     """
 
-    def __init__(self, message: str, *, status: DeploymentStatus | None = None, logs: Iterable[LogLine] = ()) -> None:
+    def __init__(
+        self,
+        message: str,
+        *,
+        status: DeploymentStatus | None = None,
+        logs: Iterable[LogLine] = (),
+        events: Iterable[DeploymentEvent] = (),
+    ) -> None:
         super().__init__(message)
         self.status = status
         self.logs = list(logs)
+        self.events = list(events)
 
 
 class WaitTimeoutError(GradientError, TimeoutError):
@@ -131,11 +140,15 @@ class WaitTimeoutError(GradientError, TimeoutError):
 
     Attributes:
         status: Its last status. None: it was never read.
+        events: Its last warnings, by time. Empty if the server has no events, or they could not be read.
     """
 
-    def __init__(self, message: str, *, status: DeploymentStatus | None = None) -> None:
+    def __init__(
+        self, message: str, *, status: DeploymentStatus | None = None, events: Iterable[DeploymentEvent] = ()
+    ) -> None:
         super().__init__(message)
         self.status = status
+        self.events = list(events)
 
 
 class APIError(GradientError):

@@ -17,6 +17,7 @@ from typing import Literal
 from typing_extensions import TypedDict
 
 from paperspace.gradient._generated.deployment_create import Deployment as DeploymentRef
+from paperspace.gradient._generated.deployment_events import DeploymentEvent
 from paperspace.gradient._generated.deployment_log_lines import DeploymentLogLine as LogLine
 from paperspace.gradient._generated.deployment_revision_fields import Cluster
 from paperspace.gradient._generated.deployment_revision_fields import DeploymentSpec as _Revision
@@ -59,6 +60,7 @@ __all__ = [
     "RepositoryInput",
     "SpecChange",
     "SpecDifference",
+    "WatchEvent",
 ]
 
 
@@ -182,7 +184,7 @@ class DeploymentStatus(TypedDict):
     """The instances of the newest spec that are not deleted."""
 
 
-class DeploymentEvent(TypedDict):
+class WatchEvent(TypedDict):
     """An event of `watch_deployment`."""
 
     type: Literal["applied", "instance", "replicas", "ready", "stopped", "failed"]

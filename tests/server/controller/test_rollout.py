@@ -42,11 +42,13 @@ from paperspace.gradient.server.controller.steps import (
     Serve,
     SetState,
     Start,
+    Started,
     Step,
     Stop,
     Unroute,
     Wake,
 )
+from paperspace.gradient.server.engines.reasons import Reason
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -237,6 +239,7 @@ ON_TRIAL, SERVED = Wanted(A1), Wanted(A1, A1)
 GOES = Wanted(None)
 IN_10_MIN, IN_5_MIN = BEFORE + timedelta(minutes=10), BEFORE + timedelta(minutes=5)
 CRASH = Ended(1, NOW, "Exited with code 1.", output="KeyError: 'model'")
+NO_IMAGE = Ended(1, NOW, "There is no image nginxx.", permanent=True, cause=Reason.PULL_FAILED)
 
 LIVES: dict[str, tuple[Wanted, str, Report | None, Sequence[Step]]] = {
     "a new instance gets a port": (ON_TRIAL, "a1 A1 new portless", None, [AssignPort("a1")]),
@@ -244,8 +247,8 @@ LIVES: dict[str, tuple[Wanted, str, Report | None, Sequence[Step]]] = {
     "what the start waits for is shown": (
         ON_TRIAL,
         "a1 A1 new",
-        Progress(1, "Pending", "Pulling nginx, 41 %."),
-        [Start("a1", 1), SetState("a1", "Pending", "pending", "Pulling nginx, 41 %.")],
+        Progress(1, "Pending", "Pulling nginx, 41 %.", Reason.PULLING),
+        [Start("a1", 1), SetState("a1", "Pending", "pending", "Pulling nginx, 41 %.", Reason.PULLING)],
     ),
     "what an earlier attempt waited for is not": (
         ON_TRIAL,
@@ -268,7 +271,7 @@ LIVES: dict[str, tuple[Wanted, str, Report | None, Sequence[Step]]] = {
         SERVED,
         "a1 A1 starting routed",
         Responded(1),
-        [SetState("a1", "Running", "healthy", f"Ready on 127.0.0.1:{PORT}.")],
+        [SetState("a1", "Running", "healthy", f"Ready on 127.0.0.1:{PORT}.", Reason.READY)],
     ),
     "the response of an earlier attempt does not count": (
         SERVED,
@@ -299,6 +302,7 @@ LIVES: dict[str, tuple[Wanted, str, Report | None, Sequence[Step]]] = {
                 "Running",
                 "retrying",
                 "Exited with code 1 (crash 1); restarting after 1 s. Last output: KeyError: 'model'",
+                Reason.CRASHED,
             ),
             Restart("a1", 1, NOW + timedelta(seconds=1)),
         ],
@@ -313,6 +317,7 @@ LIVES: dict[str, tuple[Wanted, str, Report | None, Sequence[Step]]] = {
                 "Running",
                 "retrying",
                 "Ended by SIGKILL while the server was not connected to the engine; restarting.",
+                Reason.ENDED,
             ),
             Restart("a1", 0, NOW),
         ],
@@ -323,22 +328,31 @@ LIVES: dict[str, tuple[Wanted, str, Report | None, Sequence[Step]]] = {
         None,
         [
             Unroute("a1"),
-            SetState("a1", "Pending", "pending", "The container was removed; starting another one."),
+            SetState("a1", "Pending", "pending", "The container was removed; starting another one.", Reason.LOST),
             Start("a1", 1),
         ],
     ),
     "an image that does not exist fails a new revision": (
         ON_TRIAL,
         "a1 A1 new",
-        Ended(1, NOW, "There is no image nginxx.", permanent=True),
-        [SetState("a1", "Pending", "errored", "There is no image nginxx."), Fail("A1", "There is no image nginxx.")],
+        NO_IMAGE,
+        [
+            SetState("a1", "Pending", "errored", "There is no image nginxx.", Reason.PULL_FAILED),
+            Fail("A1", "There is no image nginxx."),
+        ],
     ),
     "a revision that served is never failed": (
         SERVED,
         "a1 A1 new",
-        Ended(1, NOW, "There is no image nginxx.", permanent=True),
+        NO_IMAGE,
         [
-            SetState("a1", "Running", "retrying", "There is no image nginxx (crash 1); restarting after 1 s."),
+            SetState(
+                "a1",
+                "Running",
+                "retrying",
+                "There is no image nginxx (crash 1); restarting after 1 s.",
+                Reason.PULL_FAILED,
+            ),
             Restart("a1", 1, NOW + timedelta(seconds=1)),
         ],
     ),
@@ -352,7 +366,7 @@ LIVES: dict[str, tuple[Wanted, str, Report | None, Sequence[Step]]] = {
         Wanted(A1._replace(error="it crashed")),
         "a1 A1 starting routed",
         Responded(1),
-        [SetState("a1", "Running", "healthy", f"Ready on 127.0.0.1:{PORT}.")],
+        [SetState("a1", "Running", "healthy", f"Ready on 127.0.0.1:{PORT}.", Reason.READY)],
     ),
     "a failed instance is stopped": (ON_TRIAL, "a1 A1 failed+running", None, [Stop("a1.1")]),
     "then its container is removed": (ON_TRIAL, "a1 A1 failed+exited", None, [Remove("a1.1")]),
@@ -391,19 +405,35 @@ def test_problem_of_the_gateway_is_shown() -> None:
     observed = observe("a1 A1 ready routed")
     routes = observed.routes._replace(problem="Port 8601 is in use.")
     message = f"Ready on 127.0.0.1:{PORT}. It gets no requests: Port 8601 is in use."
-    shown = SetState("a1", "Running", "healthy", message)
+    shown = SetState("a1", "Running", "healthy", message, Reason.GATEWAY_UNAVAILABLE)
     assert steps(SERVED, observed._replace(routes=routes)) == [shown]
     after = observed.instances[0]._replace(message=message)
     assert steps(SERVED, observed._replace(instances=(after,), routes=routes)) == []
-    ready = SetState("a1", "Running", "healthy", f"Ready on 127.0.0.1:{PORT}.")
+    ready = SetState("a1", "Running", "healthy", f"Ready on 127.0.0.1:{PORT}.", Reason.READY)
     assert steps(SERVED, observed._replace(instances=(after,))) == [ready]
+
+
+def test_each_start_of_a_container_is_told_once() -> None:
+    """The first pass that sees the container of an attempt run says so: of the first attempt, and of a restart."""
+    (instance,) = observe("a1 A1 starting").instances
+    containers, started = (running("a1"),), Started("a1")
+    first = instance._replace(phase="Pending")
+    assert steps(SERVED, Observed((first,), containers)) == [
+        started,
+        Probe("a1", 1, PORT),
+        SetState("a1", "Running", "pending", "The container is starting."),
+    ]
+    restarted = instance._replace(restart_at=BEFORE)
+    assert steps(SERVED, Observed((restarted,), containers)) == [started, Probe("a1", 1, PORT)]
+    assert steps(SERVED, Observed((instance,), containers)) == [Probe("a1", 1, PORT)]
 
 
 def test_new_revision_that_does_not_get_ready_fails() -> None:
     """At the progress deadline, a revision that never served fails with the reason that the probe reports."""
     refused = Progress(1, "Running", "message")
     message = "Not ready 600 s after its start. message"
-    expected = [Probe("a1", 1, PORT), SetState("a1", "Failed", "failed", message), Fail("A1", message)]
+    failed = SetState("a1", "Failed", "failed", message, Reason.UNHEALTHY)
+    expected = [Probe("a1", 1, PORT), failed, Fail("A1", message)]
     assert steps(ON_TRIAL, observe("a1 A1 starting", a1=refused), IN_10_MIN) == expected
 
 

@@ -80,6 +80,15 @@ def add_log_lines(connection: sqlite3.Connection, number: int, count: int) -> No
     connection.execute("COMMIT")
 
 
+def add_deployment_events(connection: sqlite3.Connection, number: int, count: int) -> None:
+    """Add events to a deployment."""
+    connection.execute("BEGIN")
+    columns = {"severity": "'NORMAL'", "reason": "'Started'", "message": "'m'", "count": "1", "dt_last": _TIME}
+    deployment = {"deployment_id": f"'{deployment_id(number)}'"}
+    _insert(connection, count, "deployment_events", id=_id(40), **deployment, **columns)
+    connection.execute("COMMIT")
+
+
 def add_expired_responses(connection: sqlite3.Connection, count: int) -> None:
     """Add saved responses that have expired."""
     connection.execute("BEGIN")
@@ -122,11 +131,11 @@ def _add_events(connection: sqlite3.Connection, count: int, instance: str, kind:
         _insert(connection, count, "log_lines", time, line=line, message="'m'", **of_instance)
 
 
-def _insert(connection: sqlite3.Connection, count: int, table: str, dt: str | None = _TIME, **columns: str) -> None:
+def _insert(connection: sqlite3.Connection, number: int, table: str, dt: str | None = _TIME, **columns: str) -> None:
     """Insert rows; each column has an SQL expression of the number of the row, `x`."""
     columns |= {} if dt is None else {"dt_created": dt}
     connection.execute(
-        f"WITH RECURSIVE numbers (x) AS (SELECT 1 UNION ALL SELECT x + 1 FROM numbers WHERE x < {count})"
+        f"WITH RECURSIVE numbers (x) AS (SELECT 1 UNION ALL SELECT x + 1 FROM numbers WHERE x < {number})"
         f" INSERT INTO {table} ({', '.join(columns)}) SELECT {', '.join(columns.values())} FROM numbers"
     )
 

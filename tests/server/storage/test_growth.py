@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 import pytest
 from tests.server.conftest import Clock, backend_of
 from tests.server.storage.many_deployments import (
+    add_deployment_events,
     add_deployments,
     add_log_lines,
     add_revisions,
@@ -22,7 +23,9 @@ from tests.server.storage.many_deployments import (
 from paperspace.gradient._core.documents import load_document
 from paperspace.gradient.server import LocalServer
 from paperspace.gradient.server.controller.records import Records
-from paperspace.gradient.server.controller.steps import AssignPort
+from paperspace.gradient.server.controller.steps import AssignPort, Leave, SetState
+from paperspace.gradient.server.engines.deployment_events import MAX_EVENTS
+from paperspace.gradient.server.engines.reasons import Reason
 from paperspace.gradient.server.graphql.execution import Request
 from paperspace.gradient.server.storage.budget import MAXIMUM, Budget
 from paperspace.gradient.server.storage.files import open_writer
@@ -127,6 +130,7 @@ OPERATIONS: dict[str, tuple[str, dict[str, Any]]] = {
     "history": ("DeploymentHistory", {"id": ID, "first": 10}),
     "rollout with instances": ("DeploymentRolloutWithInstances", {"id": ID}),
     "runs": ("DeploymentRuns", {"id": ID, "first": 10}),
+    "events": ("DeploymentEvents", {"id": ID, "first": 10}),
     "logs": ("DeploymentLogs", {"id": ID, "first": 10}),
     "log lines": ("DeploymentLogLines", {"id": ID, "instanceName": instance_name(NUMBER), "last": 2}),
     "create": ("DeploymentCreate", {"input": {"name": "new", "projectId": "p3", "spec": SPEC}}),
@@ -186,6 +190,37 @@ def test_a_longer_history(histories: tuple[Backend, Backend], name: str) -> None
     assert_same_work(few, many)
 
 
+@pytest.fixture(scope="module")
+def eventful(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[Backend, Backend]]:
+    """One deployment has as many events as are kept. In one database, all others have as many too."""
+    folder = tmp_path_factory.mktemp("eventful")
+
+    def fill(connection: sqlite3.Connection, others: int) -> None:
+        add_deployments(connection, NUMBER + 1)
+        for number in range(NUMBER - others, NUMBER + 2):
+            add_deployment_events(connection, number, MAX_EVENTS)
+
+    opened = [create(folder / f"{number}.db", partial(fill, others=number)) for number in (0, 100)]
+    yield opened[0], opened[1]
+    for backend in opened:
+        backend.close()
+
+
+@pytest.mark.parametrize("name", OPERATIONS)
+def test_more_events(eventful: tuple[Backend, Backend], name: str) -> None:
+    """A request takes the same work with a hundred times the events of other deployments."""
+    few, many = (work(backend, *OPERATIONS[name]) for backend in eventful)
+    assert_same_work(few, many)
+
+
+@pytest.mark.parametrize("name", ["update", "events"])
+def test_the_cost_of_events(eventful: tuple[Backend, Backend], databases: tuple[Backend, Backend], name: str) -> None:
+    """With as many events as are kept, a request takes a few instructions more for each of them, and reads no whole table."""
+    without, with_many = (work(backend, *OPERATIONS[name]) for backend in (databases[0], eventful[0]))
+    assert with_many.instructions <= without.instructions + 10 * MAX_EVENTS
+    assert with_many.scans == []
+
+
 def test_an_instance_that_is_pending_for_long(tmp_path: Path) -> None:
     """The status takes the same work with 25 times the states of an instance that has never run, such as the progress of a pull."""
 
@@ -222,6 +257,13 @@ def assign_port(records: Records) -> None:
         records.store(AssignPort(instance.id))
 
 
+def store_events(records: Records) -> None:
+    for instance in records.instances(ID):
+        for number in range(3):
+            records.store(SetState(instance.id, "Running", "retrying", f"crash {number}", Reason.CRASHED))
+        records.store(Leave(instance.id))
+
+
 INSTANCES = ["00000000-0000-4000-8000-000000000000"]
 CONTROLLER: dict[str, Callable[[Records], object]] = {
     "changed": Records.changed,
@@ -231,6 +273,7 @@ CONTROLLER: dict[str, Callable[[Records], object]] = {
     "instances": lambda records: records.instances(ID),
     "wanted": lambda records: records.wanted(ID),
     "a port": assign_port,
+    "events": store_events,
 }
 
 

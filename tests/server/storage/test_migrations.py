@@ -211,7 +211,13 @@ def test_older_version(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caller: 
         query = (
             "{ deployments { nodes { name deploymentRollouts { nodes { deploymentRuns { nodes { replicas } } } } } } }"
         )
-        (node,) = caller(server)(query).data["deployments"]["nodes"]
+        call = caller(server)
+        events = "{ deployments { nodes { events { nodes { reason message } } } } }"
+        message = "A created the deployment: tensorflow/serving, 1 replica."
+        assert call(events).data["deployments"]["nodes"][0]["events"]["nodes"] == [
+            {"reason": "RolloutStarted", "message": message}
+        ]
+        (node,) = call(query).data["deployments"]["nodes"]
         assert (node["name"], node["deploymentRollouts"]["nodes"][0]["deploymentRuns"]["nodes"]) == (
             "old",
             [{"replicas": 1}],

@@ -5,6 +5,9 @@ from __future__ import annotations
 
 from typing import Literal, TypeAlias
 
+DeploymentEventSeverity: TypeAlias = Literal["NORMAL", "WARNING"]
+"""Whether an event needs attention."""
+
 DeploymentRunInstanceState: TypeAlias = Literal["errored", "failed", "healthy", "pending", "retrying"]
 """The state of an instance."""
 

@@ -1,7 +1,8 @@
 """The functions that need each operation.
 
-An argument in parentheses says that only calls with this argument need it. The look-up that explains a rejected create
-or update is not listed: if it fails, the server's error is raised as it is.
+An argument in parentheses says that only calls with this argument need it. What explains an error is not listed: the
+look-up after a rejected create or update, and the events of a deployment whose wait failed. If it cannot be read, the error
+is raised as it is.
 """
 
 from __future__ import annotations
@@ -36,6 +37,7 @@ FUNCTIONS: dict[str, tuple[str, ...]] = {
     "DeploymentCreated": ("create_deployment", "apply_deployment"),
     "DeploymentDelete": ("delete_deployment",),
     "DeploymentDetails": _GET_COMMAND,
+    "DeploymentEvents": ("get_deployment_events", "gradient deployments events"),
     "DeploymentHistory": (*_REVISE, "get_deployment_history", "get_deployment_spec"),
     "DeploymentLogLines": ("get_deployment_logs", *_WAIT),
     "DeploymentLogs": ("get_deployment_logs", *_WAIT),
@@ -50,3 +52,6 @@ FUNCTIONS: dict[str, tuple[str, ...]] = {
 
 # Operations that a server may reject: the functions then run others, which are listed above.
 OPTIONAL = {"DeploymentRolloutWithInstances", "DeploymentStatusesOnCluster", "DeploymentsOnCluster"}
+
+# Operations that the hosted API did not have: with such a server, their functions raise an error that says so.
+ADDED = {"DeploymentEvents"}

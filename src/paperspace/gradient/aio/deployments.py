@@ -23,6 +23,7 @@ __all__ = [
     "delete_deployment",
     "diff_deployment",
     "get_deployment",
+    "get_deployment_events",
     "get_deployment_history",
     "get_deployment_logs",
     "get_deployment_spec",
@@ -61,6 +62,7 @@ restart_deployment = _default.restart_deployment
 get_deployment_history = _default.get_deployment_history
 rollback_deployment = _default.rollback_deployment
 get_deployment_logs = _default.get_deployment_logs
+get_deployment_events = _default.get_deployment_events
 get_deployment_status = _default.get_deployment_status
 list_deployment_statuses = _default.list_deployment_statuses
 watch_deployment = _default.watch_deployment

@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from rich.console import RenderableType
 
     from paperspace.gradient.client import Client
-    from paperspace.gradient.types import DeploymentEvent, DeploymentStatus
+    from paperspace.gradient.types import DeploymentStatus, WatchEvent
 
 # Narrower terminals have no room for the states of the instances.
 _MIN_COLUMNS_FOR_STATES = 60
@@ -29,7 +29,7 @@ def wait_with_progress(client: Client, id: str, timeout: float = DEFAULT_WAIT) -
 
 
 @contextmanager
-def _progress() -> Iterator[Callable[[DeploymentEvent], object]]:
+def _progress() -> Iterator[Callable[[WatchEvent], object]]:
     """Yield a function that shows an event. The progress bar is removed after the block."""
     if not sys.stderr.isatty() or is_plain_terminal():
         yield lambda event: print_message(event["message"])
@@ -51,7 +51,7 @@ def _progress() -> Iterator[Callable[[DeploymentEvent], object]]:
     with NarrowProgress(*columns, console=console, transient=True) as progress:
         bar = progress.add_task("not applied yet", total=None)
 
-        def show_event(event: DeploymentEvent) -> None:
+        def show_event(event: WatchEvent) -> None:
             status = event["status"]
             total = status["replicas"] or None
             progress.update(

@@ -30,7 +30,7 @@ if TYPE_CHECKING:
 
     from paperspace.gradient._core.session import Session
     from paperspace.gradient._spec import files
-    from paperspace.gradient.types import DeploymentEvent, DeploymentSpecInput, DeploymentStatus
+    from paperspace.gradient.types import DeploymentSpecInput, DeploymentStatus, WatchEvent
 else:
     [files] = lazy_modules("paperspace.gradient._spec", "files")
 
@@ -40,6 +40,7 @@ __all__ = [
     "delete_deployment",
     "diff_deployment",
     "get_deployment",
+    "get_deployment_events",
     "get_deployment_history",
     "get_deployment_logs",
     "get_deployment_spec",
@@ -86,6 +87,7 @@ class Deployments:
     get_deployment_history = blocking(AsyncDeployments.get_deployment_history)
     rollback_deployment = blocking(AsyncDeployments.rollback_deployment)
     get_deployment_logs = blocking_iterator(AsyncDeployments.get_deployment_logs)
+    get_deployment_events = blocking(AsyncDeployments.get_deployment_events)
     get_deployment_status = blocking(AsyncDeployments.get_deployment_status)
     list_deployment_statuses = blocking(AsyncDeployments.list_deployment_statuses)
     watch_deployment = blocking_iterator(AsyncDeployments.watch_deployment)
@@ -94,13 +96,14 @@ class Deployments:
     _patch = blocking(AsyncDeployments._patch)  # noqa: SLF001
     _find_deployments = blocking(AsyncDeployments._find_deployments)  # noqa: SLF001
     _get_deployment_details = blocking(AsyncDeployments._get_deployment_details)  # noqa: SLF001
+    _follow_deployment_events = blocking_iterator(AsyncDeployments._follow_deployment_events)  # noqa: SLF001
 
     def wait_for_deployment(
         self,
         id: str,
         *,
         timeout: float = DEFAULT_WAIT,
-        on_event: Callable[[DeploymentEvent], object] | None = None,
+        on_event: Callable[[WatchEvent], object] | None = None,
     ) -> DeploymentStatus:
         """See `AsyncDeployments.wait_for_deployment`, whose docstring replaces this one."""
         # Not `blocking`: the callback runs on the caller's thread, where it may block, exit and call the library.
@@ -166,6 +169,7 @@ restart_deployment = _default.restart_deployment
 get_deployment_history = _default.get_deployment_history
 rollback_deployment = _default.rollback_deployment
 get_deployment_logs = _default.get_deployment_logs
+get_deployment_events = _default.get_deployment_events
 get_deployment_status = _default.get_deployment_status
 list_deployment_statuses = _default.list_deployment_statuses
 watch_deployment = _default.watch_deployment

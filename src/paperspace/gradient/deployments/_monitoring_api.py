@@ -14,10 +14,12 @@ if TYPE_CHECKING:
     from datetime import datetime
 
     from paperspace.gradient._core.session import Session
-    from paperspace.gradient.deployments import _arguments, _errors, _watch
-    from paperspace.gradient.types import DeploymentEvent, DeploymentRef, DeploymentStatus, LogLine
+    from paperspace.gradient.deployments import _arguments, _errors, _events, _wait_errors, _watch
+    from paperspace.gradient.types import DeploymentEvent, DeploymentRef, DeploymentStatus, LogLine, WatchEvent
 else:
-    _arguments, _errors, _watch = lazy_modules("paperspace.gradient.deployments", "_arguments", "_errors", "_watch")
+    _arguments, _errors, _events, _wait_errors, _watch = lazy_modules(
+        "paperspace.gradient.deployments", "_arguments", "_errors", "_events", "_wait_errors", "_watch"
+    )
 
 
 class MonitoringAPI:
@@ -79,7 +81,7 @@ class MonitoringAPI:
         _arguments.require(_arguments.check_filters(name, project_id, cluster_id, first))
         return await _watch.deployment_statuses(self._session(), name, project_id, cluster_id, first)
 
-    def watch_deployment(self, id: str, *, timeout: float = DEFAULT_WAIT) -> AsyncGenerator[DeploymentEvent]:
+    def watch_deployment(self, id: str, *, timeout: float = DEFAULT_WAIT) -> AsyncGenerator[WatchEvent]:
         """Yield the events of a deployment until it is ready, stopped or failed.
 
         If the deployment fails, the last event is `failed`, and no error is raised. Once the first status was received,
@@ -97,7 +99,8 @@ class MonitoringAPI:
             InvalidArgumentError: An argument is invalid. Raised when the function is called, not at
                 the first iteration. Nothing was sent.
             NotFoundError: No deployment has this id, or it was deleted.
-            WaitTimeoutError: The timeout has passed; `status` is the last known status.
+            WaitTimeoutError: The timeout has passed; `status` is the last known status, and `events` has the last
+                warnings of the newest spec.
 
         Example:
             >>> [mnist] = deployments.list_deployments(name="mnist")
@@ -108,7 +111,7 @@ class MonitoringAPI:
         return _watch.watch(self._session(), id, timeout)
 
     async def wait_for_deployment(
-        self, id: str, *, timeout: float = DEFAULT_WAIT, on_event: Callable[[DeploymentEvent], object] | None = None
+        self, id: str, *, timeout: float = DEFAULT_WAIT, on_event: Callable[[WatchEvent], object] | None = None
     ) -> DeploymentStatus:
         """Wait until all replicas of the newest spec are ready.
 
@@ -126,10 +129,11 @@ class MonitoringAPI:
 
         Raises:
             InvalidArgumentError: An argument is invalid. Nothing was sent.
-            DeploymentFailedError: The deployment failed. The message has the reason, `status` the last status, and
-                `logs` the last log lines of the failed instances.
+            DeploymentFailedError: The deployment failed. The message has the reason, `status` the last status, `logs`
+                the last log lines of the failed instances, and `events` the last warnings of the newest spec.
             NotFoundError: No deployment has this id, or it was deleted.
-            WaitTimeoutError: The timeout has passed; `status` is the last known status.
+            WaitTimeoutError: The timeout has passed; `status` is the last known status, and `events` has the last
+                warnings of the newest spec.
 
         Example:
             >>> [mnist] = deployments.list_deployments(name="mnist")
@@ -150,8 +154,42 @@ class MonitoringAPI:
         """Return the last status of a watch, unless the deployment failed."""
         assert status is not None  # noqa: S101  # a watch ends with an event or an error
         if status["state"] == "failed":
-            raise await _watch.deployment_failed(self._session(), status)
+            raise await _wait_errors.deployment_failed(self._session(), status)
         return status
+
+    async def get_deployment_events(self, id: str, first: int | None = 100) -> list[DeploymentEvent]:
+        """Get the events of a deployment, newest first: what happened, when, why and how often.
+
+        An event that happens again is returned once, with a higher `count`, a later `dtLast` and its last `message`. The
+        local server keeps the newest 200 events of a deployment.
+
+        Args:
+            id: The id of the deployment.
+            first: The maximum number of events. None: no limit.
+
+        Returns:
+            A list of dicts with `id`, `dtCreated` (when it happened first), `dtLast` (when it happened last), `count`,
+            `severity` (`NORMAL` or `WARNING`), `reason` (a word for programs, such as `Crashed`), `message`,
+            `deploymentSpecId` and `instanceName` (the spec and the instance that it is about, or None).
+
+        Raises:
+            InvalidArgumentError: An argument is invalid. Nothing was sent.
+            NotFoundError: No deployment has this id, or it is deleted.
+            BadRequestError: The server has no events. The hosted API had none.
+
+        Example:
+            >>> [mnist] = deployments.list_deployments(name="mnist")
+            >>> status = deployments.wait_for_deployment(mnist["id"])
+            >>> [event["reason"] for event in deployments.get_deployment_events(mnist["id"])]
+            ['Ready', 'Started', 'RolloutStarted']
+        """
+        _arguments.require(_arguments.check_id(id), () if first is None else _arguments.check_count(first, "first"))
+        return await _events.list_events(self._session(), id, first)
+
+    def _follow_deployment_events(self, id: str, first: int | None) -> AsyncGenerator[DeploymentEvent]:
+        """Yield the events of a deployment by time, and new ones as they happen, for `gradient deployments events`."""
+        _arguments.require(_arguments.check_id(id))
+        return _watch.follow_events(self._session(), id, first)
 
     def get_deployment_logs(
         self,

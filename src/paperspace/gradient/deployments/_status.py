@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from paperspace.gradient._generated.deployment_run_instance_fields import DeploymentRunInstance
     from paperspace.gradient._generated.deployment_status_fields import Deployment
     from paperspace.gradient._generated.newest_rollout_fields import DeploymentRun
-    from paperspace.gradient.types import DeploymentEvent, DeploymentStatus
+    from paperspace.gradient.types import DeploymentStatus, WatchEvent
 
 State = Literal["pending", "ready", "stopped", "failed"]
 EventType = Literal["applied", "instance", "replicas", "ready", "stopped", "failed"]
@@ -93,7 +93,7 @@ def newest_run(deployment: Deployment) -> DeploymentRun | None:
     return None
 
 
-def events_between(before: DeploymentStatus | None, after: DeploymentStatus) -> Iterator[DeploymentEvent]:
+def events_between(before: DeploymentStatus | None, after: DeploymentStatus) -> Iterator[WatchEvent]:
     """Return the events that lead from one status to the next. `before` is None for the first status."""
     if before is not None and before["specId"] != after["specId"]:
         before = None
@@ -135,5 +135,5 @@ def failure_reason(status: DeploymentStatus) -> str:
     return "no reason is known"
 
 
-def _event(kind: EventType, message: str, status: DeploymentStatus) -> DeploymentEvent:
+def _event(kind: EventType, message: str, status: DeploymentStatus) -> WatchEvent:
     return {"type": kind, "message": message, "status": status}

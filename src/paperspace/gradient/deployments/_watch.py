@@ -14,31 +14,23 @@ from paperspace.gradient._generated.deployment_status import DEPLOYMENT_STATUS, 
 from paperspace.gradient._generated.deployment_statuses import DEPLOYMENT_STATUSES, DeploymentStatusesVariables
 from paperspace.gradient._shared.lazy import lazy_modules
 from paperspace.gradient.deployments._errors import deployment_not_found
-from paperspace.gradient.deployments._logs import LogReader, sorted_lines, written_since
+from paperspace.gradient.deployments._events import unread_events
+from paperspace.gradient.deployments._logs import LogReader, written_since
 from paperspace.gradient.deployments._queries import same_text, verify_has_spec, verify_same_deployment
 from paperspace.gradient.deployments._rollouts import has_rollout_with_instances, iter_rollout_pages
-from paperspace.gradient.deployments._status import (
-    FAILED_STATES,
-    desired_replicas,
-    events_between,
-    failure_reason,
-    newest_run,
-    replica_counts,
-    status_of,
-)
+from paperspace.gradient.deployments._status import desired_replicas, events_between, newest_run, status_of
+from paperspace.gradient.deployments._wait_errors import wait_timeout
 from paperspace.gradient.errors import (
     APIConnectionError,
     APIStatusError,
     APITimeoutError,
     BadRequestError,
-    DeploymentFailedError,
     EndpointNotFoundError,
     NotFoundError,
     RateLimitError,
     RedirectError,
     ServerError,
     TLSError,
-    WaitTimeoutError,
 )
 
 if TYPE_CHECKING:
@@ -54,7 +46,7 @@ if TYPE_CHECKING:
     from paperspace.gradient._generated.deployment_statuses import DeploymentStatusesResult
     from paperspace.gradient._generated.deployment_statuses_on_cluster import DeploymentStatusesOnClusterResult
     from paperspace.gradient.deployments import _on_cluster
-    from paperspace.gradient.types import DeploymentEvent, DeploymentStatus, LogLine
+    from paperspace.gradient.types import DeploymentEvent, DeploymentStatus, LogLine, WatchEvent
 else:
     [_on_cluster] = lazy_modules("paperspace.gradient.deployments", "_on_cluster")
 
@@ -74,10 +66,6 @@ PERMANENT_ERRORS = (TLSError, EndpointNotFoundError, RedirectError)
 
 # Seconds that the last poll gets at least, however little time remains.
 MIN_REQUEST = 0.05
-
-# Log lines in the error of a failed deployment, and the number of instances that they are taken from.
-FAILURE_LOG_LINES = 20
-FAILURE_LOG_INSTANCES = 5
 
 
 async def deployment_status(session: Session, id: str, timeout: float | None = None) -> DeploymentStatus:
@@ -184,7 +172,7 @@ async def deployment_statuses(
     return statuses[:first]
 
 
-async def watch(session: Session, id: str, timeout: float) -> AsyncGenerator[DeploymentEvent]:
+async def watch(session: Session, id: str, timeout: float) -> AsyncGenerator[WatchEvent]:
     """Poll the status of a deployment until it is not pending any more, and yield what changes.
 
     Raises:
@@ -205,7 +193,7 @@ async def watch(session: Session, id: str, timeout: float) -> AsyncGenerator[Dep
         except TRANSIENT_ERRORS as error:
             if deadline - monotonic() > 0:
                 raise
-            raise _wait_timeout(id, timeout, status) from error
+            raise await wait_timeout(session, id, timeout, status) from error
         for event in events_between(status, new_status):
             yield event
         status = new_status
@@ -213,7 +201,7 @@ async def watch(session: Session, id: str, timeout: float) -> AsyncGenerator[Dep
             return
         remaining = deadline - monotonic()
         if remaining <= 0:
-            raise _wait_timeout(id, timeout, status)
+            raise await wait_timeout(session, id, timeout, status)
         await sleep(min(interval, remaining))
         interval = min(interval * POLL_GROWTH, LAST_POLL)
 
@@ -232,30 +220,6 @@ async def retry_in_outage(session: Session, read: Callable[[], Awaitable[T]], de
             if isinstance(error, PERMANENT_ERRORS) or monotonic() + interval >= end:
                 raise
         await sleep(interval)
-
-
-def _wait_timeout(id: str, timeout: float, status: DeploymentStatus | None) -> WaitTimeoutError:
-    name, goal, progress = id, "ready", "no status was received"
-    if status is not None:
-        name, progress = status["name"], replica_counts(status)
-        if not status["applied"]:
-            progress += "; the newest spec is not applied yet"
-        elif status["replicas"] == 0:
-            goal, progress = "stopped", "a run has not ended"
-    return WaitTimeoutError(f"deployment {name} is not {goal} after {timeout:g} s: {progress}", status=status)
-
-
-async def deployment_failed(session: Session, status: DeploymentStatus) -> DeploymentFailedError:
-    """Return the error for a failed deployment, with the last log lines of its failed instances."""
-    failed = [instance["name"] for instance in status["instances"] if instance["state"] in FAILED_STATES]
-    lines: list[LogLine] = []
-    for name in filter(None, failed[:FAILURE_LOG_INSTANCES]):
-        with suppress(NotFoundError):  # the instance has no log yet
-            lines += await LogReader(session, status["id"], name).last_lines(FAILURE_LOG_LINES)
-    logs = sorted_lines(lines)[-FAILURE_LOG_LINES:]
-    text = "".join(f"\n  {line['instanceName']}: {line['message']}" for line in logs)
-    message = f"deployment {status['name']} ({status['id']}) failed: {failure_reason(status)}{text}"
-    return DeploymentFailedError(message, status=status, logs=logs)
 
 
 async def log_lines(
@@ -280,3 +244,27 @@ async def log_lines(
         except NotFoundError:
             return
         follow = status["state"] != "stopped"
+
+
+async def follow_events(session: Session, id: str, first: int | None) -> AsyncGenerator[DeploymentEvent]:
+    """Yield the events of a deployment by time, and then each event whenever it happens, until the deployment is deleted.
+
+    Args:
+        session: The session to read them with.
+        id: The id of the deployment.
+        first: The maximum number of events that have happened before. None: all.
+    """
+    read: dict[str, str] = {}  # the last time of each event
+    events = await unread_events(session, id, read)
+    newest = events[:first]
+    interval = FIRST_POLL
+    while True:
+        read |= {event["id"]: event["dtLast"] for event in events}
+        for event in reversed(newest):
+            yield event
+        interval = FIRST_POLL if newest else min(interval * POLL_GROWTH, LAST_POLL)
+        await sleep(interval)
+        try:
+            events = newest = await retry_in_outage(session, partial(unread_events, session, id, read))
+        except NotFoundError:
+            return

@@ -15,6 +15,7 @@ if TYPE_CHECKING:
     from paperspace.gradient.server.controller.engine import Container
     from paperspace.gradient.server.controller.gateway import Routes
     from paperspace.gradient.server.controller.records import Records
+    from paperspace.gradient.server.engines.reasons import Reason
 
 
 class Decision(NamedTuple):
@@ -66,7 +67,7 @@ def decide(
         stored = changes
 
 
-def show_unavailable(records: Records, deployment_id: str, reason: str) -> None:
+def show_unavailable(records: Records, deployment_id: str, message: str, reason: Reason) -> None:
     """Show in the states of instances that nothing can be started. Those that are ready probably still are."""
     wanted, instances = records.wanted(deployment_id), records.instances(deployment_id)
     if not instances and wanted.newest and not wanted.newest.error and wanted.newest.replicas:
@@ -74,4 +75,4 @@ def show_unavailable(records: Records, deployment_id: str, reason: str) -> None:
         instances = records.instances(deployment_id)
     for instance in instances:
         if instance.state not in (HEALTHY, ERRORED, FAILED) and instance.leaving_since is None:
-            records.store(SetState(instance.id, instance.phase, instance.state, reason))
+            records.store(SetState(instance.id, instance.phase, instance.state, message, reason))

@@ -18,11 +18,13 @@ from paperspace.gradient.server.controller.steps import (
     Route,
     SetState,
     Start,
+    Started,
     Step,
     Stop,
     Unroute,
     Wake,
 )
+from paperspace.gradient.server.engines.reasons import Reason
 from paperspace.gradient.server.engines.runtime import ERRORED, FAILED, HEALTHY, PENDING, RETRYING
 
 if TYPE_CHECKING:
@@ -80,7 +82,7 @@ def _after_end(instance: Instance, ended: Ended, *, on_trial: bool) -> Iterator[
     if ended.unseen:
         reason = ended.reason.removesuffix(".")
         message = f"{reason} while the server was not connected to the engine; restarting."
-        yield SetState(instance.id, "Running", RETRYING, message)
+        yield SetState(instance.id, "Running", RETRYING, message, Reason.ENDED)
         yield Restart(instance.id, instance.crashes, ended.at)
         return
     healthy_since = instance.since if instance.state == HEALTHY else None
@@ -88,24 +90,25 @@ def _after_end(instance: Instance, ended: Ended, *, on_trial: bool) -> Iterator[
     crash = f"{ended.reason.removesuffix('.')} (crash {crashes})"
     output = f" Last output: {ended.output}" if ended.output else ""
     if on_trial and ended.permanent:
-        yield from _fail(instance, "Pending", ERRORED, ended.reason)
+        yield from _fail(instance, "Pending", ERRORED, ended.reason, ended.cause)
     elif on_trial and crashes >= restarts.MAX_CRASHES:
-        yield from _fail(instance, "Failed", FAILED, f"{crash}; no more restarts.{output}")
+        yield from _fail(instance, "Failed", FAILED, f"{crash}; no more restarts.{output}", ended.cause)
     else:
         delay = restarts.delay(crashes)
         message = f"{crash}; restarting after {delay.total_seconds():g} s.{output}"
-        yield SetState(instance.id, "Running", RETRYING, message)
+        yield SetState(instance.id, "Running", RETRYING, message, ended.cause)
         yield Restart(instance.id, crashes, ended.at + delay)
 
 
 def _run(replica: Replica, now: datetime, progress_limit: timedelta | None) -> Iterator[Step]:
-    """Start the container of an instance, wait until it is ready, and route to it."""
+    """Start the container of an instance, and follow it to the end."""
     instance, container = replica.instance, replica.container
     if instance.port is None:
         yield AssignPort(instance.id)
     elif container is None or container.state == "created":
         if instance.state == HEALTHY:
-            yield SetState(instance.id, "Pending", PENDING, "The container was removed; starting another one.")
+            message = "The container was removed; starting another one."
+            yield SetState(instance.id, "Pending", PENDING, message, Reason.LOST)
         if instance.restart_at and now < instance.restart_at:
             yield Wake(instance.restart_at)
         else:
@@ -113,10 +116,21 @@ def _run(replica: Replica, now: datetime, progress_limit: timedelta | None) -> I
             yield from _progress(replica, "Pending")
     elif container.state == "exited":
         yield Explain(instance.id, container.id)
-    elif replica.responds:
+    else:
+        yield from _follow(replica, container, instance.port, now, progress_limit)
+
+
+def _follow(
+    replica: Replica, container: Container, port: int, now: datetime, progress_limit: timedelta | None
+) -> Iterator[Step]:
+    """Wait until a running container responds, and route to it."""
+    instance = replica.instance
+    if instance.restart_at or (instance.phase != "Running" and not replica.responds):
+        yield Started(instance.id)
+    if replica.responds:
         yield from _serve(replica)
     else:
-        yield Probe(instance.id, instance.attempt, instance.port)
+        yield Probe(instance.id, instance.attempt, port)
         yield from _progress(replica, "Running")
         if progress_limit is not None:
             yield from _check_progress(replica, container, now, progress_limit)
@@ -125,25 +139,26 @@ def _run(replica: Replica, now: datetime, progress_limit: timedelta | None) -> I
 def _serve(replica: Replica) -> Iterator[Step]:
     """Route to an instance that responds. Then it is ready: its endpoint responds as soon as anything shows that."""
     instance = replica.instance
-    message = f"Ready on 127.0.0.1:{instance.port}."
+    message, reason = f"Ready on 127.0.0.1:{instance.port}.", Reason.READY
     if replica.gateway_problem:
         message += f" It gets no requests: {replica.gateway_problem}"
+        reason = Reason.GATEWAY_UNAVAILABLE
     if not replica.routed:
         yield Route(instance.id)
     elif (instance.state, instance.message) != (HEALTHY, message):
-        yield SetState(instance.id, "Running", HEALTHY, message)
+        yield SetState(instance.id, "Running", HEALTHY, message, reason)
 
 
 def _progress(replica: Replica, phase: str) -> Iterator[Step]:
     """Say what an instance waits for. The reason of a crash stays until there is something newer to say."""
     instance, report = replica.instance, replica.report
-    message = instance.message
+    message, reason = instance.message, None
     if isinstance(report, Progress) and report.phase == phase:
-        message = report.message
+        message, reason = report.message, report.reason
     elif phase == "Running" and instance.phase != phase:
         message = "The container is starting."
     if message != instance.message:
-        yield SetState(instance.id, phase, RETRYING if instance.crashes else PENDING, message)
+        yield SetState(instance.id, phase, RETRYING if instance.crashes else PENDING, message, reason)
 
 
 def _check_progress(replica: Replica, container: Container, now: datetime, limit: timedelta) -> Iterator[Step]:
@@ -157,9 +172,9 @@ def _check_progress(replica: Replica, container: Container, now: datetime, limit
         yield Wake(end)
     elif isinstance(report, Progress) and report.phase == "Running":
         message = f"Not ready {limit.total_seconds():g} s after its start. {report.message}"
-        yield from _fail(instance, "Failed", FAILED, message)
+        yield from _fail(instance, "Failed", FAILED, message, Reason.UNHEALTHY)
 
 
-def _fail(instance: Instance, phase: str, state: str, message: str) -> Iterator[Step]:
-    yield SetState(instance.id, phase, state, message)
+def _fail(instance: Instance, phase: str, state: str, message: str, reason: Reason) -> Iterator[Step]:
+    yield SetState(instance.id, phase, state, message, reason)
     yield Fail(instance.spec_id, message)

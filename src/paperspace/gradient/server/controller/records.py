@@ -13,6 +13,7 @@ from uuid import UUID, uuid4
 from paperspace.gradient._shared.spec_rules import DEFAULT_PROTOCOL
 from paperspace.gradient.server.clock import iso
 from paperspace.gradient.server.controller.engine import ContainerKey, Workload
+from paperspace.gradient.server.controller.events import event_of
 from paperspace.gradient.server.controller.ports import next_free_port
 from paperspace.gradient.server.controller.state import Instance, Revision, Wanted
 from paperspace.gradient.server.controller.steps import (
@@ -21,25 +22,19 @@ from paperspace.gradient.server.controller.steps import (
     AssignPort,
     Change,
     Fail,
-    Gone,
     Leave,
     Restart,
     Serve,
     SetState,
+    Started,
 )
 from paperspace.gradient.server.controller.workload import template_of, workload_of
-from paperspace.gradient.server.engines.runtime import (
-    ERRORED,
-    FAILED,
-    PENDING,
-    InstanceRemoved,
-    StateChanged,
-    desired_replicas,
-)
+from paperspace.gradient.server.engines.reasons import Reason
+from paperspace.gradient.server.engines.runtime import ERRORED, FAILED, PENDING, InstanceNoted, desired_replicas
 from paperspace.gradient.server.engines.workloads import run_id
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable
+    from collections.abc import Callable, Iterable, Sequence
 
     from paperspace.gradient.server.engines.workloads import Workloads
     from paperspace.gradient.server.storage.database import Database
@@ -210,24 +205,37 @@ class Records:
             spec.get("protocol") or DEFAULT_PROTOCOL,
         )
 
-    def pin_image(self, key: ContainerKey, image_id: str) -> str:
-        """Store the image of a template. Return the id of the first image that was stored for it."""
-        self._db.execute(
-            "INSERT INTO images (deployment_id, template, image_id) VALUES (?, ?, ?) ON CONFLICT DO NOTHING",
-            key.deployment_id,
-            key.template,
-            image_id,
+    def pin_image(self, key: ContainerKey, image_id: str, notes: Sequence[str]) -> str:
+        """Store the image of a template. Return the id of the first image that was stored for it.
+
+        Args:
+            key: The first container with the template.
+            image_id: The id of its image.
+            notes: What the engine reduces, as `Engine.check` returns it.
+        """
+        query = "SELECT image_id FROM images WHERE deployment_id = ? AND template = ?"
+        if pinned := self._db.rows(query, key.deployment_id, key.template):
+            first_id: str = pinned[0]["imageId"]
+            return first_id
+        self._db.insert(
+            "images", [{"deployment_id": key.deployment_id, "template": key.template, "image_id": image_id}]
         )
-        (row,) = self._db.rows(
-            "SELECT image_id FROM images WHERE deployment_id = ? AND template = ?", key.deployment_id, key.template
-        )
-        pinned: str = row["imageId"]
-        return pinned
+        events = [(Reason.PULLED, f"The containers of this revision run {image_id}.")]
+        events += [(Reason.LIMITS_REDUCED, note) for note in notes]
+        self._workloads.record(InstanceNoted(key.instance_id, self.now, *event) for event in events)
+        return image_id
 
     # Changes
 
     def store(self, change: Change) -> None:
-        """Store a change."""
+        """Store a change, and the event that it is."""
+        if isinstance(change, SetState) and self._has_state(change):
+            return
+        self._apply(change)
+        if event := event_of(change, self.now):
+            self._workloads.record([event])
+
+    def _apply(self, change: Change) -> None:
         now = iso(self.now)
         match change:
             case Serve(spec_id):
@@ -245,21 +253,19 @@ class Records:
                 self._add(spec_id, number)
             case Leave(instance_id):
                 self._update(instance_id, leaving_since=now)
-            case Gone(instance_id):
-                self._workloads.record([InstanceRemoved(instance_id, self.now)])
             case AssignPort(instance_id):
                 self._assign_port(instance_id)
             case Restart(instance_id, crashes, at):
                 self._next_attempt(instance_id, crashes=crashes, restart_at=iso(at))
-            case SetState(instance_id, phase, state, message):
-                self._set_state(instance_id, phase, state, message)
+            case Started(instance_id):
+                self._update(instance_id, restart_at=None)
 
     def store_down(self) -> None:
         """Store that all containers were stopped. The next server starts those of all instances that have not failed."""
         rows = self._db.rows(f"{_INSTANCE} WHERE instances.dt_deleted IS NULL AND leaving_since IS NULL")
         for row in rows:
             if row["state"] not in (ERRORED, FAILED):
-                self._set_state(row["id"], "Pending", PENDING, _DOWN)
+                self.store(SetState(row["id"], "Pending", PENDING, _DOWN, Reason.SERVER_DOWN))
 
     def _add(self, spec_id: str, number: int) -> None:
         (spec,) = self._db.rows("SELECT * FROM deployment_specs WHERE id = ?", spec_id)
@@ -268,7 +274,7 @@ class Records:
             row = {"id": id_, "run_id": run_id(spec_id), "deployment_id": spec["deploymentId"], "spec_id": spec_id}
             row |= {"instance_id": f"instance-{id_.rpartition('-')[2]}", "dt_created": iso(self.now)}
             self._db.insert("instances", [row | {"template": spec["template"]}])
-            self._set_state(id_, "Pending", PENDING, _NEW)
+            self.store(SetState(id_, "Pending", PENDING, _NEW))
 
     def _assign_port(self, instance_id: str) -> None:
         """Reserve another port for a new attempt. If no port is free, the instance waits for one."""
@@ -280,13 +286,13 @@ class Records:
         if port is not None:
             self._next_attempt(instance_id, port=port)
         else:
-            self._set_state(instance_id, "Pending", PENDING, _NO_PORT)
+            self.store(SetState(instance_id, "Pending", PENDING, _NO_PORT, Reason.NO_FREE_PORT))
 
-    def _set_state(self, instance_id: str, phase: str, state: str, message: str) -> None:
-        """Store the state of an instance, unless it has it already."""
-        current = self._db.rows("SELECT phase, state, state_message FROM instances_now WHERE id = ?", instance_id)
-        if tuple(current[0].values()) != (phase, state, message):
-            self._workloads.record([StateChanged(instance_id, self.now, phase, state, message)])
+    def _has_state(self, change: SetState) -> bool:
+        """Whether an instance has a state already."""
+        query = "SELECT phase, state, state_message FROM instances_now WHERE id = ?"
+        (current,) = self._db.rows(query, change.instance_id)
+        return tuple(current.values()) == (change.phase, change.state, change.message)
 
     def _next_attempt(self, instance_id: str, **values: object) -> None:
         self._db.execute("UPDATE instances SET attempt = attempt + 1 WHERE id = ?", instance_id)

@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, NamedTuple
 
 from paperspace.gradient.server.controller.gateway import NO_ROUTES, Routes
+from paperspace.gradient.server.engines.reasons import Reason
 from paperspace.gradient.server.engines.runtime import ERRORED, FAILED, HEALTHY
 
 if TYPE_CHECKING:
@@ -63,6 +64,8 @@ class Progress(NamedTuple):
     phase: str
     """Reports of an earlier phase no longer count."""
     message: str
+    reason: Reason | None = None
+    """Its reason among the events of the deployment. None: it is none of them."""
 
 
 class Responded(NamedTuple):
@@ -84,6 +87,8 @@ class Ended(NamedTuple):
     """Whether each other attempt would end in the same way."""
     unseen: bool = False
     """Whether the engine or the server was down then, which may be why."""
+    cause: Reason = Reason.CRASHED
+    """The reason of its event."""
 
 
 class PortTaken(NamedTuple):

@@ -11,6 +11,8 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     from datetime import datetime
 
+    from paperspace.gradient.server.engines.reasons import Reason
+
 # Dataclasses rather than tuples: steps of different classes are never equal.
 
 
@@ -76,6 +78,13 @@ class Restart:
 
 
 @dataclass(frozen=True, slots=True)
+class Started:
+    """The container of the attempt runs. Its restart, if it is one, is no longer pending."""
+
+    instance_id: str
+
+
+@dataclass(frozen=True, slots=True)
 class SetState:
     """The instance enters a state."""
 
@@ -83,9 +92,11 @@ class SetState:
     phase: str
     state: str
     message: str
+    reason: Reason | None = None
+    """Its reason among the events of the deployment. None: it is none of them."""
 
 
-Change = Serve | Fail | Adopt | Add | Leave | Gone | AssignPort | Restart | SetState
+Change = Serve | Fail | Adopt | Add | Leave | Gone | AssignPort | Restart | Started | SetState
 
 
 @dataclass(frozen=True, slots=True)

@@ -19,6 +19,7 @@ from paperspace.gradient.server.controller.engine import (
 from paperspace.gradient.server.controller.readiness import wait_until_ready
 from paperspace.gradient.server.controller.state import Drained, Ended, PortTaken, Progress, Responded
 from paperspace.gradient.server.controller.steps import Drain, Explain, Probe, Remove, Start, Stop, Work
+from paperspace.gradient.server.engines.reasons import Reason
 from paperspace.gradient.server.engines.runtime import UnsupportedSpecError
 
 if TYPE_CHECKING:
@@ -94,23 +95,29 @@ async def _start(step: Start, tools: Tools, site: Site) -> None:
     if assignment.key.attempt != step.attempt:
         return
 
-    def progress(message: str) -> None:
-        site.report(step.instance_id, Progress(step.attempt, "Pending", message))
+    def progress(message: str, reason: Reason | None = None) -> None:
+        site.report(step.instance_id, Progress(step.attempt, "Pending", message, reason))
+
+    def ended(reason: str, cause: Reason, *, permanent: bool = False) -> None:
+        site.report(step.instance_id, Ended(step.attempt, tools.now(), reason, permanent=permanent, cause=cause))
 
     try:
-        workload = await _with_image(assignment, tools, progress)
-        progress(" ".join(["Starting the container.", *tools.engine.check(workload)]))
+        notes = tools.engine.check(assignment.workload)
+        workload = await _with_image(assignment, notes, tools, progress)
+        progress(" ".join(["Starting the container.", *notes]))
         async with tools.starts:
             await tools.engine.start(assignment.key, workload, assignment.port)
     except PortInUseError:
         site.report(step.instance_id, PortTaken(step.attempt))
     except ImageError as error:
-        site.report(step.instance_id, Ended(step.attempt, tools.now(), str(error), permanent=True))
+        ended(str(error), Reason.PULL_FAILED, permanent=True)
     except (StartError, UnsupportedSpecError) as error:  # the second: since the spec was accepted, a name was deleted
-        site.report(step.instance_id, Ended(step.attempt, tools.now(), str(error)))
+        ended(str(error), Reason.START_FAILED)
 
 
-async def _with_image(assignment: Assignment, tools: Tools, progress: Callable[[str], None]) -> Workload:
+async def _with_image(
+    assignment: Assignment, notes: Sequence[str], tools: Tools, progress: Callable[[str, Reason], None]
+) -> Workload:
     """Return the workload with its image, which is present. Failures that may pass are retried.
 
     Raises:
@@ -119,16 +126,18 @@ async def _with_image(assignment: Assignment, tools: Tools, progress: Callable[[
     failures = 0
     while True:
         try:
-            image_id = await tools.engine.resolve(assignment.workload, progress)
+            image_id = await tools.engine.resolve(
+                assignment.workload, lambda message: progress(message, Reason.PULLING)
+            )
             break
         except ImageError as error:
             if error.permanent:
                 raise
             failures += 1
             delay = restarts.delay(failures).total_seconds()
-            progress(f"{error} The next attempt follows after {delay:g} s.")
+            progress(f"{error} The next attempt follows after {delay:g} s.", Reason.PULL_FAILED)
             await asyncio.sleep(delay)
-    image_id = await tools.change(lambda records: records.pin_image(assignment.key, image_id))
+    image_id = await tools.change(lambda records: records.pin_image(assignment.key, image_id, notes))
     return assignment.workload._replace(image_id=image_id)
 
 

@@ -13,6 +13,7 @@ from paperspace.gradient.server.controller.state import Progress
 from paperspace.gradient.server.controller.steps import Route, Unroute, Wake, Work
 from paperspace.gradient.server.controller.supervision import pause
 from paperspace.gradient.server.controller.work import Site, Tools, work
+from paperspace.gradient.server.engines.reasons import Reason
 
 if TYPE_CHECKING:
     from datetime import datetime
@@ -71,17 +72,21 @@ class Worker:
         try:
             try:
                 decision = await self._apply_rule()
-            except (EngineUnavailableError, GatewayUnavailableError) as error:
-                reason = str(error)
-                await self._tools.change(lambda records: show_unavailable(records, self._deployment_id, reason))
-                self._wake_later()
-                return False
+            except EngineUnavailableError as error:
+                return await self._show_unavailable(str(error), Reason.ENGINE_UNAVAILABLE)
+            except GatewayUnavailableError as error:
+                return await self._show_unavailable(str(error), Reason.GATEWAY_UNAVAILABLE)
         except Exception:  # noqa: BLE001  # a failure in one deployment must not end its loop
             _log.exception("deployment %s: the controller failed; it tries again", self._deployment_id)
             self._wake_later()
             return False
         self._failures = 0
         return decision.finished and not self._tasks and not self._woken.is_set()
+
+    async def _show_unavailable(self, message: str, reason: Reason) -> bool:
+        await self._tools.change(lambda records: show_unavailable(records, self._deployment_id, message, reason))
+        self._wake_later()
+        return False
 
     async def _apply_rule(self) -> Decision:
         # What was reported before the listing starts is visible in it. The other way round, a container could have

@@ -11,6 +11,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any, NamedTuple, Protocol
 
 from paperspace.gradient._shared.spec_rules import DEFAULT_REPLICAS
+from paperspace.gradient.server.engines.reasons import Reason
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping, Sequence
@@ -49,6 +50,8 @@ class StateChanged(NamedTuple):
     phase: str
     state: str
     message: str
+    reason: Reason | None = None
+    """Its reason among the events of the deployment. None: it is none of them."""
 
 
 class LineLogged(NamedTuple):
@@ -64,9 +67,29 @@ class InstanceRemoved(NamedTuple):
 
     instance_id: str
     at: datetime
+    message: str = "The instance was removed."
+    reason: Reason = Reason.REMOVED
 
 
-Event = StateChanged | LineLogged | InstanceRemoved
+class InstanceNoted(NamedTuple):
+    """Something happened to the instance that does not change its state. It is only an event of the deployment."""
+
+    instance_id: str
+    at: datetime
+    reason: Reason
+    message: str
+
+
+class SpecNoted(NamedTuple):
+    """Something happened to the spec. It is only an event of the deployment."""
+
+    spec_id: str
+    at: datetime
+    reason: Reason
+    message: str
+
+
+Event = StateChanged | LineLogged | InstanceRemoved | InstanceNoted | SpecNoted
 
 
 class Runtime(Protocol):

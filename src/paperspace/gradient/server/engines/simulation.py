@@ -11,6 +11,7 @@ from enum import StrEnum
 from typing import TYPE_CHECKING, Any
 
 from paperspace.gradient._shared.spec_rules import DEFAULT_PORT
+from paperspace.gradient.server.engines.reasons import Reason
 from paperspace.gradient.server.engines.runtime import (
     ERRORED,
     FAILED,
@@ -111,27 +112,28 @@ class Simulation:
         at = creation_time + self.step
         if scenario is Scenario.FAIL:
             yield LineLogged(id_, at, f"[simulated] cannot pull the image {image}")
-            yield StateChanged(id_, at, "Pending", ERRORED, f"Simulated: cannot pull the image {image}.")
+            message = f"Simulated: cannot pull the image {image}."
+            yield StateChanged(id_, at, "Pending", ERRORED, message, Reason.PULL_FAILED)
             return
         yield LineLogged(id_, at, f"[simulated] {image} started, port {_port(desired.spec)}")
-        yield StateChanged(id_, at, "Running", PENDING, "Simulated: the container is starting.")
+        yield StateChanged(id_, at, "Running", PENDING, "Simulated: the container is starting.", Reason.STARTED)
         at += self.step
         if scenario is Scenario.CRASH_LOOP:
             yield from self._crash(id_, at)
             return
         yield LineLogged(id_, at, "[simulated] ready")
-        yield StateChanged(id_, at, "Running", HEALTHY, "Simulated: ready.")
+        yield StateChanged(id_, at, "Running", HEALTHY, "Simulated: ready.", Reason.READY)
 
     def _crash(self, instance_id: str, at: datetime) -> Iterator[Event]:
         """Return the events of a container that crashes after each start, until it is no longer restarted."""
         for crash in range(1, CRASHES + 1):
             yield LineLogged(instance_id, at, "[simulated] exited with code 1")
             message = f"Simulated: exited with code 1 (crash {crash}); restarting."
-            yield StateChanged(instance_id, at, "Running", RETRYING, message)
+            yield StateChanged(instance_id, at, "Running", RETRYING, message, Reason.CRASHED)
             at += self.step
         yield LineLogged(instance_id, at, "[simulated] exited with code 1; no more restarts")
         message = f"Simulated: exited with code 1 (crash {CRASHES + 1}); no more restarts."
-        yield StateChanged(instance_id, at, "Failed", FAILED, message)
+        yield StateChanged(instance_id, at, "Failed", FAILED, message, Reason.CRASHED)
 
     def _replace(
         self, old: Sequence[Instance], replicas: int, healthy_times: Sequence[datetime], now: datetime
@@ -161,7 +163,7 @@ class Simulation:
 def _remove(instance: Instance, at: datetime) -> Iterator[Event]:
     if instance.state != FAILED:  # a failed instance has stopped already and logs nothing more
         yield LineLogged(instance.id, at, "[simulated] stopped")
-    yield InstanceRemoved(instance.id, at)
+    yield InstanceRemoved(instance.id, at, "Simulated: removed.")
 
 
 def _port(spec: Mapping[str, Any]) -> int:

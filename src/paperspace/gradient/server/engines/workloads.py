@@ -8,14 +8,18 @@ from uuid import UUID, uuid5
 
 from paperspace.gradient._shared.spec_rules import normalize_name
 from paperspace.gradient.server.clock import iso
+from paperspace.gradient.server.engines.deployment_events import DeploymentEvents
+from paperspace.gradient.server.engines.reasons import Reason
 from paperspace.gradient.server.engines.runtime import (
     DesiredState,
     Instance,
     InstanceRemoved,
     LineLogged,
+    SpecNoted,
     StateChanged,
     UnsupportedSpecError,
 )
+from paperspace.gradient.server.engines.spec_changes import Revision, change_of
 from paperspace.gradient.server.storage.database import ChildTable
 
 if TYPE_CHECKING:
@@ -66,6 +70,7 @@ class Workloads:
     def __init__(self, database: Database, runtime: Runtime) -> None:
         self._db = database
         self._runtime = runtime
+        self._deployment_events = DeploymentEvents(database)
 
     @property
     def simulated(self) -> bool:
@@ -95,14 +100,16 @@ class Workloads:
             self._reconcile(self._newest_spec(row["id"]))
 
     def remove(self, deployment_id: str) -> None:
-        """Remove all instances of a deployment."""
+        """Remove all instances of a deployment, which is deleted, and its events."""
         self._discard_future_events(deployment_id)
+        self._deployment_events.forget(deployment_id)
         instances = self._instances(deployment_id, current_spec_id=None)  # no spec is current
         self.record(self._runtime.run(None, instances, self._db.transaction_time))
 
     def record(self, events: Iterable[Event]) -> None:
         """Store events, whether they are in the past or in the future."""
-        for event in sorted(events, key=lambda event: event.at):
+        in_order = sorted(events, key=lambda event: event.at)
+        for event in in_order:
             match event:
                 case StateChanged(instance_id, at, phase, state, message):
                     # Each id is derived from that of the state before: to count all of them would take ever longer.
@@ -117,6 +124,7 @@ class Workloads:
                     self._db.insert("log_lines", [row | {"deployment_run_instance_id": instance_id}])
                 case InstanceRemoved(instance_id, at):
                     self._db.execute("UPDATE instances SET dt_deleted = ? WHERE id = ?", iso(at), instance_id)
+        self._deployment_events.record(in_order)
 
     def _reconcile(self, spec: Row) -> None:
         """Make the instances of a deployment match its newest spec, in place of what ran before."""
@@ -125,6 +133,7 @@ class Workloads:
             replicas = self._runtime.replicas(desired)
         except UnsupportedSpecError as error:
             self._db.execute("UPDATE deployment_specs SET error = ? WHERE id = ?", str(error), spec["id"])
+            self.record([SpecNoted(spec["id"], self._db.transaction_time, Reason.SPEC_REJECTED, str(error))])
             return
         self._db.execute(
             "UPDATE deployment_specs SET external_applied = ? WHERE id = ? AND external_applied IS NULL",
@@ -132,6 +141,9 @@ class Workloads:
             spec["id"],
         )
         self._discard_future_events(spec["deploymentId"])
+        if spec["externalApplied"] is None:
+            reason, message = change_of(self._revision_before(spec), _revision(spec), spec["actor"])
+            self.record([SpecNoted(spec["id"], self._db.transaction_time, reason, message)])
         self._add_rollout(spec, replicas)
         self._add_instances(spec, self._runtime.initial_instances(replicas))
         instances = self._instances(spec["deploymentId"], current_spec_id=spec["id"])
@@ -144,6 +156,14 @@ class Workloads:
             deployment_id,
         )
         return spec  # the keys of a row have the names of the schema, such as `deploymentId`
+
+    def _revision_before(self, spec: Row) -> Revision | None:
+        rows = self._db.rows(
+            "SELECT data, cluster_id FROM deployment_specs WHERE deployment_id = ? AND seq < ? ORDER BY seq DESC LIMIT 1",
+            spec["deploymentId"],
+            spec["seq"],
+        )
+        return _revision(rows[0]) if rows else None
 
     def _instances(self, deployment_id: str, *, current_spec_id: str | None) -> list[Instance]:
         rows = self._db.rows(
@@ -191,6 +211,7 @@ class Workloads:
 
         A removed instance has none: its removal is its last event.
         """
+        self._deployment_events.discard_future(deployment_id)
         now = iso(self._db.transaction_time)
         present = self._db.rows(f"SELECT id FROM instances_now WHERE {_PRESENT}", deployment_id)  # noqa: S608
         for instance in present:
@@ -235,3 +256,7 @@ class Workloads:
             deployment_id,
         )
         return Serving(rows[0]["specId"] if rows else None, sum(row["ready"] for row in rows))
+
+
+def _revision(spec: Row) -> Revision:
+    return Revision(json.loads(spec["data"]), spec["clusterId"])

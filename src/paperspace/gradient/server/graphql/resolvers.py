@@ -22,6 +22,7 @@ from paperspace.gradient._shared.spec_rules import (
     text_problems,
 )
 from paperspace.gradient.server.engines import workloads
+from paperspace.gradient.server.engines.deployment_events import EVENTS
 from paperspace.gradient.server.errors import raise_for_problems
 from paperspace.gradient.server.graphql import pagination
 from paperspace.gradient.server.graphql.pagination import window_from_arguments
@@ -248,6 +249,7 @@ RESOLVERS: Mapping[tuple[str, str], Callable[..., Any]] = {
     ("Mutation", "deleteDeployment"): _mutation(_delete_deployment),
     ("Deployment", "deploymentSpecs"): _specs,
     ("Deployment", "deploymentRollouts"): _rollouts,
+    ("Deployment", "events"): _child_connection(EVENTS),
     ("Deployment", "log"): _log,
     ("Deployment", "logs"): _child_connection(workloads.LOGS),
     ("DeploymentLog", "lines"): _child_connection(workloads.LINES),

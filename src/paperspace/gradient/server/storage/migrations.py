@@ -219,6 +219,28 @@ MIGRATIONS = (
         END
         """,
     ),
+    (
+        # One row for each time that an event happens. The newest row of an id has the number of times until then; earlier
+        # rows with this id are kept only while the newest one is in the future.
+        """
+        CREATE TABLE deployment_events (
+            seq INTEGER PRIMARY KEY AUTOINCREMENT,
+            id TEXT NOT NULL,
+            deployment_id TEXT NOT NULL REFERENCES deployments (id),
+            deployment_spec_id TEXT REFERENCES deployment_specs (id),
+            instance_name TEXT,
+            severity TEXT NOT NULL,
+            reason TEXT NOT NULL,
+            message TEXT NOT NULL,
+            count INTEGER NOT NULL,
+            dt_created TEXT NOT NULL,
+            dt_last TEXT NOT NULL
+        ) STRICT
+        """,
+        "CREATE INDEX deployment_events_by_deployment ON deployment_events (deployment_id, seq, dt_last)",
+        "CREATE INDEX deployment_events_by_time ON deployment_events (deployment_id, dt_last)",
+        "CREATE INDEX deployment_events_by_id ON deployment_events (id, seq, dt_last)",
+    ),
 )
 
 

@@ -1,6 +1,6 @@
 """Views of the current state.
 
-A runtime may date events in advance, so the tables of instances, states and log lines can contain rows of the future.
+A runtime may date events in advance, so the tables of instances, states, log lines and events can contain rows of the future.
 These views leave out what has not happened yet and derive the rest. Time therefore passes without a background task,
 also while the server is down.
 
@@ -81,5 +81,12 @@ VIEWS = (
         deployment_id, spec_id AS deployment_spec_id, instance_id AS instance_name
     FROM log_lines JOIN instances ON instances.id = deployment_run_instance_id
     WHERE log_lines.dt_created <= now()
+    """,
+    """
+    CREATE TEMP VIEW events_now AS
+    SELECT * FROM deployment_events AS event
+    WHERE dt_last <= now() AND NOT EXISTS (
+        SELECT 1 FROM deployment_events AS again WHERE again.id = event.id AND again.seq > event.seq AND again.dt_last <= now()
+    )
     """,
 )

@@ -1,0 +1,97 @@
+"""The events of a deployment: what happened to it, when, why, and how often."""
+
+from __future__ import annotations
+
+from contextlib import aclosing
+from typing import TYPE_CHECKING
+
+from paperspace.gradient._core.pagination import MAX_PAGE, iter_pages
+from paperspace.gradient._generated.deployment_events import DEPLOYMENT_EVENTS, DeploymentEventsVariables
+from paperspace.gradient._shared.error_codes import Code
+from paperspace.gradient.deployments._errors import deployment_not_found, rebuilt
+from paperspace.gradient.deployments._queries import same_id, verify_same_deployment
+from paperspace.gradient.errors import BadRequestError, GradientError
+
+if TYPE_CHECKING:
+    from collections.abc import AsyncGenerator, Mapping
+
+    from paperspace.gradient._core.pagination import Page
+    from paperspace.gradient._core.session import Session
+    from paperspace.gradient.types import DeploymentEvent
+
+# Warnings in the error of a wait, and the seconds that they may delay it. The request is not retried.
+_LAST_WARNINGS = 5
+_LAST_WARNINGS_TIMEOUT = 5.0
+
+
+async def list_events(session: Session, id: str, first: int | None) -> list[DeploymentEvent]:
+    """Return the events of a deployment, newest first; `first` at most.
+
+    Raises:
+        NotFoundError: No deployment has this id.
+        BadRequestError: The server has no events.
+    """
+    if first == 0:
+        return []
+    events = [event async for page in _iter_event_pages(session, id, first) for event in page]
+    if len(events) > MAX_PAGE:
+        # An event that happened again in the meantime has moved to the first page, perhaps from one that was not read yet.
+        newest, _ = await _fetch_event_page(session, id, MAX_PAGE, None)
+        known = {event["id"] for event in newest}
+        events = [*newest, *(event for event in events if event["id"] not in known)][:first]
+    return events
+
+
+async def unread_events(session: Session, id: str, read: Mapping[str, str]) -> list[DeploymentEvent]:
+    """Return the events of a deployment that happened since they were read, newest first.
+
+    Args:
+        session: The session to read them with.
+        id: The id of the deployment.
+        read: The last time of each event that was read, by its id.
+    """
+    unread: list[DeploymentEvent] = []
+    async with aclosing(_iter_event_pages(session, id)) as pages:
+        async for page in pages:
+            new = [event for event in page if read.get(event["id"]) != event["dtLast"]]
+            unread += new
+            if len(new) < len(page):
+                break
+    return unread
+
+
+def _iter_event_pages(session: Session, id: str, limit: int | None = None) -> AsyncGenerator[list[DeploymentEvent]]:
+    return iter_pages(
+        lambda size, after: _fetch_event_page(session, id, size, after), operation=DEPLOYMENT_EVENTS.name, limit=limit
+    )
+
+
+async def _fetch_event_page(session: Session, id: str, size: int, after: str | None) -> Page[DeploymentEvent]:
+    try:
+        result = await session.run(
+            DEPLOYMENT_EVENTS,
+            DeploymentEventsVariables(id=id, first=size, after=after),
+            verify=lambda result: verify_same_deployment(id, result["deployment"]),
+        )
+    except BadRequestError as error:
+        if error.code != Code.GRAPHQL_VALIDATION_FAILED:
+            raise
+        raise rebuilt(error, f"this server has no events of deployments: {error.args[0]}") from error
+    if result["deployment"] is None:
+        raise deployment_not_found(id, DEPLOYMENT_EVENTS.name)
+    return result["deployment"]["events"]["nodes"], result["deployment"]["events"]["pageInfo"]
+
+
+async def last_warnings(session: Session, id: str, spec_id: str) -> list[DeploymentEvent]:
+    """Return the last warnings about a spec, by time. Empty if they cannot be read: they only explain another error."""
+    timeout = min(session.settings.timeout, _LAST_WARNINGS_TIMEOUT)
+    try:
+        events = await list_events(session.with_settings(timeout=timeout, max_retries=0), id, MAX_PAGE)
+    except GradientError:
+        return []
+    warnings = [event for event in events if event["severity"] == "WARNING" and _is_about(event, spec_id)]
+    return warnings[:_LAST_WARNINGS][::-1]
+
+
+def _is_about(event: DeploymentEvent, spec_id: str) -> bool:
+    return event["deploymentSpecId"] is None or same_id(event["deploymentSpecId"], spec_id)

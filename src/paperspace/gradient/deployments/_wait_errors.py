@@ -1,0 +1,67 @@
+"""The errors of a wait, with what explains them: log lines and events."""
+
+from __future__ import annotations
+
+from contextlib import suppress
+from typing import TYPE_CHECKING
+
+from paperspace.gradient.deployments._events import last_warnings
+from paperspace.gradient.deployments._logs import LogReader, sorted_lines
+from paperspace.gradient.deployments._status import FAILED_STATES, failure_reason, replica_counts
+from paperspace.gradient.errors import DeploymentFailedError, NotFoundError, WaitTimeoutError
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from paperspace.gradient._core.session import Session
+    from paperspace.gradient.types import DeploymentEvent, DeploymentStatus, LogLine
+
+# Log lines in the error of a failed deployment, and the number of instances that they are taken from.
+FAILURE_LOG_LINES = 20
+FAILURE_LOG_INSTANCES = 5
+
+
+async def deployment_failed(session: Session, status: DeploymentStatus) -> DeploymentFailedError:
+    """Return the error for a failed deployment, with the last log lines of its failed instances and its last warnings."""
+    failed = [instance["name"] for instance in status["instances"] if instance["state"] in FAILED_STATES]
+    lines: list[LogLine] = []
+    for name in filter(None, failed[:FAILURE_LOG_INSTANCES]):
+        with suppress(NotFoundError):  # the instance has no log yet
+            lines += await LogReader(session, status["id"], name).last_lines(FAILURE_LOG_LINES)
+    logs = sorted_lines(lines)[-FAILURE_LOG_LINES:]
+    text = "".join(f"\n  {line['instanceName']}: {line['message']}" for line in logs)
+    message = f"deployment {status['name']} ({status['id']}) failed: {failure_reason(status)}{text}"
+    events = await last_warnings(session, status["id"], status["specId"])
+    return DeploymentFailedError(_with_events(message, events), status=status, logs=logs, events=events)
+
+
+async def wait_timeout(session: Session, id: str, timeout: float, status: DeploymentStatus | None) -> WaitTimeoutError:
+    """Return the error for a deployment that is not ready in time, with its last warnings.
+
+    Args:
+        session: The session to read them with.
+        id: The id of the deployment.
+        timeout: The seconds of the wait.
+        status: The last status. None: it was never read.
+    """
+    if status is None:
+        return WaitTimeoutError(f"deployment {id} is not ready after {timeout:g} s: no status was received")
+    goal, progress = "ready", replica_counts(status)
+    if not status["applied"]:
+        progress += "; the newest spec is not applied yet"
+    elif status["replicas"] == 0:
+        goal, progress = "stopped", "a run has not ended"
+    message = f"deployment {status['name']} is not {goal} after {timeout:g} s: {progress}"
+    events = await last_warnings(session, id, status["specId"])
+    return WaitTimeoutError(_with_events(message, events), status=status, events=events)
+
+
+def _with_events(text: str, events: Sequence[DeploymentEvent]) -> str:
+    """Add events to a message, one line each. One that happened once, and whose message is there already, says nothing new."""
+    for event in events:
+        times = event["count"]
+        if times > 1:
+            text += f"\n  {event['reason']} ({times} times): {event['message']}"
+        elif event["message"] not in text:
+            text += f"\n  {event['reason']}: {event['message']}"
+    return text

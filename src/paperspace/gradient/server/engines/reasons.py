@@ -1,0 +1,71 @@
+"""The reasons of events: what can happen to a deployment. `docs/containers.md` has the same table for users."""
+
+from __future__ import annotations
+
+from enum import StrEnum
+
+
+class Severity(StrEnum):
+    """Whether an event needs attention."""
+
+    NORMAL = "NORMAL"
+    WARNING = "WARNING"
+
+
+class Reason(StrEnum):
+    """Why an event is recorded. A reason that was released keeps its name: programs know it."""
+
+    # A change of the spec
+    ROLLOUT_STARTED = "RolloutStarted"
+    SCALED = "Scaled"
+    STOPPED = "Stopped"
+    SPEC_REJECTED = "SpecRejected"
+
+    # A revision
+    PULLED = "Pulled"
+    LIMITS_REDUCED = "LimitsReduced"
+    SERVING = "Serving"
+    ROLLOUT_FAILED = "RolloutFailed"
+
+    # An instance
+    PULLING = "Pulling"
+    PULL_FAILED = "PullFailed"
+    NO_FREE_PORT = "NoFreePort"
+    STARTED = "Started"
+    START_FAILED = "StartFailed"
+    READY = "Ready"
+    UNHEALTHY = "Unhealthy"
+    CRASHED = "Crashed"
+    ENDED = "Ended"
+    LOST = "Lost"
+    SERVER_DOWN = "ServerDown"
+    STOPPING = "Stopping"
+    REMOVED = "Removed"
+
+    # What instances depend on
+    ENGINE_UNAVAILABLE = "EngineUnavailable"
+    GATEWAY_UNAVAILABLE = "GatewayUnavailable"
+
+    @property
+    def severity(self) -> Severity:
+        """Whether an event with this reason needs attention."""
+        return Severity.WARNING if self in _WARNINGS else Severity.NORMAL
+
+
+_WARNINGS = {
+    Reason.SPEC_REJECTED,
+    Reason.LIMITS_REDUCED,
+    Reason.ROLLOUT_FAILED,
+    Reason.PULL_FAILED,
+    Reason.NO_FREE_PORT,
+    Reason.START_FAILED,
+    Reason.UNHEALTHY,
+    Reason.CRASHED,
+    Reason.ENDED,
+    Reason.LOST,
+    Reason.ENGINE_UNAVAILABLE,
+    Reason.GATEWAY_UNAVAILABLE,
+}
+
+# What takes a while is reported many times with its progress, and is one event for each instance.
+ONCE = {Reason.PULLING}

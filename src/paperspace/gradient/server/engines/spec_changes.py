@@ -1,0 +1,65 @@
+"""What a new spec changes, for the events of a deployment. Only names of fields, images and numbers: values can be secret."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any, NamedTuple
+
+from paperspace.gradient.server.engines.reasons import Reason
+from paperspace.gradient.server.engines.runtime import desired_replicas
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+_REPLICAS = "resources.replicas"
+
+
+class Revision(NamedTuple):
+    """A spec and where it runs."""
+
+    data: Mapping[str, Any]
+    cluster_id: str
+
+
+def change_of(before: Revision | None, after: Revision, actor: str) -> tuple[Reason, str]:
+    """Return the reason and the message of the event that a revision was applied.
+
+    Args:
+        before: The revision before. None: it is the first one.
+        after: The new revision.
+        actor: The name of its author.
+    """
+    wanted = desired_replicas(after.data)
+    if before is None:
+        return Reason.ROLLOUT_STARTED, f"{actor} created the deployment: {after.data['image']}, {_replicas(wanted)}."
+    changed = _changed_fields(before, after)
+    earlier = desired_replicas(before.data)
+    if earlier and not wanted:
+        return Reason.STOPPED, f"{actor} stopped the deployment."
+    if wanted and not earlier:
+        return Reason.ROLLOUT_STARTED, f"{actor} started the deployment: {after.data['image']}, {_replicas(wanted)}."
+    if changed == [_REPLICAS]:
+        return Reason.SCALED, f"{actor} changed the number of replicas from {earlier} to {wanted}."
+    if not changed:
+        return Reason.ROLLOUT_STARTED, f"{actor} restarted the deployment."
+    if "image" in changed:
+        changed[changed.index("image")] = f"image ({before.data['image']} to {after.data['image']})"
+    return Reason.ROLLOUT_STARTED, f"{actor} changed {', '.join(changed)}."
+
+
+def _replicas(number: int) -> str:
+    return "1 replica" if number == 1 else f"{number} replicas"
+
+
+def _changed_fields(before: Revision, after: Revision) -> list[str]:
+    """Return the names of the fields that differ, sorted."""
+    old, new = _fields(before), _fields(after)
+    return sorted(name for name in old.keys() | new.keys() if old.get(name) != new.get(name))
+
+
+def _fields(revision: Revision) -> dict[str, object]:
+    """Return the fields of a revision by name. A field that is null is not set."""
+    data, resources = revision.data, revision.data.get("resources") or {}
+    fields = {name: value for name, value in data.items() if name != "resources"}
+    fields |= {f"resources.{name}": value for name, value in resources.items()}
+    fields["cluster"] = revision.cluster_id
+    return {name: value for name, value in fields.items() if value is not None}
