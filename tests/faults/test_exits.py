@@ -290,6 +290,18 @@ CLEANUPS = {
         client = AsyncClient(key, url)
         asyncio.run(main())
     """,
+    "a cleanup that closes a client": """
+        async def calls():
+            async with AsyncClient(key, url) as client:
+                yield await client.deployments.get_deployment(ID)
+
+        async def main():
+            main.kept = [calls() for _ in range(5)]
+            for generator in main.kept:
+                await anext(generator)
+
+        asyncio.run(main())
+    """,
     "a loop that goes on after its generators are closed": """
         client = AsyncClient(key, url)
         loop = asyncio.new_event_loop()

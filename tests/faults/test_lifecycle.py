@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import gc
 import time
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
@@ -277,6 +278,21 @@ def test_closed_from_another_loop() -> None:
         asyncio.run(client.close())
         assert [type(call.exception(AT_ONCE)) for call in calls] == [ClientClosedError] * 4
         wait_for(lambda: server.open == 0)
+
+
+def test_closed_while_other_loops_end(caplog: pytest.LogCaptureFixture) -> None:
+    """close() on one loop, while other loops end, leaves nothing open, and asyncio reports nothing."""
+    with FaultServer() as server, ThreadPoolExecutor(3) as pool:
+        for _ in range(10):
+            past_calls = len(server.requests)
+            client = AsyncClient(CANARY, server.url)
+            calls = [pool.submit(asyncio.run, get(client)) for _ in range(3)]
+            wait_for(lambda: len(server.requests) > past_calls)  # noqa: B023  # called at once
+            asyncio.run(client.close())
+            assert {type(call.exception(AT_ONCE)) for call in calls} <= {ClientClosedError, type(None)}
+        wait_for(lambda: server.open == 0)
+    gc.collect()
+    assert caplog.records == []
 
 
 def test_sync_inside_a_running_loop() -> None:

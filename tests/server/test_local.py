@@ -306,6 +306,26 @@ def test_an_interrupted_start(monkeypatch: pytest.MonkeyPatch) -> None:
         assert server.url
 
 
+def test_an_interrupted_stop(monkeypatch: pytest.MonkeyPatch) -> None:
+    """After a stop that Ctrl-C interrupts, the server can be stopped again, and started again."""
+    join = threading.Thread.join
+
+    def interrupt(thread: threading.Thread) -> None:
+        join(thread)
+        if threading.current_thread() is threading.main_thread():
+            raise KeyboardInterrupt
+
+    server = LocalServer()
+    server.start()
+    with monkeypatch.context() as patch:
+        patch.setattr(threading.Thread, "join", interrupt)
+        with pytest.raises(KeyboardInterrupt):
+            server.stop()
+    server.stop()
+    with server:
+        assert server.url
+
+
 def test_simultaneous_starts() -> None:
     """If several threads start the same server, one does; nothing is left after a stop."""
     before = set(threading.enumerate())

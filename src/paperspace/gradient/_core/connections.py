@@ -73,7 +73,7 @@ class Connections:
         """Close every transport on its own loop. Calls in progress end with ClientClosedError."""
         self.closed = True
         entry = self._by_loop.pop(asyncio.get_running_loop(), None)
-        _close_all(self._by_loop)
+        _release(self._by_loop)
         if entry is not None:
             await _close(*entry)
 
@@ -105,39 +105,36 @@ async def _lifetime(transport: HTTPTransport) -> AsyncGenerator[None]:
 async def _close(transport: HTTPTransport, lifetime: AsyncGenerator[None]) -> None:
     """Close a transport, with its calls in progress."""
     await transport.close()
-    await lifetime.aclose()
-
-
-def _close_all(by_loop: Transports) -> None:
-    """Close every transport on its own loop."""
-    while by_loop:
-        loop, (transport, lifetime) = by_loop.popitem()
-        if loop.is_closed():
-            transport.abandon()
-        else:
-            loop.call_soon_threadsafe(loop.create_task, _close(transport, lifetime))
+    with suppress(RuntimeError):  # the loop is ending, and closes it now
+        await lifetime.aclose()
 
 
 def _release(by_loop: Transports) -> None:
-    """Close what a garbage-collected client left open."""
+    """Close transports from outside of their loops: those of a garbage-collected client, or of other loops."""
     for left in list(_left_open):
         if left[0].is_closed():
             left[1][0].abandon()
             _left_open.discard(left)
-    for loop in [loop for loop in by_loop if not loop.is_closed() and not is_loop_thread_loop(loop)]:
-        left = loop, by_loop.pop(loop)
-        _left_open.add(left)
-        with suppress(RuntimeError):  # closed by its thread in the meantime
-            loop.call_soon_threadsafe(_abort, left)
-    _close_all(by_loop)
+    while by_loop:
+        loop, entry = by_loop.popitem()
+        if loop.is_closed():
+            entry[0].abandon()
+        elif is_loop_thread_loop(loop):
+            loop.call_soon_threadsafe(loop.create_task, _close(*entry))
+        else:
+            left = loop, entry
+            _left_open.add(left)
+            with suppress(RuntimeError):  # closed by its thread in the meantime
+                loop.call_soon_threadsafe(_abort, left)
 
 
 def _abort(left: Left) -> None:
-    """Close the connections of a transport that no call uses any more, and then the transport.
+    """End the calls of a transport, close its connections, and then the transport.
 
     Neither needs a task: the loop may be ending now, and would report a task that does not finish.
     """
     loop, (transport, lifetime) = left
+    transport.end_calls()
     transport.abort()
 
     def finish() -> None:
@@ -151,7 +148,7 @@ def _abort(left: Left) -> None:
     loop.call_later(_ABORT_TIME, finish)
 
 
-# The transports of garbage-collected clients, with their loops, until they are closed.
+# The transports that were released, with their loops, until they are closed.
 _left_open: set[Left] = set()
 
 _all_connections: weakref.WeakSet[Connections] = weakref.WeakSet()

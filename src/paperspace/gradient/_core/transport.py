@@ -159,9 +159,7 @@ class HTTPTransport(AsyncTransport):
 
     async def close(self) -> None:
         """Close all connections and end everything that waits here."""
-        for timeout in self._timeouts:
-            if not timeout.expired():
-                timeout.reschedule(0)
+        self.end_calls()
         sessions, self._sessions = self._sessions, []
         async with AsyncExitStack() as stack:  # closes all of them even if the loop ends and cancels this
             for session in sessions:
@@ -176,8 +174,14 @@ class HTTPTransport(AsyncTransport):
         if not self._active:
             await self.close()  # a later attempt connects again
 
+    def end_calls(self) -> None:
+        """End everything that waits here, soon."""
+        for timeout in self._timeouts:
+            if not timeout.expired():
+                timeout.reschedule(0)
+
     def abort(self) -> None:
-        """Abort all connections, without waiting. No call uses them."""
+        """Abort all connections, without waiting."""
         for connector in self._connectors:
             for protocol in connector.known:
                 if protocol.transport is not None:

@@ -6,7 +6,7 @@ import asyncio
 import re
 import threading
 from concurrent.futures import Future
-from contextlib import AsyncExitStack
+from contextlib import AsyncExitStack, suppress
 from typing import TYPE_CHECKING, Self, cast
 from uuid import UUID, uuid4
 
@@ -164,7 +164,8 @@ class LocalServer:
             raise
 
         def stop() -> None:
-            request_stop()
+            with suppress(RuntimeError):  # stopped already, by another thread or a stop that was interrupted
+                request_stop()
             thread.join()
 
         return stop
@@ -178,9 +179,11 @@ class LocalServer:
             >>> server.start()
             >>> server.stop()
         """
-        if self._stop is not None:
-            self._stop()
-            self._stop = None
+        stop = self._stop
+        if stop is not None:
+            stop()
+            if self._stop is stop:  # another thread may have stopped it too, and started it again
+                self._stop = None
 
     def inject_fault(self, *faults: Fault) -> None:
         """Apply each fault to one of the next API requests, in this order.
