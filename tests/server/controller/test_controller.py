@@ -13,9 +13,12 @@ import pytest
 from tests.server.controller.memory_engine import ServingEngine
 
 from paperspace.gradient.server.controller.controller import DEFAULT_OPTIONS, Controller, Options
+from paperspace.gradient.server.controller.decide import Decision, decide
 from paperspace.gradient.server.controller.engine import ContainerKey, Workload
+from paperspace.gradient.server.controller.gateway import NO_ROUTES
 from paperspace.gradient.server.controller.records import Records
 from paperspace.gradient.server.controller.runtime import EngineRuntime
+from paperspace.gradient.server.controller.state import Limits
 from paperspace.gradient.server.engines.runtime import UnsupportedSpecError
 from paperspace.gradient.server.engines.workloads import Workloads
 from paperspace.gradient.server.storage.database import Database
@@ -358,3 +361,13 @@ def test_unsupported_specs(spec: dict[str, Any], error: str) -> None:
         assert list(world.engine.by_id) == before
 
     run(test)
+
+
+def test_containers_that_the_database_does_not_know_do_not_count() -> None:
+    """A deployment of which only unknown containers are left is finished: its endpoint is removed, its containers are not."""
+    world = World()
+    unknown = world.engine.create(ContainerKey("d", "i", 1, "t"), "good", PORTS[-1])
+    limits = Limits(timedelta(minutes=1), timedelta(minutes=1))
+    with world.database.writing():
+        decision = decide(world.records, "d", [unknown], NO_ROUTES, {}, limits)
+    assert decision == Decision([], frozenset(), exists=False, finished=True)
