@@ -298,6 +298,15 @@ def test_closed_pipe(words: list[str], environment: dict[str, str]) -> None:
     assert (done.returncode, done.stderr) == (1, b"")
 
 
+@pytest.mark.parametrize("format_", ["json", "yaml"])
+def test_output_formats_of_other_commands(run: Run, format_: str) -> None:
+    """`--json`, as other commands have it, is answered with the right option, where there is one."""
+    refused = run("deployments", "list", f"--{format_}")
+    assert (refused.exit_code, f"Did you mean '--output {format_}'?" in refused.stderr) == (ExitCode.USAGE, True)
+    refused = run("deployments", "delete", f"--{format_}")
+    assert (refused.exit_code, "Did you mean" in refused.stderr) == (ExitCode.USAGE, False)
+
+
 def test_changes_with_a_closed_pipe(tmp_path: Path, environment: dict[str, str]) -> None:
     """If the reader of a pipe is gone, as with `head -1`, a command with several changes makes all of them."""
     for name in ("a", "b"):

@@ -9,8 +9,10 @@ from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack
 from pathlib import Path
 from threading import Timer
+from types import SimpleNamespace
 from typing import Any
 
+import aiohttp
 import pytest
 from tests.faults.catalogue import ATTEMPTS, Outcome
 from tests.faults.certificates import make_certificate
@@ -18,8 +20,10 @@ from tests.faults.harness import CALLS, CANARY, Cell, Result, check, in_sync_and
 from tests.faults.server import Exchange, FaultServer, early, good, good_data
 
 from paperspace.gradient import APIConnectionError, Client, ConfigurationError, RedirectError, TLSError
+from paperspace.gradient._core import failures
 from paperspace.gradient._core import retry as _retry
 from paperspace.gradient._core import transport as _transport
+from paperspace.gradient._core.defaults import DEFAULT_API_URL
 
 
 @pytest.fixture(autouse=True)
@@ -254,9 +258,23 @@ def test_proxy_of_the_environment(monkeypatch: pytest.MonkeyPatch) -> None:
             assert CALLS["get"](client.deployments)
         monkeypatch.setenv("no_proxy", "api.example")
         made = Client(CANARY, PLAIN, max_retries=0, allow_http_hosts=("api.example",))
-        with made as client, pytest.raises(APIConnectionError, match=r"unknown host api\.example"):
+        with (
+            made as client,
+            pytest.raises(APIConnectionError, match=r"unknown host api\.example: .*; is the API URL correct\?"),
+        ):
             CALLS["get"](client.deployments)
         assert (len(proxy.requests), len(server.requests)) == (1, 1)
+
+
+def test_no_connection_to_the_hosted_service() -> None:
+    """Without an API URL, the error says that the hosted service is closed, and what to do."""
+    key: Any = SimpleNamespace(ssl=None)
+    refused = aiohttp.ClientConnectorDNSError(key, OSError(-2, "Name or service not known"))
+    failed = failures.from_exception(refused, DEFAULT_API_URL, sent=False, reused=False)
+    assert str(failed).startswith("unknown host api.paperspace.com: ")
+    assert str(failed).endswith(
+        "; the hosted service is closed: start `gradient server`, and set PAPERSPACE_API_URL to the URL that it prints"
+    )
 
 
 @pytest.mark.usefixtures("_no_proxies")

@@ -16,6 +16,7 @@ from urllib.parse import urlsplit
 
 import pytest
 
+from paperspace.gradient import Client
 from paperspace.gradient.server import LocalServer
 from paperspace.gradient.server.http import connections, listener, middleware
 
@@ -207,9 +208,12 @@ def test_host_header_on_loopback(call: Caller, host: str, status: int) -> None:
 
 
 def test_host_header_on_other_addresses(caller: type[Caller]) -> None:
-    """On other addresses, every Host header is accepted."""
+    """On other addresses, every Host header is accepted. The URL of the server is one that clients on this machine accept."""
     with LocalServer(host="0.0.0.0") as server:
+        assert server.url.startswith("http://127.0.0.1:")
         assert caller(server).post(QUERY, Host="server.example").status == 200
+        with Client(server.api_key, server.url) as client:
+            assert client.deployments.list_deployments() == []
 
 
 def test_health(call: Caller) -> None:
@@ -234,6 +238,25 @@ def test_one_log_line_per_request(call: Caller, caplog: pytest.LogCaptureFixture
         path = "/no/where" if response.status == 404 else "/graphql"
         method = "GET" if response.status == 404 else "POST"
         assert re.fullmatch(rf"{id_} {method} {path} {response.status} \d+\.\d ms", line)
+
+
+@pytest.mark.parametrize(
+    ("request_", "name"),
+    [
+        ({"query": "query Names { __typename }"}, "Names"),
+        ({"query": "query A { __typename } query B { __typename }", "operationName": "B"}, "B"),
+        ({"query": "query A { nosuch }"}, "A"),
+        ({"query": "{ __typename }", "operationName": "x\n" + "y" * 5000}, r"x\\ny+…"),
+    ],
+)
+def test_the_log_names_operations(
+    call: Caller, caplog: pytest.LogCaptureFixture, request_: dict[str, str], name: str
+) -> None:
+    """A log line has the name of the operation, also of one that fails."""
+    with caplog.at_level(logging.INFO, "paperspace.gradient.server"):
+        call.post(json.dumps(request_).encode())
+    (record,) = caplog.records
+    assert re.fullmatch(rf"\w+ POST /graphql {name} \d+ \d+\.\d ms", record.getMessage())
 
 
 @pytest.mark.parametrize("path", ["/a%0A%0Dforged", "/a\x1b[31mred", "/a\xe9\xff", "/a?key=secret", "/" + "x" * 5000])

@@ -14,6 +14,7 @@ import aiohttp
 from aiohttp.http_exceptions import ContentEncodingError
 
 from paperspace.gradient import errors
+from paperspace.gradient._core.defaults import DEFAULT_API_URL
 from paperspace.gradient._core.retry import FailureKind
 from paperspace.gradient.config import is_loopback
 
@@ -90,7 +91,7 @@ _BY_EXCEPTION: tuple[tuple[type[Exception] | tuple[type[Exception], ...], str, M
         "the response of {host} cannot be decompressed",
         Meaning(errors.MalformedResponseError, FailureKind.BROKEN),
     ),
-    (aiohttp.ClientConnectorDNSError, "unknown host {host}: {reason}", _NO_RESPONSE),
+    (aiohttp.ClientConnectorDNSError, "unknown host {host}: {reason}; {hint}", _NO_RESPONSE),
     (
         aiohttp.ClientConnectorError,
         "no connection to {address}: {reason}; {hint}",
@@ -125,9 +126,15 @@ def from_exception(error: Exception, url: str, *, sent: bool, reused: bool) -> A
     parts = urlsplit(url)
     host = parts.hostname or ""
     address = f"{host}:{parts.port}" if parts.port else host
-    hint = "is `gradient server` running?" if is_loopback(host) else "is the API URL correct?"
-    message = template.format(host=host, address=address, reason=_reason(error), hint=hint)
+    message = template.format(host=host, address=address, reason=_reason(error), hint=_hint(url, host))
     return AttemptFailed(meaning.error_class, message, kind)
+
+
+def _hint(url: str, host: str) -> str:
+    """Return what to do if there is no connection."""
+    if url == DEFAULT_API_URL:
+        return "the hosted service is closed: start `gradient server`, and set PAPERSPACE_API_URL to the URL that it prints"
+    return "is `gradient server` running?" if is_loopback(host) else "is the API URL correct?"
 
 
 def without_secrets(error: BaseException) -> BaseException | None:

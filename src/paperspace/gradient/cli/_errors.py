@@ -49,6 +49,9 @@ _HINTS: tuple[tuple[type[Exception], str], ...] = (
 
 _MISSING_API_KEY = "no API key: pass --api-key, set PAPERSPACE_API_KEY, or store one with `gradient apiKey KEY`"
 
+# As other commands call an option of `--output`.
+_FORMATS = {"--json", "--yaml"}
+
 _DETAILS = ("operation", "status", "code", "request_id", "attempts", "elapsed", "retry_after", "may_have_executed")
 
 
@@ -102,6 +105,8 @@ def print_error(error: Exception, *, debug: bool) -> None:
         for detail in _DETAILS if isinstance(error, errors.APIError) else ():
             click.echo(printable(f"{detail}: {getattr(error, detail)}"), err=True)
     if isinstance(error, click.UsageError):
+        if isinstance(error, click.NoSuchOption) and error.option_name in _FORMATS and _has_output(error.ctx):
+            error.possibilities = [f"--output {error.option_name.removeprefix('--')}"]
         usage = io.StringIO()
         error.show(usage)
         print_message(usage.getvalue().rstrip())
@@ -110,6 +115,10 @@ def print_error(error: Exception, *, debug: bool) -> None:
     print_message(f"Error: {message}")
     if hint:
         print_message(f"Hint: {hint}")
+
+
+def _has_output(context: click.Context | None) -> bool:
+    return context is not None and any(parameter.name == "output" for parameter in context.command.params)
 
 
 def _message_and_hint(error: Exception) -> tuple[str, str | None]:

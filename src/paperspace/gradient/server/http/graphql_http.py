@@ -19,6 +19,7 @@ JSON = "application/json"
 GRAPHQL_RESPONSE = "application/graphql-response+json"
 
 _QUALITY = re.compile(r"\s*q=([01](?:\.[0-9]{0,3})?)\s*", re.IGNORECASE)
+_NAMED_OPERATION = re.compile(r"\s*(?:query|mutation)\s+(\w{1,100})")
 _PARAMETERS = ("query", "operationName", "variables", "extensions")
 
 
@@ -80,6 +81,12 @@ def request_from_url(query_parameters: Iterable[tuple[str, str]]) -> Request:
 def digest(key: str) -> bytes:
     """Hash a key: digests have one length, and do not reveal the key to readers of the database."""
     return hashlib.sha256(key.encode("utf-8", "surrogateescape")).digest()
+
+
+def operation_name(request: Request) -> str | None:
+    """Return the name of the operation, for the log: as it is sent, or as the document starts. None: it has no name."""
+    start = _NAMED_OPERATION.match(request.query)
+    return request.operation_name or (start and start[1])
 
 
 def _request(parameters: Mapping[str, Any], **options: Any) -> Request:

@@ -33,6 +33,9 @@ Handler = Callable[[web.Request], Awaitable[web.StreamResponse]]
 Fault = Callable[[web.Request, Handler], Awaitable[web.StreamResponse]]
 """Handles one API request instead of its handler, or around it."""
 
+OPERATION = web.RequestKey("operation", str)
+"""The name of the operation of a request, if it has one."""
+
 BODY_TIMEOUT = 10.0  # seconds to read the body of a request
 DRAIN_TIMEOUT = 5.0  # seconds to finish active requests before the server stops
 
@@ -82,10 +85,8 @@ class RequestMiddleware:
             response.headers.add(hdrs.VARY, hdrs.ORIGIN)
             if cors.is_allowed(request, self._allow_origins):
                 cors.allow(request, response)
-        # The caller chooses the path: escape it, so that it cannot add lines or control a terminal.
-        path = shorten(ascii(request.raw_path.partition("?")[0])[1:-1])
         milliseconds = (monotonic() - started) * 1000
-        _log.info("%s %s %s %d %.1f ms", request_id, request.method, path, response.status, milliseconds)
+        _log.info("%s %s %d %.1f ms", request_id, _describe(request), response.status, milliseconds)
         return response
 
     async def read_body(self, request: web.Request) -> bytes:
@@ -186,6 +187,12 @@ class RequestMiddleware:
                 yield
             finally:
                 self._body_timeouts.remove(timeout)
+
+
+def _describe(request: web.Request) -> str:
+    """Return method, path and operation of a request, in one line of harmless characters: the caller chooses them."""
+    parts = (request.method, request.raw_path.partition("?")[0], request.get(OPERATION))
+    return " ".join(shorten(ascii(part)[1:-1]) for part in parts if part)
 
 
 def _expects_continue(request: web.Request) -> bool:

@@ -15,10 +15,12 @@ from paperspace.gradient.server.http.graphql_http import (
     JSON,
     digest,
     negotiate,
+    operation_name,
     request_from_body,
     request_from_url,
 )
 from paperspace.gradient.server.http.index_page import index_page
+from paperspace.gradient.server.http.middleware import OPERATION
 from paperspace.gradient.server.http.request_errors import HTTPRequestError
 
 if TYPE_CHECKING:
@@ -86,6 +88,8 @@ class Routes:
             message = f"no media type in the Accept header is supported: use {JSON} or {GRAPHQL_RESPONSE}"
             raise HTTPRequestError(HTTPStatus.NOT_ACCEPTABLE, message)
         graphql_request = request_from_url(request.query.items()) if is_get else await self._read_post(request)
+        if name := operation_name(graphql_request):
+            request[OPERATION] = name
         response = await self._execute(graphql_request)
         # With application/json, most GraphQL errors have status 200.
         status = response.outcome.json_status if media_type == JSON else response.outcome.status
