@@ -195,7 +195,7 @@ class TestUpdate:
                 "unset_env: expected a name that `env` does not set, got 'A'",
             ),
             (["--command", "'hunter2"], "Invalid value for '--command': no closing quotation."),
-            (["--env-subst"], "--env-subst changes the spec of a file: pass --spec."),
+            (["--env-subst"], "--env-subst works only with --spec."),
             (["--image", ""], "image: expected a container image"),
             (["--replicas", "-1"], "Invalid value for '--replicas'"),
         ],

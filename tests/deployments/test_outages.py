@@ -104,7 +104,7 @@ def test_failed_wait_says_what_was_applied(gradient_server: GradientServer) -> N
         with pytest.raises(RateLimitError) as caught:
             client.deployments.create_deployment("n", "p", SPEC, wait=True)
     error = caught.value
-    assert re.search(r"deployment [0-9a-f-]{36} was created, but waiting until it is ready failed: ", str(error))
+    assert re.search(r"deployment [0-9a-f-]{36} was created, but the wait for it failed: ", str(error))
     cause = error.__cause__
     assert isinstance(cause, RateLimitError)
     assert {**vars(cause), "may_have_executed": "yes"} == vars(error)

@@ -291,6 +291,6 @@ async def test_types_larger_than_the_machine_are_reduced(engine: DockerEngine, f
     """More CPUs, memory and GPUs than the machine has do not stop a container from running."""
     large = workload(WEB, instance_type="A100-80Gx8")
     (note,) = engine.check(large)
-    assert note.startswith("Instance type A100-80Gx8 has 96 CPUs, 720 GiB, 8 GPUs; of these, this machine has ")
+    assert note.startswith("Instance type A100-80Gx8 has 96 CPUs, 720 GiB, 8 GPUs, but this machine has only ")
     await engine.start(new_key(), large, port := free_port())
     assert await get(port) == "hello\n"

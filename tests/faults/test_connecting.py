@@ -271,8 +271,8 @@ def test_no_connection_to_the_hosted_service() -> None:
     key: Any = SimpleNamespace(ssl=None)
     refused = aiohttp.ClientConnectorDNSError(key, OSError(-2, "Name or service not known"))
     failed = failures.from_exception(refused, DEFAULT_API_URL, sent=False, reused=False)
-    assert str(failed).startswith("unknown host api.paperspace.com: ")
-    assert str(failed).endswith(
+    assert failed.message.startswith("unknown host api.paperspace.com: ")
+    assert failed.message.endswith(
         "; the hosted service is closed: start `gradient server`, and set PAPERSPACE_API_URL to the URL that it prints"
     )
 

@@ -51,7 +51,7 @@ def test_the_sentence_about_a_reduced_type() -> None:
     """It names both sizes, and why there are no GPUs."""
     _, (note,) = fit("A100", HOSTED["A100"], LAPTOP)
     assert note == (
-        "Instance type A100 has 12 CPUs, 90 GiB, 1 GPU; of these, this machine has 4 CPUs, 8 GiB. The Docker engine of "
+        "Instance type A100 has 12 CPUs, 90 GiB, 1 GPU, but this machine has only 4 CPUs, 8 GiB. The Docker engine of "
         "this machine has no GPUs (`docker info` lists no runtime nvidia)."
     )
 
@@ -61,7 +61,7 @@ def test_strict_instance_types() -> None:
     strict = Settings(strict_instance_types=True)
     with pytest.raises(
         UnsupportedSpecError,
-        match=r"this machine has 4 CPUs, 8 GiB\. .* With --strict-instance-types, .* select a smaller",
+        match=r"this machine has only 4 CPUs, 8 GiB\. .* With --strict-instance-types, .* select a smaller",
     ):
         check(A100, strict, LAPTOP)
     assert check(A100._replace(instance_type="C3"), strict, LAPTOP) == ()
@@ -177,9 +177,12 @@ def test_models(tmp_path: Path) -> None:
     ("models", "message"),
     [
         ([("a", "/m"), ("b", "/m/")], "models[1].path: models[0] has the same path, /m/."),
-        ([("a", "m")], "models[0].path: expected an absolute path below /, got 'm'."),
-        ([("a", "/m/../etc")], "models[0].path: expected an absolute path below /, got '/m/../etc'."),
-        ([("a", "/")], "models[0].path: expected an absolute path below /, got '/'."),
+        ([("a", "m")], "models[0].path: expected an absolute path other than /, without `..`, got 'm'."),
+        (
+            [("a", "/m/../etc")],
+            "models[0].path: expected an absolute path other than /, without `..`, got '/m/../etc'.",
+        ),
+        ([("a", "/")], "models[0].path: expected an absolute path other than /, without `..`, got '/'."),
         ([("c", "/c")], "models[0].id: there is no model 'c'; known: a, b, outside."),
         ([("outside", "/o")], "models[0].id: there is no model 'outside'"),
         ([("..", "/o")], "models[0].id: there is no model '..'"),

@@ -95,8 +95,8 @@ def convert_old_fields(content: dict[Any, Any], positions: Positions) -> Iterato
     """Convert the fields of older spec files. Yield what cannot be converted without loss."""
     version = content.pop("apiVersion", None)
     if version is not None and not (isinstance(version, str) and _API_VERSION.fullmatch(version)):
-        expected = "a version such as latest, v1 or v1alpha2"
-        yield Problem(("spec", "apiVersion"), hide(version), expected, "not needed; remove it")
+        expected = "no value, or a version such as latest, v1 or v1alpha2"
+        yield Problem(("spec", "apiVersion"), hide(version), expected, "remove the field")
     resources = content.get("resources")
     resources = resources if isinstance(resources, dict) else {}
     if "machineType" in resources and "instanceType" not in resources:

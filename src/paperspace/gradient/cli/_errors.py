@@ -106,7 +106,8 @@ def print_error(error: Exception, *, debug: bool) -> None:
             click.echo(printable(f"{detail}: {getattr(error, detail)}"), err=True)
     if isinstance(error, click.UsageError):
         if isinstance(error, click.NoSuchOption) and error.option_name in _FORMATS and _has_output(error.ctx):
-            error.possibilities = [f"--output {error.option_name.removeprefix('--')}"]
+            format_ = error.option_name.removeprefix("--")
+            error = click.NoSuchOption(error.option_name, possibilities=[f"--output {format_}"], ctx=error.ctx)
         usage = io.StringIO()
         error.show(usage)
         print_message(usage.getvalue().rstrip())

@@ -106,7 +106,7 @@ def command(
     from paperspace.gradient.server.storage.files import IN_MEMORY
 
     if api_key is None and not is_loopback(host):
-        raise click.UsageError(f"Other machines can connect to {host}: pass --api-key to set the API key.")
+        raise click.UsageError(f"With --host {host}, other machines can connect: set an API key with --api-key.")
     log_to_stderr()
     path = database_path(database)
     file = None if api_key is not None or path == IN_MEMORY else key_file(Path(path))

@@ -156,5 +156,6 @@ def update_input(
         candidates |= {"name": name, "projectId": project_id}
     changes = {key: value for key, value in candidates.items() if value is not None}
     if not changes:
-        raise InvalidArgumentError("update_deployment: nothing to change; pass a spec")
+        missing = "a spec" if id is None else "a spec, a name, a project_id or a cluster_id"
+        raise InvalidArgumentError(f"update_deployment: nothing to change; pass {missing}")
     return cast("UpdateDeploymentInput", changes if id is None else {"id": id, **changes})

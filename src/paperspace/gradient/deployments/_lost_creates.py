@@ -65,8 +65,8 @@ async def find_created(
         found = [node async for node in nodes if same_text(node["name"], name)]
     except APIError as error:
         message = (
-            f"deployment {name!r} may have been created in project {project_id!r}; check before retrying; "
-            f"the library could not check it: {error.args[0]}"
+            f"deployment {name!r} may have been created in project {project_id!r}; look for it before you retry; "
+            f"the look-up by the library failed: {error.args[0]}"
         )
         raise rebuilt(unknown, message, attempts=attempts, elapsed=call.elapsed) from rejection
     older = 0

@@ -239,5 +239,5 @@ class MonitoringAPI:
         try:
             await self.wait_for_deployment(changed["id"])
         except APIError as error:
-            message = f"deployment {changed['id']} was {change}, but waiting until it is ready failed: {error.args[0]}"
+            message = f"deployment {changed['id']} was {change}, but the wait for it failed: {error.args[0]}"
             raise _errors.rebuilt(error, message, may_have_executed="yes") from error

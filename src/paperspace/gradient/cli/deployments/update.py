@@ -107,7 +107,7 @@ def update(
 def _overridden(overrides: Overrides, env: Mapping[str, str] | None) -> dict[str, Any]:
     """Return the changes of a patch for the options that change the spec of a file, where there is no file."""
     if overrides.env_subst:
-        raise click.UsageError("--env-subst changes the spec of a file: pass --spec.")
+        raise click.UsageError("--env-subst works only with --spec.")
     return {"image": overrides.image, "env": {**overrides.read_env_files(), **(env or {})} or None}
 
 

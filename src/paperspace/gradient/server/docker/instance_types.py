@@ -108,7 +108,7 @@ def fit(name: str, wanted: InstanceType, machine: Machine) -> tuple[InstanceType
         if wanted.gpu_count and not machine.gpus
         else ""
     )
-    note = f"Instance type {name} has {wanted.describe()}; of these, this machine has {fitting.describe()}.{gpus}"
+    note = f"Instance type {name} has {wanted.describe()}, but this machine has only {fitting.describe()}.{gpus}"
     return fitting, (note,)
 
 

@@ -29,7 +29,9 @@ def mounts(models: Sequence[Model], folder: Path | None) -> list[dict[str, Any]]
     targets: dict[str, int] = {}
     for index, model in enumerate(models):
         if not _is_usable_target(model.path):
-            raise UnsupportedSpecError(f"models[{index}].path: expected an absolute path below /, got {model.path!r}.")
+            raise UnsupportedSpecError(
+                f"models[{index}].path: expected an absolute path other than /, without `..`, got {model.path!r}."
+            )
         other = targets.setdefault(os.path.normpath(model.path), index)
         if other != index:
             raise UnsupportedSpecError(f"models[{index}].path: models[{other}] has the same path, {model.path}.")
