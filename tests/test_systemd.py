@@ -46,7 +46,7 @@ def test_commands_of_the_units() -> None:
     databases = set()
     for unit in UNITS:
         (command,) = commands(unit)
-        program, *arguments = shlex.split(command)
+        program, *arguments = shlex.split(command.replace("$OPTIONS", "--port 8600"))
         assert program == PROGRAM
         parsed = CliRunner().invoke(main, [*arguments, "--help"], prog_name="gradient")
         assert parsed.exit_code == 0, parsed.output

@@ -88,6 +88,18 @@ def test_start_and_stop(tmp_path: Path, number: signal.Signals) -> None:
         assert re.fullmatch(r"\S+ \S+ [0-9a-f]{32} POST /graphql 200 \d+\.\d ms", line)
 
 
+@pytest.mark.skipif(sys.platform != "linux", reason="systemd is a program of Linux")
+@pytest.mark.parametrize("name", ["{folder}/notify", "@gradient-{folder}"])
+def test_service_manager(tmp_path: Path, name: str) -> None:
+    """Systemd is notified when the server is ready, through a socket in the file system or in the abstract namespace."""
+    address = name.format(folder=tmp_path)
+    with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as notifications:
+        notifications.bind(address.replace("@", "\0"))
+        notifications.settimeout(TIMEOUT)
+        with running(tmp_path, NOTIFY_SOCKET=address):
+            assert notifications.recv(100) == b"READY=1"
+
+
 def test_the_export_lines_work_in_a_shell(tmp_path: Path) -> None:
     """A shell that runs the two export lines has the three variables set."""
     with running(tmp_path, "--api-key", "it's$(key)") as command:

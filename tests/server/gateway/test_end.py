@@ -182,6 +182,17 @@ async def test_external_process(new_gateway: Create, replicas: list[Replica], fo
             await new_gateway().open()
 
 
+async def test_port_of_an_external_process(new_gateway: Create, folder: Path) -> None:
+    """The server does not need to be able to use the port of an external Envoy, such as 443, nor that it is free."""
+    with socket.create_server(("127.0.0.1", 0)) as occupied:
+        port = occupied.getsockname()[1]
+        with pytest.raises(GatewayUnavailableError, match="another program uses this port"):
+            await new_gateway(port=port).open()
+        gateway = new_gateway(port=port, external=True)
+        await gateway.open()
+        assert await inspect(folder) == GatewayState(False, f"127.0.0.1:{port}")
+
+
 async def test_external_process_that_ends_while_no_server_runs(
     new_gateway: Create, replicas: list[Replica], folder: Path
 ) -> None:

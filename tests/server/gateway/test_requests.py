@@ -10,6 +10,7 @@ import pytest
 from tests.server.gateway.site import Replica, Visitor, visiting
 
 from paperspace.gradient.server.controller.gateway import Target
+from paperspace.gradient.server.gateway.address import endpoint_url
 from paperspace.gradient.server.gateway.gateway import EnvoyGateway
 
 pytestmark = pytest.mark.anyio
@@ -54,6 +55,12 @@ async def test_host(new_gateway: Callable[..., EnvoyGateway], replicas: list[Rep
             body = await response.json()
     assert (body["path"], body["headers"]["Host"]) == ("/endpoints/x/a?b=1", host)
     assert "x-forwarded-prefix" not in body["headers"]
+
+
+def test_url_of_a_host() -> None:
+    """Messages show the host of an endpoint with `ID` in place of an id, and the domain in lower case."""
+    url = endpoint_url("ID", "0.0.0.0", 443, "Models.Example.com", tls=True)
+    assert url == "https://dID.models.example.com"
 
 
 @pytest.mark.parametrize("path", ["/", "/endpoints/y/", "/endpoints/xy/", "/endpoints/", "/graphql"])

@@ -14,6 +14,7 @@ import click
 
 from paperspace.gradient._version import __version__
 from paperspace.gradient.cli._output import print_message
+from paperspace.gradient.cli._service_manager import notify_ready
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable
@@ -56,6 +57,7 @@ async def serve(
         _on_signal(stop.set)
         ready(server)
         _introduce(server, choice)
+        notify_ready()
         await stop.wait()
         if not (control and control.took_down):
             await _say_what_remains(server, choice, path)

@@ -233,8 +233,8 @@ class EnvoyGateway:
         """Return the port to listen on. With port 0, it is the one from before, if it is free."""
         stored = self._envoy.files.read(LISTENERS, lambda resources: read_port(resources, address))
         port = self._options.port or stored or 0
-        if (running or self._options.external) and port and port == stored:
-            return port
+        if (running and port == stored) or (self._options.external and port):
+            return port  # whoever starts an external gateway may use ports that the server may not use
         try:
             return free_port(address, port)
         except GatewayUnavailableError:

@@ -27,7 +27,7 @@ def endpoint_path(deployment_id: str) -> str:
 
 def endpoint_host(deployment_id: str, domain: str) -> str:
     """Return the host of an endpoint."""
-    return f"d{deployment_id}.{domain}".lower()
+    return f"d{deployment_id}.{domain.lower()}"
 
 
 def routes(protocols: Mapping[str, str], domain: str | None) -> Sequence[Resource]:
@@ -63,7 +63,7 @@ def read_routes(resources: Any) -> frozenset[str]:
 
 
 def _host(deployment_id: str, domains: list[str], its_routes: list[Resource]) -> Resource:
-    hosts = [endpoint_host(deployment_id, domain) for domain in domains]
+    hosts = [endpoint_host(deployment_id, domain).lower() for domain in domains]
     return {"name": deployment_id, "domains": hosts, "routes": its_routes, "retry_policy": _retry_policy(_NOT_RECEIVED)}
 
 
