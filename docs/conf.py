@@ -29,7 +29,7 @@ nitpick_ignore_regex = [
     # Parts of types in tables of attributes, which Sphinx splits at the comma.
     ("py:class", r"(tuple|Mapping)\[str"),
     # Names that are not public.
-    ("py:class", r".*\b(Engine|Gateway|Options|Runtime|Fault|Deployments|AsyncDeployments)"),
+    ("py:class", r".*\b(ControlledDeployments|Engine|Gateway|Options|Runtime|Fault|Deployments|AsyncDeployments)"),
 ]
 
 html_title = "Gradient Deployments"

@@ -157,7 +157,8 @@ def wrong_commands(text: str) -> Iterator[str]:
 
 
 def wrong_options(text: str) -> Iterator[str]:
-    """Options that no command and no script has."""
+    """Options that no command and no script has. Those of other programs in shell sessions do not count."""
+    text = re.sub(r"^\$ (?!gradient|scripts/).*", "", text, flags=re.MULTILINE)
     yield from (option for option in re.findall(r"(?<![\w-])--[a-z][\w-]*", text) if option not in options())
 
 
@@ -168,7 +169,7 @@ def wrong_variables(text: str) -> Iterator[str]:
 
 def wrong_paths(text: str) -> Iterator[str]:
     """Files of the repository that do not exist."""
-    folders = "scripts|tests|docs|src|graphql|tools|benchmarks"
+    folders = "scripts|tests|docs|src|graphql|tools|benchmarks|deploy"
     paths = re.findall(rf"(?<![\w/.-])(?:{folders})/[\w./-]*\w", text)
     yield from (path for path in paths if not (TOP / path).exists())
 

@@ -16,12 +16,14 @@ GENERATED_MARKER = "<!-- Everything below is written by "
 
 # Text that differs from run to run, and its replacement in comparisons.
 _VARYING = [
+    (re.compile(r"\bd[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}\b"), "dID"),  # in the host of an endpoint
     (re.compile(r"\b[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}\b"), "ID"),
     (re.compile(r"\b[0-9a-f]{32}\b"), "ID"),
     (re.compile(r"\binstance-[0-9a-f]{12}\b"), "instance-ID"),
     (re.compile(r"is pending: Simulated: [^.\n]*"), "is pending: Simulated: "),  # depends on the moment
     (re.compile(r"\b127\.0\.0\.1:\d+"), "127.0.0.1:PORT"),
     (re.compile(r"API_KEY=\S+"), "API_KEY=KEY"),
+    (re.compile(r"\bDocker \d+(\.\d+)+\S*"), "Docker VERSION"),
     (re.compile(r"\b\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d(\.\d+)?(Z|\+00:00)"), "TIME"),
     (re.compile(r"\b\d+\.\d+ ?s\b"), "SECONDS"),
     (re.compile(r"\b\d+[smh]\b"), "AGE"),
@@ -57,6 +59,11 @@ class Block(NamedTuple):
         match = re.search(r"\bno-run: (.+)", self.info)
         return match and match[1]
 
+    @property
+    def needs_engine(self) -> bool:
+        """Whether the block is run only with a Docker engine."""
+        return "engine" in self.info.partition("no-run:")[0].split()
+
 
 def blocks_of(text: str) -> list[Block]:
     """The blocks of a page, up to its generated part."""
@@ -71,6 +78,18 @@ def blocks_of(text: str) -> list[Block]:
         )
         for match in _FENCE.finditer(written)
     ]
+
+
+def commands_of(session: str) -> list[tuple[str, str]]:
+    """The commands of a shell session, each with the output that the page shows."""
+    commands = []
+    for part in re.split(r"^\$ ", session, flags=re.MULTILINE)[1:]:
+        command, _, shown = part.partition("\n")
+        while command.endswith("\\"):
+            next_line, _, shown = shown.partition("\n")
+            command += f"\n{next_line}"
+        commands.append((command, shown))
+    return commands
 
 
 def comparable(text: str) -> str:

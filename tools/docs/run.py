@@ -14,9 +14,11 @@ An attribute may follow the language:
 
     file=NAME          save the block as a file; a Python block with a file is not run
     columns=N          run the shell session on a terminal of this width
+    engine             the block needs a Docker engine: tests/engine/test_pages.py runs it, and not the other blocks
     no-run: REASON     do not run the block
 
-`gradient server` in a shell session starts a server on a free port, and applies its `export` lines to the rest of the page.
+`gradient server` in a shell session starts a server, and applies its `export` lines to the rest of the page. Without a Docker
+engine, it uses a free port. `pip install` is not run: the package is installed.
 
 In comparisons, all ids are equal, and so are all ports, keys and times. `...` in the output on the page matches any text.
 """
@@ -43,7 +45,7 @@ from paperspace.gradient import configure
 from paperspace.gradient.deployments import load_spec
 from paperspace.gradient.server import LocalServer
 from tools import TOP
-from tools.docs.blocks import Block, blocks_of, updated
+from tools.docs.blocks import Block, blocks_of, commands_of, updated
 from tools.docs.terminal import run_on_terminal
 
 # Without regeneration.md: its commands change a checkout. tests/docs/test_walkthrough.py runs them in a copy.
@@ -61,19 +63,27 @@ SECONDS = 120
 
 
 class Runner:
-    """Run the blocks of one page, in the current directory and environment."""
+    """Run the blocks of one page, in the current directory and environment.
 
-    def __init__(self, stack: ExitStack) -> None:
+    Args:
+        stack: Stops what the blocks start.
+        engine: Whether to run the blocks that need a Docker engine, and not the others.
+    """
+
+    def __init__(self, stack: ExitStack, *, engine: bool) -> None:
         self._stack = stack
+        self._engine = engine
         self._names: dict[str, Any] = {"__name__": "__main__"}
         self._printed = ""
 
     def transcript(self, block: Block) -> str:
         """Run the block and return its text with up-to-date output."""
+        if block.needs_engine and not self._engine:
+            return block.text
         if block.file:
             Path(block.file).parent.mkdir(parents=True, exist_ok=True)
             Path(block.file).write_text(block.text, encoding="utf-8")
-        if block.reason or block.language.startswith("{"):
+        if block.reason or block.language.startswith("{") or block.needs_engine != self._engine:
             return block.text
         if block.language in SPECS:
             return self._spec(block)
@@ -123,20 +133,18 @@ class Runner:
         return typed + updated(example.want, out.getvalue())
 
     def _shell(self, block: Block) -> str:
-        text = ""
-        for part in re.split(r"^\$ ", block.text, flags=re.MULTILINE)[1:]:
-            command, _, shown = part.partition("\n")
-            while command.endswith("\\"):
-                next_line, _, shown = shown.partition("\n")
-                command += f"\n{next_line}"
-            text += f"$ {command}\n{updated(shown, self._command(command, shown, block.columns))}"
-        return text
+        return "".join(
+            f"$ {command}\n{updated(shown, self._command(command, shown, block.columns))}"
+            for command, shown in commands_of(block.text)
+        )
 
     def _command(self, command: str, shown: str, columns: int | None) -> str:
         if command.startswith("cat "):
             Path(command.removeprefix("cat ")).write_text(shown, encoding="utf-8")
             return shown
-        if command.startswith("gradient server"):
+        if command.startswith("pip install "):
+            return shown
+        if re.match(r"gradient server( -|$)", command):
             return self._server(command)
         bash = ["bash", "-c", command]
         if columns:
@@ -149,13 +157,21 @@ class Runner:
 
     def _server(self, command: str) -> str:
         """Start a server, and set the variables that it prints as `export` lines."""
-        arguments = [*shlex.split(command), "--port", "0", "--database", ":memory:", "--engine", "simulated"]
+        arguments = shlex.split(command, comments=True)
+        if not self._engine:
+            arguments += ["--port", "0", "--database", ":memory:", "--engine", "simulated"]
         process = self._stack.enter_context(
             subprocess.Popen(arguments, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True)
         )
         self._stack.callback(process.terminate)
+        if self._engine:
+            self._stack.callback(
+                subprocess.run, ["gradient", "server", "down", "--now"], capture_output=True, check=True
+            )
         assert process.stdout is not None  # noqa: S101  # it is a pipe
-        lines = [process.stdout.readline() for _ in range(4)]
+        lines = [process.stdout.readline()]
+        while lines[-1] and not lines[-1].startswith("export PAPERSPACE_API_KEY="):
+            lines.append(process.stdout.readline())
         for line in lines:
             if line.startswith("export "):
                 for setting in shlex.split(line)[1:]:
@@ -164,12 +180,17 @@ class Runner:
         return "".join(lines)
 
 
-def rewritten(page: Path) -> str:
-    """The text of the page with up-to-date output. Runs in the current directory and environment."""
+def rewritten(page: Path, *, engine: bool = False) -> str:
+    """The text of the page with up-to-date output. Runs in the current directory and environment.
+
+    Args:
+        page: The page.
+        engine: Whether to run the blocks that need a Docker engine, and not the others.
+    """
     text = page.read_text(encoding="utf-8")
     parts, end = [], 0
     with ExitStack() as stack:
-        runner = Runner(stack)
+        runner = Runner(stack, engine=engine)
         for block in blocks_of(text):
             try:
                 printed = runner.transcript(block)
@@ -188,14 +209,14 @@ def rewritten_notebook(notebook: Path) -> str:
     return updated(notebook.read_text(encoding="utf-8"), executed(notebook))
 
 
-def rewritten_beside_server(page: Path) -> str:
+def rewritten_beside_server(page: Path, *, engine: bool) -> str:
     """The text of the page or notebook with up-to-date output. Runs in a new folder, with a new server."""
     page = page.absolute()
     with ExitStack() as stack:
         home = Path(stack.enter_context(tempfile.TemporaryDirectory()))
         (home / "work").mkdir()
         server = stack.enter_context(LocalServer(actor="First Last", api_key="the-key-of-the-pages"))
-        for name in [name for name in os.environ if name.startswith("PAPERSPACE_")]:
+        for name in [name for name in os.environ if name.startswith(("PAPERSPACE_", "XDG_"))]:
             del os.environ[name]
         os.environ.update(
             PAPERSPACE_API_URL=server.url,
@@ -205,7 +226,7 @@ def rewritten_beside_server(page: Path) -> str:
         )
         configure()
         stack.enter_context(chdir(home / "work"))
-        return rewritten_notebook(page) if page.suffix == ".ipynb" else rewritten(page)
+        return rewritten_notebook(page) if page.suffix == ".ipynb" else rewritten(page, engine=engine)
 
 
 def difference(page: Path, expected: str) -> Iterator[str]:
@@ -221,13 +242,18 @@ def main() -> int:
     )
     parser.add_argument("page", type=Path, nargs="*", default=PAGES, help="a page or a notebook (default: all)")
     parser.add_argument("--write", action="store_true", help="write the output into the pages")
+    parser.add_argument(
+        "--engine",
+        action="store_true",
+        help="run only the blocks that need a Docker engine, on the one of this machine",
+    )
     arguments = parser.parse_args()
     for page in arguments.page:
         if not page.is_file():
             parser.exit(2, f"{page}: no such file\n")
     stale = False
     for page in arguments.page:
-        expected = rewritten_beside_server(page)
+        expected = rewritten_beside_server(page, engine=arguments.engine)
         changes = list(difference(page, expected))
         sys.stdout.writelines(changes)
         stale |= bool(changes)

@@ -84,7 +84,7 @@ class LocalServer:
     url: str
     """The API URL, after the start."""
     controlled: ControlledDeployments | None = None
-    """The deployments in containers, after the start. None: deployments are simulated."""
+    """The deployments in containers, after the start, or None if deployments are simulated."""
 
     def __init__(
         self,
