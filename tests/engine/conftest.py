@@ -37,7 +37,9 @@ def make_images(engine: PrivateEngine) -> None:
     engine.import_image(WEB, web, serve)
     engine.import_image(
         SHELL,
-        busybox("sh", "sleep", "cat", "echo", "httpd", "tail", "kill", "env", "wget", "trap", "head", "seq", "nc"),
+        busybox(
+            "sh", "sleep", "cat", "echo", "httpd", "tail", "kill", "env", "wget", "trap", "head", "seq", "nc", "tr"
+        ),
         'ENTRYPOINT ["/bin/sh", "-c"]',
         'CMD ["echo image; sleep 600"]',
     )

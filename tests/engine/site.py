@@ -41,8 +41,11 @@ def spec(name: str, replicas: int = 1, script: str = SERVE, **fields: Any) -> An
 class Site:
     """A server on an engine, which can be stopped and started again with the same database."""
 
-    def __init__(self, docker: PrivateEngine, folder: Path, settings: Settings = DEFAULT_SETTINGS) -> None:
+    def __init__(
+        self, docker: PrivateEngine, folder: Path, settings: Settings = DEFAULT_SETTINGS, url: str | None = None
+    ) -> None:
         self.docker = docker
+        self._url = url or docker.url
         self._folder = folder
         self._settings = settings
         self._server: LocalServer | None = None
@@ -50,7 +53,7 @@ class Site:
 
     def start(self) -> None:
         """Start the server."""
-        engine = DockerEngine(self._settings, Address(self.docker.url, "the test"))
+        engine = DockerEngine(self._settings, Address(self._url, "the test"))
         self._server = LocalServer(
             database=self._folder / "gradient.db", api_key="key", engine=engine, options=Options(stop_grace=2)
         )
@@ -145,9 +148,11 @@ def port_in(message: str) -> int:
 
 
 @contextmanager
-def running_site(docker: PrivateEngine, folder: Path, settings: Settings = DEFAULT_SETTINGS) -> Iterator[Site]:
-    """Run a server; remove all its containers at the end."""
-    site = Site(docker, folder, settings)
+def running_site(
+    docker: PrivateEngine, folder: Path, settings: Settings = DEFAULT_SETTINGS, url: str | None = None
+) -> Iterator[Site]:
+    """Run a server, whose engine has another URL than `docker` if that is passed; remove all its containers at the end."""
+    site = Site(docker, folder, settings, url)
     try:
         site.start()
         yield site

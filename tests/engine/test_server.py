@@ -149,10 +149,12 @@ def test_models(docker: PrivateEngine, tmp_path: Path) -> None:
 
 
 def test_a_revision_that_keeps_crashing(site: Site) -> None:
-    """A revision that crashes five times in a row fails: the wait and `error` say why."""
+    """A revision that crashes five times in a row fails: the wait and `error` say why, with what the containers wrote."""
     id_ = site.create("mnist", wait=True)
-    with pytest.raises(errors.DeploymentFailedError, match="Exited with code 7"):
-        site.api.update_deployment("mnist", "p", spec("mnist", script="exit 7"), wait=True)
+    crash = spec("mnist", script="echo out of luck >&2; exit 7")
+    with pytest.raises(errors.DeploymentFailedError, match="Exited with code 7") as caught:
+        site.api.update_deployment("mnist", "p", crash, wait=True)
+    assert [line["message"] for line in caught.value.logs] == ["out of luck"] * 5
     status = site.status(id_)
     assert status["state"] == "failed"
     assert "Exited with code 7" in str(status["error"])

@@ -4,6 +4,7 @@ kills     SIGKILL of the server at random moments of creates, updates, scales an
 restarts  restarts of the engine, while the server runs or not
 rest      the CPU time of a server with many deployments at rest
 times     how long things take: create, heal, and the reason of a failure
+logs      a container that writes many lines, while connections are cut and the server is killed
 """
 
 from __future__ import annotations
@@ -25,6 +26,7 @@ from tests.engine.conftest import make_images
 from tests.engine.private_engine import PrivateEngine
 from tests.engine.site import Site, page, spec, wait_for
 from tests.stress.gateway_processes import processor_time
+from tests.stress.log_stress import logs
 from tests.stress.server_process import Server
 
 from paperspace.gradient import Client, errors
@@ -368,8 +370,8 @@ def times(docker: PrivateEngine, folder: Path, count: int) -> None:
 def main() -> None:
     """Run one of the tests."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("test", choices=["kills", "restarts", "rest", "times"])
-    parser.add_argument("--count", type=int, help="how many kills, restarts, deployments or repetitions")
+    parser.add_argument("test", choices=["kills", "restarts", "rest", "times", "logs"])
+    parser.add_argument("--count", type=int, help="how many kills, restarts, deployments, repetitions or lines")
     parser.add_argument("--deployments", type=int, default=6, help="of `kills` and `restarts`")
     parser.add_argument("--seconds", type=float, default=120, help="of `rest`")
     parser.add_argument("--seed", type=int, default=1, help="of the random changes")
@@ -390,6 +392,8 @@ def main() -> None:
                 restarts(docker, folder, arguments.count or 12, arguments.deployments)
             case "rest":
                 rest(docker, folder, arguments.count or 100, arguments.seconds)
+            case "logs":
+                logs(docker, folder, arguments.count or 100_000)
             case _:
                 times(docker, folder, arguments.count or 10)
     finally:

@@ -16,11 +16,11 @@ from paperspace.gradient import Client
 class Server:
     """`gradient server` as a process that can be killed and started again, on the same port and database."""
 
-    def __init__(self, docker: PrivateEngine, folder: Path, *options: str) -> None:
+    def __init__(self, docker: PrivateEngine, folder: Path, *options: str, docker_host: str | None = None) -> None:
         self.site = Site(docker, folder)
         self.process: subprocess.Popen[str] | None = None
         self.client = Client("key", "http://127.0.0.1:8600/graphql")
-        self._docker = docker
+        self._docker_host = docker_host or docker.url
         self._folder = folder
         self._options = options
 
@@ -33,7 +33,7 @@ class Server:
                 stdout=subprocess.PIPE,
                 stderr=log,
                 text=True,
-                env=environment(self._docker.url, self._folder),
+                env=environment(self._docker_host, self._folder),
             )
         assert self.process.stdout
         lines = [self.process.stdout.readline() for _ in range(3)]

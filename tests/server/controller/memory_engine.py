@@ -16,8 +16,10 @@ from typing import TYPE_CHECKING
 from paperspace.gradient.server.controller.engine import (
     Container,
     ContainerKey,
+    ContainerMissingError,
     EngineUnavailableError,
     ImageError,
+    Piece,
     PortInUseError,
     StartError,
     Workload,
@@ -25,7 +27,7 @@ from paperspace.gradient.server.controller.engine import (
 from paperspace.gradient.server.engines.runtime import UnsupportedSpecError
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncIterator, Callable, Sequence
+    from collections.abc import AsyncGenerator, AsyncIterator, Callable, Sequence
 
 
 class MemoryEngine:
@@ -36,6 +38,8 @@ class MemoryEngine:
         images: The image of each container.
         taken_ports: Ports that another program uses.
         available: Whether the engine responds.
+        written: The output of each container, also of those that are gone.
+        cuts: How often the streams of output were cut.
     """
 
     name = "memory"
@@ -45,6 +49,8 @@ class MemoryEngine:
         self.images: dict[str, str] = {}
         self.taken_ports: set[int] = set()
         self.available = True
+        self.written: dict[str, list[Piece]] = {}
+        self.cuts = 0
         self._now = now
         self._number = 0
         self._listeners: list[asyncio.Queue[str | None]] = []
@@ -68,6 +74,11 @@ class MemoryEngine:
 
     def lose(self, container_id: str) -> None:
         self._notify(self.by_id.pop(container_id))
+
+    def write(self, container_id: str, *texts: str, stream: int = 0) -> None:
+        """Write lines to the output of a container; several at the same time."""
+        at = int(self._now().timestamp() * 10**6) * 1000
+        self.written.setdefault(container_id, []).extend(Piece(stream, at, text.encode(), True) for text in texts)
 
     def responds(self, port: int) -> bool:
         """Whether something responds on a port."""
@@ -146,6 +157,26 @@ class MemoryEngine:
     async def last_lines(self, container_id: str, count: int) -> Sequence[str]:
         self._check_available()
         return ["starting", f"error in {self.images[container_id]}"][:count] if container_id in self.by_id else []
+
+    async def output(self, container_id: str, since: int, *, follow: bool) -> AsyncGenerator[Sequence[Piece]]:
+        self._check_available()
+        position, cuts = 0, self.cuts
+        while container_id in self.by_id:
+            written = self.written.get(container_id, [])
+            exited = self.by_id[container_id].state == "exited"
+            if pieces := [piece for piece in written[position:] if piece.at >= since]:
+                yield pieces[:3]
+                if self.cuts != cuts:
+                    raise EngineUnavailableError("the stream was cut")
+                if pieces[3:]:
+                    yield pieces[3:]
+            position = len(written)
+            if exited or not follow:
+                return
+            await asyncio.sleep(0.002)
+            if self.cuts != cuts:
+                raise EngineUnavailableError("the stream was cut")
+        raise ContainerMissingError(container_id)
 
     async def changes(self) -> AsyncIterator[str | None]:
         queue: asyncio.Queue[str | None] = asyncio.Queue()

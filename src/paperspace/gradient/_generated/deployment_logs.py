@@ -12,6 +12,20 @@ from paperspace.gradient._generated.scalars import UUID, DateTime
 from paperspace.gradient._shared.operation import Operation
 
 
+class DeploymentLogLine(TypedDict):
+    """A line of a log."""
+
+    line: int
+    """The number of the line in its log, from 1."""
+
+
+class DeploymentLogLineConnection(TypedDict):
+    """A page of log lines."""
+
+    nodes: list[DeploymentLogLine]
+    """The items of this page."""
+
+
 class DeploymentLog(TypedDict):
     """The log of one instance."""
 
@@ -20,6 +34,9 @@ class DeploymentLog(TypedDict):
 
     instanceStopped: DateTime | None
     """When the instance stopped. Null: not stopped."""
+
+    lines: DeploymentLogLineConnection
+    """The lines."""
 
 
 class DeploymentLogConnection(TypedDict):

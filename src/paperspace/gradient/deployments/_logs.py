@@ -21,6 +21,9 @@ if TYPE_CHECKING:
     from paperspace.gradient._generated.deployment_logs import DeploymentLog
     from paperspace.gradient.types import LogLine
 
+# The logs on a page when it is read again: most changes are in the newest ones.
+_UPDATE_PAGE = 20
+
 # How many instance names an error lists.
 _MAX_NAMES = 5
 
@@ -42,6 +45,7 @@ class LogReader:
         self._only_instance = instance
         self._log_exists = False  # whether the only instance to read is known to have a log
         self._logs: dict[str, DeploymentLog] = {}  # by instance
+        self._updated: set[str] = set()  # the instances whose logs were listed by the last update
         self._cursors: dict[str, str | None] = {}  # the end of what was read, by instance
         self._last_numbers: dict[str, int] = {}  # the number of the last line that was read, by instance
         self._finished: dict[str, str] = {}  # when an instance stopped whose log is read to the end
@@ -132,9 +136,18 @@ class LogReader:
         return _STILL_RUNNING if stopped is None else parse_time(stopped)
 
     def _may_have_more(self, instance: str) -> bool:
-        """Whether an instance still runs, or has run again since its log was read to the end."""
+        """Whether the log of an instance may have more lines than those that were read.
+
+        It has none if the instance has not run again since its log was read to the end, or if that is still its end.
+        """
         stopped = self._stopped(instance)
-        return stopped is None or stopped != self._finished.get(instance)
+        if stopped is not None and stopped == self._finished.get(instance):
+            return False
+        if instance not in self._updated or _end(self._logs[instance]) != self._last_numbers.get(instance, 0):
+            return True
+        if stopped is not None:
+            self._finished[instance] = stopped
+        return False
 
     async def _instances(self) -> list[str]:
         """Return the names of the instances to read."""
@@ -147,7 +160,8 @@ class LogReader:
         """Read which instances have a log, newest first, up to the first page that has only known ones."""
 
         async def fetch(size: int, after: str | None) -> Page[DeploymentLog]:
-            variables = DeploymentLogsVariables(id=self._id, first=size, after=after)
+            first = min(size, _UPDATE_PAGE) if self._logs else size
+            variables = DeploymentLogsVariables(id=self._id, first=first, after=after)
             result = await self._session.run(
                 DEPLOYMENT_LOGS, variables, verify=lambda result: verify_same_deployment(self._id, result["deployment"])
             )
@@ -163,6 +177,7 @@ class LogReader:
                     break
         # Only when all pages were read: with some missing, the next update would stop at the first known page.
         self._logs |= logs
+        self._updated = set(logs)
 
     async def _fetch_lines(
         self,
@@ -199,6 +214,12 @@ class LogReader:
             f"instances with a log: {', '.join(names[:_MAX_NAMES])}{more}" if names else "no instance has a log yet"
         )
         return f"deployment {self._id} has no log of instance {self._only_instance!r}; {existing}"
+
+
+def _end(log: DeploymentLog) -> int:
+    """Return the number of the last line of a log; 0 if it is empty."""
+    nodes = log["lines"]["nodes"]
+    return nodes[-1]["line"] if nodes else 0
 
 
 _instance_name = itemgetter("instanceName")

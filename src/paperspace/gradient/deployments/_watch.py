@@ -57,6 +57,9 @@ FIRST_POLL = 0.25
 LAST_POLL = 5.0
 POLL_GROWTH = 1.5
 
+# Seconds between two polls of logs, however long nothing is written: each is one small request.
+LOG_POLL = 0.3
+
 # Seconds between two polls during an outage.
 OUTAGE_POLL = 1.0
 
@@ -228,22 +231,26 @@ async def log_lines(
     """Yield the log lines of a deployment by time; with `follow`, until it is stopped or deleted."""
     reader = LogReader(session, id, instance)
     lines = await (reader.new_lines() if tail is None else reader.last_lines(tail))
-    interval = FIRST_POLL
+    interval, status_due = FIRST_POLL, monotonic()
     while True:
         for line in lines:
             if since is None or written_since(line, since):
                 yield line
         if not follow:
             return
-        interval = FIRST_POLL if lines else min(interval * POLL_GROWTH, LAST_POLL)
-        await sleep(interval)
+        if lines:
+            interval, status_due = FIRST_POLL, min(status_due, monotonic() + FIRST_POLL)
+        await sleep(min(interval, LOG_POLL))
         try:
             # The status first: what was written before it became `stopped` is still read below.
-            status = await retry_in_outage(session, partial(deployment_status, session, id))
+            if monotonic() >= status_due:
+                status = await retry_in_outage(session, partial(deployment_status, session, id))
+                follow = status["state"] != "stopped"
+                interval = min(interval * POLL_GROWTH, LAST_POLL)
+                status_due = monotonic() + interval
             lines = await retry_in_outage(session, reader.new_lines)
         except NotFoundError:
             return
-        follow = status["state"] != "stopped"
 
 
 async def follow_events(session: Session, id: str, first: int | None) -> AsyncGenerator[DeploymentEvent]:

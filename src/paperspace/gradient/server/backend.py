@@ -14,6 +14,7 @@ from paperspace.gradient.server.graphql.resolvers import Context
 from paperspace.gradient.server.storage.database import Database
 from paperspace.gradient.server.storage.files import unusable
 from paperspace.gradient.server.storage.identity import use_engine
+from paperspace.gradient.server.storage.log_pages import LogPages
 from paperspace.gradient.server.storage.store import Store
 
 if TYPE_CHECKING:
@@ -25,6 +26,7 @@ if TYPE_CHECKING:
     from paperspace.gradient.server.engines.runtime import Runtime
     from paperspace.gradient.server.graphql.documents import Documents
     from paperspace.gradient.server.storage.budget import Budget
+    from paperspace.gradient.server.storage.log_file import Location
 
 T = TypeVar("T")
 
@@ -36,6 +38,8 @@ class Settings(NamedTuple):
     """What the backends of a server have in common."""
 
     database: str | Path
+    logs: Location
+    """Where the logs of containers are."""
     clock: SteadyClock
     runtime: Runtime
     engine: str | None
@@ -54,6 +58,7 @@ class Backend(NamedTuple):
     workloads: Workloads
     executor: Executor
     endpoints: Endpoints
+    logs: LogPages
 
     def change(self, function: Callable[[Backend], T], budget: Budget) -> T:
         """Run a function in a transaction that can change the database."""
@@ -71,7 +76,8 @@ class Backend(NamedTuple):
             self.workloads.reconcile_by_name(name)
 
     def close(self) -> None:
-        """Close the connection."""
+        """Close the connections."""
+        self.logs.close()
         self.database.close()
 
 
@@ -90,7 +96,8 @@ def open_backend(
     with ExitStack() as stack:
         database = Database(settings.database, settings.clock, read_only=read_only, stopped=stopped)
         stack.callback(database.close)
-        workloads = Workloads(database, settings.runtime)
+        logs = LogPages(settings.logs)
+        workloads = Workloads(database, settings.runtime, logs)
         store = Store(database, actor=settings.actor, new_id=settings.new_id)
         if not read_only:
             try:
@@ -104,7 +111,7 @@ def open_backend(
                 raise unusable(settings.database, error) from error
         executor = Executor(Context(database, store, workloads, settings.endpoint_url), settings.documents)
         stack.pop_all()
-    return Backend(database, workloads, executor, Endpoints(database, store, workloads))
+    return Backend(database, workloads, executor, Endpoints(database, store, workloads), logs)
 
 
 def _continue(clock: SteadyClock, store: Store, database: Database) -> None:

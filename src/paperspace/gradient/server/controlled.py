@@ -11,6 +11,8 @@ from paperspace.gradient.server.controller.down import Drain, Estate, describe_e
 from paperspace.gradient.server.controller.engine import EngineUnavailableError
 from paperspace.gradient.server.controller.gateway import GatewayUnavailableError
 from paperspace.gradient.server.controller.host_lock import locked_containers
+from paperspace.gradient.server.controller.log_store import LogStore
+from paperspace.gradient.server.controller.logs import Collector
 from paperspace.gradient.server.controller.records import Records
 from paperspace.gradient.server.storage.identity import server_id
 
@@ -23,6 +25,7 @@ if TYPE_CHECKING:
     from paperspace.gradient.server.controller.engine import Engine
     from paperspace.gradient.server.controller.gateway import Gateway
     from paperspace.gradient.server.dispatcher import Dispatcher
+    from paperspace.gradient.server.storage.log_file import Location
 
 T = TypeVar("T")
 
@@ -36,6 +39,7 @@ class ControlledDeployments:
         dispatcher: Has the database.
         engine: Runs the containers.
         gateway: Sends the requests of endpoints to containers.
+        logs: Where the logs of containers are stored.
         options: How to run containers.
         new_id: Generates the ids of instances.
         now: Returns the current time.
@@ -46,6 +50,7 @@ class ControlledDeployments:
         dispatcher: Dispatcher,
         engine: Engine,
         gateway: Gateway | None,
+        logs: Location,
         options: Options,
         new_id: Callable[[], UUID],
         now: Callable[[], datetime],
@@ -56,18 +61,24 @@ class ControlledDeployments:
         self._now = now
         self._controlling = AsyncExitStack()
         self._stack = AsyncExitStack()
-        self.estate = Estate(engine, gateway, self._change, options.stop_grace)
+        self._store = LogStore(logs)
+        self._logs = Collector(engine, self._store)
+        self.estate = Estate(engine, gateway, self._logs, self._change, options.stop_grace)
 
     async def __aenter__(self) -> Self:
         engine, gateway = self.estate.engine, self.estate.gateway
         id_ = await self._dispatcher.change(lambda backend: server_id(backend.database))
-        controller = Controller(engine, self._change, id_, router=gateway, options=self._options, now=self._now)
+        controller = Controller(
+            engine, self._change, id_, router=gateway, logs=self._logs, options=self._options, now=self._now
+        )
         async with AsyncExitStack() as stack:
             stack.enter_context(locked_containers(id_))
             if gateway:
                 await gateway.open()
                 stack.push_async_callback(gateway.close)
             stack.push_async_callback(engine.close)
+            await stack.enter_async_context(self._store)
+            stack.push_async_callback(self._logs.close)
             self._controlling = await stack.enter_async_context(AsyncExitStack())
             await self._controlling.enter_async_context(controller)
             self._dispatcher.committed = controller.notify

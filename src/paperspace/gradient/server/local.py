@@ -30,6 +30,7 @@ from paperspace.gradient.server.http.middleware import RequestMiddleware
 from paperspace.gradient.server.http.routes import Routes
 from paperspace.gradient.server.storage.files import IN_MEMORY
 from paperspace.gradient.server.storage.identity import SIMULATED
+from paperspace.gradient.server.storage.log_file import location_of
 from paperspace.gradient.server.storage.summary import summarize
 
 if TYPE_CHECKING:
@@ -247,7 +248,7 @@ class LocalServer:
             await dispatcher.open()
             if self._engine:
                 self.controlled = ControlledDeployments(
-                    dispatcher, self._engine, self._gateway, self._options, self._new_id, settings.clock
+                    dispatcher, self._engine, self._gateway, settings.logs, self._options, self._new_id, settings.clock
                 )
                 await stack.enter_async_context(self.controlled)
             self.url = f"{server_url}/graphql"
@@ -295,6 +296,7 @@ class LocalServer:
         endpoint_url = self._gateway.endpoint_url if self._gateway else lambda id_: f"{url}/endpoints/{id_}"
         return Settings(
             self._database,
+            location_of(self._database),
             clock,
             self._runtime,
             self._engine_name,

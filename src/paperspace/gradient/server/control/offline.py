@@ -19,6 +19,8 @@ from paperspace.gradient.server.controller.down import Drain, Estate, remove_unk
 from paperspace.gradient.server.controller.engine import EngineUnavailableError
 from paperspace.gradient.server.controller.gateway import GatewayUnavailableError
 from paperspace.gradient.server.controller.host_lock import locked_containers
+from paperspace.gradient.server.controller.log_store import LogStore
+from paperspace.gradient.server.controller.logs import Collector, NoLogs
 from paperspace.gradient.server.controller.records import Records
 from paperspace.gradient.server.defaults import gateway_folder
 from paperspace.gradient.server.engines.simulation import Simulation
@@ -29,6 +31,7 @@ from paperspace.gradient.server.gateway.options import Options
 from paperspace.gradient.server.storage.database import Database
 from paperspace.gradient.server.storage.files import UnusableDatabaseError, check_file, unusable
 from paperspace.gradient.server.storage.identity import server_id
+from paperspace.gradient.server.storage.log_file import location_of
 from paperspace.gradient.server.storage.summary import summarize
 
 if TYPE_CHECKING:
@@ -37,6 +40,7 @@ if TYPE_CHECKING:
 
     from paperspace.gradient.server.controller.engine import Engine
     from paperspace.gradient.server.controller.gateway import Gateway
+    from paperspace.gradient.server.controller.logs import Logs
     from paperspace.gradient.server.controller.work import Change
 
 T = TypeVar("T")
@@ -76,7 +80,7 @@ class OfflineControl:
         state = await inspect(gateway_folder(self._database))
         if isinstance(self._engine, EngineUnavailableError):
             return describe_missing_engine("docker", str(self._engine)) | {"gateway": state._asdict()}
-        estate = _estate(database, self._engine, None, read_only=True)
+        estate = _estate(database, self._engine, None, NoLogs(), read_only=True)
         with database.reading():
             id_ = server_id(database)
         async with AsyncExitStack() as stack:
@@ -144,7 +148,8 @@ class OfflineControl:
                 if gateway:
                     stack.push_async_callback(gateway.close)
                     await gateway.attach()
-                yield _estate(database, self._engine, gateway)
+                store = await stack.enter_async_context(LogStore(location_of(self._database)))
+                yield _estate(database, self._engine, gateway, Collector(self._engine, store))
             except UnusableDatabaseError as error:
                 raise ControlError(
                     f"{error}. A server that is starting, or not started by the command, has no control socket."
@@ -153,7 +158,9 @@ class OfflineControl:
                 raise ControlError(str(error)) from error
 
 
-def _estate(database: Database, engine: Engine, gateway: Gateway | None, *, read_only: bool = False) -> Estate:
+def _estate(
+    database: Database, engine: Engine, gateway: Gateway | None, logs: Logs, *, read_only: bool = False
+) -> Estate:
     """Return what belongs to a database that is open in this thread."""
     records = Records(database, Workloads(database, Simulation()), DEFAULT_OPTIONS.ports)
     transaction = database.reading if read_only else database.writing
@@ -163,4 +170,4 @@ def _estate(database: Database, engine: Engine, gateway: Gateway | None, *, read
             return function(records)
 
     typed: Change = change
-    return Estate(engine, gateway, typed, DEFAULT_OPTIONS.stop_grace)
+    return Estate(engine, gateway, logs, typed, DEFAULT_OPTIONS.stop_grace)

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, NamedTuple, Self
 from paperspace.gradient.server.clock import utc_now
 from paperspace.gradient.server.controller.gateway import NoGateway
 from paperspace.gradient.server.controller.listing import Listing
+from paperspace.gradient.server.controller.logs import NoLogs, outdated
 from paperspace.gradient.server.controller.ports import DEFAULT_PORTS
 from paperspace.gradient.server.controller.state import Limits
 from paperspace.gradient.server.controller.supervision import run_forever
@@ -18,11 +19,13 @@ from paperspace.gradient.server.controller.work import Tools
 from paperspace.gradient.server.controller.worker import Worker
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Coroutine, Iterable
+    from collections.abc import Callable, Coroutine, Iterable, Sequence
     from datetime import datetime
 
     from paperspace.gradient.server.controller.engine import Engine
     from paperspace.gradient.server.controller.gateway import Router
+    from paperspace.gradient.server.controller.logs import Logs
+    from paperspace.gradient.server.controller.records import Records
     from paperspace.gradient.server.controller.work import Change
 
 _log = logging.getLogger(__name__)
@@ -56,6 +59,7 @@ class Controller:
         change: Runs a function in a transaction.
         server_id: The label of all containers.
         router: Sends requests to containers. None: nothing does.
+        logs: Stores the logs of containers. None: nothing does.
         options: How to run containers.
         now: Returns the current time.
     """
@@ -67,6 +71,7 @@ class Controller:
         server_id: str,
         *,
         router: Router | None = None,
+        logs: Logs | None = None,
         options: Options = DEFAULT_OPTIONS,
         now: Callable[[], datetime] = utc_now,
     ) -> None:
@@ -78,7 +83,8 @@ class Controller:
         starts = asyncio.Semaphore(MAX_STARTS)
         self._router = router or NoGateway()
         self._router.call_on_change(lambda: self.wake(list(self._workers)))
-        self._tools = Tools(engine, self._router, change, now, options.stop_grace, starts)
+        self._logs = logs or NoLogs()
+        self._tools = Tools(engine, self._router, change, now, options.stop_grace, starts, self._logs)
         self._committed = asyncio.Event()
         self._workers: dict[str, Worker] = {}
         self._tasks: set[asyncio.Task[None]] = set()
@@ -131,6 +137,7 @@ class Controller:
 
     async def _resync(self) -> None:
         """Look at everything now and then, in case something was missed."""
+        await self._drop_logs()
         await self._wake_all()
         await asyncio.sleep(RESYNC_INTERVAL)
 
@@ -150,6 +157,12 @@ class Controller:
             )
         self._reported = unknown
 
+    async def _drop_logs(self) -> None:
+        """Drop the logs that are not kept any more."""
+        logs = await self._logs.logs()
+        if logs and (dropped := await self._change(lambda records: _outdated_logs(records, logs))):
+            await self._logs.drop(dropped)
+
     def _start_task(self, coroutine: Coroutine[None, None, None]) -> None:
         task = asyncio.create_task(coroutine)
         self._tasks.add(task)
@@ -160,3 +173,9 @@ class Controller:
         for task in tasks:
             task.cancel()
         await asyncio.gather(*tasks, return_exceptions=True)
+
+
+def _outdated_logs(records: Records, logs: Sequence[tuple[str, str]]) -> list[str]:
+    deployment_ids, instance_ids = {deployment_id for deployment_id, _ in logs}, {id_ for _, id_ in logs}
+    existing = {id_ for id_ in deployment_ids if records.exists(id_)}
+    return outdated(logs, records.removed(instance_ids) | records.unknown(instance_ids), existing)

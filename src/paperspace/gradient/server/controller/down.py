@@ -8,12 +8,14 @@ from typing import TYPE_CHECKING, NamedTuple
 
 from paperspace.gradient.server.controller.engine import EngineUnavailableError
 from paperspace.gradient.server.controller.gateway import GatewayUnavailableError
+from paperspace.gradient.server.controller.logs import NoLogs
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Sequence
 
     from paperspace.gradient.server.controller.engine import Container, Engine
     from paperspace.gradient.server.controller.gateway import Gateway
+    from paperspace.gradient.server.controller.logs import Logs
     from paperspace.gradient.server.controller.work import Change
 
 _log = logging.getLogger(__name__)
@@ -27,6 +29,7 @@ class Estate(NamedTuple):
 
     engine: Engine
     gateway: Gateway | None
+    logs: Logs
     change: Change
     stop_grace: float
     """Seconds between SIGTERM and SIGKILL."""
@@ -97,7 +100,7 @@ async def take_down(estate: Estate, drain: Drain, report: Callable[[str], None])
         EngineUnavailableError: the engine does not respond.
         GatewayUnavailableError: the gateway cannot be removed.
     """
-    engine, gateway, change, _ = estate
+    engine, gateway, logs, change, _ = estate
     containers, unknown = await split(
         estate, await engine.containers()
     )  # first: without the engine, nothing is changed
@@ -108,7 +111,7 @@ async def take_down(estate: Estate, drain: Drain, report: Callable[[str], None])
     while containers:
         deployments |= {container.key.deployment_id for container in containers}
         report(f"Stopping {count(len(containers), 'container')}.")
-        await _stop_all(estate, containers)
+        await _stop_all(estate, containers, logs)
         containers, unknown = await split(estate, await engine.containers())
     await change(lambda records: records.store_down())
     await engine.release()
@@ -132,17 +135,18 @@ async def remove_unknown(estate: Estate, container_ids: Iterable[str]) -> list[s
     wanted = frozenset(container_ids)
     _, unknown = await split(estate, await estate.engine.containers())
     removed = [container for container in unknown if container.id in wanted]
-    await _stop_all(estate, removed)
+    await _stop_all(estate, removed, NoLogs())
     return [container.id for container in removed]
 
 
-async def _stop_all(estate: Estate, containers: Iterable[Container]) -> None:
+async def _stop_all(estate: Estate, containers: Iterable[Container], logs: Logs) -> None:
     limit = asyncio.Semaphore(_MAX_STOPS)
 
     async def stop(container: Container) -> None:
         async with limit:
             if container.state == "running":
                 await estate.engine.stop(container.id, estate.stop_grace)
+            await logs.finish(container)
             await estate.engine.remove(container.id)
 
     results = await asyncio.gather(*map(stop, containers), return_exceptions=True)

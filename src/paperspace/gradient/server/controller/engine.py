@@ -9,7 +9,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Literal, NamedTuple, Protocol
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncIterator, Callable, Sequence
+    from collections.abc import AsyncGenerator, AsyncIterator, Callable, Sequence
     from datetime import datetime
 
 
@@ -70,6 +70,23 @@ class Container(NamedTuple):
     """Whether the kernel killed it because it had reached its memory limit."""
     ended_unseen: bool = False
     """Whether it ended while the server was not connected to the engine, for example because the engine was restarted."""
+
+
+class Piece(NamedTuple):
+    """A line of the output of a container, or a part of a long one."""
+
+    stream: int
+    """0: the standard output. 1: the standard error."""
+    at: int
+    """When its line was written: nanoseconds since 1970. The parts of a line have the same time."""
+    text: bytes
+    """Without the line ending."""
+    ends: bool
+    """Whether it is the end of its line."""
+
+
+class ContainerMissingError(Exception):
+    """The container does not exist."""
 
 
 class EngineUnavailableError(Exception):
@@ -182,6 +199,20 @@ class Engine(Protocol):
 
     async def remove(self, container_id: str) -> None:
         """Remove a container, also if it runs. Return when it does not exist."""
+        ...
+
+    def output(self, container_id: str, since: int, *, follow: bool) -> AsyncGenerator[Sequence[Piece]]:
+        """Yield the output of a container in the order in which the engine stored it.
+
+        Args:
+            container_id: The id of the container.
+            since: Leave out earlier pieces; nanoseconds since 1970. 0: none.
+            follow: Whether to continue with what is written later. Then the iterator ends when the container exits, or
+                earlier, when the engine ends it.
+
+        Raises:
+            ContainerMissingError: the container does not exist.
+        """
         ...
 
     async def last_lines(self, container_id: str, count: int) -> Sequence[str]:

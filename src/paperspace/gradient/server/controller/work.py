@@ -28,6 +28,7 @@ if TYPE_CHECKING:
 
     from paperspace.gradient.server.controller.engine import Container, Engine, Workload
     from paperspace.gradient.server.controller.gateway import Router
+    from paperspace.gradient.server.controller.logs import Logs
     from paperspace.gradient.server.controller.records import Assignment, Records
     from paperspace.gradient.server.controller.state import Report
 
@@ -35,6 +36,7 @@ T = TypeVar("T")
 
 LAST_LINES = 5  # of a container's output, in the reason of its end
 LAST_LINES_TIMEOUT = 1.0  # seconds
+LOG_TIMEOUT = 5.0  # to store the log of a container that has exited, before its end is reported
 
 
 class Change(Protocol):
@@ -56,6 +58,7 @@ class Tools(NamedTuple):
     """Seconds between SIGTERM and SIGKILL."""
     starts: asyncio.Semaphore
     """Limits how many containers start at the same time."""
+    logs: Logs
 
 
 class Site(NamedTuple):
@@ -87,6 +90,7 @@ async def work(step: Work, tools: Tools, site: Site) -> None:
         case Stop(container_id):
             await tools.engine.stop(container_id, tools.stop_grace)
         case Remove(container_id):
+            await tools.logs.finish(_container(site, container_id))
             await tools.engine.remove(container_id)
 
 
@@ -152,7 +156,10 @@ async def _probe(step: Probe, tools: Tools, site: Site) -> None:
 
 
 async def _explain(instance_id: str, container_id: str, tools: Tools, site: Site) -> None:
-    (container,) = (container for container in site.containers if container.id == container_id)
+    container = _container(site, container_id)
+    with suppress(TimeoutError):  # it is stored later, before the container is removed
+        async with asyncio.timeout(LOG_TIMEOUT):
+            await tools.logs.finish(container)  # first: who sees that an instance has failed reads why
     lines: Sequence[str] = ()
     with suppress(TimeoutError, EngineUnavailableError):  # the reason of the end matters more than the output
         async with asyncio.timeout(LAST_LINES_TIMEOUT):
@@ -165,3 +172,8 @@ async def _explain(instance_id: str, container_id: str, tools: Tools, site: Site
         unseen=container.ended_unseen,
     )
     site.report(instance_id, ended)
+
+
+def _container(site: Site, container_id: str) -> Container:
+    (container,) = (container for container in site.containers if container.id == container_id)
+    return container

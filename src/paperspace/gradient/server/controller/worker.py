@@ -98,6 +98,9 @@ class Worker:
             lambda records: decide(records, self._deployment_id, containers, routes, reports, self._limits)
         )
         self._reports = {id_: report for id_, report in self._reports.items() if id_ in decision.instance_ids}
+        self._tools.logs.follow(
+            container for container in containers if container.key.instance_id in decision.instance_ids
+        )
         await self._change_tasks(decision.steps, Site(self._deployment_id, containers, self._report))
         self._set_timer([step.at for step in decision.steps if isinstance(step, Wake)])
         await self._change_routes(decision, routes)  # last: it fails if the gateway does not run

@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import json
 import os
-from contextlib import AsyncExitStack
+from contextlib import AsyncExitStack, aclosing
 from datetime import UTC, datetime
 from http import HTTPStatus
 from pathlib import Path
@@ -19,14 +19,15 @@ from paperspace.gradient.server.docker.address import find_address
 from paperspace.gradient.server.docker.api import Api
 from paperspace.gradient.server.docker.instance_types import machine_of
 from paperspace.gradient.server.docker.network import ensure_network, remove_network
+from paperspace.gradient.server.docker.output import read_output
 from paperspace.gradient.server.docker.requirements import DEFAULT_SETTINGS
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequence
+    from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Callable, Mapping, Sequence
 
     from aiodocker.containers import DockerContainer
 
-    from paperspace.gradient.server.controller.engine import Container, ContainerKey, Workload
+    from paperspace.gradient.server.controller.engine import Container, ContainerKey, Piece, Workload
     from paperspace.gradient.server.docker.address import Address
     from paperspace.gradient.server.docker.instance_types import Machine
     from paperspace.gradient.server.docker.requirements import Settings
@@ -193,6 +194,12 @@ class DockerEngine:
     async def remove(self, container_id: str) -> None:
         """Remove a container and its anonymous volumes, also if it runs."""
         await commands.remove(await self._api(), container_id)
+
+    async def output(self, container_id: str, since: int, *, follow: bool) -> AsyncGenerator[Sequence[Piece]]:
+        """Yield the output of a container, with both streams in the order in which the engine stored them."""
+        async with aclosing(read_output(await self._api(), container_id, since, follow=follow)) as pieces:
+            async for some in pieces:
+                yield some
 
     async def last_lines(self, container_id: str, count: int) -> Sequence[str]:
         """Return the last lines of both outputs of a container. Long lines are cut."""

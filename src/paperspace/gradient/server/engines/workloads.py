@@ -27,6 +27,7 @@ if TYPE_CHECKING:
 
     from paperspace.gradient.server.engines.runtime import Event, Runtime
     from paperspace.gradient.server.storage.database import Database
+    from paperspace.gradient.server.storage.log_pages import LogPages
     from paperspace.gradient.server.storage.rows import Row
     from paperspace.gradient.server.storage.window import Page, Window
 
@@ -67,10 +68,11 @@ class Serving(NamedTuple):
 class Workloads:
     """Run the newest specs with a runtime, and record its events. Callers run the methods in a transaction."""
 
-    def __init__(self, database: Database, runtime: Runtime) -> None:
+    def __init__(self, database: Database, runtime: Runtime, logs: LogPages | None = None) -> None:
         self._db = database
         self._runtime = runtime
         self._deployment_events = DeploymentEvents(database)
+        self._logs = logs
 
     @property
     def simulated(self) -> bool:
@@ -247,6 +249,14 @@ class Workloads:
             json.dumps(deployment_ids),
         )
         return {row["deploymentId"]: row for row in rows}
+
+    def lines(self, logs: Sequence[Row], window: Window) -> dict[str, Page]:
+        """Return, for each log, a page of its lines, by the id of its instance.
+
+        The lines of containers are in a file of their own. Those of the simulation are in the database.
+        """
+        pages = self._logs.pages(logs, window, self._db.budget) if self._logs else {}
+        return pages | self._db.child_pages(LINES, [log["id"] for log in logs if log["id"] not in pages], window)
 
     def serving(self, deployment_id: str) -> Serving:
         """Return what serves the endpoint of a deployment."""

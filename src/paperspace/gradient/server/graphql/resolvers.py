@@ -230,6 +230,13 @@ def _child_connection(child: ChildTable) -> Callable[..., Page]:
     return resolve
 
 
+def _lines(log: Row, info: Info, **arguments: Any) -> Page:
+    window = window_from_arguments(arguments, workloads.LINES.table, newest_first=workloads.LINES.newest_first)
+    context = info.context
+    pages = log.result_set.cached(("lines", window), lambda logs: context.workloads.lines(logs.rows, window))
+    return pages[log["id"]]
+
+
 # Fields that a spec may omit, although the schema declares them non-null
 
 
@@ -252,7 +259,7 @@ RESOLVERS: Mapping[tuple[str, str], Callable[..., Any]] = {
     ("Deployment", "events"): _child_connection(EVENTS),
     ("Deployment", "log"): _log,
     ("Deployment", "logs"): _child_connection(workloads.LOGS),
-    ("DeploymentLog", "lines"): _child_connection(workloads.LINES),
+    ("DeploymentLog", "lines"): _lines,
     ("DeploymentRollout", "deployment"): _parent_deployment,
     ("DeploymentRollout", "deploymentRuns"): _child_connection(workloads.RUNS_OF_ROLLOUT),
     ("DeploymentRun", "availableReplicas"): _available_replicas,

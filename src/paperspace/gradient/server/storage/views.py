@@ -20,7 +20,7 @@ VIEWS = (
     """
     CREATE TEMP VIEW instances_now AS
     SELECT
-        instances.seq, instances.id, run_id, deployment_id, spec_id, instance_id, dt_created,
+        instances.seq, instances.id, run_id, deployment_id, spec_id, instance_id, dt_created, template,
         latest.state,
         latest.message AS state_message,
         CASE
@@ -70,8 +70,10 @@ VIEWS = (
     """
     CREATE TEMP VIEW logs_now AS
     SELECT
-        seq, id, deployment_id, instance_id AS instance_name, dt_created,
-        dt_started AS instance_started, dt_finished AS instance_stopped
+        seq, id, deployment_id, spec_id, template, instance_id AS instance_name, dt_created,
+        dt_started AS instance_started,
+        -- A failed instance of an engine may still run for a moment, and write lines. The simulation has no templates.
+        CASE WHEN template IS NULL THEN dt_finished ELSE dt_deleted END AS instance_stopped
     FROM instances_now
     """,
     """

@@ -1,0 +1,187 @@
+"""The logs of containers: follows their output, reads it to its end before they are removed, and drops old logs."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from contextlib import aclosing, suppress
+from typing import TYPE_CHECKING, Protocol
+
+from paperspace.gradient.server.controller.engine import ContainerMissingError, EngineUnavailableError
+from paperspace.gradient.server.controller.log_reading import Progress, Reading
+from paperspace.gradient.server.controller.supervision import MAX_PAUSE, pause
+from paperspace.gradient.server.storage.log_file import LogFileError, Output
+
+if TYPE_CHECKING:
+    from collections.abc import Collection, Iterable, Sequence
+
+    from paperspace.gradient.server.controller.engine import Container, Engine
+    from paperspace.gradient.server.controller.log_reading import Line
+    from paperspace.gradient.server.controller.log_store import LogStore
+
+_log = logging.getLogger(__name__)
+
+KEPT_LOGS = 10  # of removed instances of a deployment, in addition to those of all its other instances
+
+FINAL_ATTEMPTS = 4  # to read the end of a log, before the container is removed without it
+
+
+class Logs(Protocol):
+    """Stores the logs of containers. Nothing that fails there stops a deployment."""
+
+    def follow(self, containers: Iterable[Container]) -> None:
+        """Store what these containers write, from now on or from where it was read to before."""
+        ...
+
+    async def finish(self, container: Container) -> None:
+        """Store the rest of the output of a container. It has exited, or is removed next."""
+        ...
+
+    async def logs(self) -> list[tuple[str, str]]:
+        """Return the ids of the deployment and the instance of each log, newest first."""
+        ...
+
+    async def drop(self, instance_ids: Collection[str]) -> None:
+        """Remove the logs of instances."""
+        ...
+
+
+class NoLogs:
+    """Stores nothing."""
+
+    def follow(self, containers: Iterable[Container]) -> None:
+        """Do nothing."""
+
+    async def finish(self, container: Container) -> None:
+        """Do nothing."""
+
+    async def logs(self) -> list[tuple[str, str]]:
+        """Return that there are no logs."""
+        return []
+
+    async def drop(self, instance_ids: Collection[str]) -> None:
+        """Do nothing."""
+
+
+class Collector:
+    """Collects the output of containers, each in a task of its own.
+
+    Args:
+        engine: Where the containers run.
+        store: Where their logs are stored.
+    """
+
+    def __init__(self, engine: Engine, store: LogStore) -> None:
+        self._engine = engine
+        self._store = store
+        self._tasks: dict[str, asyncio.Task[None]] = {}  # by the id of the container
+        self._finishing: set[str] = set()
+
+    async def close(self) -> None:
+        """Stop. What is not stored yet is read again after the next start."""
+        await self._stop(list(self._tasks))
+
+    def follow(self, containers: Iterable[Container]) -> None:
+        """Follow those of the containers that run and are not followed yet. What has exited is left to `finish`."""
+        for container in containers:
+            if container.state == "running" and container.id not in self._tasks.keys() | self._finishing:
+                self._tasks[container.id] = asyncio.create_task(self._follow(container))
+
+    async def finish(self, container: Container) -> None:
+        """Store the rest of the output of a container. If that fails, say so in the log of the server."""
+        self._finishing.add(container.id)
+        try:
+            await self._stop([container.id])
+            failures = 0
+            while problem := await self._try_to_read(container, follow=False):
+                failures += 1
+                if failures == FINAL_ATTEMPTS:
+                    _log.warning("The end of the log of container %s cannot be stored: %s", container.id[:12], problem)
+                    return
+                await asyncio.sleep(pause(failures))
+        except ContainerMissingError:
+            pass
+        finally:
+            self._finishing.discard(container.id)
+
+    async def logs(self) -> list[tuple[str, str]]:
+        """Return the ids of the deployment and the instance of each log, newest first; none if they cannot be read."""
+        try:
+            return await self._store.logs()
+        except LogFileError:
+            return []
+
+    async def drop(self, instance_ids: Collection[str]) -> None:
+        """Remove the logs of instances, unless the store fails."""
+        with suppress(LogFileError):  # the next time
+            await self._store.drop(instance_ids)
+
+    async def _follow(self, container: Container) -> None:
+        """Store the output of a container until it does not exist any more."""
+        failures = 0
+        try:
+            while True:
+                start = asyncio.get_running_loop().time()
+                await self._try_to_read(container, follow=True)
+                failures = 0 if asyncio.get_running_loop().time() - start > MAX_PAUSE else failures + 1
+                await asyncio.sleep(pause(failures))
+        except ContainerMissingError:
+            pass
+        finally:
+            if self._tasks.get(container.id) is asyncio.current_task():
+                del self._tasks[container.id]
+
+    async def _try_to_read(self, container: Container, *, follow: bool) -> Exception | None:
+        """Read output, and return why that failed."""
+        try:
+            await self._read(container, follow=follow)
+        except ContainerMissingError:
+            raise
+        except (EngineUnavailableError, LogFileError) as error:
+            return error  # both are reported elsewhere too
+        except Exception as error:  # noqa: BLE001  # whatever it is, deployments must go on
+            _log.exception("the log of container %s: reading failed", container.id)
+            return error
+        return None
+
+    async def _read(self, container: Container, *, follow: bool) -> None:
+        """Read the output from where it was read to, up to the end; or follow it until the engine ends that."""
+        stored = await self._store.progress(container.id)
+        reading = Reading(Progress.load(stored) if stored else Progress())
+        async with aclosing(self._engine.output(container.id, reading.progress.since, follow=follow)) as output:
+            async for pieces in output:
+                before = reading.progress
+                lines = reading.take(pieces)
+                if reading.progress is not before:
+                    await self._append(container, lines, reading.progress)
+        if not follow and (lines := reading.end()):
+            await self._append(container, lines, reading.progress)
+
+    async def _append(self, container: Container, lines: Sequence[Line], progress: Progress) -> None:
+        deployment_id, instance_id, _, _ = container.key
+        await self._store.append(Output(deployment_id, instance_id, container.id, lines, progress.dump()))
+
+    async def _stop(self, container_ids: Iterable[str]) -> None:
+        tasks = [self._tasks.pop(id_) for id_ in container_ids if id_ in self._tasks]
+        for task in tasks:
+            task.cancel()
+        await asyncio.gather(*tasks, return_exceptions=True)
+
+
+def outdated(logs: Iterable[tuple[str, str]], removed: Collection[str], existing: Collection[str]) -> list[str]:
+    """Return the ids of the instances whose logs are not kept any more.
+
+    Args:
+        logs: The ids of the deployment and the instance of each log, newest first.
+        removed: The ids of removed instances.
+        existing: The ids of the deployments that are not deleted.
+    """
+    kept: dict[str, int] = {}
+    dropped = []
+    for deployment_id, instance_id in logs:
+        if instance_id not in removed:
+            continue
+        kept[deployment_id] = kept.get(deployment_id, 0) + 1
+        if deployment_id not in existing or kept[deployment_id] > KEPT_LOGS:
+            dropped.append(instance_id)
+    return dropped

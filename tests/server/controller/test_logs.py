@@ -1,0 +1,231 @@
+"""The logs of containers of an engine in memory, read through the API of a whole server."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from collections.abc import AsyncGenerator, AsyncIterator, Callable
+from contextlib import asynccontextmanager, closing
+from pathlib import Path
+from typing import Any
+
+import pytest
+from tests.server.controller.memory_engine import ServingEngine
+from tests.server.controller.test_controller import PATIENCE, until
+from tests.server.controller.test_server import in_thread, spec
+
+from paperspace.gradient.server import LocalServer
+from paperspace.gradient.server.controller import controller, logs
+from paperspace.gradient.server.controller.controller import Options
+from paperspace.gradient.server.controller.logs import KEPT_LOGS, outdated
+from paperspace.gradient.server.storage.log_file import LogFile, location_of
+
+pytestmark = pytest.mark.anyio
+
+OPTIONS = Options(ports=range(24200, 24250))
+
+
+@pytest.fixture
+def anyio_backend() -> str:
+    return "asyncio"
+
+
+class World:
+    """A server on an engine in memory, which can be started again, and one deployment."""
+
+    def __init__(self, database: str | Path) -> None:
+        self.engine = ServingEngine()
+        self.database = database
+        self.id = ""
+
+    @asynccontextmanager
+    async def running(self) -> AsyncIterator[None]:
+        async with LocalServer(engine=self.engine, options=OPTIONS, database=self.database) as self.server:
+            yield
+
+    async def call(self, function: Callable[[Any], Any]) -> Any:
+        return await in_thread(self.server, function)
+
+    async def create(self, image: str = "good-1", replicas: int = 1) -> None:
+        created = await self.call(lambda api: api.create_deployment("mnist", "p", spec(image, replicas)))
+        self.id = created["id"]
+        await self.ready()
+
+    async def ready(self) -> None:
+        await self.call(lambda api: api.wait_for_deployment(self.id, timeout=PATIENCE))
+
+    @property
+    def container(self) -> str:
+        [container] = self.engine.running()
+        return container.id
+
+    async def lines(self) -> list[str]:
+        return [line["message"] for line in await self.call(lambda api: list(api.get_deployment_logs(self.id)))]
+
+    async def until_lines(self, *expected: str) -> None:
+        async with asyncio.timeout(PATIENCE):
+            while await self.lines() != list(expected):  # noqa: ASYNC110  # polls, as each client does
+                await asyncio.sleep(0.01)
+
+
+@pytest.fixture(params=["file", "memory"])
+async def world(request: pytest.FixtureRequest, tmp_path: Path) -> AsyncIterator[World]:
+    world = World(tmp_path / "gradient.db" if request.param == "file" else ":memory:")
+    async with world.running():
+        yield world
+    world.engine.close_all()
+
+
+@pytest.fixture
+def stored(tmp_path: Path) -> World:
+    return World(tmp_path / "gradient.db")
+
+
+async def test_both_outputs(world: World) -> None:
+    """The lines of both outputs are in the log, as they were written, and those of several containers do not mix."""
+    await world.create()
+    world.engine.write(world.container, "one", "two", "", "four")
+    world.engine.write(world.container, "five", stream=1)
+    await world.until_lines("one", "two", "", "four", "five")
+
+
+async def test_a_cut_stream(world: World) -> None:
+    """After a cut, each line is there once, also of several lines with the same time."""
+    await world.create()
+    expected = []
+    for number in range(4):
+        texts = [f"{number}.{index}" for index in range(5)]
+        world.engine.write(world.container, *texts)
+        expected += texts
+        if number % 3 == 0:
+            await world.until_lines(*expected)
+        world.engine.cuts += 1
+    await world.until_lines(*expected)
+
+
+async def test_the_last_lines_of_a_container(world: World) -> None:
+    """What a container has written at its very end is in the log, when it is removed and when it is replaced."""
+    await world.create()
+    stop = world.engine.stop
+
+    async def stop_with_a_line(container_id: str, grace: float) -> None:
+        world.engine.write(container_id, "goodbye")
+        await stop(container_id, grace)
+
+    world.engine.stop = stop_with_a_line  # type: ignore[method-assign]
+    await world.call(lambda api: api.update_deployment(id=world.id, spec=spec("good-2")))
+    await until(lambda: [world.engine.images[container.id] for container in world.engine.by_id.values()] == ["good-2"])
+    await world.until_lines("goodbye")
+    world.engine.write(world.container, "crash")
+    world.engine.exit(world.container)
+    await until(world.engine.running)
+    await world.until_lines("goodbye", "crash")
+    await world.call(lambda api: api.stop_deployment(world.id))
+    await until(lambda: not world.engine.by_id)
+    await world.until_lines("goodbye", "crash", "goodbye")
+
+
+async def test_the_reason_of_a_failure_is_in_the_log(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
+    """When a revision fails, the error of the wait has the lines that its containers wrote before they crashed."""
+    monkeypatch.setattr("paperspace.gradient.server.controller.restarts.MAX_CRASHES", 1)
+    start = world.engine.start_now
+
+    def start_with_a_line(key: Any, workload: Any, host_port: int) -> Any:
+        container_id = f"c{world.engine._number + 1}"
+        world.engine.write(container_id, "no such file")
+        return start(key, workload, host_port)
+
+    world.engine.start_now = start_with_a_line  # type: ignore[method-assign]
+    with pytest.raises(Exception, match=r"failed: .*\n  instance-\w+: no such file"):
+        await world.create("crashing-1")
+
+
+async def test_what_is_written_while_the_server_is_down(stored: World) -> None:
+    """Lines of the time without a server are in the log after its start, each once, also of a container that has ended."""
+    async with stored.running():
+        await stored.create()
+        stored.engine.write(stored.container, "one", "two")
+        await stored.until_lines("one", "two")
+    stored.engine.write(stored.container, "three")
+    async with stored.running():
+        await stored.until_lines("one", "two", "three")
+    stored.engine.write(stored.container, "four")
+    stored.engine.exit(stored.container)
+    async with stored.running():
+        await stored.until_lines("one", "two", "three", "four")
+        await stored.ready()
+    stored.engine.close_all()
+
+
+async def test_a_removed_container(world: World) -> None:
+    """A container that another program removes does not stop its deployment."""
+    await world.create()
+    world.engine.write(world.container, "one")
+    await world.until_lines("one")
+    world.engine.lose(world.container)
+    await until(world.engine.running)
+    await world.ready()
+    world.engine.write(world.container, "two")
+    await world.until_lines("one", "two")
+
+
+async def test_an_engine_without_logs(
+    world: World, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    """If the engine cannot read its logs, containers are replaced nevertheless; the server's log says what is missing."""
+    monkeypatch.setattr(logs, "pause", lambda _: 0.001)
+    await world.create()
+    world.engine.output = lambda *_, **__: _broken()  # type: ignore[method-assign]
+    world.engine.cuts += 1
+    with caplog.at_level(logging.WARNING):
+        await world.call(lambda api: api.update_deployment(id=world.id, spec=spec("good-2")))
+        await until(lambda: [world.engine.images[id_] for id_ in world.engine.by_id] == ["good-2"])
+    assert "cannot be stored: " in caplog.text
+
+
+async def _broken() -> AsyncGenerator[Any]:
+    raise ValueError("unexpected")
+    yield
+
+
+async def test_a_file_that_cannot_be_used(stored: World, caplog: pytest.LogCaptureFixture) -> None:
+    """If the logs cannot be stored, containers run, the API serves, and the server's log says so once; later, they are."""
+    file = Path(f"{stored.database}.logs")
+    await asyncio.to_thread(file.mkdir)
+    async with stored.running():
+        with caplog.at_level(logging.WARNING):
+            await stored.create()
+            stored.engine.write(stored.container, "one")
+            await until(lambda: "cannot be used: unable to open database file" in caplog.text)
+            assert await stored.lines() == []
+        await asyncio.to_thread(file.rmdir)
+        await stored.until_lines("one")
+    stored.engine.close_all()
+
+
+async def test_old_logs_are_dropped(stored: World, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Of the removed instances of a deployment, the newest logs are kept; of a deleted deployment, none."""
+    monkeypatch.setattr(controller, "RESYNC_INTERVAL", 0.01)
+    monkeypatch.setattr(logs, "KEPT_LOGS", 1)
+    async with stored.running():
+        await stored.create()
+        for number in range(2, 5):
+            stored.engine.write(stored.container, f"of {number}")
+            await stored.until_lines(*[f"of {number - 1}"] * (number > 2), f"of {number}")
+            await stored.call(lambda api, image=f"good-{number}": api.update_deployment(id=stored.id, spec=spec(image)))  # type: ignore[misc]
+            await until(lambda image=f"good-{number}": [*stored.engine.images.values()][-1] == image)  # type: ignore[misc]
+            await until(lambda: len(stored.engine.by_id) == 1)
+            await stored.ready()
+        await stored.until_lines("of 4")
+        await stored.call(lambda api: api.delete_deployment(stored.id))
+        with closing(LogFile(location_of(stored.database))) as file:
+            await until(lambda: file.logs() == [])
+
+
+def test_which_logs_are_outdated() -> None:
+    """The logs of instances that are not removed stay, however many; so do the newest ones of the removed instances."""
+    stored = [("d", f"present {number}") for number in range(30)] + [("d", f"gone {number}") for number in range(30)]
+    gone = [id_ for _, id_ in stored if id_.startswith("gone")]
+    assert outdated(stored, gone, ["d"]) == gone[KEPT_LOGS:]
+    assert outdated(stored, gone, []) == gone
+    assert outdated(stored, [], ["d"]) == []
