@@ -419,3 +419,13 @@ def test_few_file_descriptors(tmp_path: Path) -> None:
                 connections.append(connection.recv(4096).split(b" ")[1])
         assert connections.count(b"200") == 36
         assert set(connections) == {b"200", b"503"}
+
+
+def test_many_files() -> None:
+    """A server on an engine can open as many files as the system allows: it follows the log of each container."""
+    code = (
+        "import resource; from paperspace.gradient.cli._server_run import allow_many_files as allow;"
+        "_, hard = resource.getrlimit(resource.RLIMIT_NOFILE); resource.setrlimit(resource.RLIMIT_NOFILE, (64, hard));"
+        "allow(); print(resource.getrlimit(resource.RLIMIT_NOFILE) == (hard, hard))"
+    )
+    assert subprocess.check_output([sys.executable, "-c", code], text=True) == "True\n"

@@ -8,18 +8,24 @@ import statistics
 import threading
 import time
 from collections import Counter
+from collections.abc import Callable
+from contextlib import suppress
 from datetime import UTC, datetime
 from itertools import pairwise
 from pathlib import Path
+from typing import Any
 
 from tests.engine.private_engine import PrivateEngine
 from tests.engine.relay import Relay
 from tests.engine.site import SERVE, spec
+from tests.stress.gateway_processes import processor_time
 from tests.stress.server_process import Server
 
 from paperspace.gradient import Client, errors
 
 CUTS, KILLS = 10, 2
+
+OTHER: Any = {"image": "web:1", "resources": {"replicas": 0}}
 
 # Writes lines to both outputs in turn, with a short pause after each part.
 WRITE = """
@@ -45,34 +51,36 @@ class Requests(threading.Thread):
 
     def __init__(self) -> None:
         super().__init__()
-        self.seconds: list[float] = []
+        self._seconds: list[float] = []
         self._client = Client("key", "http://127.0.0.1:8600/graphql", max_retries=0)
         self._stop_requested = threading.Event()
 
     def run(self) -> None:
-        """Send requests until the end."""
-        number = 0
-        while not self._stop_requested.wait(0.01):
-            api, number = self._client.deployments, number + 1
-            begin = time.monotonic()
-            try:
-                if number % 10:
-                    api.list_deployments()
-                else:
-                    api.create_deployment(f"n{number}", "p", {"image": "web:1", "resources": {"replicas": 0}})
-            except errors.GradientError:
-                continue  # the server is down
-            self.seconds.append(time.monotonic() - begin)
+        """Create a deployment, read its status several times, delete it; again until the end."""
+        api = self._client.deployments
+        while not self._stop_requested.wait(0.05):
+            with suppress(errors.GradientError):  # the server is down
+                id_ = self._timed(lambda: api.create_deployment("other", "p", OTHER))["id"]
+                for _ in range(8):
+                    self._stop_requested.wait(0.01)
+                    self._timed(lambda id_=id_: api.get_deployment_status(id_))  # type: ignore[misc]
+                self._timed(lambda id_=id_: api.delete_deployment(id_))  # type: ignore[misc]
 
-    def end(self) -> None:
-        """Stop, and print the times."""
+    def _timed(self, call: Callable[[], Any]) -> Any:
+        begin = time.monotonic()
+        result = call()
+        self._seconds.append(time.monotonic() - begin)
+        return result
+
+    def end(self) -> str:
+        """Stop, and return the times."""
         self._stop_requested.set()
         self.join()
         self._client.close()
-        cuts = statistics.quantiles(self.seconds, n=100)
-        print(
-            f"{len(self.seconds)} requests beside it: median {cuts[49] * 1000:.1f} ms, p99 {cuts[98] * 1000:.1f} ms, "
-            f"maximum {max(self.seconds) * 1000:.0f} ms"
+        cuts = statistics.quantiles(self._seconds, n=100)
+        return (
+            f"{len(self._seconds)} requests: median {cuts[49] * 1000:.1f} ms, p99 {cuts[98] * 1000:.1f} ms, "
+            f"maximum {max(self._seconds) * 1000:.0f} ms"
         )
 
 
@@ -81,6 +89,10 @@ def logs(docker: PrivateEngine, folder: Path, count: int) -> None:
     with Relay(folder / "relay.sock", docker.socket) as relay:
         server = Server(docker, folder, docker_host=relay.url)
         server.start()
+        requests = Requests()
+        requests.start()
+        time.sleep(15)
+        print(f"before: {requests.end()}")
         requests = Requests()
         requests.start()
         begin = time.monotonic()
@@ -95,22 +107,24 @@ def logs(docker: PrivateEngine, folder: Path, count: int) -> None:
                 server.start()
             else:
                 relay.cut()
-        lines = wait_until_done(server.client, created["id"])
-        print(f"{len(lines)} lines in {time.monotonic() - begin:.0f} s, {CUTS} cuts, {KILLS} SIGKILLs of the server")
-        requests.end()
+        while last_line(server.client, created["id"]) != "done":
+            time.sleep(0.2)
+        print(f"stored after {time.monotonic() - begin:.0f} s, with {CUTS} cuts and {KILLS} SIGKILLs of the server")
+        print(f"beside it: {requests.end()}", flush=True)
+        begin = time.monotonic()
+        lines = [line["message"] for line in server.client.deployments.get_deployment_logs(created["id"])]
+        print(f"{len(lines)} lines read through the API in {time.monotonic() - begin:.1f} s")
         check(lines, count // 1000 * 500)
         measure_delay(server)
         server.end()
 
 
-def wait_until_done(client: Client, id_: str) -> list[str]:
-    """Wait for the last line, and return all."""
-    while [line["message"] for line in client.deployments.get_deployment_logs(id_, tail=1)] != ["done"]:
-        time.sleep(0.2)
-    begin = time.monotonic()
-    lines = [line["message"] for line in client.deployments.get_deployment_logs(id_)]
-    print(f"read through the API in {time.monotonic() - begin:.1f} s")
-    return lines
+def last_line(client: Client, id_: str) -> str | None:
+    """Return the last line of a deployment; None if there is none yet."""
+    with suppress(errors.GradientError):
+        for line in client.deployments.get_deployment_logs(id_, tail=1):
+            return line["message"]
+    return None
 
 
 def check(lines: list[str], count: int) -> None:
@@ -131,12 +145,14 @@ def measure_delay(server: Server) -> None:
     """Measure how long after it was written a line is seen by who follows the log."""
     script = f"(while true; do sleep 1.37; echo tick; done) & {SERVE}"
     created = server.client.deployments.create_deployment("ticks", "p", spec("ticks", script=script), wait=True)
-    delays = []
+    assert server.process
+    delays, begin, used = [], time.monotonic(), processor_time(server.process.pid)
     for line in server.client.deployments.get_deployment_logs(created["id"], follow=True, tail=0):
         delays.append((datetime.now(UTC) - datetime.fromisoformat(line["dtCreated"])).total_seconds())
         if len(delays) == 30:
             break
     print(
         f"a line is seen by `logs --follow` after {statistics.median(delays):.2f} s (median), "
-        f"{max(delays):.2f} s (maximum of {len(delays)})"
+        f"{max(delays):.2f} s (maximum of {len(delays)}); the server used "
+        f"{(processor_time(server.process.pid) - used) / (time.monotonic() - begin):.1%} of a core meanwhile"
     )

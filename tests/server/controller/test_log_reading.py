@@ -138,6 +138,16 @@ def test_no_gap_after_a_long_silence_of_one_stream() -> None:
     assert Progress.load(store.progress).since >= START + 50 * SECOND
 
 
+def test_a_line_that_takes_long() -> None:
+    """A line whose parts are written long after its begin is complete, although all have the time of the first one."""
+    output = [Piece(0, START, b"a", False), Piece(1, START + 60 * SECOND, b"c", True)]
+    store = Store()
+    store.read(output, 9, 0)
+    output.append(Piece(0, START, b"b", True))
+    store.finish(output)
+    assert store.texts == ["c", "ab"]
+
+
 @pytest.mark.parametrize("ends", [True, False])
 def test_endless_line(ends: bool) -> None:
     """A line that never ends is cut, and so takes little memory; nothing of it is lost."""

@@ -17,7 +17,9 @@ from tests.server.controller.test_server import in_thread, spec
 from paperspace.gradient.server import LocalServer
 from paperspace.gradient.server.controller import controller, logs
 from paperspace.gradient.server.controller.controller import Options
-from paperspace.gradient.server.controller.logs import KEPT_LOGS, outdated
+from paperspace.gradient.server.controller.engine import ContainerKey, Piece
+from paperspace.gradient.server.controller.log_store import LogStore
+from paperspace.gradient.server.controller.logs import KEPT_LOGS, Collector, outdated
 from paperspace.gradient.server.storage.log_file import LogFile, location_of
 
 pytestmark = pytest.mark.anyio
@@ -128,6 +130,17 @@ async def test_the_last_lines_of_a_container(world: World) -> None:
 async def test_the_reason_of_a_failure_is_in_the_log(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
     """When a revision fails, the error of the wait has the lines that its containers wrote before they crashed."""
     monkeypatch.setattr("paperspace.gradient.server.controller.restarts.MAX_CRASHES", 1)
+    output, asked, answered = world.engine.output, asyncio.Event(), asyncio.Event()
+
+    async def slow_output(container_id: str, since: int, *, follow: bool) -> AsyncGenerator[Any]:
+        if follow:
+            await asyncio.sleep(PATIENCE)  # only what is read when the container has ended arrives in time
+        asked.set()
+        await answered.wait()
+        async for pieces in output(container_id, since, follow=follow):
+            yield pieces
+
+    world.engine.output = slow_output  # type: ignore[method-assign]
     start = world.engine.start_now
 
     def start_with_a_line(key: Any, workload: Any, host_port: int) -> Any:
@@ -136,8 +149,12 @@ async def test_the_reason_of_a_failure_is_in_the_log(world: World, monkeypatch: 
         return start(key, workload, host_port)
 
     world.engine.start_now = start_with_a_line  # type: ignore[method-assign]
+    creating = asyncio.create_task(world.create("crashing-1"))
+    await asked.wait()
+    assert (await world.call(lambda api: api.get_deployment_status(world.id)))["state"] == "pending"
+    answered.set()
     with pytest.raises(Exception, match=r"failed: .*\n  instance-\w+: no such file"):
-        await world.create("crashing-1")
+        await creating
 
 
 async def test_what_is_written_while_the_server_is_down(stored: World) -> None:
@@ -220,6 +237,31 @@ async def test_old_logs_are_dropped(stored: World, monkeypatch: pytest.MonkeyPat
         await stored.call(lambda api: api.delete_deployment(stored.id))
         with closing(LogFile(location_of(stored.database))) as file:
             await until(lambda: file.logs() == [])
+
+
+async def test_two_readings_at_the_same_time(tmp_path: Path) -> None:
+    """While the end of a log is read, the container is not followed: its lines would be stored twice."""
+    engine = ServingEngine()
+    container = engine.create(ContainerKey("d", "i", 1, "t"), "good", 24200)._replace(state="running")
+    reading, readings = asyncio.Event(), []
+
+    async def output(_: str, __: int, *, follow: bool) -> AsyncGenerator[Any]:
+        readings.append(follow)
+        await reading.wait()
+        yield [Piece(0, 1, b"one", True)]
+
+    engine.output = output  # type: ignore[method-assign]
+    location = location_of(tmp_path / "gradient.db")
+    async with LogStore(location) as store:
+        collector = Collector(engine, store)
+        finishing = asyncio.create_task(collector.finish(container))
+        await until(lambda: readings == [False])
+        collector.follow([container])
+        await asyncio.sleep(0.05)
+        reading.set()
+        await finishing
+        await collector.close()
+    assert readings == [False]
 
 
 def test_which_logs_are_outdated() -> None:

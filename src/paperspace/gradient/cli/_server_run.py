@@ -48,6 +48,8 @@ async def serve(
     async with AsyncExitStack() as stack:
         try:
             choice = await choose()
+            if choice.engine:
+                allow_many_files()
             server = await stack.enter_async_context(create(choice))
             stop = asyncio.Event()
             if control := _control(path, server, drain_timeout, stop):
@@ -61,6 +63,17 @@ async def serve(
         await stop.wait()
         if not (control and control.took_down):
             await _say_what_remains(server, choice, path)
+
+
+def allow_many_files() -> None:
+    """Raise the limit of open files of this process as far as it can be: to follow the log of a container takes a connection."""
+    try:
+        import resource
+    except ImportError:  # on Windows, which has no such limit
+        return
+    _, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    with suppress(ValueError, OSError):  # macOS has another limit below its hard one
+        resource.setrlimit(resource.RLIMIT_NOFILE, (hard, hard))
 
 
 def _on_signal(function: Callable[[], object]) -> None:
