@@ -250,7 +250,7 @@ async def test_two_readings_at_the_same_time(tmp_path: Path) -> None:
         await reading.wait()
         yield [Piece(0, 1, b"one", True)]
 
-    engine.output = output  # type: ignore[method-assign]
+    engine.output = output  # type: ignore[method-assign, assignment]
     location = location_of(tmp_path / "gradient.db")
     async with LogStore(location) as store:
         collector = Collector(engine, store)
