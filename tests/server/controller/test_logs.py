@@ -15,8 +15,10 @@ from tests.server.controller.test_controller import PATIENCE, until
 from tests.server.controller.test_server import in_thread, spec
 
 from paperspace.gradient.server import LocalServer
+from paperspace.gradient.server.control.offline import OfflineControl
 from paperspace.gradient.server.controller import controller, logs
 from paperspace.gradient.server.controller.controller import Options
+from paperspace.gradient.server.controller.down import Drain
 from paperspace.gradient.server.controller.engine import ContainerKey, Piece
 from paperspace.gradient.server.controller.log_store import LogStore
 from paperspace.gradient.server.controller.logs import KEPT_LOGS, Collector, outdated
@@ -125,6 +127,29 @@ async def test_the_last_lines_of_a_container(world: World) -> None:
     await world.call(lambda api: api.stop_deployment(world.id))
     await until(lambda: not world.engine.by_id)
     await world.until_lines("goodbye", "crash", "goodbye")
+
+
+@pytest.mark.parametrize("server_is", ["up", "down"])
+async def test_down(stored: World, server_is: str) -> None:
+    """What containers write when all deployments are taken down is in their logs, also if no server runs."""
+    async with stored.running():
+        await stored.create()
+        stop = stored.engine.stop
+
+        async def stop_with_a_line(container_id: str, grace: float) -> None:
+            stored.engine.write(container_id, "goodbye")
+            await stop(container_id, grace)
+
+        stored.engine.stop = stop_with_a_line  # type: ignore[method-assign]
+        if server_is == "up":
+            assert stored.server.controlled
+            await stored.server.controlled.take_down(Drain(0), lambda _: None)
+            await stored.until_lines("goodbye")
+    if server_is == "down":
+        await OfflineControl(Path(stored.database), stored.engine).take_down(now=True, report=lambda _: None)
+        async with stored.running():
+            await stored.until_lines("goodbye")
+    stored.engine.close_all()
 
 
 async def test_the_reason_of_a_failure_is_in_the_log(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
