@@ -80,6 +80,10 @@ class MemoryEngine:
         at = int(self._now().timestamp() * 10**6) * 1000
         self.written.setdefault(container_id, []).extend(Piece(stream, at, text.encode(), True) for text in texts)
 
+    def texts(self, container_id: str) -> list[str]:
+        """Return what a container has written."""
+        return [piece.text.decode() for piece in self.written.get(container_id, [])]
+
     def responds(self, port: int) -> bool:
         """Whether something responds on a port."""
         return any(
