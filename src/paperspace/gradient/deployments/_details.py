@@ -41,8 +41,9 @@ async def fetch_details(session: Session, id: str) -> dict[str, Any]:
         specs = result["deployment"]["deploymentSpecs"]
         return specs["nodes"], specs["pageInfo"]
 
-    specs = [spec async for page in iter_pages(fetch_specs, operation=DEPLOYMENT_DETAILS.name) for spec in page]
+    # The rollouts first: one of a spec that is created in between would count as that of the spec before.
     rollouts = [rollout async for page in iter_rollout_pages(session, id) for rollout in page]
+    specs = [spec async for page in iter_pages(fetch_specs, operation=DEPLOYMENT_DETAILS.name) for spec in page]
     nodes = [
         {**spec, "deploymentRuns": {"nodes": runs}}
         for spec, runs in zip(specs, runs_by_spec(specs, rollouts), strict=True)
