@@ -9,8 +9,8 @@ from typing import TYPE_CHECKING, Any
 from paperspace.gradient.server.controller.down import count, describe_engine, split
 from paperspace.gradient.server.controller.engine import EngineUnavailableError
 from paperspace.gradient.server.defaults import beside
-from paperspace.gradient.server.storage.backup import LOGS
 from paperspace.gradient.server.storage.identity import SIMULATED
+from paperspace.gradient.server.storage.log_file import LOGS
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

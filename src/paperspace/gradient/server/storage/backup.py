@@ -10,13 +10,13 @@ from typing import TYPE_CHECKING
 from paperspace.gradient._shared.private_files import read_private, write_private
 from paperspace.gradient.server.defaults import beside
 from paperspace.gradient.server.storage.files import check_origin, create_private, unusable
+from paperspace.gradient.server.storage.log_file import LOGS
 
 if TYPE_CHECKING:
     from collections.abc import Callable
     from pathlib import Path
 
 # What is next to a database, and belongs to it. The logs are a database too. The others are small, and may be secret.
-LOGS = "logs"
 _SETTINGS = ("key", "registries", "instance-types", "secrets")
 
 _TIMEOUT = 10.0  # seconds to wait for a lock of the source

@@ -18,6 +18,9 @@ from paperspace.gradient.server.storage.files import IN_MEMORY, create_private, 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Sequence
 
+LOGS = "logs"
+"""The file is `gradient.db.logs`, for the database `gradient.db`."""
+
 MAX_LOG = 20_000_000  # bytes of the lines of one instance
 
 LINES_OF_LOG = 1 << 32
@@ -73,7 +76,7 @@ def location_of(database: str | Path) -> Location:
     """Return where the logs of a database are."""
     if str(database) == IN_MEMORY:
         return Location(f"file:/gradient-{uuid4()}?vfs=memdb", None)  # shared by the connections of this process
-    file = beside(Path(database).absolute(), "logs")
+    file = beside(Path(database).absolute(), LOGS)
     return Location(file.as_uri(), file)
 
 
