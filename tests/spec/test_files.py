@@ -318,7 +318,9 @@ class TestOlderFiles:
     def test_other_versions(self, version: str) -> None:
         """Any other value of apiVersion is a problem."""
         [line] = errors_of("a.yaml", f"apiVersion: {version}\nimage: nginx\n")
-        assert line.startswith("a.yaml:1:13: apiVersion: expected no value, or a version such as latest, v1 or v1alpha2")
+        assert line.startswith(
+            "a.yaml:1:13: apiVersion: expected no value, or a version such as latest, v1 or v1alpha2"
+        )
 
     def test_both_machine_types(self) -> None:
         """A machineType beside an instanceType is a problem."""
