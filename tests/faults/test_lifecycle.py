@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import copy
 import gc
 import time
 from collections.abc import Callable
@@ -293,6 +294,22 @@ def test_closed_while_other_loops_end(caplog: pytest.LogCaptureFixture) -> None:
         wait_for(lambda: server.open == 0)
     gc.collect()
     assert caplog.records == []
+
+
+@pytest.mark.parametrize("used", [False, True])
+def test_copies(*, used: bool) -> None:
+    """A deep copy of a client, as `dataclasses.asdict` makes it, shares its connections, and is closed with it."""
+    with FaultServer() as server:
+        client = Client(CANARY, server.url)
+        if used:
+            assert get(client)
+        copied = copy.deepcopy(client)
+        assert get(client)
+        assert get(copied)
+        assert server.connections == 1
+        client.close()
+        with pytest.raises(ClientClosedError):
+            get(copied)
 
 
 def test_sync_inside_a_running_loop() -> None:

@@ -41,6 +41,10 @@ class Connections:
         weakref.finalize(self, _release, self._by_loop).atexit = False  # at exit, the loop thread closes them
         _all_connections.add(self)
 
+    def __deepcopy__(self, _memo: object) -> Connections:
+        """Return the same connections: a copy of a client shares them, as one of `with_options` does."""
+        return self
+
     async def transport(self) -> HTTPTransport:
         """Return the transport of the running loop.
 
