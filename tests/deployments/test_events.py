@@ -183,6 +183,9 @@ class TestErrorsOfWaits:
         """The warnings are about the newest spec, the last five of them, the last one at the end."""
         created = client.deployments.create_deployment("n", "p", spec_with_fate("fail"))
         clock.move(60)
+        client.deployments.update_deployment(id=created["id"], spec=spec_with_fate("crash-loop"))
+        clock.move(60)
+        assert reasons(self.failed(client, created["id"]).events) == ["Crashed"]
         client.deployments.update_deployment(id=created["id"], spec=spec_with_fate("crash-loop", 7))
         clock.move(60)
         error = self.failed(client, created["id"])
@@ -224,25 +227,38 @@ class TestErrorsOfWaits:
         assert error.logs != []
         assert "Crashed" not in str(error)
 
-    @pytest.mark.parametrize("fate", ["crash-loop", "pending"])
-    def test_events_that_cannot_be_read(
-        self, manual_server: LocalServer, client: Client, clock: ManualClock, fate: str
+    @pytest.mark.parametrize(
+        ("fate", "operation", "missing"),
+        [
+            ("crash-loop", "DeploymentEvents", {"events"}),
+            ("pending", "DeploymentEvents", {"events"}),
+            ("crash-loop", "DeploymentLogLines", {"logs"}),
+        ],
+    )
+    def test_what_cannot_be_read(
+        self,
+        manual_server: LocalServer,
+        client: Client,
+        clock: ManualClock,
+        fate: str,
+        operation: str,
+        missing: set[str],
     ) -> None:
-        """If the request for the events fails, the error is that of the wait."""
+        """If the request for the events or the log lines fails, the error is that of the wait, without them."""
         created = client.deployments.create_deployment("n", "p", spec_with_fate(fate))
         clock.move(60)
 
-        def drop_events(request: dict[str, Any]) -> None:
-            if "DeploymentEvents" in request["query"]:
+        def drop_request(request: dict[str, Any]) -> None:
+            if f"query {operation}" in request["query"]:
                 manual_server.inject_fault(*[drop(executed=False)])
 
         with (
-            altered(manual_server, request=drop_events) as url,
+            altered(manual_server, request=drop_request) as url,
             Client(manual_server.api_key, url, max_retries=0) as other,
             pytest.raises((DeploymentFailedError, WaitTimeoutError)) as caught,
         ):
-            other.deployments.wait_for_deployment(created["id"], timeout=0.05)
-        assert vars(caught.value)["events"] == []
+            other.deployments.wait_for_deployment(created["id"], timeout=60 if fate == "crash-loop" else 0.05)
+        assert {name for name in ("logs", "events") if vars(caught.value).get(name) == []} == missing
 
 
 def test_follow(client: Client, clock: ManualClock) -> None:

@@ -39,9 +39,6 @@ class Change:
         return f"{text}\n{self.addition}\n"
 
 
-WAITING = frozenset(
-    {"wait_for_deployment"} | {f"{name}_deployment(wait=True)" for name in ("create", "patch", "restart", "update")}
-)
 REVISING = frozenset(f"{name}_deployment" for name in ("patch", "restart", "rollback", "scale", "start", "stop"))
 
 CHANGES = [
@@ -145,7 +142,6 @@ CHANGES = [
                 "",
             ),
         ),
-        unobserved=WAITING,  # they read it only if an instance failed without a log; all of the local server have one
     ),
     Change(
         "field that a further page of rollouts has",

@@ -16,10 +16,11 @@ from paperspace.gradient.deployments._api import AsyncDeployments
 PACKAGE = Path(paperspace.gradient.deployments.__file__).parent
 MODULES = [path.stem for path in PACKAGE.glob("_*.py")]
 
-# The look-up that explains a rejection, and the events that explain a failed wait, may fail without effect; and no public
-# function passes other fields to `revise`.
+# The look-up that explains a rejection, and the logs and events that explain a failed wait, may fail without effect; and no
+# public function passes other fields to `revise`.
 WITHOUT_EFFECT = {
     ("_explained", "find_by_name"),
+    ("deployment_failed", "LogReader"),
     ("deployment_failed", "last_warnings"),
     ("wait_timeout", "last_warnings"),
     ("revise", "update"),

@@ -117,7 +117,7 @@ class DeploymentFailedError(GradientError):
 
     Attributes:
         status: Its last status.
-        logs: The last lines of its logs.
+        logs: The last lines of its logs. Empty if they could not be read.
         events: Its last warnings, by time. Empty if the server has no events, or they could not be read.
     """
 

@@ -1,8 +1,8 @@
 """The functions that need each operation.
 
 An argument in parentheses says that only calls with this argument need it. What explains an error is not listed: the
-look-up after a rejected create or update, and the events of a deployment whose wait failed. If it cannot be read, the error
-is raised as it is.
+look-up after a rejected create or update, and the logs and events of a deployment whose wait failed. If it cannot be read,
+the error is raised without it.
 """
 
 from __future__ import annotations
@@ -39,8 +39,8 @@ FUNCTIONS: dict[str, tuple[str, ...]] = {
     "DeploymentDetails": _GET_COMMAND,
     "DeploymentEvents": ("get_deployment_events", "gradient deployments events"),
     "DeploymentHistory": (*_REVISE, "get_deployment_history", "get_deployment_spec"),
-    "DeploymentLogLines": ("get_deployment_logs", *_WAIT),
-    "DeploymentLogs": ("get_deployment_logs", *_WAIT),
+    "DeploymentLogLines": ("get_deployment_logs",),
+    "DeploymentLogs": ("get_deployment_logs",),
     "DeploymentRevise": _REVISE,
     "DeploymentRuns": (*_GET_COMMAND, *_STATUS),
     "DeploymentStatus": _STATUS,

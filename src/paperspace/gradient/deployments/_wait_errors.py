@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 from paperspace.gradient.deployments._events import last_warnings
 from paperspace.gradient.deployments._logs import LogReader, sorted_lines
 from paperspace.gradient.deployments._status import FAILED_STATES, failure_reason, replica_counts
-from paperspace.gradient.errors import DeploymentFailedError, NotFoundError, WaitTimeoutError
+from paperspace.gradient.errors import DeploymentFailedError, GradientError, NotFoundError, WaitTimeoutError
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -25,9 +25,10 @@ async def deployment_failed(session: Session, status: DeploymentStatus) -> Deplo
     """Return the error for a failed deployment, with the last log lines of its failed instances and its last warnings."""
     failed = [instance["name"] for instance in status["instances"] if instance["state"] in FAILED_STATES]
     lines: list[LogLine] = []
-    for name in filter(None, failed[:FAILURE_LOG_INSTANCES]):
-        with suppress(NotFoundError):  # the instance has no log yet
-            lines += await LogReader(session, status["id"], name).last_lines(FAILURE_LOG_LINES)
+    with suppress(GradientError):  # the lines only explain the failure
+        for name in filter(None, failed[:FAILURE_LOG_INSTANCES]):
+            with suppress(NotFoundError):  # the instance has no log yet
+                lines += await LogReader(session, status["id"], name).last_lines(FAILURE_LOG_LINES)
     logs = sorted_lines(lines)[-FAILURE_LOG_LINES:]
     text = "".join(f"\n  {line['instanceName']}: {line['message']}" for line in logs)
     message = f"deployment {status['name']} ({status['id']}) failed: {failure_reason(status)}{text}"
