@@ -262,6 +262,30 @@ def test_a_restarted_controller_repeats_no_event() -> None:
     asyncio.run(main())
 
 
+def test_a_server_that_is_taken_down() -> None:
+    """What `gradient server down` stops is an event of each deployment, and so is its next start."""
+
+    async def main() -> None:
+        async with running() as world:
+            id_ = world.create("good-1")
+            await until(lambda: "Serving" in told(world, id_))
+            await world._controller.__aexit__()
+            world.engine.lose(world.engine.running()[0].id)
+            await world.change(lambda records: records.store_down())
+            assert events(world, id_)[-1]["reason"] == "ServerDown"
+            async with world.controller():
+                await until(lambda: told(world, id_)["Ready"] == 2)
+            counts = told(world, id_)
+            assert (counts["ServerDown"], counts["Started"], counts.get("Lost"), counts.get("Crashed")) == (
+                1,
+                2,
+                None,
+                None,
+            )
+
+    asyncio.run(main())
+
+
 def test_another_engine(tmp_path: Path) -> None:
     """What the simulation was to do does not happen after a change to an engine, and the rollout starts again."""
 
