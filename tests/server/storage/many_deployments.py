@@ -85,7 +85,8 @@ def add_deployment_events(connection: sqlite3.Connection, number: int, count: in
     connection.execute("BEGIN")
     columns = {"severity": "'NORMAL'", "reason": "'Started'", "message": "'m'", "count": "1", "dt_last": _TIME}
     deployment = {"deployment_id": f"'{deployment_id(number)}'"}
-    _insert(connection, count, "deployment_events", id=_id(40), **deployment, **columns)
+    id_ = f"printf('%08x-0028-4000-8000-%012x', {number}, x)"
+    _insert(connection, count, "deployment_events", id=id_, **deployment, **columns)
     connection.execute("COMMIT")
 
 

@@ -214,11 +214,18 @@ def test_more_events(eventful: tuple[Backend, Backend], name: str) -> None:
 
 
 @pytest.mark.parametrize("name", ["update", "events"])
-def test_the_cost_of_events(eventful: tuple[Backend, Backend], databases: tuple[Backend, Backend], name: str) -> None:
+def test_the_cost_of_events(tmp_path: Path, name: str) -> None:
     """With as many events as are kept, a request takes a few instructions more for each of them, and reads no whole table."""
-    without, with_many = (work(backend, *OPERATIONS[name]) for backend in (databases[0], eventful[0]))
-    assert with_many.instructions <= without.instructions + 10 * MAX_EVENTS
-    assert with_many.scans == []
+
+    def fill(connection: sqlite3.Connection, number: int) -> None:
+        add_deployments(connection, NUMBER + 1)
+        add_deployment_events(connection, NUMBER, number)
+
+    opened = [create(tmp_path / f"{number}.db", partial(fill, number=number)) for number in (1, MAX_EVENTS)]
+    with closing(opened[0]), closing(opened[1]):
+        one, many = (work(backend, *OPERATIONS[name]) for backend in opened)
+    assert many.instructions <= one.instructions + 10 * MAX_EVENTS
+    assert many.scans == []
 
 
 def test_an_instance_that_is_pending_for_long(tmp_path: Path) -> None:
