@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import json
 from datetime import datetime
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import TYPE_CHECKING, NamedTuple
 from uuid import UUID, uuid4
 
 from paperspace.gradient._shared.spec_rules import DEFAULT_PROTOCOL
@@ -28,7 +28,7 @@ from paperspace.gradient.server.controller.steps import (
     SetState,
     Started,
 )
-from paperspace.gradient.server.controller.workload import template_of, workload_of
+from paperspace.gradient.server.controller.workload import next_template, workload_of
 from paperspace.gradient.server.engines.reasons import Reason
 from paperspace.gradient.server.engines.runtime import ERRORED, FAILED, PENDING, InstanceNoted, desired_replicas
 from paperspace.gradient.server.engines.workloads import run_id
@@ -122,9 +122,7 @@ class Records:
     def _add_templates(self, deployment_id: str) -> None:
         """Store the templates of new revisions.
 
-        A revision that equals the one before is a restart, so it gets a template of its own. One that differs only in
-        other fields keeps the template of the one before, which may be that of a restart. If none has a template, nothing
-        has run yet: only the newest one gets one.
+        If none has a template, nothing has run yet: only the newest one gets one.
         """
         specs = self._db.rows(
             "SELECT * FROM deployment_specs WHERE deployment_id = :id AND external_applied IS NOT NULL AND seq >= coalesce("
@@ -135,7 +133,7 @@ class Records:
         )
         for before, spec in zip([None, *specs], specs, strict=False):
             if spec["template"] is None:
-                spec["template"] = _template(before, spec)
+                spec["template"] = next_template(before, spec)
                 self._db.execute("UPDATE deployment_specs SET template = ? WHERE id = ?", spec["template"], spec["id"])
 
     # Observed state
@@ -308,16 +306,3 @@ class Records:
 
 def _revision(spec: Row) -> Revision:
     return Revision(spec["id"], spec["template"], desired_replicas(json.loads(spec["data"])), spec["error"])
-
-
-def _template(before: Row | None, spec: Row) -> str:
-    data: dict[str, Any] = json.loads(spec["data"])
-    template = template_of(data)
-    if before is None:
-        return template
-    data_before = json.loads(before["data"])
-    is_restart = (data, spec["clusterId"]) == (data_before, before["clusterId"])
-    if is_restart:
-        return template_of(data, salt=spec["id"])
-    same_template: str = before["template"]
-    return same_template if template == template_of(data_before) else template

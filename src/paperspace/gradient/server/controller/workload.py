@@ -49,6 +49,24 @@ def template_of(spec: Mapping[str, Any], salt: str = "") -> str:
     return hashlib.sha256(json.dumps(set_fields, sort_keys=True).encode()).hexdigest()[:16]
 
 
+def next_template(before: Mapping[str, Any] | None, spec: Mapping[str, Any]) -> str:
+    """Return the template of a new revision, from the rows of the revision before and of the new one.
+
+    A revision that equals the one before is a restart, so it gets a template of its own. One that differs only in other
+    fields keeps the template of the one before, which may be that of a restart.
+    """
+    data: dict[str, Any] = json.loads(spec["data"])
+    template = template_of(data)
+    if before is None:
+        return template
+    data_before = json.loads(before["data"])
+    is_restart = (data, spec["clusterId"]) == (data_before, before["clusterId"])
+    if is_restart:
+        return template_of(data, salt=spec["id"])
+    same_template: str = before["template"]
+    return same_template if template == template_of(data_before) else template
+
+
 def check_supported(spec: Mapping[str, Any]) -> None:
     """Check that no field of a spec needs what the controller cannot do yet.
 
