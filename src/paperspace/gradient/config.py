@@ -8,6 +8,7 @@ folder and name `PAPERSPACE_CONFIG_PATH` and `PAPERSPACE_CONFIG_FILE_NAME` chang
 from __future__ import annotations
 
 import os
+import sys
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, NamedTuple, cast
 
@@ -17,7 +18,6 @@ from paperspace.gradient._core.defaults import (
     DEFAULT_MAX_RETRIES,
     DEFAULT_TIMEOUT,
     EXAMPLE_API_URL,
-    is_timeout,
 )
 from paperspace.gradient._shared.lazy import lazy_modules
 from paperspace.gradient._shared.problems import abbreviate
@@ -247,6 +247,11 @@ def _check_url(url: SettingValue, allowed_hosts: set[str]) -> None:
             f"the API URL from {url.source} uses plain http to {host}, which would expose the API key on the network; "
             f"use https, or allow it with allow_http_hosts=({host!r},) or PAPERSPACE_ALLOW_HTTP_HOSTS={host}"
         )
+
+
+def is_timeout(value: object) -> bool:
+    """Return whether a value is a number of seconds above 0. Infinity is one; integers that exceed all floats are not."""
+    return isinstance(value, int | float) and (0 < value <= sys.float_info.max or value == float("inf"))
 
 
 def _invalid(setting: str, expected: str, value: object) -> ConfigurationError:

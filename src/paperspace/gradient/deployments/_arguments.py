@@ -9,10 +9,10 @@ import re
 from datetime import datetime
 from typing import TYPE_CHECKING, Any, cast
 
-from paperspace.gradient._core.defaults import is_timeout
 from paperspace.gradient._shared.problems import Problem, hide_unless_plain, join_problems
 from paperspace.gradient._shared.spec_rules import MAX_INT, name_problems, surrogate_problems, text_problems
 from paperspace.gradient._spec.checks import check_spec, copy_of, invalid_spec
+from paperspace.gradient.config import is_timeout
 from paperspace.gradient.errors import InvalidArgumentError, InvalidSpecError
 
 if TYPE_CHECKING:
