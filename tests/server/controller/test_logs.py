@@ -179,8 +179,11 @@ async def test_the_reason_of_a_failure_is_in_the_log(world: World, monkeypatch: 
     world.engine.start_now = start_with_a_line  # type: ignore[method-assign]
     creating = asyncio.create_task(world.create("crashing-1"))
     await asked.wait()
-    assert (await world.call(lambda api: api.get_deployment_status(world.id)))["state"] == "pending"
-    answered.set()
+    await until(lambda: world.id)
+    try:
+        assert (await world.call(lambda api: api.get_deployment_status(world.id)))["state"] == "pending"
+    finally:
+        answered.set()
     with pytest.raises(Exception, match=r"failed: .*\n  instance-\w+: no such file"):
         await creating
 
