@@ -242,7 +242,7 @@ def test_debug(run: Run) -> None:
         shown = run(*words)
         assert shown.exit_code == ExitCode.NOT_FOUND
         assert shown.stderr.startswith("Traceback (most recent call last):\n")
-        assert "\noperation: DeploymentDetails\n" in shown.stderr
+        assert "\noperation: DeploymentRuns\n" in shown.stderr
         assert shown.stderr.endswith(f"no deployment has the id {missing}, or it is deleted\n")
         assert "a-key-for-tests" not in shown.output
 

@@ -19,7 +19,7 @@ JSON = "application/json"
 GRAPHQL_RESPONSE = "application/graphql-response+json"
 
 _QUALITY = re.compile(r"\s*q=([01](?:\.[0-9]{0,3})?)\s*", re.IGNORECASE)
-_NAMED_OPERATION = re.compile(r"\s*(?:query|mutation)\s+(\w{1,100})")
+_NAMED_OPERATION = re.compile(r"(?:query|mutation)\s+(\w{1,100})")
 _PARAMETERS = ("query", "operationName", "variables", "extensions")
 
 
@@ -85,7 +85,7 @@ def digest(key: str) -> bytes:
 
 def operation_name(request: Request) -> str | None:
     """Return the name of the operation, for the log: as it is sent, or as the document starts. None: it has no name."""
-    start = _NAMED_OPERATION.match(request.query)
+    start = _NAMED_OPERATION.match(request.query.lstrip())
     return request.operation_name or (start and start[1])
 
 
