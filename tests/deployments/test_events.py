@@ -8,9 +8,10 @@ from typing import Any
 
 import pytest
 from tests.altering_proxy import altered
-from tests.deployments.test_monitoring import ManualClock, spec_with_fate
+from tests.deployments.manual_clock import ManualClock
+from tests.deployments.test_monitoring import spec_with_fate
 from tests.faults.harness import check_pickle
-from tests.samples import API_KEY, SPEC, spec
+from tests.samples import SPEC, spec
 
 from paperspace.gradient import (
     AsyncClient,
@@ -27,23 +28,7 @@ from paperspace.gradient.server import LocalServer, delay, drop
 UNKNOWN_ID = "00000000-0000-0000-0000-0000000000ff"
 
 
-@pytest.fixture(autouse=True)
-def _fast_polls(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(_watch, "FIRST_POLL", 0.01)
-    monkeypatch.setattr(_watch, "LAST_POLL", 0.01)
-
-
-@pytest.fixture
-def clock() -> ManualClock:
-    """The clock of the server."""
-    return ManualClock()
-
-
-@pytest.fixture
-def manual_server(clock: ManualClock) -> Iterator[LocalServer]:
-    """A server whose clock is moved by the test."""
-    with LocalServer(api_key=API_KEY, now=clock, actor="Ada") as server:
-        yield server
+pytestmark = pytest.mark.usefixtures("fast_polls")
 
 
 @pytest.fixture

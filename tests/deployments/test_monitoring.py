@@ -6,14 +6,14 @@ import sys
 import threading
 import time
 from collections.abc import Iterator
-from contextlib import contextmanager
-from datetime import UTC, datetime, timedelta
+from datetime import datetime
 from itertools import islice
 from typing import Any
 
 import pytest
 from tests.altering_proxy import altered
-from tests.samples import API_KEY, SPEC, spec
+from tests.deployments.manual_clock import ManualClock
+from tests.samples import SPEC, spec
 
 from paperspace.gradient import (
     AsyncClient,
@@ -33,55 +33,7 @@ from paperspace.gradient.types import DeploymentSpecInput, LogLine
 UNKNOWN_ID = "00000000-0000-0000-0000-0000000000ff"
 
 
-class ManualClock:
-    """A clock that only changes when a test moves it."""
-
-    def __init__(self) -> None:
-        self._now = datetime(2024, 5, 17, 9, 30, tzinfo=UTC)
-
-    def __call__(self) -> datetime:
-        return self._now
-
-    def move(self, seconds: float) -> None:
-        """Move the clock forward by so many seconds."""
-        self._now += timedelta(seconds=seconds)
-
-    @contextmanager
-    def ticking(self) -> Iterator[None]:
-        """Move the clock forward by itself, about fifty times as fast as real time."""
-        stop = threading.Event()
-
-        def tick() -> None:
-            while not stop.wait(0.002):
-                self.move(0.1)
-
-        mover = threading.Thread(target=tick)
-        mover.start()
-        try:
-            yield
-        finally:
-            stop.set()
-            mover.join()
-
-
-@pytest.fixture(autouse=True)
-def _fast_polls(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Polls follow each other quickly, as tests move the clock of the server instead of waiting."""
-    monkeypatch.setattr(_watch, "FIRST_POLL", 0.01)
-    monkeypatch.setattr(_watch, "LAST_POLL", 0.01)
-
-
-@pytest.fixture
-def clock() -> ManualClock:
-    """The clock of the server."""
-    return ManualClock()
-
-
-@pytest.fixture
-def manual_server(clock: ManualClock) -> Iterator[LocalServer]:
-    """A server whose clock is moved by the test."""
-    with LocalServer(api_key=API_KEY, now=clock) as server:
-        yield server
+pytestmark = pytest.mark.usefixtures("fast_polls")
 
 
 @pytest.fixture

@@ -67,6 +67,15 @@ class Site:
             self._server.stop()
             self._client = self._server = None
 
+    def restart_engine(self, server_is: str) -> None:
+        """Restart the engine while the server is `up` or `down`."""
+        if server_is == "down":
+            self.stop()
+        self.docker.stop()
+        self.docker.start()
+        if server_is == "down":
+            self.start()
+
     @property
     def api(self) -> Any:
         """The functions of the library."""

@@ -85,12 +85,7 @@ def test_a_restarted_engine(site: Site, server_is: str) -> None:
     """The log of a container that a restart of the engine has ended is complete, and that of the next one follows it."""
     id_ = site.create("mnist", spec("mnist", script=f"seq 1 200; {SERVE}"), wait=True)
     wait_for(lambda: lines(site, id_) == numbers(1, 200))
-    if server_is == "down":
-        site.stop()
-    site.docker.stop()
-    site.docker.start()
-    if server_is == "down":
-        site.start()
+    site.restart_engine(server_is)
     wait_for(lambda: len(lines(site, id_)) == 400)
     assert lines(site, id_) == numbers(1, 200) * 2
 

@@ -260,12 +260,7 @@ def test_engine_restart(site: Site, server_is: str) -> None:
     for id_ in ids.values():
         site.ready(id_)
     owners = {port: f"{name} 1" for name in names for port in site.ports(ids[name])}
-    if server_is == "down":
-        site.stop()
-    site.docker.stop()
-    site.docker.start()
-    if server_is == "down":
-        site.start()
+    site.restart_engine(server_is)
 
     def serves_again() -> bool:
         for port, name in owners.items():

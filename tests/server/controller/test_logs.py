@@ -63,6 +63,17 @@ class World:
         [container] = self.engine.running()
         return container.id
 
+    def say_goodbye(self) -> None:
+        """Let containers write a last line when they are stopped."""
+        stop = self.engine.stop
+
+        async def stop_with_a_line(container_id: str, grace: float) -> None:
+            if "goodbye" not in self.engine.texts(container_id):  # a step can be repeated
+                self.engine.write(container_id, "goodbye")
+            await stop(container_id, grace)
+
+        self.engine.stop = stop_with_a_line  # type: ignore[method-assign]
+
     async def lines(self) -> list[str]:
         return [line["message"] for line in await self.call(lambda api: list(api.get_deployment_logs(self.id)))]
 
@@ -111,14 +122,7 @@ async def test_a_cut_stream(world: World) -> None:
 async def test_the_last_lines_of_a_container(world: World) -> None:
     """What a container has written at its very end is in the log, when it is removed and when it is replaced."""
     await world.create()
-    stop = world.engine.stop
-
-    async def stop_with_a_line(container_id: str, grace: float) -> None:
-        if "goodbye" not in world.engine.texts(container_id):  # a step can be repeated
-            world.engine.write(container_id, "goodbye")
-        await stop(container_id, grace)
-
-    world.engine.stop = stop_with_a_line  # type: ignore[method-assign]
+    world.say_goodbye()
     await world.call(lambda api: api.update_deployment(id=world.id, spec=spec("good-2")))
     await until(lambda: [world.engine.images[container.id] for container in world.engine.by_id.values()] == ["good-2"])
     await world.until_lines("goodbye")
@@ -136,14 +140,7 @@ async def test_down(stored: World, server_is: str) -> None:
     """What containers write when all deployments are taken down is in their logs, also if no server runs."""
     async with stored.running():
         await stored.create()
-        stop = stored.engine.stop
-
-        async def stop_with_a_line(container_id: str, grace: float) -> None:
-            if "goodbye" not in stored.engine.texts(container_id):  # a step can be repeated
-                stored.engine.write(container_id, "goodbye")
-            await stop(container_id, grace)
-
-        stored.engine.stop = stop_with_a_line  # type: ignore[method-assign]
+        stored.say_goodbye()
         if server_is == "up":
             assert stored.server.controlled
             await stored.server.controlled.take_down(Drain(0), lambda _: None)

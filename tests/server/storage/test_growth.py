@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import sqlite3
-from contextlib import closing
+from contextlib import closing, contextmanager
 from functools import partial
 from itertools import count
 from typing import TYPE_CHECKING, Any, NamedTuple
@@ -56,13 +56,23 @@ def create(file: Path, fill: Callable[[sqlite3.Connection], None]) -> Backend:
     return backend_of(LocalServer(database=file, actor="A", now=Clock()))
 
 
+@contextmanager
+def created(
+    folder: Path, fill: Callable[[sqlite3.Connection, int], None], few: int, many: int
+) -> Iterator[tuple[Backend, Backend]]:
+    """Create two databases that are filled with different numbers of something."""
+    with (
+        closing(create(folder / f"{few}.db", lambda connection: fill(connection, few))) as first,
+        closing(create(folder / f"{many}.db", lambda connection: fill(connection, many))) as second,
+    ):
+        yield first, second
+
+
 @pytest.fixture(scope="module")
 def databases(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[Backend, Backend]]:
     folder = tmp_path_factory.mktemp("growth")
-    opened = [create(folder / f"{number}.db", partial(add_deployments, count=number)) for number in (FEW, MANY)]
-    yield opened[0], opened[1]
-    for backend in opened:
-        backend.close()
+    with created(folder, add_deployments, FEW, MANY) as backends:
+        yield backends
 
 
 def measured(backend: Backend, run: Callable[[], object]) -> Work:
@@ -174,10 +184,8 @@ def histories(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[Backen
         add_revisions(connection, NUMBER, number)
         add_log_lines(connection, NUMBER, number)
 
-    opened = [create(folder / f"{number}.db", partial(fill, number=number)) for number in (200, 5_000)]
-    yield opened[0], opened[1]
-    for backend in opened:
-        backend.close()
+    with created(folder, fill, 200, 5_000) as backends:
+        yield backends
 
 
 @pytest.mark.parametrize("name", OPERATIONS)
@@ -200,10 +208,8 @@ def eventful(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[Backend
         for number in range(NUMBER - others, NUMBER + 2):
             add_deployment_events(connection, number, MAX_EVENTS)
 
-    opened = [create(folder / f"{number}.db", partial(fill, others=number)) for number in (0, 100)]
-    yield opened[0], opened[1]
-    for backend in opened:
-        backend.close()
+    with created(folder, fill, 0, 100) as backends:
+        yield backends
 
 
 @pytest.mark.parametrize("name", OPERATIONS)
@@ -221,9 +227,8 @@ def test_the_cost_of_events(tmp_path: Path, name: str) -> None:
         add_deployments(connection, NUMBER + 1)
         add_deployment_events(connection, NUMBER, number)
 
-    opened = [create(tmp_path / f"{number}.db", partial(fill, number=number)) for number in (1, MAX_EVENTS)]
-    with closing(opened[0]), closing(opened[1]):
-        one, many = (work(backend, *OPERATIONS[name]) for backend in opened)
+    with created(tmp_path, fill, 1, MAX_EVENTS) as backends:
+        one, many = (work(backend, *OPERATIONS[name]) for backend in backends)
     assert many.instructions <= one.instructions + 10 * MAX_EVENTS
     assert many.scans == []
 
@@ -236,8 +241,7 @@ def test_an_instance_that_is_pending_for_long(tmp_path: Path) -> None:
         add_log_lines(connection, NUMBER, number)
         connection.execute("UPDATE instance_states SET phase = 'Pending'")
 
-    few, many = (create(tmp_path / f"{number}.db", partial(fill, number=number)) for number in (200, 5_000))
-    with closing(few), closing(many):
+    with created(tmp_path, fill, 200, 5_000) as (few, many):
         assert_same_work(work(few, *OPERATIONS["status"]), work(many, *OPERATIONS["status"]))
 
 
@@ -253,10 +257,8 @@ def delete_most(connection: sqlite3.Connection, count: int) -> None:
 @pytest.fixture(scope="module")
 def mostly_deleted(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[Backend, Backend]]:
     folder = tmp_path_factory.mktemp("deleted")
-    opened = [create(folder / f"{number}.db", partial(delete_most, count=number)) for number in (FEW, MANY)]
-    yield opened[0], opened[1]
-    for backend in opened:
-        backend.close()
+    with created(folder, delete_most, FEW, MANY) as backends:
+        yield backends
 
 
 def assign_port(records: Records) -> None:
