@@ -41,11 +41,11 @@ def database_path(database: str | None) -> str | Path:
         ) from error
 
 
-def database_file(database: str | None) -> Path:
-    """Return the path of a database that is a file, for a subcommand."""
+def database_file(database: str | None, *, in_memory: str = "A database in memory ends with its server.") -> Path:
+    """Return the path of a database that is a file, for a subcommand. `in_memory` says why it has to be one."""
     from paperspace.gradient.server.storage.files import IN_MEMORY
 
     path = database_path(database)
     if path == IN_MEMORY:
-        raise click.BadParameter("A database in memory ends with its server.", param_hint="'--database'")
+        raise click.BadParameter(in_memory, param_hint="'--database'")
     return Path(path)

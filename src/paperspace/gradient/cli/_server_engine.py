@@ -9,10 +9,10 @@ from typing import TYPE_CHECKING, NamedTuple
 
 import click
 
+from paperspace.gradient._shared.server_files import INSTANCE_TYPES, REGISTRIES, SECRETS
 from paperspace.gradient._shared.spec_rules import MAX_PORT
 from paperspace.gradient.cli._option_groups import option_group
 from paperspace.gradient.cli._server_gateway import make_gateway
-from paperspace.gradient.cli._settings_files import INSTANCE_TYPES, REGISTRIES, SECRETS
 
 if TYPE_CHECKING:
     from paperspace.gradient.cli._server_gateway import GatewayOptions

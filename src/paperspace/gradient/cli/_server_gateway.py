@@ -39,6 +39,13 @@ def _check_domain(_context: click.Context, _option: click.Parameter, domain: str
 
 _FILE = click.Path(exists=True, dir_okay=False, path_type=Path)
 
+envoy_option = click.option(
+    "--envoy",
+    type=_FILE,
+    metavar="PATH",
+    help="The path of the Envoy program. Default: the one that the extra docker installs, or else `envoy` in PATH.",
+)
+
 gateway_options = option_group(
     "gateway",
     GatewayOptions,
@@ -69,12 +76,7 @@ gateway_options = option_group(
         "--tls-cert", type=_FILE, metavar="PATH", help="The certificate of the gateway, in PEM format, for TLS."
     ),
     click.option("--tls-key", type=_FILE, metavar="PATH", help="The private key of the certificate."),
-    click.option(
-        "--envoy",
-        type=_FILE,
-        metavar="PATH",
-        help="The path of the Envoy program. Default: the one that the extra docker installs, or else `envoy` in PATH.",
-    ),
+    envoy_option,
     click.option(
         "--external-gateway",
         is_flag=True,

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from paperspace.gradient._shared.counting import count
 from paperspace.gradient._version import __version__
 from paperspace.gradient.cli._output import print_message
 from paperspace.gradient.cli._service_manager import notify_ready
@@ -132,9 +133,8 @@ async def _say_what_remains(server: LocalServer, choice: Choice, path: str | Pat
     if Path(path) != default_database():
         down += f" --database {shlex.quote(str(path))}"
     if running:
-        deployments = "1 deployment keeps" if running == 1 else f"{running} deployments keep"
         print_message(
-            f"{deployments} running, with endpoints at {choice.gateway.endpoint_url('ID')}\n"
+            f"{count(running, 'deployment')} {'keeps' if running == 1 else 'keep'} running, with endpoints at {choice.gateway.endpoint_url('ID')}\n"
             f"Until the server runs again, nothing restarts their containers. `{down}` stops them."
         )
     elif choice.gateway.state().running:

@@ -5,28 +5,23 @@ The server reads the files when it starts a container. It need not run while the
 
 from __future__ import annotations
 
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import click
 
-from paperspace.gradient.cli._server_database import database_path
+from paperspace.gradient.cli._output import print_message
+from paperspace.gradient.cli._server_database import database_file
 
 if TYPE_CHECKING:
     from collections.abc import Callable
-
-REGISTRIES, INSTANCE_TYPES, SECRETS = "registries", "instance-types", "secrets"
+    from pathlib import Path
 
 
 def settings_path(database: str | None, name: str) -> Path:
     """Return the path of a settings file of a database; None selects the default database."""
     from paperspace.gradient.server.defaults import beside
-    from paperspace.gradient.server.storage.files import IN_MEMORY
 
-    path = database_path(database)
-    if path == IN_MEMORY:
-        raise click.BadParameter("A database in memory has no settings.", param_hint="'--database'")
-    return beside(Path(path), name)
+    return beside(database_file(database, in_memory="A database in memory has no settings."), name)
 
 
 def read_entries(read: Callable[[Path], dict[str, Any]], path: Path) -> dict[str, Any]:
@@ -43,7 +38,21 @@ def check_name(name: str) -> None:
         raise click.BadParameter("A name must have visible characters only, and at least one.", param_hint="'NAME'")
 
 
-def delete_entry(entries: dict[str, Any], name: str, kind: str) -> None:
+def delete_entry(read: Callable[[Path], dict[str, Any]], path: Path, name: str, kind: str, *, origin: str = "") -> None:
+    """Delete an entry of a file, and say so.
+
+    Args:
+        read: Reads the file.
+        path: The file.
+        name: The name of the entry.
+        kind: What it is, for messages.
+        origin: Which of them the file has, if there are others.
+    """
+    from paperspace.gradient.server.docker.settings_files import write_settings
+
+    entries = read_entries(read, path)
     if name not in entries:
-        raise click.ClickException(f"There is no {kind} {name}. Stored: {', '.join(entries) or 'none'}.")
+        raise click.ClickException(f"There is no {origin}{kind} {name}. Stored: {', '.join(entries) or 'none'}.")
     del entries[name]
+    write_settings(path, entries)
+    print_message(f"Deleted {kind} {name} from {path}")

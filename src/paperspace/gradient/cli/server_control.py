@@ -10,9 +10,11 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from paperspace.gradient._shared.counting import count
 from paperspace.gradient.cli._output import print_message
 from paperspace.gradient.cli._server_database import database_file, database_option
 from paperspace.gradient.cli._server_engine import engine_of
+from paperspace.gradient.cli._server_gateway import envoy_option
 from paperspace.gradient.cli._tables import Column, print_table
 
 if TYPE_CHECKING:
@@ -63,13 +65,13 @@ def down(database: str | None, *, now: bool) -> None:
     path = _existing(database_file(database))
     result = asyncio.run(_take_down(path, now=now))
     if number := result["deployments"]:
-        deployments = "1 deployment" if number == 1 else f"{number} deployments"
-        print_message(f"Stopped {deployments}. The next start of the server starts what was stopped.")
+        print_message(f"Stopped {count(number, 'deployment')}. The next start of the server starts what was stopped.")
     else:
         print_message("Everything is stopped. No deployment ran in containers.")
-    if result["unknown"]:
-        containers = "1 container" if result["unknown"] == 1 else f"{result['unknown']} containers"
-        print_message(f"Kept {containers} that the database does not know. `gradient server prune` removes them.")
+    if unknown := result["unknown"]:
+        print_message(
+            f"Kept {count(unknown, 'container')} that the database does not know. `gradient server prune` removes them."
+        )
 
 
 async def _take_down(path: Path, *, now: bool) -> dict[str, Any]:
@@ -100,7 +102,7 @@ def prune(database: str | None, *, yes: bool) -> None:
         print_message("Nothing was removed.")
         return
     removed = asyncio.run(_remove(path, [container["id"] for container in containers]))
-    print_message("Removed 1 container." if len(removed) == 1 else f"Removed {len(removed)} containers.")
+    print_message(f"Removed {count(len(removed), 'container')}.")
 
 
 _COLUMNS: dict[Column, Callable[[dict[str, Any]], str]] = {
@@ -149,12 +151,7 @@ def backup(file: Path, database: str | None) -> None:
 
 
 @click.command("gateway")
-@click.option(
-    "--envoy",
-    type=click.Path(exists=True, dir_okay=False, path_type=Path),
-    metavar="PATH",
-    help="The path of the Envoy program. Default: the one that the extra docker installs, or else `envoy` in PATH.",
-)
+@envoy_option
 @database_option
 def gateway(envoy: Path | None, database: str | None) -> None:
     """Run the gateway in the foreground, for a service manager such as systemd.

@@ -6,10 +6,10 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 import click
 
+from paperspace.gradient._shared.server_files import INSTANCE_TYPES
 from paperspace.gradient.cli._output import output_option, print_data, print_message
 from paperspace.gradient.cli._server_database import database_option
 from paperspace.gradient.cli._settings_files import (
-    INSTANCE_TYPES,
     check_name,
     delete_entry,
     read_entries,
@@ -128,10 +128,5 @@ def delete_instance_type(name: str, database: str | None) -> None:
       gradient server instance-types delete small
     """
     from paperspace.gradient.server.docker.instance_types import read_own_types
-    from paperspace.gradient.server.docker.settings_files import write_settings
 
-    path = settings_path(database, INSTANCE_TYPES)
-    entries = read_entries(read_own_types, path)
-    delete_entry(entries, name, "stored instance type")
-    write_settings(path, entries)
-    print_message(f"Deleted instance type {name} from {path}")
+    delete_entry(read_own_types, settings_path(database, INSTANCE_TYPES), name, "instance type", origin="stored ")

@@ -6,11 +6,11 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from paperspace.gradient._shared.server_files import REGISTRIES
 from paperspace.gradient.cli._output import output_option, print_data, print_message
 from paperspace.gradient.cli._secrets import read_secret
 from paperspace.gradient.cli._server_database import database_option
 from paperspace.gradient.cli._settings_files import (
-    REGISTRIES,
     check_name,
     delete_entry,
     read_entries,
@@ -110,10 +110,5 @@ def delete_registry(name: str, database: str | None) -> None:
       gradient server registries delete mine
     """
     from paperspace.gradient.server.docker.registries import read_registries
-    from paperspace.gradient.server.docker.settings_files import write_settings
 
-    path = settings_path(database, REGISTRIES)
-    entries = read_entries(read_registries, path)
-    delete_entry(entries, name, "registry")
-    write_settings(path, entries)
-    print_message(f"Deleted registry {name} from {path}")
+    delete_entry(read_registries, settings_path(database, REGISTRIES), name, "registry")

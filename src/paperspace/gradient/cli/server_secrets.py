@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import click
 
+from paperspace.gradient._shared.server_files import SECRETS
 from paperspace.gradient.cli._output import output_option, print_data, print_line, print_message
 from paperspace.gradient.cli._secrets import read_secret
 from paperspace.gradient.cli._server_database import database_option
 from paperspace.gradient.cli._settings_files import (
-    SECRETS,
     check_name,
     delete_entry,
     read_entries,
@@ -92,10 +92,5 @@ def delete_secret(name: str, database: str | None) -> None:
       gradient server secrets delete git-token
     """
     from paperspace.gradient.server.docker.secrets import read_secrets
-    from paperspace.gradient.server.docker.settings_files import write_settings
 
-    path = settings_path(database, SECRETS)
-    entries = read_entries(read_secrets, path)
-    delete_entry(entries, name, "secret")
-    write_settings(path, entries)
-    print_message(f"Deleted secret {name} from {path}")
+    delete_entry(read_secrets, settings_path(database, SECRETS), name, "secret")

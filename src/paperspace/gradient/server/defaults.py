@@ -7,6 +7,8 @@ import os
 import secrets
 from pathlib import Path
 
+from paperspace.gradient._shared.server_files import KEY
+
 
 def default_database() -> Path:
     """Return the path of the database in the user's data folder; create the folder if it is missing."""
@@ -33,7 +35,7 @@ def gateway_folder(database: str | Path) -> Path:
 
 def key_file(database: Path) -> Path:
     """Return the path of the file next to a database that stores its API key."""
-    return beside(database, "key")
+    return beside(database, KEY)
 
 
 def system_user() -> str:

@@ -79,7 +79,7 @@ class OfflineControl:
             return await describe_estate(None, None)
         state = await inspect(gateway_folder(self._database))
         if isinstance(self._engine, EngineUnavailableError):
-            return describe_missing_engine("docker", str(self._engine)) | {"gateway": state._asdict()}
+            return describe_missing_engine("docker", str(self._engine), state)
         estate = _estate(database, self._engine, None, NoLogs(), read_only=True)
         with database.reading():
             id_ = server_id(database)
@@ -88,7 +88,7 @@ class OfflineControl:
             try:
                 await self._engine.connect(id_)
             except EngineUnavailableError as error:
-                return describe_missing_engine(self._engine.name, str(error)) | {"gateway": state._asdict()}
+                return describe_missing_engine(self._engine.name, str(error), state)
             return await describe_estate(estate, state)
 
     async def unknown(self) -> list[dict[str, Any]]:

@@ -6,7 +6,8 @@ import asyncio
 import shutil
 from typing import TYPE_CHECKING, Any
 
-from paperspace.gradient.server.controller.down import count, describe_engine, split
+from paperspace.gradient._shared.counting import count
+from paperspace.gradient.server.controller.down import describe_engine, split
 from paperspace.gradient.server.controller.engine import EngineUnavailableError
 from paperspace.gradient.server.defaults import beside
 from paperspace.gradient.server.storage.identity import SIMULATED
@@ -49,9 +50,10 @@ async def describe_estate(estate: Estate | None, gateway: GatewayState | None) -
     }
 
 
-def describe_missing_engine(name: str, problem: str) -> dict[str, Any]:
+def describe_missing_engine(name: str, problem: str, gateway: GatewayState) -> dict[str, Any]:
     """Return the same for an engine that cannot be used at all."""
-    return {"engine": {"name": name, "version": None, "problem": problem}, "gateway": None, "unknownContainers": None}
+    engine = {"name": name, "version": None, "problem": problem}
+    return {"engine": engine, "gateway": gateway._asdict(), "unknownContainers": None}
 
 
 async def unknown_containers(estate: Estate) -> list[dict[str, Any]]:

@@ -177,5 +177,6 @@ class Controller:
 
 def _outdated_logs(records: Records, logs: Sequence[tuple[str, str]]) -> list[str]:
     deployment_ids, instance_ids = {deployment_id for deployment_id, _ in logs}, {id_ for _, id_ in logs}
-    existing = {id_ for id_ in deployment_ids if records.exists(id_)}
-    return outdated(logs, records.removed(instance_ids) | records.unknown(instance_ids), existing)
+    return outdated(
+        logs, records.removed(instance_ids) | records.unknown(instance_ids), records.existing(deployment_ids)
+    )

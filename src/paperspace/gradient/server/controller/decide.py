@@ -59,7 +59,7 @@ def decide(
             return Decision(
                 [step for step in steps if not isinstance(step, Change)],
                 frozenset(instance.id for instance in observed.instances),
-                exists=records.exists(deployment_id),
+                exists=deployment_id in records.existing([deployment_id]),
                 finished=wanted.newest is None and not observed.instances and not removed,
             )
         for change in changes:

@@ -6,6 +6,7 @@ import asyncio
 import logging
 from typing import TYPE_CHECKING, NamedTuple
 
+from paperspace.gradient._shared.counting import count
 from paperspace.gradient.server.controller.engine import EngineUnavailableError
 from paperspace.gradient.server.controller.gateway import GatewayUnavailableError
 from paperspace.gradient.server.controller.logs import NoLogs
@@ -152,8 +153,3 @@ async def _stop_all(estate: Estate, containers: Iterable[Container], logs: Logs)
     results = await asyncio.gather(*map(stop, containers), return_exceptions=True)
     for error in filter(None, results):  # after all of them have ended
         raise error
-
-
-def count(number: int, noun: str) -> str:
-    """Return a number with its noun, such as "1 container"."""
-    return f"{number} {noun}{'' if number == 1 else 's'}"

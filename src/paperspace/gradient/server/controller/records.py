@@ -101,9 +101,14 @@ class Records:
             " WHERE deployments.dt_deleted IS NOT NULL AND instances.dt_deleted IS NULL AND leaving_since IS NULL"
         )
 
-    def exists(self, deployment_id: str) -> bool:
-        """Return whether a deployment is not deleted."""
-        return bool(self._ids("SELECT id FROM deployments WHERE id = ? AND dt_deleted IS NULL", deployment_id))
+    def existing(self, deployment_ids: Iterable[str]) -> frozenset[str]:
+        """Return those of the deployments that are not deleted."""
+        return frozenset(
+            self._ids(
+                "SELECT id FROM deployments WHERE dt_deleted IS NULL AND id IN (SELECT value FROM json_each(?))",
+                json.dumps(list(deployment_ids)),
+            )
+        )
 
     def wanted(self, deployment_id: str) -> Wanted:
         """Return the desired state of a deployment. A spec that was never accepted does not count."""

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any, NamedTuple
 
+from paperspace.gradient._shared.counting import count
 from paperspace.gradient.server.docker.settings_files import read_settings
 
 if TYPE_CHECKING:
@@ -36,7 +37,7 @@ class InstanceType(NamedTuple):
         if self.memory is not None:
             parts.append(f"{self.memory:.3g} GiB")
         if self.gpu_count:
-            parts.append(f"{self.gpu_count} GPU{'' if self.gpu_count == 1 else 's'}")
+            parts.append(count(self.gpu_count, "GPU"))
         return ", ".join(parts) or "no limits"
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any, NamedTuple
 
+from paperspace.gradient._shared.counting import count
 from paperspace.gradient.server.engines.reasons import Reason
 from paperspace.gradient.server.engines.runtime import desired_replicas
 
@@ -29,14 +30,15 @@ def change_of(before: Revision | None, after: Revision, actor: str) -> tuple[Rea
         actor: The name of its author.
     """
     wanted = desired_replicas(after.data)
+    what_runs = f"{after.data['image']}, {count(wanted, 'replica')}"
     if before is None:
-        return Reason.ROLLOUT_STARTED, f"{actor} created the deployment: {after.data['image']}, {_replicas(wanted)}."
+        return Reason.ROLLOUT_STARTED, f"{actor} created the deployment: {what_runs}."
     changed = _changed_fields(before, after)
     earlier = desired_replicas(before.data)
     if earlier and not wanted:
         return Reason.STOPPED, f"{actor} stopped the deployment."
     if wanted and not earlier:
-        return Reason.ROLLOUT_STARTED, f"{actor} started the deployment: {after.data['image']}, {_replicas(wanted)}."
+        return Reason.ROLLOUT_STARTED, f"{actor} started the deployment: {what_runs}."
     if changed == [_REPLICAS]:
         return Reason.SCALED, f"{actor} changed the number of replicas from {earlier} to {wanted}."
     if not changed:
@@ -44,10 +46,6 @@ def change_of(before: Revision | None, after: Revision, actor: str) -> tuple[Rea
     if "image" in changed:
         changed[changed.index("image")] = f"image ({before.data['image']} to {after.data['image']})"
     return Reason.ROLLOUT_STARTED, f"{actor} changed {', '.join(changed)}."
-
-
-def _replicas(number: int) -> str:
-    return "1 replica" if number == 1 else f"{number} replicas"
 
 
 def _changed_fields(before: Revision, after: Revision) -> list[str]:

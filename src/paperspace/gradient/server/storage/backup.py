@@ -7,6 +7,7 @@ import sqlite3
 from contextlib import closing
 from typing import TYPE_CHECKING
 
+from paperspace.gradient._shared import server_files
 from paperspace.gradient._shared.private_files import read_private, write_private
 from paperspace.gradient.server.defaults import beside
 from paperspace.gradient.server.storage.files import check_origin, create_private, unusable
@@ -15,9 +16,6 @@ from paperspace.gradient.server.storage.log_file import LOGS
 if TYPE_CHECKING:
     from collections.abc import Callable
     from pathlib import Path
-
-# What is next to a database, and belongs to it. The logs are a database too. The others are small, and may be secret.
-_SETTINGS = ("key", "registries", "instance-types", "secrets")
 
 _TIMEOUT = 10.0  # seconds to wait for a lock of the source
 
@@ -40,7 +38,7 @@ def back_up(database: Path, target: Path) -> list[Path]:
         if (logs := beside(database, LOGS)).is_file():
             _copy_database(logs, _created(beside(target, LOGS), copies))
         _copy_database(database, _created(target, copies), check=check_origin)
-        for name in _SETTINGS:
+        for name in server_files.ALL:
             if (file := beside(database, name)).is_file():
                 write_private(_created(beside(target, name), copies), read_private(file).decode())
     except BaseException:

@@ -7,17 +7,14 @@ from __future__ import annotations
 
 import asyncio
 import sqlite3
-from contextlib import ExitStack, suppress
+from contextlib import suppress
 from functools import partial
-from typing import TYPE_CHECKING
+from pathlib import Path
 
 from paperspace.gradient.server.errors import StoppedError
 from paperspace.gradient.server.lanes import Lane
 from paperspace.gradient.server.storage.budget import UNLIMITED, Budget
-from paperspace.gradient.server.storage.files import open_reader
-
-if TYPE_CHECKING:
-    from pathlib import Path
+from paperspace.gradient.server.storage.files import connect
 
 INTERVAL = 1.0  # seconds from a change to the checkpoint
 
@@ -26,7 +23,7 @@ class Checkpoints:
     """Make a checkpoint soon after each change. All methods belong to one event loop."""
 
     def __init__(self, database: str | Path) -> None:
-        self._lane = Lane("checkpoints", partial(_Connection, database))
+        self._lane = Lane("checkpoints", partial(connect, Path(database)))
         self._task: asyncio.Task[None] | None = None
 
     async def open(self) -> None:
@@ -47,17 +44,8 @@ class Checkpoints:
     async def _make_later(self) -> None:
         await asyncio.sleep(INTERVAL)
         with suppress(StoppedError, sqlite3.Error):  # on a full disk; the next one copies it
-            await self._lane.run(_Connection.make_checkpoint, Budget(UNLIMITED))
+            await self._lane.run(_make_checkpoint, Budget(UNLIMITED))
 
 
-class _Connection:
-    def __init__(self, database: str | Path) -> None:
-        with ExitStack() as stack:
-            self._connection = stack.enter_context(open_reader(database))
-            self._resources = stack.pop_all()
-
-    def make_checkpoint(self) -> None:
-        self._connection.execute("PRAGMA wal_checkpoint")  # waits for no other connection, and none waits for it
-
-    def close(self) -> None:
-        self._resources.close()
+def _make_checkpoint(connection: sqlite3.Connection) -> None:
+    connection.execute("PRAGMA wal_checkpoint").fetchall()  # waits for no other connection, and none waits for it

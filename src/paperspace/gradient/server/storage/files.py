@@ -76,7 +76,7 @@ def open_writer(database: str | Path, stopped: Callable[[], bool] = _never) -> G
                 create_private(file)
                 check_file(file)
                 _check_content(file, stopped)
-            connection = stack.enter_context(closing(_connect(file or IN_MEMORY)))
+            connection = stack.enter_context(closing(connect(file or IN_MEMORY)))
             connection.execute("PRAGMA journal_mode = WAL")
             # With WAL, NORMAL loses nothing if the process is killed. FULL would survive a power failure, at a twelfth
             # of the speed.
@@ -94,7 +94,7 @@ def open_writer(database: str | Path, stopped: Callable[[], bool] = _never) -> G
 @contextmanager
 def open_reader(database: str | Path) -> Generator[sqlite3.Connection]:
     """Open one more connection to a database that is open. It cannot change the database."""
-    with closing(_connect(Path(database))) as connection:
+    with closing(connect(Path(database))) as connection:
         yield connection
 
 
@@ -127,13 +127,14 @@ def _locked(database: Path) -> Generator[None]:
     if not file.exists() and database.exists():
         check_file(database)  # create nothing beside a file that cannot be used
     create_private(file)
-    with closing(_connect(file)) as connection:
+    with closing(connect(file)) as connection:
         connection.execute("PRAGMA journal_mode = OFF")  # nothing is written
         connection.execute("BEGIN EXCLUSIVE")
         yield
 
 
-def _connect(database: str | Path) -> sqlite3.Connection:
+def connect(database: str | Path) -> sqlite3.Connection:
+    """Open a connection, without a check of the file. Transactions are started explicitly."""
     # An absolute path, because SQLite may parse a path that starts with `file:` as a URI.
     path = database if isinstance(database, str) else database.absolute()
     return sqlite3.connect(path, isolation_level=None, timeout=_LOCK_TIMEOUT)
