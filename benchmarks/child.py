@@ -15,7 +15,9 @@ from typing import Any
 def child(*arguments: str | Path, core: int | None = None, ready: str = "") -> Iterator[str]:
     """Run a Python process that prints a line that starts with `ready`; yield the last word of the line."""
     pipes: dict[str, Any] = {"stdin": subprocess.PIPE, "stdout": subprocess.PIPE, "stderr": subprocess.DEVNULL}
-    with subprocess.Popen([sys.executable, *map(str, arguments)], text=True, **pipes) as process:
+    # Python keeps compiled modules, as for users; environments of CI and containers often turn that off.
+    environment = {name: value for name, value in os.environ.items() if name != "PYTHONDONTWRITEBYTECODE"}
+    with subprocess.Popen([sys.executable, *map(str, arguments)], text=True, env=environment, **pipes) as process:
         if core is not None:
             os.sched_setaffinity(process.pid, {core})
         try:

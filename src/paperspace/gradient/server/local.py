@@ -28,6 +28,7 @@ from paperspace.gradient.server.http.cors import check_origin
 from paperspace.gradient.server.http.listener import accept_connections, base_url, is_loopback, open_listener
 from paperspace.gradient.server.http.middleware import RequestMiddleware
 from paperspace.gradient.server.http.routes import Routes
+from paperspace.gradient.server.ids import ordered_id
 from paperspace.gradient.server.storage.files import IN_MEMORY
 from paperspace.gradient.server.storage.identity import SIMULATED
 from paperspace.gradient.server.storage.log_file import location_of
@@ -96,7 +97,7 @@ class LocalServer:
         api_key: str | None = None,
         actor: str | None = None,
         now: Callable[[], datetime] = utc_now,
-        new_id: Callable[[], UUID] = uuid4,
+        new_id: Callable[[], UUID] = ordered_id,
         new_request_id: Callable[[], UUID] = uuid4,
         runtime: Runtime | None = None,
         engine: Engine | None = None,

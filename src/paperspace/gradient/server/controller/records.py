@@ -8,7 +8,6 @@ from __future__ import annotations
 import json
 from datetime import datetime
 from typing import TYPE_CHECKING, NamedTuple
-from uuid import UUID, uuid4
 
 from paperspace.gradient._shared.spec_rules import DEFAULT_PROTOCOL
 from paperspace.gradient.server.clock import iso
@@ -32,9 +31,11 @@ from paperspace.gradient.server.controller.workload import next_template, worklo
 from paperspace.gradient.server.engines.reasons import Reason
 from paperspace.gradient.server.engines.runtime import ERRORED, FAILED, PENDING, InstanceNoted, desired_replicas
 from paperspace.gradient.server.engines.workloads import run_id
+from paperspace.gradient.server.ids import ordered_id
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Sequence
+    from uuid import UUID
 
     from paperspace.gradient.server.engines.workloads import Workloads
     from paperspace.gradient.server.storage.database import Database
@@ -71,7 +72,7 @@ class Records:
     """
 
     def __init__(
-        self, database: Database, workloads: Workloads, ports: range, new_id: Callable[[], UUID] = uuid4
+        self, database: Database, workloads: Workloads, ports: range, new_id: Callable[[], UUID] = ordered_id
     ) -> None:
         self._db = database
         self._workloads = workloads

@@ -8,11 +8,11 @@ replaces nothing before its time has come: `events_now` shows the newest row tha
 from __future__ import annotations
 
 from typing import TYPE_CHECKING, NamedTuple
-from uuid import UUID, uuid5
 
 from paperspace.gradient.server.clock import iso
 from paperspace.gradient.server.engines.reasons import ONCE
 from paperspace.gradient.server.engines.runtime import LineLogged, SpecNoted
+from paperspace.gradient.server.ids import derived_id
 from paperspace.gradient.server.storage.database import ChildTable
 
 if TYPE_CHECKING:
@@ -36,7 +36,7 @@ class Subject(NamedTuple):
 
     def event_id(self, reason: Reason) -> str:
         """Return the id of its event with this reason."""
-        return str(uuid5(UUID(self.deployment_id), f"{reason} {self.spec_id} {self.instance_name}"))
+        return derived_id(self.spec_id, f"{reason} {self.instance_name}")
 
 
 class DeploymentEvents:

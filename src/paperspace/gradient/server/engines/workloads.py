@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 from typing import TYPE_CHECKING, Any, NamedTuple
-from uuid import UUID, uuid5
 
 from paperspace.gradient._shared.spec_rules import normalize_name
 from paperspace.gradient.server.clock import iso
@@ -20,6 +19,7 @@ from paperspace.gradient.server.engines.runtime import (
     UnsupportedSpecError,
 )
 from paperspace.gradient.server.engines.spec_changes import Revision, change_of
+from paperspace.gradient.server.ids import derived_id
 from paperspace.gradient.server.storage.database import ChildTable
 
 if TYPE_CHECKING:
@@ -50,7 +50,7 @@ _HAS_INSTANCES = """seq IN (
 
 def run_id(spec_id: str) -> str:
     """Return the id of the run of a spec."""
-    return str(uuid5(UUID(spec_id), "run"))
+    return derived_id(spec_id, "run")
 
 
 def instance_name(spec_id: str, index: int) -> str:
@@ -116,7 +116,7 @@ class Workloads:
                 case StateChanged(instance_id, at, phase, state, message):
                     # Each id is derived from that of the state before: to count all of them would take ever longer.
                     before = self._last("instance_states", "id", instance_id)
-                    id_ = str(uuid5(UUID(before or instance_id), "next state"))
+                    id_ = derived_id(before or instance_id, "next state", at)
                     row: dict[str, Any] = {"id": id_, "phase": phase, "state": state, "message": message}
                     row |= {"timestamp": iso(at), "deployment_run_instance_id": instance_id}
                     self._db.insert("instance_states", [row])
@@ -176,7 +176,7 @@ class Workloads:
 
     def _add_rollout(self, spec: Row, replicas: int) -> None:
         """Add the rollout of a spec and its run. Their ids are derived from the id of the spec."""
-        rollout_id = str(uuid5(UUID(spec["id"]), "rollout"))
+        rollout_id = derived_id(spec["id"], "rollout")
         if self._db.rows("SELECT id FROM rollouts WHERE id = ?", rollout_id):
             return
         now = iso(self._db.transaction_time)
@@ -197,7 +197,7 @@ class Workloads:
             "instances",
             (
                 {
-                    "id": str(uuid5(UUID(spec["id"]), f"instance {index}")),
+                    "id": derived_id(spec["id"], f"instance {index}"),
                     "run_id": run,
                     "deployment_id": spec["deploymentId"],
                     "spec_id": spec["id"],

@@ -238,7 +238,6 @@ MIGRATIONS = (
         ) STRICT
         """,
         "CREATE INDEX deployment_events_by_deployment ON deployment_events (deployment_id, seq, dt_last)",
-        "CREATE INDEX deployment_events_by_time ON deployment_events (deployment_id, dt_last)",
         "CREATE INDEX deployment_events_by_id ON deployment_events (id, seq, dt_last)",
     ),
 )
