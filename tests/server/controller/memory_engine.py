@@ -25,6 +25,7 @@ from paperspace.gradient.server.controller.engine import (
     Workload,
 )
 from paperspace.gradient.server.engines.runtime import UnsupportedSpecError
+from paperspace.gradient.server.usage import Usage
 
 if TYPE_CHECKING:
     from collections.abc import AsyncGenerator, AsyncIterator, Callable, Sequence
@@ -40,6 +41,8 @@ class MemoryEngine:
         available: Whether the engine responds.
         written: The output of each container, also of those that are gone.
         cuts: How often the streams of output were cut.
+        cpu_seconds: What each container has used; by default none.
+        memory: The bytes that each container uses.
     """
 
     name = "memory"
@@ -51,6 +54,8 @@ class MemoryEngine:
         self.available = True
         self.written: dict[str, list[Piece]] = {}
         self.cuts = 0
+        self.cpu_seconds: dict[str, float] = {}
+        self.memory: dict[str, int] = {}
         self._now = now
         self._number = 0
         self._listeners: list[asyncio.Queue[str | None]] = []
@@ -181,6 +186,14 @@ class MemoryEngine:
             if self.cuts != cuts:
                 raise EngineUnavailableError("the stream was cut")
         raise ContainerMissingError(container_id)
+
+    async def usage(self, container: Container) -> Usage | None:
+        self._check_available()
+        await asyncio.sleep(0)
+        if container.id not in self.by_id or self.by_id[container.id].state != "running":
+            return None
+        seconds, memory = self.cpu_seconds.get(container.id, 0.0), self.memory.get(container.id, 0)
+        return Usage(self._now(), seconds, memory, container.cpus or 4.0, 2**30)
 
     async def changes(self) -> AsyncIterator[str | None]:
         queue: asyncio.Queue[str | None] = asyncio.Queue()

@@ -17,7 +17,7 @@ BOTH = ROUTED.route("x", "b", 7002, "http2")
 
 def of(*instances: Instance) -> Routing:
     """Return the routing of the deployment x with these instances."""
-    return Routing(frozenset("x"), frozenset(instances))
+    return Routing({"x": 0}, frozenset(instances))
 
 
 @pytest.mark.parametrize(
@@ -121,8 +121,16 @@ def test_read_back() -> None:
     """The files contain all that the next server needs: what is read is what was written."""
     routing = BOTH.unroute("x", "a").expose("y").route("z", "a", 7003, "http")
     read = [read_endpoints(protocol, endpoints(protocol, routing.instances)) for protocol in PROTOCOLS]
-    exposed = read_routes(routes(routing.protocols(), "models.example.com"))
-    assert Routing(exposed, frozenset.union(*read)) == routing
+    slots = read_routes(routes(routing, "models.example.com"))
+    assert Routing(slots, frozenset.union(*read)) == routing
+
+
+def test_slots() -> None:
+    """A deployment keeps its slot; a new one gets the lowest that is free and not to be avoided."""
+    routing = EMPTY.expose("x").expose("y").expose("z").forget("y")
+    assert routing.slots == {"x": 0, "z": 2}
+    assert routing.expose("n").slots == {"x": 0, "z": 2, "n": 1}
+    assert routing.expose("n", avoid={1, 3}).slots == {"x": 0, "z": 2, "n": 4}
 
 
 def test_no_port_twice_in_a_file() -> None:

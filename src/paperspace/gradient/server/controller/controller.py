@@ -13,6 +13,7 @@ from paperspace.gradient.server.controller.gateway import NoGateway
 from paperspace.gradient.server.controller.listing import Listing
 from paperspace.gradient.server.controller.logs import NoLogs, outdated
 from paperspace.gradient.server.controller.ports import DEFAULT_PORTS
+from paperspace.gradient.server.controller.sampling import Sampler
 from paperspace.gradient.server.controller.state import Limits
 from paperspace.gradient.server.controller.supervision import run_forever
 from paperspace.gradient.server.controller.work import Tools
@@ -62,6 +63,9 @@ class Controller:
         logs: Stores the logs of containers. None: nothing does.
         options: How to run containers.
         now: Returns the current time.
+
+    Attributes:
+        sampler: Takes readings of what deployments use.
     """
 
     def __init__(
@@ -84,6 +88,7 @@ class Controller:
         self._router = router or NoGateway()
         self._router.call_on_change(lambda: self.wake(list(self._workers)))
         self._logs = logs or NoLogs()
+        self.sampler = Sampler(engine, self._listing, self._router, now)
         self._tools = Tools(engine, self._router, change, now, options.stop_grace, starts, self._logs)
         self._committed = asyncio.Event()
         self._workers: dict[str, Worker] = {}
@@ -93,7 +98,7 @@ class Controller:
     async def __aenter__(self) -> Self:
         async with AsyncExitStack() as stack:
             stack.push_async_callback(self._cancel_tasks)
-            for loop in (self._follow_engine, self._follow_commits, self._resync):
+            for loop in (self._follow_engine, self._follow_commits, self._resync, self.sampler.run):
                 self._start_task(run_forever(loop))
             self._exit = stack.pop_all()
         return self
@@ -113,6 +118,14 @@ class Controller:
             else:
                 self._workers[id_] = Worker(id_, self._tools, self._listing, self._limits)
                 self._start_task(self._run_worker(id_, self._workers[id_]))
+
+    def lag(self) -> float:
+        """Return for how many seconds a change of a deployment has been waiting to be applied; the longest time of all."""
+        return max((worker.lag() for worker in self._workers.values()), default=0.0)
+
+    def restarts(self) -> dict[str, int]:
+        """Return how often instances of each deployment were restarted because they had crashed, since the start."""
+        return {id_: worker.restarts for id_, worker in self._workers.items()}
 
     async def _run_worker(self, deployment_id: str, worker: Worker) -> None:
         try:

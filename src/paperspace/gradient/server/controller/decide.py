@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, NamedTuple
 
 from paperspace.gradient.server.controller.rollout import next_steps
 from paperspace.gradient.server.controller.state import Limits, Observed, Report
-from paperspace.gradient.server.controller.steps import Add, Change, SetState, Step
+from paperspace.gradient.server.controller.steps import Add, Change, Restart, SetState, Step
 from paperspace.gradient.server.engines.runtime import ERRORED, FAILED, HEALTHY
 
 if TYPE_CHECKING:
@@ -28,6 +28,8 @@ class Decision(NamedTuple):
     """Whether the deployment is not deleted."""
     finished: bool
     """Whether nothing of it runs, nor has to. Containers that the database does not know are kept, and do not count."""
+    restarts: int = 0
+    """How many instances were restarted because they had crashed."""
 
 
 def decide(
@@ -50,6 +52,7 @@ def decide(
     """
     removed = records.removed({container.key.instance_id for container in containers})
     stored: list[Change] = []
+    restarts = 0
     while True:
         observed = Observed(records.instances(deployment_id), tuple(containers), removed, routes, reports)
         wanted = records.wanted(deployment_id)
@@ -61,9 +64,11 @@ def decide(
                 frozenset(instance.id for instance in observed.instances),
                 exists=deployment_id in records.existing([deployment_id]),
                 finished=wanted.newest is None and not observed.instances and not removed,
+                restarts=restarts,
             )
         for change in changes:
             records.store(change)
+            restarts += isinstance(change, Restart)
         stored = changes
 
 

@@ -12,6 +12,8 @@ if TYPE_CHECKING:
     from collections.abc import AsyncGenerator, AsyncIterator, Callable, Sequence
     from datetime import datetime
 
+    from paperspace.gradient.server.usage import Usage
+
 
 class Model(NamedTuple):
     """A model that the container can read."""
@@ -70,6 +72,8 @@ class Container(NamedTuple):
     """Whether the kernel killed it because it had reached its memory limit."""
     ended_unseen: bool = False
     """Whether it ended while the server was not connected to the engine, for example because the engine was restarted."""
+    cpus: float | None = None
+    """How many CPUs it may use. None: all of the machine."""
 
 
 class Piece(NamedTuple):
@@ -217,6 +221,10 @@ class Engine(Protocol):
 
     async def last_lines(self, container_id: str, count: int) -> Sequence[str]:
         """Return the last lines of the output of a container, at most `count`; no lines if it does not exist."""
+        ...
+
+    async def usage(self, container: Container) -> Usage | None:
+        """Return what a container uses. None: it does not run, or does not exist."""
         ...
 
     def changes(self) -> AsyncIterator[str | None]:

@@ -5,7 +5,9 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, NamedTuple, Protocol
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Mapping
+
+    from paperspace.gradient.server.usage import Traffic
 
 
 class Target(NamedTuple):
@@ -29,6 +31,15 @@ class Routes(NamedTuple):
 
 
 NO_ROUTES = Routes()
+
+
+class Statistics(NamedTuple):
+    """The requests that the gateway has counted."""
+
+    traffic: Mapping[str, Traffic] = {}
+    """Of each deployment with an endpoint, by its id, since the gateway was opened."""
+    active: Mapping[str, int] = {}
+    """The number of active and waiting requests of each instance, by its id."""
 
 
 class GatewayState(NamedTuple):
@@ -82,6 +93,14 @@ class Router(Protocol):
 
     async def drained(self, deployment_id: str, instance_id: str) -> None:
         """Return when an instance that is not routed has no active requests."""
+        ...
+
+    async def statistics(self) -> Statistics | None:
+        """Return the requests that were counted. None: nothing counts them.
+
+        Raises:
+            GatewayUnavailableError: they are unknown.
+        """
         ...
 
     async def forget_instance(self, deployment_id: str, instance_id: str) -> None:
@@ -171,6 +190,9 @@ class NoGateway:
 
     async def drained(self, deployment_id: str, instance_id: str) -> None:
         """Return at once: there are no requests that are known."""
+
+    async def statistics(self) -> None:
+        """Return that nothing counts requests."""
 
     async def forget_instance(self, deployment_id: str, instance_id: str) -> None:
         """Do nothing: it is forgotten already."""

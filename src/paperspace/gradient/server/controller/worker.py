@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
+from time import monotonic
 from typing import TYPE_CHECKING
 
 from paperspace.gradient.server.controller.decide import decide, show_unavailable
@@ -47,10 +48,19 @@ class Worker:
         self._timer: asyncio.TimerHandle | None = None
         self._progress_timer: asyncio.TimerHandle | None = None
         self._failures = 0
+        self._waiting_since: float | None = None
+        self.restarts = 0
+        """How many instances were restarted because they had crashed, since the server was started."""
 
     def wake(self) -> None:
         """Apply the rule again, soon."""
         self._woken.set()
+        if self._waiting_since is None:
+            self._waiting_since = monotonic()
+
+    def lag(self) -> float:
+        """Return for how many seconds a change has been waiting for the rule, or the rule has been failing."""
+        return 0.0 if self._waiting_since is None else monotonic() - self._waiting_since
 
     async def run(self) -> None:
         """Run until nothing is left of the deployment."""
@@ -81,6 +91,7 @@ class Worker:
             self._wake_later()
             return False
         self._failures = 0
+        self._waiting_since = monotonic() if self._woken.is_set() else None
         return decision.finished and not self._tasks and not self._woken.is_set()
 
     async def _show_unavailable(self, message: str, reason: Reason) -> bool:
@@ -97,6 +108,7 @@ class Worker:
         decision = await self._tools.change(
             lambda records: decide(records, self._deployment_id, containers, routes, reports, self._limits)
         )
+        self.restarts += decision.restarts
         self._reports = {id_: report for id_, report in self._reports.items() if id_ in decision.instance_ids}
         self._tools.logs.follow(
             container for container in containers if container.key.instance_id in decision.instance_ids

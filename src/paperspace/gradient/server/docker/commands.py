@@ -1,4 +1,4 @@
-"""Commands to the engine about one container: create, start, stop and remove it, and read its output."""
+"""Commands to the engine about one container: create, start, stop and remove it, read its output and what it uses."""
 
 from __future__ import annotations
 
@@ -112,6 +112,19 @@ async def remove(api: Api, container_id: str) -> None:
                     if error.status != HTTPStatus.NOT_FOUND:
                         raise
                 return
+
+
+async def statistics(api: Api, container_id: str) -> Mapping[str, Any]:
+    """Return the statistics of a container, of this moment; none if it does not exist."""
+    url = f"{api.client.docker_host}/{api.client.api_version}/containers/{container_id}/stats"
+    # Without `one-shot`, the engine waits a second for a second reading.
+    with api.requests():
+        async with api.client.session.get(url, params={"stream": "false", "one-shot": "true"}) as response:
+            if response.status in {HTTPStatus.NOT_FOUND, HTTPStatus.CONFLICT}:
+                return {}
+            response.raise_for_status()
+            found: Mapping[str, Any] = await response.json()
+            return found
 
 
 async def last_lines(api: Api, container_id: str, count: int) -> Sequence[str]:

@@ -111,6 +111,7 @@ def observe(
         exit_code=state["ExitCode"] if kind == "exited" else None,
         out_of_memory=kind == "exited" and (out_of_memory or bool(state["OOMKilled"])),
         ended_unseen=finished_at is not None and (connected_since is None or finished_at < connected_since),
+        cpus=details["HostConfig"].get("NanoCpus", 0) / 10**9 or None,
     )
 
 

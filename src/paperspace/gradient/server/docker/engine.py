@@ -21,6 +21,7 @@ from paperspace.gradient.server.docker.instance_types import machine_of
 from paperspace.gradient.server.docker.network import ensure_network, remove_network
 from paperspace.gradient.server.docker.output import read_output
 from paperspace.gradient.server.docker.requirements import DEFAULT_SETTINGS
+from paperspace.gradient.server.docker.usage import usage_of
 
 if TYPE_CHECKING:
     from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Callable, Mapping, Sequence
@@ -31,6 +32,7 @@ if TYPE_CHECKING:
     from paperspace.gradient.server.docker.address import Address
     from paperspace.gradient.server.docker.instance_types import Machine
     from paperspace.gradient.server.docker.requirements import Settings
+    from paperspace.gradient.server.usage import Usage
 
 RECONNECT_INTERVAL = 0.25  # seconds
 EVENTS = ["start", "die", "oom", "destroy"]
@@ -204,6 +206,10 @@ class DockerEngine:
     async def last_lines(self, container_id: str, count: int) -> Sequence[str]:
         """Return the last lines of both outputs of a container. Long lines are cut."""
         return await commands.last_lines(await self._api(), container_id, count)
+
+    async def usage(self, container: Container) -> Usage | None:
+        """Return what a container uses. None: it does not run, or does not exist."""
+        return usage_of(await commands.statistics(await self._api(), container.id), container.cpus)
 
     # Changes
 

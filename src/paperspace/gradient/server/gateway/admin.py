@@ -1,4 +1,4 @@
-"""Envoy's admin interface: what is in effect, and how many requests are active."""
+"""Envoy's admin interface: what is in effect, and which requests there are and were."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from urllib.parse import quote
 
 import aiohttp
 
-from paperspace.gradient.server.gateway import route_configuration
+from paperspace.gradient.server.gateway import route_configuration, statistics
 from paperspace.gradient.server.gateway.listener import SECRET, STAT_PREFIX
 from paperspace.gradient.server.gateway.resources import CLUSTERS, LISTENERS, ROUTES, SECRETS, endpoints_file
 from paperspace.gradient.server.gateway.routing import PROTOCOLS
@@ -97,6 +97,15 @@ class Admin:
         for port, count in _ACTIVE.findall(await self._get("clusters")):
             active[int(port)] += int(count)
         return active
+
+    async def request_counters(self) -> str:
+        """Return the counters of requests in the text format of Prometheus, as `statistics.parse` reads it.
+
+        Raises:
+            AdminError: Envoy does not respond.
+        """
+        await self.settle()  # the flush adds up the durations of all threads
+        return await self._get(f"stats?format=prometheus&usedonly&filter={quote(statistics.FILTER)}")
 
     async def _dropped(self) -> int:
         return int((await self._stats(re.escape(_DROPPED))).get(_DROPPED, "0"))

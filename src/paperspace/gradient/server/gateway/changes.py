@@ -67,7 +67,7 @@ class Changes:
             GatewayUnavailableError: a file cannot be written.
         """
         self._write_endpoints(routing.instances)
-        self._files.write(ROUTES, routes(routing.protocols(), self._domain))
+        self._files.write(ROUTES, routes(routing, self._domain))
 
     async def close(self) -> None:
         """Stop applying changes. The files are complete at each moment."""
@@ -99,7 +99,7 @@ class Changes:
 
     async def _apply(self, wanted: Routing) -> bool:
         """Apply a routing. While routes change, the endpoints that the old ones use stay."""
-        new_routes = routes(wanted.protocols(), self._domain)
+        new_routes = routes(wanted, self._domain)
         if not self._files.contains(ROUTES, new_routes):
             self._write_endpoints(combine(self.applied, wanted))
             await self._in_effect()
@@ -120,5 +120,7 @@ def read_routing(files: Files) -> Routing:
     instances: set[Instance] = set()
     for protocol in PROTOCOLS:
         instances |= files.read(endpoints_file(protocol), partial(read_endpoints, protocol)) or set()
-    exposed = files.read(ROUTES, read_routes) or frozenset()
-    return Routing(exposed | {instance.deployment_id for instance in instances}, without_shared_ports(instances))
+    routing = Routing(files.read(ROUTES, read_routes) or {}, without_shared_ports(instances))
+    for deployment_id in sorted({instance.deployment_id for instance in routing.instances}):
+        routing = routing.expose(deployment_id)
+    return routing

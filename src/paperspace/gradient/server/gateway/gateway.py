@@ -8,7 +8,12 @@ from contextlib import AsyncExitStack
 from typing import TYPE_CHECKING
 
 from paperspace.gradient._shared.daemon_threads import in_daemon_thread
-from paperspace.gradient.server.controller.gateway import GatewayState, GatewayUnavailableError, Routes
+from paperspace.gradient.server.controller.gateway import (
+    GatewayState,
+    GatewayUnavailableError,
+    Routes,
+    Statistics,
+)
 from paperspace.gradient.server.gateway.address import endpoint_url, free_port, ip_address
 from paperspace.gradient.server.gateway.admin import AdminError
 from paperspace.gradient.server.gateway.binary import find_envoy
@@ -18,6 +23,7 @@ from paperspace.gradient.server.gateway.folder import RUNNER, locked_folder, rem
 from paperspace.gradient.server.gateway.listener import listeners, read_address, read_port
 from paperspace.gradient.server.gateway.resources import BOOTSTRAP, CLUSTERS, LISTENERS, clusters
 from paperspace.gradient.server.gateway.secrets import Secrets
+from paperspace.gradient.server.gateway.statistics import Counting
 from paperspace.gradient.server.gateway.supervisor import Supervisor
 
 if TYPE_CHECKING:
@@ -48,6 +54,7 @@ class EnvoyGateway:
         self._folder = options.folder.absolute()
         self._port = options.port
         self._secrets: Secrets | None = None
+        self._counting = Counting()
         self._callbacks: list[Callable[[], None]] = []
         self._stack = AsyncExitStack()
         self._envoy: Envoy
@@ -177,7 +184,7 @@ class EnvoyGateway:
         Raises:
             GatewayUnavailableError: it is not in effect.
         """
-        await self._changes.change(lambda routing: routing.expose(deployment_id))
+        await self._changes.change(lambda routing: routing.expose(deployment_id, self._counting.avoid))
 
     async def route(self, deployment_id: str, instance_id: str, target: Target) -> None:
         """Send requests to an instance. Return when it is in effect.
@@ -186,7 +193,10 @@ class EnvoyGateway:
             GatewayUnavailableError: it is not in effect. It will be when the gateway runs.
         """
         port, protocol = target
-        if not await self._changes.change(lambda routing: routing.route(deployment_id, instance_id, port, protocol)):
+        avoid = self._counting.avoid
+        if not await self._changes.change(
+            lambda routing: routing.expose(deployment_id, avoid).route(deployment_id, instance_id, port, protocol)
+        ):
             raise GatewayUnavailableError(self._supervisor.problem or "The gateway is being started.")
 
     async def unroute(self, deployment_id: str, instance_id: str) -> None:
@@ -213,6 +223,23 @@ class EnvoyGateway:
                 idle = 0  # it is unknown
             await asyncio.sleep(_DRAIN_INTERVAL)
 
+    async def statistics(self) -> Statistics:
+        """Return the requests that were counted.
+
+        Raises:
+            GatewayUnavailableError: Envoy does not respond.
+        """
+        admin = self._envoy.admin
+        try:
+            traffic = await self._counting.read(admin.request_counters, lambda: self._changes.applied.slots)
+            active = await admin.active_requests()
+        except (AdminError, ValueError) as error:
+            raise GatewayUnavailableError(
+                self._supervisor.problem or f"The gateway does not respond: {error}."
+            ) from error
+        instances = self._changes.applied.instances
+        return Statistics(traffic, {instance.id: active.get(instance.port, 0) for instance in instances})
+
     async def forget_instance(self, deployment_id: str, instance_id: str) -> None:
         """Forget an instance whose container does not exist any more.
 
@@ -227,7 +254,10 @@ class EnvoyGateway:
         Raises:
             GatewayUnavailableError: it is not in effect.
         """
+        slot = self._changes.applied.slots.get(deployment_id)
+        self._counting.retire(slot)
         await self._changes.change(lambda routing: routing.forget(deployment_id))
+        self._counting.retire(slot)  # again: a reading that was taken meanwhile may not have its last requests
 
     def _select_port(self, running: Process | None, address: str) -> int:
         """Return the port to listen on. With port 0, it is the one from before, if it is free."""

@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from paperspace.gradient.server.gateway.routing import HTTP2, PROTOCOLS
+from paperspace.gradient.server.usage import BOUNDS
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -27,6 +28,7 @@ IDLE_TIMEOUT = "3600s"  # of a request without any data in either direction; bet
 _UPSTREAM_IDLE_TIMEOUT = "1s"
 _CONNECT_TIMEOUT = "5s"  # a port without a process refuses at once; only a full backlog takes time
 _UNLIMITED = 1_000_000
+_UNREAD_COUNTERS = r"vhost\..*_rq_(\d\d\d|[1-4]xx|retry.*|timeout|total)"
 _HTTP2_WINDOW = 1024 * 1024  # bytes of a stream that the gateway buffers; the default is 16 MiB
 
 
@@ -63,6 +65,13 @@ def bootstrap(folder: Path, socket: Path, program: Path | None) -> Resource:
         "admin": {"address": {"pipe": {"path": str(socket), "mode": 0o600}}},
         "dynamic_resources": {"cds_config": source(folder, CLUSTERS), "lds_config": source(folder, LISTENERS)},
         "stats_flush_on_admin": True,  # `Admin.settle` needs it
+        "stats_config": {
+            "histogram_bucket_settings": [
+                {"match": {"prefix": "vhost."}, "buckets": [bound * 1000 for bound in BOUNDS]}  # milliseconds
+            ],
+            # Of the counters of each endpoint, only those that `statistics` reads.
+            "stats_matcher": {"exclusion_list": {"patterns": [{"safe_regex": {"regex": _UNREAD_COUNTERS}}]}},
+        },
     }
 
 
@@ -104,6 +113,15 @@ def _cluster(folder: Path, protocol: str) -> Resource:
 def subset(deployment_id: str) -> Mapping[str, Any]:
     """Return the metadata that connects the route of a deployment with its instances."""
     return {"envoy.lb": {SUBSET_KEY: deployment_id}}
+
+
+def read_subset(metadata: Mapping[str, Any]) -> str:
+    """Return the id of the deployment in the metadata of a route.
+
+    Raises:
+        LookupError, TypeError: it is not what `subset` returns.
+    """
+    return str(metadata["envoy.lb"][SUBSET_KEY])
 
 
 def concurrency(cores: int) -> int:

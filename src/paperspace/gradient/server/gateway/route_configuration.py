@@ -2,16 +2,19 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NamedTuple
 
-from paperspace.gradient.server.gateway.resources import Resource, subset, typed
+from paperspace.gradient.server.gateway.resources import Resource, read_subset, subset, typed
+from paperspace.gradient.server.gateway.statistics import read_slot, slot_name
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
+    from collections.abc import Sequence
+
+    from paperspace.gradient.server.gateway.routing import Routing
 
 NAME = "endpoints"
 
-_PATHS = "*"  # the name of the virtual host with the routes by path; no id can be equal to it
+_PATHS = "*"  # the name of the virtual host with the routes by path; no slot has this name
 _PREFIX_HEADER = "x-forwarded-prefix"
 
 # A request that no container has received is sent again. One that a container may have received is sent again only if
@@ -30,49 +33,63 @@ def endpoint_host(deployment_id: str, domain: str) -> str:
     return f"d{deployment_id}.{domain.lower()}"
 
 
-def routes(protocols: Mapping[str, str], domain: str | None) -> Sequence[Resource]:
+def routes(routing: Routing, domain: str | None) -> Sequence[Resource]:
     """Return the routes of all endpoints.
 
     Args:
-        protocols: The protocol of each deployment.
+        routing: The endpoints and their instances.
         domain: Endpoints have a host in this domain too.
     """
     domains = ["localhost", *([domain] if domain else [])]
-    ordered = sorted(protocols.items())
-    hosts = [_host(id_, domains, _routes({"prefix": "/"}, id_, protocol)) for id_, protocol in ordered]
-    paths = {endpoint_path(id_): _by_path(id_, protocol) for id_, protocol in ordered}
+    exposed = [_Endpoint(id_, routing.slots[id_], protocol) for id_, protocol in sorted(routing.protocols().items())]
     return [
         typed(
             "envoy.config.route.v3.RouteConfiguration",
             name=NAME,
             ignore_port_in_host_matching=True,
             request_headers_to_remove=["x-envoy-external-address"],
-            virtual_hosts=[*hosts, _paths(paths)],
+            virtual_hosts=[*(_host(endpoint, domains) for endpoint in exposed), _paths(exposed)],
         )
     ]
 
 
-def read_routes(resources: Any) -> frozenset[str]:
-    """Return the ids of the deployments in a route configuration.
+class _Endpoint(NamedTuple):
+    deployment_id: str
+    slot: int
+    protocol: str
+
+
+def read_routes(resources: Any) -> dict[str, int]:
+    """Return the slots of the deployments in a route configuration, by id.
 
     Raises:
         LookupError, TypeError, ValueError: it is not what `routes` returns.
     """
     [configuration] = resources
-    return frozenset(str(host["name"]) for host in configuration["virtual_hosts"]) - {_PATHS}
+    hosts = [host for host in configuration["virtual_hosts"] if host["name"] != _PATHS]
+    return {
+        read_subset(host["routes"][0]["route"]["metadata_match"]["filter_metadata"]): read_slot(host["name"])
+        for host in hosts
+    }
 
 
-def _host(deployment_id: str, domains: list[str], its_routes: list[Resource]) -> Resource:
-    hosts = [endpoint_host(deployment_id, domain).lower() for domain in domains]
-    return {"name": deployment_id, "domains": hosts, "routes": its_routes, "retry_policy": _retry_policy(_NOT_RECEIVED)}
+def _host(endpoint: _Endpoint, domains: list[str]) -> Resource:
+    hosts = [endpoint_host(endpoint.deployment_id, domain).lower() for domain in domains]
+    return {
+        "name": slot_name(endpoint.slot),
+        "domains": hosts,
+        "routes": _routes({"prefix": "/"}, endpoint),
+        "retry_policy": _retry_policy(_NOT_RECEIVED),
+    }
 
 
-def _paths(by_path: Mapping[str, list[Resource]]) -> Resource:
+def _paths(exposed: Sequence[_Endpoint]) -> Resource:
     """Return a virtual host that finds the routes of an endpoint by the start of the path.
 
     In a list of routes, Envoy would look at one after the other: with a hundred endpoints, a request took twice as long.
     """
     field = typed("envoy.type.matcher.v3.HttpRequestHeaderMatchInput", header_name=":path")
+    by_path = {endpoint_path(endpoint.deployment_id): _by_path(endpoint) for endpoint in exposed}
     entries = {
         path: {"action": {"name": path, "typed_config": typed("envoy.config.route.v3.RouteList", routes=its_routes)}}
         for path, its_routes in by_path.items()
@@ -86,32 +103,33 @@ def _paths(by_path: Mapping[str, list[Resource]]) -> Resource:
     }
 
 
-def _by_path(deployment_id: str, protocol: str) -> list[Resource]:
+def _by_path(endpoint: _Endpoint) -> list[Resource]:
     """Return routes that remove the path of the endpoint. Without the final slash, only this one path matches."""
-    path = endpoint_path(deployment_id)
+    path = endpoint_path(endpoint.deployment_id)
     header = {"header": {"key": _PREFIX_HEADER, "value": path}, "append_action": "OVERWRITE_IF_EXISTS_OR_ADD"}
     return [
         {**route, "request_headers_to_add": [header]}
         for match in ({"prefix": f"{path}/"}, {"path": path})
-        for route in _routes(match, deployment_id, protocol, prefix_rewrite="/")
+        for route in _routes(match, endpoint, prefix_rewrite="/")
     ]
 
 
-def _routes(match: Resource, deployment_id: str, protocol: str, **action: Any) -> list[Resource]:
+def _routes(match: Resource, endpoint: _Endpoint, **action: Any) -> list[Resource]:
     """Return the routes of a match: first for safe methods, then for all."""
     action |= {
-        "cluster": protocol,
-        "metadata_match": {"filter_metadata": subset(deployment_id)},
+        "cluster": endpoint.protocol,
+        "metadata_match": {"filter_metadata": subset(endpoint.deployment_id)},
         "timeout": "0s",  # the idle timeout applies
     }
+    name = slot_name(endpoint.slot)
     safe = {"name": ":method", "string_match": {"safe_regex": {"regex": _SAFE_METHODS}}}
     return [
         {
             "match": {**match, "headers": [safe]},
             "route": {**action, "retry_policy": _retry_policy(f"{_NOT_RECEIVED},reset")},
-            "stat_prefix": deployment_id,
+            "stat_prefix": name,
         },
-        {"match": match, "route": action, "stat_prefix": deployment_id},
+        {"match": match, "route": action, "stat_prefix": name},
     ]
 
 

@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import re
+from itertools import count
 from typing import TYPE_CHECKING, NamedTuple
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Mapping
+    from collections.abc import Collection, Iterable, Mapping
 
 HTTP, HTTP2 = "http", "http2"
 PROTOCOLS = (HTTP, HTTP2)
@@ -32,21 +33,32 @@ class Instance(NamedTuple):
 class Routing(NamedTuple):
     """The endpoints and their instances. Every change returns a new value, or the same one if it changes nothing."""
 
-    deployments: frozenset[str] = frozenset()
-    """The ids of the deployments with an endpoint."""
+    slots: Mapping[str, int] = {}
+    """The ids of the deployments with an endpoint. Each has a slot: a number for the counters of its requests."""
     instances: frozenset[Instance] = frozenset()
 
-    def expose(self, deployment_id: str) -> Routing:
+    @property
+    def deployments(self) -> frozenset[str]:
+        """The ids of the deployments with an endpoint."""
+        return frozenset(self.slots)
+
+    def expose(self, deployment_id: str, avoid: Collection[int] = ()) -> Routing:
         """Add an endpoint.
+
+        Args:
+            deployment_id: The id of the deployment.
+            avoid: Slots that it does not get.
 
         Raises:
             ValueError: the id cannot be part of a URL.
         """
-        if deployment_id in self.deployments:
+        if deployment_id in self.slots:
             return self
         if not _ID.fullmatch(deployment_id):
             raise ValueError(deployment_id)
-        return self._replace(deployments=self.deployments | {deployment_id})
+        used = {*self.slots.values(), *avoid}
+        slot = next(slot for slot in count() if slot not in used)
+        return self._replace(slots={**self.slots, deployment_id: slot})
 
     def route(self, deployment_id: str, instance_id: str, port: int, protocol: str) -> Routing:
         """Send requests to an instance. No other instance keeps its port: the container there does not exist any more.
@@ -82,10 +94,10 @@ class Routing(NamedTuple):
 
     def forget(self, deployment_id: str) -> Routing:
         """Remove an endpoint and its instances."""
-        if deployment_id not in self.deployments:
+        if deployment_id not in self.slots:
             return self
         return Routing(
-            self.deployments - {deployment_id},
+            {id_: slot for id_, slot in self.slots.items() if id_ != deployment_id},
             frozenset(entry for entry in self.instances if entry.deployment_id != deployment_id),
         )
 
@@ -105,7 +117,7 @@ class Routing(NamedTuple):
 
         Instances that get requests count before those that drain.
         """
-        protocols = dict.fromkeys(self.deployments, HTTP)
+        protocols = dict.fromkeys(self.slots, HTTP)
         for instance in sorted(self.instances, key=lambda entry: (not entry.draining, entry.order)):
             protocols[instance.deployment_id] = instance.protocol
         return protocols

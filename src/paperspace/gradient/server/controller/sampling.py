@@ -1,0 +1,129 @@
+"""The sampler: takes a reading of every deployment each ten seconds, beside the loops of the controller."""
+
+from __future__ import annotations
+
+import asyncio
+from collections import deque
+from typing import TYPE_CHECKING
+
+from paperspace.gradient.server.controller.engine import EngineUnavailableError
+from paperspace.gradient.server.controller.gateway import GatewayUnavailableError
+from paperspace.gradient.server.usage import Load, Reading
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterable, Mapping, Sequence
+    from datetime import datetime
+
+    from paperspace.gradient.server.controller.engine import Container, Engine
+    from paperspace.gradient.server.controller.gateway import Router, Statistics
+    from paperspace.gradient.server.controller.listing import Listing
+    from paperspace.gradient.server.usage import Usage
+
+INTERVAL = 10.0  # seconds
+KEPT_READINGS = 7  # of each deployment: one minute
+
+MAX_READS = 4  # of containers at the same time. Each takes the engine some ten milliseconds.
+READ_TIMEOUT = 5.0  # seconds
+
+
+class Sampler:
+    """Takes the readings.
+
+    Args:
+        engine: Runs the containers.
+        listing: Lists them.
+        router: Counts the requests.
+        now: Returns the current time.
+    """
+
+    def __init__(self, engine: Engine, listing: Listing, router: Router, now: Callable[[], datetime]) -> None:
+        self._engine = engine
+        self._listing = listing
+        self._router = router
+        self._now = now
+        self._readings: dict[str, deque[Reading]] = {}
+        self._callbacks: list[Callable[[Mapping[str, Reading]], None]] = []
+
+    def readings(self, deployment_id: str) -> Sequence[Reading]:
+        """Return the last readings of a deployment, oldest first. Empty: there are none yet."""
+        return tuple(self._readings.get(deployment_id, ()))
+
+    def latest(self) -> Mapping[str, Reading]:
+        """Return the newest reading of each deployment with containers or an endpoint, by its id."""
+        return {id_: readings[-1] for id_, readings in self._readings.items()}
+
+    def call_after_reading(self, callback: Callable[[Mapping[str, Reading]], None]) -> None:
+        """Call a function with the new readings, by deployment id, whenever they were taken."""
+        self._callbacks.append(callback)
+
+    async def run(self) -> None:
+        """Take one reading of every deployment, and wait until the next one is due."""
+        loop = asyncio.get_running_loop()
+        due = loop.time() + INTERVAL
+        await self.sample()
+        await asyncio.sleep(max(due - loop.time(), 0.0))
+
+    async def sample(self) -> None:
+        """Take one reading of every deployment. What cannot be read is unknown."""
+        running = await self._list_running()
+        exposed = self._router.deployments()
+        ids = exposed | (running.keys() if running is not None else self._readings.keys())
+        usage = await self._read_usage(container for some in (running or {}).values() for container in some)
+        statistics = await self._read_statistics()
+        now = self._now()
+        taken: dict[str, Reading] = {}
+        for id_ in ids:
+            loads = None if running is None else _loads(running.get(id_, ()), usage, statistics)
+            taken[id_] = Reading(now, loads, statistics.traffic.get(id_) if statistics else None)
+        for id_, reading in taken.items():
+            self._readings.setdefault(id_, deque(maxlen=KEPT_READINGS)).append(reading)
+        self._readings = {id_: readings for id_, readings in self._readings.items() if id_ in taken}
+        for callback in self._callbacks:
+            callback(taken)
+
+    async def _list_running(self) -> dict[str, list[Container]] | None:
+        """Return the containers that run, by the id of the deployment. None: they are unknown."""
+        try:
+            listed = await self._listing.deployments()
+        except EngineUnavailableError:
+            return None  # the loops of the controller report it
+        running = {
+            id_: [entry for entry in containers if entry.state == "running"] for id_, containers in listed.items()
+        }
+        return {id_: containers for id_, containers in running.items() if containers}
+
+    async def _read_usage(self, containers: Iterable[Container]) -> dict[str, Usage | None]:
+        """Return what containers use, by their ids. What cannot be read is unknown."""
+        limit = asyncio.Semaphore(MAX_READS)
+
+        async def read(container: Container) -> tuple[str, Usage | None]:
+            async with limit:
+                try:
+                    async with asyncio.timeout(READ_TIMEOUT):
+                        return container.id, await self._engine.usage(container)
+                except (EngineUnavailableError, TimeoutError):
+                    return container.id, None
+
+        return dict(await asyncio.gather(*map(read, containers)))
+
+    async def _read_statistics(self) -> Statistics | None:
+        """Return the requests that the gateway has counted. None: they are unknown."""
+        try:
+            async with asyncio.timeout(READ_TIMEOUT):
+                return await self._router.statistics()
+        except (GatewayUnavailableError, TimeoutError):
+            return None
+
+
+def _loads(
+    containers: Iterable[Container], usage: Mapping[str, Usage | None], statistics: Statistics | None
+) -> dict[str, Load]:
+    """Return what the replicas of a deployment do."""
+    return {
+        container.key.instance_id: Load(
+            container.id,
+            usage[container.id],
+            statistics.active.get(container.key.instance_id, 0) if statistics else None,
+        )
+        for container in containers
+    }
