@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-import os
 import threading
 from typing import TYPE_CHECKING
 
+from paperspace.gradient._shared.fork import at_fork
 from paperspace.gradient._shared.lazy import lazy_modules
 
 if TYPE_CHECKING:
@@ -76,4 +76,4 @@ def _after_fork_in_child() -> None:
     _lock = threading.Lock()
 
 
-os.register_at_fork(after_in_child=_after_fork_in_child)
+at_fork(after_in_child=_after_fork_in_child)

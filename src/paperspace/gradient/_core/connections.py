@@ -8,13 +8,12 @@ from __future__ import annotations
 
 import asyncio
 import atexit
-import os
 import weakref
 from contextlib import suppress
 from typing import TYPE_CHECKING
 
 from paperspace.gradient._core.transport import HTTPTransport
-from paperspace.gradient._sync.fork import never_finalize
+from paperspace.gradient._shared.fork import at_fork, never_finalize
 from paperspace.gradient._sync.loop_thread import is_left_open, is_loop_thread_loop
 from paperspace.gradient.errors import ClientClosedError
 
@@ -175,4 +174,4 @@ def _forget_all() -> None:
 
 
 atexit.register(_abandon_all)
-os.register_at_fork(after_in_child=_forget_all)
+at_fork(after_in_child=_forget_all)

@@ -27,7 +27,7 @@ from paperspace.gradient._core.failures import AttemptFailed, ResponseFacts, fro
 from paperspace.gradient._core.responses import HTTPResponse, parse_result
 from paperspace.gradient._core.retry import FailureKind
 from paperspace.gradient._shared.daemon_threads import Lookups
-from paperspace.gradient._sync.fork import never_finalize
+from paperspace.gradient._shared.fork import never_finalize
 from paperspace.gradient._version import __version__
 from paperspace.gradient.config import is_loopback
 from paperspace.gradient.errors import ConfigurationError, InvalidArgumentError, ResponseTooLargeError

@@ -12,13 +12,12 @@ from __future__ import annotations
 import asyncio
 import atexit
 import concurrent.futures
-import os
 import threading
 from contextlib import suppress
 from typing import TYPE_CHECKING, Any, TypeVar
 
 from paperspace.gradient._shared.event_loops import new_event_loop
-from paperspace.gradient._sync.fork import never_finalize
+from paperspace.gradient._shared.fork import at_fork, never_finalize
 from paperspace.gradient.errors import GradientError
 
 if TYPE_CHECKING:
@@ -230,4 +229,4 @@ def _after_fork_in_child() -> None:
 
 
 atexit.register(_stop)
-os.register_at_fork(before=_before_fork, after_in_parent=_after_fork_in_parent, after_in_child=_after_fork_in_child)
+at_fork(before=_before_fork, after_in_parent=_after_fork_in_parent, after_in_child=_after_fork_in_child)

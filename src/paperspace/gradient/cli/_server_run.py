@@ -6,6 +6,7 @@ import asyncio
 import os
 import shlex
 import signal
+import socket
 from contextlib import AsyncExitStack, suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -100,7 +101,7 @@ def _control(
     from paperspace.gradient.server.control.listener import ControlListener
     from paperspace.gradient.server.storage.files import IN_MEMORY
 
-    if str(path) == IN_MEMORY or os.name == "nt":
+    if str(path) == IN_MEMORY or not hasattr(socket, "AF_UNIX"):
         return None
     facts: dict[str, Any] = {"url": server.url, "version": __version__, "pid": os.getpid(), "since": iso(utc_now())}
     return ControlListener(Path(path), server, facts, drain_timeout, stop.set)

@@ -16,6 +16,7 @@ from weakref import WeakSet
 
 from paperspace.gradient._shared.daemon_threads import in_daemon_thread
 from paperspace.gradient._shared.error_codes import Code
+from paperspace.gradient._shared.fork import at_fork
 from paperspace.gradient.server.http.connections import Connection, UnreadResponses
 
 if TYPE_CHECKING:
@@ -49,8 +50,7 @@ def _close_inherited() -> None:
     _sockets.clear()
 
 
-if hasattr(os, "register_at_fork"):  # not on Windows
-    os.register_at_fork(after_in_child=_close_inherited)
+at_fork(after_in_child=_close_inherited)
 
 
 class _Listener(socket.socket):
