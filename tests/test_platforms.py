@@ -7,8 +7,6 @@ import subprocess
 import sys
 from pathlib import Path
 
-import pytest
-
 WITHOUT_UNIX = Path(__file__).with_name("without_unix.py")
 TIMEOUT = 60  # seconds
 
@@ -48,6 +46,7 @@ def test_a_deployment(gradient_server):
 
 
 def run(*arguments: str | Path, **environment: str) -> subprocess.CompletedProcess[str]:
+    """Run Python without what only Unix has."""
     return subprocess.run(
         [sys.executable, WITHOUT_UNIX, *arguments],
         env={**os.environ, **environment},
@@ -58,58 +57,45 @@ def run(*arguments: str | Path, **environment: str) -> subprocess.CompletedProce
     )
 
 
-@pytest.fixture
-def script(tmp_path):
+def write(folder: Path, text: str, name: str = "script.py") -> Path:
     """Write a script, and return its path."""
-
-    def write(text: str, name: str = "script.py") -> Path:
-        path = tmp_path / name
-        path.write_text(text)
-        return path
-
-    return write
+    path = folder / name
+    path.write_text(text)
+    return path
 
 
-def test_every_module_can_be_imported(script):
+def test_every_module_can_be_imported(tmp_path: Path) -> None:
     """No module needs something at its import that only Unix has."""
-    result = run(script(IMPORT_EVERYTHING))
+    result = run(write(tmp_path, IMPORT_EVERYTHING))
     assert (result.stdout, result.stderr) == ("True\n", "")
 
 
-def test_client_and_server_work(script, tmp_path):
+def test_client_and_server_work(tmp_path: Path) -> None:
     """The sync and the async functions work on a server with a database file."""
-    result = run(script(f"DATABASE = {str(tmp_path / 'gradient.db')!r}\n{USE_EVERYTHING}"))
+    result = run(write(tmp_path, f"DATABASE = {str(tmp_path / 'gradient.db')!r}\n{USE_EVERYTHING}"))
     assert (result.stdout, result.stderr) == ("ready\nmnist\n", "")
 
 
-def test_the_command_works(tmp_path):
+def test_the_command_works(tmp_path: Path) -> None:
     """`gradient server` runs, and without a control socket its status is read from the database."""
     database = tmp_path / "gradient.db"
-    server = [
-        sys.executable,
-        WITHOUT_UNIX,
-        "-m",
-        "paperspace.gradient",
-        "server",
-        "--port",
-        "0",
-        "--database",
-        database,
-    ]
-    with subprocess.Popen([*server, "--engine", "simulated"], stdout=subprocess.PIPE, text=True) as process:
+    command: list[str | Path] = ["-m", "paperspace.gradient", "server"]
+    options: list[str | Path] = ["--port", "0", "--database", database, "--engine", "simulated"]
+    server: list[str | Path] = [sys.executable, WITHOUT_UNIX, *command, *options]
+    with subprocess.Popen(server, stdout=subprocess.PIPE, text=True) as process:
         try:
-            lines = [process.stdout.readline() for _ in range(2)]
+            lines = [process.stdout.readline() for _ in range(2)] if process.stdout else []
         finally:
             process.terminate()
     assert lines[1].startswith("Listening on http://127.0.0.1:")
-    result = run("-m", "paperspace.gradient", "server", "status", "--database", database)
+    result = run(*command, "status", "--database", database)
     assert (result.returncode, result.stderr) == (3, "")  # 3: no server runs
     assert "0 ready, 0 pending" in result.stdout
 
 
-def test_the_pytest_plugin_works(script):
+def test_the_pytest_plugin_works(tmp_path: Path) -> None:
     """The fixture starts a server."""
-    test = script(USE_THE_PLUGIN, "test_plugin.py")
-    options = ["-q", "-p", "no:cacheprovider", "-p", "paperspace.gradient.pytest_plugin", "--rootdir", test.parent]
-    result = run("-m", "pytest", *options, test, PYTEST_DISABLE_PLUGIN_AUTOLOAD="1")
+    test = write(tmp_path, USE_THE_PLUGIN, "test_plugin.py")
+    plugins = ["-p", "no:cacheprovider", "-p", "paperspace.gradient.pytest_plugin"]
+    result = run("-m", "pytest", "-q", *plugins, "--rootdir", tmp_path, test, PYTEST_DISABLE_PLUGIN_AUTOLOAD="1")
     assert (result.returncode, result.stderr) == (0, ""), result.stdout

@@ -5,24 +5,24 @@ without asking are imported before.
 """
 
 import asyncio
-import concurrent.futures.process
+import concurrent.futures.process  # noqa: F401
 import functools
-import getpass
-import logging
-import multiprocessing
+import getpass  # noqa: F401
+import logging  # noqa: F401
+import multiprocessing  # noqa: F401
 import os
-import random
+import random  # noqa: F401
 import runpy
 import signal
 import socket
-import subprocess
+import subprocess  # noqa: F401
 import sys
-import tempfile
-import threading
+import tempfile  # noqa: F401
+import threading  # noqa: F401
 
-import _pytest.pathlib
-import aiohttp
-import pytest
+import _pytest.pathlib  # noqa: F401
+import aiohttp  # noqa: F401
+import pytest  # noqa: F401
 
 ONLY_ON_UNIX = {
     os: "chown chroot fchdir fchmod fchown fork forkpty getegid geteuid getgid getgroups getpgid getpgrp getpriority getresuid"
@@ -34,15 +34,15 @@ ONLY_ON_UNIX = {
     " alarm pause pthread_kill pthread_sigmask setitimer siginterrupt sigpending sigwait sigwaitinfo",
     socket: "AF_UNIX SO_REUSEPORT recv_fds send_fds",
 }
-MODULES = "fcntl grp pty pwd readline resource syslog termios tty".split()
+MODULES = ["fcntl", "grp", "pty", "pwd", "readline", "resource", "syslog", "termios", "tty"]
 
 
-def no_signal_handlers(*_arguments):
+def no_signal_handlers(*_arguments: object) -> None:
     """Refuse signal handlers, as the event loops of Windows do."""
     raise NotImplementedError
 
 
-def main():
+def main() -> None:
     """Remove what only Unix has, and run a module or a script with arguments."""
     socket.socketpair = functools.partial(socket.socketpair, socket.AF_UNIX)  # Windows has one that asyncio can use
     for module, names in ONLY_ON_UNIX.items():
@@ -50,8 +50,9 @@ def main():
             if hasattr(module, name):
                 delattr(module, name)
     for name in MODULES:
-        sys.modules[name] = None
-    asyncio.SelectorEventLoop.add_signal_handler = asyncio.SelectorEventLoop.remove_signal_handler = no_signal_handlers
+        sys.modules[name] = None  # type: ignore[assignment]  # the import fails
+    for name in ("add_signal_handler", "remove_signal_handler"):
+        setattr(asyncio.SelectorEventLoop, name, no_signal_handlers)
     del sys.argv[0]
     if sys.argv[0] == "-m":
         del sys.argv[0]

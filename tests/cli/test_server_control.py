@@ -39,7 +39,7 @@ def test_down(tmp_path: Path, database: str) -> None:
         id_ = Caller(command).create()
         done = run_process("server", "down", "--database", database)
         assert (done.returncode, done.stdout) == (0, "")
-        assert done.stderr == "Everything is stopped. No deployment ran in containers.\n"
+        assert done.stderr == "Everything is stopped. There were no containers.\n"
         assert command.process.poll() == 0  # the command waits for the end of the server
         assert command.process.stderr
         assert "keep" not in command.process.stderr.read()
@@ -99,7 +99,7 @@ def test_databases_that_cannot_be_used(tmp_path: Path) -> None:
             assert "Traceback" not in done.stderr
             assert contents(tmp_path) == before, arguments
     done = run_process("server", "down", "--database", ":memory:")
-    assert (done.returncode, "ends with its server" in done.stderr) == (2, True)
+    assert (done.returncode, "exists only in its server" in done.stderr) == (2, True)
 
 
 def test_prune_with_the_simulation(database: str) -> None:

@@ -158,7 +158,8 @@ class APIError(GradientError):
         operation: The GraphQL operation, such as `DeploymentCreate`.
         attempts: How many attempts there were.
         elapsed: The seconds from the start of the call to the error.
-        status: The HTTP status of the last response. None: there was no response.
+        status: The HTTP status of the last response. None: there was no response, or a valid one says that something does
+            not exist.
         code: The GraphQL error code of the last response, such as `CONFLICT`. None: it had no code.
         request_id: The server's id of the last request, to report. None: the server sent none.
         retry_after: The seconds that the server asks to wait. None: it does not ask.

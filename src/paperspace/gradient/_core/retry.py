@@ -23,7 +23,7 @@ class FailureKind(Enum):
 
     NOT_SENT = "no byte of the request was sent"
     REFUSED = "the server did not apply the request, and a retry is allowed"
-    STALE = "the server closed a kept connection before its response began"
+    STALE = "the server closed an idle connection that was used again"
     LOST = "the request was sent, and no response says whether it was applied"
     CRASHED = "the server failed while it handled the request"
     BROKEN = "the response is complete, but malformed"

@@ -41,8 +41,12 @@ def database_path(database: str | None) -> str | Path:
         ) from error
 
 
-def database_file(database: str | None, *, in_memory: str = "A database in memory ends with its server.") -> Path:
-    """Return the path of a database that is a file, for a subcommand. `in_memory` says why it has to be one."""
+def database_file(
+    database: str | None,
+    *,
+    in_memory: str = "This command needs a file; a database in memory exists only in its server.",
+) -> Path:
+    """Return the path of a database that is a file, for a subcommand. `in_memory` is the message if it is not one."""
     from paperspace.gradient.server.storage.files import IN_MEMORY
 
     path = database_path(database)

@@ -63,9 +63,9 @@ engine_options = option_group(
         type=click.Choice([option.value for option in EngineOption]),
         default=EngineOption.AUTO.value,
         show_default=True,
-        help="What runs deployments. With auto, a database that was used before runs on what it used last, Docker or the "
-        "simulation. A new one uses Docker if the extra docker and the program Envoy are installed and the Docker "
-        "engine responds; otherwise the simulation.",
+        help="What runs deployments. With auto, those of an existing database run as before, on Docker or on the simulation; "
+        "those of a new one run on Docker if the extra docker and the program Envoy are installed and the Docker "
+        "engine responds, and otherwise on the simulation.",
     ),
     click.option(
         "--pull",
@@ -73,7 +73,7 @@ engine_options = option_group(
         default="missing",
         show_default=True,
         help="When to pull the image of a new revision. With missing: if it is not on this machine, or if its tag is "
-        "latest and it came from a registry.",
+        "latest and the one on this machine was pulled before, not built here.",
     ),
     click.option(
         "--port-range",
@@ -100,7 +100,8 @@ engine_options = option_group(
         "--models",
         type=click.Path(exists=True, file_okay=False, path_type=Path),
         metavar="DIR",
-        help="The folder with a folder for each model, which specs refer to by its name. Default: no models.",
+        help="The folder of the models. It has one folder for each model; the name of that folder is the id of the model in "
+        "specs. Default: no models.",
     ),
 )
 

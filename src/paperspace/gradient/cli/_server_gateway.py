@@ -80,7 +80,7 @@ gateway_options = option_group(
     click.option(
         "--external-gateway",
         is_flag=True,
-        help="Do not start the gateway; `gradient server gateway` runs it. The other options of the gateway apply.",
+        help="Do not start the gateway, but write its configuration for `gradient server gateway`, which runs it.",
     ),
 )
 

@@ -21,7 +21,9 @@ def settings_path(database: str | None, name: str) -> Path:
     """Return the path of a settings file of a database; None selects the default database."""
     from paperspace.gradient.server.defaults import beside
 
-    return beside(database_file(database, in_memory="A database in memory has no settings."), name)
+    return beside(
+        database_file(database, in_memory="This command needs a file; a database in memory has no settings."), name
+    )
 
 
 def read_entries(read: Callable[[Path], dict[str, Any]], path: Path) -> dict[str, Any]:

@@ -45,7 +45,7 @@ def diff(source: str | None, descriptions: bool) -> None:
     Exit codes:
       0  all functions work with the other schema
       8  a function breaks; the output shows why
-      1  the other schema cannot be read
+      other codes: the other schema cannot be read
 
     \b
     Examples:

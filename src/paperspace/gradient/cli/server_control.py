@@ -53,8 +53,9 @@ def _existing(path: Path) -> Path:
 def down(database: str | None, *, now: bool) -> None:
     """Stop the server, all deployments and the gateway.
 
-    Active requests may end first, for at most the --drain-timeout of the server, or 300 seconds if no server runs. New
-    requests get status 503. The database is kept: the next start of the server starts all deployments again.
+    The command waits until active requests have ended, but not longer than the --drain-timeout of the server, or 300
+    seconds if no server runs. New requests get status 503. The database is kept: the next start of the server starts
+    all deployments again.
 
     Containers that the database does not know are kept; see `gradient server prune`.
 
@@ -67,7 +68,7 @@ def down(database: str | None, *, now: bool) -> None:
     if number := result["deployments"]:
         print_message(f"Stopped {count(number, 'deployment')}. The next start of the server starts what was stopped.")
     else:
-        print_message("Everything is stopped. No deployment ran in containers.")
+        print_message("Everything is stopped. There were no containers.")
     if unknown := result["unknown"]:
         print_message(
             f"Kept {count(unknown, 'container')} that the database does not know. `gradient server prune` removes them."
@@ -130,8 +131,8 @@ def backup(file: Path, database: str | None) -> None:
     """Copy the database to a file, also while the server runs.
 
     The logs, the API key, registries, instance types and secrets are copied too, to files next to it. Only
-    their owner can read the copies. To restore them, stop the server, move the files to the place of the
-    database, and remove the files of the database that end with -wal and -shm. Or pass the copy to
+    their owner can read the copies. To restore a backup, stop the server, remove the files next to the database
+    that end with -wal or -shm, and replace the original files by the copies. Or pass the copy to
     `gradient server --database FILE`.
 
     \b
@@ -156,9 +157,9 @@ def backup(file: Path, database: str | None) -> None:
 def gateway(envoy: Path | None, database: str | None) -> None:
     """Run the gateway in the foreground, for a service manager such as systemd.
 
-    Start the server with --external-gateway. It configures the gateway, with its other options, and does not start
-    it. This command becomes Envoy as soon as the server has written the configuration. Its service
-    manager must start it again when it ends.
+    Start the server with --external-gateway, and with the other options of the gateway: it then writes the
+    configuration, and does not start Envoy. This command waits for the configuration, and then executes Envoy in its
+    place. Let the service manager restart this command when it ends.
 
     \b
     Example:

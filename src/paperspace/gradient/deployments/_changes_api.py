@@ -255,7 +255,7 @@ class ChangesAPI:
         Args:
             id: The id of the deployment.
             to: The id of the spec to restore, from `get_deployment_history`.
-            previous: Whether to undo the last change: to restore the latest spec that differs from the newest one in
+            previous: Whether to undo the last change: to restore the most recent spec that differs from the current one in
                 meaning or cluster. A second call undoes the first one.
 
         Returns:

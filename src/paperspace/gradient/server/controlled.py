@@ -112,7 +112,7 @@ class ControlledDeployments:
         try:
             await self.take_down(Drain(drain_seconds), _log.debug)
         except (EngineUnavailableError, GatewayUnavailableError) as error:
-            _log.warning("%s Containers with the label gradient.server may be left.", error)
+            _log.warning("%s Some containers with the label gradient.server may still exist.", error)
 
     async def _change(self, function: Callable[[Records], T]) -> T:
         ports, new_id = self._options.ports, self._new_id

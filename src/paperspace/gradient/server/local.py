@@ -108,7 +108,7 @@ class LocalServer:
         if api_key is not None and not re.fullmatch(r"[!-~]+", api_key):
             raise ValueError("an API key must consist of visible ASCII characters, at least one")
         if runtime is not None and engine is not None:
-            raise ValueError("a server has a runtime or an engine, not both")
+            raise ValueError("pass either runtime or engine, not both")
         if gateway is not None and engine is None:
             raise ValueError("a gateway needs an engine")
         self.api_key = new_key() if api_key is None else api_key

@@ -129,7 +129,7 @@ def _without_secrets(revision: DeploymentRevision, show_secrets: bool) -> dict[s
 @click.option(
     "--previous",
     is_flag=True,
-    help="Undo the last change: deploy the latest revision that differs from the newest one.",
+    help="Undo the last change: deploy the most recent revision that differs from the current one.",
 )
 def rollback(target: Target, project_id: str | None, to: str | None, previous: bool) -> None:
     """Deploy an earlier revision again, as a new revision.

@@ -62,7 +62,7 @@ def wait(target: Target, project_id: str | None, timeout: float, output: str | N
 def events(target: Target, project_id: str | None, *, follow: bool, limit: int | None, output: str | None) -> None:
     """List the events of a deployment by time, the last one at the end.
 
-    An event that happened several times is listed once, with its count, and the time and the message of the last time. -o
+    An event that happened several times is listed once, with its count; its time and message are those of the latest one. -o
     json and -o yaml print all its fields. With --follow, -o json prints one JSON object per line.
 
     \b

@@ -32,7 +32,7 @@ else:
 @command.command("list")
 @name_option(help="Only deployments with exactly this name.")
 @project_option(help="Only deployments in this project.")
-@cluster_option(help="Only deployments with a revision on this cluster, shown with these revisions only.")
+@cluster_option(help="Only deployments with a revision on this cluster; of each one, only the revisions on it.")
 @click.option("--limit", type=click.IntRange(0), metavar="N", help="Only the newest N deployments.")
 @output_option("json", "yaml", "name", "id")
 def list_(

@@ -152,7 +152,7 @@ class OfflineControl:
                 yield _estate(database, self._engine, gateway, Collector(self._engine, store))
             except UnusableDatabaseError as error:
                 raise ControlError(
-                    f"{error}. A server that is starting, or not started by the command, has no control socket."
+                    f"{error}. The server that uses it cannot be controlled: it is still starting, or it is not `gradient server`."
                 ) from error
             except (EngineUnavailableError, GatewayUnavailableError) as error:
                 raise ControlError(str(error)) from error

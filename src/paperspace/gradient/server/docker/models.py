@@ -21,7 +21,7 @@ def mounts(models: Sequence[Model], folder: Path | None) -> list[dict[str, Any]]
 
     Args:
         models: The models of a spec.
-        folder: The folder with a folder for each model. None: there are no models.
+        folder: The folder of the models, which has one folder for each. None: there are no models.
 
     Raises:
         UnsupportedSpecError: a model does not exist, or cannot be mounted at its path.
@@ -49,7 +49,7 @@ def _source(id_: str, index: int, folder: Path | None) -> str:
     """Return the folder of a model. It is inside the folder of all models, also if it is a link."""
     if folder is None:
         raise UnsupportedSpecError(
-            f"models[{index}]: this server has no models. Start it with --models DIR, a folder with a folder for each model."
+            f"models[{index}]: this server has no models. Start it with --models DIR; DIR has one folder for each model."
         )
     root = folder.resolve()
     source = (root / id_).resolve()

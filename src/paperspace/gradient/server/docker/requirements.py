@@ -33,7 +33,7 @@ class Settings(NamedTuple):
     registries_file: Path | None = None
     secrets_file: Path | None = None
     models: Path | None = None
-    """The folder with a folder for each model."""
+    """The folder of the models, which has one folder for each."""
 
 
 DEFAULT_SETTINGS = Settings()

@@ -23,8 +23,8 @@ _SOCKET = "admin.sock"
 
 _IN_USE = {
     SERVER: "Another server uses the gateway's folder {folder}; stop that server.",
-    RUNNER: "Another process runs the gateway in {folder}: `gradient server gateway`, or a server without "
-    "--external-gateway. Pass this option to the server, or stop that process.",
+    RUNNER: "Another process, `gradient server gateway` or another server, runs the gateway in {folder}. Stop that "
+    "process. If it is `gradient server gateway`, you can also start this server with --external-gateway.",
 }
 
 
