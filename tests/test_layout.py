@@ -21,11 +21,12 @@ from graphql import (
     specified_rules,
     validate,
 )
-from graphql.utilities import concat_ast, lexicographic_sort_schema, print_schema
+from graphql.utilities import lexicographic_sort_schema, print_schema
 from tools import TOP
 
 import paperspace.gradient
 from paperspace.gradient import deployments, errors, types
+from paperspace.gradient._core.documents import load_document
 from paperspace.gradient._schema.functions import ADDED, OPTIONAL
 from paperspace.gradient.aio import deployments as async_deployments
 
@@ -120,11 +121,21 @@ def test_schema_describes_everything() -> None:
 
 
 def test_operations_are_valid_on_the_hosted_api() -> None:
-    """Every operation that is neither optional nor added is valid on the hosted API, and uses nothing that is deprecated."""
+    """Without added fields, every operation that is neither optional nor added is valid there, and uses nothing deprecated."""
     hosted = build_schema((TOP / "tests/hosted.graphql").read_text(encoding="utf-8"))
-    hosted_operations = [path for path in OPERATIONS if path.stem not in OPTIONAL | ADDED]
-    document = concat_ast([parse(path.read_text(encoding="utf-8")) for path in hosted_operations])
-    assert validate(hosted, document, [*specified_rules, NoDeprecatedCustomRule]) == []
+    checked = 0
+    for operation in {path.stem for path in OPERATIONS if is_operation(path)} - OPTIONAL - ADDED:
+        document = load_document(operation)
+        node = document.without(document.additions).node
+        assert validate(hosted, node, [*specified_rules, NoDeprecatedCustomRule]) == []
+        checked += 1
+    assert checked >= 10
+
+
+def is_operation(path: Path) -> bool:
+    """Whether a file has an operation, not a fragment."""
+    [definition] = parse(path.read_text(encoding="utf-8")).definitions
+    return isinstance(definition, OperationDefinitionNode)
 
 
 def test_each_file_has_the_name_of_its_operation() -> None:

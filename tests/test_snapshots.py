@@ -114,7 +114,7 @@ WRONG_SPEC: Any = {
     "resources": {"instancetype": "A100", "replicas": -1, "autoscaling": {"metrics": [{"metric": "gpu", "value": 1}]}},
     "env": [{"name": "TOKEN", "value": 5}],
     "protocol": "grpc",
-    "healthChecks": {},
+    "healthCheck": {},
 }
 
 

@@ -18,7 +18,7 @@ from tests.samples import API_KEY
 from typing_extensions import is_typeddict
 
 from paperspace.gradient import Client
-from paperspace.gradient._shared.spec_rules import MAX_INT, METRICS, SUMMARIES
+from paperspace.gradient._shared.spec_rules import CHECK_DEFAULTS, HEALTH_CHECKS, MAX_INT, METRICS, SUMMARIES
 from paperspace.gradient._spec.checks import check_spec
 from paperspace.gradient.cli.main import main
 from paperspace.gradient.server import LocalServer
@@ -36,6 +36,15 @@ LINES = texts(st.characters(exclude_categories=["Cs", "Cc"]) | st.sampled_from("
 WORD = st.text(st.characters(categories=["L", "N"], include_characters="-_./"), min_size=1, max_size=20)
 REPLICAS = st.integers(0, 5)
 
+CHECK_VALUES: dict[tuple[str, ...], st.SearchStrategy[Any]] = {
+    ("path",): st.text(st.characters(min_codepoint=33, max_codepoint=126), max_size=20).map("/".__add__),
+    ("port",): st.integers(1, 65535),
+    ("host",): WORD,
+    ("headers", "name"): st.from_regex("[A-Za-z-]{1,10}", fullmatch=True),
+    ("exec", "command"): LINES.filter(bool),
+    **{(field,): st.integers(min(default, 1), MAX_INT) for field, default in CHECK_DEFAULTS.items()},
+}
+
 # The values that the rules of a spec allow, where the type of the field allows more.
 VALUES: dict[tuple[str, ...], st.SearchStrategy[Any]] = {
     ("image",): WORD | st.sampled_from([":image", "example/x:${TAG}"]),
@@ -49,6 +58,7 @@ VALUES: dict[tuple[str, ...], st.SearchStrategy[Any]] = {
     ("resources", "autoscaling", "metrics", "metric"): st.sampled_from(METRICS),
     ("resources", "autoscaling", "metrics", "summary"): st.sampled_from(SUMMARIES),
     ("resources", "autoscaling", "metrics", "value"): st.floats(1e-6, 1e6),
+    **{("healthChecks", check, *path): values for check in HEALTH_CHECKS for path, values in CHECK_VALUES.items()},
 }
 
 # Fields that the types allow to be null or absent, and the rules do not.
@@ -58,7 +68,11 @@ REQUIRED = {
     ("resources", "autoscaling", "maxReplicas"),
     ("resources", "autoscaling", "metrics", "metric"),
     ("resources", "autoscaling", "metrics", "value"),
+    *(("healthChecks", check, field) for check in HEALTH_CHECKS for field in ("path", "exec")),
 }
+
+# The fields of a check that is a command, and of one that is a request.
+ONLY_COMMAND, ONLY_REQUEST = {"exec"}, {"path", "port", "host", "headers"}
 
 BASIC: dict[Any, st.SearchStrategy[Any]] = {
     str: TEXT,
@@ -78,18 +92,26 @@ def values(annotation: Any, path: tuple[str, ...] = ()) -> st.SearchStrategy[Any
         return values(inner, path) if path in REQUIRED else st.none() | values(inner, path)
     if origin is list:
         unique = (lambda item: item["name"]) if path == ("env",) else None
-        return st.lists(values(arguments[0], path), max_size=3, unique_by=unique)
+        return st.lists(
+            values(arguments[0], path), min_size=path[-2:] == ("exec", "command"), max_size=3, unique_by=unique
+        )
     if origin is Literal:
         return st.sampled_from(arguments)
     if is_typeddict(annotation):
         hints = get_type_hints(annotation, include_extras=True)
         fields = {name: values(hint, (*path, name)) for name, hint in hints.items()}
         required = {name for name in fields if (*path, name) in REQUIRED or name in annotation.__required_keys__}
-        return st.fixed_dictionaries(
-            {name: fields[name] for name in fields if name in required},
-            optional={name: fields[name] for name in fields if name not in required},
-        )
+        kinds = [ONLY_COMMAND, ONLY_REQUEST] if path[:-1] == ("healthChecks",) else [set[str]()]
+        return st.one_of([dicts(fields, required, without) for without in kinds])
     return VALUES[path] if path in VALUES else BASIC[annotation]
+
+
+def dicts(fields: dict[str, st.SearchStrategy[Any]], required: set[str], without: set[str]) -> st.SearchStrategy[Any]:
+    """Return dicts with these fields, of which some are required and some are left out."""
+    return st.fixed_dictionaries(
+        {name: fields[name] for name in fields if name in required - without},
+        optional={name: fields[name] for name in fields if name not in required | without},
+    )
 
 
 SPECS = values(DeploymentSpecInput)

@@ -33,7 +33,6 @@ OTHER_NAMES = {
     ),  # the official client
     *("MODEL_NAME",),  # a variable of the image in the examples
     *("region",),  # the field that docs/regeneration.md adds
-    *("healthChecks",),  # a field of older spec files
 }
 OTHER_OPTIONS = {
     *("--imageUrl", "--modelId", "--optionsFile"),  # the official client 1.x

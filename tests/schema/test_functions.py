@@ -10,7 +10,8 @@ from pathlib import Path
 from tools import TOP
 
 import paperspace.gradient.deployments
-from paperspace.gradient._schema.functions import FUNCTIONS, OPTIONAL
+from paperspace.gradient._core.documents import load_document
+from paperspace.gradient._schema.functions import ADDED_INPUTS, FUNCTIONS, OPTIONAL
 from paperspace.gradient.deployments._api import AsyncDeployments
 
 PACKAGE = Path(paperspace.gradient.deployments.__file__).parent
@@ -20,6 +21,7 @@ MODULES = [path.stem for path in PACKAGE.glob("_*.py")]
 # public function passes other fields to `revise`.
 WITHOUT_EFFECT = {
     ("_explained", "find_by_name"),
+    ("_require_known_fields_now", "DEPLOYMENTS_CURRENT"),
     ("deployment_failed", "LogReader"),
     ("deployment_failed", "last_warnings"),
     ("wait_timeout", "last_warnings"),
@@ -89,6 +91,13 @@ def test_table_of_functions() -> None:
         for function in functions:
             listed[function.partition("(")[0]].add(operation)
     assert listed == derived
+
+
+def test_every_addition_is_in_the_table() -> None:
+    """The added fields of a spec that is read are those of a spec that is sent."""
+    assert {
+        f"DeploymentSpecDataInput.{field}" for field in load_document("DeploymentHistory").additions
+    } == ADDED_INPUTS
 
 
 def test_every_operation_is_in_the_table() -> None:

@@ -12,7 +12,6 @@ from paperspace.gradient._spec.files import read_file
 
 CASES = Path(__file__).parent / "cases"
 
-NO_HEALTH_CHECKS = "healthChecks: unknown field (remove it; the API has no health checks)"
 NO_VOLUMES = "unknown field (use `models` and `repositories`, or copy the files into the image)"
 
 # The name that the file sets, and its spec.
@@ -130,10 +129,9 @@ ACCEPTED: dict[str, tuple[str | None, dict[str, Any]]] = {
 
 # The lines of the message, without the name of the file.
 REFUSED = {
-    "s02_hf_full.yaml": [f"5:1: integrations: {NO_VOLUMES}", f"10:1: {NO_HEALTH_CHECKS}"],
+    "s02_hf_full.yaml": [f"5:1: integrations: {NO_VOLUMES}"],
     "s06_placeholder.yaml": [
-        "4:8: image: expected an image, got ':image' (:image is a placeholder; pass the image: --image, or image= in Python)",
-        f"6:1: {NO_HEALTH_CHECKS}",
+        "4:8: image: expected an image, got ':image' (:image is a placeholder; pass the image: --image, or image= in Python)"
     ],
     "s07_portstr.yaml": [
         "3:7: image: missing; expected a container image such as 'tensorflow/serving'",
@@ -205,7 +203,17 @@ def test_refused(name: str, monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 def test_placeholder_with_an_image() -> None:
-    """The image of the caller replaces the placeholder; what remains is reported."""
-    with pytest.raises(InvalidSpecError) as caught:
-        read_file(CASES / "s06_placeholder.yaml", image="example/x").validate()
-    assert str(caught.value).splitlines()[1:] == [f"{CASES / 's06_placeholder.yaml'}:6:1: {NO_HEALTH_CHECKS}"]
+    """The image of the caller replaces the placeholder; health checks and metrics are as in the file."""
+    spec = read_file(CASES / "s06_placeholder.yaml", image="example/x").validate()
+    assert (spec["image"], spec["healthChecks"]) == ("example/x", {"readiness": {"path": "/"}})
+
+
+def test_health_checks_without_integrations(tmp_path: Path) -> None:
+    """The health checks of an older file are accepted as they are, once what cannot be converted is removed."""
+    lines = (CASES / "s02_hf_full.yaml").read_text(encoding="utf-8").splitlines()
+    file = tmp_path / "spec.yaml"
+    file.write_text("\n".join(lines[:4] + lines[9:]), encoding="utf-8")
+    spec = read_file(file).validate()
+    check = {"path": "/", "port": 8000}
+    assert spec["healthChecks"] == {"startup": check, "readiness": check, "liveness": check}
+    assert spec["port"] == 8000

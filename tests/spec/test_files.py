@@ -300,13 +300,12 @@ class TestOlderFiles:
         assert load_spec("a.yaml") == {"image": "nginx", "port": 8501, "resources": {"instanceType": "C4"}}
 
     def test_not_convertible(self) -> None:
-        """Several ports and health checks cannot be converted."""
-        lines = errors_of("a.yaml", "image: nginx\nports: [80, 443]\nhealthChecks: {}\n")
+        """Several ports and volumes cannot be converted."""
+        lines = errors_of("a.yaml", "image: nginx\nports: [80, 443]\nvolumes: {}\n")
         assert lines[0].startswith(
             "a.yaml:2:8: ports: expected one port, got [80, 443] (keep one, and write it as `port`"
         )
-        assert lines[1].startswith("a.yaml:3:1: healthChecks: unknown field")
-        assert "no health checks" in lines[1]
+        assert lines[1].startswith("a.yaml:3:1: volumes: unknown field (use `models` and `repositories`")
 
     @pytest.mark.parametrize("version", ["latest", "v1", "v12", "v1alpha1", "v2beta3", "null"])
     def test_versions(self, version: str) -> None:

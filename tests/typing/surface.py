@@ -62,6 +62,10 @@ from paperspace.gradient.types import (
     DeploymentSpecs,
     DeploymentStatus,
     EnvVariableInput,
+    HealthCheckExecInput,
+    HealthCheckHeaderInput,
+    HealthCheckInput,
+    HealthChecksInput,
     InstanceStatus,
     LogLine,
     ModelInput,
@@ -76,6 +80,10 @@ from paperspace.gradient.types import (
 version: str = paperspace.gradient.__version__
 
 options: ClientOptions = {"timeout": 10.0, "max_retries": 2, "allow_http_hosts": ("host",)}
+header: HealthCheckHeaderInput = {"name": "X-Check", "value": "1"}
+check_command: HealthCheckExecInput = {"command": ["cat", "/tmp/live"]}
+check: HealthCheckInput = {"path": "/ready", "port": 8080, "headers": [header], "periodSeconds": 5}
+checks: HealthChecksInput = {"readiness": check, "liveness": {"exec": check_command}}
 metric: AutoscalingMetricInput = {"metric": "cpu", "summary": "average", "value": 80.0}
 autoscaling: AutoscalingInput = {"enabled": True, "maxReplicas": 5, "metrics": [metric]}
 resources: DeploymentResourcesInput = {"replicas": 1, "instanceType": "A100", "autoscaling": autoscaling}
@@ -95,6 +103,7 @@ spec: DeploymentSpecInput = {
     "protocol": protocol,
     "repositories": repositories,
     "resources": resources,
+    "healthChecks": checks,
 }
 
 

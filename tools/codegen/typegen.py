@@ -48,6 +48,9 @@ BUILT_IN_SCALARS = {"Int": "int", "Float": "float", "String": "str", "Boolean": 
 # The Python type of each custom scalar, as JSON carries it.
 CUSTOM_SCALARS = {"DateTime": "str", "UUID": "str"}
 
+# The names of fragments whose fields a server may lack begin with this.
+ADDED = "Added"
+
 # Modules that are always generated.
 RESERVED = {"inputs", "enums", "scalars"}
 
@@ -151,7 +154,7 @@ class Generator:
         """Generate the module of a fragment."""
         parent = self.schema.type_map[node.type_condition.name.value]
         module = Module(f"graphql/operations/{name}.graphql", f"The fragment `{name}`: a selection of `{parent}`.")
-        self.shape(module, parent, node.selection_set)
+        self.shape(module, parent, node.selection_set, total=not name.startswith(ADDED))
         return module
 
     def operation_module(self, name: str, node: OperationDefinitionNode) -> Module:
@@ -185,6 +188,8 @@ class Generator:
         selection: SelectionSetNode,
         name: str | None = None,
         doc: str | None = None,
+        *,
+        total: bool = True,
     ) -> str:
         """Define the TypedDict of a selection, after those inside it; return its name in the module."""
         if not isinstance(parent, GraphQLObjectType):
@@ -207,7 +212,7 @@ class Generator:
             optional = any(directive.name.value in {"skip", "include"} for directive in node.directives or ())
             annotation = self.output_annotation(module, entry.type, node.selection_set)
             members.append(module.member(key.value, annotation, entry.description, optional=optional))
-        module.define_shape(name, doc or parent.description or name, members, bases)
+        module.define_shape(name, doc or parent.description or name, members, bases, total=total)
         return name
 
     def base(self, module: Module, parent: GraphQLObjectType, spread: FragmentSpreadNode) -> str:

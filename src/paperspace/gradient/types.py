@@ -28,6 +28,10 @@ from paperspace.gradient._generated.inputs import DeploymentSpecAutoscalingInput
 from paperspace.gradient._generated.inputs import DeploymentSpecAutoscalingMetricInput as AutoscalingMetricInput
 from paperspace.gradient._generated.inputs import DeploymentSpecDataInput as DeploymentSpecInput
 from paperspace.gradient._generated.inputs import DeploymentSpecEnvVariableInput as EnvVariableInput
+from paperspace.gradient._generated.inputs import DeploymentSpecHealthCheckExecInput as HealthCheckExecInput
+from paperspace.gradient._generated.inputs import DeploymentSpecHealthCheckHeaderInput as HealthCheckHeaderInput
+from paperspace.gradient._generated.inputs import DeploymentSpecHealthCheckInput as HealthCheckInput
+from paperspace.gradient._generated.inputs import DeploymentSpecHealthChecksInput as HealthChecksInput
 from paperspace.gradient._generated.inputs import DeploymentSpecModelInput as ModelInput
 from paperspace.gradient._generated.inputs import DeploymentSpecRepositoriesInput as RepositoriesInput
 from paperspace.gradient._generated.inputs import DeploymentSpecRepositoryInput as RepositoryInput
@@ -52,6 +56,10 @@ __all__ = [
     "DeploymentSpecs",
     "DeploymentStatus",
     "EnvVariableInput",
+    "HealthCheckExecInput",
+    "HealthCheckHeaderInput",
+    "HealthCheckInput",
+    "HealthChecksInput",
     "InstanceStatus",
     "LogLine",
     "ModelInput",

@@ -1,6 +1,7 @@
 """Load the operations from `graphql/operations/`, each with the fragments that it uses.
 
-A document is read, parsed and printed once, however often it runs.
+A document is read, parsed and printed once, however often it runs. A fragment whose name begins with `Added` selects fields
+that the hosted API did not have: for a server that lacks some of them, there is a document without these fields.
 """
 
 from __future__ import annotations
@@ -10,7 +11,9 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 from gql import GraphQLRequest
 from graphql import (
+    REMOVE,
     DocumentNode,
+    FieldNode,
     FragmentDefinitionNode,
     FragmentSpreadNode,
     OperationDefinitionNode,
@@ -26,9 +29,11 @@ from graphql import (
 from paperspace.gradient._shared.graphql_files import graphql_folder
 
 if TYPE_CHECKING:
+    from collections.abc import Container, Iterator
     from pathlib import Path
 
 _OPERATIONS = graphql_folder() / "operations"
+_ADDED = "Added"
 
 
 class Document(NamedTuple):
@@ -38,6 +43,13 @@ class Document(NamedTuple):
     is_mutation: bool
     node: DocumentNode
     text: str
+    additions: frozenset[str] = frozenset()
+    """The names of its fields that the hosted API did not have."""
+
+    def without(self, fields: frozenset[str]) -> Document:
+        """Return the same operation without these fields, as far as they are additions."""
+        left_out = self.additions & fields
+        return _load(self.name, left_out) if left_out else self
 
     @classmethod
     def from_node(cls, node: DocumentNode) -> Document:
@@ -67,29 +79,50 @@ class Request(GraphQLRequest):
 @cache
 def load_document(name: str) -> Document:
     """Load the checked-in operation with this name."""
-    return Document.from_node(parse_with_fragments(_OPERATIONS / f"{name}.graphql"))
+    return _load(name, frozenset())
 
 
-def parse_with_fragments(path: Path) -> DocumentNode:
-    """Parse a file, and the files beside it that define the fragments that it spreads. Each is named like its fragment."""
+@cache
+def _load(name: str, left_out: frozenset[str]) -> Document:
+    node = parse_with_fragments(_OPERATIONS / f"{name}.graphql", left_out)
+    return Document.from_node(node)._replace(additions=frozenset(_additions(node)))
+
+
+def parse_with_fragments(path: Path, left_out: frozenset[str] = frozenset()) -> DocumentNode:
+    """Parse a file, and the files beside it that define the fragments that it spreads. Each is named like its fragment.
+
+    Args:
+        path: The file.
+        left_out: The additions to leave out.
+    """
     parts: dict[str, DocumentNode] = {}
-    _collect(path, parts)
-    return concat_ast(list(parts.values()))
+    _collect(path, parts, left_out)
+    document = concat_ast(list(parts.values()))
+    return visit(document, _WithoutSpreads(_fragments(document))) if left_out else document
 
 
-def _collect(path: Path, parts: dict[str, DocumentNode]) -> None:
+def _collect(path: Path, parts: dict[str, DocumentNode], left_out: frozenset[str]) -> None:
     node = parse(Source(path.read_text(encoding="utf-8"), str(path)))
+    if left_out and path.stem.startswith(_ADDED):
+        node = visit(node, _WithoutFields(left_out))
     parts[path.stem] = node
     spreads = _Spreads()
     visit(node, spreads)
     for name in spreads.names:
-        if name not in parts and name not in _defined(node):
-            _collect(path.with_name(f"{name}.graphql"), parts)
+        if name not in parts and name not in _fragments(node):
+            _collect(path.with_name(f"{name}.graphql"), parts, left_out)
 
 
-def _defined(node: DocumentNode) -> set[str]:
-    """Return the names of the fragments that a document defines."""
-    return {part.name.value for part in node.definitions if isinstance(part, FragmentDefinitionNode)}
+def _fragments(node: DocumentNode) -> dict[str, FragmentDefinitionNode]:
+    """Return the fragments that a document defines, by name."""
+    return {part.name.value: part for part in node.definitions if isinstance(part, FragmentDefinitionNode)}
+
+
+def _additions(node: DocumentNode) -> Iterator[str]:
+    """Yield the names of the fields that a server may lack."""
+    for name, fragment in _fragments(node).items():
+        if name.startswith(_ADDED):
+            yield from (field.name.value for field in fragment.selection_set.selections if isinstance(field, FieldNode))
 
 
 class _Spreads(Visitor):
@@ -99,3 +132,28 @@ class _Spreads(Visitor):
 
     def enter_fragment_spread(self, node: FragmentSpreadNode, *_: object) -> None:
         self.names.append(node.name.value)
+
+
+class _WithoutFields(Visitor):
+    """Removes fields from a fragment, and the fragment if nothing of it is left."""
+
+    def __init__(self, fields: frozenset[str]) -> None:
+        super().__init__()
+        self._fields = fields
+
+    def enter_field(self, node: FieldNode, *_: object) -> object:
+        return REMOVE if node.name.value in self._fields else None
+
+    def leave_fragment_definition(self, node: FragmentDefinitionNode, *_: object) -> object:
+        return None if node.selection_set.selections else REMOVE
+
+
+class _WithoutSpreads(Visitor):
+    """Removes the spreads of fragments that are not defined."""
+
+    def __init__(self, defined: Container[str]) -> None:
+        super().__init__()
+        self._defined = defined
+
+    def enter_fragment_spread(self, node: FragmentSpreadNode, *_: object) -> object:
+        return None if node.name.value in self._defined else REMOVE

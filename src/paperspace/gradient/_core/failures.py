@@ -37,6 +37,7 @@ class AttemptFailed(Exception):  # noqa: N818  # it never leaves the library: th
         kind: What the retry policy needs to know.
         facts: What the response said about itself.
         data: The data beside the errors of a partial result.
+        unknown_fields: The fields of the operation that the schema of the server does not have. It executed nothing.
     """
 
     def __init__(
@@ -46,6 +47,7 @@ class AttemptFailed(Exception):  # noqa: N818  # it never leaves the library: th
         kind: FailureKind,
         facts: ResponseFacts = ResponseFacts(),  # noqa: B008  # immutable
         data: object = None,
+        unknown_fields: frozenset[str] = frozenset(),
     ) -> None:
         super().__init__()
         self.error_class = error_class
@@ -53,6 +55,7 @@ class AttemptFailed(Exception):  # noqa: N818  # it never leaves the library: th
         self.kind = kind
         self.facts = facts
         self.data = data
+        self.unknown_fields = unknown_fields
 
 
 class Meaning(NamedTuple):

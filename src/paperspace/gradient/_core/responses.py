@@ -94,6 +94,7 @@ _OTHER_SCHEMA = re.compile(
     r"Cannot query field |Unknown (argument|type) |Variable \S+ of type .* used in position |"
     r"(Argument|Field) \S+ .*(is required|have a selection)|Fragment \S+ cannot be spread "
 )
+_UNKNOWN_FIELD = re.compile(r"""Cannot query field ["'](\w+)["'] on type """)
 _OTHER_SCHEMA_HINT = "; to compare the server's schema with that of the library, run `gradient schema diff`"
 
 # How many GraphQL errors a message shows, and how long it may be.
@@ -159,7 +160,11 @@ def data_of(result: ExecutionResult, response: HTTPResponse, *, valid: bool) -> 
         message = message.removesuffix(".") + _HINTS.get(response.status, "")
     if extensions.get("retryable") is True:
         meaning = meaning._replace(kind=FailureKind.REFUSED)
-    raise _failure(meaning, message, response, code)
+    unknown_fields = frozenset(
+        match[1] for error in graphql_errors if (match := _UNKNOWN_FIELD.match(_message_of(error)[:_MAX_MESSAGE]))
+    )
+    facts = response.facts(code)
+    raise AttemptFailed(meaning.error_class, message, meaning.kind, facts, unknown_fields=unknown_fields)
 
 
 def _parse_body(body: bytes) -> ExecutionResult:

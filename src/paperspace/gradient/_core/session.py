@@ -90,15 +90,25 @@ class Session:
     """Runs operations with the settings of a client, over its connections."""
 
     def __init__(
-        self, settings: Settings, connections: Connections | None = None, budget: RetryBudget | None = None
+        self,
+        settings: Settings,
+        connections: Connections | None = None,
+        budget: RetryBudget | None = None,
+        missing: set[str] | None = None,
     ) -> None:
         self.settings = settings
         self._connections = connections or Connections(settings)
         self._budget = budget or RetryBudget()
+        self._missing = set() if missing is None else missing
 
     def with_settings(self, **changes: Any) -> Session:
         """Return a session with other settings over the same connections."""
-        return Session(replace(self.settings, **changes), self._connections, self._budget)
+        return Session(replace(self.settings, **changes), self._connections, self._budget, self._missing)
+
+    @property
+    def missing(self) -> frozenset[str]:
+        """The fields of our schema that the server is known to lack. Its rejection of an operation has named them."""
+        return frozenset(self._missing)
 
     def start(self) -> Call:
         """Start a call whose requests share one deadline."""
@@ -185,7 +195,8 @@ class Session:
         failures: list[FailureKind] = []
         while True:
             transport = await self._connections.transport()
-            request = document.request(variables)
+            sent = document.without(self.missing)
+            request = sent.request(variables)
             call.attempts += 1
             response = None
             try:
@@ -201,6 +212,9 @@ class Session:
                 _log.debug("%s: HTTP %d after %.3f s", document.name, response.status, call.elapsed)
                 self._budget.refund(len(failures))
                 return data
+            if missing := failure.unknown_fields & sent.additions:
+                self._missing |= missing
+                continue  # without them, at once: nothing was executed
             call.last_failure = failure.kind
             is_known = response is not None and _repeats_key(response, headers) and call.elapsed < _KEY_LIFETIME
             if failure.kind is FailureKind.FINAL and is_known:

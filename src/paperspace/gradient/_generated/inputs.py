@@ -77,6 +77,9 @@ class DeploymentSpecDataInput(TypedDict, total=False):
     env: list[DeploymentSpecEnvVariableInput] | None
     """The environment variables of the container. Null: none."""
 
+    healthChecks: DeploymentSpecHealthChecksInput | None
+    """The checks of the container. Null: none. The hosted API did not have them."""
+
     image: str | None
     """The reference of the container image. Required, although the type allows null."""
 
@@ -104,6 +107,75 @@ class DeploymentSpecEnvVariableInput(TypedDict):
 
     value: str
     """The value."""
+
+
+class DeploymentSpecHealthCheckExecInput(TypedDict):
+    """A command that checks a container."""
+
+    command: list[str]
+    """The program and its arguments. No shell is involved."""
+
+
+class DeploymentSpecHealthCheckHeaderInput(TypedDict):
+    """A header of the request of a check."""
+
+    name: str
+    """The name."""
+
+    value: str
+    """The value."""
+
+
+class DeploymentSpecHealthCheckInput(TypedDict, total=False):
+    """A check of a container: an HTTP request to `path`, or a command. It passes with a status of 200 to 399, or with
+    exit code 0.
+    """
+
+    exec: DeploymentSpecHealthCheckExecInput | None
+    """The command to run in the container. Null: the check is an HTTP request. Exactly one of `exec` and `path` is
+    required.
+    """
+
+    failureThreshold: int | None
+    """The number of failures in a row after which the check has failed, 1 or more. Null: 3."""
+
+    headers: list[DeploymentSpecHealthCheckHeaderInput] | None
+    """The headers of the request. Null: none."""
+
+    host: str | None
+    """The `Host` header of the request. The connection is to the container, whatever it is. Null: the address of the
+    container.
+    """
+
+    initialDelaySeconds: int | None
+    """The seconds between the start of the container and the first check, 0 or more. Null: 0."""
+
+    path: str | None
+    """The path of the request, with its query; it starts with `/`. Null: the check is a command."""
+
+    periodSeconds: int | None
+    """The seconds between two checks, 1 or more. Null: 10."""
+
+    port: int | None
+    """The port of the request, 1 to 65535. Null: the port of the spec."""
+
+    timeoutSeconds: int | None
+    """The seconds that a check may take, 1 or more. Null: 1."""
+
+
+class DeploymentSpecHealthChecksInput(TypedDict, total=False):
+    """The checks of a container."""
+
+    liveness: DeploymentSpecHealthCheckInput | None
+    """If it fails, the container is restarted. Null: no check."""
+
+    readiness: DeploymentSpecHealthCheckInput | None
+    """While it fails, the replica gets no requests. Null: a replica gets requests after its first HTTP response."""
+
+    startup: DeploymentSpecHealthCheckInput | None
+    """The other checks begin when it has passed once. If it fails, the container is restarted. Null: they begin at
+    once.
+    """
 
 
 class DeploymentSpecModelInput(TypedDict, total=False):

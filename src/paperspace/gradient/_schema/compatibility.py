@@ -32,7 +32,7 @@ from graphql import (
 from paperspace.gradient._core.custom_operations import with_position
 from paperspace.gradient._core.documents import load_document
 from paperspace.gradient._generated import scalars
-from paperspace.gradient._schema.functions import FUNCTIONS
+from paperspace.gradient._schema.functions import ADDED_INPUTS, FUNCTIONS
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -68,10 +68,17 @@ def broken_functions(old: GraphQLSchema, new: GraphQLSchema) -> dict[str, tuple[
     """
     reasons: dict[str, dict[str, None]] = {}
     for operation, functions in FUNCTIONS.items():
-        for error in _errors(load_document(operation).node, old, new):
+        for error in _errors(_sent_document(operation, new), old, new):
             for function in functions:
                 reasons.setdefault(function, {})[with_position(error)] = None
     return {function: tuple(found) for function, found in sorted(reasons.items())}
+
+
+def _sent_document(operation: str, new: GraphQLSchema) -> DocumentNode:
+    """Return what is sent for an operation: without the additions that the schema lacks."""
+    document = load_document(operation)
+    rejected = (node for error in validate(new, document.node) for node in error.nodes or ())
+    return document.without(frozenset(node.name.value for node in rejected if isinstance(node, FieldNode))).node
 
 
 def _errors(document: DocumentNode, old: GraphQLSchema, new: GraphQLSchema) -> list[GraphQLError]:
@@ -142,7 +149,8 @@ def _input_object_problems(old: GraphQLInputObjectType, new: GraphQLInputObjectT
     for name, field in old.fields.items():
         coordinate, new_field = f"{old}.{name}", new.fields.get(name)
         if new_field is None:
-            yield f"{coordinate} was removed"
+            if coordinate not in ADDED_INPUTS:
+                yield f"{coordinate} was removed"
             continue
         expected: Any = get_nullable_type(new_field.type) if coordinate in _ALWAYS_SENT else new_field.type
         if not _accepts_input(field.type, expected):

@@ -55,3 +55,6 @@ OPTIONAL = {"DeploymentRolloutWithInstances", "DeploymentStatusesOnCluster", "De
 
 # Operations that the hosted API did not have: with such a server, their functions raise an error that says so.
 ADDED = {"DeploymentEvents"}
+
+# Fields of inputs that the hosted API did not have: with such a server, a spec that has one is refused.
+ADDED_INPUTS = {"DeploymentSpecDataInput.healthChecks"}

@@ -1,4 +1,4 @@
-"""Secrets of a spec: values of environment variables, passwords, and credentials in URLs. Names are not secret.
+"""Secrets of a spec: values of environment variables and headers, passwords, credentials in URLs. Names are not secret.
 
 Specs are compared, stored and sent as they are. What is printed or logged passes through here first.
 """
@@ -13,7 +13,10 @@ from typing import Any
 HIDDEN = "(hidden)"
 
 # Values in or below these fields of a spec may be secret.
-SECRET_FIELDS = {"env", "repositories"}
+SECRET_FIELDS = {"env", "headers", "repositories"}
+
+# Those of them that are lists of name and value.
+_WITH_NAMES = {"env", "headers"}
 
 # User and password of a URL; and a query, which often carries a token. Texts may be long: every pattern has to be linear.
 # The first two end with an @, and are searched only in front of the last one of a word: see `_before_last_at`.
@@ -96,7 +99,7 @@ def hide_in_spec(spec: Mapping[str, Any], *, show_secrets: bool = False) -> dict
 
     Args:
         spec: The spec, as the API returns it: null fields may be present.
-        show_secrets: Whether to show the values of environment variables. Passwords and credentials stay hidden.
+        show_secrets: Whether to show the values of environment variables and headers. Passwords and credentials stay hidden.
     """
 
     def copy(value: Any, path: tuple[str, ...]) -> Any:
@@ -105,7 +108,7 @@ def hide_in_spec(spec: Mapping[str, Any], *, show_secrets: bool = False) -> dict
         if isinstance(value, list):
             return [copy(item, path) for item in value]
         match path:
-            case ("env", "value"):
+            case ("env", "value") | ("healthChecks", _, "headers", "value"):
                 return value if show_secrets or value is None else HIDDEN
             case ("repositories", "repositories", field):
                 return hide_in_repository(field, value, show_secrets=show_secrets)
@@ -159,7 +162,7 @@ def without_values(message: str) -> str:
 
 
 def _secrets_of(value: Any, path: tuple[str, ...] = ()) -> Iterator[str]:
-    """Yield the texts in a value that may be secret: those below `env`, but for names, and in repositories."""
+    """Yield the texts in a value that may be secret: those below `env` and `headers`, without names, and in repositories."""
     if isinstance(value, Mapping):
         for key, entry in value.items():
             yield from _secrets_of(entry, (*path, str(key)))
@@ -167,7 +170,7 @@ def _secrets_of(value: Any, path: tuple[str, ...] = ()) -> Iterator[str]:
         for item in value:
             yield from _secrets_of(item, path)
     elif isinstance(value, str) and value and path:
-        if ("env" in path and path[-1] != "name") or path[-1] in {"password", "username"}:
+        if (not _WITH_NAMES.isdisjoint(path) and path[-1] != "name") or path[-1] in {"password", "username"}:
             yield value
         elif "repositories" in path and path[-1] == "url":
             users = [_USER_OF_REPOSITORY.search(_before_last_at(word)) for word in value.split()]

@@ -24,6 +24,8 @@ DEFAULT_REPLICAS = 1
 DEFAULT_MAX_REPLICAS = 1  # only where autoscaling is disabled; otherwise the limit is required
 DEFAULT_PROTOCOL = "http"
 DEFAULT_SUMMARY = "average"
+HEALTH_CHECKS = ("startup", "readiness", "liveness")
+CHECK_DEFAULTS = {"initialDelaySeconds": 0, "periodSeconds": 10, "timeoutSeconds": 1, "failureThreshold": 3}
 
 # Cc: control characters, Cs: lone surrogates, Zl and Zp: line and paragraph separators.
 _UNPRINTABLE = {"Cc", "Cs", "Zl", "Zp"}
@@ -36,6 +38,13 @@ _LONE_SURROGATE = re.compile("[\ud800-\udfff]")
 _CONTROL = re.compile("[\x00-\x1f\x7f-\x9f]")
 _CONTROL_IN_LINES = re.compile("[\x00-\x08\x0b\x0c\x0e-\x1f\x7f-\x9f]")
 _NUL = re.compile("\x00")
+
+# A path of HTTP, with its query; and the name of a header.
+_HTTP_PATH = re.compile(r"/[!-~]*")
+_HEADER_NAME = re.compile(r"[!#$%&'*+.^_`|~0-9A-Za-z-]+")
+
+# The fields of a check that only an HTTP request has.
+_REQUEST_FIELDS = ("path", "port", "host", "headers")
 
 # The largest Int of GraphQL.
 MAX_INT = 2**31 - 1
@@ -115,9 +124,8 @@ def _field_problems(spec: Spec, path: Path) -> Iterator[Problem]:
     yield from text_problems(spec.get("containerRegistry"), (*path, "containerRegistry"))
     for index, argument in enumerate(spec.get("command") or ()):
         yield from text_problems(argument, (*path, "command", index), _CONTROL_IN_LINES)
-    port = spec.get("port")
-    if port is not None and not 1 <= port <= MAX_PORT:
-        yield Problem((*path, "port"), port, f"an integer from 1 to {MAX_PORT}")
+    yield from _port_problems(spec.get("port"), (*path, "port"))
+    yield from _health_checks_problems(spec.get("healthChecks") or {}, (*path, "healthChecks"))
     yield from _repositories_problems(spec.get("repositories") or {}, (*path, "repositories"))
     yield from _env_problems(spec.get("env") or (), (*path, "env"))
     for index, model in enumerate(spec.get("models") or ()):
@@ -128,6 +136,60 @@ def _field_problems(spec: Spec, path: Path) -> Iterator[Problem]:
     resources = spec.get("resources")
     if resources is not None:
         yield from _resources_problems(resources, (*path, "resources"))
+
+
+def _port_problems(port: int | None, path: Path) -> Iterator[Problem]:
+    if port is not None and not 1 <= port <= MAX_PORT:
+        yield Problem(path, port, f"an integer from 1 to {MAX_PORT}")
+
+
+def _health_checks_problems(checks: Spec, path: Path) -> Iterator[Problem]:
+    for name in HEALTH_CHECKS:
+        check = checks.get(name)
+        if check is None:
+            continue
+        command = check.get("exec")
+        if command is None:
+            yield from _request_problems(check, (*path, name))
+        else:
+            yield from _exec_problems(check, command, (*path, name))
+        for field, default in CHECK_DEFAULTS.items():
+            value, minimum = check.get(field), min(default, 1)  # only a delay can be 0
+            if value is not None and not minimum <= value <= MAX_INT:
+                yield Problem((*path, name, field), value, f"an integer, {minimum} or more")
+
+
+def _request_problems(check: Spec, path: Path) -> Iterator[Problem]:
+    """Yield the problems of a check that is an HTTP request."""
+    target, host = check.get("path"), check.get("host")
+    if target is None:
+        yield Problem((*path, "path"), None, "a path such as '/health', or `exec`", kind="missing")
+    elif not _HTTP_PATH.fullmatch(target):
+        hint = "other characters than those of ASCII are written as %XX"
+        yield Problem((*path, "path"), target, "a path that begins with / and has no spaces", hint)
+    yield from _port_problems(check.get("port"), (*path, "port"))
+    if host is not None and (not host or any(c.isspace() for c in host)):
+        yield Problem((*path, "host"), host, "a host such as 'models.example.com'")
+    else:
+        yield from text_problems(host, (*path, "host"))
+    for index, header in enumerate(check.get("headers") or ()):
+        name = header.get("name")
+        if not _HEADER_NAME.fullmatch(name or ""):
+            shown = name and "".join(name.partition(":")[:2])  # the text after a colon is probably a value
+            yield _required((*path, "headers", index, "name"), shown, "the name of a header")
+        yield from text_problems(header.get("value"), (*path, "headers", index, "value"))
+
+
+def _exec_problems(check: Spec, command: Spec, path: Path) -> Iterator[Problem]:
+    """Yield the problems of a check that is a command."""
+    for field in _REQUEST_FIELDS:
+        if check.get(field) is not None:
+            yield Problem((*path, field), check[field], "no value beside `exec`", "a check is a request or a command")
+    arguments = command.get("command") or ()
+    if not arguments or not arguments[0]:
+        yield _required((*path, "exec", "command"), command.get("command"), "a program and its arguments")
+    for index, argument in enumerate(arguments):
+        yield from text_problems(argument, (*path, "exec", "command", index), _CONTROL_IN_LINES)
 
 
 def _repositories_problems(repositories: Spec, path: Path) -> Iterator[Problem]:

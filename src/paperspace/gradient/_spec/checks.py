@@ -12,7 +12,7 @@ from typing_extensions import is_typeddict
 from paperspace.gradient._generated.inputs import DeploymentSpecDataInput
 from paperspace.gradient._shared.problems import Path, Problem, hide, hide_unless_plain, join_problems
 from paperspace.gradient._shared.secrets import HIDDEN, SECRET_FIELDS
-from paperspace.gradient._shared.spec_rules import key_name, spec_problems, strings_in
+from paperspace.gradient._shared.spec_rules import HEALTH_CHECKS, key_name, spec_problems, strings_in
 from paperspace.gradient.errors import InvalidSpecError
 
 if TYPE_CHECKING:
@@ -44,7 +44,6 @@ _HINTS: dict[Path, str] = {
     ("clusterid",): "pass the id of the cluster: --cluster-id, or cluster_id= in Python",
     ("entrypoint",): "use `command`, a list of strings",
     ("environment",): "use `env`, a list of `name` and `value`",
-    ("healthchecks",): "remove it; the API has no health checks",
     ("instancetype",): "use `resources.instanceType`",
     ("integrations",): "use `models` and `repositories`, or copy the files into the image",
     ("machinetype",): "use `resources.instanceType`",
@@ -59,6 +58,16 @@ _HINTS: dict[Path, str] = {
     ("resources", "machinetype"): "use `resources.instanceType`",
     ("resources", "ports"): "use `port` at the top of the spec; a spec has one port",
     ("resources", "port"): "use `port` at the top of the spec",
+    **{
+        ("healthchecks", check, field): hint
+        for check in HEALTH_CHECKS
+        for field, hint in {
+            "command": "use `exec.command`, a list of strings",
+            "httpget": "write its `path` and `port` directly into the check",
+            "httpheaders": "use `headers`, a list of `name` and `value`",
+            "successthreshold": "remove it; one success is enough",
+        }.items()
+    },
 }
 
 _HIDDEN_HINT = (
@@ -178,7 +187,7 @@ def scalar_type(path: Path) -> type[bool | int | float] | None:
 
 def _shown(path: Path, value: object) -> object:
     """Return what may be shown of a value. A text in the place of the whole spec may be a whole file."""
-    is_field = len(path) > 1 and not SECRET_FIELDS.intersection(path[1:2])
+    is_field = len(path) > 1 and SECRET_FIELDS.isdisjoint(path)
     return hide_unless_plain(value) if is_field else hide(value)
 
 

@@ -7,16 +7,19 @@ compared, and hidden in the result.
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
 from paperspace.gradient._shared.secrets import HIDDEN, hide_in, hide_in_repository
 from paperspace.gradient._shared.spec_rules import (
+    CHECK_DEFAULTS,
     DEFAULT_MAX_REPLICAS,
     DEFAULT_PORT,
     DEFAULT_PROTOCOL,
     DEFAULT_REPLICAS,
     DEFAULT_SUMMARY,
+    HEALTH_CHECKS,
 )
 
 if TYPE_CHECKING:
@@ -31,6 +34,9 @@ _DEFAULTS = {
     "resources.replicas": DEFAULT_REPLICAS,
 }
 
+# The value of a header of a check. Its path ends with the name of the header.
+_HEADER = re.compile(r"healthChecks\.\w+\.headers(\.|\[\d+\]\.value$)")
+
 
 def difference(
     before: Mapping[str, Any] | None, after: Mapping[str, Any], *, show_secrets: bool = False
@@ -40,7 +46,7 @@ def difference(
     Args:
         before: The spec before. None: a new deployment, whose every field is new.
         after: The spec afterwards.
-        show_secrets: Whether to show the values of environment variables. Passwords and credentials stay hidden.
+        show_secrets: Whether to show the values of environment variables and headers. Passwords and credentials stay hidden.
     """
     if before is None:
         old, new = {}, dict(_entries(after, ""))
@@ -61,6 +67,13 @@ def flatten(spec: Mapping[str, Any]) -> dict[str, Any]:
         metrics = {path.rpartition(".")[0] for path in entries if path.startswith(f"{autoscaling}.metrics[")}
         for metric in metrics:
             entries.setdefault(f"{metric}.summary", DEFAULT_SUMMARY)
+    for check in HEALTH_CHECKS:
+        prefix = f"healthChecks.{check}."
+        if entries.get(f"{prefix}port") == entries["port"]:
+            del entries[f"{prefix}port"]  # the default, which follows the port of the spec
+        if any(path.startswith(prefix) for path in entries):
+            for field, value in CHECK_DEFAULTS.items():
+                entries.setdefault(f"{prefix}{field}", value)
     return {path: entries[path] for path in sorted(entries)}
 
 
@@ -98,7 +111,7 @@ def _change(path: str, old: dict[str, Any], new: dict[str, Any], show_secrets: b
 def _shown(path: str, value: Any, show_secrets: bool) -> Any:
     """Return what may be shown of an entry."""
     field = path.rpartition(".")[2]
-    if path.startswith("env.") or (path.startswith("env[") and field != "name"):
+    if path.startswith("env.") or (path.startswith("env[") and field != "name") or _HEADER.match(path):
         return value if show_secrets or value is None else HIDDEN
     if path.startswith("repositories.repositories"):
         return hide_in_repository(field, value, show_secrets=show_secrets)

@@ -9,12 +9,13 @@ from typing import TYPE_CHECKING, Any, cast
 from paperspace.gradient._generated.deployment_history import DEPLOYMENT_HISTORY
 from paperspace.gradient._spec.diff import difference
 from paperspace.gradient.deployments._errors import part_not_found
-from paperspace.gradient.deployments._mutations import create, update
+from paperspace.gradient.deployments._mutations import create, require_known_fields, update
 from paperspace.gradient.deployments._queries import find_current, same_id
 from paperspace.gradient.deployments._revisions import (
     add_revision,
     fetch_revision_page,
     iter_revision_pages,
+    set_fields,
     spec_and_cluster_of,
     spec_of,
 )
@@ -42,6 +43,7 @@ async def apply(
     while True:
         rounds += 1
         current = await find_current(session, call, desired["name"], desired["projectId"])
+        require_known_fields(session, desired["spec"])
         planned = _plan(current, desired, show_secrets=show_secrets)
         if dry_run or planned["action"] == "unchanged":
             return planned
@@ -102,7 +104,10 @@ async def history(session: Session, id: str, *, show_secrets: bool) -> list[Depl
     ]
     differences.append(difference(None, spec_of(revisions[-1]), show_secrets=show_secrets))
     return [
-        cast("DeploymentRevision", revision | {"difference": change})
+        cast(
+            "DeploymentRevision",
+            {**revision, "data": set_fields(DEPLOYMENT_HISTORY, revision["data"]), "difference": change},
+        )
         for revision, change in zip(revisions, differences, strict=True)
     ]
 

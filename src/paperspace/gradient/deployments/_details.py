@@ -8,6 +8,7 @@ from paperspace.gradient._core.pagination import iter_pages
 from paperspace.gradient._generated.deployment_details import DEPLOYMENT_DETAILS, DeploymentDetailsVariables
 from paperspace.gradient.deployments._errors import deployment_not_found
 from paperspace.gradient.deployments._queries import parse_time, verify_same_deployment
+from paperspace.gradient.deployments._revisions import set_fields
 from paperspace.gradient.deployments._rollouts import iter_rollout_pages
 
 if TYPE_CHECKING:
@@ -45,7 +46,7 @@ async def fetch_details(session: Session, id: str) -> dict[str, Any]:
     rollouts = [rollout async for page in iter_rollout_pages(session, id) for rollout in page]
     specs = [spec async for page in iter_pages(fetch_specs, operation=DEPLOYMENT_DETAILS.name) for spec in page]
     nodes = [
-        {**spec, "deploymentRuns": {"nodes": runs}}
+        {**spec, "data": set_fields(DEPLOYMENT_DETAILS, spec["data"]), "deploymentRuns": {"nodes": runs}}
         for spec, runs in zip(specs, runs_by_spec(specs, rollouts), strict=True)
     ]
     return {**(deployment or {}), "deploymentSpecs": {"nodes": nodes}}

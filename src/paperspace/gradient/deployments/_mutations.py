@@ -4,24 +4,34 @@ An update has the same effect however often it is sent. A create that is sent ag
 attempt was applied and the deployment now has the name. Our server knows that from the idempotency key, and sends the first
 response again. With other servers, the name is looked up: see `_lost_creates`.
 
+A server that lacks an added field of a spec rejects a spec with it in words of its own. The error is an invalid spec with each
+server, as for a field that does not exist.
+
 Some servers reject a name that is taken as they reject any invalid value: with BAD_USER_INPUT. Then the name is looked
 up too, so that the error is a conflict with every server.
 """
 
 from __future__ import annotations
 
+from contextlib import suppress
 from typing import TYPE_CHECKING
 
+from paperspace.gradient._core.documents import load_document
 from paperspace.gradient._generated.deployment_create import DEPLOYMENT_CREATE, DeploymentCreateVariables
 from paperspace.gradient._generated.deployment_delete import DEPLOYMENT_DELETE, DeploymentDeleteVariables
 from paperspace.gradient._generated.deployment_update import DEPLOYMENT_UPDATE, DeploymentUpdateVariables
+from paperspace.gradient._generated.deployments_current import DEPLOYMENTS_CURRENT, DeploymentsCurrentVariables
 from paperspace.gradient._shared.error_codes import Code
 from paperspace.gradient._shared.lazy import lazy_modules
+from paperspace.gradient._shared.problems import Problem, hide
+from paperspace.gradient._spec.checks import invalid_spec
 from paperspace.gradient.deployments._errors import name_taken, rebuilt
 from paperspace.gradient.deployments._queries import find_by_name, same_id, verify_same_deployment
-from paperspace.gradient.errors import APIError, BadRequestError, NotFoundError, OutcomeUnknownError
+from paperspace.gradient.errors import APIError, BadRequestError, InvalidSpecError, NotFoundError, OutcomeUnknownError
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping
+
     from paperspace.gradient._core.session import Call, Session
     from paperspace.gradient._generated.inputs import CreateDeploymentInput, UpdateDeploymentInput
     from paperspace.gradient.deployments import _lost_creates
@@ -41,7 +51,12 @@ _TOO_LARGE = 413
 
 
 async def create(session: Session, call: Call, values: CreateDeploymentInput) -> DeploymentRef:
-    """Create a deployment, or find the one that an earlier attempt of this call created."""
+    """Create a deployment, or find the one that an earlier attempt of this call created.
+
+    Raises:
+        InvalidSpecError: The server lacks a field of the spec.
+    """
+    require_known_fields(session, values["spec"])
     try:
         result = await session.run(DEPLOYMENT_CREATE, DeploymentCreateVariables(input=values), call=call)
     except OutcomeUnknownError as error:
@@ -49,6 +64,7 @@ async def create(session: Session, call: Call, values: CreateDeploymentInput) ->
             raise
         return {"id": await _lost_creates.find_created(session, call, values, error)}
     except BadRequestError as error:
+        await _require_known_fields_now(session, call, values["spec"], error)
         if _rejects_values(error):
             raise await _explained(session, call, error, values["name"], values["projectId"]) from error
         raise
@@ -56,7 +72,13 @@ async def create(session: Session, call: Call, values: CreateDeploymentInput) ->
 
 
 async def update(session: Session, call: Call, values: UpdateDeploymentInput) -> DeploymentRef:
-    """Change the given fields of a deployment."""
+    """Change the given fields of a deployment.
+
+    Raises:
+        InvalidSpecError: The server lacks a field of the spec.
+    """
+    spec = values.get("spec") or {}
+    require_known_fields(session, spec)
     try:
         result = await session.run(
             DEPLOYMENT_UPDATE,
@@ -65,6 +87,7 @@ async def update(session: Session, call: Call, values: UpdateDeploymentInput) ->
             verify=lambda result: verify_same_deployment(values["id"], result["updateDeployment"]["deployment"]),
         )
     except BadRequestError as error:
+        await _require_known_fields_now(session, call, spec, error)
         if _rejects_values(error):
             name, project_id = values.get("name"), values.get("projectId")
             raise await _explained(session, call, error, name, project_id, id=values["id"]) from error
@@ -86,6 +109,39 @@ async def delete(session: Session, call: Call, id: str) -> DeploymentRef:
             raise
         return {"id": id}
     return result["deleteDeployment"]["deployment"]
+
+
+def require_known_fields(session: Session, spec: Mapping[str, object]) -> None:
+    """Make sure that a spec has no field that the server is known to lack.
+
+    Raises:
+        InvalidSpecError: It has one.
+    """
+    missing = session.missing.intersection(spec)
+    if missing:
+        hint = "this server does not have it; remove it, or use another server"
+        raise invalid_spec(
+            Problem(("spec", field), hide(spec[field]), "a field that the server has", hint, "unknown_field")
+            for field in sorted(missing)
+        )
+
+
+async def _require_known_fields_now(
+    session: Session, call: Call, spec: Mapping[str, object], rejection: APIError
+) -> None:
+    """Find out whether the server lacks a field of a spec that it has rejected: it then rejects a query for it too.
+
+    Raises:
+        InvalidSpecError: It lacks one.
+    """
+    if load_document(DEPLOYMENTS_CURRENT.name).additions.isdisjoint(spec):
+        return
+    with suppress(APIError):
+        await session.run(DEPLOYMENTS_CURRENT, DeploymentsCurrentVariables(name="-", projectId="-", first=1), call=call)
+    try:
+        require_known_fields(session, spec)
+    except InvalidSpecError as error:
+        raise error from rejection
 
 
 def _rejects_values(error: APIError) -> bool:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any, cast
 
+from paperspace.gradient._core.documents import load_document
 from paperspace.gradient._core.pagination import MAX_PAGE, iter_pages
 from paperspace.gradient._generated.deployment_history import DEPLOYMENT_HISTORY, DeploymentHistoryVariables
 from paperspace.gradient._generated.deployment_revise import DEPLOYMENT_REVISE, DeploymentReviseVariables
@@ -12,12 +13,13 @@ from paperspace.gradient.deployments._queries import same_id, verify_same_deploy
 from paperspace.gradient.errors import ConflictError
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncGenerator
+    from collections.abc import AsyncGenerator, Mapping
 
     from paperspace.gradient._core.pagination import Page
     from paperspace.gradient._core.session import Call, Session
     from paperspace.gradient._generated.deployment_revision_fields import DeploymentSpec as Revision
     from paperspace.gradient._generated.inputs import UpdateDeploymentInput
+    from paperspace.gradient._shared.operation import Operation
     from paperspace.gradient.types import DeploymentRef
 
 
@@ -88,6 +90,12 @@ async def add_revision(
             may_have_executed="yes",
         )
     return {"id": id}
+
+
+def set_fields(operation: Operation[Any, Any], data: Mapping[str, Any]) -> dict[str, Any]:
+    """Return the data of a spec that an operation read as results have it: an added field only if the spec has it."""
+    additions = load_document(operation.name).additions
+    return {field: value for field, value in data.items() if value is not None or field not in additions}
 
 
 def spec_of(revision: Revision) -> dict[str, Any]:

@@ -33,7 +33,7 @@ wait_option = click.option("--wait", is_flag=True, help="Wait until the deployme
 show_secrets_option = click.option(
     "--show-secrets",
     is_flag=True,
-    help="Show the values of environment variables and the user names of repositories. Passwords and credentials in URLs "
+    help="Show the values of environment variables and headers, and the user names of repositories. Passwords and credentials in URLs "
     "stay hidden.",
 )
 

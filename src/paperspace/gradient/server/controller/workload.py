@@ -85,5 +85,7 @@ def _unsupported_fields(spec: Mapping[str, Any]) -> Iterator[str]:
     autoscaling = (spec.get("resources") or {}).get("autoscaling")
     if autoscaling is not None and autoscaling.get("enabled") is not False:
         yield "resources.autoscaling"
+    if any((spec.get("healthChecks") or {}).values()):
+        yield "healthChecks"
     if (spec.get("repositories") or {}).get("repositories"):
         yield "repositories"
