@@ -89,7 +89,7 @@ def test_names_are_compared_as_the_server_does(gradient_server: GradientServer) 
     for number in range(101):
         call.create(name, f"p{number}")
     gradient_server.fail("zu\u0308rich")
-    gradient_server.load("zu\u0308rich", 3)
+    gradient_server.load("zu\u0308rich", cpu=240)
     gradient_server.advance(minutes=1)
     for number in (0, 50, 100):
         [found] = deployments.list_deployment_statuses(project_id=f"p{number}")
@@ -97,6 +97,7 @@ def test_names_are_compared_as_the_server_does(gradient_server: GradientServer) 
     autoscaling = {"maxReplicas": 4, "metrics": [{"metric": "cpu", "value": 80}]}
     gradient_server.recover("zu\u0308rich")
     call.create(name, "p", spec={"image": "i", "resources": {"replicas": 1, "autoscaling": autoscaling}})
+    gradient_server.advance(minutes=1)
     [scaled] = deployments.list_deployment_statuses(project_id="p")
     assert scaled["replicas"] == 3
 
@@ -119,17 +120,26 @@ def test_only_one_image(gradient_server: GradientServer, control: str, state: st
     assert states(call, "a") == ["healthy"]
 
 
-def test_load(gradient_server: GradientServer) -> None:
+@pytest.mark.parametrize("metric", ["cpu", "memory", "request_duration"])
+def test_load(gradient_server: GradientServer, metric: str) -> None:
     """Load adds replicas up to the limit; they are removed five minutes after the load has fallen."""
     call = Caller(gradient_server)
-    autoscaling = {"maxReplicas": 4, "metrics": [{"metric": "cpu", "value": 80}]}
+    name = "requestDuration" if metric == "request_duration" else metric
+    autoscaling = {"maxReplicas": 4, "metrics": [{"metric": name, "value": 80}]}
     call.create("a", spec={"image": "i", "resources": {"replicas": 2, "autoscaling": autoscaling}})
     counts = []
-    for load, minutes in ((0, 1), (3, 1), (9, 1), (1, 4), (1, 6)):
-        gradient_server.load("a", load)
+    for load, minutes in ((0, 1), (240, 1), (720, 1), (80, 4), (80, 6)):
+        gradient_server.load("a", **{metric: load})
         gradient_server.advance(minutes=minutes)
         counts.append(run(call, "a")["readyReplicas"])
     assert counts == [2, 3, 4, 4, 2]
+
+
+@pytest.mark.parametrize("load", [-1, float("inf"), float("nan")])
+def test_load_must_be_a_number(gradient_server: GradientServer, load: float) -> None:
+    """A load that is no finite number, or negative, raises an error."""
+    with pytest.raises(ValueError, match="finite numbers, 0 or more"):
+        gradient_server.load("a", memory=load)
 
 
 def test_rate_limit(gradient_server: GradientServer) -> None:
@@ -186,7 +196,7 @@ def documented(tmp_path: Path) -> Path:
 @pytest.mark.skipif(not importlib.util.find_spec("xdist"), reason="pytest-xdist is not installed")
 def test_the_examples_work_side_by_side(documented: Path) -> None:
     """The documented examples pass in several processes at once."""
-    assert "6 passed" in pytest_run(documented, "-n", "3")
+    assert "7 passed" in pytest_run(documented, "-n", "3")
 
 
 def test_the_plugin_is_light() -> None:

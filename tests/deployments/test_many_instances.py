@@ -33,7 +33,7 @@ def many(gradient_server: GradientServer, client: Client) -> str:
     created = client.deployments.create_deployment("n", "p", SCALED)
     client.deployments.wait_for_deployment(created["id"])
     for replicas in (99, 1, 99, 1, 3):
-        gradient_server.load("n", replicas)
+        gradient_server.load("n", cpu=80 * replicas)
         gradient_server.advance(hours=1)
         while client.deployments.get_deployment_status(created["id"])["readyReplicas"] != replicas:
             time.sleep(0.01)

@@ -5,6 +5,7 @@ pytest loads it automatically when the package is installed. docs/testing.md sho
 
 from __future__ import annotations
 
+from math import isfinite
 from typing import TYPE_CHECKING
 
 import pytest
@@ -145,25 +146,35 @@ class GradientServer:
         """
         self._set_scenario(name, "healthy")
 
-    def load(self, name: str, replicas: int) -> None:
-        """Set the load of a deployment, which autoscaling follows.
+    def load(self, name: str, *, cpu: float = 0, memory: float = 0, request_duration: float = 0) -> None:
+        """Set the load of a deployment, which autoscaling follows. All replicas share it.
+
+        Autoscaling decides every 15 seconds, with the metrics of the spec. So `cpu=180` is 180 % for one replica, 90 %
+        for each of two, and 60 % for each of three.
 
         Args:
             name: The name of the deployment.
-            replicas: The number of replicas that the load needs. The deployment gets them within the limits of its
-                spec: at least `replicas`, at most `maxReplicas`.
+            cpu: The CPU in percent that one replica would use if it were alone.
+            memory: The memory in percent that one replica would use if it were alone.
+            request_duration: The seconds that a request would take if there were one replica.
+
+        Raises:
+            ValueError: A value is negative or not finite.
 
         Example:
-            >>> autoscaling = {"maxReplicas": 3, "metrics": [{"metric": "cpu", "value": 80}]}
+            >>> autoscaling = {"maxReplicas": 5, "metrics": [{"metric": "cpu", "value": 60}]}
             >>> spec = {"image": "nginx", "resources": {"replicas": 1, "autoscaling": autoscaling}}
             >>> created = deployments.create_deployment("mnist", "p1", spec)
-            >>> gradient_server.load("mnist", 5)
+            >>> gradient_server.load("mnist", cpu=180)
             >>> gradient_server.advance(minutes=1)
             >>> deployments.get_deployment_status(created["id"])["replicas"]
             3
         """
+        load = {"cpu": cpu, "memory": memory, "requestDuration": request_duration}
+        if not all(isfinite(value) and value >= 0 for value in load.values()):
+            raise ValueError("the load must consist of finite numbers, 0 or more")
         name = normalize_name(name)
-        self._simulation.loads[name] = replicas
+        self._simulation.loads[name] = load
         self._server.reconcile(name)
 
     def rate_limit(self, times: int = 1, *, retry_after: int = 1) -> None:

@@ -170,14 +170,14 @@ class DeploymentStatus(TypedDict):
     """The container image of the newest spec."""
 
     state: Literal["pending", "ready", "stopped", "failed"]
-    """`ready`: all replicas are ready. `stopped`: 0 replicas, and nothing runs any more. `failed`: the spec could not
-    be applied, or an instance failed. `pending`: all other cases."""
+    """`ready`: all replicas are ready, possibly except those that autoscaling adds. `stopped`: 0 replicas, and nothing runs
+    any more. `failed`: the spec could not be applied, or an instance failed. `pending`: all other cases."""
 
     applied: bool
     """Whether the newest spec is applied to the cluster."""
 
     replicas: int
-    """The desired number of replicas, after autoscaling."""
+    """The desired number of replicas, after autoscaling. Those that are being removed count until they have stopped."""
 
     readyReplicas: int
     """The number of replicas that are ready to serve."""

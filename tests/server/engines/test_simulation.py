@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+from contextlib import closing
 from typing import TYPE_CHECKING, Any
 
 import pytest
+from tests.server.conftest import backend_of
 
 from paperspace.gradient.server import LocalServer
 from paperspace.gradient.server.engines.runtime import InstanceRemoved, LineLogged, StateChanged
@@ -219,17 +221,164 @@ def autoscaled(call: Caller, least: int, most: int, **more: Any) -> str:
 
 @pytest.mark.parametrize(
     ("load", "more", "expected"),
-    [(0, {}, 2), (3, {}, 3), (50, {}, 4), (50, {"enabled": False}, 2), (50, {"enabled": None}, 4)],
+    [
+        (0, {}, 2),
+        (240, {}, 3),
+        (4000, {}, 4),
+        (4000, {"enabled": False}, 2),
+        (4000, {"enabled": None}, 4),
+        (4000, {"metrics": []}, 2),
+        (4000, {"metrics": [{"metric": "memory", "value": 80}]}, 2),
+    ],
 )
-def test_autoscaling_limits(caller: type[Caller], clock: Clock, load: int, more: Json, expected: int) -> None:
+def test_autoscaling_limits(caller: type[Caller], clock: Clock, load: float, more: Json, expected: int) -> None:
     """The number of replicas follows the load, between the limits of autoscaling."""
     simulation = Simulation()
-    simulation.loads["scaled"] = load
+    simulation.loads["scaled"] = {"cpu": load}
     with LocalServer(now=clock, runtime=simulation) as server:
         call = caller(server)
         id_ = autoscaled(call, 2, 4, **more)
         clock.forward(minutes=1)
         assert runs(call, id_)[0]["readyReplicas"] == expected
+
+
+def scaled(call: Caller, id_: str) -> tuple[int, int, int]:
+    """Return how many replicas of the newest run there should be, are ready, and exist."""
+    run = runs(call, id_)[0]
+    existing = [instance for instance in instances(run) if instance["dtDeleted"] is None]
+    return run["replicas"], run["readyReplicas"], len(existing)
+
+
+EVENTS = "query ($id: UUID!) { deployment(id: $id) { events { nodes { reason message count severity } } } }"
+
+
+def scalings(call: Caller, id_: str) -> list[tuple[str, str, int]]:
+    """Return the events of autoscaling, newest first."""
+    nodes = call(EVENTS, id=id_).data["deployment"]["events"]["nodes"]
+    return [(node["reason"], node["message"], node["count"]) for node in nodes if "Scaled" in node["reason"]]
+
+
+def test_autoscaling_over_time(caller: type[Caller], clock: Clock) -> None:
+    """Each decision comes 15 seconds after the replicas are ready. Those of the last one go after five minutes without load."""
+    simulation = Simulation()
+    with LocalServer(now=clock, runtime=simulation) as server:
+        call = caller(server)
+        id_ = autoscaled(call, 1, 20)
+        clock.forward(seconds=60)
+        simulation.loads["scaled"] = {"cpu": 560}
+        server.reconcile("scaled")
+        story = []
+        for seconds in (0, 14.9, 0.1, 2, 2, 14.4, 0.1, 2.5):
+            clock.forward(seconds=seconds)
+            story.append(scaled(call, id_))
+        assert story == [(1, 1, 1), (1, 1, 1), (5, 1, 5), (5, 2, 5), (5, 5, 5), (5, 5, 5), (7, 5, 7), (7, 7, 7)]
+        clock.forward(hours=1)
+        assert scaled(call, id_) == (7, 7, 7)
+        up = ("ScaledUp", "cpu is 112 %, its target is 80 %: 7 replicas instead of 5.", 2)
+        assert scalings(call, id_) == [up]
+        simulation.loads["scaled"] = {"cpu": 100}
+        server.reconcile("scaled")
+        clock.forward(minutes=5, seconds=14)
+        assert scaled(call, id_) == (7, 7, 7)
+        clock.forward(seconds=1)
+        assert scaled(call, id_) == (2, 2, 2)
+        reason = "cpu is 14.3 %, its target is 80 %, and no higher value in the last 5 minutes needs more replicas"
+        assert scalings(call, id_) == [("ScaledDown", f"{reason}: 2 replicas instead of 7.", 1), up]
+
+
+def test_what_autoscaling_would_have_done(tmp_path: Path, caller: type[Caller], clock: Clock) -> None:
+    """What autoscaling has not done yet is discarded when the load or the spec changes, without a trace."""
+    simulation = Simulation()
+    simulation.loads["scaled"] = {"cpu": 4000}
+    with LocalServer(database=tmp_path / "gradient.db", now=clock, runtime=simulation) as server:
+        call = caller(server)
+        id_ = autoscaled(call, 1, 20)
+        clock.forward(seconds=10)
+        simulation.loads["scaled"] = {"cpu": 80}
+        server.reconcile("scaled")
+        clock.forward(hours=1)
+        assert scaled(call, id_) == (1, 1, 1)
+        assert len(instances(runs(call, id_)[0])) == 1
+        assert scalings(call, id_) == []
+        simulation.loads["scaled"] = {"cpu": 160}
+        server.reconcile("scaled")
+        call.update(id_, spec=spec(1))
+        clock.forward(hours=1)
+        assert scaled(call, id_) == (1, 1, 1)
+        call.delete(id_)
+    with closing(backend_of(server)) as backend, backend.database.reading():
+        assert backend.database.rows("SELECT * FROM scales") == []
+        assert backend.database.rows("SELECT * FROM instances WHERE dt_created > now()") == []
+
+
+def test_a_new_revision_keeps_the_scale(caller: type[Caller], clock: Clock) -> None:
+    """A new revision starts with as many replicas as before, within its limits; after a stop, with the fewest."""
+    simulation = Simulation()
+    simulation.loads["scaled"] = {"cpu": 480}
+    with LocalServer(now=clock, runtime=simulation) as server:
+        call = caller(server)
+        id_ = autoscaled(call, 1, 20)
+        clock.forward(minutes=1)
+        assert scaled(call, id_) == (6, 6, 6)
+
+        def update(least: int, most: int, **more: Any) -> tuple[int, int, int]:
+            autoscaling = {"maxReplicas": most, "metrics": [{"metric": "cpu", "value": 80}]}
+            call.update(id_, spec={"image": "i", "resources": {"replicas": least, "autoscaling": autoscaling}, **more})
+            return scaled(call, id_)
+
+        assert update(1, 30) == (6, 0, 6)
+        clock.forward(seconds=10)
+        assert update(1, 4) == (4, 0, 4)
+        clock.forward(seconds=10)
+        assert update(5, 9) == (5, 0, 5)
+        clock.forward(seconds=10)
+        update(5, 9, enabled=False)
+        clock.forward(seconds=10)
+        assert update(2, 9) == (2, 0, 2)
+
+
+def test_autoscaling_after_a_restart(tmp_path: Path, caller: type[Caller], clock: Clock) -> None:
+    """A restart of the server changes nothing; without its load, replicas are removed five minutes after the next change."""
+    file, simulation = tmp_path / "gradient.db", Simulation()
+    simulation.loads["scaled"] = {"cpu": 800}
+    with LocalServer(database=file, now=clock, runtime=simulation) as server:
+        id_ = autoscaled(caller(server), 1, 20)
+        clock.forward(seconds=20)
+    with LocalServer(database=file, now=clock) as server:
+        call = caller(server)
+        assert scaled(call, id_)[0] == 5
+        clock.forward(hours=1)
+        assert scaled(call, id_) == (10, 10, 10)
+        server.reconcile("scaled")
+        clock.forward(minutes=5)
+        assert scaled(call, id_) == (10, 10, 10)
+        clock.forward(minutes=1)
+        assert scaled(call, id_) == (1, 1, 1)
+
+
+@pytest.mark.parametrize("scenario", ["fail", "crash-loop", "pending"])
+def test_autoscaling_needs_ready_replicas(caller: type[Caller], clock: Clock, scenario: str) -> None:
+    """While no replica is ready, autoscaling decides nothing."""
+    simulation = Simulation()
+    simulation.loads["scaled"] = {"cpu": 4000}
+    simulation.scenarios["scaled"] = {None: Scenario(scenario)}
+    with LocalServer(now=clock, runtime=simulation) as server:
+        call = caller(server)
+        id_ = autoscaled(call, 2, 20)
+        clock.forward(hours=1)
+        assert scaled(call, id_)[::2] == (2, 2)
+        assert scalings(call, id_) == []
+
+
+def test_autoscaling_stays_within_the_limit_of_the_simulation(caller: type[Caller], clock: Clock) -> None:
+    """However high the load is, no more replicas are simulated than the simulation can."""
+    simulation = Simulation()
+    simulation.loads["scaled"] = {"cpu": 1e300}
+    with LocalServer(now=clock, runtime=simulation) as server:
+        call = caller(server)
+        id_ = autoscaled(call, 1, 2**31 - 1)
+        clock.forward(hours=1)
+        assert scaled(call, id_) == (100, 100, 100)
 
 
 def test_simulation_continues_while_the_server_is_down(tmp_path: Path, clock: Clock, caller: type[Caller]) -> None:

@@ -22,6 +22,9 @@ def summary_of(server: LocalServer) -> Summary:
     )
 
 
+SCALED = {"replicas": 2, "autoscaling": {"maxReplicas": 6, "metrics": [{"metric": "cpu", "value": 80}]}}
+
+
 def spec(behaviour: str | None = None, **fields: Any) -> Any:
     env = [{"name": "GRADIENT_SIMULATE", "value": behaviour}] if behaviour else []
     return {"image": "i", "env": env, **fields}
@@ -40,12 +43,16 @@ def test_counts_are_those_of_the_client(server: LocalServer, clock: Clock) -> No
         "refused": spec(resources={"replicas": 101}),
         "changed": spec(),
         "deleted": spec(),
+        "scaled": spec(resources=SCALED),
     }
+    server._runtime.loads["scaled"] = {"cpu": 480}  # type: ignore[attr-defined]  # of the simulation
     with Client(server.api_key, server.url) as client:
         api = client.deployments
         ids = {name: api.create_deployment(name, "p", value)["id"] for name, value in specs.items()}
-        for seconds in (0, 2, 5, 60, 1):
+        for seconds in (0, 2, 5, 11, 60, 1, 2.5):
             clock.forward(seconds=seconds)
+            if seconds == 1:
+                api.update_deployment(id=ids["scaled"], spec=spec(port=1, resources=SCALED))
             if seconds == 5:
                 api.update_deployment(id=ids["changed"], spec=spec(image="j"))
                 api.update_deployment(id=ids["default"], spec=spec(resources={"replicas": 0}))

@@ -58,7 +58,7 @@ class DeploymentRun(TypedDict):
     """When the last instance was removed. Null: the run has instances, or can still get some."""
 
     replicas: int | None
-    """The number of instances. Null: not known yet."""
+    """The number of instances, or how many autoscaling has decided on if that is more. Null: not known yet."""
 
     readyReplicas: int | None
     """The number of instances that are ready to serve. Null: not known yet."""

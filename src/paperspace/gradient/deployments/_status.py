@@ -1,6 +1,7 @@
 """The status of a deployment, computed from its runs and instances: pure functions over one response.
 
-Only the newest spec and its run count. A deployment whose earlier run still serves is not ready.
+Only the newest spec and its run count. A deployment whose earlier run still serves is not ready until all its replicas
+are. Otherwise, the replicas that autoscaling adds need not be ready: a deployment that is scaled is not interrupted.
 """
 
 from __future__ import annotations
@@ -58,28 +59,41 @@ def status_of(
             for instance in instances
         ],
     }
-    status["state"] = _state(status, runs_remain=runs_remain)
+    enough = status["replicas"] if _earlier_run_remains(deployment) else _least(deployment)
+    status["state"] = _state(status, enough, runs_remain=runs_remain)
     return status
 
 
-def _state(status: DeploymentStatus, *, runs_remain: bool) -> State:
+def _state(status: DeploymentStatus, enough: int, *, runs_remain: bool) -> State:
     if status["error"] or any(instance["state"] in FAILED_STATES for instance in status["instances"]):
         return "failed"
     if not status["applied"]:
         return "pending"
     if status["replicas"] == 0:
         return "pending" if runs_remain else "stopped"
-    return "ready" if status["readyReplicas"] >= status["replicas"] else "pending"
+    return "ready" if status["readyReplicas"] >= enough else "pending"
 
 
 def desired_replicas(deployment: Deployment) -> int:
     """Return the desired number of replicas: the newest spec's, or more if autoscaling has raised that of its run."""
-    spec, run = deployment["deploymentSpecs"]["nodes"][0], newest_run(deployment)
-    if spec["data"]["enabled"] is False:
+    replicas, run = _least(deployment), newest_run(deployment)
+    if deployment["deploymentSpecs"]["nodes"][0]["data"]["enabled"] is False:
         return 0
-    resources = spec["data"]["resources"]
-    replicas = DEFAULT_REPLICAS if resources is None else resources["replicas"]
     return replicas if run is None or run["replicas"] is None else max(replicas, run["replicas"])
+
+
+def _least(deployment: Deployment) -> int:
+    """Return the number of replicas of the newest spec. Those that autoscaling adds come later, and may go again."""
+    resources = deployment["deploymentSpecs"]["nodes"][0]["data"]["resources"]
+    return DEFAULT_REPLICAS if resources is None else resources["replicas"]
+
+
+def _earlier_run_remains(deployment: Deployment) -> bool:
+    """Whether a rollout is in progress: an earlier run serves until the newest one has all its replicas."""
+    newest = newest_run(deployment)
+    connections = (rollout["deploymentRuns"] for rollout in deployment["deploymentRollouts"]["nodes"])
+    remaining = {run["id"] for runs in connections if runs for run in runs["nodes"] if run["dtDeleted"] is None}
+    return bool(remaining - {newest["id"] if newest else None})
 
 
 def newest_run(deployment: Deployment) -> DeploymentRun | None:
@@ -121,7 +135,10 @@ def _outcome(status: DeploymentStatus) -> str:
     """Describe the state that a watch ends with."""
     if status["state"] == "failed":
         return failure_reason(status)
-    return {"ready": "all replicas ready", "stopped": "stopped; all runs have ended"}.get(status["state"], "")
+    if status["state"] == "ready":
+        scaling = status["readyReplicas"] < status["replicas"]
+        return f"{replica_counts(status)}; autoscaling adds the others" if scaling else "all replicas ready"
+    return {"stopped": "stopped; all runs have ended"}.get(status["state"], "")
 
 
 def failure_reason(status: DeploymentStatus) -> str:

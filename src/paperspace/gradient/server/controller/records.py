@@ -28,8 +28,9 @@ from paperspace.gradient.server.controller.steps import (
     Started,
 )
 from paperspace.gradient.server.controller.workload import next_template, workload_of
+from paperspace.gradient.server.engines.autoscaling import autoscaling_of, desired_replicas
 from paperspace.gradient.server.engines.reasons import Reason
-from paperspace.gradient.server.engines.runtime import ERRORED, FAILED, PENDING, InstanceNoted, desired_replicas
+from paperspace.gradient.server.engines.runtime import ERRORED, FAILED, PENDING, InstanceNoted
 from paperspace.gradient.server.engines.workloads import run_id
 from paperspace.gradient.server.ids import ordered_id
 
@@ -37,6 +38,8 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Sequence
     from uuid import UUID
 
+    from paperspace.gradient.server.engines.runtime import Event
+    from paperspace.gradient.server.engines.scales import Scales
     from paperspace.gradient.server.engines.workloads import Workloads
     from paperspace.gradient.server.storage.database import Database
     from paperspace.gradient.server.storage.rows import Row
@@ -84,6 +87,11 @@ class Records:
         """The time of the transaction."""
         return self._db.transaction_time
 
+    @property
+    def scales(self) -> Scales:
+        """The decisions of autoscaling."""
+        return self._workloads.scales
+
     # Desired state
 
     def unfinished(self) -> list[str]:
@@ -114,6 +122,10 @@ class Records:
     def wanted(self, deployment_id: str) -> Wanted:
         """Return the desired state of a deployment. A spec that was never accepted does not count."""
         self._add_templates(deployment_id)
+        return self.revisions(deployment_id)
+
+    def revisions(self, deployment_id: str) -> Wanted:
+        """Return the same, and store nothing: a new revision may have no template yet."""
         deployments = self._db.rows("SELECT dt_deleted, serving_spec_id FROM deployments WHERE id = ?", deployment_id)
         if not deployments or deployments[0]["dtDeleted"]:
             return Wanted(None)
@@ -123,7 +135,12 @@ class Records:
             deployment_id,
         )
         serving = self._db.rows("SELECT * FROM deployment_specs WHERE id = ?", deployments[0]["servingSpecId"])
-        return Wanted(_revision(newest[0]) if newest else None, _revision(serving[0]) if serving else None)
+        return Wanted(self._revision(newest[0]) if newest else None, self._revision(serving[0]) if serving else None)
+
+    def _revision(self, spec: Row) -> Revision:
+        data = json.loads(spec["data"])
+        replicas = desired_replicas(data, self.scales.of_spec(spec["id"]))
+        return Revision(spec["id"], spec["template"], replicas, spec["error"], autoscaling_of(data))
 
     def _add_templates(self, deployment_id: str) -> None:
         """Store the templates of new revisions.
@@ -231,6 +248,10 @@ class Records:
 
     # Changes
 
+    def record(self, events: Iterable[Event]) -> None:
+        """Store events that are no changes of the rule."""
+        self._workloads.record(events)
+
     def store(self, change: Change) -> None:
         """Store a change, and the event that it is."""
         if isinstance(change, SetState) and self._has_state(change):
@@ -249,6 +270,7 @@ class Records:
                     spec_id,
                     spec_id,
                 )
+                self.scales.serve(spec_id)
             case Fail(spec_id, reason):
                 self._db.execute("UPDATE deployment_specs SET error = ? WHERE id = ?", reason, spec_id)
             case Adopt(instance_id, spec_id):
@@ -308,7 +330,3 @@ class Records:
 
     def _ids(self, sql: str, *values: object) -> list[str]:
         return [row["id"] for row in self._db.rows(sql, *values)]
-
-
-def _revision(spec: Row) -> Revision:
-    return Revision(spec["id"], spec["template"], desired_replicas(json.loads(spec["data"])), spec["error"])

@@ -53,8 +53,8 @@ def _rollout(wanted: Wanted, replicas: Sequence[Replica]) -> Iterator[Step]:
     become available, which in turn replaces one of those before. If it fails, these are restored in the same way.
     """
     newest, serving = wanted
+    target = wanted.target
     staying = [replica for replica in replicas if not replica.leaving]
-    target = serving if newest and newest.error else newest
     own = [replica for replica in staying if replica.belongs_to(target)]
     # The failed instances of the newest revision stay, because they show why it failed.
     failed = [

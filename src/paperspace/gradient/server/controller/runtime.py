@@ -5,13 +5,8 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from paperspace.gradient.server.controller.workload import check_supported, workload_of
-from paperspace.gradient.server.engines.runtime import (
-    DesiredState,
-    Event,
-    Instance,
-    UnsupportedSpecError,
-    desired_replicas,
-)
+from paperspace.gradient.server.engines.autoscaling import desired_replicas
+from paperspace.gradient.server.engines.runtime import DesiredState, Event, Instance, UnsupportedSpecError
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
@@ -40,7 +35,7 @@ class EngineRuntime:
         """
         check_supported(desired.spec)
         self._engine.check(workload_of(desired.spec))
-        replicas = desired_replicas(desired.spec)
+        replicas = desired_replicas(desired.spec, desired.scale)
         if replicas > len(self._ports):
             ports = f"{self._ports[0]}-{self._ports[-1]}"
             raise UnsupportedSpecError(

@@ -13,6 +13,7 @@ if TYPE_CHECKING:
     from datetime import datetime, timedelta
 
     from paperspace.gradient.server.controller.engine import Container
+    from paperspace.gradient.server.engines.autoscaling import Autoscaling
 
 
 class Revision(NamedTuple):
@@ -24,6 +25,8 @@ class Revision(NamedTuple):
     replicas: int
     error: str | None = None
     """Why it failed. None: it did not."""
+    autoscaling: Autoscaling | None = None
+    """How it scales. None: the number of its replicas is fixed."""
 
 
 class Wanted(NamedTuple):
@@ -33,6 +36,11 @@ class Wanted(NamedTuple):
     """None: the deployment is deleted."""
     serving: Revision | None = None
     """The last revision that served, which can be the newest one. None: none has served."""
+
+    @property
+    def target(self) -> Revision | None:
+        """The revision that should serve: if the newest one has failed, the one before."""
+        return self.serving if self.newest and self.newest.error else self.newest
 
 
 class Instance(NamedTuple):

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, NamedTuple
 
 from paperspace.gradient.server.clock import iso
 from paperspace.gradient.server.engines.reasons import ONCE
-from paperspace.gradient.server.engines.runtime import LineLogged, SpecNoted
+from paperspace.gradient.server.engines.runtime import InstanceAdded, LineLogged, Scaled, SpecNoted
 from paperspace.gradient.server.ids import derived_id
 from paperspace.gradient.server.storage.database import ChildTable
 
@@ -50,11 +50,11 @@ class DeploymentEvents:
         subjects: dict[str, Subject | None] = {}
         grown: set[str] = set()
         for event in events:
-            if isinstance(event, LineLogged) or event.reason is None:
+            if isinstance(event, LineLogged | InstanceAdded) or event.reason is None:
                 continue
-            id_ = event.spec_id if isinstance(event, SpecNoted) else event.instance_id
+            id_ = event.spec_id if isinstance(event, SpecNoted | Scaled) else event.instance_id
             if id_ not in subjects:
-                subjects[id_] = self._spec(id_) if isinstance(event, SpecNoted) else self._instance(id_)
+                subjects[id_] = self._spec(id_) if isinstance(event, SpecNoted | Scaled) else self._instance(id_)
             subject = subjects[id_]
             if subject and self._add(subject, event.reason, event.message, iso(event.at)):
                 grown.add(subject.deployment_id)

@@ -21,6 +21,11 @@ class Reason(StrEnum):
     STOPPED = "Stopped"
     SPEC_REJECTED = "SpecRejected"
 
+    # Autoscaling
+    SCALED_UP = "ScaledUp"
+    SCALED_DOWN = "ScaledDown"
+    METRIC_UNKNOWN = "MetricUnknown"
+
     # A revision
     PULLED = "Pulled"
     LIMITS_REDUCED = "LimitsReduced"
@@ -54,6 +59,7 @@ class Reason(StrEnum):
 
 _WARNINGS = {
     Reason.SPEC_REJECTED,
+    Reason.METRIC_UNKNOWN,
     Reason.LIMITS_REDUCED,
     Reason.ROLLOUT_FAILED,
     Reason.PULL_FAILED,

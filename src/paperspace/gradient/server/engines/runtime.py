@@ -10,7 +10,6 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any, NamedTuple, Protocol
 
-from paperspace.gradient._shared.spec_rules import DEFAULT_REPLICAS
 from paperspace.gradient.server.engines.reasons import Reason
 
 if TYPE_CHECKING:
@@ -25,10 +24,13 @@ class UnsupportedSpecError(Exception):
 
 
 class DesiredState(NamedTuple):
-    """What to run for a deployment: its name and the data of its newest spec."""
+    """What to run for a deployment: its name, and the id and the data of its newest spec."""
 
     name: str
+    spec_id: str
     spec: Mapping[str, Any]
+    scale: int | None = None
+    """How many replicas autoscaling has decided on so far. None: it has not decided."""
 
 
 class Instance(NamedTuple):
@@ -62,6 +64,14 @@ class LineLogged(NamedTuple):
     message: str
 
 
+class InstanceAdded(NamedTuple):
+    """The spec got another instance. Its state follows."""
+
+    instance_id: str
+    at: datetime
+    spec_id: str
+
+
 class InstanceRemoved(NamedTuple):
     """The instance was removed."""
 
@@ -89,7 +99,23 @@ class SpecNoted(NamedTuple):
     message: str
 
 
-Event = StateChanged | LineLogged | InstanceRemoved | InstanceNoted | SpecNoted
+class Scaled(NamedTuple):
+    """Autoscaling decided how many replicas of the spec there are from then on."""
+
+    spec_id: str
+    at: datetime
+    before: int
+    replicas: int
+    message: str
+    """Why, as a sentence."""
+
+    @property
+    def reason(self) -> Reason:
+        """Its reason among the events of the deployment."""
+        return Reason.SCALED_UP if self.replicas > self.before else Reason.SCALED_DOWN
+
+
+Event = StateChanged | LineLogged | InstanceAdded | InstanceRemoved | InstanceNoted | SpecNoted | Scaled
 
 
 class Runtime(Protocol):
@@ -112,16 +138,3 @@ class Runtime(Protocol):
     def run(self, desired: DesiredState | None, instances: Sequence[Instance], now: datetime) -> Iterable[Event]:
         """Make the instances match the desired state (None: remove all of them) and return the events, from now on."""
         ...
-
-
-def desired_replicas(spec: Mapping[str, Any], proposed: int = 0) -> int:
-    """Return the number of replicas of a spec; autoscaling limits the number that the load proposes."""
-    resources: Mapping[str, Any] = spec.get("resources") or {}
-    replicas = resources.get("replicas")
-    replicas = DEFAULT_REPLICAS if replicas is None else replicas
-    if spec.get("enabled") is False or replicas == 0:
-        return 0
-    autoscaling = resources.get("autoscaling")
-    if autoscaling is None or autoscaling.get("enabled") is False:
-        return int(replicas)
-    return int(max(replicas, min(proposed, autoscaling["maxReplicas"])))

@@ -1,7 +1,8 @@
 """The simulated runtime: no containers run.
 
 A container starts one time step after its creation and is healthy one step later; each instance starts half a step
-after the previous one. Each new healthy instance replaces one old instance. Nothing here waits: the events have times in the future.
+after the previous one. Each new healthy instance replaces one old instance. Autoscaling decides every 15 seconds.
+Nothing here waits: the events have times in the future.
 """
 
 from __future__ import annotations
@@ -11,6 +12,7 @@ from enum import StrEnum
 from typing import TYPE_CHECKING, Any
 
 from paperspace.gradient._shared.spec_rules import DEFAULT_PORT
+from paperspace.gradient.server.engines.autoscaling import Measured, Proposal, autoscaling_of, decide, desired_replicas
 from paperspace.gradient.server.engines.reasons import Reason
 from paperspace.gradient.server.engines.runtime import (
     ERRORED,
@@ -21,18 +23,20 @@ from paperspace.gradient.server.engines.runtime import (
     DesiredState,
     Event,
     Instance,
+    InstanceAdded,
     InstanceRemoved,
     LineLogged,
+    Scaled,
     StateChanged,
     UnsupportedSpecError,
-    desired_replicas,
 )
+from paperspace.gradient.server.ids import derived_id
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence
 
 MAX_REPLICAS = 100
-SCALE_DOWN_AFTER = timedelta(minutes=5)
+DECISION_INTERVAL = timedelta(seconds=15)
 CRASHES = 3
 SCENARIO_VARIABLE = "GRADIENT_SIMULATE"
 
@@ -53,7 +57,8 @@ class Simulation:
         step: How long a container takes to start, and then to become healthy.
         scenarios: The scenarios of each deployment name, by image; that of None applies to all other images. Without one,
             the spec's variable `GRADIENT_SIMULATE` applies.
-        loads: The number of replicas that the load of each deployment name proposes to autoscaling.
+        loads: The load of each deployment name: the value of each metric if it had one replica. More replicas share it.
+            Without one, there is no load.
     """
 
     simulated = True
@@ -61,7 +66,7 @@ class Simulation:
     def __init__(self, step: timedelta = timedelta(seconds=1)) -> None:
         self.step = step
         self.scenarios: dict[str, dict[str | None, Scenario]] = {}
-        self.loads: dict[str, int] = {}
+        self.loads: dict[str, Mapping[str, float]] = {}
 
     def replicas(self, desired: DesiredState) -> int:
         """Return the number of instances to simulate.
@@ -69,7 +74,7 @@ class Simulation:
         Raises:
             UnsupportedSpecError: the spec asks for too many.
         """
-        replicas = desired_replicas(desired.spec, self.loads.get(desired.name, 0))
+        replicas = desired_replicas(desired.spec, desired.scale)
         if replicas > MAX_REPLICAS:
             raise UnsupportedSpecError(f"Simulated: {replicas} replicas are too many; the limit is {MAX_REPLICAS}.")
         return replicas
@@ -93,9 +98,49 @@ class Simulation:
                 state, at = states[-1] if states else (instance.state, now)
                 if state == HEALTHY:
                     healthy_times.append(at)
+            if len(healthy_times) == replicas:
+                yield from self._scale(desired, current[:replicas], max(healthy_times, default=now))
         for instance in current[replicas:]:
-            yield from _remove(instance, now + SCALE_DOWN_AFTER)
+            yield from _remove(instance, now)
         yield from self._replace(old, replicas, sorted(healthy_times), now)
+
+    def _scale(self, desired: DesiredState, instances: Sequence[Instance], ready_at: datetime) -> Iterator[Event]:
+        """Return what autoscaling will do to the instances, all of which are ready at this time."""
+        for scaled in self._decisions(desired, len(instances), ready_at):
+            yield scaled
+            kept = instances[: scaled.replicas]
+            for instance in instances[scaled.replicas :]:
+                yield from _remove(instance, scaled.at)
+            added = [
+                Instance(derived_id(desired.spec_id, f"instance {index} of {scaled.at}", scaled.at), True, None)
+                for index in range(scaled.replicas - len(kept))
+            ]
+            for index, instance in enumerate(added):
+                yield InstanceAdded(instance.id, scaled.at, desired.spec_id)
+                yield from self._start(desired, instance, scaled.at, scaled.at + index * self.step / 2)
+            instances = [*kept, *added]
+
+    def _decisions(self, desired: DesiredState, replicas: int, ready_at: datetime) -> Iterator[Scaled]:
+        """Return the changes of the number of replicas, until the load does not require any more. Each waits for the replicas."""
+        autoscaling, load = autoscaling_of(desired.spec), self.loads.get(desired.name, {})
+        if autoscaling is None:
+            return
+        autoscaling = autoscaling._replace(maximum=min(autoscaling.maximum, MAX_REPLICAS))
+        at, window = ready_at, tuple[Proposal, ...]()
+        while True:
+            at += DECISION_INTERVAL
+            values = {target.metric: load.get(target.metric, 0.0) / replicas for target in autoscaling.targets}
+            decision = decide(autoscaling, replicas, Measured([values] * replicas), window, at)
+            if decision.replicas != replicas:
+                yield Scaled(desired.spec_id, at, replicas, decision.replicas, decision.message)
+                at += self._start_time(decision.replicas - replicas)
+            elif {proposal.replicas for proposal in decision.window} == {replicas}:
+                return
+            replicas, window = decision.replicas, decision.window
+
+    def _start_time(self, replicas: int) -> timedelta:
+        """Return how long it takes until new replicas are ready."""
+        return 2 * self.step + (replicas - 1) * self.step / 2 if replicas > 0 else timedelta()
 
     def _start(
         self, desired: DesiredState, instance: Instance, now: datetime, creation_time: datetime

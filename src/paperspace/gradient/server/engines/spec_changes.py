@@ -5,8 +5,8 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from paperspace.gradient._shared.counting import count
+from paperspace.gradient.server.engines.autoscaling import desired_replicas
 from paperspace.gradient.server.engines.reasons import Reason
-from paperspace.gradient.server.engines.runtime import desired_replicas
 
 if TYPE_CHECKING:
     from collections.abc import Mapping

@@ -7,17 +7,21 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 from paperspace.gradient._shared.spec_rules import normalize_name
 from paperspace.gradient.server.clock import iso
+from paperspace.gradient.server.engines.autoscaling import autoscaling_of
 from paperspace.gradient.server.engines.deployment_events import DeploymentEvents
 from paperspace.gradient.server.engines.reasons import Reason
 from paperspace.gradient.server.engines.runtime import (
     DesiredState,
     Instance,
+    InstanceAdded,
     InstanceRemoved,
     LineLogged,
+    Scaled,
     SpecNoted,
     StateChanged,
     UnsupportedSpecError,
 )
+from paperspace.gradient.server.engines.scales import Scales
 from paperspace.gradient.server.engines.spec_changes import Revision, change_of
 from paperspace.gradient.server.ids import derived_id
 from paperspace.gradient.server.storage.database import ChildTable
@@ -66,9 +70,14 @@ class Serving(NamedTuple):
 
 
 class Workloads:
-    """Run the newest specs with a runtime, and record its events. Callers run the methods in a transaction."""
+    """Run the newest specs with a runtime, and record its events. Callers run the methods in a transaction.
+
+    Attributes:
+        scales: The decisions of autoscaling.
+    """
 
     def __init__(self, database: Database, runtime: Runtime, logs: LogPages | None = None) -> None:
+        self.scales = Scales(database)
         self._db = database
         self._runtime = runtime
         self._deployment_events = DeploymentEvents(database)
@@ -105,6 +114,7 @@ class Workloads:
         """Remove all instances of a deployment, which is deleted, and its events."""
         self._discard_future_events(deployment_id)
         self._deployment_events.forget(deployment_id)
+        self.scales.forget(deployment_id)
         instances = self._instances(deployment_id, current_spec_id=None)  # no spec is current
         self.record(self._runtime.run(None, instances, self._db.transaction_time))
 
@@ -126,30 +136,37 @@ class Workloads:
                     self._db.insert("log_lines", [row | {"deployment_run_instance_id": instance_id}])
                 case InstanceRemoved(instance_id, at):
                     self._db.execute("UPDATE instances SET dt_deleted = ? WHERE id = ?", iso(at), instance_id)
+                case InstanceAdded():
+                    self._add_instance(event)
+                case Scaled():
+                    self.scales.add(event)
         self._deployment_events.record(in_order)
 
     def _reconcile(self, spec: Row) -> None:
         """Make the instances of a deployment match its newest spec, in place of what ran before."""
-        desired = DesiredState(spec["name"], json.loads(spec["data"]))
+        now, deployment_id = self._db.transaction_time, spec["deploymentId"]
+        scale = self.scales.of_deployment(deployment_id)
+        desired = DesiredState(spec["name"], spec["id"], json.loads(spec["data"]), scale)
         try:
             replicas = self._runtime.replicas(desired)
         except UnsupportedSpecError as error:
             self._db.execute("UPDATE deployment_specs SET error = ? WHERE id = ?", str(error), spec["id"])
-            self.record([SpecNoted(spec["id"], self._db.transaction_time, Reason.SPEC_REJECTED, str(error))])
+            self.record([SpecNoted(spec["id"], now, Reason.SPEC_REJECTED, str(error))])
             return
         self._db.execute(
             "UPDATE deployment_specs SET external_applied = ? WHERE id = ? AND external_applied IS NULL",
-            iso(self._db.transaction_time),
+            iso(now),
             spec["id"],
         )
-        self._discard_future_events(spec["deploymentId"])
+        self._discard_future_events(deployment_id)
         if spec["externalApplied"] is None:
             reason, message = change_of(self._revision_before(spec), _revision(spec), spec["actor"])
-            self.record([SpecNoted(spec["id"], self._db.transaction_time, reason, message)])
+            self.record([SpecNoted(spec["id"], now, reason, message)])
+        self.scales.start(spec["id"], replicas if autoscaling_of(desired.spec) else None)
         self._add_rollout(spec, replicas)
-        self._add_instances(spec, self._runtime.initial_instances(replicas))
-        instances = self._instances(spec["deploymentId"], current_spec_id=spec["id"])
-        self.record(self._runtime.run(desired, instances, self._db.transaction_time))
+        self._add_instances(spec["id"], self._runtime.initial_instances(replicas))
+        instances = self._instances(deployment_id, current_spec_id=spec["id"])
+        self.record(self._runtime.run(desired, instances, now))
 
     def _newest_spec(self, deployment_id: str) -> Row:
         (spec,) = self._db.rows(
@@ -185,27 +202,29 @@ class Workloads:
         if replicas:
             self._db.insert("runs", [{"id": run_id(spec["id"]), "rollout_id": rollout_id, **common}])
 
-    def _add_instances(self, spec: Row, number: int) -> None:
+    def _add_instances(self, spec_id: str, number: int) -> None:
         """Add the missing instances of a spec, up to the number. Their ids are derived from the id of the spec."""
-        run, now = run_id(spec["id"]), iso(self._db.transaction_time)
         (counts,) = self._db.rows(
             "SELECT count(*) AS total, count(*) FILTER (WHERE dt_deleted IS NULL) AS present FROM instances_now"
             " WHERE run_id = ?",
-            run,
+            run_id(spec_id),
         )
-        self._db.insert(
-            "instances",
-            (
-                {
-                    "id": derived_id(spec["id"], f"instance {index}"),
-                    "run_id": run,
-                    "deployment_id": spec["deploymentId"],
-                    "spec_id": spec["id"],
-                    "instance_id": instance_name(spec["id"], index),
-                    "dt_created": now,
-                }
-                for index in range(counts["total"], counts["total"] + number - counts["present"])
-            ),
+        for index in range(counts["total"], counts["total"] + number - counts["present"]):
+            id_ = derived_id(spec_id, f"instance {index}")
+            self._add_instance(InstanceAdded(id_, self._db.transaction_time, spec_id))
+
+    def _add_instance(self, added: InstanceAdded) -> None:
+        """Add an instance, now or in the future. Its name is derived from the id of the spec."""
+        run = run_id(added.spec_id)
+        (row,) = self._db.rows("SELECT count(*) AS total FROM instances WHERE run_id = ?", run)
+        self._db.execute(
+            "INSERT INTO instances (id, run_id, deployment_id, spec_id, instance_id, dt_created)"
+            " SELECT ?, ?, deployment_id, id, ?, ? FROM deployment_specs WHERE id = ?",
+            added.instance_id,
+            run,
+            instance_name(added.spec_id, row["total"]),
+            iso(added.at),
+            added.spec_id,
         )
 
     def _discard_future_events(self, deployment_id: str) -> None:
@@ -214,7 +233,13 @@ class Workloads:
         A removed instance has none: its removal is its last event.
         """
         self._deployment_events.discard_future(deployment_id)
+        self.scales.discard_future(deployment_id)
         now = iso(self._db.transaction_time)
+        future = "deployment_id = ? AND coalesce(dt_deleted, 'never') > now() AND dt_created > now()"
+        for instance in self._db.rows(f"SELECT id FROM instances WHERE {future}", deployment_id):  # noqa: S608
+            for table in ("instance_states", "log_lines"):
+                self._db.execute(f"DELETE FROM {table} WHERE deployment_run_instance_id = ?", instance["id"])  # noqa: S608
+            self._db.execute("DELETE FROM instances WHERE id = ?", instance["id"])
         present = self._db.rows(f"SELECT id FROM instances_now WHERE {_PRESENT}", deployment_id)  # noqa: S608
         for instance in present:
             for table, time_column in (("instance_states", "timestamp"), ("log_lines", "dt_created")):

@@ -43,7 +43,9 @@ def _start_anew(database: Database) -> None:
     now = iso(database.transaction_time)
     database.execute("DELETE FROM instance_states WHERE timestamp > ?", now)
     database.execute("DELETE FROM log_lines WHERE dt_created > ?", now)
+    database.execute("DELETE FROM instances WHERE dt_created > ?", now)
     database.execute("UPDATE instances SET dt_deleted = ? WHERE dt_deleted IS NULL OR dt_deleted > ?", now, now)
+    database.execute("DELETE FROM scales")
     database.execute("UPDATE deployments SET serving_spec_id = NULL")
     database.execute(
         "UPDATE deployment_specs SET external_applied = NULL, error = NULL, template = NULL"

@@ -239,6 +239,19 @@ MIGRATIONS = (
         """,
         "CREATE INDEX deployment_events_by_deployment ON deployment_events (deployment_id, seq, dt_last)",
         "CREATE INDEX deployment_events_by_id ON deployment_events (id, seq, dt_last)",
+        # What autoscaling has decided, or will decide: the number of replicas of a spec.
+        """
+        CREATE TABLE scales (
+            seq INTEGER PRIMARY KEY AUTOINCREMENT,
+            deployment_id TEXT NOT NULL REFERENCES deployments (id),
+            spec_id TEXT NOT NULL REFERENCES deployment_specs (id),
+            replicas INTEGER NOT NULL,
+            reason TEXT NOT NULL,
+            dt_created TEXT NOT NULL
+        ) STRICT
+        """,
+        "CREATE INDEX scales_by_deployment ON scales (deployment_id)",
+        "CREATE INDEX scales_by_spec ON scales (spec_id, seq)",
     ),
 )
 

@@ -14,7 +14,8 @@ _DEPLOYMENTS = """
 WITH newest AS (
     SELECT deployments.seq, deployments.id, deployments.name, deployment_specs.id AS spec_id, error, external_applied,
         CASE WHEN json_extract(data, '$.enabled') IS FALSE THEN 0
-            ELSE coalesce(json_extract(data, '$.resources.replicas'), 1) END AS replicas
+            ELSE coalesce(json_extract(data, '$.resources.replicas'), 1) END AS replicas,
+        (SELECT replicas FROM scales_now WHERE spec_id = deployment_specs.id) AS scale
     FROM deployments JOIN deployment_specs ON deployment_specs.seq = (
         SELECT max(seq) FROM deployment_specs WHERE deployment_id = deployments.id
     )
@@ -22,6 +23,7 @@ WITH newest AS (
 ),
 counted AS (
     SELECT newest.*, count(present.id) AS present,
+        count(*) FILTER (WHERE present.spec_id <> newest.spec_id) AS earlier,
         count(*) FILTER (WHERE present.spec_id = newest.spec_id AND present.state = 'healthy') AS ready,
         max(present.state_message) FILTER (
             WHERE present.spec_id = newest.spec_id AND present.state IN ('errored', 'failed')
@@ -38,7 +40,7 @@ judged AS (
             WHEN error IS NOT NULL OR failure IS NOT NULL THEN 'failed'
             WHEN external_applied IS NULL THEN 'pending'
             WHEN replicas = 0 THEN CASE WHEN present THEN 'pending' ELSE 'stopped' END
-            WHEN ready >= replicas THEN 'ready'
+            WHEN ready >= CASE WHEN earlier THEN max(replicas, coalesce(scale, 0)) ELSE replicas END THEN 'ready'
             ELSE 'pending'
         END AS state
     FROM counted

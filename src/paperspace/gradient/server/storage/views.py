@@ -1,6 +1,7 @@
 """Views of the current state.
 
-A runtime may date events in advance, so the tables of instances, states, log lines and events can contain rows of the future.
+A runtime may date events in advance, so the tables of instances, states, log lines, events and scales can contain rows of
+the future.
 These views leave out what has not happened yet and derive the rest. Time therefore passes without a background task,
 also while the server is down.
 
@@ -42,6 +43,12 @@ VIEWS = (
     FROM instances LEFT JOIN instance_states AS latest ON latest.seq = (
         SELECT max(seq) FROM states_now WHERE deployment_run_instance_id = instances.id
     )
+    WHERE instances.dt_created <= now()
+    """,
+    """
+    CREATE TEMP VIEW scales_now AS
+    SELECT deployment_id, spec_id, replicas FROM scales
+    WHERE seq = (SELECT max(seq) FROM scales AS latest WHERE latest.spec_id = scales.spec_id AND latest.dt_created <= now())
     """,
     """
     CREATE TEMP VIEW runs_now AS
@@ -61,7 +68,11 @@ VIEWS = (
                 )
             )
         END AS dt_deleted,
-        (SELECT count(*) FROM instances_now WHERE run_id = runs.id AND dt_deleted IS NULL) AS replicas,
+        -- With autoscaling, as many as it has decided on, or more while some still end their requests.
+        max(
+            (SELECT count(*) FROM instances_now WHERE run_id = runs.id AND dt_deleted IS NULL),
+            coalesce((SELECT replicas FROM scales_now WHERE spec_id = runs.spec_id), 0)
+        ) AS replicas,
         (
             SELECT count(*) FROM instances_now WHERE run_id = runs.id AND dt_deleted IS NULL AND state = 'healthy'
         ) AS ready_replicas
