@@ -209,10 +209,12 @@ def test_get_prints_every_revision(run: Run, client: Client, mnist: str) -> None
 
 @pytest.mark.parametrize(("output", "read"), [("json", json.loads), ("yaml", yaml.safe_load)])
 def test_machine_formats(run: Run, client: Client, mnist: str, output: str, read: Any) -> None:
-    """-o json and -o yaml print the documented dicts."""
+    """-o json and -o yaml print the documented dicts; `list` adds the state to each."""
     assert read(run("deployments", "get", mnist, "-o", output).stdout) == client.deployments.get_deployment(mnist)
-    listed = run("deployments", "list", "--output", output)
-    assert read(listed.stdout) == client.deployments.list_deployments()
+    [status] = client.deployments.list_deployment_statuses()
+    state = {key: status[key] for key in ("state", "readyReplicas", "replicas", "endpointUrl", "error")}
+    [listed] = read(run("deployments", "list", "--output", output).stdout)
+    assert listed == {**client.deployments.list_deployments()[0], **state}
     updated = run("deployments", "update", "--id", mnist, "--name", "digits", "-o", output)
     assert read(updated.stdout) == {"id": mnist}
     assert read(run("deployments", "list", "--name", "nothing", "-o", output).stdout) == []

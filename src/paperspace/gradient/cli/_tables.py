@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import shutil
 import sys
 from typing import TYPE_CHECKING, NamedTuple, TypeVar
@@ -23,15 +24,17 @@ class Column(NamedTuple):
 
     Attributes:
         title: The heading.
-        rank: Columns with the highest rank are dropped first if the terminal is too narrow; rank 0 is never dropped.
+        rank: If the terminal is too narrow, the columns with the lowest ranks that fit are shown; rank 0 is always shown.
         min_width: The width to which cells may be shortened. None: cells are never shortened.
         right: Whether cells are aligned to the right, as for numbers.
+        color: Returns the color of a cell on a terminal, from its text. None: no color.
     """
 
     title: str
     rank: int = 0
     min_width: int | None = None
     right: bool = False
+    color: Callable[[str], str | None] | None = None
 
 
 def print_table(columns: dict[Column, Callable[[Row], str]], rows: Sequence[Row]) -> None:
@@ -43,7 +46,9 @@ def print_table(columns: dict[Column, Callable[[Row], str]], rows: Sequence[Row]
     max_width = shutil.get_terminal_size().columns if sys.stdout.isatty() else None
     widths = _widths(cells, max_width)
     for index in range(len(rows) + 1):
-        line = _GAP.join(_fit(cells[column][index], width, column) for column, width in widths.items()).rstrip()
+        colored = index > 0 and not is_plain_terminal() and not os.environ.get("NO_COLOR")
+        texts = (_fit(cells[column][index], width, column, colored=colored) for column, width in widths.items())
+        line = _GAP.join(texts).rstrip()
         click.echo(click.style(line, bold=True) if index == 0 and not is_plain_terminal() else line)
     dropped = [column.title for column in columns if column not in widths]
     if dropped:
@@ -66,18 +71,23 @@ def _widths(cells: dict[Column, list[str]], max_width: int | None) -> dict[Colum
     def min_width(column: Column) -> int:
         return full_widths[column] if column.min_width is None else min(full_widths[column], column.min_width)
 
-    while excess({column: min_width(column) for column in widths}) > 0 and any(column.rank for column in widths):
-        del widths[max(widths, key=lambda column: column.rank)]
+    shown: list[Column] = []
+    for column in sorted(widths, key=lambda column: column.rank):
+        if not column.rank or excess({other: min_width(other) for other in [*shown, column]}) <= 0:
+            shown.append(column)
+    widths = {column: width for column, width in widths.items() if column in shown}
     while excess(widths) > 0 and (shrinkable := [column for column in widths if widths[column] > min_width(column)]):
         widths[max(shrinkable, key=lambda column: widths[column])] -= 1
     return widths
 
 
-def _fit(text: str, width: int, column: Column) -> str:
-    """Shorten or pad a cell to a width."""
+def _fit(text: str, width: int, column: Column, *, colored: bool) -> str:
+    """Shorten or pad a cell to a width, and color it. click removes colors where standard output is no terminal."""
     from rich.cells import cell_len, set_cell_size
 
     if cell_len(text) > width:
         text = set_cell_size(text, width - 1).rstrip() + "…"
     padding = " " * (width - cell_len(text))
+    if colored and column.color:
+        text = click.style(text, fg=column.color(text))
     return padding + text if column.right else text + padding

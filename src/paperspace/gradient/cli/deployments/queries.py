@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import sys
-from datetime import UTC, datetime
 from typing import TYPE_CHECKING
 from warnings import catch_warnings
 
@@ -12,21 +11,17 @@ import click
 from paperspace.gradient._shared.lazy import lazy_modules
 from paperspace.gradient.cli._commands import connect
 from paperspace.gradient.cli._output import output_option, print_data, printable
-from paperspace.gradient.cli._tables import Column, print_table
 from paperspace.gradient.cli.deployments._group import command
 from paperspace.gradient.cli.deployments._options import NOT_FOUND, cluster_option, name_option, project_option
+from paperspace.gradient.cli.deployments._statuses import print_statuses
 from paperspace.gradient.cli.deployments._target import Target, lookup_project_option, target_parameter
 from paperspace.gradient.errors import NotFoundError
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
-
     from paperspace.gradient._spec import files
-    from paperspace.gradient.deployments import _queries
-    from paperspace.gradient.types import DeploymentStatus
+    from paperspace.gradient.types import Deployment, DeploymentStatus
 else:
     [files] = lazy_modules("paperspace.gradient._spec", "files")
-    [_queries] = lazy_modules("paperspace.gradient.deployments", "_queries")
 
 
 @command.command("list")
@@ -41,30 +36,40 @@ def list_(
     """List deployments, newest first.
 
     If the terminal is too narrow for the table, some columns are hidden. A pipe or a file gets all columns. -o json and
-    -o yaml print what `list_deployments` of the library returns. -o name and -o id print one name or id per line.
+    -o yaml print what `list_deployments` of the library returns, and the state, the replicas and the endpoint of each
+    deployment. -o name and -o id print one name or id per line.
 
     \b
     Examples:
       gradient deployments list --project-id p1
-      gradient deployments list -o json | jq '.[].name'
+      gradient deployments list -o json | jq -r '.[] | select(.state == "failed") | .name'
     """
     with connect() as client:
+        if output in {"name", "id"}:
+            for deployment in client.deployments.list_deployments(name, project_id, cluster_id, first=limit):
+                click.echo(printable(deployment["name" if output == "name" else "id"]))
+            return
+        statuses = client.deployments.list_deployment_statuses(name, project_id, cluster_id, first=limit)
         if output is None:
-            _print_statuses(client.deployments.list_deployment_statuses(name, project_id, cluster_id, first=limit))
+            print_statuses(statuses)
             return
         deployments = client.deployments.list_deployments(name, project_id, cluster_id, first=limit)
-    if output in {"json", "yaml"}:
-        print_data(deployments, output)
-        return
-    for deployment in deployments:
-        click.echo(printable(deployment["name" if output == "name" else "id"]))
+    by_id = {status["id"]: status for status in statuses}
+    # A deployment that was created between the two requests has no status yet: it is left out, as it would be a moment ago.
+    print_data([_with_state(node, by_id[node["id"]]) for node in deployments if node["id"] in by_id], output)
 
 
-def _print_statuses(statuses: list[DeploymentStatus]) -> None:
-    if statuses:
-        print_table(_COLUMNS, statuses)
-    else:
-        click.echo("No deployments found")
+def _with_state(deployment: Deployment, status: DeploymentStatus) -> dict[str, object]:
+    return {
+        "id": deployment["id"],
+        "name": deployment["name"],
+        "state": status["state"],
+        "readyReplicas": status["readyReplicas"],
+        "replicas": status["replicas"],
+        "endpointUrl": status["endpointUrl"],
+        "error": status["error"],
+        **deployment,
+    }
 
 
 @command.command()
@@ -143,27 +148,3 @@ def _connections_to_lists(value: object) -> object:
             return [_connections_to_lists(entry) for entry in value]
         case _:
             return value
-
-
-def _replicas(status: DeploymentStatus) -> str:
-    return f"{status['readyReplicas']}/{status['replicas']}"
-
-
-def _age(status: DeploymentStatus) -> str:
-    """Return the age in the largest unit that is not zero."""
-    seconds = int((datetime.now(UTC) - _queries.parse_time(status["dtCreated"])).total_seconds())
-    for unit, length in {"d": 86400, "h": 3600, "m": 60}.items():
-        if seconds >= length:
-            return f"{seconds // length}{unit}"
-    return f"{max(seconds, 0)}s"
-
-
-_COLUMNS: dict[Column, Callable[[DeploymentStatus], str]] = {
-    Column("Name", min_width=12): lambda status: status["name"],
-    Column("ID"): lambda status: status["id"],
-    Column("Image", rank=4, min_width=16): lambda status: status["image"],
-    Column("Replicas", rank=1, right=True): _replicas,
-    Column("State", rank=2): lambda status: status["state"],
-    Column("Endpoint", rank=5): lambda status: status["endpointUrl"],
-    Column("Age", rank=3, right=True): _age,
-}

@@ -1,0 +1,54 @@
+"""The table of the statuses of deployments."""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime
+from typing import TYPE_CHECKING
+
+import click
+
+from paperspace.gradient._shared.lazy import lazy_modules
+from paperspace.gradient.cli._tables import Column, print_table
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from paperspace.gradient.deployments import _queries
+    from paperspace.gradient.types import DeploymentStatus
+else:
+    [_queries] = lazy_modules("paperspace.gradient.deployments", "_queries")
+
+
+def print_statuses(statuses: list[DeploymentStatus]) -> None:
+    """Print a table of deployments."""
+    if statuses:
+        print_table(_COLUMNS, statuses)
+    else:
+        click.echo("No deployments found")
+
+
+def ready_replicas(status: DeploymentStatus) -> str:
+    """Return how many replicas are ready, and how many are desired."""
+    return f"{status['readyReplicas']}/{status['replicas']}"
+
+
+def _age(status: DeploymentStatus) -> str:
+    """Return the age in the largest unit that is not zero."""
+    seconds = int((datetime.now(UTC) - _queries.parse_time(status["dtCreated"])).total_seconds())
+    for unit, length in {"d": 86400, "h": 3600, "m": 60}.items():
+        if seconds >= length:
+            return f"{seconds // length}{unit}"
+    return f"{max(seconds, 0)}s"
+
+
+_STATE_COLORS = {"ready": "green", "pending": "yellow", "failed": "red"}
+
+_COLUMNS: dict[Column, Callable[[DeploymentStatus], str]] = {
+    Column("Name", min_width=12): lambda status: status["name"],
+    Column("ID", rank=5): lambda status: status["id"],
+    Column("Image", rank=4, min_width=16): lambda status: status["image"],
+    Column("Replicas", rank=2, right=True): ready_replicas,
+    Column("State", color=_STATE_COLORS.get): lambda status: status["state"],
+    Column("Endpoint", rank=1): lambda status: status["endpointUrl"],
+    Column("Age", rank=3, right=True): _age,
+}

@@ -1,0 +1,76 @@
+"""The command `status`: the state of deployments, for a person and for scripts."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import click
+
+from paperspace.gradient.cli._commands import connect
+from paperspace.gradient.cli._output import output_option, print_data, printable
+from paperspace.gradient.cli.deployments._group import command
+from paperspace.gradient.cli.deployments._statuses import print_statuses, ready_replicas
+from paperspace.gradient.cli.deployments._target import Target, target_parameter
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from paperspace.gradient.types import DeploymentStatus
+
+
+@command.command()
+@target_parameter(required=False)
+@click.option(
+    "--project-id", "--projectId", "project_id", metavar="ID", help="Only deployments of this project. Default: all."
+)
+@output_option("json", "yaml")
+def status(target: Target | None, project_id: str | None, output: str | None) -> None:
+    """Show the state of a deployment: its replicas, endpoint, instances, and what is wrong.
+
+    Without a name or an id, all deployments are listed. -o json and -o yaml print what `get_deployment_status` of the
+    library returns, or a list of this for all deployments.
+
+    \b
+    Examples:
+      gradient deployments status mnist
+      gradient deployments status mnist -o json | jq -r .state
+    """
+    with connect() as client:
+        if target is None:
+            statuses = client.deployments.list_deployment_statuses(project_id=project_id)
+            if output:
+                print_data(statuses, output)
+            else:
+                print_statuses(statuses)
+            return
+        shown = client.deployments.get_deployment_status(target.find(client, project_id))
+    if output:
+        print_data(shown, output)
+    else:
+        for line in _lines(shown):
+            click.echo(printable(line))
+
+
+def _lines(status: DeploymentStatus) -> Iterator[str]:
+    """Yield the lines that describe a status."""
+    facts = {
+        "Name": status["name"],
+        "ID": status["id"],
+        "State": status["state"],
+        "Replicas": f"{ready_replicas(status)} ready",
+        "Image": status["image"],
+        "Endpoint": status["endpointUrl"],
+        "Revision": status["specId"],
+    }
+    if not status["applied"] and not status["error"]:
+        facts["Revision"] += ", not applied yet"
+    if status["error"]:
+        facts["Error"] = status["error"]
+    width = max(map(len, facts)) + 3  # with the colon, and two spaces
+    yield from (f"{title + ':':{width}}{value}" for title, value in facts.items())
+    if status["instances"]:
+        yield "Instances:"
+        yield from (
+            f"  {instance['name'] or 'not named yet'}  {instance['state'] or 'unknown'}  {instance['message'] or ''}".rstrip()
+            for instance in status["instances"]
+        )

@@ -1,0 +1,68 @@
+"""`gradient deployments status`."""
+
+from __future__ import annotations
+
+import json
+from typing import TYPE_CHECKING, Any
+
+import pytest
+import yaml
+from tests.samples import SPEC
+
+if TYPE_CHECKING:
+    from tests.cli.conftest import Run
+
+    from paperspace.gradient import Client
+
+pytestmark = pytest.mark.usefixtures("environment")
+
+BROKEN: Any = {**SPEC, "env": [{"name": "GRADIENT_SIMULATE", "value": "fail"}]}
+
+
+@pytest.mark.parametrize(("output", "read"), [("json", json.loads), ("yaml", yaml.safe_load)])
+def test_status_for_scripts(run: Run, client: Client, output: str, read: Any) -> None:
+    """-o json and -o yaml print what the library returns: one status for a name or an id, else a list."""
+    ids = [client.deployments.create_deployment(name, "p1", SPEC, wait=True)["id"] for name in ("a", "b")]
+    status = client.deployments.get_deployment_status(ids[0])
+    for target in ("a", ids[0]):
+        assert read(run("deployments", "status", target, "-o", output).stdout) == status
+    assert read(run("deployments", "status", "-o", output).stdout) == client.deployments.list_deployment_statuses()
+    assert read(run("deployments", "status", "--project-id", "p2", "-o", output).stdout) == []
+
+
+def test_status_of_a_deployment(run: Run, client: Client) -> None:
+    """Without -o, each fact has a line, and each instance too."""
+    id_ = client.deployments.create_deployment("a", "p1", SPEC, wait=True)["id"]
+    status = client.deployments.get_deployment_status(id_)
+    [instance] = status["instances"]
+    assert run("deployments", "status", "a").stdout.splitlines() == [
+        "Name:      a",
+        f"ID:        {id_}",
+        "State:     ready",
+        "Replicas:  1/1 ready",
+        f"Image:     {SPEC['image']}",
+        f"Endpoint:  {status['endpointUrl']}",
+        f"Revision:  {status['specId']}",
+        "Instances:",
+        f"  {instance['name']}  healthy  {instance['message']}",
+    ]
+
+
+def test_status_says_why_a_deployment_failed(run: Run, client: Client) -> None:
+    """The message of a failed instance, or the error of the spec, is shown."""
+    failed = client.deployments.create_deployment("failed", "p1", BROKEN)["id"]
+    list(client.deployments.watch_deployment(failed))
+    [instance] = client.deployments.get_deployment_status(failed)["instances"]
+    shown = run("deployments", "status", failed).stdout
+    assert "State:     failed\n" in shown
+    assert str(instance["message"]) in shown
+    refused = client.deployments.create_deployment("refused", "p1", {**SPEC, "resources": {"replicas": 101}})["id"]
+    error = client.deployments.get_deployment_status(refused)["error"]
+    assert f"Error:     {error}\n" in run("deployments", "status", "refused").stdout
+
+
+def test_status_of_all(run: Run, client: Client) -> None:
+    """Without a name or an id, the table of `list` is printed."""
+    client.deployments.create_deployment("a", "p1", SPEC, wait=True)
+    assert run("deployments", "status").stdout == run("deployments", "list").stdout
+    assert run("deployments", "status", "--project-id", "p2").stdout == "No deployments found\n"
