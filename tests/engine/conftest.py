@@ -38,7 +38,8 @@ def make_images(engine: PrivateEngine) -> None:
     engine.import_image(
         SHELL,
         busybox(
-            "sh", "sleep", "cat", "echo", "httpd", "tail", "kill", "env", "wget", "trap", "head", "seq", "nc", "tr"
+            *("sh", "sleep", "cat", "echo", "httpd", "tail", "kill", "env", "wget", "trap", "head", "seq", "nc", "tr"),
+            *("chmod", "mkdir", "rm", "touch"),
         ),
         'ENTRYPOINT ["/bin/sh", "-c"]',
         'CMD ["echo image; sleep 600"]',

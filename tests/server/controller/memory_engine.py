@@ -18,6 +18,7 @@ from paperspace.gradient.server.controller.engine import (
     ContainerKey,
     ContainerMissingError,
     EngineUnavailableError,
+    Execution,
     ImageError,
     Piece,
     PortInUseError,
@@ -41,6 +42,7 @@ class MemoryEngine:
         available: Whether the engine responds.
         written: The output of each container, also of those that are gone.
         cuts: How often the streams of output were cut.
+        exit_codes: The exit code of each program that can be executed in containers.
         cpu_seconds: What each container has used; by default none.
         memory: The bytes that each container uses.
     """
@@ -54,6 +56,7 @@ class MemoryEngine:
         self.available = True
         self.written: dict[str, list[Piece]] = {}
         self.cuts = 0
+        self.exit_codes: dict[str, int] = {}
         self.cpu_seconds: dict[str, float] = {}
         self.memory: dict[str, int] = {}
         self._now = now
@@ -167,6 +170,12 @@ class MemoryEngine:
         self._check_available()
         return ["starting", f"error in {self.images[container_id]}"][:count] if container_id in self.by_id else []
 
+    async def execute(self, container_id: str, command: tuple[str, ...], timeout: float) -> Execution:  # noqa: ARG002
+        self._check_available()
+        if container_id not in {container.id for container in self.running()}:
+            raise ContainerMissingError(container_id)
+        return Execution(self.exit_codes.get(command[0]), f"output of {command[0]}\n")
+
     async def output(self, container_id: str, since: int, *, follow: bool) -> AsyncGenerator[Sequence[Piece]]:
         self._check_available()
         position, cuts = 0, self.cuts
@@ -215,10 +224,15 @@ class MemoryEngine:
 
 
 class ServingEngine(MemoryEngine):
-    """An engine in memory whose good containers respond on their ports."""
+    """An engine in memory whose good containers respond on their ports.
+
+    Attributes:
+        statuses: The status of the response to each path. All others are not found.
+    """
 
     def __init__(self) -> None:
         super().__init__()
+        self.statuses: dict[str, int] = {}
         self._servers: dict[str, asyncio.Server] = {}
 
     async def start(self, key: ContainerKey, workload: Workload, host_port: int) -> Container:
@@ -231,8 +245,8 @@ class ServingEngine(MemoryEngine):
 
     async def _listen(self, port: int) -> asyncio.Server:
         async def respond(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-            await reader.readuntil(b"\r\n\r\n")
-            writer.write(b"HTTP/1.1 404 Not Found\r\nContent-Length: 0\r\n\r\n")
+            path = (await reader.readuntil(b"\r\n\r\n")).decode().split()[1]
+            writer.write(b"HTTP/1.1 %d Status\r\nContent-Length: 0\r\n\r\n" % self.statuses.get(path, 404))
             writer.close()
 
         try:

@@ -62,9 +62,9 @@ class World:
         id_: str = row["id"]
         return id_
 
-    def update(self, id_: str, image: str, replicas: int = 1) -> None:
+    def update(self, id_: str, image: str, replicas: int = 1, **more: Any) -> None:
         with self.database.writing():
-            spec = {"image": image, "resources": {"replicas": replicas}}
+            spec = {"image": image, "resources": {"replicas": replicas}, **more}
             self.store.update_deployment(id_, name=None, project_id=None, cluster_id=None, data=spec)
             self.workloads.apply_new_spec(id_)
         self._controller.notify()

@@ -36,6 +36,7 @@ from paperspace.gradient.server.controller.steps import (
     Unroute,
     Wake,
 )
+from paperspace.gradient.server.engines.reasons import Reason
 from paperspace.gradient.server.engines.workloads import Workloads
 from paperspace.gradient.server.storage.database import Database
 from paperspace.gradient.server.storage.store import Store
@@ -130,6 +131,19 @@ class ControllerMachine(RuleBasedStateMachine):
         else:
             self.engine.exit(container.id, exit_code)
         self.promised[container.key.deployment_id] = 0
+
+    @rule(pick=picks, alive=st.booleans())
+    def fail_a_check(self, pick: int, alive: bool) -> None:
+        """Let a running container fail its readiness check, or its liveness check."""
+        containers = [container for container in self.engine.running() if container.host_port]
+        assume(containers)
+        key = containers[pick % len(containers)].key
+        self.reports[key.instance_id] = (
+            Progress(key.attempt, "Running", "readiness: failed.", Reason.UNREADY)
+            if alive
+            else Ended(key.attempt, self.moment, "liveness: failed.", cause=Reason.UNHEALTHY)
+        )
+        self.promised[key.deployment_id] = 0
 
     @rule(pick=picks)
     def take_a_port(self, pick: int) -> None:

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Literal
 
 import pytest
 
+from paperspace.gradient.server.controller.checks import NO_CHECKS, Check, Checks, Request
 from paperspace.gradient.server.controller.engine import Container, ContainerKey
 from paperspace.gradient.server.controller.gateway import Routes
 from paperspace.gradient.server.controller.rollout import next_steps
@@ -63,6 +64,10 @@ B1, B2, B3 = (Revision(f"B{number}", "template B", number) for number in (1, 2, 
 C1 = Revision("C1", "template C", 1)
 STOPPED = Revision("stopped", "template A", 0)
 
+CHECK = Check("readiness", Request("/", 80), 0, 10, 1, 3)
+CHECKS = Checks(readiness=CHECK, liveness=CHECK._replace(name="liveness"))
+STARTUP = Checks(startup=CHECK._replace(name="startup", threshold=12))
+
 # What is known about an instance: phase, state, the state of its container, whether it is routed.
 KNOWN: dict[str, tuple[str, str, Literal["created", "running", "exited"] | None]] = {
     "new": ("Pending", "pending", None),
@@ -88,7 +93,8 @@ def observe(*lines: str, **reports: Report) -> Observed:
         port = None if "portless" in more else PORT
         message = f"Ready on 127.0.0.1:{port}." if state == "healthy" else "message"
         instance = Instance(id_, spec_id, template, port, 1, phase, state, message, BEFORE)
-        instances.append(instance._replace(leaving_since=BEFORE if "leaving" in more else None))
+        checks = CHECKS if "checked" in more else STARTUP if "startup" in more else NO_CHECKS
+        instances.append(instance._replace(leaving_since=BEFORE if "leaving" in more else None, checks=checks))
         if container == "running":
             containers.append(running(id_))
         elif container is not None:
@@ -239,6 +245,10 @@ ON_TRIAL, SERVED = Wanted(A1), Wanted(A1, A1)
 GOES = Wanted(None)
 IN_10_MIN, IN_5_MIN = BEFORE + timedelta(minutes=10), BEFORE + timedelta(minutes=5)
 CRASH = Ended(1, NOW, "Exited with code 1.", output="KeyError: 'model'")
+NOT_LIVE = Ended(1, NOW, "liveness: GET / returned 503 (3 of 3 failures).", cause=Reason.UNHEALTHY)
+RESTARTED = "liveness: GET / returned 503 (3 of 3 failures); restarting after 1 s."
+NOT_READY = Progress(1, "Running", "readiness: GET / returned 503 (3 of 3 failures).", Reason.UNREADY)
+UNREADY = SetState("a1", "Running", "pending", NOT_READY.message, Reason.UNREADY)
 NO_IMAGE = Ended(1, NOW, "There is no image nginxx.", permanent=True, cause=Reason.PULL_FAILED)
 
 LIVES: dict[str, tuple[Wanted, str, Report | None, Sequence[Step]]] = {
@@ -332,6 +342,42 @@ LIVES: dict[str, tuple[Wanted, str, Report | None, Sequence[Step]]] = {
             Start("a1", 1),
         ],
     ),
+    "health checks go on while it serves": (SERVED, "a1 A1 ready checked routed", None, [Probe("a1", 1, PORT, CHECKS)]),
+    "a startup check does not": (SERVED, "a1 A1 ready startup routed", None, []),
+    "a startup check gives a new revision more time": (
+        ON_TRIAL,
+        "a1 A1 starting startup",
+        None,
+        [Probe("a1", 1, PORT, STARTUP), Wake(IN_10_MIN + timedelta(minutes=2))],
+    ),
+    "one that is not ready any more gets no more requests, and its container runs on": (
+        SERVED,
+        "a1 A1 ready checked routed",
+        NOT_READY,
+        [Unroute("a1"), Probe("a1", 1, PORT, CHECKS), UNREADY],
+    ),
+    "its requests can take their time": (
+        SERVED,
+        "a1 A1 starting checked draining",
+        NOT_READY,
+        [Probe("a1", 1, PORT, CHECKS), UNREADY],
+    ),
+    "when it passes again, it is routed again": (
+        SERVED,
+        "a1 A1 starting checked draining",
+        Responded(1),
+        [Probe("a1", 1, PORT, CHECKS), Route("a1")],
+    ),
+    "one that is not live gets no more requests, and is restarted": (
+        SERVED,
+        "a1 A1 ready checked routed",
+        NOT_LIVE,
+        [
+            Unroute("a1"),
+            SetState("a1", "Running", "retrying", RESTARTED, Reason.UNHEALTHY),
+            Restart("a1", 1, NOW + timedelta(seconds=1)),
+        ],
+    ),
     "an image that does not exist fails a new revision": (
         ON_TRIAL,
         "a1 A1 new",
@@ -393,6 +439,43 @@ def test_life_of_an_instance(name: str) -> None:
     observed = observe(line, **({"a1": report} if report else {}))
     decided = [step for step in steps(wanted, observed) if not isinstance(step, Serve | Adopt | Add | Leave)]
     assert decided == expected
+
+
+@pytest.mark.parametrize(
+    ("line", "state", "expected"),
+    [
+        ("a1 A1 crashed checked routed", "running", [Unroute("a1")]),
+        ("a1 A1 crashed checked draining", "running", [Stop("a1.0")]),
+        ("a1 A1 crashed checked draining", "exited", [Remove("a1.0"), Start("a1", 1)]),
+        ("a1 A1 ready leaving checked draining", "running", [Stop("a1.0"), Drain("a1", 1), Wake(IN_5_MIN)]),
+        ("a1 A1 lost leaving checked", "running", [Stop("a1.0")]),
+    ],
+)
+def test_a_container_that_failed_a_check(
+    line: str, state: Literal["running", "exited"], expected: Sequence[Step]
+) -> None:
+    """It is stopped once it gets no requests; the next attempt starts when it has ended."""
+    observed = observe(line)
+    failed = running("a1", attempt=0)._replace(state=state)
+    wanted = GOES if "leaving" in line else SERVED
+    assert steps(wanted, observed._replace(containers=(*observed.containers, failed))) == expected
+
+
+def test_a_revision_that_is_not_live_fails() -> None:
+    """A new revision whose containers fail a check five times in a row has failed; the check is the reason."""
+    observed = observe("a1 A1 starting checked", a1=NOT_LIVE)
+    (instance,) = observed.instances
+    message = "liveness: GET / returned 503 (3 of 3 failures); no more restarts."
+    assert steps(ON_TRIAL, observed._replace(instances=(instance._replace(crashes=4),))) == [
+        SetState("a1", "Failed", "failed", message, Reason.UNHEALTHY),
+        Fail("A1", message),
+    ]
+
+
+def test_an_update_to_a_container_that_is_not_ready() -> None:
+    """A new container that is not ready any more replaces none of those before."""
+    observed = observe("a1 A1 ready routed", "b1 B1 ready checked routed", b1=NOT_READY)
+    assert not [step for step in steps(Wanted(B1, A1), observed) if isinstance(step, Serve | Leave | Add)]
 
 
 def test_requests_that_do_not_end_are_cut_off() -> None:
@@ -462,10 +545,12 @@ def test_restart_waits() -> None:
 
 
 def test_containers_of_earlier_attempts_are_removed() -> None:
-    """Only the container of the current attempt counts; the others are removed, even while they run."""
+    """Only the container of the current attempt counts; the others are removed, and stopped first if they run."""
     (instance,) = observe("a1 A1 crashed").instances
     observed = Observed((instance._replace(attempt=2),), (running("a1", 1),))
-    assert steps(SERVED, observed) == [Remove("a1.1"), Start("a1", 2)]
+    assert steps(SERVED, observed) == [Stop("a1.1")]
+    exited = running("a1", 1)._replace(state="exited")
+    assert steps(SERVED, observed._replace(containers=(exited,))) == [Remove("a1.1"), Start("a1", 2)]
 
 
 def test_containers_of_removed_instances_are_removed_and_unknown_ones_kept() -> None:

@@ -34,6 +34,7 @@ _log = logging.getLogger(__name__)
 RESYNC_INTERVAL = 30.0  # seconds
 
 MAX_STARTS = 8  # containers that start at the same time; more only slow each other down
+MAX_COMMANDS = 16  # of health checks; each starts a process
 
 
 class Options(NamedTuple):
@@ -84,12 +85,12 @@ class Controller:
         self._server_id = server_id
         self._limits = Limits(options.progress_deadline, options.drain_timeout)
         self._listing = Listing(engine)
-        starts = asyncio.Semaphore(MAX_STARTS)
+        limits = asyncio.Semaphore(MAX_STARTS), asyncio.Semaphore(MAX_COMMANDS)
         self._router = router or NoGateway()
         self._router.call_on_change(lambda: self.wake(list(self._workers)))
         self._logs = logs or NoLogs()
         self.sampler = Sampler(engine, self._listing, self._router, now)
-        self._tools = Tools(engine, self._router, change, now, options.stop_grace, starts, self._logs)
+        self._tools = Tools(engine, self._router, change, now, options.stop_grace, *limits, self._logs)
         self._committed = asyncio.Event()
         self._workers: dict[str, Worker] = {}
         self._tasks: set[asyncio.Task[None]] = set()

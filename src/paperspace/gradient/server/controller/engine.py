@@ -40,6 +40,8 @@ class Workload(NamedTuple):
     registry: str | None
     """The name of the registry's credentials. None: the image is public."""
     models: tuple[Model, ...] = ()
+    check_ports: tuple[int, ...] = ()
+    """The other ports that health checks connect to."""
 
 
 class ContainerKey(NamedTuple):
@@ -74,6 +76,17 @@ class Container(NamedTuple):
     """Whether it ended while the server was not connected to the engine, for example because the engine was restarted."""
     cpus: float | None = None
     """How many CPUs it may use. None: all of the machine."""
+    check_ports: tuple[tuple[int, int], ...] = ()
+    """The ports of the workload for health checks, each with the port of 127.0.0.1 on which the engine publishes it."""
+
+
+class Execution(NamedTuple):
+    """What came of a command in a container."""
+
+    exit_code: int | None
+    """None: it has not ended in time."""
+    output: str = ""
+    """The end of what it wrote."""
 
 
 class Piece(NamedTuple):
@@ -203,6 +216,21 @@ class Engine(Protocol):
 
     async def remove(self, container_id: str) -> None:
         """Remove a container, also if it runs. Return when it does not exist."""
+        ...
+
+    async def execute(self, container_id: str, command: tuple[str, ...], timeout: float) -> Execution:
+        """Run a command in a running container, without a shell.
+
+        One that does not end in time can continue to run. While it does, calls with the same command have not ended in time.
+
+        Args:
+            container_id: The id of the container.
+            command: The program and its arguments.
+            timeout: The seconds that it may take, once it runs.
+
+        Raises:
+            ContainerMissingError: the container does not run.
+        """
         ...
 
     def output(self, container_id: str, since: int, *, follow: bool) -> AsyncGenerator[Sequence[Piece]]:

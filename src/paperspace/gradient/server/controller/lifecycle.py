@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from datetime import timedelta
 from typing import TYPE_CHECKING
 
 from paperspace.gradient.server.controller import restarts
@@ -29,7 +30,7 @@ from paperspace.gradient.server.engines.runtime import ERRORED, FAILED, HEALTHY,
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
-    from datetime import datetime, timedelta
+    from datetime import datetime
 
     from paperspace.gradient.server.controller.engine import Container
     from paperspace.gradient.server.controller.state import Instance, Limits, Replica, Wanted
@@ -38,7 +39,10 @@ if TYPE_CHECKING:
 def lifecycle(replica: Replica, wanted: Wanted, now: datetime, limits: Limits) -> Iterator[Step]:
     """Return the next steps of an instance."""
     for container in replica.stale:
-        yield Remove(container.id)
+        if container.state != "running":
+            yield Remove(container.id)
+        elif not replica.routed:  # it has failed a health check
+            yield Stop(container.id)
     if replica.leaving or replica.failed:
         yield from _end(replica, now, limits.drain)
         return
@@ -87,7 +91,8 @@ def _after_end(instance: Instance, ended: Ended, *, on_trial: bool) -> Iterator[
         return
     healthy_since = instance.since if instance.state == HEALTHY else None
     crashes = restarts.crashes_in_a_row(instance.crashes, healthy_since, ended.at)
-    crash = f"{ended.reason.removesuffix('.')} (crash {crashes})"
+    number = "" if ended.cause is Reason.UNHEALTHY else f" (crash {crashes})"  # a failed check has numbers of its own
+    crash = f"{ended.reason.removesuffix('.')}{number}"
     output = f" Last output: {ended.output}" if ended.output else ""
     if on_trial and ended.permanent:
         yield from _fail(instance, "Pending", ERRORED, ended.reason, ended.cause)
@@ -111,7 +116,7 @@ def _run(replica: Replica, now: datetime, progress_limit: timedelta | None) -> I
             yield SetState(instance.id, "Pending", PENDING, message, Reason.LOST)
         if instance.restart_at and now < instance.restart_at:
             yield Wake(instance.restart_at)
-        else:
+        elif not replica.stops:
             yield Start(instance.id, instance.attempt)
             yield from _progress(replica, "Pending")
     elif container.state == "exited":
@@ -123,14 +128,15 @@ def _run(replica: Replica, now: datetime, progress_limit: timedelta | None) -> I
 def _follow(
     replica: Replica, container: Container, port: int, now: datetime, progress_limit: timedelta | None
 ) -> Iterator[Step]:
-    """Wait until a running container responds, and route to it."""
+    """Wait until a running container is ready, and route to it. Run its health checks."""
     instance = replica.instance
     if instance.restart_at or (instance.phase != "Running" and not replica.responds):
         yield Started(instance.id)
+    if not replica.responds or instance.checks.continue_when_ready:
+        yield Probe(instance.id, instance.attempt, port, instance.checks)
     if replica.responds:
         yield from _serve(replica)
     else:
-        yield Probe(instance.id, instance.attempt, port)
         yield from _progress(replica, "Running")
         if progress_limit is not None:
             yield from _check_progress(replica, container, now, progress_limit)
@@ -167,6 +173,7 @@ def _check_progress(replica: Replica, container: Container, now: datetime, limit
     The controller may have been down when the container became ready.
     """
     instance, report = replica.instance, replica.report
+    limit += timedelta(seconds=instance.checks.start_time)
     end = (container.started_at or instance.since) + limit
     if now < end:
         yield Wake(end)

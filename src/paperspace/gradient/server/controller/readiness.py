@@ -1,4 +1,4 @@
-"""Readiness: a container is ready when it sends any HTTP response on its port.
+"""Readiness without a readiness check: a container is ready when it sends any HTTP response on its port.
 
 That it accepts connections says nothing: engines accept them on a published port before the application listens.
 """
@@ -14,6 +14,7 @@ if TYPE_CHECKING:
 
 FIRST_INTERVAL, MAX_INTERVAL, GROWTH = 0.05, 1.0, 1.5  # seconds between two attempts
 ATTEMPT_TIMEOUT = 10.0  # seconds
+ANOTHER_PROTOCOL = "the container responds with another protocol"
 SILENCE = 1.0  # seconds before a failed attempt is reported: most containers need some time
 
 _HTTP_1_REQUEST = b"GET / HTTP/1.1\r\nHost: 127.0.0.1\r\nUser-Agent: gradient-probe\r\nConnection: close\r\n\r\n"
@@ -51,22 +52,31 @@ async def _failure(port: int, protocol: str) -> str | None:
             return await (_http_2_failure(port) if protocol == "http2" else _http_1_failure(port))
     except TimeoutError:
         return f"nothing was received for {ATTEMPT_TIMEOUT:g} s"
-    except ConnectionRefusedError:
-        return "connection refused"
-    except asyncio.IncompleteReadError:
-        return "the connection was closed"
-    except OSError as error:
-        return (error.strerror or str(error)).lower()
+    except (OSError, EOFError) as error:
+        return reason_of(error)
+
+
+def reason_of(error: Exception) -> str:
+    """Return why there is no HTTP response."""
+    match error:
+        case ConnectionRefusedError():
+            return "connection refused"
+        case EOFError():
+            return "the connection was closed"
+        case OSError():
+            return (error.strerror or str(error)).lower()
+        case _:
+            return ANOTHER_PROTOCOL
 
 
 async def _http_1_failure(port: int) -> str | None:
     start = await _exchange(port, _HTTP_1_REQUEST, len(_HTTP_1_RESPONSE))
-    return None if start == _HTTP_1_RESPONSE else "the container responds with another protocol"
+    return None if start == _HTTP_1_RESPONSE else ANOTHER_PROTOCOL
 
 
 async def _http_2_failure(port: int) -> str | None:
     start = await _exchange(port, _HTTP_2_REQUEST, _FRAME_HEADER)
-    return None if start[_FRAME_TYPE] == _SETTINGS else "the container responds with another protocol"
+    return None if start[_FRAME_TYPE] == _SETTINGS else ANOTHER_PROTOCOL
 
 
 async def _exchange(port: int, request: bytes, length: int) -> bytes:

@@ -7,10 +7,12 @@ from __future__ import annotations
 
 import json
 from datetime import datetime
+from functools import lru_cache
 from typing import TYPE_CHECKING, NamedTuple
 
 from paperspace.gradient._shared.spec_rules import DEFAULT_PROTOCOL
 from paperspace.gradient.server.clock import iso
+from paperspace.gradient.server.controller.checks import NO_CHECKS, Checks, checks_of
 from paperspace.gradient.server.controller.engine import ContainerKey, Workload
 from paperspace.gradient.server.controller.events import event_of
 from paperspace.gradient.server.controller.ports import next_free_port
@@ -30,7 +32,7 @@ from paperspace.gradient.server.controller.steps import (
 from paperspace.gradient.server.controller.workload import next_template, workload_of
 from paperspace.gradient.server.engines.autoscaling import autoscaling_of, desired_replicas
 from paperspace.gradient.server.engines.reasons import Reason
-from paperspace.gradient.server.engines.runtime import ERRORED, FAILED, PENDING, InstanceNoted
+from paperspace.gradient.server.engines.runtime import ERRORED, FAILED, HEALTHY, PENDING, InstanceNoted
 from paperspace.gradient.server.engines.workloads import run_id
 from paperspace.gradient.server.ids import ordered_id
 
@@ -50,7 +52,9 @@ _NO_PORT = "Waiting for a free port in --port-range."
 
 _INSTANCE = """
 SELECT instances.*, instances_now.phase, instances_now.state, instances_now.state_message,
-    instances_now.external_applied AS since
+    instances_now.external_applied AS since,
+    (SELECT data FROM deployment_specs WHERE deployment_specs.id = instances.spec_id
+        AND data ->> '$.healthChecks' IS NOT NULL) AS spec_with_checks
 FROM instances JOIN instances_now ON instances_now.id = instances.id
 """
 
@@ -181,6 +185,7 @@ class Records:
                 crashes=row["crashes"],
                 restart_at=row["restartAt"] and datetime.fromisoformat(row["restartAt"]),
                 leaving_since=row["leavingSince"] and datetime.fromisoformat(row["leavingSince"]),
+                checks=_checks(row["specWithChecks"]) if row["specWithChecks"] else NO_CHECKS,
             )
             for row in rows
         )
@@ -225,6 +230,11 @@ class Records:
             workload_of(spec, row["imageId"]),
             spec.get("protocol") or DEFAULT_PROTOCOL,
         )
+
+    def is_healthy(self, instance_id: str) -> bool:
+        """Return whether the state of an instance is that of a ready one."""
+        (row,) = self._db.rows("SELECT state FROM instances_now WHERE id = ?", instance_id)
+        return bool(row["state"] == HEALTHY)
 
     def pin_image(self, key: ContainerKey, image_id: str, notes: Sequence[str]) -> str:
         """Store the image of a template. Return the id of the first image that was stored for it.
@@ -330,3 +340,8 @@ class Records:
 
     def _ids(self, sql: str, *values: object) -> list[str]:
         return [row["id"] for row in self._db.rows(sql, *values)]
+
+
+@lru_cache(1000)
+def _checks(spec: str) -> Checks:
+    return checks_of(json.loads(spec))

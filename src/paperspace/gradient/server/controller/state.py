@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, NamedTuple
 
+from paperspace.gradient.server.controller.checks import NO_CHECKS, Checks
 from paperspace.gradient.server.controller.gateway import NO_ROUTES, Routes
 from paperspace.gradient.server.engines.reasons import Reason
 from paperspace.gradient.server.engines.runtime import ERRORED, FAILED, HEALTHY
@@ -63,10 +64,12 @@ class Instance(NamedTuple):
     restart_at: datetime | None = None
     leaving_since: datetime | None = None
     """When it was decided to remove it. This is never undone."""
+    checks: Checks = NO_CHECKS
+    """The health checks of its spec."""
 
 
 class Progress(NamedTuple):
-    """What an instance waits for."""
+    """What an instance waits for. In the phase `Running`, its container is not ready, or not any more."""
 
     attempt: int
     phase: str
@@ -77,13 +80,13 @@ class Progress(NamedTuple):
 
 
 class Responded(NamedTuple):
-    """The container has responded to the probe."""
+    """The container is ready: it has responded, or passed its readiness check."""
 
     attempt: int
 
 
 class Ended(NamedTuple):
-    """The attempt has ended: the container has exited, or it cannot start."""
+    """The attempt has ended: the container has exited, cannot start, or has failed a health check."""
 
     attempt: int
     at: datetime
@@ -154,15 +157,26 @@ class Replica(NamedTuple):
 
     @property
     def ready(self) -> bool:
-        """Whether the container runs and has responded."""
-        running = self.container is not None and self.container.state == "running"
-        return running and self.instance.state == HEALTHY
+        """Whether the container is ready, and that is stored."""
+        return self.responds and self.instance.state == HEALTHY
 
     @property
     def responds(self) -> bool:
-        """Whether the container runs and has responded, which may not be stored yet."""
-        running = self.container is not None and self.container.state == "running"
-        return running and (self.instance.state == HEALTHY or isinstance(self.report, Responded))
+        """Whether the container runs and is ready, which may not be stored yet."""
+        if self.container is None or self.container.state != "running":
+            return False
+        match self.report:
+            case Responded():
+                return True
+            case Progress(phase="Running") | Ended():
+                return False
+            case _:
+                return self.instance.state == HEALTHY
+
+    @property
+    def stops(self) -> bool:
+        """Whether the container of an earlier attempt still runs."""
+        return any(container.state == "running" for container in self.stale)
 
     @property
     def available(self) -> bool:

@@ -8,9 +8,12 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
+from paperspace.gradient.server.controller.checks import NO_CHECKS
+
 if TYPE_CHECKING:
     from datetime import datetime
 
+    from paperspace.gradient.server.controller.checks import Checks
     from paperspace.gradient.server.engines.reasons import Reason
 
 # Dataclasses rather than tuples: steps of different classes are never equal.
@@ -123,11 +126,12 @@ class Start:
 
 @dataclass(frozen=True, slots=True)
 class Probe:
-    """Wait until the container responds."""
+    """Wait until the container is ready. With health checks, continue to run them."""
 
     instance_id: str
     attempt: int
     port: int
+    checks: Checks = NO_CHECKS
 
 
 @dataclass(frozen=True, slots=True)

@@ -16,8 +16,8 @@ from paperspace.gradient.server.controller.engine import (
     PortInUseError,
     StartError,
 )
-from paperspace.gradient.server.controller.readiness import wait_until_ready
-from paperspace.gradient.server.controller.state import Drained, Ended, PortTaken, Progress, Responded
+from paperspace.gradient.server.controller.probes import probe
+from paperspace.gradient.server.controller.state import Drained, Ended, PortTaken, Progress
 from paperspace.gradient.server.controller.steps import Drain, Explain, Probe, Remove, Start, Stop, Work
 from paperspace.gradient.server.engines.reasons import Reason
 from paperspace.gradient.server.engines.runtime import UnsupportedSpecError
@@ -58,6 +58,8 @@ class Tools(NamedTuple):
     """Seconds between SIGTERM and SIGKILL."""
     starts: asyncio.Semaphore
     """Limits how many containers start at the same time."""
+    commands: asyncio.Semaphore
+    """Limits how many commands of health checks run at the same time."""
     logs: Logs
 
 
@@ -81,7 +83,7 @@ async def work(step: Work, tools: Tools, site: Site) -> None:
         case Start():
             await _start(step, tools, site)
         case Probe():
-            await _probe(step, tools, site)
+            await probe(step, tools, site)
         case Explain(instance_id, container_id):
             await _explain(instance_id, container_id, tools, site)
         case Drain(instance_id, attempt):
@@ -143,16 +145,6 @@ async def _with_image(
             await asyncio.sleep(delay)
     image_id = await tools.change(lambda records: records.pin_image(assignment.key, image_id, notes))
     return assignment.workload._replace(image_id=image_id)
-
-
-async def _probe(step: Probe, tools: Tools, site: Site) -> None:
-    assignment = await tools.change(lambda records: records.assignment(step.instance_id))
-
-    def report(reason: str) -> None:
-        site.report(step.instance_id, Progress(step.attempt, "Running", reason))
-
-    await wait_until_ready(step.port, assignment.protocol, assignment.workload.port, report)
-    site.report(step.instance_id, Responded(step.attempt))
 
 
 async def _explain(instance_id: str, container_id: str, tools: Tools, site: Site) -> None:

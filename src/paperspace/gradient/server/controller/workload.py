@@ -7,6 +7,7 @@ import json
 from typing import TYPE_CHECKING, Any
 
 from paperspace.gradient._shared.spec_rules import DEFAULT_PORT, DEFAULT_PROTOCOL
+from paperspace.gradient.server.controller.checks import ports_of
 from paperspace.gradient.server.controller.engine import Model, Workload
 from paperspace.gradient.server.engines.runtime import UnsupportedSpecError
 
@@ -19,11 +20,11 @@ _MODELS = "/opt/models"
 def workload_of(spec: Mapping[str, Any], image_id: str | None = None) -> Workload:
     """Return what the containers of a spec are made from."""
     resources = spec.get("resources") or {}
-    port = spec.get("port")
+    port = DEFAULT_PORT if spec.get("port") is None else spec["port"]
     return Workload(
         image=spec["image"],
         image_id=image_id,
-        port=DEFAULT_PORT if port is None else port,
+        port=port,
         command=tuple(spec.get("command") or ()),
         env=tuple((variable["name"], variable["value"]) for variable in spec.get("env") or ()),
         instance_type=resources.get("instanceType"),
@@ -31,13 +32,15 @@ def workload_of(spec: Mapping[str, Any], image_id: str | None = None) -> Workloa
         models=tuple(
             Model(model["id"], model.get("path") or f"{_MODELS}/{model['id']}") for model in spec.get("models") or ()
         ),
+        check_ports=tuple(sorted(ports_of(spec) - {port})),
     )
 
 
 def template_of(spec: Mapping[str, Any], salt: str = "") -> str:
     """Return a hash of the fields that require new containers when they change.
 
-    The protocol is one of them: it changes how a container is probed. What a spec does not set has no part in it, so that
+    The protocol is one of them: it changes how a container is probed. Health checks are not: they need a new container only for
+    a port that it does not publish. What a spec does not set has no part in it, so that
     a field that a newer version supports does not change the templates of other specs.
 
     Args:
@@ -85,7 +88,5 @@ def _unsupported_fields(spec: Mapping[str, Any]) -> Iterator[str]:
     autoscaling = (spec.get("resources") or {}).get("autoscaling")
     if autoscaling is not None and autoscaling.get("enabled") is not False:
         yield "resources.autoscaling"
-    if any((spec.get("healthChecks") or {}).values()):
-        yield "healthChecks"
     if (spec.get("repositories") or {}).get("repositories"):
         yield "repositories"

@@ -25,7 +25,7 @@ STOP_TIMEOUT = 60.0  # in addition to the grace period
 MAX_LINE = 1000  # characters of a line of a log that `last_lines` returns
 
 _PORT_IN_USE = re.compile(r"port is already allocated|address already in use", re.IGNORECASE)
-_CANNOT_START = re.compile(r"OCI runtime|failed to create (shim|task)|could not select device driver", re.IGNORECASE)
+CANNOT_START = re.compile(r"OCI runtime|failed to create (shim|task)|could not select device driver", re.IGNORECASE)
 _NETWORK_MISSING = re.compile(r"network .*not found", re.IGNORECASE)
 
 
@@ -44,7 +44,7 @@ async def create(api: Api, name: str, config: Mapping[str, Any]) -> str:
                     f"Another container has the name {name}. Remove it with `docker rm {name}`."
                 ) from error
             if error.status < HTTPStatus.INTERNAL_SERVER_ERROR:
-                raise StartError(f"The container cannot be created: {_plain(error.message)}") from error
+                raise StartError(f"The container cannot be created: {plain(error.message)}") from error
             raise
 
 
@@ -76,12 +76,12 @@ def _start_error(error: aiodocker.DockerError, host_port: int) -> PortInUseError
     """Return the error for a container that did not start; None if the engine itself failed."""
     if _PORT_IN_USE.search(error.message):
         return PortInUseError(f"Port {host_port} of {LOCALHOST} is in use.")
-    if error.status < HTTPStatus.INTERNAL_SERVER_ERROR or _CANNOT_START.search(error.message):
-        return StartError(f"The container cannot start: {_plain(error.message)}")
+    if error.status < HTTPStatus.INTERNAL_SERVER_ERROR or CANNOT_START.search(error.message):
+        return StartError(f"The container cannot start: {plain(error.message)}")
     return None
 
 
-def _plain(message: str) -> str:
+def plain(message: str) -> str:
     """Return the end of a message of the engine, which names the cause: without the layers of its programs before it."""
     text = message.strip().removesuffix(": unknown").rpartition("runtime create failed: ")[2]
     return f"{text.rstrip('.')}."

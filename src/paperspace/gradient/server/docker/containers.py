@@ -10,7 +10,7 @@ from paperspace.gradient.server.docker.instance_types import GIB
 from paperspace.gradient.server.docker.network import LOCALHOST, NETWORK
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Iterator, Mapping
 
     from paperspace.gradient.server.controller.engine import Workload
     from paperspace.gradient.server.docker.instance_types import InstanceType
@@ -38,10 +38,11 @@ def container_config(
 ) -> dict[str, Any]:
     """Return the request that creates a container."""
     port = f"{workload.port}/tcp"
+    check_ports = [f"{number}/tcp" for number in workload.check_ports]
     config: dict[str, Any] = {
         "Image": workload.image_id or workload.image,
         "Env": needs.env,
-        "ExposedPorts": {port: {}},
+        "ExposedPorts": {port: {}, **{other: {} for other in check_ports}},
         "Healthcheck": {"Test": ["NONE"]},  # the image's own is not used, and would run a process all the time
         "Labels": {
             SERVER: server_id,
@@ -53,7 +54,11 @@ def container_config(
         },
         "HostConfig": {
             "NetworkMode": NETWORK,
-            "PortBindings": {port: [{"HostIp": LOCALHOST, "HostPort": str(host_port)}]},
+            "PortBindings": {
+                port: [{"HostIp": LOCALHOST, "HostPort": str(host_port)}],
+                # Any free port: it is read from each running container, and nothing else connects to it.
+                **{other: [{"HostIp": LOCALHOST, "HostPort": ""}] for other in check_ports},
+            },
             "LogConfig": LOG_CONFIG,
             "Mounts": needs.mounts,
             **_limits(needs.limits),
@@ -112,6 +117,7 @@ def observe(
         out_of_memory=kind == "exited" and (out_of_memory or bool(state["OOMKilled"])),
         ended_unseen=finished_at is not None and (connected_since is None or finished_at < connected_since),
         cpus=details["HostConfig"].get("NanoCpus", 0) / 10**9 or None,
+        check_ports=tuple(_published(details["NetworkSettings"].get("Ports") or {})) if kind == "running" else (),
     )
 
 
@@ -124,6 +130,14 @@ def container_state(status: str) -> Literal["created", "running", "exited"]:
             return "running"
         case _:  # exited, dead, removing
             return "exited"
+
+
+def _published(ports: Mapping[str, Any]) -> Iterator[tuple[int, int]]:
+    """Yield the published ports of a container, each with its port of this machine."""
+    for name, bindings in ports.items():
+        number, _, kind = name.partition("/")
+        if kind == "tcp" and bindings:
+            yield int(number), int(bindings[0]["HostPort"])
 
 
 def _host_port(labels: Mapping[str, str]) -> int | None:

@@ -17,6 +17,7 @@ from paperspace.gradient.server.controller.engine import EngineUnavailableError,
 from paperspace.gradient.server.docker import commands, containers, images, requirements
 from paperspace.gradient.server.docker.address import find_address
 from paperspace.gradient.server.docker.api import Api
+from paperspace.gradient.server.docker.executions import Executions
 from paperspace.gradient.server.docker.instance_types import machine_of
 from paperspace.gradient.server.docker.network import ensure_network, remove_network
 from paperspace.gradient.server.docker.output import read_output
@@ -28,7 +29,7 @@ if TYPE_CHECKING:
 
     from aiodocker.containers import DockerContainer
 
-    from paperspace.gradient.server.controller.engine import Container, ContainerKey, Piece, Workload
+    from paperspace.gradient.server.controller.engine import Container, ContainerKey, Execution, Piece, Workload
     from paperspace.gradient.server.docker.address import Address
     from paperspace.gradient.server.docker.instance_types import Machine
     from paperspace.gradient.server.docker.requirements import Settings
@@ -59,6 +60,7 @@ class DockerEngine:
         self._observed: dict[str, Container] = {}
         self._out_of_memory: set[str] = set()
         self._connected_since: datetime | None = None
+        self._executions = Executions()
 
     async def _api(self) -> Api:
         """Return the connection, after the first attempt to open it.
@@ -138,6 +140,7 @@ class DockerEngine:
         observed = await asyncio.gather(*map(self._observe_summary, summaries))
         self._observed = {container.id: container for container in observed if container is not None}
         self._out_of_memory &= self._observed.keys()
+        self._executions.forget_others(self._observed.keys())
         return list(self._observed.values())
 
     async def _observe_summary(self, summary: DockerContainer) -> Container | None:
@@ -196,6 +199,10 @@ class DockerEngine:
     async def remove(self, container_id: str) -> None:
         """Remove a container and its anonymous volumes, also if it runs."""
         await commands.remove(await self._api(), container_id)
+
+    async def execute(self, container_id: str, command: tuple[str, ...], timeout: float) -> Execution:
+        """Run a command in a running container with the exec API of the engine."""
+        return await self._executions.run(await self._api(), container_id, command, timeout)
 
     async def output(self, container_id: str, since: int, *, follow: bool) -> AsyncGenerator[Sequence[Piece]]:
         """Yield the output of a container, with both streams in the order in which the engine stored them."""

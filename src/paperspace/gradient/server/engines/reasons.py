@@ -39,6 +39,7 @@ class Reason(StrEnum):
     STARTED = "Started"
     START_FAILED = "StartFailed"
     READY = "Ready"
+    UNREADY = "Unready"
     UNHEALTHY = "Unhealthy"
     CRASHED = "Crashed"
     ENDED = "Ended"
@@ -65,6 +66,7 @@ _WARNINGS = {
     Reason.PULL_FAILED,
     Reason.NO_FREE_PORT,
     Reason.START_FAILED,
+    Reason.UNREADY,
     Reason.UNHEALTHY,
     Reason.CRASHED,
     Reason.ENDED,

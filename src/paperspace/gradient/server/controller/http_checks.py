@@ -1,0 +1,75 @@
+"""One HTTP request to a container on a port of 127.0.0.1: the status of its response."""
+
+from __future__ import annotations
+
+import asyncio
+import re
+from contextlib import suppress
+from typing import TYPE_CHECKING
+
+from paperspace.gradient.server.controller.checks import Result
+from paperspace.gradient.server.controller.readiness import reason_of
+
+if TYPE_CHECKING:
+    from paperspace.gradient.server.controller.checks import Request
+
+_PASSES = range(200, 400)
+_INFORMATIONAL = range(100, 200)
+_STATUS = re.compile(rb"HTTP/1\.[01] (\d{3})\b")
+
+# Seconds after its end at which a timeout is noticed. Later, this process did not run, and may have missed the response.
+_PUNCTUAL = 0.5
+
+
+async def attempt(request: Request, port: int, timeout: float) -> Result | None:
+    """Send a request. Return whether its status passes, or None if it is not known.
+
+    Args:
+        request: The request.
+        port: The port of 127.0.0.1.
+        timeout: The seconds that it may take.
+    """
+    loop = asyncio.get_running_loop()
+    start = loop.time()
+    name = f"GET {request.path.partition('?')[0]}"  # a query may be secret
+    try:
+        async with asyncio.timeout(timeout):
+            status = await _status(request, port)
+    except TimeoutError:
+        is_punctual = loop.time() - start < timeout + _PUNCTUAL
+        return Result(False, f"{name} had no response in {timeout:g} s") if is_punctual else None
+    except (OSError, EOFError, ValueError) as error:
+        return Result(False, f"{name} failed, {reason_of(error)}")
+    return Result(status in _PASSES, f"{name} returned {status}")
+
+
+async def _status(request: Request, port: int) -> int:
+    reader, writer = await asyncio.open_connection("127.0.0.1", port)
+    try:
+        writer.write(_head(request, port))
+        while (status := await _next_status(reader)) in _INFORMATIONAL:
+            while (await reader.readline()).strip():
+                pass
+        return status
+    finally:
+        writer.close()
+        with suppress(OSError):
+            await writer.wait_closed()
+
+
+def _head(request: Request, port: int) -> bytes:
+    headers = {"host": ("Host", request.host or f"127.0.0.1:{port}"), "user-agent": ("User-Agent", "gradient-probe")}
+    headers |= {"accept": ("Accept", "*/*"), "connection": ("Connection", "close")}
+    headers |= {name.lower(): (name, value) for name, value in request.headers}
+    lines = [f"GET {request.path} HTTP/1.1", *(f"{name}: {value}" for name, value in headers.values())]
+    return "\r\n".join([*lines, "", ""]).encode()
+
+
+async def _next_status(reader: asyncio.StreamReader) -> int:
+    line = await reader.readline()
+    if not line:
+        raise EOFError
+    match = _STATUS.match(line)
+    if match is None:
+        raise ValueError
+    return int(match[1])

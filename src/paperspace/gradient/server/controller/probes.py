@@ -1,0 +1,87 @@
+"""Probes: find out whether a container is ready, and with health checks also whether it stays so."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from paperspace.gradient.server.controller import http_checks, restarts
+from paperspace.gradient.server.controller.checks import Check, Command, Health, Result
+from paperspace.gradient.server.controller.engine import ContainerMissingError, EngineUnavailableError
+from paperspace.gradient.server.controller.monitor import Before, Monitor
+from paperspace.gradient.server.controller.readiness import wait_until_ready
+from paperspace.gradient.server.controller.state import Ended, Progress, Report, Responded
+from paperspace.gradient.server.engines.reasons import Reason
+
+if TYPE_CHECKING:
+    from paperspace.gradient.server.controller.engine import Container
+    from paperspace.gradient.server.controller.records import Assignment
+    from paperspace.gradient.server.controller.steps import Probe
+    from paperspace.gradient.server.controller.work import Site, Tools
+
+_MAX_OUTPUT = 200  # characters of the output of a command in a message
+
+
+async def probe(step: Probe, tools: Tools, site: Site) -> None:
+    """Do the work of the step."""
+    assignment, was_ready = await tools.change(
+        lambda records: (records.assignment(step.instance_id), records.is_healthy(step.instance_id))
+    )
+    containers = [entry for entry in site.containers if entry.key[1:3] == (step.instance_id, step.attempt)]
+    if assignment.key.attempt != step.attempt or not containers:
+        return
+    (container,) = containers
+    started_at = container.started_at or tools.now()
+    before = Before((tools.now() - started_at).total_seconds(), was_ready)
+    await Monitor(step.checks, _Container(step, tools, site, assignment, container), before).run()
+
+
+class _Container:
+    """The subject of the checks."""
+
+    def __init__(self, step: Probe, tools: Tools, site: Site, assignment: Assignment, container: Container) -> None:
+        self._step = step
+        self._tools = tools
+        self._site = site
+        self._assignment = assignment
+        self._container = container
+        self._ports = {assignment.workload.port: step.port, **dict(container.check_ports)}
+
+    async def attempt(self, check: Check) -> Result | None:
+        action = check.action
+        if isinstance(action, Command):
+            return await self._execute(action, check.timeout)
+        if action.port not in self._ports:  # the container is from before the server published such ports
+            return Result(False, f"port {action.port} of the container is not published")
+        return await http_checks.attempt(action, self._ports[action.port], check.timeout)
+
+    async def _execute(self, command: Command, timeout: float) -> Result | None:
+        name = command.arguments[0]
+        try:
+            async with self._tools.commands:
+                execution = await self._tools.engine.execute(self._container.id, command.arguments, timeout)
+        except (ContainerMissingError, EngineUnavailableError):
+            return None
+        if execution.exit_code is None:
+            return Result(False, f"{name} did not end in {timeout:g} s")
+        output = restarts.output_excerpt(execution.output.splitlines())[-_MAX_OUTPUT:]
+        return Result(
+            execution.exit_code == 0, f"{name} exited with code {execution.exit_code}{output and f': {output}'}"
+        )
+
+    async def respond(self) -> None:
+        workload, protocol = self._assignment.workload, self._assignment.protocol
+        await wait_until_ready(self._step.port, protocol, workload.port, self.waiting)
+
+    def changed(self, health: Health) -> None:
+        attempt, message = self._step.attempt, f"{health.message}."
+        report: Report
+        if not health.alive:
+            report = Ended(attempt, self._tools.now(), message, cause=Reason.UNHEALTHY)
+        elif health.ready:
+            report = Responded(attempt)
+        else:
+            report = Progress(attempt, "Running", message, Reason.UNREADY)
+        self._site.report(self._step.instance_id, report)
+
+    def waiting(self, reason: str) -> None:
+        self._site.report(self._step.instance_id, Progress(self._step.attempt, "Running", reason))

@@ -1,0 +1,115 @@
+"""One HTTP request of a health check, against real sockets."""
+
+from __future__ import annotations
+
+import asyncio
+from typing import TYPE_CHECKING
+
+import pytest
+from tests.server.controller.test_readiness import sends
+
+from paperspace.gradient.server.controller import http_checks
+from paperspace.gradient.server.controller.checks import Request, Result
+
+if TYPE_CHECKING:
+    from tests.server.controller.test_readiness import Respond
+
+
+HEALTH = Request("/health", 80)
+
+
+def attempt(respond: Respond, request: Request = HEALTH, timeout: float = 20) -> Result | None:
+    """Make one attempt against a server."""
+
+    async def main() -> Result | None:
+        server = await asyncio.start_server(respond, "127.0.0.1", 0)
+        async with server:
+            return await http_checks.attempt(request, server.sockets[0].getsockname()[1], timeout)
+
+    return asyncio.run(main())
+
+
+@pytest.mark.parametrize(
+    ("status", "passes"),
+    [(199, False), (200, True), (204, True), (302, True), (399, True), (400, False), (404, False), (503, False)],
+)
+def test_status(status: int, passes: bool) -> None:
+    """A status from 200 to 399 passes; a redirect is not followed."""
+    head = b"HTTP/1.1 %d Some Reason\r\nLocation: /elsewhere\r\n\r\n" % status
+    if status < 200:
+        head += b"HTTP/1.1 500 Then This\r\n\r\n"
+    assert attempt(sends(head)) == Result(passes, f"GET /health returned {status if status >= 200 else 500}")
+
+
+def test_an_informational_response_comes_first() -> None:
+    """The status is that of the final response; it can arrive in pieces."""
+    chunks = b"HTTP/1.1 103 Early Hints\r\nLink: a\r\n\r\n", b"HTTP/1.0 2", b"00\r\n"
+    assert attempt(sends(*chunks)) == Result(True, "GET /health returned 200")
+
+
+def test_request() -> None:
+    """The request has the path with its query, the host and the headers of the check, which replace the default ones."""
+    received = bytearray()
+
+    async def respond(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        received.extend(await reader.readuntil(b"\r\n\r\n"))
+        writer.write(b"HTTP/1.1 200 OK\r\n\r\n")
+        writer.close()
+
+    request = Request("/a?key=1", 80, "models.example.com", (("X-Check", "1"), ("user-agent", "é")))
+    assert attempt(respond, request) == Result(True, "GET /a returned 200")
+    assert received.decode().split("\r\n") == [
+        "GET /a?key=1 HTTP/1.1",
+        "Host: models.example.com",
+        "user-agent: é",
+        "Accept: */*",
+        "Connection: close",
+        "X-Check: 1",
+        "",
+        "",
+    ]
+
+
+@pytest.mark.parametrize(
+    ("respond", "text"),
+    [
+        (sends(), "GET /health failed, the connection was closed"),
+        (sends(b"SSH-2.0-OpenSSH_9.2\r\n"), "GET /health failed, the container responds with another protocol"),
+        (sends(b"x" * 100_000), "GET /health failed, the container responds with another protocol"),
+        (sends(b"HTTP/1.1 abc\r\n"), "GET /health failed, the container responds with another protocol"),
+    ],
+)
+def test_failures(respond: Respond, text: str) -> None:
+    """Everything but a status is a failure, with its reason."""
+    assert attempt(respond) == Result(False, text)
+
+
+async def silent(_reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+    try:
+        await asyncio.sleep(20)
+    finally:
+        writer.close()
+
+
+def test_timeout() -> None:
+    """A response that does not arrive in time is a failure."""
+    assert attempt(silent, timeout=0.1) == Result(False, "GET /health had no response in 0.1 s")
+
+
+def test_a_late_timeout_says_nothing(monkeypatch: pytest.MonkeyPatch) -> None:
+    """If the server itself was busy for longer than the timeout, the container is not blamed."""
+    monkeypatch.setattr(http_checks, "_PUNCTUAL", -1.0)
+    assert attempt(silent, timeout=0.1) is None
+
+
+def test_nothing_listens() -> None:
+    """A refused connection is reported as such."""
+
+    async def main() -> Result | None:
+        server = await asyncio.start_server(sends(), "127.0.0.1", 0)
+        port = server.sockets[0].getsockname()[1]
+        server.close()
+        await server.wait_closed()
+        return await http_checks.attempt(Request("/", 80), port, 20)
+
+    assert asyncio.run(main()) == Result(False, "GET / failed, connection refused")
