@@ -22,7 +22,8 @@ from paperspace.gradient.server.controller.down import Drain
 from paperspace.gradient.server.controller.engine import ContainerKey, Piece
 from paperspace.gradient.server.controller.log_store import LogStore
 from paperspace.gradient.server.controller.logs import KEPT_LOGS, Collector, outdated
-from paperspace.gradient.server.storage.log_file import LogFile, location_of
+from paperspace.gradient.server.storage.log_file import KIND, LogFile
+from paperspace.gradient.server.storage.side_file import location_beside
 
 pytestmark = pytest.mark.anyio
 
@@ -263,7 +264,7 @@ async def test_old_logs_are_dropped(stored: World, monkeypatch: pytest.MonkeyPat
             await stored.ready()
         await stored.until_lines("of 4")
         await stored.call(lambda api: api.delete_deployment(stored.id))
-        with closing(LogFile(location_of(stored.database))) as file:
+        with closing(LogFile(location_beside(stored.database, KIND.name))) as file:
             await until(lambda: file.logs() == [])
 
 
@@ -279,7 +280,7 @@ async def test_two_readings_at_the_same_time(tmp_path: Path) -> None:
         yield [Piece(0, 1, b"one", True)]
 
     engine.output = output  # type: ignore[method-assign, assignment]
-    location = location_of(tmp_path / "gradient.db")
+    location = location_beside(tmp_path / "gradient.db", KIND.name)
     async with LogStore(location) as store:
         collector = Collector(engine, store)
         finishing = asyncio.create_task(collector.finish(container))

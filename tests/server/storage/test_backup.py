@@ -54,22 +54,25 @@ def test_backup_under_load(tmp_path: Path) -> None:
 
 
 def test_all_that_belongs_to_a_database(tmp_path: Path) -> None:
-    """The logs and settings are copied too; only the owner can read the copies."""
+    """The logs, metrics and settings are copied too; only the owner can read the copies."""
     file, copies = tmp_path / "gradient.db", tmp_path / "copies"
     copies.mkdir()
     with LocalServer(database=file):
         pass
-    with closing(sqlite3.connect(tmp_path / "gradient.db.logs")) as logs:
-        logs.execute("CREATE TABLE lines (text)")
+    for name in ("logs", "metrics"):
+        with closing(sqlite3.connect(tmp_path / f"gradient.db.{name}")) as side_file:
+            side_file.execute("CREATE TABLE lines (text)")
     for name in ("key", "registries", "instance-types", "secrets", "unrelated"):
         (tmp_path / f"gradient.db.{name}").write_text(name)
     written = back_up(file, copies / "x.db")
-    expected = ["x.db", "x.db.instance-types", "x.db.key", "x.db.logs", "x.db.registries", "x.db.secrets"]
+    names_ = ("", ".instance-types", ".key", ".logs", ".metrics", ".registries", ".secrets")
+    expected = [f"x.db{name}" for name in names_]
     assert sorted(path.name for path in copies.iterdir()) == expected == sorted(path.name for path in written)
     assert {stat.S_IMODE(path.stat().st_mode) for path in copies.iterdir()} == {0o600}
     assert (copies / "x.db.key").read_text() == "key"
-    with closing(sqlite3.connect(copies / "x.db.logs")) as logs:
-        assert logs.execute("SELECT name FROM sqlite_schema").fetchall() == [("lines",)]
+    for name in ("logs", "metrics"):
+        with closing(sqlite3.connect(copies / f"x.db.{name}")) as side_file:
+            assert side_file.execute("SELECT name FROM sqlite_schema").fetchall() == [("lines",)]
 
 
 @pytest.mark.parametrize("existing", ["x.db", "x.db.key"])

@@ -11,9 +11,10 @@ import pytest
 
 from paperspace.gradient.server.storage import log_file
 from paperspace.gradient.server.storage.budget import UNLIMITED, Budget
-from paperspace.gradient.server.storage.log_file import LogFile, LogFileError, Output, location_of
+from paperspace.gradient.server.storage.log_file import KIND, LogFile, Output
 from paperspace.gradient.server.storage.log_pages import LogPages
 from paperspace.gradient.server.storage.rows import Row
+from paperspace.gradient.server.storage.side_file import SideFileError, location_beside
 from paperspace.gradient.server.storage.window import Window
 
 if TYPE_CHECKING:
@@ -29,7 +30,7 @@ class Files:
     """The file of a database, with a connection that writes and one that reads."""
 
     def __init__(self, database: str | Path) -> None:
-        self.location = location_of(database)
+        self.location = location_beside(database, KIND.name)
         self.writer = LogFile(self.location)
         self.reader = LogPages(self.location)
 
@@ -151,7 +152,7 @@ def test_a_transaction_is_all_or_nothing(files: Files) -> None:
     files.append("a", "one", progress="1")
     good = Output("d", "a", "c-a", [(TIME, "two")], "2")
     bad = Output("d", "a", "c-a", [(TIME, None)], "3")  # type: ignore[list-item]
-    with pytest.raises(LogFileError):
+    with pytest.raises(SideFileError):
         files.writer.append([good, bad])
     assert files.texts("a") == ["one"]
     assert files.writer.progress("c-a") == "1"
@@ -172,7 +173,7 @@ def test_a_removed_file(on_disk: Files, suffix: str) -> None:
     assert on_disk.texts("a") == ["one"]
     file = file_of(on_disk)
     file.with_name(file.name + suffix).unlink()
-    with pytest.raises(LogFileError, match="a file was removed or replaced"):
+    with pytest.raises(SideFileError, match="a file was removed or replaced"):
         on_disk.append("a", "two")
     assert on_disk.writer.progress("c-a") is None  # so that everything is read again
     on_disk.append("a", "two")
@@ -184,7 +185,7 @@ def test_a_damaged_file(on_disk: Files) -> None:
     file = file_of(on_disk)
     file.write_bytes(b"not a database" * 1000)
     assert on_disk.texts("a") == []
-    with pytest.raises(LogFileError, match=r"not a database.* It was moved to .*gradient\.db\.logs\.damaged\.$"):
+    with pytest.raises(SideFileError, match=r"not a database.* It was moved to .*gradient\.db\.logs\.damaged\.$"):
         on_disk.append("a", "one")
     on_disk.append("a", "one")
     assert on_disk.texts("a") == ["one"]
@@ -208,7 +209,7 @@ def test_a_file_that_cannot_be_used(on_disk: Files, kind: str, caplog: pytest.Lo
     before = None if kind == "folder" else file.read_bytes()
     reason = {"folder": "unable to open", "foreign": "another program", "newer": "newer version"}[kind]
     for _ in range(2):
-        with pytest.raises(LogFileError, match=reason):
+        with pytest.raises(SideFileError, match=reason):
             on_disk.append("a", "two")
     with caplog.at_level(logging.WARNING):
         on_disk.texts("a")

@@ -15,6 +15,7 @@ from paperspace.gradient.server.storage.database import Database
 from paperspace.gradient.server.storage.files import unusable
 from paperspace.gradient.server.storage.identity import use_engine
 from paperspace.gradient.server.storage.log_pages import LogPages
+from paperspace.gradient.server.storage.metric_file import MetricReader
 from paperspace.gradient.server.storage.store import Store
 
 if TYPE_CHECKING:
@@ -26,7 +27,7 @@ if TYPE_CHECKING:
     from paperspace.gradient.server.engines.runtime import Runtime
     from paperspace.gradient.server.graphql.documents import Documents
     from paperspace.gradient.server.storage.budget import Budget
-    from paperspace.gradient.server.storage.log_file import Location
+    from paperspace.gradient.server.storage.side_file import Location
 
 T = TypeVar("T")
 
@@ -40,6 +41,8 @@ class Settings(NamedTuple):
     database: str | Path
     logs: Location
     """Where the logs of containers are."""
+    metrics: Location
+    """Where the metrics of deployments are."""
     clock: SteadyClock
     runtime: Runtime
     engine: str | None
@@ -59,6 +62,7 @@ class Backend(NamedTuple):
     executor: Executor
     endpoints: Endpoints
     logs: LogPages
+    metrics: MetricReader
 
     def change(self, function: Callable[[Backend], T], budget: Budget) -> T:
         """Run a function in a transaction that can change the database."""
@@ -78,6 +82,7 @@ class Backend(NamedTuple):
     def close(self) -> None:
         """Close the connections."""
         self.logs.close()
+        self.metrics.close()
         self.database.close()
 
 
@@ -109,9 +114,11 @@ def open_backend(
                     workloads.apply_new_specs()
             except sqlite3.Error as error:
                 raise unusable(settings.database, error) from error
-        executor = Executor(Context(database, store, workloads, settings.endpoint_url), settings.documents)
+        metrics = MetricReader(settings.metrics)
+        context = Context(database, store, workloads, metrics, settings.endpoint_url)
+        executor = Executor(context, settings.documents)
         stack.pop_all()
-    return Backend(database, workloads, executor, Endpoints(database, store, workloads), logs)
+    return Backend(database, workloads, executor, Endpoints(database, store, workloads), logs, metrics)
 
 
 def _continue(clock: SteadyClock, store: Store, database: Database) -> None:

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import asyncio
 import logging
 from contextlib import AsyncExitStack
+from functools import partial
 from typing import TYPE_CHECKING, Self, TypeVar
 
 from paperspace.gradient.server.controller.controller import Controller, Options
@@ -13,8 +15,13 @@ from paperspace.gradient.server.controller.gateway import GatewayUnavailableErro
 from paperspace.gradient.server.controller.host_lock import locked_containers
 from paperspace.gradient.server.controller.log_store import LogStore
 from paperspace.gradient.server.controller.logs import Collector
+from paperspace.gradient.server.controller.recording import Recorder
 from paperspace.gradient.server.controller.records import Records
+from paperspace.gradient.server.controller.side_store import SideStore
+from paperspace.gradient.server.controller.supervision import run_forever
 from paperspace.gradient.server.storage.identity import server_id
+from paperspace.gradient.server.storage.metric_file import MetricFile
+from paperspace.gradient.server.storage.summary import deployment_states
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -25,7 +32,7 @@ if TYPE_CHECKING:
     from paperspace.gradient.server.controller.engine import Engine
     from paperspace.gradient.server.controller.gateway import Gateway
     from paperspace.gradient.server.dispatcher import Dispatcher
-    from paperspace.gradient.server.storage.log_file import Location
+    from paperspace.gradient.server.storage.side_file import Location
 
 T = TypeVar("T")
 
@@ -40,6 +47,7 @@ class ControlledDeployments:
         engine: Runs the containers.
         gateway: Sends the requests of endpoints to containers.
         logs: Where the logs of containers are stored.
+        metrics: Where the metrics of deployments are stored.
         options: How to run containers.
         new_id: Generates the ids of instances.
         now: Returns the current time.
@@ -51,6 +59,7 @@ class ControlledDeployments:
         engine: Engine,
         gateway: Gateway | None,
         logs: Location,
+        metrics: Location,
         options: Options,
         new_id: Callable[[], UUID],
         now: Callable[[], datetime],
@@ -63,12 +72,14 @@ class ControlledDeployments:
         self._stack = AsyncExitStack()
         self._store = LogStore(logs)
         self._logs = Collector(engine, self._store)
+        self._metrics = SideStore("metrics", partial(MetricFile, metrics))
+        self.controller: Controller | None = None
         self.estate = Estate(engine, gateway, self._logs, self._change, options.stop_grace)
 
     async def __aenter__(self) -> Self:
         engine, gateway = self.estate.engine, self.estate.gateway
         id_ = await self._dispatcher.change(lambda backend: server_id(backend.database))
-        controller = Controller(
+        self.controller = controller = Controller(
             engine, self._change, id_, router=gateway, logs=self._logs, options=self._options, now=self._now
         )
         async with AsyncExitStack() as stack:
@@ -79,14 +90,28 @@ class ControlledDeployments:
             stack.push_async_callback(engine.close)
             await stack.enter_async_context(self._store)
             stack.push_async_callback(self._logs.close)
+            await self._metrics.open()
+            stack.push_async_callback(self._metrics.close)
             self._controlling = await stack.enter_async_context(AsyncExitStack())
             await self._controlling.enter_async_context(controller)
+            self._record(controller)
             self._dispatcher.committed = controller.notify
             self._stack = stack.pop_all()
         return self
 
     async def __aexit__(self, *_: object) -> None:
         await self._stack.aclose()
+
+    def _record(self, controller: Controller) -> None:
+        """Store the figures of all deployments, as long as the controller runs."""
+        recorder = Recorder(
+            controller.sampler,
+            self._metrics,
+            lambda: self._dispatcher.read(lambda backend: deployment_states(backend.database)),
+            self._now,
+        )
+        task = asyncio.create_task(run_forever(recorder.run))
+        self._controlling.push_async_callback(_cancel, task)
 
     async def running(self) -> int:
         """Return the number of deployments with instances."""
@@ -119,3 +144,8 @@ class ControlledDeployments:
         return await self._dispatcher.change(
             lambda backend: function(Records(backend.database, backend.workloads, ports, new_id))
         )
+
+
+async def _cancel(task: asyncio.Task[None]) -> None:
+    task.cancel()
+    await asyncio.gather(task, return_exceptions=True)

@@ -12,6 +12,7 @@ from uuid import UUID, uuid4
 
 from aiohttp import web
 
+from paperspace.gradient._shared import server_files
 from paperspace.gradient._shared.event_loops import new_event_loop
 from paperspace.gradient.server.backend import Settings
 from paperspace.gradient.server.clock import SteadyClock, utc_now
@@ -29,9 +30,10 @@ from paperspace.gradient.server.http.listener import accept_connections, base_ur
 from paperspace.gradient.server.http.middleware import RequestMiddleware
 from paperspace.gradient.server.http.routes import Routes
 from paperspace.gradient.server.ids import ordered_id
+from paperspace.gradient.server.metrics import ServerMetrics
 from paperspace.gradient.server.storage.files import IN_MEMORY
 from paperspace.gradient.server.storage.identity import SIMULATED
-from paperspace.gradient.server.storage.log_file import location_of
+from paperspace.gradient.server.storage.side_file import location_beside
 from paperspace.gradient.server.storage.summary import summarize
 
 if TYPE_CHECKING:
@@ -249,16 +251,25 @@ class LocalServer:
             await dispatcher.open()
             if self._engine:
                 self.controlled = ControlledDeployments(
-                    dispatcher, self._engine, self._gateway, settings.logs, self._options, self._new_id, settings.clock
+                    dispatcher,
+                    self._engine,
+                    self._gateway,
+                    settings.logs,
+                    settings.metrics,
+                    self._options,
+                    self._new_id,
+                    settings.clock,
                 )
                 await stack.enter_async_context(self.controlled)
             self.url = f"{server_url}/graphql"
             self._middleware = RequestMiddleware(
                 self._new_request_id, loopback=is_loopback(self._host), allow_origins=self._allow_origins
             )
+            metrics = ServerMetrics(dispatcher, self._middleware.counts, self.controlled)
             routes = Routes(
                 dispatcher.execute,
                 elsewhere(self._gateway.endpoint_url) if self._gateway else dispatcher.endpoint,
+                metrics.read,
                 self._middleware,
                 url=self.url,
                 simulated=self._runtime.simulated,
@@ -297,7 +308,8 @@ class LocalServer:
         endpoint_url = self._gateway.endpoint_url if self._gateway else lambda id_: f"{url}/endpoints/{id_}"
         return Settings(
             self._database,
-            location_of(self._database),
+            location_beside(self._database, server_files.LOGS),
+            location_beside(self._database, server_files.METRICS),
             clock,
             self._runtime,
             self._engine_name,

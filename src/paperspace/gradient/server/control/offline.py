@@ -6,6 +6,7 @@ import sqlite3
 from contextlib import AsyncExitStack, asynccontextmanager, closing
 from typing import TYPE_CHECKING, Any, TypeVar
 
+from paperspace.gradient._shared import server_files
 from paperspace.gradient.server.clock import utc_now
 from paperspace.gradient.server.control.interface import ControlError
 from paperspace.gradient.server.control.report import (
@@ -31,7 +32,7 @@ from paperspace.gradient.server.gateway.options import Options
 from paperspace.gradient.server.storage.database import Database
 from paperspace.gradient.server.storage.files import UnusableDatabaseError, check_file, unusable
 from paperspace.gradient.server.storage.identity import server_id
-from paperspace.gradient.server.storage.log_file import location_of
+from paperspace.gradient.server.storage.side_file import location_beside
 from paperspace.gradient.server.storage.summary import summarize
 
 if TYPE_CHECKING:
@@ -148,7 +149,7 @@ class OfflineControl:
                 if gateway:
                     stack.push_async_callback(gateway.close)
                     await gateway.attach()
-                store = await stack.enter_async_context(LogStore(location_of(self._database)))
+                store = await stack.enter_async_context(LogStore(location_beside(self._database, server_files.LOGS)))
                 yield _estate(database, self._engine, gateway, Collector(self._engine, store))
             except UnusableDatabaseError as error:
                 raise ControlError(

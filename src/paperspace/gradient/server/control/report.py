@@ -6,12 +6,12 @@ import asyncio
 import shutil
 from typing import TYPE_CHECKING, Any
 
+from paperspace.gradient._shared import server_files
 from paperspace.gradient._shared.counting import count
 from paperspace.gradient.server.controller.down import describe_engine, split
 from paperspace.gradient.server.controller.engine import EngineUnavailableError
 from paperspace.gradient.server.defaults import beside
 from paperspace.gradient.server.storage.identity import SIMULATED
-from paperspace.gradient.server.storage.log_file import LOGS
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -89,8 +89,8 @@ def describe_deployments(summary: Summary) -> dict[str, Any]:
 
 def describe_disk(database: Path) -> dict[str, Any]:
     """Return the size of the files of a database, and the free space on their disk, in bytes."""
-    files = [database.with_name(f"{database.name}{suffix}") for suffix in ("", "-wal", "-shm")]
-    files += [beside(database, name) for name in (LOGS, f"{LOGS}-wal", f"{LOGS}-shm")]
+    databases = [database, *(beside(database, name) for name in server_files.DATABASES)]
+    files = [file.with_name(f"{file.name}{suffix}") for file in databases for suffix in ("", "-wal", "-shm")]
     size = sum(file.stat().st_size for file in files if file.is_file())
     existing = next(folder for folder in database.absolute().parents if folder.is_dir())
     return {"path": str(database), "size": size, "free": shutil.disk_usage(existing).free}

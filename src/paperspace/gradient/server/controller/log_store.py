@@ -3,23 +3,18 @@
 from __future__ import annotations
 
 import asyncio
-import logging
 from contextlib import suppress
 from functools import partial
-from typing import TYPE_CHECKING, NamedTuple, Self, TypeVar
+from typing import TYPE_CHECKING, NamedTuple, Self
 
-from paperspace.gradient.server.lanes import Lane
-from paperspace.gradient.server.storage.budget import UNLIMITED, Budget
-from paperspace.gradient.server.storage.log_file import LogFile, LogFileError
+from paperspace.gradient.server.controller.side_store import SideStore
+from paperspace.gradient.server.storage.log_file import LogFile
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable
+    from collections.abc import Iterable
 
-    from paperspace.gradient.server.storage.log_file import Location, Output
-
-T = TypeVar("T")
-
-_log = logging.getLogger(__name__)
+    from paperspace.gradient.server.storage.log_file import Output
+    from paperspace.gradient.server.storage.side_file import Location
 
 WRITE_INTERVAL = 0.05  # seconds between the starts of two transactions with lines; readers see lines this much later
 
@@ -32,17 +27,16 @@ class _Waiting(NamedTuple):
 class LogStore:
     """Stores the output of containers, in an `async with` block.
 
-    Each method raises `LogFileError` if the file cannot be used. It is logged once until it can be used again.
+    Each method raises `SideFileError` if the file cannot be used.
     """
 
     def __init__(self, location: Location) -> None:
-        self._lane = Lane("logs", partial(LogFile, location))
+        self._store = SideStore("logs", partial(LogFile, location))
         self._waiting: list[_Waiting] = []
         self._appended = asyncio.Event()
-        self._reported = ""
 
     async def __aenter__(self) -> Self:
-        await self._lane.open()
+        await self._store.open()
         self._writing = asyncio.create_task(self._write_forever())
         return self
 
@@ -50,7 +44,7 @@ class LogStore:
         self._writing.cancel()
         with suppress(asyncio.CancelledError):
             await self._writing
-        await self._lane.close()
+        await self._store.close()
 
     async def append(self, output: Output) -> None:
         """Store output. If the caller is cancelled, `progress` says whether it is stored."""
@@ -61,15 +55,15 @@ class LogStore:
 
     async def progress(self, container_id: str) -> str | None:
         """Return what was last stored about the output of a container."""
-        return await self._run(lambda file: file.progress(container_id))
+        return await self._store.run(lambda file: file.progress(container_id))
 
     async def logs(self) -> list[tuple[str, str]]:
         """Return the ids of the deployment and the instance of each log, newest first."""
-        return await self._run(lambda file: file.logs())
+        return await self._store.run(lambda file: file.logs())
 
     async def drop(self, instance_ids: Iterable[str]) -> None:
         """Remove the logs of instances."""
-        await self._run(lambda file: file.drop(instance_ids))
+        await self._store.run(lambda file: file.drop(instance_ids))
 
     async def _write_forever(self) -> None:
         while True:
@@ -79,7 +73,7 @@ class LogStore:
             waiting, self._waiting = [entry for entry in self._waiting if not entry.stored.done()], []
             outputs = [entry.output for entry in waiting]
             try:
-                await self._run(lambda file, outputs=outputs: file.append(outputs))  # type: ignore[misc]
+                await self._store.run(lambda file, outputs=outputs: file.append(outputs))  # type: ignore[misc]
             except Exception as error:  # noqa: BLE001  # raised where the callers wait
                 problem: Exception | None = error
             else:
@@ -92,14 +86,3 @@ class LogStore:
                 else:
                     stored.set_result(None)
             await asyncio.sleep(WRITE_INTERVAL)
-
-    async def _run(self, function: Callable[[LogFile], T]) -> T:
-        try:
-            result = await self._lane.run(function, Budget(UNLIMITED), finish=True)
-        except LogFileError as error:
-            if str(error) != self._reported:
-                _log.warning("%s", error)
-            self._reported = str(error)
-            raise
-        self._reported = ""
-        return result

@@ -10,7 +10,8 @@ from typing import TYPE_CHECKING, Protocol
 from paperspace.gradient.server.controller.engine import ContainerMissingError, EngineUnavailableError
 from paperspace.gradient.server.controller.log_reading import Progress, Reading
 from paperspace.gradient.server.controller.supervision import MAX_PAUSE, pause
-from paperspace.gradient.server.storage.log_file import LogFileError, Output
+from paperspace.gradient.server.storage.log_file import Output
+from paperspace.gradient.server.storage.side_file import SideFileError
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Iterable, Sequence
@@ -108,12 +109,12 @@ class Collector:
         """Return the ids of the deployment and the instance of each log, newest first; none if they cannot be read."""
         try:
             return await self._store.logs()
-        except LogFileError:
+        except SideFileError:
             return []
 
     async def drop(self, instance_ids: Collection[str]) -> None:
         """Remove the logs of instances, unless the store fails."""
-        with suppress(LogFileError):  # the next time
+        with suppress(SideFileError):  # the next time
             await self._store.drop(instance_ids)
 
     async def _follow(self, container: Container) -> None:
@@ -137,7 +138,7 @@ class Collector:
             await self._read(container, follow=follow)
         except ContainerMissingError:
             raise
-        except (EngineUnavailableError, LogFileError) as error:
+        except (EngineUnavailableError, SideFileError) as error:
             return error  # both are reported elsewhere too
         except Exception as error:  # noqa: BLE001  # whatever it is, deployments must go on
             _log.exception("the log of container %s: reading failed", container.id)

@@ -12,6 +12,7 @@ from urllib.parse import urlsplit
 
 from graphql import GraphQLResolveInfo
 
+from paperspace.gradient._shared.problems import Problem
 from paperspace.gradient._shared.spec_rules import (
     DEFAULT_MAX_REPLICAS,
     DEFAULT_REPLICAS,
@@ -26,14 +27,15 @@ from paperspace.gradient.server.engines.deployment_events import EVENTS
 from paperspace.gradient.server.errors import raise_for_problems
 from paperspace.gradient.server.graphql import pagination
 from paperspace.gradient.server.graphql.pagination import window_from_arguments
+from paperspace.gradient.server.storage import metric_series
 from paperspace.gradient.server.storage.store import SPECS
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from paperspace.gradient._shared.problems import Problem
     from paperspace.gradient.server.engines.workloads import Workloads
     from paperspace.gradient.server.storage.database import ChildTable, Database
+    from paperspace.gradient.server.storage.metric_file import MetricReader
     from paperspace.gradient.server.storage.rows import Row
     from paperspace.gradient.server.storage.store import Store
     from paperspace.gradient.server.storage.window import Page
@@ -42,11 +44,12 @@ Data = Mapping[str, Any]
 
 
 class Context(NamedTuple):
-    """What resolvers use: the desired state, the observed state, and the URLs of endpoints."""
+    """What resolvers use: the desired state, the observed state, metrics, and the URLs of endpoints."""
 
     database: Database
     store: Store
     workloads: Workloads
+    metrics: MetricReader
     endpoint_url: Callable[[str], str]
     """Returns the URL of the endpoint of a deployment."""
 
@@ -149,6 +152,22 @@ def _log(deployment: Row, info: Info, **arguments: Any) -> Row | None:
         ("log", name), lambda deployments: context.workloads.log(deployments.distinct("id"), name)
     )
     return logs.get(deployment["id"])
+
+
+def _metrics(deployment: Row, info: Info, **arguments: Any) -> list[dict[str, Any]]:
+    step, last = arguments.get("step"), arguments.get("last")
+    problems = [Problem(("step",), step, "an integer, 1 or more")] if step is not None and step < 1 else []
+    problems += [Problem(("last",), last, "an integer, 0 or more")] if last is not None and last < 0 else []
+    raise_for_problems(problems)
+    database = info.context.database
+    intervals = metric_series.Range.of(database.transaction_time, arguments.get("since"), step, last)
+    points = deployment.result_set.cached(
+        ("metrics", intervals),
+        lambda deployments: info.context.metrics.points(
+            deployments.distinct("id"), intervals.first, intervals.last, database.budget
+        ),
+    )
+    return metric_series.series(points[deployment["id"]], intervals.step)
 
 
 def _parent_deployment(row: Row, info: Info) -> Row | None:
@@ -259,6 +278,7 @@ RESOLVERS: Mapping[tuple[str, str], Callable[..., Any]] = {
     ("Deployment", "events"): _child_connection(EVENTS),
     ("Deployment", "log"): _log,
     ("Deployment", "logs"): _child_connection(workloads.LOGS),
+    ("Deployment", "metrics"): _metrics,
     ("DeploymentLog", "lines"): _lines,
     ("DeploymentRollout", "deployment"): _parent_deployment,
     ("DeploymentRollout", "deploymentRuns"): _child_connection(workloads.RUNS_OF_ROLLOUT),

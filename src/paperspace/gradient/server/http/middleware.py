@@ -23,6 +23,7 @@ from paperspace.gradient.server.http import cors
 from paperspace.gradient.server.http.content_encoding import compress, content_encoding, inflate
 from paperspace.gradient.server.http.graphql_http import JSON, negotiate
 from paperspace.gradient.server.http.listener import is_loopback
+from paperspace.gradient.server.http.request_counts import RequestCounts
 from paperspace.gradient.server.http.request_errors import REQUEST_ID, HTTPRequestError, error_response
 
 if TYPE_CHECKING:
@@ -52,12 +53,17 @@ class RequestMiddleware:
         loopback: Whether the server listens on a loopback address. Then it rejects requests whose Host header names
             another host, which protects against DNS rebinding by web pages.
         allow_origins: The origins of web pages that may use the server.
+
+    Attributes:
+        injected_faults: Faults that are applied to the next API requests.
+        counts: The API requests until now.
     """
 
     def __init__(
         self, new_request_id: Callable[[], UUID], *, loopback: bool, allow_origins: Collection[str] = ()
     ) -> None:
         self.injected_faults: deque[Fault] = deque()
+        self.counts = RequestCounts()
         self._new_request_id = new_request_id
         self._loopback = loopback
         self._allow_origins = allow_origins
@@ -85,8 +91,10 @@ class RequestMiddleware:
             response.headers.add(hdrs.VARY, hdrs.ORIGIN)
             if cors.is_allowed(request, self._allow_origins):
                 cors.allow(request, response)
-        milliseconds = (monotonic() - started) * 1000
-        _log.info("%s %s %d %.1f ms", request_id, _describe(request), response.status, milliseconds)
+        seconds = monotonic() - started
+        _log.info("%s %s %d %.1f ms", request_id, _describe(request), response.status, seconds * 1000)
+        if request.path == "/graphql":
+            self.counts.count(request.get(OPERATION), response.status, seconds)
         return response
 
     async def read_body(self, request: web.Request) -> bytes:

@@ -1,4 +1,4 @@
-"""The routes: GraphQL over HTTP, deployment endpoints, and the health check."""
+"""The routes: GraphQL over HTTP, deployment endpoints, metrics, and the health check."""
 
 from __future__ import annotations
 
@@ -30,6 +30,7 @@ if TYPE_CHECKING:
     from paperspace.gradient.server.graphql.execution import Request
     from paperspace.gradient.server.graphql.responses import Response
     from paperspace.gradient.server.http.middleware import RequestMiddleware
+    from paperspace.gradient.server.metrics import Exposition
 
 MAX_BODY_SIZE = 1024 * 1024
 IDEMPOTENCY_KEY = "Idempotency-Key"
@@ -41,6 +42,7 @@ class Routes:
     Args:
         execute: Executes authenticated GraphQL requests.
         endpoint: Responds for the endpoint of a deployment, by id.
+        metrics: Returns the metrics of the server.
         middleware: The middleware that all requests pass.
         url: The API URL.
         simulated: Whether no containers run.
@@ -52,6 +54,7 @@ class Routes:
         self,
         execute: Callable[[Request], Awaitable[Response]],
         endpoint: Callable[[str], Awaitable[EndpointResponse]],
+        metrics: Callable[[], Awaitable[Exposition]],
         middleware: RequestMiddleware,
         *,
         url: str,
@@ -61,6 +64,7 @@ class Routes:
     ) -> None:
         self._execute = execute
         self._endpoint = endpoint
+        self._metrics = metrics
         self._middleware = middleware
         self._index_page = index_page(url, simulated=simulated)
         self._key_digest = digest(api_key)
@@ -72,6 +76,7 @@ class Routes:
         app.router.add_post("/graphql", self._handle_graphql, expect_handler=_defer_expect)
         app.router.add_get("/graphql", self._handle_graphql, expect_handler=_defer_expect)
         app.router.add_get("/healthz", self._handle_health, expect_handler=_defer_expect)
+        app.router.add_get("/metrics", self._handle_metrics, expect_handler=_defer_expect)
         # All methods and all paths below the endpoint: the model decides which ones exist.
         app.router.add_route("*", "/endpoints/{id}{path:(?:/.*)?}", self._handle_endpoint, expect_handler=_defer_expect)
         app.on_response_prepare.append(self._add_common_headers)
@@ -114,6 +119,11 @@ class Routes:
             raise web.HTTPNotFound
         headers = {hdrs.RETRY_AFTER: "1"} if response.status == HTTPStatus.SERVICE_UNAVAILABLE else None
         return web.json_response(response.body, status=response.status, headers=headers)
+
+    async def _handle_metrics(self, request: web.Request) -> web.Response:
+        authenticate(request, self._key_digest)
+        body, content_type = await self._metrics()
+        return web.Response(body=body, headers={hdrs.CONTENT_TYPE: content_type})
 
     async def _handle_health(self, _request: web.Request) -> web.Response:
         return web.json_response({"status": "ok"})

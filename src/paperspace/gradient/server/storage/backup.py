@@ -11,7 +11,6 @@ from paperspace.gradient._shared import server_files
 from paperspace.gradient._shared.private_files import read_private, write_private
 from paperspace.gradient.server.defaults import beside
 from paperspace.gradient.server.storage.files import check_origin, create_private, unusable
-from paperspace.gradient.server.storage.log_file import LOGS
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -35,10 +34,11 @@ def back_up(database: Path, target: Path) -> list[Path]:
     copies: list[Path] = []
     try:
         # The logs first: each of their lines then belongs to an instance that is in the copy of the database.
-        if (logs := beside(database, LOGS)).is_file():
-            _copy_database(logs, _created(beside(target, LOGS), copies))
+        for name in server_files.DATABASES:
+            if (file := beside(database, name)).is_file():
+                _copy_database(file, _created(beside(target, name), copies))
         _copy_database(database, _created(target, copies), check=check_origin)
-        for name in server_files.ALL:
+        for name in server_files.SETTINGS:
             if (file := beside(database, name)).is_file():
                 write_private(_created(beside(target, name), copies), read_private(file).decode())
     except BaseException:

@@ -35,7 +35,7 @@ counted AS (
     GROUP BY newest.seq
 ),
 judged AS (
-    SELECT seq, id, name, coalesce(error, failure, trouble) AS reason,
+    SELECT seq, id, name, replicas, ready, coalesce(error, failure, trouble) AS reason,
         CASE
             WHEN error IS NOT NULL OR failure IS NOT NULL THEN 'failed'
             WHEN external_applied IS NULL THEN 'pending'
@@ -50,6 +50,22 @@ _COUNTS = f"{_DEPLOYMENTS} SELECT state, count(*) AS total FROM judged GROUP BY 
 _PROBLEMS = f"""{_DEPLOYMENTS}
 SELECT id, name, state, reason FROM judged WHERE reason IS NOT NULL ORDER BY seq DESC LIMIT {MAX_PROBLEMS}
 """  # noqa: S608
+
+
+_STATES = f"{_DEPLOYMENTS} SELECT id, name, state, replicas, ready FROM judged ORDER BY seq DESC LIMIT ?"  # noqa: S608
+
+
+class DeploymentState(NamedTuple):
+    """The state of a deployment."""
+
+    id: str
+    name: str
+    state: str
+    """As in `Summary.counts`."""
+    replicas: int
+    """How many its newest spec asks for."""
+    ready: int
+    """How many of them are ready."""
 
 
 class Problem(NamedTuple):
@@ -76,3 +92,8 @@ def summarize(database: Database) -> Summary:
     for row in database.rows(_COUNTS):
         counts[row["state"]] = row["total"]
     return Summary(counts, [Problem(**row) for row in database.rows(_PROBLEMS)])
+
+
+def deployment_states(database: Database, limit: int = -1) -> list[DeploymentState]:
+    """Return the states of the newest deployments, in a transaction; by default of all."""
+    return [DeploymentState(*row.values()) for row in database.rows(_STATES, limit)]

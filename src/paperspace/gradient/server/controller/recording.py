@@ -1,0 +1,85 @@
+"""The recorder: stores the figures of each deployment in the file of metrics, after each reading."""
+
+from __future__ import annotations
+
+import asyncio
+from contextlib import suppress
+from datetime import timedelta
+from typing import TYPE_CHECKING
+
+from paperspace.gradient.server.controller.sampling import INTERVAL
+from paperspace.gradient.server.storage import metric_file
+from paperspace.gradient.server.storage.metric_file import Point
+from paperspace.gradient.server.storage.side_file import SideFileError
+from paperspace.gradient.server.usage import cpus_by_instance, requests_between
+
+if TYPE_CHECKING:
+    from collections.abc import Awaitable, Callable, Sequence
+    from datetime import datetime
+
+    from paperspace.gradient.server.controller.sampling import Sampler
+    from paperspace.gradient.server.controller.side_store import SideStore
+    from paperspace.gradient.server.storage.metric_file import MetricFile
+    from paperspace.gradient.server.storage.summary import DeploymentState
+    from paperspace.gradient.server.usage import Reading
+
+# After a longer time without a reading, what happened meanwhile does not belong to the last interval.
+_MAX_GAP = timedelta(seconds=2 * INTERVAL)
+
+
+class Recorder:
+    """Stores the figures.
+
+    Args:
+        sampler: Takes the readings.
+        store: Where they are stored.
+        states: Returns all deployments.
+        now: Returns the current time.
+    """
+
+    def __init__(
+        self,
+        sampler: Sampler,
+        store: SideStore[MetricFile],
+        states: Callable[[], Awaitable[Sequence[DeploymentState]]],
+        now: Callable[[], datetime],
+    ) -> None:
+        self._sampler = sampler
+        self._store = store
+        self._states = states
+        self._now = now
+        self._taken = asyncio.Event()
+        sampler.call_after_reading(lambda _: self._taken.set())
+
+    async def run(self) -> None:
+        """Wait for a reading, and store its figures. What cannot be stored is left out: the store reports it."""
+        await self._taken.wait()
+        self._taken.clear()
+        number = int(self._now().timestamp()) // metric_file.INTERVAL
+        points = {state.id: point_of(state, self._sampler.readings(state.id)) for state in await self._states()}
+        with suppress(SideFileError):
+            await self._store.run(lambda file: file.append(number, points))
+
+
+def point_of(state: DeploymentState, readings: Sequence[Reading]) -> Point:
+    """Return the figures of a deployment between its last two readings."""
+    point = Point(state.replicas, state.ready)
+    if not readings:
+        return point
+    latest = readings[-1]
+    loads = latest.loads
+    usages = [load.usage for load in (loads or {}).values() if load.usage]
+    if usages or loads == {}:
+        point = point._replace(
+            cpu_limit=sum(usage.cpus for usage in usages),
+            memory=sum(usage.memory for usage in usages),
+            memory_limit=sum(usage.memory_limit for usage in usages),
+        )
+    if loads is not None and latest.traffic is not None:
+        point = point._replace(active_requests=sum(load.active_requests or 0 for load in loads.values()))
+    if len(readings) > 1 and latest.at - readings[-2].at <= _MAX_GAP:
+        cpus = cpus_by_instance(readings[-2], latest)
+        if cpus or loads == {}:
+            point = point._replace(cpus=sum(cpus.values()))
+        point = point._replace(traffic=requests_between(readings[-2], latest))
+    return point
