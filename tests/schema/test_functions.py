@@ -35,6 +35,7 @@ STARTS = {"diff_deployment": "find_current"}
 COMMANDS = {
     "_get_deployment_details": "gradient deployments get",
     "_follow_deployment_events": "gradient deployments events",
+    "_get_latest_metrics": "gradient deployments top",
 }
 
 

@@ -52,6 +52,7 @@ from paperspace.gradient.types import (
     Cluster,
     Deployment,
     DeploymentEvent,
+    DeploymentMetrics,
     DeploymentRef,
     DeploymentResources,
     DeploymentResourcesInput,
@@ -201,6 +202,8 @@ def monitoring() -> None:
     lines: Iterator[LogLine] = deployments.get_deployment_logs("id", instance="i", tail=10, since=None, follow=True)
     happened: list[DeploymentEvent] = deployments.get_deployment_events("id", first=10)
     print([(event["reason"], event["severity"], event["count"], event["instanceName"]) for event in happened])
+    points: list[DeploymentMetrics] = deployments.get_deployment_metrics("id", since=None, step=60)
+    print([(point["time"], point["cpu"], point["memory"], point["requestDurationP95"]) for point in points])
     instances: list[InstanceStatus] = status["instances"]
     ref: DeploymentRef = deployments.create_deployment("n", "p", spec, wait=True)
     print(done["state"], next(events)["message"], next(lines)["message"], instances[0]["state"], ref)

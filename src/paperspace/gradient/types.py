@@ -19,6 +19,7 @@ from typing_extensions import TypedDict
 from paperspace.gradient._generated.deployment_create import Deployment as DeploymentRef
 from paperspace.gradient._generated.deployment_events import DeploymentEvent
 from paperspace.gradient._generated.deployment_log_lines import DeploymentLogLine as LogLine
+from paperspace.gradient._generated.deployment_metrics_fields import DeploymentMetrics
 from paperspace.gradient._generated.deployment_revision_fields import Cluster
 from paperspace.gradient._generated.deployment_revision_fields import DeploymentSpec as _Revision
 from paperspace.gradient._generated.deployment_spec_fields import Actor, DeploymentSpec, DeploymentSpecData
@@ -46,6 +47,7 @@ __all__ = [
     "Cluster",
     "Deployment",
     "DeploymentEvent",
+    "DeploymentMetrics",
     "DeploymentRef",
     "DeploymentResources",
     "DeploymentResourcesInput",

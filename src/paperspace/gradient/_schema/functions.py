@@ -41,6 +41,7 @@ FUNCTIONS: dict[str, tuple[str, ...]] = {
     "DeploymentHistory": (*_REVISE, "get_deployment_history", "get_deployment_spec"),
     "DeploymentLogLines": ("get_deployment_logs",),
     "DeploymentLogs": ("get_deployment_logs",),
+    "DeploymentMetrics": ("get_deployment_metrics", "gradient deployments top"),
     "DeploymentRevise": _REVISE,
     "DeploymentRuns": (*_GET_COMMAND, *_STATUS),
     "DeploymentStatus": _STATUS,
@@ -48,13 +49,14 @@ FUNCTIONS: dict[str, tuple[str, ...]] = {
     "DeploymentUpdate": ("update_deployment", "apply_deployment"),
     "Deployments": ("iter_deployments", "list_deployments", "update_deployment"),
     "DeploymentsCurrent": ("apply_deployment", "diff_deployment"),
+    "DeploymentsMetrics": ("gradient deployments top",),
 }
 
 # Operations that a server may reject: the functions then run others, which are listed above.
 OPTIONAL = {"DeploymentRolloutWithInstances", "DeploymentStatusesOnCluster", "DeploymentsOnCluster"}
 
 # Operations that the hosted API did not have: with such a server, their functions raise an error that says so.
-ADDED = {"DeploymentEvents"}
+ADDED = {"DeploymentEvents", "DeploymentMetrics", "DeploymentsMetrics"}
 
 # Fields of inputs that the hosted API did not have: with such a server, a spec that has one is refused.
 ADDED_INPUTS = {"DeploymentSpecDataInput.healthChecks"}

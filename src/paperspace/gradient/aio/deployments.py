@@ -26,6 +26,7 @@ __all__ = [
     "get_deployment_events",
     "get_deployment_history",
     "get_deployment_logs",
+    "get_deployment_metrics",
     "get_deployment_spec",
     "get_deployment_status",
     "iter_deployments",
@@ -63,6 +64,7 @@ get_deployment_history = _default.get_deployment_history
 rollback_deployment = _default.rollback_deployment
 get_deployment_logs = _default.get_deployment_logs
 get_deployment_events = _default.get_deployment_events
+get_deployment_metrics = _default.get_deployment_metrics
 get_deployment_status = _default.get_deployment_status
 list_deployment_statuses = _default.list_deployment_statuses
 watch_deployment = _default.watch_deployment

@@ -39,20 +39,27 @@ class Column(NamedTuple):
 
 def print_table(columns: dict[Column, Callable[[Row], str]], rows: Sequence[Row]) -> None:
     """Print a table. A message names the columns that were dropped."""
+    lines, dropped = table_lines(columns, rows)
+    for index, line in enumerate(lines):
+        click.echo(click.style(line, bold=True) if index == 0 and not is_plain_terminal() else line)
+    if dropped:
+        print_message(f"Hidden columns: {', '.join(dropped)}. Use a wider terminal, or `| cat`, to see them.")
+
+
+def table_lines(columns: dict[Column, Callable[[Row], str]], rows: Sequence[Row]) -> tuple[list[str], list[str]]:
+    """Return the lines of a table, the first one with the titles, and the titles of the columns that were dropped."""
     cells = {
         column: [column.title, *(printable(cell(row)).replace("\n", " ") for row in rows)]
         for column, cell in columns.items()
     }
     max_width = shutil.get_terminal_size().columns if sys.stdout.isatty() else None
     widths = _widths(cells, max_width)
+    lines = []
     for index in range(len(rows) + 1):
         colored = index > 0 and not is_plain_terminal() and not os.environ.get("NO_COLOR")
         texts = (_fit(cells[column][index], width, column, colored=colored) for column, width in widths.items())
-        line = _GAP.join(texts).rstrip()
-        click.echo(click.style(line, bold=True) if index == 0 and not is_plain_terminal() else line)
-    dropped = [column.title for column in columns if column not in widths]
-    if dropped:
-        print_message(f"Hidden columns: {', '.join(dropped)}. Use a wider terminal, or `| cat`, to see them.")
+        lines.append(_GAP.join(texts).rstrip())
+    return lines, [column.title for column in columns if column not in widths]
 
 
 def _widths(cells: dict[Column, list[str]], max_width: int | None) -> dict[Column, int]:

@@ -43,6 +43,7 @@ __all__ = [
     "get_deployment_events",
     "get_deployment_history",
     "get_deployment_logs",
+    "get_deployment_metrics",
     "get_deployment_spec",
     "get_deployment_status",
     "iter_deployments",
@@ -88,6 +89,7 @@ class Deployments:
     rollback_deployment = blocking(AsyncDeployments.rollback_deployment)
     get_deployment_logs = blocking_iterator(AsyncDeployments.get_deployment_logs)
     get_deployment_events = blocking(AsyncDeployments.get_deployment_events)
+    get_deployment_metrics = blocking(AsyncDeployments.get_deployment_metrics)
     get_deployment_status = blocking(AsyncDeployments.get_deployment_status)
     list_deployment_statuses = blocking(AsyncDeployments.list_deployment_statuses)
     watch_deployment = blocking_iterator(AsyncDeployments.watch_deployment)
@@ -96,6 +98,7 @@ class Deployments:
     _patch = blocking(AsyncDeployments._patch)  # noqa: SLF001
     _find_deployments = blocking(AsyncDeployments._find_deployments)  # noqa: SLF001
     _get_deployment_details = blocking(AsyncDeployments._get_deployment_details)  # noqa: SLF001
+    _get_latest_metrics = blocking(AsyncDeployments._get_latest_metrics)  # noqa: SLF001
     _follow_deployment_events = blocking_iterator(AsyncDeployments._follow_deployment_events)  # noqa: SLF001
 
     def wait_for_deployment(
@@ -170,6 +173,7 @@ get_deployment_history = _default.get_deployment_history
 rollback_deployment = _default.rollback_deployment
 get_deployment_logs = _default.get_deployment_logs
 get_deployment_events = _default.get_deployment_events
+get_deployment_metrics = _default.get_deployment_metrics
 get_deployment_status = _default.get_deployment_status
 list_deployment_statuses = _default.list_deployment_statuses
 watch_deployment = _default.watch_deployment

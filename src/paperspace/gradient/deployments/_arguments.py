@@ -82,6 +82,12 @@ def check_count(value: object, argument: str) -> Iterator[Problem]:
         yield Problem((argument,), hide_unless_plain(value), "an integer, 0 or more")
 
 
+def check_step(value: object) -> Iterator[Problem]:
+    """Yield the problems of the seconds between two points."""
+    if not isinstance(value, int) or isinstance(value, bool) or not 1 <= value <= MAX_INT:
+        yield Problem(("step",), hide_unless_plain(value), "an integer, 1 or more")
+
+
 def check_timeout(value: object) -> Iterator[Problem]:
     """Yield the problems of a timeout."""
     if not is_timeout(value):

@@ -1,4 +1,4 @@
-"""Functions that watch a deployment: its status, its events, its logs."""
+"""Functions that watch a deployment: its status, its events, its metrics, its logs."""
 
 from __future__ import annotations
 
@@ -14,11 +14,19 @@ if TYPE_CHECKING:
     from datetime import datetime
 
     from paperspace.gradient._core.session import Session
-    from paperspace.gradient.deployments import _arguments, _errors, _events, _wait_errors, _watch
-    from paperspace.gradient.types import DeploymentEvent, DeploymentRef, DeploymentStatus, LogLine, WatchEvent
+    from paperspace.gradient._generated.deployments_metrics import Deployment as DeploymentWithMetrics
+    from paperspace.gradient.deployments import _arguments, _errors, _events, _metrics, _wait_errors, _watch
+    from paperspace.gradient.types import (
+        DeploymentEvent,
+        DeploymentMetrics,
+        DeploymentRef,
+        DeploymentStatus,
+        LogLine,
+        WatchEvent,
+    )
 else:
-    _arguments, _errors, _events, _wait_errors, _watch = lazy_modules(
-        "paperspace.gradient.deployments", "_arguments", "_errors", "_events", "_wait_errors", "_watch"
+    _arguments, _errors, _events, _metrics, _wait_errors, _watch = lazy_modules(
+        "paperspace.gradient.deployments", "_arguments", "_errors", "_events", "_metrics", "_wait_errors", "_watch"
     )
 
 
@@ -190,6 +198,49 @@ class MonitoringAPI:
         """Yield the events of a deployment by time, and new ones as they happen, for `gradient deployments events`."""
         _arguments.require(_arguments.check_id(id))
         return _watch.follow_events(self._session(), id, first)
+
+    async def get_deployment_metrics(
+        self, id: str, *, since: datetime | None = None, step: int | None = None
+    ) -> list[DeploymentMetrics]:
+        """Get what a deployment used and which requests it got, oldest first.
+
+        The server takes figures every 10 seconds, and keeps them for a day. A point has the figures of the time since the
+        point before.
+
+        Args:
+            id: The id of the deployment.
+            since: The start; UTC if it has no time zone. None: an hour ago.
+            step: The seconds between two points, rounded up to a multiple of 10. The server uses more if there would be
+                more than 360 points. None: as few as possible.
+
+        Returns:
+            A list of dicts with `time`, `replicas` and `readyReplicas` (of the newest spec), `cpu` (how many CPUs all
+            replicas used together) and `cpuLimit`, `memory` and `memoryLimit` (in bytes), `activeRequests`,
+            `requestsPerSecond`, `errorsPerSecond` (status 500 or higher), `requestDuration` (the mean, in seconds),
+            `requestDurationP50` and `requestDurationP95`. What is unknown is None. Simulated deployments use nothing, so
+            their list is empty.
+
+        Raises:
+            InvalidArgumentError: An argument is invalid. Nothing was sent.
+            NotFoundError: No deployment has this id, or it is deleted.
+            BadRequestError: The server has no metrics. The hosted API had none.
+
+        Example:
+            >>> [mnist] = deployments.list_deployments(name="mnist")
+            >>> [point["cpu"] for point in deployments.get_deployment_metrics(mnist["id"])]  # it is simulated
+            []
+        """
+        _arguments.require(
+            _arguments.check_id(id),
+            _arguments.check_since(since),
+            () if step is None else _arguments.check_step(step),
+        )
+        return await _metrics.list_metrics(self._session(), id, since, step)
+
+    async def _get_latest_metrics(self, id: str | None, project_id: str | None) -> list[DeploymentWithMetrics]:
+        """Get one deployment or all, each with the newest point of its metrics, for `gradient deployments top`."""
+        _arguments.require(() if id is None else _arguments.check_id(id))
+        return await _metrics.latest_metrics(self._session(), id, project_id)
 
     def get_deployment_logs(
         self,

@@ -1,7 +1,9 @@
-"""The commands that watch a deployment: wait, events and logs."""
+"""The commands that watch deployments: wait, events, logs and top."""
 
 from __future__ import annotations
 
+import sys
+import time
 from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING
 
@@ -9,16 +11,18 @@ import click
 
 from paperspace.gradient._core.defaults import DEFAULT_WAIT
 from paperspace.gradient.cli._commands import connect
-from paperspace.gradient.cli._output import output_option, print_data, printable
+from paperspace.gradient.cli._output import is_plain_terminal, output_option, print_data, printable
 from paperspace.gradient.cli._progress import wait_with_progress
-from paperspace.gradient.cli._tables import Column, print_table
+from paperspace.gradient.cli._tables import Column, print_table, table_lines
 from paperspace.gradient.cli.deployments._group import command
 from paperspace.gradient.cli.deployments._target import Target, lookup_project_option, target_parameter
+from paperspace.gradient.errors import APIConnectionError, APITimeoutError
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from paperspace.gradient.types import DeploymentEvent
+    from paperspace.gradient._generated.deployments_metrics import Deployment as DeploymentWithMetrics
+    from paperspace.gradient.types import DeploymentEvent, DeploymentMetrics
 
 _SECONDS = {"s": 1, "m": 60, "h": 3600, "d": 86400}
 
@@ -167,3 +171,123 @@ def logs(
                 click.echo(json.dumps(line))
             else:
                 click.echo(printable(f"{line['dtCreated']} {line['instanceName']} {line['message']}"))
+
+
+@command.command()
+@target_parameter(required=False)
+@click.option(
+    "--project-id", "--projectId", "project_id", metavar="ID", help="Only deployments of this project. Default: all."
+)
+@click.option("--once", is_flag=True, help="Print one table, and exit.")
+@output_option("json", "yaml")
+def top(target: Target | None, project_id: str | None, *, once: bool, output: str | None) -> None:
+    """Show what deployments use, and which requests they get.
+
+    Without a name, all deployments are listed. On a terminal, the table is updated until you press Ctrl-C. The figures
+    are those of the last 10 seconds: the CPUs and the memory that all replicas use together, and their limits; the
+    requests per second, and those that failed; and the median and the 95th percentile of their durations. A hyphen means
+    that a figure is unknown: simulated deployments have none.
+
+    \b
+    Examples:
+      gradient deployments top
+      gradient deployments top mnist --once
+    """
+    with connect() as client:
+        found = target and target.find(client, project_id)
+
+        def latest() -> list[DeploymentWithMetrics]:
+            return client.deployments._get_latest_metrics(found, project_id)  # noqa: SLF001  # inside the package
+
+        if output:
+            print_data([{**entry, "metrics": next(iter(entry["metrics"]), None)} for entry in latest()], output)
+        elif once or not sys.stdout.isatty() or is_plain_terminal():
+            if shown := latest():
+                print_table(_USAGE_COLUMNS, shown)
+            else:
+                click.echo("No deployments found")
+        else:
+            _redraw(latest)
+
+
+def _redraw(latest: Callable[[], list[DeploymentWithMetrics]]) -> None:
+    """Show a table that is updated. A short outage of the server does not end it."""
+    from rich.console import Console
+    from rich.live import Live
+    from rich.text import Text
+
+    lines, _ = table_lines(_USAGE_COLUMNS, latest())
+    console = Console(markup=False, highlight=False)
+    with Live(console=console, auto_refresh=False, transient=False) as live:
+        problem = ""
+        while True:
+            title, *others = lines[: max(console.height - 1, 1)]
+            text = Text.assemble((title, "bold"), *(f"\n{line}" for line in others), f"\n{problem}", no_wrap=True)
+            live.update(text, refresh=True)
+            time.sleep(_REDRAW_INTERVAL)
+            try:
+                lines, _ = table_lines(_USAGE_COLUMNS, latest())
+                problem = ""
+            except (APIConnectionError, APITimeoutError) as error:
+                problem = printable(f"The server does not respond: {error.args[0]}").replace("\n", " ")
+
+
+_REDRAW_INTERVAL = 2.0  # seconds; there are new figures each 10 seconds
+
+
+def _figure(show: Callable[[DeploymentMetrics], str | None]) -> Callable[[DeploymentWithMetrics], str]:
+    """Return the function of a column: a hyphen if there is no figure."""
+    return lambda deployment: (show(deployment["metrics"][-1]) if deployment["metrics"] else None) or "-"
+
+
+def _cpus(point: DeploymentMetrics) -> str | None:
+    return None if point["cpu"] is None else f"{point['cpu']:.2f}{_limit(point['cpuLimit'], '{:g}'.format)}"
+
+
+def _memory(point: DeploymentMetrics) -> str | None:
+    return None if point["memory"] is None else f"{_bytes(point['memory'])}{_limit(point['memoryLimit'], _bytes)}"
+
+
+def _limit(value: float | None, show: Callable[[float], str]) -> str:
+    return f"/{show(value)}" if value else ""
+
+
+def _bytes(number: float) -> str:
+    """Return a number of bytes in the largest unit with at least one digit before the point, such as `1.5Gi`."""
+    for unit in ("Ti", "Gi", "Mi"):
+        if number >= (size := _UNITS[unit]):
+            return f"{number / size:.1f}{unit}"
+    return f"{number / 1024:.0f}Ki"
+
+
+_UNITS = {"Mi": 1024**2, "Gi": 1024**3, "Ti": 1024**4}
+
+
+def _rate(value: float | None) -> str | None:
+    return None if value is None else f"{value:.1f}"
+
+
+def _duration(seconds: float | None) -> str | None:
+    """Return a duration with two digits or more, such as `12ms`."""
+    if seconds is None:
+        return None
+    if seconds >= 1:
+        return f"{seconds:.1f}s"
+    milliseconds = seconds * 1000
+    return f"{milliseconds:.0f}ms" if milliseconds >= 10 else f"{milliseconds:.1f}ms"  # noqa: PLR2004  # two digits
+
+
+_USAGE_COLUMNS: dict[Column, Callable[[DeploymentWithMetrics], str]] = {
+    Column("Name", min_width=12): lambda deployment: deployment["name"],
+    Column("ID", rank=4): lambda deployment: deployment["id"],
+    Column("Replicas", right=True): _figure(lambda point: f"{point['readyReplicas']}/{point['replicas']}"),
+    Column("CPU", right=True): _figure(_cpus),
+    Column("Memory", rank=1, right=True): _figure(_memory),
+    Column("Active", rank=3, right=True): _figure(
+        lambda point: None if point["activeRequests"] is None else str(point["activeRequests"])
+    ),
+    Column("Requests/s", right=True): _figure(lambda point: _rate(point["requestsPerSecond"])),
+    Column("Errors/s", rank=2, right=True): _figure(lambda point: _rate(point["errorsPerSecond"])),
+    Column("P50", rank=2, right=True): _figure(lambda point: _duration(point["requestDurationP50"])),
+    Column("P95", right=True): _figure(lambda point: _duration(point["requestDurationP95"])),
+}

@@ -1,0 +1,83 @@
+"""The metrics of deployments: what they used, and which requests they got."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from paperspace.gradient._core.pagination import iter_pages
+from paperspace.gradient._generated.deployment_metrics import DEPLOYMENT_METRICS, DeploymentMetricsVariables
+from paperspace.gradient._generated.deployments_metrics import DEPLOYMENTS_METRICS, DeploymentsMetricsVariables
+from paperspace.gradient._shared.error_codes import Code
+from paperspace.gradient.deployments._errors import deployment_not_found, rebuilt
+from paperspace.gradient.deployments._queries import in_utc, verify_same_deployment
+from paperspace.gradient.errors import BadRequestError
+
+if TYPE_CHECKING:
+    from collections.abc import Awaitable
+    from datetime import datetime
+    from typing import TypeVar
+
+    from paperspace.gradient._core.pagination import Page
+    from paperspace.gradient._core.session import Session
+    from paperspace.gradient._generated.deployment_metrics import Deployment
+    from paperspace.gradient._generated.deployments_metrics import Deployment as ListedDeployment
+    from paperspace.gradient.types import DeploymentMetrics
+
+    T = TypeVar("T")
+
+
+async def list_metrics(session: Session, id: str, since: datetime | None, step: int | None) -> list[DeploymentMetrics]:
+    """Return the metrics of a deployment, oldest first.
+
+    Raises:
+        NotFoundError: No deployment has this id.
+        BadRequestError: The server has no metrics.
+    """
+    variables = DeploymentMetricsVariables(id=id, step=step)
+    if since is not None:
+        variables["since"] = in_utc(since).isoformat()
+    return (await _fetch(session, id, variables))["metrics"]
+
+
+async def latest_metrics(session: Session, id: str | None, project_id: str | None) -> list[ListedDeployment]:
+    """Return deployments with the newest point of their metrics, newest deployment first.
+
+    Args:
+        session: The session to read them with.
+        id: Only the deployment with this id. None: all.
+        project_id: Only deployments of this project. None: any project.
+
+    Raises:
+        NotFoundError: No deployment has this id.
+        BadRequestError: The server has no metrics.
+    """
+    if id is not None:
+        return [await _fetch(session, id, DeploymentMetricsVariables(id=id, last=1))]
+
+    async def fetch(size: int, after: str | None) -> Page[ListedDeployment]:
+        variables = DeploymentsMetricsVariables(projectId=project_id, first=size, after=after)
+        result = await _supported(session.run(DEPLOYMENTS_METRICS, variables))
+        return result["deployments"]["nodes"], result["deployments"]["pageInfo"]
+
+    return [node async for page in iter_pages(fetch, operation=DEPLOYMENTS_METRICS.name) for node in page]
+
+
+async def _fetch(session: Session, id: str, variables: DeploymentMetricsVariables) -> Deployment:
+    result = await _supported(
+        session.run(
+            DEPLOYMENT_METRICS, variables, verify=lambda result: verify_same_deployment(id, result["deployment"])
+        )
+    )
+    if result["deployment"] is None:
+        raise deployment_not_found(id, DEPLOYMENT_METRICS.name)
+    return result["deployment"]
+
+
+async def _supported(response: Awaitable[T]) -> T:
+    """Return a result. If the server does not know the operation, the error says so."""
+    try:
+        return await response
+    except BadRequestError as error:
+        if error.code != Code.GRAPHQL_VALIDATION_FAILED:
+            raise
+        raise rebuilt(error, f"this server has no metrics of deployments: {error.args[0]}") from error
