@@ -20,7 +20,7 @@ from tests.faults.harness import CALLS, CANARY, Cell, Result, check, in_sync_and
 from tests.faults.server import Exchange, FaultServer, early, good, good_data
 
 from paperspace.gradient import APIConnectionError, Client, ConfigurationError, RedirectError, TLSError
-from paperspace.gradient._core import failures
+from paperspace.gradient._core import failures, proxies
 from paperspace.gradient._core import retry as _retry
 from paperspace.gradient._core import transport as _transport
 from paperspace.gradient._core.defaults import DEFAULT_API_URL
@@ -126,7 +126,8 @@ def test_tls_trusted(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
 
 def test_tls_untrusted(folder: Path) -> None:
     """An untrusted certificate ends the call after one handshake, without a request."""
-    tls_error(FaultServer(tls=make_certificate(folder / "untrusted").context), "self-signed certificate")
+    way = "; if you trust the server, set SSL_CERT_FILE to a file with the certificate of its CA"
+    tls_error(FaultServer(tls=make_certificate(folder / "untrusted").context), f"self-signed certificate{way}")
 
 
 def test_tls_expired(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -278,13 +279,58 @@ def test_no_connection_to_the_hosted_service() -> None:
 
 
 @pytest.mark.usefixtures("_no_proxies")
-@pytest.mark.parametrize("address", ["socks5://127.0.0.1:1", "127.0.0.1:1", "http://", "http://[", "http://a b"])
-def test_unusable_proxy(address: str, monkeypatch: pytest.MonkeyPatch) -> None:
-    """A proxy of another kind, or a mistyped one, raises an APIConnectionError."""
-    monkeypatch.setenv("http_proxy", address)
-    made = Client(CANARY, PLAIN, max_retries=0, allow_http_hosts=("api.example",))
-    with made as client, pytest.raises(APIConnectionError):
+@pytest.mark.parametrize(
+    ("address", "problem"),
+    [
+        ("socks5://127.0.0.1:1", "SOCKS proxies are not supported"),
+        ("socks4a://user:secret@proxy:1080", "SOCKS proxies are not supported"),
+        ("ftp://127.0.0.1:1", "a proxy cannot have the scheme ftp"),
+        ("http://", "invalid URL of a proxy"),
+        ("http://[", "invalid URL of a proxy"),
+        ("http://a b", "invalid URL of a proxy"),
+        ("127.0.0.1:0", "invalid URL of a proxy"),
+    ],
+)
+@pytest.mark.parametrize("variable", ["http_proxy", "ALL_PROXY"])
+def test_unusable_proxy(address: str, problem: str, variable: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A proxy of another kind, or a mistyped one, is an error that names the variable, and not its value."""
+    monkeypatch.setenv(variable, address)
+    created = Client(CANARY, PLAIN, max_retries=0, allow_http_hosts=("api.example",))
+    with created as client, pytest.raises(ConfigurationError) as caught:
         CALLS["get"](client.deployments)
+    way = "set it to the URL of an HTTP proxy such as http://proxy.example.com:3128, or add api.example to NO_PROXY"
+    assert str(caught.value) == f"{variable}: {problem}; {way}"
+
+
+@pytest.mark.usefixtures("_no_proxies")
+def test_proxy_without_a_scheme(monkeypatch: pytest.MonkeyPatch) -> None:
+    """`host:port` is an HTTP proxy, as for curl."""
+    with FaultServer() as proxy:
+        monkeypatch.setenv("HTTP_PROXY", f"127.0.0.1:{proxy.port}")
+        with Client(CANARY, PLAIN, allow_http_hosts=("api.example",)) as client:
+            assert CALLS["get"](client.deployments)
+    assert proxy.requests[0].line == f"POST {PLAIN} HTTP/1.1"
+
+
+@pytest.mark.usefixtures("_no_proxies")
+@pytest.mark.parametrize(
+    ("excluded", "url", "expected"),
+    [
+        ("10.0.0.0/8", "https://10.1.2.3/graphql", None),
+        ("example.com, 10.1.2.3/8", "https://10.200.0.1:8443/graphql", None),
+        ("10.0.0.0/8", "https://11.1.2.3/graphql", "http://proxy:3128"),
+        ("10.0.0.0/8", "https://api.example/graphql", "http://proxy:3128"),
+        ("fd00::/8", "https://[fd00::1]/graphql", None),
+        ("10.0.0.0/99", "https://10.1.2.3/graphql", "http://proxy:3128"),
+        (".example", "https://api.example/graphql", None),
+        ("*", "https://api.example/graphql", None),
+    ],
+)
+def test_no_proxy(excluded: str, url: str, expected: str | None, monkeypatch: pytest.MonkeyPatch) -> None:
+    """NO_PROXY has hosts, domains and networks."""
+    monkeypatch.setenv("https_proxy", "http://proxy:3128")
+    monkeypatch.setenv("NO_PROXY", excluded)
+    assert proxies.proxy_for(url) == expected
 
 
 def test_netrc(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:

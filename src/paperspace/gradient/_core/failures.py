@@ -105,6 +105,10 @@ _BY_EXCEPTION: tuple[tuple[type[Exception] | tuple[type[Exception], ...], str, M
     (Exception, "the connection to {host} broke: {reason}", _NO_RESPONSE),
 )
 
+# X509_V_ERR_DEPTH_ZERO_SELF_SIGNED_CERT, ..._SELF_SIGNED_CERT_IN_CHAIN, ..._UNABLE_TO_GET_ISSUER_CERT_LOCALLY and
+# ..._UNABLE_TO_VERIFY_LEAF_SIGNATURE
+_UNKNOWN_CA = {18, 19, 20, 21}
+
 # How aiohttp reports that the server closed a kept connection before it had read the request.
 _STALE = (aiohttp.ServerDisconnectedError, aiohttp.ClientConnectionResetError, aiohttp.ClientOSError)
 
@@ -154,6 +158,8 @@ def _reason(error: BaseException) -> str:
         return f"HTTP {cause.status}"
     if isinstance(cause, ssl.SSLError):  # its numbers are not those of the operating system
         reason = getattr(cause, "verify_message", None) or getattr(cause, "reason", None) or "no reason is known"
+        if getattr(cause, "verify_code", None) in _UNKNOWN_CA:
+            return f"{reason}; if you trust the server, set SSL_CERT_FILE to a file with the certificate of its CA"
         return {"WRONG_VERSION_NUMBER": "the server does not use TLS; should the API URL start with http://?"}.get(
             reason, reason
         )

@@ -16,13 +16,13 @@ from contextvars import ContextVar
 from pathlib import Path
 from typing import TYPE_CHECKING, cast
 from urllib.parse import urlsplit
-from urllib.request import getproxies, proxy_bypass
 from weakref import WeakSet
 
 import aiohttp
 from gql.transport.async_transport import AsyncTransport
 from pydantic_core import PydanticSerializationError, to_json
 
+from paperspace.gradient._core import proxies
 from paperspace.gradient._core.failures import AttemptFailed, ResponseFacts, from_exception, without_secrets
 from paperspace.gradient._core.responses import HTTPResponse, parse_result
 from paperspace.gradient._core.retry import FailureKind
@@ -138,10 +138,10 @@ class HTTPTransport(AsyncTransport):
         """Prepare the transport. No connection is opened yet.
 
         Raises:
-            ConfigurationError: The certificates that the environment names cannot be read.
+            ConfigurationError: The proxy or the certificates of the environment cannot be used.
         """
         # trust_env would read .netrc too, and fail where it names the host.
-        proxy = proxy_for(self.url)
+        proxy = None if is_loopback(urlsplit(self.url).hostname or "") else proxies.proxy_for(self.url)
         encrypted = any(url.startswith("https:") for url in (self.url, proxy or ""))
         certificates = (encrypted and _certificates()) or True
         # Two connectors: aiohttp has no way to ignore the kept connections for one request.
@@ -294,16 +294,6 @@ class HTTPTransport(AsyncTransport):
     def subscribe(self, request: GraphQLRequest) -> AsyncGenerator[ExecutionResult, None]:
         """Raise: the API has no subscriptions."""
         raise NotImplementedError("the Gradient API has no subscriptions")
-
-
-def proxy_for(url: str) -> str | None:
-    """Return the proxy that the environment names for a URL. Loopback addresses have none."""
-    parts = urlsplit(url)
-    if is_loopback(parts.hostname or ""):
-        return None
-    proxies = getproxies()
-    proxy = proxies.get(parts.scheme) or proxies.get("all")
-    return None if proxy is None or proxy_bypass(parts.netloc) else proxy
 
 
 def _certificates() -> ssl.SSLContext | None:
