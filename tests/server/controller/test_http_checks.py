@@ -61,9 +61,9 @@ def test_request() -> None:
     assert received.decode().split("\r\n") == [
         "GET /a?key=1 HTTP/1.1",
         "Host: models.example.com",
+        "Connection: close",
         "user-agent: é",
         "Accept: */*",
-        "Connection: close",
         "X-Check: 1",
         "",
         "",

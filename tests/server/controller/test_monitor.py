@@ -162,7 +162,8 @@ def test_two_failures_do_not_count() -> None:
 def test_liveness_fails() -> None:
     """A failed liveness check ends all checks: the container is restarted."""
     script: Script = lambda name, at: name != "liveness" or at < 25  # noqa: E731
-    recorder = run(Checks(readiness=check("readiness", 1), liveness=check("liveness")), script, 500)
+    checks = Checks(readiness=check("readiness", 1), liveness=check("liveness"))
+    recorder = run(checks, script, 500, durations={"liveness": 0.3})
     assert recorder.changes[-1][1] == "dead: liveness: GET / returned 503 (3 of 3 failures)"
     ended_at = recorder.changes[-1][0]
     assert 50 <= ended_at < 51

@@ -11,6 +11,8 @@ import grpc.aio
 import pytest
 from tests.server.gateway.site import Replica, Visitor
 
+from paperspace.gradient.server.controller import http_checks
+from paperspace.gradient.server.controller.checks import Request, Result
 from paperspace.gradient.server.controller.gateway import Target
 from paperspace.gradient.server.gateway.gateway import EnvoyGateway
 
@@ -135,3 +137,16 @@ async def test_change_of_the_protocol(gateway: EnvoyGateway, visitor: Visitor, r
         stopping = True
         await asyncio.gather(*senders)
     assert responses == {(200, "application/grpc", "0"), (200, "application/json; charset=utf-8", "0")}
+
+
+async def test_health_checks(gateway: EnvoyGateway) -> None:
+    """A health check over HTTP/2 reads the status of a real server: of Envoy. A gRPC server resets such a request."""
+    request = Request("/endpoints/d1/a?b", 80, headers=(("X-Check", "x" * 300),))
+    not_found = await http_checks.attempt(request, gateway._port, 20, http2=True)
+    await gateway.expose("d1")
+    unavailable = await http_checks.attempt(request, gateway._port, 20, http2=True)
+    async with grpc_replica("a") as target:
+        result = await http_checks.attempt(request, target.port, 20, http2=True)
+    path = "GET /endpoints/d1/a"
+    assert (not_found, unavailable) == (Result(False, f"{path} returned 404"), Result(False, f"{path} returned 503"))
+    assert result == Result(False, f"{path} failed, the connection was closed")

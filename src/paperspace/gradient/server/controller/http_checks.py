@@ -8,9 +8,12 @@ from contextlib import suppress
 from typing import TYPE_CHECKING
 
 from paperspace.gradient.server.controller.checks import Result
+from paperspace.gradient.server.controller.http2 import read_status, request_bytes
 from paperspace.gradient.server.controller.readiness import reason_of
 
 if TYPE_CHECKING:
+    from collections.abc import Iterable
+
     from paperspace.gradient.server.controller.checks import Request
 
 _PASSES = range(200, 400)
@@ -21,20 +24,21 @@ _STATUS = re.compile(rb"HTTP/1\.[01] (\d{3})\b")
 _PUNCTUAL = 0.5
 
 
-async def attempt(request: Request, port: int, timeout: float) -> Result | None:
+async def attempt(request: Request, port: int, timeout: float, *, http2: bool = False) -> Result | None:
     """Send a request. Return whether its status passes, or None if it is not known.
 
     Args:
         request: The request.
         port: The port of 127.0.0.1.
         timeout: The seconds that it may take.
+        http2: Whether the container speaks HTTP/2 on this port.
     """
     loop = asyncio.get_running_loop()
     start = loop.time()
     name = f"GET {request.path.partition('?')[0]}"  # a query may be secret
     try:
         async with asyncio.timeout(timeout):
-            status = await _status(request, port)
+            status = await _status(request, port, http2=http2)
     except TimeoutError:
         is_punctual = loop.time() - start < timeout + _PUNCTUAL
         return Result(False, f"{name} had no response in {timeout:g} s") if is_punctual else None
@@ -43,10 +47,16 @@ async def attempt(request: Request, port: int, timeout: float) -> Result | None:
     return Result(status in _PASSES, f"{name} returned {status}")
 
 
-async def _status(request: Request, port: int) -> int:
+async def _status(request: Request, port: int, *, http2: bool) -> int:
     reader, writer = await asyncio.open_connection("127.0.0.1", port)
+    headers = {"user-agent": ("User-Agent", "gradient-probe"), "accept": ("Accept", "*/*")}
+    headers |= {name.lower(): (name, value) for name, value in request.headers}
+    _, host = headers.pop("host", ("Host", request.host or f"127.0.0.1:{port}"))
     try:
-        writer.write(_head(request, port))
+        if http2:
+            writer.write(request_bytes(request.path, host, headers.values()))
+            return await read_status(reader)
+        writer.write(_head(request.path, [("Host", host), ("Connection", "close"), *headers.values()]))
         while (status := await _next_status(reader)) in _INFORMATIONAL:
             while (await reader.readline()).strip():
                 pass
@@ -57,11 +67,8 @@ async def _status(request: Request, port: int) -> int:
             await writer.wait_closed()
 
 
-def _head(request: Request, port: int) -> bytes:
-    headers = {"host": ("Host", request.host or f"127.0.0.1:{port}"), "user-agent": ("User-Agent", "gradient-probe")}
-    headers |= {"accept": ("Accept", "*/*"), "connection": ("Connection", "close")}
-    headers |= {name.lower(): (name, value) for name, value in request.headers}
-    lines = [f"GET {request.path} HTTP/1.1", *(f"{name}: {value}" for name, value in headers.values())]
+def _head(path: str, headers: Iterable[tuple[str, str]]) -> bytes:
+    lines = [f"GET {path} HTTP/1.1", *(f"{name}: {value}" for name, value in headers)]
     return "\r\n".join([*lines, "", ""]).encode()
 
 

@@ -52,7 +52,8 @@ class _Container:
             return await self._execute(action, check.timeout)
         if action.port not in self._ports:  # the container is from before the server published such ports
             return Result(False, f"port {action.port} of the container is not published")
-        return await http_checks.attempt(action, self._ports[action.port], check.timeout)
+        http2 = self._assignment.protocol == "http2" and action.port == self._assignment.workload.port
+        return await http_checks.attempt(action, self._ports[action.port], check.timeout, http2=http2)
 
     async def _execute(self, command: Command, timeout: float) -> Result | None:
         name = command.arguments[0]
