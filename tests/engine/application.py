@@ -5,6 +5,7 @@ GET /slow    the same, after `s` seconds; a POST after its body was received
 GET /sse     a line with the time every `gap` seconds
 GET /ws      a WebSocket that returns each text
 GET /exit    ends the process with a code
+GET /ready   for a health check: status 200, or the last one that was set with `set`
 
 It ends at once on SIGTERM, with the requests that it has.
 """
@@ -22,6 +23,7 @@ import time
 from contextlib import suppress
 from urllib.parse import parse_qsl, urlsplit
 
+READY = {"status": "200"}
 GUID = b"258EAFA5-E914-47DA-95CA-C5AB0DC85B11"
 
 
@@ -44,6 +46,8 @@ async def serve(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> N
                 await send_events(writer, float(query["gap"]))
             elif url.path == "/exit":
                 os._exit(int(query.get("code", "1")))
+            elif url.path == "/ready":
+                READY["status"] = query.get("set", READY["status"])
             await asyncio.sleep(float(query.get("s", "0")))
             values = {
                 "name": os.environ.get("NAME"),
@@ -51,7 +55,8 @@ async def serve(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> N
                 "host": socket.gethostname(),
             }
             body = json.dumps({**values, "path": target, "received": received, "headers": headers}).encode()
-            writer.write(b"HTTP/1.1 200 OK\r\nContent-Type: application/json\r\n")
+            status = READY["status"] if url.path == "/ready" and "set" not in query else "200"
+            writer.write(f"HTTP/1.1 {status} Status\r\nContent-Type: application/json\r\n".encode())
             writer.write(b"Content-Length: %d\r\n\r\n" % len(body) + body)
             await writer.drain()
     writer.close()

@@ -4,6 +4,7 @@
 
 updates      updates of a deployment under load
 scale        from five replicas to two, under load
+checks       replicas whose readiness check fails and passes again, under load
 slow         a request of 75 seconds during an update
 failures     revisions that crash, have no image, or never get ready, under load
 kill         `kill -9` of a replica under load; with DOCKERD_OPTIONS=--userland-proxy=false nothing is lost after it
@@ -113,6 +114,30 @@ def scale(world: World, count: int) -> None:
             world.update(id_, application(replicas=2))
             world.update(id_, application(replicas=5))
     print(f"{count} times from 5 replicas to 2 and back, requests of 2 s: {load.summary()}")
+    assert not load.lost, load.lost[:5]
+
+
+def checks(world: World, count: int) -> None:
+    """Let the readiness check of one replica after the other fail and pass again."""
+    readiness = {"path": "/ready", "periodSeconds": 1, "failureThreshold": 1, "timeoutSeconds": 10}
+    id_, url = world.create("checks", application(replicas=3, healthChecks={"readiness": readiness}))
+    before = {container["id"] for container in world.server.site.containers(id_)}
+    ports = world.server.site.ports(id_)
+    out: list[float] = []
+    back: list[float] = []
+
+    def seconds_until_ready(replicas: int) -> float:
+        return seconds_until(lambda: world.api.get_deployment_status(id_)["readyReplicas"] == replicas)
+
+    with Load(url, seconds=2) as load:
+        for number in range(count):
+            for status, replicas, times in (("503", 2, out), ("200", 3, back)):
+                urlopen(f"http://127.0.0.1:{ports[number % 3]}/ready?set={status}", timeout=30).close()
+                times.append(seconds_until_ready(replicas))
+                time.sleep(0.5)
+    print(f"{count} times a failed readiness check of one of 3 replicas, requests of 2 s: {load.summary()}")
+    print(f"not ready after {report(out)}, ready after {report(back)}; the period is 1 s")
+    assert {container["id"] for container in world.server.site.containers(id_)} == before
     assert not load.lost, load.lost[:5]
 
 
@@ -305,6 +330,7 @@ def report(times: list[float]) -> str:
 TESTS: dict[str, tuple[Callable[[World, int], None], int]] = {
     "updates": (updates, 20),
     "scale": (scale, 3),
+    "checks": (checks, 20),
     "slow": (slow, 75),
     "failures": (failures, 2),
     "kill": (kill, 5),
