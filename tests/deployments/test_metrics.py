@@ -104,6 +104,15 @@ def test_the_newest_points(client: Client, database: Path) -> None:
     assert client.deployments._get_latest_metrics(None, "other") == []
 
 
+@pytest.mark.parametrize(("ago", "shown"), [(1, 1), (3, 1), (4, 0), (30, 0)])
+def test_old_points_are_not_the_newest(client: Client, database: Path, ago: int, shown: int) -> None:
+    """The newest point may be some seconds old. If there were no figures lately, there is none."""
+    id_ = client.deployments.create_deployment("n", "p", SPEC)["id"]
+    store(database, {id_: FULL}, ago)
+    [deployment] = client.deployments._get_latest_metrics(id_, None)
+    assert len(deployment["metrics"]) == shown
+
+
 def test_async(server: LocalServer, database: Path) -> None:
     """The async version returns the same."""
 

@@ -167,7 +167,8 @@ def _metrics(deployment: Row, info: Info, **arguments: Any) -> list[dict[str, An
             deployments.distinct("id"), intervals.first, intervals.last, database.budget
         ),
     )
-    return metric_series.series(points[deployment["id"]], intervals.step)
+    found = metric_series.series(points[deployment["id"]], intervals.step)
+    return found if last is None else found[max(len(found) - last, 0) :]
 
 
 def _parent_deployment(row: Row, info: Info) -> Row | None:

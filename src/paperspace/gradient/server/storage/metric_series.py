@@ -22,6 +22,9 @@ DEFAULT_SECONDS = 3600
 """How much of the past a series has by default."""
 
 
+_DELAY = 3  # intervals, at most, until the figures of an interval are stored, if all is well
+
+
 class Range(NamedTuple):
     """Intervals, by their numbers, and how many of them make one point."""
 
@@ -37,15 +40,16 @@ class Range(NamedTuple):
             now: The current time.
             since: Its start. None: an hour ago. What is not kept any more is left out.
             step: Seconds between two points; more if there would be more than `MAX_POINTS`. None: as few as possible.
-            last: How many points at most, the newest ones. None: all.
+            last: How many points at most: those of this many steps before the newest figures. None: all.
         """
         end = int(now.timestamp()) // INTERVAL
         start = int(since.timestamp()) // INTERVAL if since else end - DEFAULT_SECONDS // INTERVAL + 1
         start = max(start, end - KEPT + 1)
         size = max(-(-(step or INTERVAL) // INTERVAL), -(-(end - start + 1) // MAX_POINTS), 1)
-        # The points of each series are at the same times, so the first one may have fewer intervals.
+        # All series have their points at the same times, so the first and the last one may have fewer intervals.
+        start = max(start, (end // size - MAX_POINTS + 1) * size)
         if last is not None:
-            start = max(start, (end // size - last + 1) * size)
+            start = max(start, ((end - _DELAY) // size - last + 1) * size)
         return cls(start, end, size)
 
 
