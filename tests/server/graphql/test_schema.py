@@ -18,6 +18,10 @@ if TYPE_CHECKING:
 # What nobody tells a local server about the person in front of it.
 UNKNOWN = {("Actor", "avatarUrl"), ("Actor", "email")}
 
+EXEC_CHECK = {"exec": {"command": ["true"]}}
+NUMBERS = ("initialDelaySeconds", "periodSeconds", "timeoutSeconds", "failureThreshold")
+HTTP_CHECK = {"path": "/", "port": 80, "host": "h", "headers": [{"name": "a", "value": "b"}]}
+
 
 def is_object(field: GraphQLField) -> bool:
     return isinstance(get_named_type(field.type), GraphQLObjectType)
@@ -57,7 +61,11 @@ def test_every_field_is_implemented(call: Caller, clock: Clock, monkeypatch: pyt
     """Every field of every type has a value in one of a few deployments."""
     figures = [(1, FULL)]  # the simulation has none
     monkeypatch.setattr(MetricReader, "points", lambda _self, ids, *_: dict.fromkeys(ids, figures))
-    broken = {**call.SPEC, "env": [{"name": "GRADIENT_SIMULATE", "value": "crash-loop"}]}
+    broken = {
+        **call.SPEC,
+        "env": [{"name": "GRADIENT_SIMULATE", "value": "crash-loop"}],
+        "healthChecks": {"liveness": EXEC_CHECK},
+    }
     whole = {
         **call.SPEC,
         "command": ["serve"],
@@ -66,6 +74,11 @@ def test_every_field_is_implemented(call: Caller, clock: Clock, monkeypatch: pyt
         "env": [{"name": "A", "value": "1"}],
         "models": [{"id": "m", "path": "/m"}],
         "protocol": "http2",
+        "healthChecks": {
+            "startup": EXEC_CHECK,
+            "readiness": EXEC_CHECK,
+            "liveness": {**HTTP_CHECK, **dict.fromkeys(NUMBERS, 1)},
+        },
         "repositories": {
             "dataset": "d",
             "mountPath": "/r",
