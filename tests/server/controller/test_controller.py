@@ -339,7 +339,6 @@ def test_unknown_containers_are_kept(caplog: pytest.LogCaptureFixture) -> None:
             {"repositories": {"repositories": [{"url": "https://example.com/a.git", "name": "a"}]}},
             "Only the simulation supports repositories so far",
         ),
-        ({"resources": {"autoscaling": {"maxReplicas": 2, "metrics": []}}}, "resources.autoscaling"),
         ({"resources": {"replicas": 51}}, "51 replicas need 51 ports, but --port-range 24000-24049 has only 50."),
         ({"resources": {"instanceType": "unknown"}}, "There is no instance type 'unknown'."),
     ],

@@ -16,8 +16,10 @@ import pytest
 from hypothesis import HealthCheck, assume, settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, precondition, rule
+from tests.server.controller.loads import readings
 from tests.server.controller.memory_engine import MemoryEngine
 
+from paperspace.gradient.server.controller.autoscaler import Pass, decide_all
 from paperspace.gradient.server.controller.decide import decide
 from paperspace.gradient.server.controller.engine import ContainerKey, PortInUseError, StartError
 from paperspace.gradient.server.controller.gateway import Routes
@@ -49,11 +51,15 @@ GOOD = ["good-1", "good-2", "good-3"]
 BAD = ["silent", "crashing", "missing", "broken"]
 
 
-def spec_of(image: str, replicas: int) -> dict[str, Any]:
-    return {"image": image, "resources": {"replicas": replicas}}
+def spec_of(image: str, replicas: int, more: int = 0) -> dict[str, Any]:
+    """A spec that scales, if it may have more replicas."""
+    autoscaling = {"maxReplicas": replicas + more, "metrics": [{"metric": "cpu", "value": 60}]}
+    return {"image": image, "resources": {"replicas": replicas, "autoscaling": autoscaling if more else None}}
 
 
-specs = st.builds(spec_of, st.sampled_from(GOOD * 2 + BAD), st.sampled_from([0, 1, 2, 2, 3, 3]))
+specs = st.builds(
+    spec_of, st.sampled_from(GOOD * 2 + BAD), st.sampled_from([0, 1, 2, 2, 3, 3]), st.sampled_from([0, 1, 2])
+)
 picks = st.integers(0, 1000)
 
 
@@ -78,6 +84,7 @@ class ControllerMachine(RuleBasedStateMachine):
         self.draining: set[str] = set()
         self.reports: dict[str, Report] = {}
         self.promised: Counter[str] = Counter()  # available replicas that must not be lost
+        self.last = Pass()  # of autoscaling
 
     def teardown(self) -> None:
         self.database.close()
@@ -152,6 +159,7 @@ class ControllerMachine(RuleBasedStateMachine):
     @rule(gateway_too=st.sampled_from([False, False, True]))
     def kill_the_controller(self, gateway_too: bool) -> None:
         self.reports.clear()
+        self.last = Pass()
         if gateway_too:
             self.routed.clear()
             self.draining.clear()
@@ -194,6 +202,21 @@ class ControllerMachine(RuleBasedStateMachine):
         if not any(container.key == assignment.key for container in self.engine.by_id.values()):
             self.engine.create(assignment.key, assignment.workload.image, assignment.port)
         self.reports.clear()
+
+    @rule(cpu=st.lists(st.floats(0, 300), min_size=3, max_size=3), seconds=st.sampled_from([10, 200]))
+    def autoscale(self, cpu: list[float], seconds: int) -> None:
+        """Decide how many replicas there should be, twice, at some load of each deployment."""
+        for _ in range(2):
+            self.moment += timedelta(seconds=seconds)
+            with self.database.writing():
+                loads = {
+                    id_: dict.fromkeys((instance.id for instance in self.records.instances(id_)), percent)
+                    for id_, percent in zip(self.wanted, cpu, strict=False)
+                }
+                measured = {id_: readings(self.moment, load) for id_, load in loads.items()}
+                self.last = decide_all(self.records, measured, self.last)
+            for id_ in self.last.changed:
+                self._promise(id_)
 
     @rule()
     def settle(self) -> None:
@@ -325,7 +348,9 @@ class ControllerMachine(RuleBasedStateMachine):
             assert not containers
             return
         assert wanted.newest is not None
-        replicas = spec["resources"]["replicas"]
+        replicas = wanted.newest.replicas
+        least, autoscaling = spec["resources"]["replicas"], spec["resources"]["autoscaling"]
+        assert least <= replicas <= (autoscaling["maxReplicas"] if autoscaling and least else least)
         if replicas == 0 or spec["image"].startswith("good"):
             assert wanted.newest == wanted.serving
             images = [spec["image"]] * replicas

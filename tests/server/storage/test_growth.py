@@ -22,10 +22,12 @@ from tests.server.storage.many_deployments import (
 
 from paperspace.gradient._core.documents import load_document
 from paperspace.gradient.server import LocalServer
+from paperspace.gradient.server.controller.autoscaler import Pass, decide_all
 from paperspace.gradient.server.controller.records import Records
 from paperspace.gradient.server.controller.steps import AssignPort, Leave, SetState
 from paperspace.gradient.server.engines.deployment_events import MAX_EVENTS
 from paperspace.gradient.server.engines.reasons import Reason
+from paperspace.gradient.server.engines.runtime import Scaled
 from paperspace.gradient.server.graphql.execution import Request
 from paperspace.gradient.server.storage.budget import MAXIMUM, Budget
 from paperspace.gradient.server.storage.files import open_writer
@@ -273,6 +275,15 @@ def store_events(records: Records) -> None:
         records.store(Leave(instance.id))
 
 
+def autoscale(records: Records) -> None:
+    newest = records.revisions(ID).newest
+    assert newest
+    records.scales.start(newest.spec_id, 1)
+    records.record([Scaled(newest.spec_id, records.now, 1, 2, "cpu is 90 %.")])
+    decide_all(records, {}, Pass())
+    records.scales.serve(newest.spec_id)
+
+
 INSTANCES = ["00000000-0000-4000-8000-000000000000"]
 CONTROLLER: dict[str, Callable[[Records], object]] = {
     "changed": Records.changed,
@@ -283,6 +294,7 @@ CONTROLLER: dict[str, Callable[[Records], object]] = {
     "wanted": lambda records: records.wanted(ID),
     "a port": assign_port,
     "events": store_events,
+    "autoscaling": autoscale,
 }
 
 

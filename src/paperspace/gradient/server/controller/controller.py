@@ -9,6 +9,7 @@ from datetime import timedelta
 from typing import TYPE_CHECKING, NamedTuple, Self
 
 from paperspace.gradient.server.clock import utc_now
+from paperspace.gradient.server.controller.autoscaler import Autoscaler
 from paperspace.gradient.server.controller.gateway import NoGateway
 from paperspace.gradient.server.controller.listing import Listing
 from paperspace.gradient.server.controller.logs import NoLogs, outdated
@@ -90,6 +91,7 @@ class Controller:
         self._router.call_on_change(lambda: self.wake(list(self._workers)))
         self._logs = logs or NoLogs()
         self.sampler = Sampler(engine, self._listing, self._router, now)
+        self._autoscaler = Autoscaler(self.sampler, change, self.wake)
         self._tools = Tools(engine, self._router, change, now, options.stop_grace, *limits, self._logs)
         self._committed = asyncio.Event()
         self._workers: dict[str, Worker] = {}
@@ -99,7 +101,8 @@ class Controller:
     async def __aenter__(self) -> Self:
         async with AsyncExitStack() as stack:
             stack.push_async_callback(self._cancel_tasks)
-            for loop in (self._follow_engine, self._follow_commits, self._resync, self.sampler.run):
+            loops = (self._follow_engine, self._follow_commits, self._resync, self.sampler.run, self._autoscaler.run)
+            for loop in loops:
                 self._start_task(run_forever(loop))
             self._exit = stack.pop_all()
         return self

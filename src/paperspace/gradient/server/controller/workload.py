@@ -85,8 +85,5 @@ def check_supported(spec: Mapping[str, Any]) -> None:
 
 
 def _unsupported_fields(spec: Mapping[str, Any]) -> Iterator[str]:
-    autoscaling = (spec.get("resources") or {}).get("autoscaling")
-    if autoscaling is not None and autoscaling.get("enabled") is not False:
-        yield "resources.autoscaling"
     if (spec.get("repositories") or {}).get("repositories"):
         yield "repositories"

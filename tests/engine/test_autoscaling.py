@@ -1,0 +1,185 @@
+"""Autoscaling of real containers, with readings every half second, and a clock that the test moves."""
+
+from __future__ import annotations
+
+import tempfile
+import threading
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+from typing import Any
+from urllib.request import urlopen
+
+import pytest
+from tests.engine.private_engine import PrivateEngine, busybox
+
+from paperspace.gradient import Client
+from paperspace.gradient.server import LocalServer
+from paperspace.gradient.server.controller import sampling
+from paperspace.gradient.server.controller.controller import Options
+from paperspace.gradient.server.docker.address import Address
+from paperspace.gradient.server.docker.engine import DockerEngine
+from paperspace.gradient.server.docker.instance_types import InstanceType
+from paperspace.gradient.server.docker.requirements import Settings
+from paperspace.gradient.server.docker.settings_files import write_settings
+from paperspace.gradient.server.gateway.gateway import EnvoyGateway
+from paperspace.gradient.server.gateway.options import Options as GatewayOptions
+
+IMAGE = "load:1"
+SLOW = 0.4  # seconds
+
+RUN = """#!/bin/sh
+# Use CPU or memory, as /tmp/load says.
+trap 'exit 0' TERM
+echo none > /tmp/load
+httpd -p 8080 -h /www
+holder=
+while true; do
+    read -r load < /tmp/load
+    if [ "$load" = cpu ]; then
+        i=0
+        while [ $i -lt 2000 ]; do i=$((i + 1)); done
+    else
+        sleep 0.1
+    fi
+    if [ "$load" = memory ] && [ -z "$holder" ]; then
+        { head -c 40000000 /dev/zero; sleep 600; } | tail &
+        holder=$!
+    elif [ "$load" != memory ] && [ -n "$holder" ]; then
+        kill $holder
+        holder=
+    fi
+done
+"""
+RESPOND = "echo 'Content-Type: text/plain'; echo; echo ok"
+
+
+@pytest.fixture(scope="module")
+def image(docker: PrivateEngine) -> None:
+    """An image whose containers use CPU, memory or time on request."""
+    scripts = {
+        "run": RUN,
+        "www/cgi-bin/load": f"#!/bin/sh\necho $QUERY_STRING > /tmp/load\n{RESPOND}\n",
+        "www/cgi-bin/slow": f"#!/bin/sh\nsleep {SLOW}\n{RESPOND}\n",
+    }
+    files = busybox("sh", "sleep", "httpd", "head", "tail")
+    docker.import_image(IMAGE, files | scripts, 'ENTRYPOINT ["/run"]')
+
+
+class Site:
+    """A server with a gateway, and a clock that a test moves."""
+
+    def __init__(self, docker: PrivateEngine, folder: Path) -> None:
+        types = folder / "types"
+        write_settings(types, {"small": InstanceType(0.25, 0.0625)})
+        self.advanced = timedelta()
+        self.server = LocalServer(
+            engine=DockerEngine(Settings(instance_types_file=types), Address(docker.url, "the test")),
+            gateway=EnvoyGateway(GatewayOptions(folder / "gateway", port=0, ephemeral=True)),
+            options=Options(stop_grace=1),
+            now=lambda: datetime.now(UTC) + self.advanced,
+        )
+        self.docker = docker
+
+    @contextmanager
+    def running(self) -> Iterator[None]:
+        with self.server, Client(self.server.api_key, self.server.url) as client:
+            self.api = client.deployments
+            yield
+
+    def create(self, metric: str, target: float) -> str:
+        autoscaling = {"maxReplicas": 3, "metrics": [{"metric": metric, "value": target}]}
+        resources = {"replicas": 1, "instanceType": "small", "autoscaling": autoscaling}
+        spec: Any = {"image": IMAGE, "port": 8080, "resources": resources}
+        return self.api.create_deployment(metric, "p", spec, wait=True)["id"]
+
+    def request(self, id_: str, path: str) -> None:
+        with urlopen(f"{self.api.get_deployment_status(id_)['endpointUrl']}/cgi-bin/{path}", timeout=30) as response:
+            assert response.read() == b"ok\n"
+
+    def counts(self, id_: str) -> tuple[int, int]:
+        status = self.api.get_deployment_status(id_)
+        return status["readyReplicas"], status["replicas"]
+
+    def until(self, id_: str, replicas: int) -> None:
+        """Wait until there are so many replicas, all of them ready."""
+        end = time.monotonic() + 60
+        while self.counts(id_) != (replicas, replicas):
+            assert time.monotonic() < end, self.api.get_deployment_events(id_)
+            time.sleep(0.1)
+
+    def containers(self, id_: str) -> set[str]:
+        return set(self.docker.docker("ps", "-q", "--filter", f"label=gradient.deployment={id_}").stdout.split())
+
+    def messages(self, id_: str, reason: str) -> list[str]:
+        return [event["message"] for event in self.api.get_deployment_events(id_) if event["reason"] == reason]
+
+    @contextmanager
+    def slow_requests(self, id_: str) -> Iterator[list[str]]:
+        """Send one slow request after the other; return what went wrong."""
+        stop, failures = threading.Event(), list[str]()
+        url = f"{self.api.get_deployment_status(id_)['endpointUrl']}/cgi-bin/slow"
+
+        def send() -> None:
+            while not stop.is_set():
+                try:
+                    with urlopen(url, timeout=30) as response:
+                        response.read()
+                except OSError as error:
+                    failures.append(repr(error))
+
+        sender = threading.Thread(target=send)
+        sender.start()
+        try:
+            yield failures
+        finally:
+            stop.set()
+            sender.join()
+
+
+@pytest.fixture
+def site(docker: PrivateEngine, image: None, monkeypatch: pytest.MonkeyPatch) -> Iterator[Site]:  # noqa: ARG001
+    monkeypatch.setattr(sampling, "INTERVAL", 0.5)
+    with tempfile.TemporaryDirectory(prefix="gw") as folder:
+        site = Site(docker, Path(folder))
+        try:
+            with site.running():
+                yield site
+        finally:
+            docker.remove_containers("gradient.server")
+
+
+def test_load_adds_replicas(site: Site) -> None:
+    """CPU, memory and slow requests each add replicas, up to the maximum. Without load, they go after five minutes.
+
+    The containers that run are kept, and no request is lost.
+    """
+    cpu, memory, duration = site.create("cpu", 60), site.create("memory", 40), site.create("requestDuration", 0.1)
+    first = {id_: site.containers(id_) for id_ in (cpu, memory, duration)}
+    site.request(cpu, "load?cpu")
+    site.request(memory, "load?memory")
+    with site.slow_requests(duration) as failures:
+        # The second replica has no load: together, both are below the target.
+        for id_, metric, replicas in ((cpu, "cpu", 2), (memory, "memory", 2), (duration, "requestDuration", 3)):
+            site.until(id_, replicas)
+            assert site.messages(id_, "ScaledUp")[0].startswith(f"{metric} is ")
+            assert first[id_] < site.containers(id_)
+        site.advanced += timedelta(minutes=6)
+        time.sleep(1)
+        assert [site.counts(id_) for id_ in first] == [(2, 2), (2, 2), (3, 3)]
+    assert failures == []
+    for id_ in (cpu, memory):
+        for _ in range(6):  # for each of the replicas
+            site.request(id_, "load?none")
+    time.sleep(1)
+    for id_ in first:
+        assert not site.messages(id_, "ScaledDown")
+    for _ in range(4):
+        time.sleep(0.7)  # for a decision
+        site.advanced += timedelta(minutes=2)
+    for id_, containers in first.items():
+        site.until(id_, 1)
+        assert site.containers(id_) == containers
+        assert len(site.messages(id_, "ScaledDown")) == 1
