@@ -473,9 +473,14 @@ def test_a_revision_that_is_not_live_fails() -> None:
 
 
 def test_an_update_to_a_container_that_is_not_ready() -> None:
-    """A new container that is not ready any more replaces none of those before."""
+    """A new container that is not ready any more replaces none of those before, and fails nothing, however old it is."""
     observed = observe("a1 A1 ready routed", "b1 B1 ready checked routed", b1=NOT_READY)
-    assert not [step for step in steps(Wanted(B1, A1), observed) if isinstance(step, Serve | Leave | Add)]
+    for now in (NOW, NOW + timedelta(hours=1)):
+        decided = steps(Wanted(B1, A1), observed, now)
+        assert not [step for step in decided if isinstance(step, Serve | Leave | Add | Fail)]
+    never_ready = NOT_READY._replace(reason=None)
+    decided = steps(Wanted(B1, A1), observe("a1 A1 ready routed", "b1 B1 starting checked", b1=never_ready), IN_10_MIN)
+    assert [step.spec_id for step in decided if isinstance(step, Fail)] == ["B1"]
 
 
 def test_requests_that_do_not_end_are_cut_off() -> None:

@@ -33,6 +33,29 @@ NOTHING = {
 }
 
 
+CHECKS = """
+query ($id: UUID!) { deployment(id: $id) { deploymentSpecs { nodes { data { healthChecks {
+  startup { ...Check } readiness { ...Check } liveness { ...Check }
+} } } } } }
+fragment Check on DeploymentSpecHealthCheck {
+  path port host headers { name value } exec { command } initialDelaySeconds periodSeconds timeoutSeconds failureThreshold
+}
+"""
+
+
+def test_health_checks(call: Caller) -> None:
+    """Health checks return their values unchanged; what is not set is null."""
+    readiness = {"path": "/a", "port": 1, "host": "h", "headers": [{"name": "A", "value": "b"}], "exec": None}
+    readiness |= {"initialDelaySeconds": 0, "periodSeconds": 1, "timeoutSeconds": 2, "failureThreshold": 3}
+    liveness = dict.fromkeys(readiness) | {"exec": {"command": ["cat", "x"]}}
+    sent = {"readiness": readiness, "liveness": {"exec": liveness["exec"]}}
+    id_ = call.create(spec={"image": "i", "healthChecks": sent})
+    (node,) = call(CHECKS, id=id_).data["deployment"]["deploymentSpecs"]["nodes"]
+    assert node["data"]["healthChecks"] == {"startup": None, "readiness": readiness, "liveness": liveness}
+    (node,) = call(CHECKS, id=call.create("other", spec={"image": "i"})).data["deployment"]["deploymentSpecs"]["nodes"]
+    assert node["data"]["healthChecks"] is None
+
+
 def stored(call: Caller, spec: Json) -> Any:
     (node,) = call(DATA, id=call.create(spec=spec)).data["deployment"]["deploymentSpecs"]["nodes"]
     return node["data"]
@@ -111,6 +134,14 @@ def test_defaults_of_non_null_fields(call: Caller) -> None:
         ("a", {"image": "i", "resources": {"replicas": -1}}, ["input.spec.resources.replicas"]),
         ("a", {"image": "i", "models": [{"id": "m"}, {}]}, ["input.spec.models[1].id"]),
         ("a", {"image": "i", "env": [{"name": "A", "value": "1"}] * 2}, ["input.spec.env[1].name"]),
+        (
+            "a",
+            {"image": "i", "healthChecks": {"startup": {"path": "a", "periodSeconds": 0}, "liveness": {}}},
+            [
+                f"input.spec.healthChecks.{field}"
+                for field in ("startup.path", "startup.periodSeconds", "liveness.path")
+            ],
+        ),
     ],
 )
 def test_invalid_values(call: Caller, name: str, spec: Json | None, paths: list[str]) -> None:

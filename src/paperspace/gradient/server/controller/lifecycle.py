@@ -170,14 +170,14 @@ def _progress(replica: Replica, phase: str) -> Iterator[Step]:
 def _check_progress(replica: Replica, container: Container, now: datetime, limit: timedelta) -> Iterator[Step]:
     """Fail the revision of a container that does not get ready, once a probe has said why.
 
-    The controller may have been down when the container became ready.
+    The controller may have been down when the container became ready. One that is not ready any more had been in time.
     """
     instance, report = replica.instance, replica.report
     limit += timedelta(seconds=instance.checks.start_time)
     end = (container.started_at or instance.since) + limit
     if now < end:
         yield Wake(end)
-    elif isinstance(report, Progress) and report.phase == "Running":
+    elif isinstance(report, Progress) and report.phase == "Running" and report.reason is not Reason.UNREADY:
         message = f"Not ready {limit.total_seconds():g} s after its start. {report.message}"
         yield from _fail(instance, "Failed", FAILED, message, Reason.UNHEALTHY)
 
