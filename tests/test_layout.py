@@ -152,6 +152,7 @@ def test_each_file_has_the_name_of_its_operation() -> None:
 MODULES = {
     ".".join(path.relative_to(SOURCE.parent.parent).with_suffix("").parts).removesuffix(".__init__"): path
     for path in sorted(SOURCE.rglob("*.py"))
+    if not path.name.startswith("hook-")  # a script of PyInstaller, not a module
 }
 
 # Imports each module in a process in which no other module of the package was imported. Loading the dependencies before

@@ -16,7 +16,7 @@ from tests.deployments.test_changes import FULL
 from tests.samples import SPEC
 
 from paperspace.gradient import InvalidArgumentError, InvalidSpecError
-from paperspace.gradient._shared.graphql_files import spec_schema
+from paperspace.gradient._shared.graphql_files import SPEC_SCHEMA
 from paperspace.gradient._spec.checks import check_spec
 from paperspace.gradient._spec.files import DEFAULT_FILES, parse_file, read_file
 from paperspace.gradient._spec.parsers import parse
@@ -333,7 +333,7 @@ class TestJsonSchema:
     @pytest.fixture
     def schema(self) -> Any:
         """The published schema."""
-        return json.loads(spec_schema().read_text(encoding="utf-8"))
+        return json.loads(SPEC_SCHEMA.read_text(encoding="utf-8"))
 
     def test_accepts(self, schema: Any) -> None:
         """The schema accepts specs that the library accepts."""

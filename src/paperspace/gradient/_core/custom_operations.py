@@ -19,7 +19,7 @@ from graphql import (
 from graphql.execution import get_variable_values
 
 from paperspace.gradient._core.documents import Document, parse_with_fragments
-from paperspace.gradient._shared.graphql_files import graphql_folder
+from paperspace.gradient._shared.graphql_files import graphql_folder, read_data
 from paperspace.gradient._shared.secrets import without_values
 from paperspace.gradient.errors import InvalidArgumentError
 
@@ -28,7 +28,7 @@ from paperspace.gradient.errors import InvalidArgumentError
 def pinned_schema() -> GraphQLSchema:
     """Load the pinned schema."""
     path = graphql_folder() / "schema.graphql"
-    return build_schema(Source(path.read_text(encoding="utf-8"), str(path)))
+    return build_schema(Source(read_data(path), str(path)))
 
 
 def custom_document(document: str | Path, *, check: bool) -> Document:

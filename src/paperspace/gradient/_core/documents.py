@@ -26,10 +26,10 @@ from graphql import (
     visit,
 )
 
-from paperspace.gradient._shared.graphql_files import graphql_folder
+from paperspace.gradient._shared.graphql_files import graphql_folder, read_data
 
 if TYPE_CHECKING:
-    from collections.abc import Container, Iterator
+    from collections.abc import Callable, Container, Iterator
     from pathlib import Path
 
 _OPERATIONS = graphql_folder() / "operations"
@@ -84,25 +84,32 @@ def load_document(name: str) -> Document:
 
 @cache
 def _load(name: str, left_out: frozenset[str]) -> Document:
-    node = parse_with_fragments(_OPERATIONS / f"{name}.graphql", left_out)
+    node = parse_with_fragments(_OPERATIONS / f"{name}.graphql", left_out, read=read_data)
     return Document.from_node(node)._replace(additions=frozenset(_additions(node)))
 
 
-def parse_with_fragments(path: Path, left_out: frozenset[str] = frozenset()) -> DocumentNode:
+def _read_file(path: Path) -> str:
+    return path.read_text(encoding="utf-8")
+
+
+def parse_with_fragments(
+    path: Path, left_out: frozenset[str] = frozenset(), *, read: Callable[[Path], str] = _read_file
+) -> DocumentNode:
     """Parse a file, and the files beside it that define the fragments that it spreads. Each is named like its fragment.
 
     Args:
         path: The file.
         left_out: The additions to leave out.
+        read: Reads a file.
     """
     parts: dict[str, DocumentNode] = {}
-    _collect(path, parts, left_out)
+    _collect(path, parts, left_out, read)
     document = concat_ast(list(parts.values()))
     return visit(document, _WithoutSpreads(_fragments(document))) if left_out else document
 
 
-def _collect(path: Path, parts: dict[str, DocumentNode], left_out: frozenset[str]) -> None:
-    node = parse(Source(path.read_text(encoding="utf-8"), str(path)))
+def _collect(path: Path, parts: dict[str, DocumentNode], left_out: frozenset[str], read: Callable[[Path], str]) -> None:
+    node = parse(Source(read(path), str(path)))
     if left_out and path.stem.startswith(_ADDED):
         node = visit(node, _WithoutFields(left_out))
     parts[path.stem] = node
@@ -110,7 +117,7 @@ def _collect(path: Path, parts: dict[str, DocumentNode], left_out: frozenset[str
     visit(node, spreads)
     for name in spreads.names:
         if name not in parts and name not in _fragments(node):
-            _collect(path.with_name(f"{name}.graphql"), parts, left_out)
+            _collect(path.with_name(f"{name}.graphql"), parts, left_out, read)
 
 
 def _fragments(node: DocumentNode) -> dict[str, FragmentDefinitionNode]:

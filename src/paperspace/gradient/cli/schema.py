@@ -93,9 +93,9 @@ def spec(output: Path | None) -> None:
     Example:
       gradient schema spec --output deployment-spec.schema.json
     """
-    from paperspace.gradient._shared.graphql_files import spec_schema
+    from paperspace.gradient._shared.graphql_files import SPEC_SCHEMA, read_data
 
-    _write(spec_schema().read_text(encoding="utf-8"), output)
+    _write(read_data(SPEC_SCHEMA), output)
 
 
 def _write(text: str, output: Path | None) -> None:
