@@ -14,7 +14,7 @@ from tests.server.controller.memory_engine import ServingEngine
 from tests.server.controller.test_controller import PATIENCE, until
 from tests.server.controller.test_server import OPTIONS, in_thread, spec
 
-from paperspace.gradient.server import LocalServer
+from paperspace.gradient.server import LocalServer, metrics
 from paperspace.gradient.server.exposition import text
 from paperspace.gradient.server.http import request_counts
 from paperspace.gradient.server.http.request_counts import MAX_OPERATIONS, OTHER, RequestCounts
@@ -61,6 +61,17 @@ def test_simulation() -> None:
     assert value(series, "gradient_api_requests_total", operation="Two", status="200") == 2
     assert value(series, "gradient_api_request_duration_seconds_count", operation="Two") == 2
     assert not {name for name, _ in series if "cpu" in name or "memory" in name or "deployment_requests" in name}
+
+
+def test_many_deployments(monkeypatch: pytest.MonkeyPatch) -> None:
+    """With more deployments than have series of their own, the newest have, and all are counted."""
+    monkeypatch.setattr(metrics, "MAX_DEPLOYMENTS", 2)
+    with LocalServer() as server:
+        call = Caller(server)
+        ids = [call.create(name) for name in ("a", "b", "c")]
+        series = parse(scrape(server))
+    assert {dict(labels)["id"] for _, labels in series if "id" in dict(labels)} == set(ids[1:])
+    assert sum(number for (name, _), number in series.items() if name == "gradient_deployments") == 3
 
 
 @pytest.mark.parametrize("key", ["", "wrong"])

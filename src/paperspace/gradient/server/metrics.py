@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from typing import TYPE_CHECKING, NamedTuple
 
 from paperspace.gradient._shared.daemon_threads import in_daemon_thread
 from paperspace.gradient.server import exposition
 from paperspace.gradient.server.storage.identity import SIMULATED
-from paperspace.gradient.server.storage.summary import deployment_states, summarize
+from paperspace.gradient.server.storage.summary import STATES, deployment_states, summarize
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -15,6 +16,7 @@ if TYPE_CHECKING:
     from paperspace.gradient.server.controlled import ControlledDeployments
     from paperspace.gradient.server.dispatcher import Dispatcher
     from paperspace.gradient.server.http.request_counts import Durations, RequestCounts
+    from paperspace.gradient.server.storage.database import Database
     from paperspace.gradient.server.storage.summary import DeploymentState
     from paperspace.gradient.server.usage import Reading
 
@@ -76,12 +78,7 @@ class ServerMetrics:
         Raises:
             StoppedError: the server stopped first.
         """
-        counts, deployments = await self._dispatcher.read(
-            lambda backend: (
-                summarize(backend.database).counts,
-                deployment_states(backend.database, MAX_DEPLOYMENTS),
-            )
-        )
+        counts, deployments = await self._dispatcher.read(lambda backend: _read(backend.database))
         snapshot = Snapshot(
             self._controlled.estate.engine.name if self._controlled else SIMULATED,
             counts,
@@ -99,3 +96,11 @@ class ServerMetrics:
             return None
         readings = {deployment.id: controller.sampler.readings(deployment.id) for deployment in deployments}
         return Controlled(controller.lag(), controller.restarts(), readings)
+
+
+def _read(database: Database) -> tuple[Mapping[str, int], Sequence[DeploymentState]]:
+    """Return the number of deployments in each state, and the newest deployments."""
+    deployments = deployment_states(database, MAX_DEPLOYMENTS)
+    if len(deployments) == MAX_DEPLOYMENTS:
+        return summarize(database).counts, deployments
+    return dict.fromkeys(STATES, 0) | Counter(deployment.state for deployment in deployments), deployments

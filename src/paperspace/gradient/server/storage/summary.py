@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, NamedTuple
 if TYPE_CHECKING:
     from paperspace.gradient.server.storage.database import Database
 
+STATES = ("ready", "pending", "failed", "stopped")
 MAX_PROBLEMS = 20  # people fix a few at a time
 
 # Only the newest spec and its instances count, as in `deployments.get_deployment_status`.
@@ -88,7 +89,7 @@ class Summary(NamedTuple):
 
 def summarize(database: Database) -> Summary:
     """Summarize the deployments, in a transaction."""
-    counts: dict[str, int] = dict.fromkeys(("ready", "pending", "failed", "stopped"), 0)
+    counts: dict[str, int] = dict.fromkeys(STATES, 0)
     for row in database.rows(_COUNTS):
         counts[row["state"]] = row["total"]
     return Summary(counts, [Problem(**row) for row in database.rows(_PROBLEMS)])
