@@ -8,7 +8,7 @@ from contextlib import suppress
 from typing import TYPE_CHECKING
 
 from paperspace.gradient.server.controller.checks import Result
-from paperspace.gradient.server.controller.http2 import read_status, request_bytes
+from paperspace.gradient.server.controller.http2 import get_status
 from paperspace.gradient.server.controller.readiness import reason_of
 
 if TYPE_CHECKING:
@@ -54,8 +54,7 @@ async def _status(request: Request, port: int, *, http2: bool) -> int:
     _, host = headers.pop("host", ("Host", request.host or f"127.0.0.1:{port}"))
     try:
         if http2:
-            writer.write(request_bytes(request.path, host, headers.values()))
-            return await read_status(reader)
+            return await get_status(reader, writer, request.path, host, headers.values())
         writer.write(_head(request.path, [("Host", host), ("Connection", "close"), *headers.values()]))
         while (status := await _next_status(reader)) in _INFORMATIONAL:
             while (await reader.readline()).strip():
