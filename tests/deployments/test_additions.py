@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 from functools import partial
+from time import monotonic
 from typing import Any
 
 import anyio
@@ -14,6 +15,7 @@ from tests.schema.other_schema import executable
 from tools import TOP
 
 from paperspace.gradient import AsyncClient, Client, InvalidSpecError
+from paperspace.gradient._core import session
 from paperspace.gradient._generated.deployment_revise import DEPLOYMENT_REVISE, DeploymentReviseVariables
 from paperspace.gradient._schema.functions import ADDED, FUNCTIONS
 from paperspace.gradient._spec.files import file_content, parse_file
@@ -135,6 +137,21 @@ class TestServerThatLacksIt:
         old_client.with_options(timeout=5.0).deployments.scale_deployment(id_, 2)
         names = [request["operationName"] for request in wire]
         assert names == ["DeploymentHistory", "DeploymentHistory", "DeploymentHistory", "DeploymentRevise"]
+
+    def test_an_upgrade(self, client: Client) -> None:
+        """After some time, a client asks again: it does not remove a field that a server has got in the meantime."""
+        client._session._missing["healthChecks"] = monotonic()
+        id_ = client.deployments.create_deployment("n", "p", CHECKED)["id"]
+        client.deployments.scale_deployment(id_, 2)
+        assert client.deployments.get_deployment_spec(id_)["healthChecks"] == CHECKS
+
+    def test_a_field_is_left_out_for_some_time(self, old_client: Client) -> None:
+        """What the server lacks is remembered, and not for ever."""
+        id_ = old_client.deployments.create_deployment("n", "p", SPEC)["id"]
+        old_client.deployments.get_deployment_history(id_)
+        [(field, until)] = old_client._session._missing.items()
+        assert field == "healthChecks"
+        assert monotonic() < until <= monotonic() + session._MISSING_LIFETIME
 
     @pytest.mark.anyio
     async def test_many_calls_at_once(self, hosted: LocalServer) -> None:

@@ -40,6 +40,10 @@ _log = logging.getLogger("paperspace.gradient")
 
 _IDEMPOTENCY_KEY = "Idempotency-Key"
 
+# Seconds that a field is left out which the server lacks. Then it is asked again, as it may have been upgraded: a client that
+# does not read a field would remove it from a spec that it changes.
+_MISSING_LIFETIME = 600.0
+
 # Seconds that a server surely remembers a key. Ours does for a day, and a machine may sleep longer in the middle of a call.
 _KEY_LIFETIME = 3600.0
 
@@ -94,12 +98,12 @@ class Session:
         settings: Settings,
         connections: Connections | None = None,
         budget: RetryBudget | None = None,
-        missing: set[str] | None = None,
+        missing: dict[str, float] | None = None,
     ) -> None:
         self.settings = settings
         self._connections = connections or Connections(settings)
         self._budget = budget or RetryBudget()
-        self._missing = set() if missing is None else missing
+        self._missing = {} if missing is None else missing
 
     def with_settings(self, **changes: Any) -> Session:
         """Return a session with other settings over the same connections."""
@@ -108,7 +112,7 @@ class Session:
     @property
     def missing(self) -> frozenset[str]:
         """The fields of our schema that the server is known to lack. Its rejection of an operation has named them."""
-        return frozenset(self._missing)
+        return frozenset(field for field, until in self._missing.items() if time.monotonic() < until)
 
     def start(self) -> Call:
         """Start a call whose requests share one deadline."""
@@ -213,7 +217,7 @@ class Session:
                 self._budget.refund(len(failures))
                 return data
             if missing := failure.unknown_fields & sent.additions:
-                self._missing |= missing
+                self._missing |= dict.fromkeys(missing, time.monotonic() + _MISSING_LIFETIME)
                 continue  # without them, at once: nothing was executed
             call.last_failure = failure.kind
             is_known = response is not None and _repeats_key(response, headers) and call.elapsed < _KEY_LIFETIME

@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 
 _PASSES = range(200, 400)
 _INFORMATIONAL = range(100, 200)
-_STATUS = re.compile(rb"HTTP/1\.[01] (\d{3})\b")
+_STATUS = re.compile(r"HTTP/1\.[01] ([0-9]{3})\b")
 
 # Seconds after its end at which a timeout is noticed. Later, this process did not run, and may have missed the response.
 _PUNCTUAL = 0.5
@@ -75,7 +75,7 @@ async def _next_status(reader: asyncio.StreamReader) -> int:
     line = await reader.readline()
     if not line:
         raise EOFError
-    match = _STATUS.match(line)
+    match = _STATUS.match(line.decode("latin-1"))
     if match is None:
         raise ValueError
     return int(match[1])
