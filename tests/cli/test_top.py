@@ -12,8 +12,10 @@ from tests.samples import SPEC
 from tests.server.storage.test_metric_file import FULL, NUMBER
 
 from paperspace.gradient import Client, deployments
+from paperspace.gradient._core.defaults import DEFAULT_MAX_RETRIES
 from paperspace.gradient.cli._exit_codes import ExitCode
 from paperspace.gradient.cli.deployments.monitoring import _bytes, _duration
+from paperspace.gradient.server import LocalServer, delay, drop
 from paperspace.gradient.server.storage.metric_file import MetricReader
 
 if TYPE_CHECKING:
@@ -72,13 +74,16 @@ def test_output(run: Run, ids: list[str]) -> None:
     assert yaml.safe_load(run("deployments", "top", "-o", "yaml").stdout) == shown
 
 
-def test_live(client: Client) -> None:
+def test_live(server: LocalServer, client: Client) -> None:
     """On a terminal, the table is drawn again in its place until Ctrl-C, also if the server does not respond for a while."""
     client.deployments.create_deployment("live", "p", SPEC)
-    shown = run_on_terminal("deployments", "top", columns=100, interrupt="live")
+    outage = [drop(executed=False)] * (DEFAULT_MAX_RETRIES + 1)
+    server.inject_fault(delay(0), *outage)  # the first request succeeds
+    shown = run_on_terminal("deployments", "top", columns=100, interrupt="The server does not respond")
     assert shown.code == ExitCode.INTERRUPTED
-    assert shown.text.count("\x1b[1mName") >= 1
-    assert shown.text.endswith("\x1b[?25h") or "\x1b[?25h" in shown.text  # the cursor is visible again
+    assert shown.text.count("live") >= 2
+    assert "\x1b[1A" in shown.text  # the second table is drawn over the first one
+    assert shown.text.rindex("\x1b[?25h") > shown.text.rindex("live")  # the cursor is visible again
 
 
 @pytest.mark.parametrize(
