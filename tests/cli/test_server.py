@@ -131,7 +131,16 @@ def test_first_line_about_a_kept_simulation(tmp_path: Path) -> None:
     file = tmp_path / "my.db"
     with LocalServer(database=file):
         pass
-    engine = EngineOptions("auto", "missing", range(21000, 21001), 0, strict_instance_types=False, models=None)
+    engine = EngineOptions(
+        "auto",
+        "missing",
+        range(21000, 21001),
+        0,
+        strict_instance_types=False,
+        models=None,
+        repository_limit=1,
+        repository_timeout=1,
+    )
     gateway = GatewayOptions("127.0.0.1", 0, None, None, None, None, external_gateway=False)
     choice = asyncio.run(choose_engine(engine, gateway, file))
     assert choice == Choice(

@@ -11,7 +11,7 @@ from tests.cli.conftest import Run
 
 from paperspace.gradient.server.docker.instance_types import HOSTED, InstanceType, read_instance_types
 from paperspace.gradient.server.docker.registries import Registry, read_registries
-from paperspace.gradient.server.docker.secrets import Secret, read_secrets
+from paperspace.gradient.server.secrets import Secret, read_secrets
 
 
 @pytest.fixture

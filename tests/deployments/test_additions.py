@@ -27,7 +27,9 @@ CHECKS: Any = {
     "readiness": {"path": "/ready", "headers": [{"name": "X-Check", "value": "1"}], "periodSeconds": 5},
     "liveness": {"exec": {"command": ["cat", "/tmp/live"]}, "failureThreshold": 5},
 }
+SECURITY: Any = {"protected": True, "secret": "web"}
 CHECKED: Any = {**SPEC, "healthChecks": CHECKS}
+PROTECTED: Any = {**SPEC, "endpointSecurity": SECURITY}
 
 
 @pytest.fixture
@@ -69,6 +71,15 @@ def test_changes_keep_it(client: Client, change: Callable[[Client, str], object]
     change(client, id_)
     assert len(client.deployments.get_deployment_history(id_)) == 2
     assert client.deployments.get_deployment_spec(id_)["healthChecks"] == CHECKS
+
+
+@pytest.mark.parametrize("change", CHANGES.values(), ids=CHANGES)
+def test_changes_keep_the_protection(client: Client, change: Callable[[Client, str], object]) -> None:
+    """A function that changes something else does not open a protected endpoint."""
+    id_ = client.deployments.create_deployment("n", "p", PROTECTED)["id"]
+    change(client, id_)
+    assert client.deployments.get_deployment_spec(id_)["endpointSecurity"] == SECURITY
+    assert "endpointSecurity" not in client.deployments.get_deployment(id_)["deploymentSpecs"]["nodes"][0]["data"]
 
 
 def test_a_rollback_brings_it_back(client: Client) -> None:
@@ -149,9 +160,9 @@ class TestServerThatLacksIt:
         """What the server lacks is remembered, and not for ever."""
         id_ = old_client.deployments.create_deployment("n", "p", SPEC)["id"]
         old_client.deployments.get_deployment_history(id_)
-        [(field, until)] = old_client._session._missing.items()
-        assert field == "healthChecks"
-        assert monotonic() < until <= monotonic() + session._MISSING_LIFETIME
+        missing = old_client._session._missing
+        assert set(missing) == {"endpointSecurity", "healthChecks"}
+        assert all(monotonic() < until <= monotonic() + session._MISSING_LIFETIME for until in missing.values())
 
     @pytest.mark.anyio
     async def test_many_calls_at_once(self, hosted: LocalServer) -> None:
@@ -196,6 +207,12 @@ class TestServerThatLacksIt:
                 )
             assert functions.get_deployment_spec(id_) == SPEC
             assert len(functions.list_deployments()) == 1
+
+    def test_protection_is_refused(self, old_client: Client) -> None:
+        """A spec whose endpoint must be protected is refused, so that it is not open instead."""
+        with pytest.raises(InvalidSpecError, match=r"endpointSecurity: unknown field \(this server does not have it"):
+            old_client.deployments.create_deployment("n", "p", PROTECTED)
+        assert old_client.deployments.list_deployments() == []
 
     def test_diff_of_schemas(self) -> None:
         """`gradient schema diff` names only the functions of operations that the hosted API lacked as a whole."""

@@ -44,6 +44,7 @@ FULL: DeploymentSpecInput = {
         "replicas": 2,
         "autoscaling": {"maxReplicas": 5, "metrics": [{"metric": "cpu", "summary": "average", "value": 80.0}]},
     },
+    "endpointSecurity": {"protected": True, "secret": "web-password"},
     "healthChecks": {"readiness": {"path": "/ready", "headers": [{"name": "X-Key", "value": "1"}]}},
 }
 

@@ -53,6 +53,7 @@ VALUES: dict[tuple[str, ...], st.SearchStrategy[Any]] = {
     ("env", "value"): texts(st.characters(exclude_categories=["Cs"], exclude_characters="\0")),
     ("env", "name"): TEXT.filter(lambda name: bool(name) and "=" not in name),
     ("models", "id"): WORD,
+    ("endpointSecurity", "secret"): WORD,
     ("resources", "replicas"): REPLICAS,
     ("resources", "autoscaling", "maxReplicas"): st.integers(5, MAX_INT),
     ("resources", "autoscaling", "metrics", "metric"): st.sampled_from(METRICS),

@@ -17,6 +17,7 @@ BOTH = {
     "pytest_plugin.py",
     "cli/server.py",
     "cli/server_control.py",
+    "cli/server_credentials.py",
     "cli/server_instance_types.py",
     "cli/server_registries.py",
     "cli/server_secrets.py",

@@ -140,10 +140,10 @@ def wait_for(condition: Callable[[], bool]) -> None:
         time.sleep(0.05)
 
 
-def page(port: int) -> str:
+def page(port: int, path: str = "") -> str:
     """Return what a container serves; an empty text if it does not respond."""
     try:
-        with urlopen(f"http://127.0.0.1:{port}/", timeout=5) as response:
+        with urlopen(f"http://127.0.0.1:{port}/{path}", timeout=5) as response:
             return str(response.read().decode()).strip()
     except OSError:
         return ""

@@ -23,9 +23,9 @@ from paperspace.gradient.server.docker.address import Address
 from paperspace.gradient.server.docker.engine import DockerEngine
 from paperspace.gradient.server.docker.instance_types import InstanceType
 from paperspace.gradient.server.docker.requirements import Settings
-from paperspace.gradient.server.docker.settings_files import write_settings
 from paperspace.gradient.server.gateway.gateway import EnvoyGateway
 from paperspace.gradient.server.gateway.options import Options as GatewayOptions
+from paperspace.gradient.server.settings_files import write_settings
 
 IMAGE = "load:1"
 SLOW = 0.4  # seconds

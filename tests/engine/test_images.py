@@ -17,8 +17,8 @@ from paperspace.gradient.server.docker.engine import DockerEngine
 from paperspace.gradient.server.docker.images import Pull
 from paperspace.gradient.server.docker.registries import Registry
 from paperspace.gradient.server.docker.requirements import Settings
-from paperspace.gradient.server.docker.settings_files import write_settings
 from paperspace.gradient.server.engines.runtime import UnsupportedSpecError
+from paperspace.gradient.server.settings_files import write_settings
 
 pytestmark = pytest.mark.anyio
 

@@ -16,8 +16,8 @@ from tests.engine.site import SERVE, Site, page, port_in, running_site, spec, wa
 from paperspace.gradient import errors
 from paperspace.gradient.server.docker.instance_types import InstanceType
 from paperspace.gradient.server.docker.requirements import Settings
-from paperspace.gradient.server.docker.secrets import Secret
-from paperspace.gradient.server.docker.settings_files import write_settings
+from paperspace.gradient.server.secrets import Secret
+from paperspace.gradient.server.settings_files import write_settings
 
 
 @pytest.fixture

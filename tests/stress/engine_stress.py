@@ -31,7 +31,7 @@ from tests.stress.server_process import Server
 
 from paperspace.gradient import Client, errors
 from paperspace.gradient.server.docker.instance_types import InstanceType
-from paperspace.gradient.server.docker.settings_files import write_settings
+from paperspace.gradient.server.settings_files import write_settings
 
 TIMEOUT = 90.0
 

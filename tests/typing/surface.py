@@ -62,6 +62,7 @@ from paperspace.gradient.types import (
     DeploymentSpecInput,
     DeploymentSpecs,
     DeploymentStatus,
+    EndpointSecurityInput,
     EnvVariableInput,
     HealthCheckExecInput,
     HealthCheckHeaderInput,
@@ -85,6 +86,7 @@ header: HealthCheckHeaderInput = {"name": "X-Check", "value": "1"}
 check_command: HealthCheckExecInput = {"command": ["cat", "/tmp/live"]}
 check: HealthCheckInput = {"path": "/ready", "port": 8080, "headers": [header], "periodSeconds": 5}
 checks: HealthChecksInput = {"readiness": check, "liveness": {"exec": check_command}}
+security: EndpointSecurityInput = {"protected": True, "secret": "web-password"}
 metric: AutoscalingMetricInput = {"metric": "cpu", "summary": "average", "value": 80.0}
 autoscaling: AutoscalingInput = {"enabled": True, "maxReplicas": 5, "metrics": [metric]}
 resources: DeploymentResourcesInput = {"replicas": 1, "instanceType": "A100", "autoscaling": autoscaling}
@@ -105,6 +107,7 @@ spec: DeploymentSpecInput = {
     "repositories": repositories,
     "resources": resources,
     "healthChecks": checks,
+    "endpointSecurity": security,
 }
 
 

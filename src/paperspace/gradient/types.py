@@ -28,6 +28,7 @@ from paperspace.gradient._generated.enums import Protocol
 from paperspace.gradient._generated.inputs import DeploymentSpecAutoscalingInput as AutoscalingInput
 from paperspace.gradient._generated.inputs import DeploymentSpecAutoscalingMetricInput as AutoscalingMetricInput
 from paperspace.gradient._generated.inputs import DeploymentSpecDataInput as DeploymentSpecInput
+from paperspace.gradient._generated.inputs import DeploymentSpecEndpointSecurityInput as EndpointSecurityInput
 from paperspace.gradient._generated.inputs import DeploymentSpecEnvVariableInput as EnvVariableInput
 from paperspace.gradient._generated.inputs import DeploymentSpecHealthCheckExecInput as HealthCheckExecInput
 from paperspace.gradient._generated.inputs import DeploymentSpecHealthCheckHeaderInput as HealthCheckHeaderInput
@@ -57,6 +58,7 @@ __all__ = [
     "DeploymentSpecInput",
     "DeploymentSpecs",
     "DeploymentStatus",
+    "EndpointSecurityInput",
     "EnvVariableInput",
     "HealthCheckExecInput",
     "HealthCheckHeaderInput",

@@ -14,6 +14,7 @@ from datetime import UTC, datetime
 from typing import TYPE_CHECKING
 
 from paperspace.gradient.server.controller.engine import (
+    CloneError,
     Container,
     ContainerKey,
     ContainerMissingError,
@@ -45,6 +46,9 @@ class MemoryEngine:
         exit_codes: The exit code of each program that can be executed in containers.
         cpu_seconds: What each container has used; by default none.
         memory: The bytes that each container uses.
+        clones: How often `clone` was called.
+        commits: The commits that each container got.
+        forgotten: The deployments whose clones were removed.
     """
 
     name = "memory"
@@ -59,6 +63,9 @@ class MemoryEngine:
         self.exit_codes: dict[str, int] = {}
         self.cpu_seconds: dict[str, float] = {}
         self.memory: dict[str, int] = {}
+        self.clones = 0
+        self.commits: dict[str, tuple[str, ...]] = {}
+        self.forgotten: list[str] = []
         self._now = now
         self._number = 0
         self._listeners: list[asyncio.Queue[str | None]] = []
@@ -101,6 +108,7 @@ class MemoryEngine:
     def start_now(self, key: ContainerKey, workload: Workload, host_port: int) -> Container:
         known = [container for container in self.by_id.values() if container.key[:3] == key[:3]]
         container = known[0] if known else self.create(key, workload.image, host_port)
+        self.commits.setdefault(container.id, workload.commits)
         if container.state != "created":
             return container
         if host_port in self.taken_ports or any(other.host_port == host_port for other in self.running()):
@@ -145,6 +153,28 @@ class MemoryEngine:
         progress(f"pulling {workload.image}, 41 %")
         await asyncio.sleep(0)
         return workload.image_id or f"sha256:{workload.image}"
+
+    async def clone(
+        self,
+        key: ContainerKey,  # noqa: ARG002
+        workload: Workload,
+        progress: Callable[[str], None],
+    ) -> tuple[str, ...]:
+        """Return a new commit each time, unless there are pinned ones. A URL says what happens, like an image."""
+        self._check_available()
+        self.clones += 1
+        for repository in workload.repositories:
+            progress(f"cloning {repository.name}")
+            if "missing" in repository.url:
+                raise CloneError(f"There is no repository {repository.name}.", permanent=True)
+            if "unreachable" in repository.url:
+                raise CloneError("The host does not respond.", permanent=False)
+        number = self.clones
+        await asyncio.sleep(0)
+        return workload.commits or tuple(f"{number}-{repository.name}" for repository in workload.repositories)
+
+    async def forget(self, deployment_id: str) -> None:
+        self.forgotten.append(deployment_id)
 
     async def containers(self) -> Sequence[Container]:
         self._check_available()

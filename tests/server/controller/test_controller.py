@@ -6,6 +6,7 @@ import asyncio
 import logging
 from contextlib import asynccontextmanager
 from datetime import UTC, datetime, timedelta
+from functools import partial
 from typing import TYPE_CHECKING, Any, TypeVar
 from uuid import uuid4
 
@@ -15,7 +16,7 @@ from tests.server.controller.memory_engine import ServingEngine
 from paperspace.gradient.server.controller.controller import DEFAULT_OPTIONS, Controller, Options
 from paperspace.gradient.server.controller.decide import Decision, decide
 from paperspace.gradient.server.controller.engine import ContainerKey, Workload
-from paperspace.gradient.server.controller.gateway import NO_ROUTES
+from paperspace.gradient.server.controller.gateway import NO_ROUTES, NoGateway
 from paperspace.gradient.server.controller.records import Records
 from paperspace.gradient.server.controller.runtime import EngineRuntime
 from paperspace.gradient.server.controller.state import Limits
@@ -26,6 +27,9 @@ from paperspace.gradient.server.storage.store import Store
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Awaitable, Callable
+
+    from paperspace.gradient.server.controller.gateway import Target
+    from paperspace.gradient.server.protection import Access
 
 T = TypeVar("T")
 
@@ -39,6 +43,7 @@ class World:
     def __init__(self, options: Options = DEFAULT_OPTIONS) -> None:
         self.engine = ServingEngine()
         self.options = options
+        self.router = RecordingRouter()
         self.database = Database(":memory:", lambda: datetime.now(UTC))
         self.workloads = Workloads(self.database, EngineRuntime(self.engine, PORTS))
         self.store = Store(self.database, actor="Ada", new_id=uuid4)
@@ -50,7 +55,7 @@ class World:
             return function(self.records)
 
     def controller(self) -> Controller:
-        self._controller = Controller(self.engine, self.change, "server", options=self.options)
+        self._controller = Controller(self.engine, self.change, "server", router=self.router, options=self.options)
         return self._controller
 
     def create(self, image: str, replicas: int = 1, **more: Any) -> str:
@@ -335,10 +340,6 @@ def test_unknown_containers_are_kept(caplog: pytest.LogCaptureFixture) -> None:
 @pytest.mark.parametrize(
     ("spec", "error"),
     [
-        (
-            {"repositories": {"repositories": [{"url": "https://example.com/a.git", "name": "a"}]}},
-            "Only the simulation supports repositories so far",
-        ),
         ({"resources": {"replicas": 51}}, "51 replicas need 51 ports, but --port-range 24000-24049 has only 50."),
         ({"resources": {"instanceType": "unknown"}}, "There is no instance type 'unknown'."),
     ],
@@ -357,6 +358,134 @@ def test_unsupported_specs(spec: dict[str, Any], error: str) -> None:
         world._controller.notify()
         assert error in (world.error(id_) or "")
         await asyncio.sleep(0.05)
+        assert list(world.engine.by_id) == before
+
+    run(test)
+
+
+def repositories(*urls: str) -> dict[str, Any]:
+    """Return the field of a spec with repositories."""
+    return {"repositories": {"repositories": [{"url": url, "name": url} for url in urls]}}
+
+
+def test_replicas_have_the_same_commits() -> None:
+    """All replicas of a revision, and the containers that replace theirs, get the commits that were found first."""
+
+    async def test(world: World) -> None:
+        id_ = world.create("good-1", 3, **repositories("a", "b"))
+        await until(lambda: world.states(id_) == ["healthy"] * 3)
+        for container in world.engine.running()[:2]:
+            world.engine.exit(container.id)
+        await until(lambda: len(world.engine.commits) == 5 and world.states(id_) == ["healthy"] * 3)
+        world.update(id_, "good-1", 4, **repositories("a", "b"))
+        await until(lambda: world.states(id_) == ["healthy"] * 4)
+        (commits,) = set(world.engine.commits.values())
+        assert [commit.partition("-")[2] for commit in commits] == ["a", "b"]
+
+    run(test)
+
+
+def test_a_new_revision_has_new_commits() -> None:
+    """A new revision resolves branches again, also if it is a restart of the same spec."""
+
+    async def test(world: World) -> None:
+        def found(number: int) -> bool:
+            return len(set(world.engine.commits.values())) == number
+
+        id_ = world.create("good-1", **repositories("a"))
+        await until(lambda: world.states(id_) == ["healthy"])
+        for number in (2, 3):
+            world.update(id_, "good-2", **repositories("a"))
+            await until(partial(found, number))
+            await until(lambda: len(world.engine.by_id) == 1 and world.states(id_) == ["healthy"])
+
+    run(test)
+
+
+def test_repository_that_cannot_be_cloned() -> None:
+    """The reason is that of the revision, and the old one serves on. If the failure may pass, another attempt follows."""
+
+    async def test(world: World) -> None:
+        id_ = world.create("good-1", **repositories("a"))
+        await until(lambda: world.states(id_) == ["healthy"])
+        world.update(id_, "good-1", **repositories("unreachable"))
+        text = "The host does not respond. The next attempt follows after 1 s."
+        await until(lambda: text in world.messages(id_))
+        assert world.error(id_) is None
+        world.update(id_, "good-1", **repositories("missing"))
+        await until(lambda: world.error(id_) == "There is no repository missing.")
+        assert [world.engine.images[container.id] for container in world.engine.running()] == ["good-1"]
+
+    run(test)
+
+
+def test_clones_of_a_deleted_deployment_are_removed() -> None:
+    """When nothing of a deployment is left, the engine removes what it has stored for it."""
+
+    async def test(world: World) -> None:
+        id_ = world.create("good-1", **repositories("a"))
+        await until(lambda: world.states(id_) == ["healthy"])
+        assert world.engine.forgotten == []
+        world.delete(id_)
+        await until(lambda: world.engine.forgotten == [id_])
+        assert world.engine.by_id == {}
+
+    run(test)
+
+
+class RecordingRouter(NoGateway):
+    """Records changes of who may use an endpoint, and when instances are routed."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.access: Access | None = None
+        self.calls: list[object] = []
+
+    async def expose(self, deployment_id: str, access: Access | None = None) -> None:  # noqa: ARG002
+        if access != self.access:
+            self.access = access
+            self.calls.append(access)
+
+    async def route(self, deployment_id: str, instance_id: str, target: Target) -> None:
+        self.calls.append("route")
+        await super().route(deployment_id, instance_id, target)
+
+
+PROTECTED: dict[str, Any] = {"endpointSecurity": {"protected": True}}
+
+
+def test_protected_before_it_is_routed() -> None:
+    """A protected deployment is protected before its containers get requests, and as long as they do."""
+
+    async def test(world: World) -> None:
+        id_ = world.create("good-1", **PROTECTED)
+        access = world.workloads.passwords.access(id_, PROTECTED["endpointSecurity"])
+        await until(lambda: world.states(id_) == ["healthy"])
+        assert world.router.calls == [access, "route"]
+        world.update(id_, "good-2")
+        await until(lambda: world.router.calls == [access, "route", "route", None])
+        world.update(id_, "good-3", **PROTECTED)
+        await until(lambda: world.router.calls[4:] == [access, "route"])
+        assert world.router.access == access
+
+    run(test)
+
+
+def test_a_change_of_the_protection_replaces_nothing() -> None:
+    """The containers stay, and the change is in effect, also while the engine does not respond."""
+
+    async def test(world: World) -> None:
+        id_ = world.create("good-1", 2)
+        access = world.workloads.passwords.access(id_, PROTECTED["endpointSecurity"])
+        await until(lambda: world.states(id_) == ["healthy"] * 2)
+        before = list(world.engine.by_id)
+        for available in (True, False):
+            world.engine.available = available
+            world.update(id_, "good-1", 2, **PROTECTED)
+            await until(lambda: world.router.access == access)
+            world.engine.available = True
+            world.update(id_, "good-1", 2)
+            await until(lambda: world.router.access is None)
         assert list(world.engine.by_id) == before
 
     run(test)

@@ -22,9 +22,9 @@ from paperspace.gradient.server.docker.registries import (
     registry_host,
 )
 from paperspace.gradient.server.docker.requirements import Settings, check, needs_of
-from paperspace.gradient.server.docker.secrets import Secret
-from paperspace.gradient.server.docker.settings_files import SettingsFileError, write_settings
 from paperspace.gradient.server.engines.runtime import UnsupportedSpecError
+from paperspace.gradient.server.secrets import Secret
+from paperspace.gradient.server.settings_files import SettingsFileError, write_settings
 
 LAPTOP = Machine(cpus=4, memory=8, gpus=0)
 A100 = Workload("app:1", None, 80, (), (), "A100", None)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
 
 import grpc
@@ -47,11 +47,13 @@ async def grpc_replica(name: str) -> AsyncIterator[Target]:
 
 
 @asynccontextmanager
-async def calling(gateway: EnvoyGateway, deployment_id: str) -> AsyncIterator[grpc.aio.StreamStreamCall]:
+async def calling(
+    gateway: EnvoyGateway, deployment_id: str, metadata: Sequence[tuple[str, str]] = ()
+) -> AsyncIterator[grpc.aio.StreamStreamCall]:
     """Start a call of the method of a deployment, which is selected by the authority alone."""
     options = [("grpc.default_authority", f"d{deployment_id}.localhost:{gateway._port}"), ("grpc.enable_retries", 0)]
     async with grpc.aio.insecure_channel(f"127.0.0.1:{gateway._port}", options=options) as channel:
-        yield channel.stream_stream("/test.Echo/Echo")(timeout=30)
+        yield channel.stream_stream("/test.Echo/Echo")(timeout=30, metadata=metadata)
 
 
 async def exchange(call: grpc.aio.StreamStreamCall, message: bytes) -> bytes:

@@ -5,14 +5,20 @@ from __future__ import annotations
 import pytest
 
 from paperspace.gradient.server.gateway.endpoints import endpoints, read_endpoints
-from paperspace.gradient.server.gateway.route_configuration import read_routes, routes
-from paperspace.gradient.server.gateway.routing import PROTOCOLS, Instance, Routing, combine
+from paperspace.gradient.server.gateway.route_configuration import read_digests, read_routes, routes
+from paperspace.gradient.server.gateway.routing import NO_PASSWORD, PROTOCOLS, Instance, Routing, combine
+from paperspace.gradient.server.protection import Access, digest_of
 
 A = Instance("x", "a", 7001, "http", 1)
 B = Instance("x", "b", 7002, "http2", 2)
 EMPTY = Routing()
 ROUTED = EMPTY.route("x", "a", 7001, "http")
 BOTH = ROUTED.route("x", "b", 7002, "http2")
+
+
+ACCESS = Access(digest_of(b"password"))
+NEW_ACCESS = Access(digest_of(b"another password"))
+PROTECTED = BOTH.protect("x", ACCESS)
 
 
 def of(*instances: Instance) -> Routing:
@@ -75,6 +81,26 @@ def test_ids_that_are_no_part_of_a_url(id_: str) -> None:
         EMPTY.expose(id_)
 
 
+@pytest.mark.parametrize(
+    ("routing", "digest"),
+    [
+        pytest.param(PROTECTED, ACCESS.digest, id="protected"),
+        pytest.param(PROTECTED.protect("x", NEW_ACCESS), NEW_ACCESS.digest, id="another password"),
+        pytest.param(PROTECTED.protect("x", Access(None)), ACCESS.digest, id="the password is unknown now"),
+        pytest.param(BOTH.protect("x", Access(None)), NO_PASSWORD, id="the password is unknown from the start"),
+        pytest.param(PROTECTED.route("x", "c", 7003, "http"), ACCESS.digest, id="another instance"),
+        pytest.param(PROTECTED.unroute_all().expose("x"), ACCESS.digest, id="no instance"),
+        pytest.param(PROTECTED.expose("y").protect("y", None), ACCESS.digest, id="another endpoint"),
+        pytest.param(PROTECTED.protect("x", None), None, id="public"),
+        pytest.param(PROTECTED.forget("x").expose("x"), None, id="removed and added again"),
+    ],
+)
+def test_protection(routing: Routing, digest: str | None) -> None:
+    """Only a call of `protect` changes who may use an endpoint."""
+    assert routing.digests.get("x") == digest
+    assert routing.protect("x", Access(digest) if digest else None) is routing
+
+
 def test_unknown_protocol() -> None:
     """A protocol without a cluster is refused."""
     with pytest.raises(ValueError, match="tcp"):
@@ -119,10 +145,10 @@ def test_endpoints_while_routes_change(old: Routing, new: Routing, expected: set
 
 def test_read_back() -> None:
     """The files contain all that the next server needs: what is read is what was written."""
-    routing = BOTH.unroute("x", "a").expose("y").route("z", "a", 7003, "http")
+    routing = BOTH.unroute("x", "a").expose("y").protect("y", ACCESS).route("z", "a", 7003, "http")
     read = [read_endpoints(protocol, endpoints(protocol, routing.instances)) for protocol in PROTOCOLS]
-    slots = read_routes(routes(routing, "models.example.com"))
-    assert Routing(slots, frozenset.union(*read)) == routing
+    written = routes(routing, "models.example.com")
+    assert Routing(read_routes(written), frozenset.union(*read), read_digests(written)) == routing
 
 
 def test_slots() -> None:

@@ -8,6 +8,16 @@ from typing_extensions import TypedDict
 from paperspace.gradient._generated.health_check_fields import DeploymentSpecHealthCheck
 
 
+class DeploymentSpecEndpointSecurity(TypedDict):
+    """Who may use the endpoint of a deployment."""
+
+    protected: bool
+    """Whether requests need the user name and the password."""
+
+    secret: str | None
+    """The name of the secret with the password. Null: the server generates one."""
+
+
 class DeploymentSpecHealthChecks(TypedDict):
     """The checks of a container."""
 
@@ -25,6 +35,9 @@ class DeploymentSpecHealthChecks(TypedDict):
 
 class DeploymentSpecData(TypedDict, total=False):
     """What to run. Omitted fields are null here; they run with their defaults."""
+
+    endpointSecurity: DeploymentSpecEndpointSecurity | None
+    """Who may use the endpoint. Null: everyone. The hosted API did not have this field."""
 
     healthChecks: DeploymentSpecHealthChecks | None
     """The checks of the container. Null: none. The hosted API did not have them."""

@@ -74,6 +74,9 @@ class DeploymentSpecDataInput(TypedDict, total=False):
     enabled: bool | None
     """Whether the deployment runs. Null: true."""
 
+    endpointSecurity: DeploymentSpecEndpointSecurityInput | None
+    """Who may use the endpoint. Null: everyone. The hosted API did not have this field."""
+
     env: list[DeploymentSpecEnvVariableInput] | None
     """The environment variables of the container. Null: none."""
 
@@ -97,6 +100,16 @@ class DeploymentSpecDataInput(TypedDict, total=False):
 
     resources: DeploymentSpecResourcesInput | None
     """The hardware, and the number of replicas. Null: one replica on a machine that the cluster selects."""
+
+
+class DeploymentSpecEndpointSecurityInput(TypedDict):
+    """Who may use the endpoint of a deployment."""
+
+    protected: bool
+    """Whether requests need the user name and the password."""
+
+    secret: NotRequired[str | None]
+    """The name of the secret with the password, of at least 20 characters. Null: the server generates one."""
 
 
 class DeploymentSpecEnvVariableInput(TypedDict):

@@ -59,4 +59,4 @@ OPTIONAL = {"DeploymentRolloutWithInstances", "DeploymentStatusesOnCluster", "De
 ADDED = {"DeploymentEvents", "DeploymentMetrics", "DeploymentsMetrics"}
 
 # Fields of inputs that the hosted API did not have: with such a server, a spec that has one is refused.
-ADDED_INPUTS = {"DeploymentSpecDataInput.healthChecks"}
+ADDED_INPUTS = {"DeploymentSpecDataInput.endpointSecurity", "DeploymentSpecDataInput.healthChecks"}

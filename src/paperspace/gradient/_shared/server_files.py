@@ -4,10 +4,14 @@ KEY = "key"
 REGISTRIES = "registries"
 INSTANCE_TYPES = "instance-types"
 SECRETS = "secrets"
+ENDPOINT_KEY = "endpoint-key"
 
 LOGS = "logs"
 METRICS = "metrics"
 
+# A folder with the files of git repositories, which are cloned again if they are missing.
+REPOSITORIES = "repositories"
+
 # A backup has all of them.
 DATABASES = (LOGS, METRICS)
-SETTINGS = (KEY, REGISTRIES, INSTANCE_TYPES, SECRETS)
+SETTINGS = (KEY, REGISTRIES, INSTANCE_TYPES, SECRETS, ENDPOINT_KEY)

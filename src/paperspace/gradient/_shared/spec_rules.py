@@ -125,6 +125,7 @@ def _field_problems(spec: Spec, path: Path) -> Iterator[Problem]:
     for index, argument in enumerate(spec.get("command") or ()):
         yield from text_problems(argument, (*path, "command", index), _CONTROL_IN_LINES)
     yield from _port_problems(spec.get("port"), (*path, "port"))
+    yield from _security_problems(spec.get("endpointSecurity") or {}, (*path, "endpointSecurity"))
     yield from _health_checks_problems(spec.get("healthChecks") or {}, (*path, "healthChecks"))
     yield from _repositories_problems(spec.get("repositories") or {}, (*path, "repositories"))
     yield from _env_problems(spec.get("env") or (), (*path, "env"))
@@ -141,6 +142,13 @@ def _field_problems(spec: Spec, path: Path) -> Iterator[Problem]:
 def _port_problems(port: int | None, path: Path) -> Iterator[Problem]:
     if port is not None and not 1 <= port <= MAX_PORT:
         yield Problem(path, port, f"an integer from 1 to {MAX_PORT}")
+
+
+def _security_problems(security: Spec, path: Path) -> Iterator[Problem]:
+    secret = security.get("secret")
+    if secret == "":
+        yield Problem((*path, "secret"), secret, "the name of a secret")
+    yield from text_problems(secret, (*path, "secret"))
 
 
 def _health_checks_problems(checks: Spec, path: Path) -> Iterator[Problem]:

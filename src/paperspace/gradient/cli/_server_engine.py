@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, NamedTuple
 
 import click
 
-from paperspace.gradient._shared.server_files import INSTANCE_TYPES, REGISTRIES, SECRETS
+from paperspace.gradient._shared.server_files import INSTANCE_TYPES, REGISTRIES, REPOSITORIES, SECRETS
 from paperspace.gradient._shared.spec_rules import MAX_PORT
 from paperspace.gradient.cli._option_groups import option_group
 from paperspace.gradient.cli._server_gateway import make_gateway
@@ -38,6 +38,8 @@ class EngineOptions(NamedTuple):
     drain_timeout: float
     strict_instance_types: bool
     models: Path | None
+    repository_limit: int
+    repository_timeout: float
 
 
 class PortRange(click.ParamType[range]):
@@ -102,6 +104,22 @@ engine_options = option_group(
         metavar="DIR",
         help="The folder of the models. It has one folder for each model; the name of that folder is the id of the model in "
         "specs. Default: no models.",
+    ),
+    click.option(
+        "--repository-limit",
+        type=click.IntRange(1),
+        default=1000,
+        show_default=True,
+        metavar="MB",
+        help="The maximum size of a git repository of a spec, in megabytes: of its download, and of its files.",
+    ),
+    click.option(
+        "--repository-timeout",
+        type=click.FloatRange(0, min_open=True),
+        default=300,
+        show_default=True,
+        metavar="SECONDS",
+        help="The maximum time to clone a git repository of a spec.",
     ),
 )
 
@@ -190,12 +208,19 @@ def _docker(options: EngineOptions, database: str | Path) -> Engine:
     from paperspace.gradient.server.docker.requirements import Settings
     from paperspace.gradient.server.storage.files import IN_MEMORY
 
-    settings = Settings(Pull(options.pull), options.strict_instance_types, models=options.models)
+    settings = Settings(
+        Pull(options.pull),
+        options.strict_instance_types,
+        models=options.models,
+        repository_limit=options.repository_limit,
+        repository_timeout=options.repository_timeout,
+    )
     if str(database) != IN_MEMORY:
         settings = settings._replace(
             instance_types_file=beside(Path(database), INSTANCE_TYPES),
             registries_file=beside(Path(database), REGISTRIES),
             secrets_file=beside(Path(database), SECRETS),
+            repositories=beside(Path(database), REPOSITORIES),
         )
     return DockerEngine(settings)
 

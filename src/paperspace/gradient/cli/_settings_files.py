@@ -27,7 +27,7 @@ def settings_path(database: str | None, name: str) -> Path:
 
 
 def read_entries(read: Callable[[Path], dict[str, Any]], path: Path) -> dict[str, Any]:
-    from paperspace.gradient.server.docker.settings_files import SettingsFileError
+    from paperspace.gradient.server.settings_files import SettingsFileError
 
     try:
         return read(path)
@@ -50,7 +50,7 @@ def delete_entry(read: Callable[[Path], dict[str, Any]], path: Path, name: str, 
         kind: What it is, for messages.
         origin: Which of them the file has, if there are others.
     """
-    from paperspace.gradient.server.docker.settings_files import write_settings
+    from paperspace.gradient.server.settings_files import write_settings
 
     entries = read_entries(read, path)
     if name not in entries:

@@ -19,6 +19,7 @@ from paperspace.gradient.cli._server_gateway import gateway_options
 from paperspace.gradient.cli._server_log import log_to_stderr
 from paperspace.gradient.cli._server_run import serve
 from paperspace.gradient.cli.server_control import backup, down, gateway, prune
+from paperspace.gradient.cli.server_credentials import credentials
 from paperspace.gradient.cli.server_instance_types import instance_types
 from paperspace.gradient.cli.server_registries import registries
 from paperspace.gradient.cli.server_secrets import secrets
@@ -173,7 +174,7 @@ def _start_errors(host: str, port: int) -> Iterator[None]:
         raise click.ClickException(f"Cannot start the server: {error}.") from error
 
 
-for subcommand in (status, down, prune, backup, gateway, registries, instance_types, secrets):
+for subcommand in (status, down, prune, backup, gateway, registries, instance_types, secrets, credentials):
     command.add_command(subcommand)
 
 _KEY_FILE_HINT = "Remove the file, or pass --api-key."

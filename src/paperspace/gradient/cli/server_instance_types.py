@@ -104,7 +104,7 @@ def set_instance_type(
       gradient server instance-types set gpu0 --device 0
     """
     from paperspace.gradient.server.docker.instance_types import InstanceType, read_own_types
-    from paperspace.gradient.server.docker.settings_files import write_settings
+    from paperspace.gradient.server.settings_files import write_settings
 
     check_name(name)
     if gpus and devices:

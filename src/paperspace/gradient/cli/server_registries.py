@@ -82,7 +82,7 @@ def set_registry(name: str, url: str, username: str, database: str | None) -> No
         read_registries,
         registry_host,
     )
-    from paperspace.gradient.server.docker.settings_files import write_settings
+    from paperspace.gradient.server.settings_files import write_settings
 
     check_name(name)
     try:

@@ -43,7 +43,7 @@ def list_secrets(database: str | None, output: str | None) -> None:
     Example:
       gradient server secrets list
     """
-    from paperspace.gradient.server.docker.secrets import read_secrets
+    from paperspace.gradient.server.secrets import read_secrets
 
     names = list(read_entries(read_secrets, settings_path(database, SECRETS)))
     if output:
@@ -65,8 +65,8 @@ def set_secret(name: str, database: str | None) -> None:
     Example:
       gradient server secrets set git-token < token.txt
     """
-    from paperspace.gradient.server.docker.secrets import Secret, read_secrets
-    from paperspace.gradient.server.docker.settings_files import write_settings
+    from paperspace.gradient.server.secrets import Secret, read_secrets
+    from paperspace.gradient.server.settings_files import write_settings
 
     check_name(name)
     path = settings_path(database, SECRETS)
@@ -91,6 +91,6 @@ def delete_secret(name: str, database: str | None) -> None:
     Example:
       gradient server secrets delete git-token
     """
-    from paperspace.gradient.server.docker.secrets import read_secrets
+    from paperspace.gradient.server.secrets import read_secrets
 
     delete_entry(read_secrets, settings_path(database, SECRETS), name, "secret")

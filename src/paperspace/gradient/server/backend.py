@@ -26,6 +26,7 @@ if TYPE_CHECKING:
     from paperspace.gradient.server.clock import SteadyClock
     from paperspace.gradient.server.engines.runtime import Runtime
     from paperspace.gradient.server.graphql.documents import Documents
+    from paperspace.gradient.server.protection import Passwords
     from paperspace.gradient.server.storage.budget import Budget
     from paperspace.gradient.server.storage.side_file import Location
 
@@ -52,6 +53,7 @@ class Settings(NamedTuple):
     endpoint_url: Callable[[str], str]
     """Returns the URL of the endpoint of a deployment."""
     documents: Documents
+    passwords: Passwords
 
 
 class Backend(NamedTuple):
@@ -102,7 +104,7 @@ def open_backend(
         database = Database(settings.database, settings.clock, read_only=read_only, stopped=stopped)
         stack.callback(database.close)
         logs = LogPages(settings.logs)
-        workloads = Workloads(database, settings.runtime, logs)
+        workloads = Workloads(database, settings.runtime, logs, settings.passwords)
         store = Store(database, actor=settings.actor, new_id=settings.new_id)
         if not read_only:
             try:

@@ -7,7 +7,9 @@ import os
 import secrets
 from pathlib import Path
 
-from paperspace.gradient._shared.server_files import KEY
+from paperspace.gradient._shared.server_files import ENDPOINT_KEY, KEY, SECRETS
+from paperspace.gradient.server.protection import Passwords
+from paperspace.gradient.server.storage.files import IN_MEMORY
 
 
 def default_database() -> Path:
@@ -36,6 +38,13 @@ def gateway_folder(database: str | Path) -> Path:
 def key_file(database: Path) -> Path:
     """Return the path of the file next to a database that stores its API key."""
     return beside(database, KEY)
+
+
+def passwords_of(database: str | Path) -> Passwords:
+    """Return the passwords of the protected endpoints of a database."""
+    if str(database) == IN_MEMORY:
+        return Passwords()
+    return Passwords(beside(Path(database), SECRETS), beside(Path(database), ENDPOINT_KEY))
 
 
 def system_user() -> str:

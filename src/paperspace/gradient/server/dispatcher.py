@@ -131,14 +131,20 @@ class Dispatcher:
             response = await _execute(self._heavy, request, Budget(MAXIMUM))
         return response
 
-    async def endpoint(self, deployment_id: str) -> EndpointResponse:
+    async def endpoint(self, deployment_id: str, authorization: str | None) -> EndpointResponse:
         """Return the response of the endpoint of a deployment.
+
+        Args:
+            deployment_id: The id of the deployment.
+            authorization: The header `Authorization` of the request.
 
         Raises:
             StoppedError: the server stopped first.
         """
         budget = Budget(UNLIMITED)
-        return await self._light.run(lambda backend: backend.endpoints.response(deployment_id, budget), budget)
+        return await self._light.run(
+            lambda backend: backend.endpoints.response(deployment_id, authorization, budget), budget
+        )
 
     def reconcile(self, name: str) -> None:
         """Reconcile all deployments with this name.

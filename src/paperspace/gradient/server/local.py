@@ -19,7 +19,7 @@ from paperspace.gradient.server.clock import SteadyClock, utc_now
 from paperspace.gradient.server.controlled import ControlledDeployments
 from paperspace.gradient.server.controller.controller import DEFAULT_OPTIONS, Options
 from paperspace.gradient.server.controller.runtime import EngineRuntime
-from paperspace.gradient.server.defaults import new_key, system_user
+from paperspace.gradient.server.defaults import new_key, passwords_of, system_user
 from paperspace.gradient.server.dispatcher import Dispatcher
 from paperspace.gradient.server.engines.endpoints import elsewhere
 from paperspace.gradient.server.engines.simulation import Simulation
@@ -128,6 +128,7 @@ class LocalServer:
         self._engine_name = engine.name if engine else SIMULATED if runtime else None
         self._options = options
         self._allow_origins = frozenset(map(check_origin, allow_origins))
+        self._passwords = passwords_of(database)
         self._starting = threading.Lock()
         self._stop: Callable[[], None] | None = None
 
@@ -211,6 +212,19 @@ class LocalServer:
             ...     server.reconcile("mnist")
         """
         self._dispatcher.reconcile(name)
+
+    def endpoint_password(self, deployment_id: str) -> str:
+        """Return the generated password of a protected endpoint. It does not apply if the spec names a secret.
+
+        The user name is `gradient`.
+
+        Example:
+            >>> from paperspace.gradient.server import LocalServer
+            >>> with LocalServer() as server:
+            ...     len(server.endpoint_password("cd973717-ae4e-44aa-9363-f77b9db4de12"))
+            22
+        """
+        return self._passwords.generated(deployment_id)
 
     async def _summarize(self) -> Summary:
         """Return how many deployments are in which state, and what is wrong. The control socket calls it."""
@@ -317,6 +331,7 @@ class LocalServer:
             self._new_id,
             endpoint_url,
             Documents(),
+            self._passwords,
         )
 
 

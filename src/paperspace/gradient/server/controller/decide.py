@@ -16,6 +16,7 @@ if TYPE_CHECKING:
     from paperspace.gradient.server.controller.gateway import Routes
     from paperspace.gradient.server.controller.records import Records
     from paperspace.gradient.server.engines.reasons import Reason
+    from paperspace.gradient.server.protection import Access
 
 
 class Decision(NamedTuple):
@@ -30,6 +31,8 @@ class Decision(NamedTuple):
     """Whether nothing of it runs, nor has to. Containers that the database does not know are kept, and do not count."""
     restarts: int = 0
     """How many instances were restarted because they had crashed."""
+    access: Access | None = None
+    """Who may use its endpoint. None: everyone."""
 
 
 def decide(
@@ -65,6 +68,7 @@ def decide(
                 exists=deployment_id in records.existing([deployment_id]),
                 finished=wanted.newest is None and not observed.instances and not removed,
                 restarts=restarts,
+                access=records.access(deployment_id),
             )
         for change in changes:
             records.store(change)

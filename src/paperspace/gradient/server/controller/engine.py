@@ -23,6 +23,24 @@ class Model(NamedTuple):
     """Where the container reads it."""
 
 
+class Repository(NamedTuple):
+    """A git repository whose files the container gets."""
+
+    name: str
+    url: str
+    """It may have credentials."""
+    ref: str | None
+    """A branch, a tag or a commit. None: the default branch."""
+    username: str | None
+    password: str | None
+    """A value such as `secret:NAME` stands for a secret."""
+    path: str
+    """Where the container finds the files."""
+
+    def __repr__(self) -> str:
+        return f"Repository(name={self.name!r}, path={self.path!r})"
+
+
 class Workload(NamedTuple):
     """All that a container is made from."""
 
@@ -42,6 +60,11 @@ class Workload(NamedTuple):
     models: tuple[Model, ...] = ()
     check_ports: tuple[int, ...] = ()
     """The other ports that health checks connect to."""
+    repositories: tuple[Repository, ...] = ()
+    dataset: str | None = None
+    """The name under which the repositories are stored. None: they belong to the deployment."""
+    commits: tuple[str, ...] = ()
+    """What `Engine.clone` returned for the repositories. Empty: they are not resolved yet."""
 
 
 class ContainerKey(NamedTuple):
@@ -113,16 +136,24 @@ class EngineUnavailableError(Exception):
     """
 
 
-class ImageError(Exception):
-    """The image cannot be pulled.
+class PreparationError(Exception):
+    """What the container needs is not on this machine, and cannot be fetched.
 
     Attributes:
-        permanent: Whether another attempt would fail too: no such image, or wrong credentials.
+        permanent: Whether another attempt would fail too: no such image or repository, or wrong credentials.
     """
 
     def __init__(self, message: str, *, permanent: bool) -> None:
         super().__init__(message)
         self.permanent = permanent
+
+
+class ImageError(PreparationError):
+    """The image cannot be pulled."""
+
+
+class CloneError(PreparationError):
+    """A repository cannot be cloned."""
 
 
 class StartError(Exception):
@@ -194,6 +225,25 @@ class Engine(Protocol):
         """
         ...
 
+    async def clone(self, key: ContainerKey, workload: Workload, progress: Callable[[str], None]) -> tuple[str, ...]:
+        """Make sure that the files of the repositories are present, and return the commits that pin them, in order.
+
+        With `commits`, return the same ones: a pinned commit never changes.
+
+        Args:
+            key: The container that needs them.
+            workload: What it is made from.
+            progress: Called with a description of what is done.
+
+        Raises:
+            CloneError: a repository cannot be cloned.
+        """
+        ...
+
+    async def forget(self, deployment_id: str) -> None:
+        """Remove what `clone` has stored for a deployment, which is deleted."""
+        ...
+
     async def containers(self) -> Sequence[Container]:
         """Return all containers of this server, also those that have exited."""
         ...
@@ -201,8 +251,8 @@ class Engine(Protocol):
     async def start(self, key: ContainerKey, workload: Workload, host_port: int) -> Container:
         """Create and start a container, or return the one with this instance and attempt.
 
-        The container of an earlier call that was interrupted is started if it was only created; it is returned as it is
-        if it has exited.
+        It gets the files of the repositories before it starts; `clone` was called before. The container of an earlier
+        call that was interrupted is started if it was only created; it is returned as it is if it has exited.
 
         Raises:
             PortInUseError: the port is in use.

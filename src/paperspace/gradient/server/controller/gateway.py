@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, NamedTuple, Protocol
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
 
+    from paperspace.gradient.server.protection import Access
     from paperspace.gradient.server.usage import Traffic
 
 
@@ -75,8 +76,13 @@ class Router(Protocol):
         """Return the routes of a deployment."""
         ...
 
-    async def expose(self, deployment_id: str) -> None:
-        """Give a deployment an endpoint. Without a routed instance, it responds with status 503."""
+    async def expose(self, deployment_id: str, access: Access | None = None) -> None:
+        """Give a deployment an endpoint, or change who may use it. Without a routed instance, it responds with status 503.
+
+        Args:
+            deployment_id: The id of the deployment.
+            access: Who may use it. None: everyone. Others get status 401. If the password is unknown, that of before stays.
+        """
         ...
 
     async def route(self, deployment_id: str, instance_id: str, target: Target) -> None:
@@ -177,7 +183,7 @@ class NoGateway:
         """Return the routes of a deployment."""
         return Routes(routed=self._routed.get(deployment_id, frozenset()))
 
-    async def expose(self, deployment_id: str) -> None:
+    async def expose(self, deployment_id: str, access: Access | None = None) -> None:
         """Do nothing: there is no endpoint."""
 
     async def route(self, deployment_id: str, instance_id: str, target: Target) -> None:  # noqa: ARG002  # no requests

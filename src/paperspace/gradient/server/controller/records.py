@@ -15,6 +15,7 @@ from paperspace.gradient.server.clock import iso
 from paperspace.gradient.server.controller.checks import NO_CHECKS, Checks, checks_of
 from paperspace.gradient.server.controller.engine import ContainerKey, Workload
 from paperspace.gradient.server.controller.events import event_of
+from paperspace.gradient.server.controller.pins import Pins
 from paperspace.gradient.server.controller.ports import next_free_port
 from paperspace.gradient.server.controller.state import Instance, Revision, Wanted
 from paperspace.gradient.server.controller.steps import (
@@ -30,19 +31,21 @@ from paperspace.gradient.server.controller.steps import (
     Started,
 )
 from paperspace.gradient.server.controller.workload import next_template, workload_of
+from paperspace.gradient.server.engines.access import access_of
 from paperspace.gradient.server.engines.autoscaling import autoscaling_of, desired_replicas
 from paperspace.gradient.server.engines.reasons import Reason
-from paperspace.gradient.server.engines.runtime import ERRORED, FAILED, HEALTHY, PENDING, InstanceNoted
+from paperspace.gradient.server.engines.runtime import ERRORED, FAILED, HEALTHY, PENDING
 from paperspace.gradient.server.engines.workloads import run_id
 from paperspace.gradient.server.ids import ordered_id
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Sequence
+    from collections.abc import Callable, Iterable
     from uuid import UUID
 
     from paperspace.gradient.server.engines.runtime import Event
     from paperspace.gradient.server.engines.scales import Scales
     from paperspace.gradient.server.engines.workloads import Workloads
+    from paperspace.gradient.server.protection import Access
     from paperspace.gradient.server.storage.database import Database
     from paperspace.gradient.server.storage.rows import Row
 
@@ -85,6 +88,7 @@ class Records:
         self._workloads = workloads
         self._ports = ports
         self._new_id = new_id
+        self.pins = Pins(database, workloads)
 
     @property
     def now(self) -> datetime:
@@ -145,6 +149,12 @@ class Records:
         data = json.loads(spec["data"])
         replicas = desired_replicas(data, self.scales.of_spec(spec["id"]))
         return Revision(spec["id"], spec["template"], replicas, spec["error"], autoscaling_of(data))
+
+    def access(self, deployment_id: str) -> Access | None:
+        """Return who may use the endpoint of a deployment. None: everyone."""
+        deployments = self._db.rows("SELECT serving_spec_id FROM deployments WHERE id = ?", deployment_id)
+        serving_spec_id = deployments[0]["servingSpecId"] if deployments else None
+        return access_of(self._db, self._workloads.passwords, deployment_id, serving_spec_id)
 
     def _add_templates(self, deployment_id: str) -> None:
         """Store the templates of new revisions.
@@ -217,9 +227,11 @@ class Records:
     def assignment(self, instance_id: str) -> Assignment:
         """Return what to start for the current attempt of an instance."""
         (row,) = self._db.rows(
-            "SELECT instances.*, data, image_id FROM instances"
+            "SELECT instances.*, data, image_id, commits FROM instances"
             " JOIN deployment_specs ON deployment_specs.id = spec_id"
             " LEFT JOIN images ON images.deployment_id = instances.deployment_id AND images.template = instances.template"
+            " LEFT JOIN repository_commits AS pinned"
+            " ON pinned.deployment_id = instances.deployment_id AND pinned.template = instances.template"
             " WHERE instances.id = ?",
             instance_id,
         )
@@ -227,7 +239,7 @@ class Records:
         return Assignment(
             ContainerKey(row["deploymentId"], row["id"], row["attempt"], row["template"]),
             row["port"],
-            workload_of(spec, row["imageId"]),
+            workload_of(spec, row["imageId"], json.loads(row["commits"] or "[]")),
             spec.get("protocol") or DEFAULT_PROTOCOL,
         )
 
@@ -235,26 +247,6 @@ class Records:
         """Return whether the state of an instance is that of a ready one."""
         (row,) = self._db.rows("SELECT state FROM instances_now WHERE id = ?", instance_id)
         return bool(row["state"] == HEALTHY)
-
-    def pin_image(self, key: ContainerKey, image_id: str, notes: Sequence[str]) -> str:
-        """Store the image of a template. Return the id of the first image that was stored for it.
-
-        Args:
-            key: The first container with the template.
-            image_id: The id of its image.
-            notes: What the engine reduces, as `Engine.check` returns it.
-        """
-        query = "SELECT image_id FROM images WHERE deployment_id = ? AND template = ?"
-        if pinned := self._db.rows(query, key.deployment_id, key.template):
-            first_id: str = pinned[0]["imageId"]
-            return first_id
-        self._db.insert(
-            "images", [{"deployment_id": key.deployment_id, "template": key.template, "image_id": image_id}]
-        )
-        events = [(Reason.PULLED, f"The containers of this revision run {image_id}.")]
-        events += [(Reason.LIMITS_REDUCED, note) for note in notes]
-        self._workloads.record(InstanceNoted(key.instance_id, self.now, *event) for event in events)
-        return image_id
 
     # Changes
 

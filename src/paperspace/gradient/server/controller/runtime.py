@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from paperspace.gradient.server.controller.workload import check_supported, workload_of
+from paperspace.gradient.server.controller.workload import workload_of
 from paperspace.gradient.server.engines.autoscaling import desired_replicas
 from paperspace.gradient.server.engines.runtime import DesiredState, Event, Instance, UnsupportedSpecError
 
@@ -33,7 +33,6 @@ class EngineRuntime:
         Raises:
             UnsupportedSpecError: the controller or the engine cannot run the spec.
         """
-        check_supported(desired.spec)
         self._engine.check(workload_of(desired.spec))
         replicas = desired_replicas(desired.spec, desired.scale)
         if replicas > len(self._ports):

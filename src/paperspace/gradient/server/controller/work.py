@@ -11,9 +11,11 @@ from typing import TYPE_CHECKING, NamedTuple, Protocol, TypeVar
 
 from paperspace.gradient.server.controller import restarts
 from paperspace.gradient.server.controller.engine import (
+    CloneError,
     EngineUnavailableError,
     ImageError,
     PortInUseError,
+    PreparationError,
     StartError,
 )
 from paperspace.gradient.server.controller.probes import probe
@@ -23,10 +25,10 @@ from paperspace.gradient.server.engines.reasons import Reason
 from paperspace.gradient.server.engines.runtime import UnsupportedSpecError
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Sequence
+    from collections.abc import Awaitable, Callable, Sequence
     from datetime import datetime
 
-    from paperspace.gradient.server.controller.engine import Container, Engine, Workload
+    from paperspace.gradient.server.controller.engine import Container, ContainerKey, Engine, Workload
     from paperspace.gradient.server.controller.gateway import Router
     from paperspace.gradient.server.controller.logs import Logs
     from paperspace.gradient.server.controller.records import Assignment, Records
@@ -110,6 +112,8 @@ async def _start(step: Start, tools: Tools, site: Site) -> None:
     try:
         notes = tools.engine.check(assignment.workload)
         workload = await _with_image(assignment, notes, tools, progress)
+        if workload.repositories:
+            workload = await _with_commits(assignment.key, workload, tools, progress)
         progress(" ".join(["Starting the container.", *notes]))
         async with tools.starts:
             await tools.engine.start(assignment.key, workload, assignment.port)
@@ -117,6 +121,8 @@ async def _start(step: Start, tools: Tools, site: Site) -> None:
         site.report(step.instance_id, PortTaken(step.attempt))
     except ImageError as error:
         ended(str(error), Reason.PULL_FAILED, permanent=True)
+    except CloneError as error:
+        ended(str(error), Reason.CLONE_FAILED, permanent=True)
     except (StartError, UnsupportedSpecError) as error:  # the second: since the spec was accepted, a name was deleted
         ended(str(error), Reason.START_FAILED)
 
@@ -124,27 +130,61 @@ async def _start(step: Start, tools: Tools, site: Site) -> None:
 async def _with_image(
     assignment: Assignment, notes: Sequence[str], tools: Tools, progress: Callable[[str, Reason], None]
 ) -> Workload:
-    """Return the workload with its image, which is present. Failures that may pass are retried.
+    """Return the workload with its image, which is present.
 
     Raises:
         ImageError: the image cannot be pulled.
     """
+    key, workload = assignment.key, assignment.workload
+    image_id = await _retried(
+        lambda: tools.engine.resolve(workload, lambda message: progress(message, Reason.PULLING)),
+        lambda message: progress(message, Reason.PULL_FAILED),
+    )
+    image_id = await tools.change(lambda records: records.pins.image(key, image_id, notes))
+    return workload._replace(image_id=image_id)
+
+
+async def _with_commits(
+    key: ContainerKey, workload: Workload, tools: Tools, progress: Callable[[str, Reason], None]
+) -> Workload:
+    """Return the workload with the commits of its repositories, whose files are present.
+
+    Raises:
+        CloneError: a repository cannot be cloned.
+    """
+
+    async def clone(workload: Workload) -> tuple[str, ...]:
+        return await _retried(
+            lambda: tools.engine.clone(key, workload, lambda message: progress(message, Reason.CLONING)),
+            lambda message: progress(message, Reason.CLONE_FAILED),
+        )
+
+    commits = await clone(workload)
+    names = [repository.name for repository in workload.repositories]
+    pinned = await tools.change(lambda records: records.pins.commits(key, names, commits))
+    workload = workload._replace(commits=pinned)
+    if pinned != commits:  # another replica was first, and a branch has changed since
+        await clone(workload)
+    return workload
+
+
+async def _retried(attempt: Callable[[], Awaitable[T]], progress: Callable[[str], None]) -> T:
+    """Return what an attempt returns. A failure that may pass is shown, and another attempt follows.
+
+    Raises:
+        PreparationError: another attempt would fail too.
+    """
     failures = 0
     while True:
         try:
-            image_id = await tools.engine.resolve(
-                assignment.workload, lambda message: progress(message, Reason.PULLING)
-            )
-            break
-        except ImageError as error:
+            return await attempt()
+        except PreparationError as error:
             if error.permanent:
                 raise
             failures += 1
             delay = restarts.delay(failures).total_seconds()
-            progress(f"{error} The next attempt follows after {delay:g} s.", Reason.PULL_FAILED)
+            progress(f"{error} The next attempt follows after {delay:g} s.")
             await asyncio.sleep(delay)
-    image_id = await tools.change(lambda records: records.pin_image(assignment.key, image_id, notes))
-    return assignment.workload._replace(image_id=image_id)
 
 
 async def _explain(instance_id: str, container_id: str, tools: Tools, site: Site) -> None:

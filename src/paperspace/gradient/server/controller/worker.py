@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
+from contextlib import suppress
 from time import monotonic
 from typing import TYPE_CHECKING
 
@@ -83,6 +84,7 @@ class Worker:
             try:
                 decision = await self._apply_rule()
             except EngineUnavailableError as error:
+                await self._protect()  # containers may still run, and get requests
                 return await self._show_unavailable(str(error), Reason.ENGINE_UNAVAILABLE)
             except GatewayUnavailableError as error:
                 return await self._show_unavailable(str(error), Reason.GATEWAY_UNAVAILABLE)
@@ -121,10 +123,11 @@ class Worker:
     async def _change_routes(self, decision: Decision, routes: Routes) -> None:
         router, deployment_id = self._tools.router, self._deployment_id
         if decision.exists:
-            await router.expose(deployment_id)
+            await router.expose(deployment_id, decision.access)  # first: protected before a container gets requests
         for instance_id in (routes.routed | routes.draining) - decision.instance_ids:
             await router.forget_instance(deployment_id, instance_id)
         if decision.finished and not decision.exists:
+            await self._tools.engine.forget(deployment_id)
             await router.forget(deployment_id)
         for step in decision.steps:
             match step:
@@ -134,6 +137,16 @@ class Worker:
                 case Unroute(instance_id):
                     await router.unroute(deployment_id, instance_id)
                     self.wake()
+
+    async def _protect(self) -> None:
+        """Change who may use the endpoint, and nothing else."""
+        deployment_id = self._deployment_id
+        exists, access = await self._tools.change(
+            lambda records: (deployment_id in records.existing([deployment_id]), records.access(deployment_id))
+        )
+        if exists:
+            with suppress(GatewayUnavailableError):  # later, when something is applied again
+                await self._tools.router.expose(deployment_id, access)
 
     async def _target(self, instance_id: str) -> Target:
         assignment = await self._tools.change(lambda records: records.assignment(instance_id))

@@ -1,4 +1,4 @@
-"""What the container of a spec is made from; and the fields of a spec that no engine supports yet."""
+"""What the container of a spec is made from."""
 
 from __future__ import annotations
 
@@ -8,18 +8,24 @@ from typing import TYPE_CHECKING, Any
 
 from paperspace.gradient._shared.spec_rules import DEFAULT_PORT, DEFAULT_PROTOCOL
 from paperspace.gradient.server.controller.checks import ports_of
-from paperspace.gradient.server.controller.engine import Model, Workload
-from paperspace.gradient.server.engines.runtime import UnsupportedSpecError
+from paperspace.gradient.server.controller.engine import Model, Repository, Workload
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping
+    from collections.abc import Mapping, Sequence
 
 _MODELS = "/opt/models"
+_REPOSITORIES = "/opt/repositories"
 
 
-def workload_of(spec: Mapping[str, Any], image_id: str | None = None) -> Workload:
-    """Return what the containers of a spec are made from."""
-    resources = spec.get("resources") or {}
+def workload_of(spec: Mapping[str, Any], image_id: str | None = None, commits: Sequence[str] = ()) -> Workload:
+    """Return what the containers of a spec are made from.
+
+    Args:
+        spec: The data of a spec.
+        image_id: What pins its image. None: nothing yet.
+        commits: What pins its repositories. Empty: nothing yet.
+    """
+    resources, repositories = spec.get("resources") or {}, spec.get("repositories") or {}
     port = DEFAULT_PORT if spec.get("port") is None else spec["port"]
     return Workload(
         image=spec["image"],
@@ -33,6 +39,19 @@ def workload_of(spec: Mapping[str, Any], image_id: str | None = None) -> Workloa
             Model(model["id"], model.get("path") or f"{_MODELS}/{model['id']}") for model in spec.get("models") or ()
         ),
         check_ports=tuple(sorted(ports_of(spec) - {port})),
+        repositories=tuple(
+            Repository(
+                name=repository["name"],
+                url=repository["url"],
+                ref=repository.get("ref"),
+                username=repository.get("username"),
+                password=repository.get("password"),
+                path=f"{(repositories.get('mountPath') or _REPOSITORIES).rstrip('/')}/{repository['name']}",
+            )
+            for repository in repositories.get("repositories") or ()
+        ),
+        dataset=repositories.get("dataset"),
+        commits=tuple(commits),
     )
 
 
@@ -68,22 +87,3 @@ def next_template(before: Mapping[str, Any] | None, spec: Mapping[str, Any]) -> 
         return template_of(data, salt=spec["id"])
     same_template: str = before["template"]
     return same_template if template == template_of(data_before) else template
-
-
-def check_supported(spec: Mapping[str, Any]) -> None:
-    """Check that no field of a spec needs what the controller cannot do yet.
-
-    Raises:
-        UnsupportedSpecError: a field does.
-    """
-    if fields := list(_unsupported_fields(spec)):
-        these = "this field" if len(fields) == 1 else "these fields"
-        raise UnsupportedSpecError(
-            f"Only the simulation supports {', '.join(fields)} so far. Remove {these}, or start the server with "
-            "--engine simulated."
-        )
-
-
-def _unsupported_fields(spec: Mapping[str, Any]) -> Iterator[str]:
-    if (spec.get("repositories") or {}).get("repositories"):
-        yield "repositories"

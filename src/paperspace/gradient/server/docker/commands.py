@@ -3,24 +3,29 @@
 from __future__ import annotations
 
 import asyncio
+import json
 import math
 import re
 from http import HTTPStatus
 from typing import TYPE_CHECKING, Any
 
 import aiodocker
+import aiohttp
 
 from paperspace.gradient.server.controller.engine import PortInUseError, StartError
 from paperspace.gradient.server.docker.network import LOCALHOST, ensure_network
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
+    from pathlib import Path
 
     from paperspace.gradient.server.docker.api import Api
 
 # Seconds.
 REMOVAL_TIMEOUT = 60.0
 STOP_TIMEOUT = 60.0  # in addition to the grace period
+
+_EXTRACT_TIMEOUT = aiohttp.ClientTimeout(total=600, sock_connect=5)
 
 MAX_LINE = 1000  # characters of a line of a log that `last_lines` returns
 
@@ -46,6 +51,40 @@ async def create(api: Api, name: str, config: Mapping[str, Any]) -> str:
             if error.status < HTTPStatus.INTERNAL_SERVER_ERROR:
                 raise StartError(f"The container cannot be created: {plain(error.message)}") from error
             raise
+
+
+async def extract(api: Api, container_id: str, archive: Path) -> None:
+    """Extract an archive into a created container, with paths from its root. Remove the container if this fails.
+
+    The engine extracts it inside of the container, so that a link in it cannot lead to a file of the machine.
+
+    Raises:
+        StartError: it cannot be extracted.
+    """
+    url = f"{api.client.docker_host}/{api.client.api_version}/containers/{container_id}/archive"
+    try:
+        with archive.open("rb") as stream, api.requests():
+            async with api.client.session.put(
+                url,
+                params={"path": "/", "noOverwriteDirNonDir": "1"},
+                data=stream,
+                headers={"Content-Type": "application/x-tar"},
+                timeout=_EXTRACT_TIMEOUT,
+            ) as response:
+                problem = None if response.status == HTTPStatus.OK else _message(await response.text())
+    except FileNotFoundError:
+        problem = "they were removed from this machine."
+    if problem is not None:
+        await remove(api, container_id)
+        raise StartError(f"The files of a repository cannot be copied into the container: {problem}")
+
+
+def _message(body: str) -> str:
+    """Return the message of a response of the engine."""
+    try:
+        return plain(str(json.loads(body)["message"]))
+    except (ValueError, LookupError, TypeError):
+        return "the engine has failed."
 
 
 async def start(api: Api, container_id: str, host_port: int) -> None:

@@ -17,6 +17,7 @@ from paperspace.gradient.server.controller.engine import EngineUnavailableError,
 from paperspace.gradient.server.docker import commands, containers, images, requirements
 from paperspace.gradient.server.docker.address import find_address
 from paperspace.gradient.server.docker.api import Api
+from paperspace.gradient.server.docker.clones import Clones, owner_of
 from paperspace.gradient.server.docker.executions import Executions
 from paperspace.gradient.server.docker.instance_types import machine_of
 from paperspace.gradient.server.docker.network import ensure_network, remove_network
@@ -57,6 +58,7 @@ class DockerEngine:
         self._opened = asyncio.Event()
         self._unavailable = "The connection to the Docker engine is closed."
         self._machine: Machine | None = None
+        self._clones = Clones(settings.repositories, settings.repository_limit, settings.repository_timeout)
         self._observed: dict[str, Container] = {}
         self._out_of_memory: set[str] = set()
         self._connected_since: datetime | None = None
@@ -120,13 +122,26 @@ class DockerEngine:
         await remove_network(await self._api())
 
     def check(self, workload: Workload) -> Sequence[str]:
-        """Check the image, the registry, the secrets, the models and the instance type; return what is reduced."""
+        """Check what the workload needs; return what is reduced."""
         return requirements.check(workload, self._settings, self._machine)
 
     async def resolve(self, workload: Workload, progress: Callable[[str], None]) -> str:
         """Pull the image if needed, and return its digest or id."""
         registry = requirements.registry_of(workload, self._settings)
         return await images.resolve(await self._api(), workload, registry, self._settings.pull, progress)
+
+    async def clone(self, key: ContainerKey, workload: Workload, progress: Callable[[str], None]) -> tuple[str, ...]:
+        """Clone the repositories if needed, and return their commits."""
+        commits: list[str] = []
+        for index, remote in enumerate(requirements.remotes_of(workload, self._settings)):
+            progress(f"Cloning {remote.name} from {remote.url}.")
+            pinned = workload.commits[index] if workload.commits else None
+            commits.append(await self._clones.clone(remote, owner_of(key.deployment_id, workload.dataset), pinned))
+        return tuple(commits)
+
+    async def forget(self, deployment_id: str) -> None:
+        """Remove the archives of the repositories of a deployment."""
+        await self._clones.forget(owner_of(deployment_id))
 
     # Containers
 
@@ -178,6 +193,7 @@ class DockerEngine:
             existing = await self._create(name, key, workload, host_port)
         if existing.state != "created":
             return existing
+        await self._copy_repositories(existing.id, key, workload)
         await commands.start(await self._api(), existing.id, host_port)
         return await self._inspect_new(existing.id)
 
@@ -185,6 +201,13 @@ class DockerEngine:
         needs = requirements.needs_of(workload, self._settings, self._machine)
         config = containers.container_config(self._server_id, key, workload, needs, host_port)
         return await self._inspect_new(await commands.create(await self._api(), name, config))
+
+    async def _copy_repositories(self, container_id: str, key: ContainerKey, workload: Workload) -> None:
+        """Copy the files of the repositories into a container, which may have some of them already."""
+        owner = owner_of(key.deployment_id, workload.dataset)
+        remotes = requirements.remotes_of(workload, self._settings)
+        for remote, commit in zip(remotes, workload.commits, strict=True):
+            await commands.extract(await self._api(), container_id, self._clones.archive(remote, owner, commit))
 
     async def _inspect_new(self, container_id: str) -> Container:
         container = await self._inspect(container_id)

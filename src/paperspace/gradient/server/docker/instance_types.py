@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from paperspace.gradient._shared.counting import count
-from paperspace.gradient.server.docker.settings_files import read_settings
+from paperspace.gradient.server.settings_files import read_settings
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence

@@ -28,7 +28,7 @@ def mounts(models: Sequence[Model], folder: Path | None) -> list[dict[str, Any]]
     """
     targets: dict[str, int] = {}
     for index, model in enumerate(models):
-        if not _is_usable_target(model.path):
+        if not is_usable_target(model.path):
             raise UnsupportedSpecError(
                 f"models[{index}].path: expected an absolute path other than /, without `..`, got {model.path!r}."
             )
@@ -41,7 +41,8 @@ def mounts(models: Sequence[Model], folder: Path | None) -> list[dict[str, Any]]
     ]
 
 
-def _is_usable_target(path: str) -> bool:
+def is_usable_target(path: str) -> bool:
+    """Whether files can be put at a path in a container: it is absolute, other than /, and has no `..`."""
     return path.startswith("/") and ".." not in path.split("/") and os.path.normpath(path).strip("/") != ""
 
 

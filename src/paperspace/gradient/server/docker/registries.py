@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, NamedTuple
 from urllib.parse import urlsplit
 
 from paperspace.gradient.server.docker.references import parse_reference
-from paperspace.gradient.server.docker.settings_files import read_settings
+from paperspace.gradient.server.settings_files import read_settings
 
 if TYPE_CHECKING:
     from pathlib import Path

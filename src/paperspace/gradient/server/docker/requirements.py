@@ -1,8 +1,7 @@
-"""What a workload needs to run on this machine: a valid image, credentials for its registry, an instance type, secrets, models."""
+"""What a workload needs to run on this machine: a valid image, credentials, an instance type, secrets, models, repositories."""
 
 from __future__ import annotations
 
-import os
 from typing import TYPE_CHECKING, Any, NamedTuple, TypeVar
 
 from paperspace.gradient.server.docker.images import Pull
@@ -10,16 +9,17 @@ from paperspace.gradient.server.docker.instance_types import InstanceType, Machi
 from paperspace.gradient.server.docker.models import mounts
 from paperspace.gradient.server.docker.references import parse_reference
 from paperspace.gradient.server.docker.registries import Registry, read_registries
-from paperspace.gradient.server.docker.secrets import find_secret, read_secrets, secret_name, variable_of
-from paperspace.gradient.server.docker.settings_files import SettingsFileError
+from paperspace.gradient.server.docker.remotes import remotes
 from paperspace.gradient.server.engines.runtime import UnsupportedSpecError
+from paperspace.gradient.server.secrets import SecretValues
+from paperspace.gradient.server.settings_files import SettingsFileError
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping, Sequence
+    from collections.abc import Callable, Sequence
     from pathlib import Path
 
     from paperspace.gradient.server.controller.engine import Workload
-    from paperspace.gradient.server.docker.secrets import Secret
+    from paperspace.gradient.server.docker.remotes import Remote
 
 T = TypeVar("T")
 
@@ -34,6 +34,12 @@ class Settings(NamedTuple):
     secrets_file: Path | None = None
     models: Path | None = None
     """The folder of the models, which has one folder for each."""
+    repositories: Path | None = None
+    """The folder in which the files of repositories are stored. None: a temporary one."""
+    repository_limit: int = 1000
+    """Megabytes of a repository, of its download and of its files."""
+    repository_timeout: float = 300.0
+    """Seconds to clone a repository."""
 
 
 DEFAULT_SETTINGS = Settings()
@@ -51,7 +57,7 @@ class Needs(NamedTuple):
 
 
 def check(workload: Workload, settings: Settings, machine: Machine | None) -> Sequence[str]:
-    """Check the image, the registry, the secrets, the models and the instance type; return what is reduced.
+    """Check the image, the registry, the secrets, the models, the repositories and the instance type; return what is reduced.
 
     Raises:
         UnsupportedSpecError: the workload cannot run.
@@ -69,6 +75,7 @@ def check(workload: Workload, settings: Settings, machine: Machine | None) -> Se
             "Credentials are not sent to another host: change `image` or `containerRegistry`."
         )
     needs = needs_of(workload, settings, machine)
+    remotes_of(workload, settings)
     if needs.notes and settings.strict_instance_types:
         raise UnsupportedSpecError(
             f"{needs.notes[0]} With --strict-instance-types, the server does not apply such a spec: select a smaller instance "
@@ -84,7 +91,12 @@ def needs_of(workload: Workload, settings: Settings, machine: Machine | None) ->
         UnsupportedSpecError: the machine does not have something.
     """
     limits, notes = _limits_of(workload, settings, machine)
-    return Needs(_env_of(workload, settings), mounts(workload.models, settings.models), limits, notes)
+    secrets = SecretValues(settings.secrets_file)
+    env = [
+        f"{variable}={secrets.value(value, f'env[{index}].value')}"
+        for index, (variable, value) in enumerate(workload.env)
+    ]
+    return Needs(env, mounts(workload.models, settings.models), limits, notes)
 
 
 def registry_of(workload: Workload, settings: Settings) -> Registry | None:
@@ -104,22 +116,13 @@ def registry_of(workload: Workload, settings: Settings) -> Registry | None:
     return known[workload.registry]
 
 
-def _env_of(workload: Workload, settings: Settings) -> list[str]:
-    """Return the environment variables of a workload, with the values of secrets."""
-    stored: Mapping[str, Secret] | None = None
-    env = []
-    for index, (variable, value) in enumerate(workload.env):
-        if name := secret_name(value):
-            stored = _read(read_secrets, settings.secrets_file) if stored is None else stored
-            secret = find_secret(name, stored, os.environ)
-            if secret is None:
-                raise UnsupportedSpecError(
-                    f"Unknown secret {name} in env[{index}].value; known: {', '.join(stored) or 'none'}. Store it with "
-                    f"`gradient server secrets set {name}`, or start the server with {variable_of(name)} in its environment."
-                )
-            value = secret  # noqa: PLW2901
-        env.append(f"{variable}={value}")
-    return env
+def remotes_of(workload: Workload, settings: Settings) -> Sequence[Remote]:
+    """Return the repositories of a workload.
+
+    Raises:
+        UnsupportedSpecError: one cannot be cloned.
+    """
+    return remotes(workload, SecretValues(settings.secrets_file))
 
 
 def _limits_of(workload: Workload, settings: Settings, machine: Machine | None) -> tuple[InstanceType, Sequence[str]]:

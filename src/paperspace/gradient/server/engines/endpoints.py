@@ -5,6 +5,10 @@ from __future__ import annotations
 from http import HTTPStatus
 from typing import TYPE_CHECKING, Any, NamedTuple
 
+from paperspace.gradient._shared.error_codes import Code
+from paperspace.gradient.server.engines.access import access_of
+from paperspace.gradient.server.protection import UNAUTHORIZED
+
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable, Mapping
 
@@ -19,6 +23,14 @@ class EndpointResponse(NamedTuple):
 
     status: HTTPStatus
     body: Mapping[str, Any]
+    headers: Mapping[str, str] = {}
+
+
+_UNAUTHORIZED = EndpointResponse(
+    HTTPStatus.UNAUTHORIZED,
+    {"errors": [{"message": UNAUTHORIZED, "extensions": {"code": str(Code.UNAUTHENTICATED)}}]},
+    {"WWW-Authenticate": 'Basic realm="gradient"'},
+)
 
 
 class Endpoints:
@@ -29,26 +41,37 @@ class Endpoints:
         self._store = store
         self._workloads = workloads
 
-    def response(self, deployment_id: str, budget: Budget) -> EndpointResponse:
-        """Return the response of the endpoint of a deployment."""
+    def response(self, deployment_id: str, authorization: str | None, budget: Budget) -> EndpointResponse:
+        """Return the response of the endpoint of a deployment.
+
+        Args:
+            deployment_id: The id of the deployment.
+            authorization: The header `Authorization` of the request.
+            budget: What the request may read.
+        """
         with self._db.reading(budget):
             deployment = self._store.deployments_by_id([deployment_id]).get(deployment_id)
             if deployment is None:
                 return EndpointResponse(HTTPStatus.NOT_FOUND, {})
             serving = self._workloads.serving(deployment_id)
+            access = access_of(self._db, self._workloads.passwords, deployment_id, serving.spec_id)
+        if access and not access.allows(authorization):
+            return _UNAUTHORIZED
         body = {
             "deployment": {"id": deployment_id, "name": deployment["name"]},
             "spec": {"id": serving.spec_id} if serving.spec_id else None,
             "simulated": self._workloads.simulated,
             "readyReplicas": serving.ready_replicas,
         }
-        return EndpointResponse(HTTPStatus.OK if serving.ready_replicas else HTTPStatus.SERVICE_UNAVAILABLE, body)
+        if not serving.ready_replicas:
+            return EndpointResponse(HTTPStatus.SERVICE_UNAVAILABLE, body, {"Retry-After": "1"})
+        return EndpointResponse(HTTPStatus.OK, body)
 
 
-def elsewhere(endpoint_url: Callable[[str], str]) -> Callable[[str], Awaitable[EndpointResponse]]:
+def elsewhere(endpoint_url: Callable[[str], str]) -> Callable[[str, str | None], Awaitable[EndpointResponse]]:
     """Return what responds for endpoints that have other URLs: a message with the right one."""
 
-    async def respond(deployment_id: str) -> EndpointResponse:
+    async def respond(deployment_id: str, _authorization: str | None) -> EndpointResponse:
         message = f"The endpoint of this deployment is {endpoint_url(deployment_id)}"
         return EndpointResponse(HTTPStatus.MISDIRECTED_REQUEST, {"message": message})
 

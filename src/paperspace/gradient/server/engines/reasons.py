@@ -28,6 +28,7 @@ class Reason(StrEnum):
 
     # A revision
     PULLED = "Pulled"
+    CLONED = "Cloned"
     LIMITS_REDUCED = "LimitsReduced"
     SERVING = "Serving"
     ROLLOUT_FAILED = "RolloutFailed"
@@ -35,6 +36,8 @@ class Reason(StrEnum):
     # An instance
     PULLING = "Pulling"
     PULL_FAILED = "PullFailed"
+    CLONING = "Cloning"
+    CLONE_FAILED = "CloneFailed"
     NO_FREE_PORT = "NoFreePort"
     STARTED = "Started"
     START_FAILED = "StartFailed"
@@ -64,6 +67,7 @@ _WARNINGS = {
     Reason.LIMITS_REDUCED,
     Reason.ROLLOUT_FAILED,
     Reason.PULL_FAILED,
+    Reason.CLONE_FAILED,
     Reason.NO_FREE_PORT,
     Reason.START_FAILED,
     Reason.UNREADY,
@@ -76,4 +80,4 @@ _WARNINGS = {
 }
 
 # What takes a while is reported many times with its progress, and is one event for each instance.
-ONCE = {Reason.PULLING}
+ONCE = {Reason.PULLING, Reason.CLONING}

@@ -24,6 +24,7 @@ from paperspace.gradient.server.engines.runtime import (
 from paperspace.gradient.server.engines.scales import Scales
 from paperspace.gradient.server.engines.spec_changes import Revision, change_of
 from paperspace.gradient.server.ids import derived_id
+from paperspace.gradient.server.protection import Passwords
 from paperspace.gradient.server.storage.database import ChildTable
 
 if TYPE_CHECKING:
@@ -76,9 +77,12 @@ class Workloads:
         scales: The decisions of autoscaling.
     """
 
-    def __init__(self, database: Database, runtime: Runtime, logs: LogPages | None = None) -> None:
+    def __init__(
+        self, database: Database, runtime: Runtime, logs: LogPages | None = None, passwords: Passwords | None = None
+    ) -> None:
         self.scales = Scales(database)
         self._db = database
+        self.passwords = passwords or Passwords()
         self._runtime = runtime
         self._deployment_events = DeploymentEvents(database)
         self._logs = logs
@@ -148,6 +152,7 @@ class Workloads:
         scale = self.scales.of_deployment(deployment_id)
         desired = DesiredState(spec["name"], spec["id"], json.loads(spec["data"]), scale)
         try:
+            self.passwords.check(desired.spec)
             replicas = self._runtime.replicas(desired)
         except UnsupportedSpecError as error:
             self._db.execute("UPDATE deployment_specs SET error = ? WHERE id = ?", str(error), spec["id"])

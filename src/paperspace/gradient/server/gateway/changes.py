@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 from paperspace.gradient.server.gateway.endpoints import endpoints, read_endpoints
 from paperspace.gradient.server.gateway.resources import ROUTES, endpoints_file
-from paperspace.gradient.server.gateway.route_configuration import read_routes, routes
+from paperspace.gradient.server.gateway.route_configuration import read_digests, read_routes, routes
 from paperspace.gradient.server.gateway.routing import PROTOCOLS, Routing, combine, without_shared_ports
 
 if TYPE_CHECKING:
@@ -120,7 +120,8 @@ def read_routing(files: Files) -> Routing:
     instances: set[Instance] = set()
     for protocol in PROTOCOLS:
         instances |= files.read(endpoints_file(protocol), partial(read_endpoints, protocol)) or set()
-    routing = Routing(files.read(ROUTES, read_routes) or {}, without_shared_ports(instances))
+    slots, digests = files.read(ROUTES, read_routes) or {}, files.read(ROUTES, read_digests) or {}
+    routing = Routing(slots, without_shared_ports(instances), digests)
     for deployment_id in sorted({instance.deployment_id for instance in routing.instances}):
         routing = routing.expose(deployment_id)
     return routing

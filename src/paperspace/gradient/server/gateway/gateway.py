@@ -33,6 +33,7 @@ if TYPE_CHECKING:
     from paperspace.gradient.server.controller.gateway import Target
     from paperspace.gradient.server.gateway.options import Options
     from paperspace.gradient.server.gateway.process import Process
+    from paperspace.gradient.server.protection import Access
 
 _log = logging.getLogger(__name__)
 
@@ -178,13 +179,15 @@ class EnvoyGateway:
             problem=self._supervisor.problem,
         )
 
-    async def expose(self, deployment_id: str) -> None:
-        """Give a deployment an endpoint. Without a routed instance, it responds with status 503.
+    async def expose(self, deployment_id: str, access: Access | None = None) -> None:
+        """Give a deployment an endpoint, or change who may use it. Without a routed instance, it responds with status 503.
 
         Raises:
             GatewayUnavailableError: it is not in effect.
         """
-        await self._changes.change(lambda routing: routing.expose(deployment_id, self._counting.avoid))
+        await self._changes.change(
+            lambda routing: routing.expose(deployment_id, self._counting.avoid).protect(deployment_id, access)
+        )
 
     async def route(self, deployment_id: str, instance_id: str, target: Target) -> None:
         """Send requests to an instance. Return when it is in effect.

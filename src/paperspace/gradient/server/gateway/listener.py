@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 from paperspace.gradient._shared.error_codes import Code
 from paperspace.gradient.server.gateway import route_configuration
 from paperspace.gradient.server.gateway.address import netloc
+from paperspace.gradient.server.gateway.basic_auth import basic_auth_filter
 from paperspace.gradient.server.gateway.resources import (
     IDLE_TIMEOUT,
     ROUTES,
@@ -16,6 +17,7 @@ from paperspace.gradient.server.gateway.resources import (
     source,
     typed,
 )
+from paperspace.gradient.server.protection import UNAUTHORIZED
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -96,7 +98,7 @@ def _http(folder: Path) -> Resource:
         "envoy.extensions.filters.network.http_connection_manager.v3.HttpConnectionManager",
         stat_prefix=STAT_PREFIX,
         rds={"route_config_name": route_configuration.NAME, "config_source": source(folder, ROUTES)},
-        http_filters=[_named("envoy.filters.http.router", router)],
+        http_filters=[basic_auth_filter(), _named("envoy.filters.http.router", router)],
         http_protocol_options={"accept_http_10": True, "default_host_for_http_10": "localhost"},
         http2_protocol_options=http2_options(),
         upgrade_configs=[{"upgrade_type": "websocket"}],
@@ -115,8 +117,13 @@ def _local_responses() -> Resource:
     """Return the responses of the gateway itself, in the form of the errors of our API."""
     retry_later = {"header": {"key": "retry-after", "value": "1"}, "append_action": "OVERWRITE_IF_EXISTS_OR_ADD"}
     unavailable = Code.SERVICE_UNAVAILABLE
+    unauthorized = {"op": "EQ", "value": {"default_value": 401, "runtime_key": "gradient.unauthorized"}}
     return {
         "mappers": [
+            {
+                "filter": {"status_code_filter": {"comparison": unauthorized}},
+                "body_format_override": _error(UNAUTHORIZED, Code.UNAUTHENTICATED),
+            },
             {
                 **_for_flags("NR"),
                 "body_format_override": _error("there is no deployment endpoint at this URL", Code.NOT_FOUND),

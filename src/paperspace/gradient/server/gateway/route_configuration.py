@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any, NamedTuple
 
+from paperspace.gradient.server.gateway.basic_auth import protection, read_digest
 from paperspace.gradient.server.gateway.resources import Resource, read_subset, subset, typed
 from paperspace.gradient.server.gateway.statistics import read_slot, slot_name
 
@@ -41,7 +42,10 @@ def routes(routing: Routing, domain: str | None) -> Sequence[Resource]:
         domain: Endpoints have a host in this domain too.
     """
     domains = ["localhost", *([domain] if domain else [])]
-    exposed = [_Endpoint(id_, routing.slots[id_], protocol) for id_, protocol in sorted(routing.protocols().items())]
+    exposed = [
+        _Endpoint(id_, routing.slots[id_], protocol, routing.digests.get(id_))
+        for id_, protocol in sorted(routing.protocols().items())
+    ]
     return [
         typed(
             "envoy.config.route.v3.RouteConfiguration",
@@ -57,6 +61,8 @@ class _Endpoint(NamedTuple):
     deployment_id: str
     slot: int
     protocol: str
+    digest: str | None
+    """None: everyone may use it."""
 
 
 def read_routes(resources: Any) -> dict[str, int]:
@@ -65,12 +71,26 @@ def read_routes(resources: Any) -> dict[str, int]:
     Raises:
         LookupError, TypeError, ValueError: it is not what `routes` returns.
     """
+    return {_deployment_id(host): read_slot(host["name"]) for host in _hosts(resources)}
+
+
+def read_digests(resources: Any) -> dict[str, str]:
+    """Return the digests of the passwords of the protected endpoints in a route configuration, by id.
+
+    Raises:
+        LookupError, TypeError, ValueError: it is not what `routes` returns.
+    """
+    digests = {_deployment_id(host): read_digest(host["routes"][0]) for host in _hosts(resources)}
+    return {id_: digest for id_, digest in digests.items() if digest}
+
+
+def _hosts(resources: Any) -> list[Any]:
     [configuration] = resources
-    hosts = [host for host in configuration["virtual_hosts"] if host["name"] != _PATHS]
-    return {
-        read_subset(host["routes"][0]["route"]["metadata_match"]["filter_metadata"]): read_slot(host["name"])
-        for host in hosts
-    }
+    return [host for host in configuration["virtual_hosts"] if host["name"] != _PATHS]
+
+
+def _deployment_id(host: Any) -> str:
+    return read_subset(host["routes"][0]["route"]["metadata_match"]["filter_metadata"])
 
 
 def _host(endpoint: _Endpoint, domains: list[str]) -> Resource:
@@ -121,15 +141,15 @@ def _routes(match: Resource, endpoint: _Endpoint, **action: Any) -> list[Resourc
         "metadata_match": {"filter_metadata": subset(endpoint.deployment_id)},
         "timeout": "0s",  # the idle timeout applies
     }
-    name = slot_name(endpoint.slot)
+    common = {"stat_prefix": slot_name(endpoint.slot), **(protection(endpoint.digest) if endpoint.digest else {})}
     safe = {"name": ":method", "string_match": {"safe_regex": {"regex": _SAFE_METHODS}}}
     return [
         {
             "match": {**match, "headers": [safe]},
             "route": {**action, "retry_policy": _retry_policy(f"{_NOT_RECEIVED},reset")},
-            "stat_prefix": name,
+            **common,
         },
-        {"match": match, "route": action, "stat_prefix": name},
+        {"match": match, "route": action, **common},
     ]
 
 

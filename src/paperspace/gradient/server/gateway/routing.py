@@ -9,8 +9,13 @@ from typing import TYPE_CHECKING, NamedTuple
 if TYPE_CHECKING:
     from collections.abc import Collection, Iterable, Mapping
 
+    from paperspace.gradient.server.protection import Access
+
 HTTP, HTTP2 = "http", "http2"
 PROTOCOLS = (HTTP, HTTP2)
+
+NO_PASSWORD = f"{'A' * 27}="
+"""The digest of a password that nobody knows."""
 
 _ID = re.compile(r"[A-Za-z0-9_-]{1,62}", re.ASCII)
 
@@ -36,6 +41,8 @@ class Routing(NamedTuple):
     slots: Mapping[str, int] = {}
     """The ids of the deployments with an endpoint. Each has a slot: a number for the counters of its requests."""
     instances: frozenset[Instance] = frozenset()
+    digests: Mapping[str, str] = {}
+    """The SHA-1 of the password of each protected endpoint, in base64, by the id of the deployment."""
 
     @property
     def deployments(self) -> frozenset[str]:
@@ -59,6 +66,20 @@ class Routing(NamedTuple):
         used = {*self.slots.values(), *avoid}
         slot = next(slot for slot in count() if slot not in used)
         return self._replace(slots={**self.slots, deployment_id: slot})
+
+    def protect(self, deployment_id: str, access: Access | None) -> Routing:
+        """Change who may use an endpoint.
+
+        Args:
+            deployment_id: The id of the deployment.
+            access: Who may use it. None: everyone. If the password is unknown, that of before stays, or else none is right.
+        """
+        before = self.digests.get(deployment_id)
+        digest = access and (access.digest or before or NO_PASSWORD)
+        if digest == before:
+            return self
+        others = {id_: other for id_, other in self.digests.items() if id_ != deployment_id}
+        return self._replace(digests={**others, deployment_id: digest} if digest else others)
 
     def route(self, deployment_id: str, instance_id: str, port: int, protocol: str) -> Routing:
         """Send requests to an instance. No other instance keeps its port: the container there does not exist any more.
@@ -99,6 +120,7 @@ class Routing(NamedTuple):
         return Routing(
             {id_: slot for id_, slot in self.slots.items() if id_ != deployment_id},
             frozenset(entry for entry in self.instances if entry.deployment_id != deployment_id),
+            {id_: digest for id_, digest in self.digests.items() if id_ != deployment_id},
         )
 
     def instance(self, deployment_id: str, instance_id: str) -> Instance | None:

@@ -41,7 +41,7 @@ class Routes:
 
     Args:
         execute: Executes authenticated GraphQL requests.
-        endpoint: Responds for the endpoint of a deployment, by id.
+        endpoint: Responds for the endpoint of a deployment, by id and the header `Authorization`.
         metrics: Returns the metrics of the server.
         middleware: The middleware that all requests pass.
         url: The API URL.
@@ -53,7 +53,7 @@ class Routes:
     def __init__(
         self,
         execute: Callable[[Request], Awaitable[Response]],
-        endpoint: Callable[[str], Awaitable[EndpointResponse]],
+        endpoint: Callable[[str, str | None], Awaitable[EndpointResponse]],
         metrics: Callable[[], Awaitable[Exposition]],
         middleware: RequestMiddleware,
         *,
@@ -114,11 +114,10 @@ class Routes:
         return request_from_body(body, request.headers.get(IDEMPOTENCY_KEY))
 
     async def _handle_endpoint(self, request: web.Request) -> web.Response:
-        response = await self._endpoint(request.match_info["id"])
+        response = await self._endpoint(request.match_info["id"], request.headers.get(hdrs.AUTHORIZATION))
         if response.status == HTTPStatus.NOT_FOUND:
             raise web.HTTPNotFound
-        headers = {hdrs.RETRY_AFTER: "1"} if response.status == HTTPStatus.SERVICE_UNAVAILABLE else None
-        return web.json_response(response.body, status=response.status, headers=headers)
+        return web.json_response(response.body, status=response.status, headers=response.headers)
 
     async def _handle_metrics(self, request: web.Request) -> web.Response:
         authenticate(request, self._key_digest)

@@ -155,6 +155,15 @@ MIGRATIONS = (
             PRIMARY KEY (deployment_id, template)
         ) STRICT
         """,
+        # The commits of the repositories of a spec, as a JSON array in the order of the spec.
+        """
+        CREATE TABLE repository_commits (
+            deployment_id TEXT NOT NULL REFERENCES deployments (id),
+            template TEXT NOT NULL,
+            commits TEXT NOT NULL,
+            PRIMARY KEY (deployment_id, template)
+        ) STRICT
+        """,
     ),
     (
         # With these indexes, no statement reads more rows because there are more in the database: neither deployments, nor

@@ -1,0 +1,106 @@
+"""What a failed clone means, in sentences for users."""
+
+from __future__ import annotations
+
+import re
+from typing import TYPE_CHECKING, NamedTuple
+
+from paperspace.gradient._shared.secrets import HIDDEN, hide_credentials
+from paperspace.gradient.server.controller.engine import CloneError
+from paperspace.gradient.server.docker.remotes import Credentials
+
+if TYPE_CHECKING:
+    from paperspace.gradient.server.docker.remotes import Remote
+
+
+class _Meaning(NamedTuple):
+    pattern: re.Pattern[str]
+    text: str
+    """After the title of the repository."""
+
+
+def _meaning(pattern: str, text: str) -> _Meaning:
+    return _Meaning(re.compile(pattern, re.IGNORECASE), text)
+
+
+# What git, ssh and the hosts write. The first pattern that occurs applies.
+_PERMANENT = (
+    _meaning(
+        r"host key verification failed",
+        "the host key of {host} is unknown or has changed. Add it to ~/.ssh/known_hosts of the user who runs the server, for "
+        "example with `ssh-keyscan`.",
+    ),
+    _meaning(r"cannot run ssh", "the program ssh is not installed on the machine of the server."),
+    _meaning(
+        r"permission denied \(|publickey",
+        "{host} refused the key. Set `password` to a secret with a private key that has access.",
+    ),
+    _meaning(
+        r"could not read (username|password)",
+        "it does not exist, or needs credentials. Set `username` and `password`.",
+    ),
+    _meaning(
+        r"authentication failed|returned error: 401",
+        "{host} refused the credentials: wrong user name, password or token.",
+    ),
+    _meaning(r"returned error: 403", "the credentials do not give access to it."),
+    _meaning(
+        r"repository .*not found|does not appear to be a git repository|does not exist|returned error: 404",
+        "it does not exist, or the credentials do not give access to it.",
+    ),
+    _meaning(
+        r"certificate (verification|problem|verify)|ssl certificate|unable to get local issuer",
+        "the certificate of {host} is not trusted. Start the server with SSL_CERT_FILE, the path of a file with the "
+        "certificate of its authority, in its environment.",
+    ),
+    _meaning(
+        r"not our ref|no such remote ref|unadvertised object|bad object|not a valid object name|not a tree object",
+        "it has no commit {commit}, or not any more.",
+    ),
+    _meaning(
+        r"transport '\w+' not allowed|protocol \W?\w+\W? (not supported|disabled)",
+        "it redirects to a URL that is not https.",
+    ),
+)
+# What a line of git starts with that says what is wrong.
+_FAILURE = re.compile(r"^(?:fatal|error): (.*)$", re.MULTILINE)
+
+
+def clone_error(remote: Remote, messages: str, commit: str = "") -> CloneError:
+    """Return the error for a clone that failed.
+
+    Args:
+        remote: The repository.
+        messages: What git wrote.
+        commit: What was fetched.
+    """
+    messages = messages.replace(remote.url, "its URL")  # which may have any of the words
+    for meaning in _PERMANENT:
+        if meaning.pattern.search(messages):
+            host = remote.host.partition("://")[2]
+            return permanent(remote, meaning.text.format(host=host, commit=commit))
+    failures = _FAILURE.findall(messages) or messages.strip().splitlines()[-1:] or ["git has failed"]
+    reason = _without_secret(remote, failures[0].strip()).rstrip(".")
+    return CloneError(f"{remote.title} cannot be cloned: {reason}.", permanent=False)
+
+
+def unknown_ref(remote: Remote) -> CloneError:
+    """Return the error for a ref that does not exist."""
+    if remote.ref is None:
+        return permanent(remote, "it is empty, or has no default branch.")
+    return permanent(
+        remote, f"it has no branch and no tag {remote.ref}. The id of a commit must have all of its characters."
+    )
+
+
+def permanent(remote: Remote, text: str) -> CloneError:
+    """Return an error that another attempt would have too."""
+    return CloneError(f"{remote.title} cannot be cloned: {text}", permanent=True)
+
+
+def _without_secret(remote: Remote, text: str) -> str:
+    """Hide what a host may repeat."""
+    if isinstance(remote.secret, Credentials):
+        for value in filter(None, (remote.secret.password, remote.secret.username)):
+            text = text.replace(value, HIDDEN)
+    return hide_credentials(text)

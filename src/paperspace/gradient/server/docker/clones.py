@@ -1,0 +1,216 @@
+"""Files of repositories, as archives on this machine: what a commit has, without its history and without git's own files.
+
+Each archive can be removed at any time; it is then cloned again. Two of each repository are kept: those of the revision that
+serves, and of the one that replaces it.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import hashlib
+import os
+import re
+import shutil
+import tempfile
+import weakref
+from contextlib import asynccontextmanager, suppress
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from paperspace.gradient._shared.daemon_threads import in_daemon_thread
+from paperspace.gradient.server.docker.clone_errors import clone_error, permanent, unknown_ref
+from paperspace.gradient.server.docker.git import (
+    GitError,
+    GitMissingError,
+    Repository,
+    TooLargeError,
+    commit_of,
+    open_repository,
+    ref_names,
+)
+
+if TYPE_CHECKING:
+    from collections.abc import AsyncIterator
+
+    from paperspace.gradient.server.docker.remotes import Remote
+
+_KEPT = 2  # archives of each repository
+_MAX_CLONES = 4  # at the same time
+_WORK = ".clone-"  # what the names of folders with clones that are not finished start with
+_COMMIT = re.compile(r"[0-9a-f]{40}|[0-9a-f]{64}")
+_MEGABYTE = 1000 * 1000
+
+
+def owner_of(deployment_id: str, dataset: str | None = None) -> str:
+    """Return what the archives of a deployment belong to: its dataset, or else the deployment itself."""
+    return f"dataset-{dataset}" if dataset else f"deployment-{deployment_id}"
+
+
+class Clones:
+    """Clone repositories, and keep the archives.
+
+    Args:
+        folder: Where the archives are. None: in a temporary folder, which is removed at the end of the process.
+        limit: Megabytes of the download of a repository, and of its files.
+        timeout: Seconds for a clone.
+    """
+
+    def __init__(self, folder: Path | None, limit: int, timeout: float) -> None:
+        self._folder = folder
+        self._limit = limit
+        self._timeout = timeout
+        self._cleared = False
+        self._clones = asyncio.Semaphore(_MAX_CLONES)
+        self._locks: weakref.WeakValueDictionary[Path, asyncio.Lock] = weakref.WeakValueDictionary()
+
+    async def clone(self, remote: Remote, owner: str, commit: str | None) -> str:
+        """Make sure that the archive of a repository is present, and return its commit.
+
+        Args:
+            remote: The repository.
+            owner: What the archive belongs to: a deployment or a dataset.
+            commit: The commit. None: the one that the ref of the repository has now.
+
+        Raises:
+            CloneError: it cannot be cloned.
+        """
+        stem = self._stem(remote, owner)
+        lock = self._locks.setdefault(stem, asyncio.Lock())
+        async with lock, self._clones:  # another replica may need the same one
+            if commit and _use(_archive(stem, commit)):
+                return commit
+            try:
+                async with asyncio.timeout(self._timeout):
+                    return await self._clone(remote, stem, commit)
+            except TimeoutError as error:
+                raise permanent(
+                    remote, f"this takes longer than {self._timeout:g} s, the limit of --repository-timeout."
+                ) from error
+            except GitMissingError as error:
+                raise permanent(
+                    remote,
+                    "the program git is not installed on the machine of the server. Install it, for example with "
+                    "`apt-get install git`.",
+                ) from error
+            except TooLargeError as error:
+                raise permanent(
+                    remote, f"it is larger than {self._limit} MB, the limit of --repository-limit."
+                ) from error
+            except OSError as error:
+                reason = (error.strerror or str(error)).rstrip(".")
+                raise clone_error(remote, f"error: {self._folder}: {reason}") from error
+
+    def archive(self, remote: Remote, owner: str, commit: str) -> Path:
+        """Return the archive of a commit. Its paths begin with the path of the repository in the container."""
+        return _archive(self._stem(remote, owner), commit)
+
+    async def forget(self, owner: str) -> None:
+        """Remove the archives of an owner."""
+        if self._folder:
+            await in_daemon_thread(shutil.rmtree, self._folder / owner, ignore_errors=True)
+
+    def _stem(self, remote: Remote, owner: str) -> Path:
+        """Return the path of the archives of a repository, without the commit."""
+        key = hashlib.sha256(f"{remote.url}\0{remote.path}".encode()).hexdigest()[:16]
+        return self._root() / owner / key
+
+    def _root(self) -> Path:
+        if self._folder is None:
+            self._folder = Path(tempfile.mkdtemp(prefix="gradient-repositories-"))
+            weakref.finalize(self, shutil.rmtree, self._folder, ignore_errors=True)
+        if not self._cleared:
+            self._cleared = True  # of clones that ended with the server
+            for left in self._folder.glob(f"{_WORK}*"):
+                shutil.rmtree(left, ignore_errors=True)
+        return self._folder
+
+    async def _clone(self, remote: Remote, stem: Path, commit: str | None) -> str:
+        async with self._work_folder() as folder:
+            repository = open_repository(folder, remote, self._limit * _MEGABYTE, os.environ)
+            commit = commit or await _resolve(repository, remote)
+            file = _archive(stem, commit)
+            if not _use(file):
+                await _fetch(repository, remote, commit)
+                new = folder / "archive" / file.name
+                new.parent.mkdir()
+                await _export(repository, remote, commit, new)
+                file.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
+                new.replace(file)
+                _prune(stem)
+            return commit
+
+    @asynccontextmanager
+    async def _work_folder(self) -> AsyncIterator[Path]:
+        """Yield a new folder, which is removed at the end."""
+        folder = _new_folder(self._root())
+        try:
+            yield folder
+        finally:
+            await in_daemon_thread(shutil.rmtree, folder, ignore_errors=True)
+
+
+def _new_folder(root: Path) -> Path:
+    """Create a folder that only its owner can read, on the same disk as the archives."""
+    root.mkdir(mode=0o700, parents=True, exist_ok=True)
+    return Path(tempfile.mkdtemp(prefix=_WORK, dir=root)).resolve()
+
+
+async def _resolve(repository: Repository, remote: Remote) -> str:
+    """Return the commit that the ref of a repository has now."""
+    try:
+        refs = await repository.run("ls-remote", "--quiet", "--", "origin", *ref_names(remote.ref))
+    except GitError as error:
+        raise clone_error(remote, str(error)) from error
+    if commit := commit_of(refs, remote.ref):
+        return commit
+    if remote.ref and _COMMIT.fullmatch(remote.ref.lower()):
+        return remote.ref.lower()
+    raise unknown_ref(remote)
+
+
+async def _fetch(repository: Repository, remote: Remote, commit: str) -> None:
+    """Fetch a commit without its history; if the host does not allow that, all branches and tags."""
+    options = ("--quiet", "--no-tags", "--no-recurse-submodules", "--no-auto-gc")
+    try:
+        try:
+            await repository.run("fetch", *options, "--depth=1", "--", "origin", commit)
+        except GitError as error:
+            if "unadvertised object" not in str(error):
+                raise
+            await repository.run(
+                "fetch", *options, "--", "origin", "+refs/heads/*:refs/heads/*", "+refs/tags/*:refs/tags/*"
+            )
+    except GitError as error:
+        raise clone_error(remote, str(error), commit) from error
+
+
+async def _export(repository: Repository, remote: Remote, commit: str, file: Path) -> None:
+    """Write the files of a commit to an archive."""
+    try:
+        names = await repository.run("ls-tree", "-r", "-z", "--name-only", "--full-tree", commit)
+        if any(b".." in name.split(b"/") for name in names.split(b"\0") if b".." in name):
+            raise permanent(remote, "the path of a file in it has `..`.")
+        await repository.run("archive", "--format=tar", f"--prefix={remote.path[1:]}/", commit, output=file)
+    except GitError as error:
+        raise clone_error(remote, str(error), commit) from error
+
+
+def _archive(stem: Path, commit: str) -> Path:
+    return stem.with_name(f"{stem.name}-{commit}.tar")
+
+
+def _use(file: Path) -> bool:
+    """Note that an archive is used, and return whether it exists."""
+    try:
+        os.utime(file)
+    except OSError:
+        return False
+    return True
+
+
+def _prune(stem: Path) -> None:
+    """Remove the archives of a repository that were not used for the longest time."""
+    files = sorted(stem.parent.glob(f"{stem.name}-*.tar"), key=lambda file: file.stat().st_mtime, reverse=True)
+    for file in files[_KEPT:]:
+        with suppress(OSError):
+            file.unlink()
