@@ -5,6 +5,7 @@
 updates      updates of a deployment under load
 scale        from five replicas to two, under load
 checks       replicas whose readiness check fails and passes again, under load
+autoscaling  the time from load to another replica, and a load at the target for minutes
 slow         a request of 75 seconds during an update
 failures     revisions that crash, have no image, or never get ready, under load
 kill         `kill -9` of a replica under load; with DOCKERD_OPTIONS=--userland-proxy=false nothing is lost after it
@@ -21,11 +22,14 @@ import argparse
 import asyncio
 import json
 import os
+import random
 import signal
 import statistics
 import threading
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from functools import partial
 from pathlib import Path
 from typing import Any
 from urllib.error import URLError
@@ -33,6 +37,7 @@ from urllib.request import urlopen
 
 import aiohttp
 from tests.engine.conftest import make_images
+from tests.engine.load_image import IMAGE, SLOW, make_load_image
 from tests.engine.private_engine import PrivateEngine
 from tests.engine.python_image import APPLICATION, make_application_image
 from tests.engine.site import wait_for
@@ -40,6 +45,9 @@ from tests.integration.official_client import Official, set_up
 from tests.stress.gateway_processes import pid_in
 from tests.stress.keep_alive_load import Load
 from tests.stress.server_process import Server
+
+from paperspace.gradient.server.docker.instance_types import InstanceType
+from paperspace.gradient.server.docker.settings_files import write_settings
 
 TIMEOUT = 120.0
 
@@ -115,6 +123,75 @@ def scale(world: World, count: int) -> None:
             world.update(id_, application(replicas=5))
     print(f"{count} times from 5 replicas to 2 and back, requests of 2 s: {load.summary()}")
     assert not load.lost, load.lost[:5]
+
+
+def autoscaled(metric: str, target: float) -> Any:
+    """Return a spec with one replica of a quarter of a CPU and 64 MiB, and up to three."""
+    scaling = {"maxReplicas": 3, "metrics": [{"metric": metric, "value": target}]}
+    return {
+        "image": IMAGE,
+        "port": 8080,
+        "resources": {"replicas": 1, "instanceType": "quarter", "autoscaling": scaling},
+    }
+
+
+@contextmanager
+def slow_requests(url: str) -> Iterator[None]:
+    """Send one slow request after the other."""
+    stop = threading.Event()
+
+    def send() -> None:
+        while not stop.is_set():
+            with urlopen(f"{url}/cgi-bin/slow", timeout=30) as response:
+                response.read()
+
+    sender = threading.Thread(target=send)
+    sender.start()
+    try:
+        yield
+    finally:
+        stop.set()
+        sender.join()
+
+
+def autoscaling(world: World, count: int) -> None:
+    """Measure the time from load to another replica; beside that, keep two deployments at their targets for minutes."""
+    write_settings(world.folder / "gradient.db.instance-types", {"quarter": InstanceType(0.25, 0.0625)})
+    steady_cpu, cpu_url = world.create("steady-cpu", autoscaled("cpu", 100))
+    steady_slow, slow_url = world.create("steady-slow", autoscaled("requestDuration", SLOW + 0.02))
+    urlopen(f"{cpu_url}/cgi-bin/load?cpu", timeout=30).close()
+    begin = time.monotonic()
+    times: dict[str, list[float]] = {"cpu": [], "memory": [], "requestDuration": []}
+    with slow_requests(slow_url):
+        for number in range(count):
+            for metric, target in (("cpu", 30), ("memory", 40), ("requestDuration", 0.1)):
+                id_, url = world.create(f"{metric}-{number}", autoscaled(metric, target))
+                time.sleep(random.uniform(12, 22))  # so that the readings are at any time
+                ready = partial(_has_replicas, world, id_)
+                if metric == "requestDuration":
+                    with slow_requests(url):
+                        times[metric].append(seconds_until(ready))
+                else:
+                    urlopen(f"{url}/cgi-bin/load?{metric}", timeout=30).close()
+                    times[metric].append(seconds_until(ready))
+                world.api.delete_deployment(id_)
+                print(f"{metric}: another replica is ready after {times[metric][-1]:.1f} s", flush=True)
+        time.sleep(max(begin + 60 * count - time.monotonic(), 0))
+    for metric, measured in times.items():
+        print(f"{metric}: another replica is ready {report(measured)} after the load began")
+    for id_ in (steady_cpu, steady_slow):
+        events = [event for event in world.api.get_deployment_events(id_) if event["reason"].startswith("Scaled")]
+        assert events == [], events
+        assert world.api.get_deployment_status(id_)["replicas"] == 1
+    print(
+        f"no change in {(time.monotonic() - begin) / 60:.1f} minutes at the target of cpu, and at that of requestDuration"
+    )
+    assert max(map(max, times.values())) < 30
+
+
+def _has_replicas(world: World, id_: str) -> bool:
+    time.sleep(0.2)  # the CPU is for the containers
+    return bool(world.api.get_deployment_status(id_)["readyReplicas"] > 1)
 
 
 def checks(world: World, count: int) -> None:
@@ -331,6 +408,7 @@ TESTS: dict[str, tuple[Callable[[World, int], None], int]] = {
     "updates": (updates, 20),
     "scale": (scale, 3),
     "checks": (checks, 20),
+    "autoscaling": (autoscaling, 5),
     "slow": (slow, 75),
     "failures": (failures, 2),
     "kill": (kill, 5),
@@ -346,13 +424,18 @@ def main() -> None:
     """Run one of the tests, or all."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("tests", nargs="*", metavar="TEST", choices=[*TESTS, []], help="by default all")
-    parser.add_argument("--count", type=int, help="how often; for `slow` the seconds of the request")
+    parser.add_argument(
+        "--count",
+        type=int,
+        help="how often; for `autoscaling` also the minutes at the target, for `slow` the seconds of the request",
+    )
     arguments = parser.parse_args()
     folder = Path(os.environ["GRADIENT_TEST_ENGINE"])
     docker = PrivateEngine(folder)
     docker.start()
     make_images(docker)
     make_application_image(docker)
+    make_load_image(docker)
     world = World(docker, folder)
     try:
         world.server.start()

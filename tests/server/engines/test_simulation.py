@@ -9,8 +9,10 @@ import pytest
 from tests.server.conftest import backend_of
 
 from paperspace.gradient.server import LocalServer
+from paperspace.gradient.server.clock import iso
 from paperspace.gradient.server.engines.runtime import InstanceRemoved, LineLogged, StateChanged
 from paperspace.gradient.server.engines.simulation import Scenario, Simulation
+from paperspace.gradient.server.storage.identity import use_engine
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -309,6 +311,20 @@ def test_what_autoscaling_would_have_done(tmp_path: Path, caller: type[Caller], 
     with closing(backend_of(server)) as backend, backend.database.reading():
         assert backend.database.rows("SELECT * FROM scales") == []
         assert backend.database.rows("SELECT * FROM instances WHERE dt_created > now()") == []
+
+
+def test_another_engine_does_not_get_the_future(tmp_path: Path, caller: type[Caller], clock: Clock) -> None:
+    """If a database is used with another engine, nothing is left of what autoscaling would have done."""
+    simulation = Simulation()
+    simulation.loads["scaled"] = {"cpu": 4000}
+    with LocalServer(database=tmp_path / "gradient.db", now=clock, runtime=simulation) as server:
+        autoscaled(caller(server), 1, 20)
+    with closing(backend_of(server)) as backend, backend.database.writing():
+        use_engine(backend.database, "another")
+        assert backend.database.rows("SELECT * FROM scales") == []
+        assert [row["dtDeleted"] for row in backend.database.rows("SELECT * FROM instances")] == [
+            iso(backend.database.transaction_time)
+        ]
 
 
 def test_a_new_revision_keeps_the_scale(caller: type[Caller], clock: Clock) -> None:

@@ -71,6 +71,18 @@ def add_revisions(connection: sqlite3.Connection, number: int, count: int) -> No
     connection.execute("COMMIT")
 
 
+def add_removed_instances(connection: sqlite3.Connection, number: int, count: int) -> None:
+    """Add removed instances to the run of a deployment, as autoscaling leaves them."""
+    connection.execute("BEGIN")
+    query = "SELECT run_id, spec_id FROM instances WHERE instance_id = ?"
+    run, spec = connection.execute(query, [instance_name(number)]).fetchone()
+    columns = {"deployment_id": f"'{deployment_id(number)}'", "run_id": f"'{run}'", "spec_id": f"'{spec}'"}
+    columns |= {"id": _id(50), "instance_id": "'removed-' || x", "dt_deleted": _TIME}
+    _insert(connection, count, "instances", **columns)
+    _add_events(connection, count, _id(50), 51, _EARLIER)
+    connection.execute("COMMIT")
+
+
 def add_log_lines(connection: sqlite3.Connection, number: int, count: int) -> None:
     """Add states and log lines to the instance of a deployment."""
     connection.execute("BEGIN")

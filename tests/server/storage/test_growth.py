@@ -15,6 +15,7 @@ from tests.server.storage.many_deployments import (
     add_deployment_events,
     add_deployments,
     add_log_lines,
+    add_removed_instances,
     add_revisions,
     deployment_id,
     instance_name,
@@ -247,6 +248,25 @@ def test_an_instance_that_is_pending_for_long(tmp_path: Path) -> None:
         assert_same_work(work(few, *OPERATIONS["status"]), work(many, *OPERATIONS["status"]))
 
 
+@pytest.fixture(scope="module")
+def scaled(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[Backend, Backend]]:
+    folder = tmp_path_factory.mktemp("scaled")
+
+    def fill(connection: sqlite3.Connection, number: int) -> None:
+        add_deployments(connection, NUMBER + 1)
+        add_removed_instances(connection, NUMBER, number)
+
+    with created(folder, fill, 200, 5_000) as backends:
+        yield backends
+
+
+@pytest.mark.parametrize("name", ["status", "statuses", "runs", "get", "update", "rollout with instances"])
+def test_a_run_with_removed_instances(scaled: tuple[Backend, Backend], name: str) -> None:
+    """A request takes the same work with 25 times the instances that a run has lost, as autoscaling removes them again and again."""
+    few, many = (work(backend, *OPERATIONS[name]) for backend in scaled)
+    assert_same_work(few, many)
+
+
 def delete_most(connection: sqlite3.Connection, count: int) -> None:
     """Add deployments, and delete most, with their instances."""
     add_deployments(connection, count)
@@ -276,12 +296,12 @@ def store_events(records: Records) -> None:
 
 
 def autoscale(records: Records) -> None:
-    newest = records.revisions(ID).newest
-    assert newest
-    records.scales.start(newest.spec_id, 1)
-    records.record([Scaled(newest.spec_id, records.now, 1, 2, "cpu is 90 %.")])
+    query = "SELECT id FROM deployment_specs WHERE deployment_id = ? ORDER BY seq DESC LIMIT 1"
+    [newest] = records._db.rows(query, ID)
+    records.scales.start(newest["id"], 1)
+    records.record([Scaled(newest["id"], records.now, 1, 2, "cpu is 90 %.")])
     decide_all(records, {}, Pass())
-    records.scales.serve(newest.spec_id)
+    records.scales.serve(newest["id"])
 
 
 INSTANCES = ["00000000-0000-4000-8000-000000000000"]

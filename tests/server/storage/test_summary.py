@@ -3,23 +3,42 @@
 from __future__ import annotations
 
 from collections import Counter
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TypeVar
 
 from paperspace.gradient import Client
 from paperspace.gradient.server.storage.budget import UNLIMITED, Budget
-from paperspace.gradient.server.storage.summary import MAX_PROBLEMS, Summary, summarize
+from paperspace.gradient.server.storage.summary import (
+    MAX_PROBLEMS,
+    DeploymentState,
+    Summary,
+    deployment_states,
+    summarize,
+)
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     from tests.server.conftest import Clock
 
     from paperspace.gradient.server import LocalServer
+    from paperspace.gradient.server.storage.database import Database
+
+T = TypeVar("T")
+
+
+def read(server: LocalServer, function: Callable[[Database], T]) -> T:
+    budget = Budget(UNLIMITED)
+    return server._dispatcher._changes.run_and_wait(
+        lambda backend: backend.read(lambda backend: function(backend.database), budget), budget
+    )
 
 
 def summary_of(server: LocalServer) -> Summary:
-    budget = Budget(UNLIMITED)
-    return server._dispatcher._changes.run_and_wait(
-        lambda backend: backend.read(lambda backend: summarize(backend.database), budget), budget
-    )
+    return read(server, summarize)
+
+
+def states_of(server: LocalServer) -> list[DeploymentState]:
+    return read(server, deployment_states)
 
 
 SCALED = {"replicas": 2, "autoscaling": {"maxReplicas": 6, "metrics": [{"metric": "cpu", "value": 80}]}}
@@ -60,6 +79,8 @@ def test_counts_are_those_of_the_client(server: LocalServer, clock: Clock) -> No
             statuses = api.list_deployment_statuses()
             summary = summary_of(server)
             assert +Counter(summary.counts) == Counter(status["state"] for status in statuses)
+            wanted = {status["name"]: status["replicas"] for status in statuses}
+            assert {state.name: state.replicas for state in states_of(server)} == wanted
             failed = {status["name"] for status in statuses if status["state"] == "failed"}
             assert failed <= {problem.name for problem in summary.problems} <= failed | {"crashing"}
         reasons = {problem.name: problem.reason for problem in summary.problems}

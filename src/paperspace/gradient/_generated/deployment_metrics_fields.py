@@ -15,7 +15,7 @@ class DeploymentMetrics(TypedDict):
     """The end of the time that it is about."""
 
     replicas: int
-    """How many instances the newest spec asks for."""
+    """How many instances the newest spec asks for, after autoscaling."""
 
     readyReplicas: int
     """How many instances of the newest spec are ready."""

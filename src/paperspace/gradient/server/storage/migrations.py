@@ -261,6 +261,8 @@ MIGRATIONS = (
         """,
         "CREATE INDEX scales_by_deployment ON scales (deployment_id)",
         "CREATE INDEX scales_by_spec ON scales (spec_id, seq)",
+        # A run that is scaled gets ever more removed instances.
+        "CREATE INDEX instances_of_run_by_removal ON instances (run_id, coalesce(dt_deleted, 'never'))",
     ),
 )
 

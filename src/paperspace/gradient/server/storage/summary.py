@@ -36,7 +36,7 @@ counted AS (
     GROUP BY newest.seq
 ),
 judged AS (
-    SELECT seq, id, name, replicas, ready, coalesce(error, failure, trouble) AS reason,
+    SELECT seq, id, name, max(replicas, coalesce(scale, 0)) AS wanted, ready, coalesce(error, failure, trouble) AS reason,
         CASE
             WHEN error IS NOT NULL OR failure IS NOT NULL THEN 'failed'
             WHEN external_applied IS NULL THEN 'pending'
@@ -53,7 +53,7 @@ SELECT id, name, state, reason FROM judged WHERE reason IS NOT NULL ORDER BY seq
 """  # noqa: S608
 
 
-_STATES = f"{_DEPLOYMENTS} SELECT id, name, state, replicas, ready FROM judged ORDER BY seq DESC LIMIT ?"  # noqa: S608
+_STATES = f"{_DEPLOYMENTS} SELECT id, name, state, wanted, ready FROM judged ORDER BY seq DESC LIMIT ?"  # noqa: S608
 
 
 class DeploymentState(NamedTuple):
@@ -64,7 +64,7 @@ class DeploymentState(NamedTuple):
     state: str
     """As in `Summary.counts`."""
     replicas: int
-    """How many its newest spec asks for."""
+    """How many its newest spec asks for, after autoscaling."""
     ready: int
     """How many of them are ready."""
 

@@ -54,10 +54,13 @@ VIEWS = (
     CREATE TEMP VIEW runs_now AS
     SELECT
         seq, id, rollout_id, deployment_id, spec_id, dt_created,
-        (SELECT max(external_applied) FROM instances_now WHERE run_id = runs.id) AS dt_modified,
-        CASE WHEN NOT EXISTS (SELECT 1 FROM instances_now WHERE run_id = runs.id AND dt_deleted IS NULL) THEN
+        nullif(max(
+            coalesce((SELECT max(external_applied) FROM instances_now WHERE run_id = runs.id AND removal > now()), ''),
+            coalesce((SELECT max(removal) FROM instances_now WHERE run_id = runs.id AND removal <= now()), '')
+        ), '') AS dt_modified,
+        CASE WHEN NOT EXISTS (SELECT 1 FROM instances_now WHERE run_id = runs.id AND removal > now()) THEN
             coalesce(
-                (SELECT max(dt_deleted) FROM instances_now WHERE run_id = runs.id),
+                (SELECT max(removal) FROM instances_now WHERE run_id = runs.id AND removal <= now()),
                 -- A run without instances, because they moved to a newer run or were never added, ended when it was replaced.
                 (
                     SELECT newer.external_applied FROM deployment_specs
@@ -70,11 +73,11 @@ VIEWS = (
         END AS dt_deleted,
         -- With autoscaling, as many as it has decided on, or more while some still end their requests.
         max(
-            (SELECT count(*) FROM instances_now WHERE run_id = runs.id AND dt_deleted IS NULL),
+            (SELECT count(*) FROM instances_now WHERE run_id = runs.id AND removal > now()),
             coalesce((SELECT replicas FROM scales_now WHERE spec_id = runs.spec_id), 0)
         ) AS replicas,
         (
-            SELECT count(*) FROM instances_now WHERE run_id = runs.id AND dt_deleted IS NULL AND state = 'healthy'
+            SELECT count(*) FROM instances_now WHERE run_id = runs.id AND removal > now() AND state = 'healthy'
         ) AS ready_replicas
     FROM runs
     """,
