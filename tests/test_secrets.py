@@ -68,11 +68,31 @@ FULL: dict[str, Any] = {
             "metrics": [{"metric": "cpu", "summary": "average", "value": 80.0}],
         },
     },
+    "healthChecks": {
+        "readiness": {
+            "path": "/ready",
+            "port": 8501,
+            "host": "models.example.com",
+            "headers": [{"name": "Authorization", "value": "1"}],
+            "initialDelaySeconds": 1,
+            "periodSeconds": 1,
+            "timeoutSeconds": 1,
+            "failureThreshold": 1,
+        },
+        "liveness": {"exec": {"command": ["check"]}, "periodSeconds": 1},
+    },
+}
+
+# A check is a request or a command, and all checks have the same fields.
+OTHER_CHECKS = {
+    ("healthChecks", "startup"),
+    ("healthChecks", "readiness", "exec"),
+    *(("healthChecks", "liveness", field) for field in FULL["healthChecks"]["readiness"]),
 }
 
 # Below these fields, every value is hidden; only names of variables and repositories are shown. Elsewhere, texts and
 # numbers are shown: images, commands, ports and so on are no secrets.
-SECRET = {"env", "repositories"}
+SECRET = {"env", "headers", "repositories"}
 TEXTS = {"name", "value", "url", "ref", "username", "password", "dataset", "mountPath"}
 
 CREDENTIALS = [
@@ -95,6 +115,8 @@ def typed_dict(annotation: Any) -> Any:
 def fields(annotation: Any = DeploymentSpecInput, path: Path_ = ()) -> Iterator[Path_]:
     """Yield the path of every field of a spec."""
     for name, part in get_type_hints(annotation).items():
+        if (*path, name) in OTHER_CHECKS:
+            continue
         yield (*path, name)
         if inner := typed_dict(part):
             yield from fields(inner, (*path, name, 0) if "list[" in str(part) else (*path, name))
@@ -117,7 +139,7 @@ def wrong_values(path: Path_) -> Iterator[Any]:
     """Yield specs with the marker in values that the field cannot have, and that may hold anything."""
     for value in ({"token": MARKER}, [[MARKER]], [{"token": MARKER}], (MARKER,)):
         yield with_value(path, value)
-    if path[0] in SECRET and path[-1] not in TEXTS:
+    if not SECRET.isdisjoint(path) and path[-1] not in TEXTS:
         yield with_value(path, MARKER)
 
 
@@ -315,6 +337,9 @@ def with_secrets(marker: str) -> dict[str, Any]:
     ]
     spec["repositories"]["repositories"] = repositories
     spec["command"] = ["serve", f"--db=postgres://user:{marker}@db.example/x"]
+    spec["healthChecks"]["readiness"]["headers"] = [
+        {"name": name, "value": f"Bearer {marker}"} for name in ("Authorization", "X.name", "value")
+    ]
     return spec
 
 
@@ -339,7 +364,8 @@ def test_functions(server: LocalServer, caplog: pytest.LogCaptureFixture) -> Non
     lines = difference["text"].splitlines()
     assert "~ env.TOKEN: (hidden), changed" in lines
     assert "~ repositories.repositories.r0.url: 'https://(hidden)@git.example/code', changed" in lines
-    assert len(lines) == len(before["env"]) + 3 * len(CREDENTIALS) + 1
+    headers = before["healthChecks"]["readiness"]["headers"]
+    assert len(lines) == len(before["env"]) + len(headers) + 3 * len(CREDENTIALS) + 1
     assert MARKER not in "".join(texts) + caplog.text
     assert "paperspace.gradient" in {record.name for record in caplog.records}
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import threading
 from datetime import timedelta
 from typing import TYPE_CHECKING, Any
 
@@ -190,8 +191,6 @@ def test_many_checks_need_no_threads() -> None:
     """100 deployments with two checks each run in one thread, with a task for each container."""
 
     async def test(world: World) -> None:
-        import threading
-
         world.engine.statuses["/"] = 200
         checks = {"readiness": {"path": "/"}, "liveness": {"path": "/"}}
         ids = [world.create("good-1", healthChecks=checks) for _ in range(40)]
