@@ -16,9 +16,9 @@ from uuid import uuid4
 from aiohttp import web
 from graphql import build_schema, graphql_sync
 
-from paperspace.gradient._shared.graphql_files import graphql_folder, read_data
+from paperspace.gradient._shared.graphql_files import graphql_folder
 
-_SCHEMA = build_schema(read_data(graphql_folder() / "schema.graphql"))
+_SCHEMA = build_schema((graphql_folder() / "schema.graphql").read_text(encoding="utf-8"))
 
 
 class Connection:

@@ -19,7 +19,7 @@ from graphql import (
 from graphql.execution import get_variable_values
 
 from paperspace.gradient._core.documents import Document, parse_with_fragments
-from paperspace.gradient._shared.graphql_files import graphql_folder, read_data
+from paperspace.gradient._shared.graphql_files import graphql_folder, package_loader
 from paperspace.gradient._shared.secrets import without_values
 from paperspace.gradient.errors import InvalidArgumentError
 
@@ -27,8 +27,8 @@ from paperspace.gradient.errors import InvalidArgumentError
 @cache
 def pinned_schema() -> GraphQLSchema:
     """Load the pinned schema."""
-    path = graphql_folder() / "schema.graphql"
-    return build_schema(Source(read_data(path), str(path)))
+    path = str(graphql_folder() / "schema.graphql")
+    return build_schema(Source(package_loader.get_data(path).decode(), path))
 
 
 def custom_document(document: str | Path, *, check: bool) -> Document:

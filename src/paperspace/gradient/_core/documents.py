@@ -26,7 +26,7 @@ from graphql import (
     visit,
 )
 
-from paperspace.gradient._shared.graphql_files import graphql_folder, read_data
+from paperspace.gradient._shared.graphql_files import graphql_folder, package_loader
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Container, Iterator
@@ -84,8 +84,12 @@ def load_document(name: str) -> Document:
 
 @cache
 def _load(name: str, left_out: frozenset[str]) -> Document:
-    node = parse_with_fragments(_OPERATIONS / f"{name}.graphql", left_out, read=read_data)
+    node = parse_with_fragments(_OPERATIONS / f"{name}.graphql", left_out, read=_read_data)
     return Document.from_node(node)._replace(additions=frozenset(_additions(node)))
+
+
+def _read_data(path: Path) -> str:
+    return package_loader.get_data(str(path)).decode()
 
 
 def _read_file(path: Path) -> str:

@@ -93,9 +93,9 @@ def spec(output: Path | None) -> None:
     Example:
       gradient schema spec --output deployment-spec.schema.json
     """
-    from paperspace.gradient._shared.graphql_files import SPEC_SCHEMA, read_data
+    from paperspace.gradient._shared.graphql_files import SPEC_SCHEMA, package_loader
 
-    _write(read_data(SPEC_SCHEMA), output)
+    _write(package_loader.get_data(str(SPEC_SCHEMA)).decode(), output)
 
 
 def _write(text: str, output: Path | None) -> None:

@@ -16,7 +16,7 @@ from graphql import (
     value_from_ast_untyped,
 )
 
-from paperspace.gradient._shared.graphql_files import graphql_folder, read_data
+from paperspace.gradient._shared.graphql_files import graphql_folder, package_loader
 from paperspace.gradient.server.clock import iso
 from paperspace.gradient.server.graphql.resolvers import CONNECTION_RESOLVERS, RESOLVERS
 
@@ -26,7 +26,7 @@ _UUID = re.compile(r"[0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{12
 @cache
 def executable_schema() -> GraphQLSchema:
     """Build the schema that the server executes. A field without a resolver reads the parent's item of its name."""
-    schema = build_schema(read_data(graphql_folder() / "schema.graphql"))
+    schema = build_schema(package_loader.get_data(str(graphql_folder() / "schema.graphql")).decode())
     for (type_name, field), resolver in RESOLVERS.items():
         _object_type(schema, type_name).fields[field].resolve = resolver
     for type_name in schema.type_map:
