@@ -21,6 +21,7 @@ from paperspace.gradient.pytest_plugin import GradientServer
 NOT_RUN = {
     "README.md": ["both run in CI"],
     "CONTRIBUTING.md": ["it runs every check"],
+    "docs/beyond.md": ["simulated deployments have no metrics"],
     "docs/command-line.md": ["an invalid spec", "the bar is removed at the end; tests/cli/test_changes.py checks it"],
     "docs/deployments-sdk.md": [
         "the request as documented; a test calls the library by it",
@@ -28,6 +29,7 @@ NOT_RUN = {
     ]
     * 5,
     "docs/errors.md": ["a diagram; a test compares it with the classes"],
+    "docs/monitoring.md": ["it is updated until Ctrl-C", "a configuration of Prometheus", "queries of Prometheus"],
     "docs/migration.md": [
         "it is the retired client's",
         "it changes the environment",
