@@ -47,7 +47,7 @@ from tests.stress.keep_alive_load import Load
 from tests.stress.server_process import Server
 
 from paperspace.gradient.server.docker.instance_types import InstanceType
-from paperspace.gradient.server.docker.settings_files import write_settings
+from paperspace.gradient.server.settings_files import write_settings
 
 TIMEOUT = 120.0
 
