@@ -48,6 +48,19 @@ def test_status_of_a_deployment(run: Run, client: Client) -> None:
     ]
 
 
+def test_protected_endpoints(run: Run, client: Client) -> None:
+    """`status` and `open` say that an endpoint is protected; the standard output of `open` is the URL alone."""
+    id_ = client.deployments.create_deployment("a", "p1", {**SPEC, "endpointSecurity": {"protected": True}})["id"]
+    url = client.deployments.get_deployment_status(id_)["endpointUrl"]
+    assert f"Endpoint:  {url}, protected" in run("deployments", "status", "a").stdout.splitlines()
+    opened = run("deployments", "open", id_)
+    assert opened.stdout == f"{url}\n"
+    assert opened.stderr == (
+        "The endpoint is protected. On the machine of the server, `gradient server credentials a` prints the user name and "
+        "the password.\n"
+    )
+
+
 def test_status_says_why_a_deployment_failed(run: Run, client: Client) -> None:
     """The message of a failed instance, or the error of the spec, is shown."""
     failed = client.deployments.create_deployment("failed", "p1", BROKEN)["id"]

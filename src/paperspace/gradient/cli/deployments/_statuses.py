@@ -13,6 +13,7 @@ from paperspace.gradient.cli._tables import Column, print_table
 if TYPE_CHECKING:
     from collections.abc import Callable
 
+    from paperspace.gradient.client import Client
     from paperspace.gradient.deployments import _queries
     from paperspace.gradient.types import DeploymentStatus
 else:
@@ -25,6 +26,12 @@ def print_statuses(statuses: list[DeploymentStatus]) -> None:
         print_table(_COLUMNS, statuses)
     else:
         click.echo("No deployments found")
+
+
+def is_protected(client: Client, id: str) -> bool:
+    """Return whether the newest revision protects the endpoint of a deployment."""
+    security = client.deployments.get_deployment_spec(id).get("endpointSecurity")
+    return bool(security and security["protected"])
 
 
 def ready_replicas(status: DeploymentStatus) -> str:

@@ -10,10 +10,10 @@ import click
 
 from paperspace.gradient._shared.lazy import lazy_modules
 from paperspace.gradient.cli._commands import connect
-from paperspace.gradient.cli._output import output_option, print_data, printable
+from paperspace.gradient.cli._output import output_option, print_data, print_message, printable
 from paperspace.gradient.cli.deployments._group import command
 from paperspace.gradient.cli.deployments._options import NOT_FOUND, cluster_option, name_option, project_option
-from paperspace.gradient.cli.deployments._statuses import print_statuses
+from paperspace.gradient.cli.deployments._statuses import is_protected, print_statuses
 from paperspace.gradient.cli.deployments._target import Target, lookup_project_option, target_parameter
 from paperspace.gradient.errors import NotFoundError
 
@@ -127,8 +127,15 @@ def open_(target: Target, project_id: str | None, no_browser: bool) -> None:
       curl "$(gradient deployments open mnist)"
     """
     with connect() as client:
-        url = client.deployments.get_deployment_status(target.find(client, project_id))["endpointUrl"]
+        status = client.deployments.get_deployment_status(target.find(client, project_id))
+        protected = is_protected(client, status["id"])
+    url = status["endpointUrl"]
     click.echo(printable(url))
+    if protected:
+        print_message(
+            f"The endpoint is protected. On the machine of the server, `gradient server credentials {status['name']}` prints "
+            "the user name and the password."
+        )
     if no_browser or not sys.stdout.isatty():
         return
     if not url.startswith(("http://", "https://")):  # a server must not open files
