@@ -321,7 +321,10 @@ class ControllerMachine(RuleBasedStateMachine):
         with self.database.reading():
             instances = {instance.id: instance for instance in self.records.instances(key.deployment_id)}
         instance = instances[key.instance_id]
-        if instance.leaving_since and key.instance_id in self.draining:
+        restarted = (
+            key.attempt != instance.attempt
+        )  # it has failed a health check just before the instance was to leave
+        if instance.leaving_since and key.instance_id in self.draining and not restarted:
             ended = isinstance(self.reports.get(key.instance_id), Drained)
             assert ended or self.moment >= instance.leaving_since + LIMITS.drain
 
