@@ -44,7 +44,7 @@ FULL: DeploymentSpecInput = {
         "replicas": 2,
         "autoscaling": {"maxReplicas": 5, "metrics": [{"metric": "cpu", "summary": "average", "value": 80.0}]},
     },
-    "endpointSecurity": {"protected": True, "secret": "web-password"},
+    "endpointSecurity": {"protected": False, "secret": "web-password"},  # the server has no such secret
     "healthChecks": {"readiness": {"path": "/ready", "headers": [{"name": "X-Key", "value": "1"}]}},
 }
 

@@ -74,6 +74,7 @@ def test_every_field_is_implemented(call: Caller, clock: Clock, monkeypatch: pyt
         "env": [{"name": "A", "value": "1"}],
         "models": [{"id": "m", "path": "/m"}],
         "protocol": "http2",
+        "endpointSecurity": {"protected": False, "secret": "s"},
         "healthChecks": {
             "startup": EXEC_CHECK,
             "readiness": EXEC_CHECK,
