@@ -77,8 +77,6 @@ class Clones:
         stem = self._stem(remote, owner)
         lock = self._locks.setdefault(stem, asyncio.Lock())
         async with lock, self._clones:  # another replica may need the same one
-            if commit and _use(_archive(stem, commit)):
-                return commit
             try:
                 async with asyncio.timeout(self._timeout):
                     return await self._clone(remote, stem, commit)
