@@ -68,6 +68,7 @@ FULL: dict[str, Any] = {
             "metrics": [{"metric": "cpu", "summary": "average", "value": 80.0}],
         },
     },
+    "endpointSecurity": {"protected": False, "secret": "web-password"},  # the server has no such secret
     "healthChecks": {
         "readiness": {
             "path": "/ready",
