@@ -63,7 +63,7 @@ INVALID: list[tuple[Any, list[str]]] = [
         [
             (
                 "readiness.path: expected a path that begins with / and has no spaces, got 'health' "
-                "(other characters than those of ASCII are written as %XX)"
+                "(write characters that are not ASCII as %XX)"
             )
         ],
     ),
@@ -72,7 +72,7 @@ INVALID: list[tuple[Any, list[str]]] = [
         [
             (
                 "readiness.path: expected a path that begins with / and has no spaces, got '/a b' "
-                "(other characters than those of ASCII are written as %XX)"
+                "(write characters that are not ASCII as %XX)"
             )
         ],
     ),

@@ -173,7 +173,7 @@ def _request_problems(check: Spec, path: Path) -> Iterator[Problem]:
     if target is None:
         yield Problem((*path, "path"), None, "a path such as '/health', or `exec`", kind="missing")
     elif not _HTTP_PATH.fullmatch(target):
-        hint = "other characters than those of ASCII are written as %XX"
+        hint = "write characters that are not ASCII as %XX"
         yield Problem((*path, "path"), target, "a path that begins with / and has no spaces", hint)
     yield from _port_problems(check.get("port"), (*path, "port"))
     if host is not None and (not host or any(c.isspace() for c in host)):

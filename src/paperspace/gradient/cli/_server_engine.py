@@ -75,7 +75,7 @@ engine_options = option_group(
         default="missing",
         show_default=True,
         help="When to pull the image of a new revision. With missing: if it is not on this machine, or if its tag is "
-        "latest and the one on this machine was pulled before, not built here.",
+        "latest and the image was not built on this machine.",
     ),
     click.option(
         "--port-range",
@@ -111,7 +111,7 @@ engine_options = option_group(
         default=1000,
         show_default=True,
         metavar="MB",
-        help="The maximum size of a git repository of a spec, in megabytes: of its download, and of its files.",
+        help="The maximum size of the download of a git repository, and of its files, in megabytes each.",
     ),
     click.option(
         "--repository-timeout",

@@ -96,7 +96,7 @@ def prune(database: str | None, *, yes: bool) -> None:
     path = _existing(database_file(database))
     containers = asyncio.run(_unknown(path))
     if not containers:
-        print_message("The database knows all containers of this server.")
+        print_message("Nothing to remove: the database knows all containers of this server.")
         return
     print_table(_COLUMNS, containers)
     if not (yes or click.confirm("Remove these containers?", err=True)):
@@ -130,7 +130,7 @@ async def _remove(path: Path, ids: list[str]) -> list[str]:
 def backup(file: Path, database: str | None) -> None:
     """Copy the database to a file, also while the server runs.
 
-    The logs, the API key, registries, instance types and secrets are copied too, to files next to it. Only
+    The logs, the metrics, the API key, registries, instance types and secrets are copied too, to files next to it. Only
     their owner can read the copies. To restore a backup, stop the server, remove the files next to the database
     that end with -wal or -shm, and replace the original files by the copies. Or pass the copy to
     `gradient server --database FILE`.
@@ -158,8 +158,8 @@ def gateway(envoy: Path | None, database: str | None) -> None:
     """Run the gateway in the foreground, for a service manager such as systemd.
 
     Start the server with --external-gateway, and with the other options of the gateway: it then writes the
-    configuration, and does not start Envoy. This command waits for the configuration, and then executes Envoy in its
-    place. Let the service manager restart this command when it ends.
+    configuration, and does not start Envoy. This command waits for the configuration, and then replaces itself by Envoy.
+    Let the service manager restart this command when it ends.
 
     \b
     Example:

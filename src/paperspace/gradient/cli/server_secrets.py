@@ -18,10 +18,11 @@ from paperspace.gradient.cli._settings_files import (
 
 @click.group(SECRETS)
 def secrets() -> None:
-    """Store secrets, such as passwords and tokens, for the environment variables of containers.
+    """Store secrets, such as passwords and tokens, for specs.
 
-    In a spec, the value `secret:NAME` of an environment variable stands for the stored value. Only a server that runs
-    containers with Docker replaces it. Running containers keep the value that they were started with; `gradient
+    In a spec, `secret:NAME` as the value of an environment variable or as the password of a repository stands for the
+    stored value; `endpointSecurity.secret: NAME` makes it the password of the endpoint. Only a server that runs containers
+    with Docker replaces it in containers. Running containers keep the value that they were started with; `gradient
     deployments restart` replaces them.
 
     The values are stored in a file next to the database, which only its owner can read. A secret that is not stored is

@@ -106,7 +106,7 @@ def _replicas(deployments: Sequence[DeploymentState], labels: Sequence[str]) -> 
 
 
 def _lag(controlled: Controlled) -> _Metric:
-    help_ = "For how long the controller has not applied a change of a deployment; the longest time of all."
+    help_ = "The age in seconds of the oldest change that is not applied yet, of all deployments."
     lag = _Metric("gradient_reconcile_lag_seconds", "gauge", help_, [])
     lag.add("", controlled.lag)
     return lag
@@ -119,7 +119,7 @@ def _traffic(
     restarts = _Metric("gradient_deployment_restarts_total", "counter", "Restarts of replicas that had crashed.", [])
     requests = _Metric("gradient_deployment_requests_total", "counter", "Requests that have ended.", [])
     errors = _Metric(
-        "gradient_deployment_request_errors_total", "counter", "Those that ended with status 500 or higher.", []
+        "gradient_deployment_request_errors_total", "counter", "Requests that ended with status 500 or higher.", []
     )
     durations = _Metric("gradient_deployment_request_duration_seconds", "histogram", "The durations of requests.", [])
     for deployment, its_labels in zip(deployments, labels, strict=True):
@@ -135,12 +135,12 @@ def _traffic(
 _USED = (
     ("gradient_deployment_active_requests", "Requests that replicas have now."),
     ("gradient_deployment_cpus", "How many CPUs all replicas used together, in the last ten seconds."),
-    ("gradient_deployment_cpu_limit", "How many CPUs they may use."),
+    ("gradient_deployment_cpu_limit", "How many CPUs all replicas may use together."),
     (
         "gradient_deployment_memory_bytes",
         "The memory that all replicas use together, without cached files that can be dropped.",
     ),
-    ("gradient_deployment_memory_limit_bytes", "The memory that they may use."),
+    ("gradient_deployment_memory_limit_bytes", "The memory that all replicas may use together."),
 )
 
 

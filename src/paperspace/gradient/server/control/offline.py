@@ -153,7 +153,7 @@ class OfflineControl:
                 yield _estate(database, self._engine, gateway, Collector(self._engine, store))
             except UnusableDatabaseError as error:
                 raise ControlError(
-                    f"{error}. The server that uses it cannot be controlled: it is still starting, or it is not `gradient server`."
+                    f"{error}. The server that uses this database is still starting, or was not started with `gradient server`."
                 ) from error
             except (EngineUnavailableError, GatewayUnavailableError) as error:
                 raise ControlError(str(error)) from error

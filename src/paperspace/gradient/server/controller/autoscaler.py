@@ -141,4 +141,4 @@ def _scaled(wanted: Wanted, decision: Decision, now: datetime) -> Iterator[Scale
 
 def _unknown(metrics: Iterable[str]) -> str:
     names = " and ".join(sorted(metrics))
-    return f"No value of {names} is known. Until one is, no replicas are removed, and {names} adds none."
+    return f"The load by {names} is unknown. Until it is known, {names} adds no replicas, and none are removed."

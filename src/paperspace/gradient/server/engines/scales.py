@@ -12,7 +12,7 @@ if TYPE_CHECKING:
     from paperspace.gradient.server.engines.runtime import Scaled
     from paperspace.gradient.server.storage.database import Database
 
-_STARTED = "As many as before, or as close to it as the spec allows."
+_STARTED = "As many replicas as before, within the limits of the spec."
 
 
 class Scales:
