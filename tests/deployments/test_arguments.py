@@ -8,6 +8,7 @@ import operator
 import pickle
 import random
 import threading
+from datetime import UTC, datetime, timedelta
 from typing import Any, cast
 
 import pytest
@@ -233,3 +234,34 @@ def test_limit_of_autoscaling(autoscaling: Any, problems: list[str]) -> None:
     found = check_spec({"image": "nginx", "resources": {"replicas": 2, "autoscaling": autoscaling}})
     start = "resources.autoscaling.maxReplicas: "
     assert [problem.describe(root=1) for problem in found] == [f"{start}{problem}" for problem in problems]
+
+
+@pytest.mark.parametrize(
+    ("text", "ago"),
+    [
+        ("0s", timedelta(0)),
+        ("90s", timedelta(seconds=90)),
+        ("10m", timedelta(minutes=10)),
+        ("2h", timedelta(hours=2)),
+        ("1d", timedelta(days=1)),
+    ],
+)
+def test_durations(text: str, ago: timedelta) -> None:
+    """A duration is the time that has passed since then."""
+    before = datetime.now(UTC)
+    assert before - ago <= _arguments.parse_since(text) <= datetime.now(UTC) - ago
+
+
+def test_times() -> None:
+    """A datetime, and a time in ISO 8601, is that time."""
+    moment = datetime(2024, 5, 17, 9, 30)  # noqa: DTZ001  # as `since` may be
+    assert _arguments.parse_since(moment) == _arguments.parse_since("2024-05-17T09:30") == moment
+
+
+@pytest.mark.parametrize("text", ["", "m", "-1m", "1.5h", "10", "10x", "²m", "9999999999999d", "yesterday"])
+def test_no_time(text: str) -> None:
+    """Everything else is refused, and nothing is sent."""
+    with pytest.raises(ValueError, match=r"."):
+        _arguments.parse_since(text)
+    with pytest.raises(InvalidArgumentError, match=r"since: expected a datetime, a time such as"):
+        _arguments.require(_arguments.check_since(text))

@@ -87,6 +87,7 @@ def test_since_and_step(client: Client, database: Path) -> None:
     minute = NOW - timedelta(minutes=1)
     assert times(since=minute) == times(since=minute.replace(tzinfo=None)) == times()[1:]
     assert times(since=minute.astimezone(tz=None)) == times()[1:]
+    assert times(since=minute.isoformat()) == times()[1:]
     assert times(since=minute, step=20) == ["09:29:30", "09:29:50", "09:30:00"]
     assert times(since=minute, step=11) == times(since=minute, step=20)
     assert len(times(since=NOW - timedelta(days=3))) == 4  # a step of 240 s
@@ -128,7 +129,15 @@ def test_async(server: LocalServer, database: Path) -> None:
 
 def test_errors(client: Client) -> None:
     """Invalid arguments are reported before anything is sent; an unknown deployment is not found."""
-    arguments: list[Any] = [{"since": "yesterday"}, {"step": 0}, {"step": True}, {"step": 1.5}]
+    arguments: list[Any] = [
+        {"since": "yesterday"},
+        {"since": "10x"},
+        {"since": "9999999999999d"},
+        {"since": 5},
+        {"step": 0},
+        {"step": True},
+        {"step": 1.5},
+    ]
     for argument in arguments:
         with pytest.raises(InvalidArgumentError, match=next(iter(argument))):
             client.deployments.get_deployment_metrics(UNKNOWN_ID, **argument)

@@ -416,6 +416,7 @@ class TestLogs:
         later = [line for line in lines if datetime.fromisoformat(line["dtCreated"]) >= moment]
         assert self.lines(client, id, since=moment) == later
         assert self.lines(client, id, since=moment.replace(tzinfo=None)) == later
+        assert self.lines(client, id, since=moment.isoformat()) == later
 
     def test_instance(self, client: Client, id: str) -> None:
         """`instance` yields only the lines of this instance."""

@@ -6,7 +6,7 @@ Each check yields the problems of one argument; `require` raises one error for a
 from __future__ import annotations
 
 import re
-from datetime import datetime
+from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING, Any, cast
 
 from paperspace.gradient._shared.problems import Problem, hide_unless_plain, join_problems
@@ -20,6 +20,8 @@ if TYPE_CHECKING:
 
     from paperspace.gradient._generated.inputs import CreateDeploymentInput, UpdateDeploymentInput
     from paperspace.gradient.types import DeploymentSpecInput
+
+_UNITS = {"s": "seconds", "m": "minutes", "h": "hours", "d": "days"}
 
 _UUID = re.compile(r"[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}", re.IGNORECASE)
 
@@ -95,9 +97,34 @@ def check_timeout(value: object) -> Iterator[Problem]:
 
 
 def check_since(value: object) -> Iterator[Problem]:
-    """Yield the problems of a point in time, or None."""
+    """Yield the problems of a point in time: a datetime, a text that `parse_since` reads, or None."""
+    if isinstance(value, str):
+        try:
+            parse_since(value)
+        except ValueError:
+            value = hide_unless_plain(value)
+        else:
+            return
     if value is not None and not isinstance(value, datetime):
-        yield Problem(("since",), hide_unless_plain(value), "a datetime")
+        expected = "a datetime, a time such as '2024-05-17T09:30', or a duration such as '10m'"
+        yield Problem(("since",), hide_unless_plain(value), expected)
+
+
+def parse_since(value: datetime | str) -> datetime:
+    """Return the time that a text means: a time in ISO 8601, or the duration that has passed since then, such as `10m`.
+
+    Raises:
+        ValueError: It is neither.
+    """
+    if isinstance(value, datetime):
+        return value
+    number, unit = value[:-1], value[-1:]
+    if unit not in _UNITS or not (number.isascii() and number.isdigit()):
+        return datetime.fromisoformat(value)
+    try:
+        return datetime.now(UTC) - timedelta(**{_UNITS[unit]: int(number)})
+    except OverflowError:
+        raise ValueError("the duration is too long") from None
 
 
 def check_filters(name: object, project_id: object, cluster_id: object, first: object) -> Iterator[Problem]:

@@ -200,7 +200,7 @@ class MonitoringAPI:
         return _watch.follow_events(self._session(), id, first)
 
     async def get_deployment_metrics(
-        self, id: str, *, since: datetime | None = None, step: int | None = None
+        self, id: str, *, since: datetime | str | None = None, step: int | None = None
     ) -> list[DeploymentMetrics]:
         """Get what a deployment used and which requests it got, oldest first.
 
@@ -209,7 +209,8 @@ class MonitoringAPI:
 
         Args:
             id: The id of the deployment.
-            since: The start; UTC if it has no time zone. None: an hour ago.
+            since: The start: a datetime, a time such as `"2024-05-17T09:30"`, or a duration such as `"10m"` (10 minutes ago;
+                units: `s`, `m`, `h`, `d`). A time without a time zone is in UTC. None: an hour ago.
             step: The seconds between two points, rounded up to a multiple of 10. The server uses more if there would be
                 more than 360 points. None: as few as possible.
 
@@ -235,7 +236,8 @@ class MonitoringAPI:
             _arguments.check_since(since),
             () if step is None else _arguments.check_step(step),
         )
-        return await _metrics.list_metrics(self._session(), id, since, step)
+        start = None if since is None else _arguments.parse_since(since)
+        return await _metrics.list_metrics(self._session(), id, start, step)
 
     async def _get_latest_metrics(self, id: str | None, project_id: str | None) -> list[DeploymentWithMetrics]:
         """Get one deployment or all, each with the newest point of its metrics, for `gradient deployments top`."""
@@ -248,7 +250,7 @@ class MonitoringAPI:
         *,
         instance: str | None = None,
         tail: int | None = None,
-        since: datetime | None = None,
+        since: datetime | str | None = None,
         follow: bool = False,
     ) -> AsyncGenerator[LogLine]:
         """Yield the log lines of a deployment by time, over all its instances.
@@ -257,7 +259,9 @@ class MonitoringAPI:
             id: The id of the deployment.
             instance: Only the log of the instance with this name. None: the logs of all instances.
             tail: Only the last `tail` lines. None: all lines.
-            since: Only lines written at this time or later; UTC if it has no time zone. None: any time.
+            since: Only lines written at this time or later: a datetime, a time such as `"2024-05-17T09:30"`, or a duration
+                such as `"10m"` (10 minutes ago; units: `s`, `m`, `h`, `d`). A time without a time zone is in UTC. None: any
+                time.
             follow: Whether to continue with new lines as they are written, until the deployment is stopped or deleted.
 
         Yields:
@@ -283,7 +287,8 @@ class MonitoringAPI:
             () if tail is None else _arguments.check_count(tail, "tail"),
             _arguments.check_since(since),
         )
-        return _watch.log_lines(self._session(), id, instance, tail, since, follow=follow)
+        start = None if since is None else _arguments.parse_since(since)
+        return _watch.log_lines(self._session(), id, instance, tail, start, follow=follow)
 
     async def _wait_after_change(self, changed: DeploymentRef, change: str) -> None:
         """Wait until a changed deployment is ready. An error of the wait says that the change was applied."""

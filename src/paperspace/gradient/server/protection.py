@@ -126,7 +126,7 @@ class Passwords:
 def _stored_key(file: Path) -> bytes:
     """Return the key of a file, which is created if it does not exist. Another process may create it too."""
     try:
-        descriptor = os.open(file, os.O_CREAT | os.O_EXCL | os.O_WRONLY | os.O_CLOEXEC, 0o600)
+        descriptor = os.open(file, os.O_CREAT | os.O_EXCL | os.O_WRONLY, 0o600)
     except FileExistsError:
         pass
     else:

@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import sys
 import time
-from datetime import UTC, datetime, timedelta
+from datetime import datetime
 from typing import TYPE_CHECKING
 
 import click
 
 from paperspace.gradient._core.defaults import DEFAULT_WAIT
+from paperspace.gradient._shared.lazy import lazy_modules
 from paperspace.gradient.cli._commands import connect
 from paperspace.gradient.cli._output import is_plain_terminal, output_option, print_data, printable
 from paperspace.gradient.cli._progress import wait_with_progress
@@ -22,9 +23,10 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
     from paperspace.gradient._generated.deployments_metrics import Deployment as DeploymentWithMetrics
+    from paperspace.gradient.deployments import _arguments
     from paperspace.gradient.types import DeploymentEvent, DeploymentMetrics
-
-_SECONDS = {"s": 1, "m": 60, "h": 3600, "d": 86400}
+else:
+    [_arguments] = lazy_modules("paperspace.gradient.deployments", "_arguments")
 
 
 @command.command()
@@ -121,10 +123,8 @@ class Time(click.ParamType[datetime]):
         """Return the time as a datetime."""
         text = str(value)
         try:
-            if text[-1:] in _SECONDS and text[:-1].isdigit():
-                return datetime.now(UTC) - timedelta(seconds=int(text[:-1]) * _SECONDS[text[-1]])
-            return datetime.fromisoformat(text)
-        except (ValueError, OverflowError):
+            return _arguments.parse_since(text)
+        except ValueError:
             self.fail(f"expected a time such as 2024-05-17T09:30 or a duration such as 10m, got {text}.", param, ctx)
 
 

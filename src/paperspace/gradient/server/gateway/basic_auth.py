@@ -10,7 +10,7 @@ from paperspace.gradient.server.protection import USER
 
 _NAME = "envoy.filters.http.basic_auth"
 _TYPE = "envoy.extensions.filters.http.basic_auth.v3"
-_START = f"{USER}:{{{'SHA'}}}"  # the only hash that the filter knows
+_START = f"{USER}:{{SHA}}"  # the only hash that the filter knows
 
 
 def basic_auth_filter() -> Resource:
