@@ -16,7 +16,7 @@ from tests.server.controller.memory_engine import ServingEngine
 from paperspace.gradient.server.controller.controller import DEFAULT_OPTIONS, Controller, Options
 from paperspace.gradient.server.controller.decide import Decision, decide
 from paperspace.gradient.server.controller.engine import ContainerKey, Workload
-from paperspace.gradient.server.controller.gateway import NO_ROUTES, NoGateway
+from paperspace.gradient.server.controller.gateway import NO_ROUTES, NoGateway, Routes
 from paperspace.gradient.server.controller.records import Records
 from paperspace.gradient.server.controller.runtime import EngineRuntime
 from paperspace.gradient.server.controller.state import Limits
@@ -436,10 +436,15 @@ def test_clones_of_a_deleted_deployment_are_removed() -> None:
 class RecordingRouter(NoGateway):
     """Records changes of who may use an endpoint, and when instances are routed."""
 
+    problem: str | None = None
+
     def __init__(self) -> None:
         super().__init__()
         self.access: Access | None = None
         self.calls: list[object] = []
+
+    def routes(self, deployment_id: str) -> Routes:
+        return super().routes(deployment_id)._replace(problem=self.problem)
 
     async def expose(self, deployment_id: str, access: Access | None = None) -> None:  # noqa: ARG002
         if access != self.access:

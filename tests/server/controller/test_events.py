@@ -16,7 +16,6 @@ from paperspace.gradient.server.controller import steps
 from paperspace.gradient.server.controller.controller import Options
 from paperspace.gradient.server.controller.engine import ImageError, Workload
 from paperspace.gradient.server.controller.events import event_of
-from paperspace.gradient.server.controller.gateway import NoGateway, Routes
 from paperspace.gradient.server.engines.reasons import Reason
 from paperspace.gradient.server.engines.runtime import InstanceNoted, InstanceRemoved, SpecNoted, StateChanged
 
@@ -211,12 +210,6 @@ def test_reduced_limits() -> None:
 def test_what_instances_depend_on() -> None:
     """An engine that does not respond, ports that are used up, and a gateway that does not work are warnings."""
 
-    class Trouble(NoGateway):
-        problem: str | None = None
-
-        def routes(self, deployment_id: str) -> Routes:
-            return super().routes(deployment_id)._replace(problem=self.problem)
-
     async def test(world: World) -> None:
         ready = world.create("good-1")
         await until(lambda: "Ready" in told(world, ready))
@@ -226,22 +219,18 @@ def test_what_instances_depend_on() -> None:
         assert message(world, waiting, "EngineUnavailable") == "the engine in memory does not respond"
         world.engine.available = True
         await until(lambda: "Ready" in told(world, waiting))
-        router = world._controller._tools.router
-        assert isinstance(router, Trouble)
-        router.problem = "The gateway does not run."
+        world.router.problem = "The gateway does not run."
         world._controller.wake([ready])
         await until(lambda: "GatewayUnavailable" in told(world, ready))
         assert message(world, ready, "GatewayUnavailable").endswith("It gets no requests: The gateway does not run.")
-        router.problem = None
+        world.router.problem = None
         world._controller.wake([ready])
         await until(lambda: told(world, ready)["Ready"] == 2)
         assert told(world, ready)["GatewayUnavailable"] == 1
         many = world.create("good-3", 50)
         await until(lambda: "NoFreePort" in told(world, many))
 
-    with pytest.MonkeyPatch.context() as context:
-        context.setattr("paperspace.gradient.server.controller.controller.NoGateway", Trouble)
-        run(test)
+    run(test)
 
 
 def test_a_restarted_controller_repeats_no_event() -> None:

@@ -27,7 +27,7 @@ def new_key() -> str:
 
 def beside(database: Path, name: str) -> Path:
     """Return the path of a file or folder next to a database: of `gradient.db`, `gradient.db.registries` for example."""
-    return database.with_name(f"{database.name}.{name}")
+    return database.parent / f"{database.name}.{name}"  # also if the path has no name; it is refused when it is opened
 
 
 def gateway_folder(database: str | Path) -> Path:
