@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-import threading
-from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import AbstractContextManager
 from datetime import UTC, datetime, timedelta
+
+from tests.repeating import repeated
 
 
 class ManualClock:
@@ -21,19 +21,6 @@ class ManualClock:
         """Move the clock forward by so many seconds."""
         self._now += timedelta(seconds=seconds)
 
-    @contextmanager
-    def ticking(self) -> Iterator[None]:
+    def ticking(self) -> AbstractContextManager[None]:
         """Move the clock forward by itself, about fifty times as fast as real time."""
-        stop = threading.Event()
-
-        def tick() -> None:
-            while not stop.wait(0.002):
-                self.move(0.1)
-
-        mover = threading.Thread(target=tick)
-        mover.start()
-        try:
-            yield
-        finally:
-            stop.set()
-            mover.join()
+        return repeated(lambda: self.move(0.1), pause=0.002)

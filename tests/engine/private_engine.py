@@ -82,6 +82,15 @@ class PrivateEngine:
             raise AssertionError(f"docker {' '.join(arguments)}: {result.stderr}")
         return result
 
+    def push(self, image: str, host: str, username: str, password: str) -> None:
+        """Move an image to a private registry."""
+        self.docker("login", "--username", username, "--password-stdin", host, stdin=password.encode())
+        try:
+            self.docker("push", image)
+        finally:
+            self.docker("logout", host)
+        self.docker("rmi", image)
+
     def remove_containers(self, label: str) -> None:
         """Remove all containers with a label."""
         if ids := self.docker("ps", "--all", "--quiet", "--filter", f"label={label}").stdout.split():

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import tempfile
-import threading
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -15,6 +14,7 @@ from urllib.request import urlopen
 import pytest
 from tests.engine.load_image import IMAGE, make_load_image
 from tests.engine.private_engine import PrivateEngine
+from tests.repeating import repeated
 
 from paperspace.gradient import Client
 from paperspace.gradient.server import LocalServer
@@ -103,24 +103,18 @@ class Site:
     @contextmanager
     def slow_requests(self, id_: str) -> Iterator[list[str]]:
         """Send one slow request after the other; return what went wrong."""
-        stop, failures = threading.Event(), list[str]()
+        failures: list[str] = []
         url = f"{self.api.get_deployment_status(id_)['endpointUrl']}/cgi-bin/slow"
 
         def send() -> None:
-            while not stop.is_set():
-                try:
-                    with urlopen(url, timeout=30) as response:
-                        response.read()
-                except OSError as error:
-                    failures.append(repr(error))
+            try:
+                with urlopen(url, timeout=30) as response:
+                    response.read()
+            except OSError as error:
+                failures.append(repr(error))
 
-        sender = threading.Thread(target=send)
-        sender.start()
-        try:
+        with repeated(send):
             yield failures
-        finally:
-            stop.set()
-            sender.join()
 
 
 @pytest.fixture

@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import threading
 from collections.abc import Callable, Iterator
-from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
@@ -15,6 +13,7 @@ from tests.engine.private_engine import PrivateEngine
 from tests.engine.site import Site, page, running_site, spec, wait_for
 from tests.engine.test_command import Command, fetch, running
 from tests.engine.test_lifecycle import folder, no_containers  # noqa: F401  # fixtures
+from tests.repeating import repeated
 
 from paperspace.gradient.server.controller.engine import ContainerMissingError, Execution
 from paperspace.gradient.server.docker.engine import DockerEngine
@@ -57,20 +56,8 @@ def events(site: Site, id_: str, reason: str) -> list[str]:
 def load(url: str) -> Iterator[Callable[[], list[tuple[int, str]]]]:
     """Send requests all the time; yield a function that returns the responses so far."""
     responses: list[tuple[int, str]] = []
-    stopped = threading.Event()
-
-    def send() -> None:
-        while not stopped.is_set():
-            responses.append(fetch(url))
-
-    with ThreadPoolExecutor(4) as threads:
-        tasks = [threads.submit(send) for _ in range(4)]
-        try:
-            yield lambda: list(responses)
-        finally:
-            stopped.set()
-        for task in tasks:
-            task.result()
+    with repeated(lambda: responses.append(fetch(url)), threads=4):
+        yield lambda: list(responses)
 
 
 def test_readiness_takes_a_replica_out_of_traffic(docker: PrivateEngine, folder: Path) -> None:  # noqa: F811

@@ -180,12 +180,7 @@ async def test_credentials(
         assert caught.value.permanent
 
         docker.import_image(image, busybox())
-        docker.docker("login", "--username", USER, "--password-stdin", private, stdin=PASSWORD.encode())
-        try:
-            docker.docker("push", image)
-        finally:
-            docker.docker("logout", private)
-        docker.docker("rmi", image)
+        docker.push(image, private, USER, PASSWORD)
         write_settings(file, {"mine": Registry(private, USER, PASSWORD)})  # read at each pull
         pinned = await engine.resolve(workload(image, registry="mine"), lambda _: None)
         assert pinned.startswith(f"{private}/app@sha256:")

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -15,6 +14,7 @@ import pytest
 from tests.engine.private_engine import PrivateEngine
 from tests.engine.python_image import APPLICATION, make_application_image
 from tests.engine.test_command import running
+from tests.repeating import repeated
 from tests.server.test_protection import basic
 
 PASSWORD = "a password of many characters"
@@ -52,19 +52,8 @@ def send(url: str, password: str | None) -> tuple[int, Any]:
 def sending(url: str, password: str | None) -> Iterator[list[int]]:
     """Send requests during the block, one after the other; yield the list of their statuses."""
     statuses: list[int] = []
-    stopped = threading.Event()
-
-    def send_all() -> None:
-        while not stopped.is_set():
-            statuses.append(send(url, password)[0])
-
-    thread = threading.Thread(target=send_all)
-    thread.start()
-    try:
+    with repeated(lambda: statuses.append(send(url, password)[0])):
         yield statuses
-    finally:
-        stopped.set()
-        thread.join()
 
 
 def ids(docker: PrivateEngine) -> set[str]:

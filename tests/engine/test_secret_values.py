@@ -5,9 +5,8 @@ from __future__ import annotations
 import json
 import secrets
 import subprocess
-import threading
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import AbstractContextManager
 from pathlib import Path
 from typing import Any
 from urllib.request import Request, urlopen
@@ -19,6 +18,7 @@ from tests.engine.private_registry import PASSWORD, registry
 from tests.engine.private_registry import USER as REGISTRY_USER
 from tests.engine.site import spec
 from tests.engine.test_command import GRADIENT, Command, environment, running
+from tests.repeating import repeated
 from tests.server.test_protection import basic
 
 from paperspace.gradient import errors
@@ -55,21 +55,8 @@ class Search:
             except OSError:
                 continue
 
-    @contextmanager
-    def running(self) -> Iterator[None]:
-        stopped = threading.Event()
-
-        def look() -> None:
-            while not stopped.wait(0.005):
-                self.look()
-
-        thread = threading.Thread(target=look)
-        thread.start()
-        try:
-            yield
-        finally:
-            stopped.set()
-            thread.join()
+    def running(self) -> AbstractContextManager[None]:
+        return repeated(self.look, pause=0.005)
 
 
 @pytest.fixture
@@ -119,7 +106,8 @@ def test_values_of_secrets(docker: PrivateEngine, host: GitServer, tmp_path: Pat
     shown: list[Any] = []
     with registry(tmp_path / "registry", password=True) as registry_host, search.running():
         image = f"{registry_host}/app:1"
-        _push(docker, image, registry_host)
+        docker.docker("tag", "shell:1", image)
+        docker.push(image, registry_host, REGISTRY_USER, PASSWORD)
         for name, password in (("mine", PASSWORD), ("other", wrong)):
             options = ("--url", registry_host, "--username", REGISTRY_USER, "--database", database)
             outputs.append(gradient("server", "registries", "set", name, *options, folder=folder, stdin=password))
@@ -184,16 +172,6 @@ def test_values_of_secrets(docker: PrivateEngine, host: GitServer, tmp_path: Pat
 
 
 _PARTS = ("Config.Labels", "HostConfig", "Args", "Path", "State", "Mounts", "Config.Cmd", "Config.Entrypoint")
-
-
-def _push(docker: PrivateEngine, image: str, host: str) -> None:
-    docker.docker("tag", "shell:1", image)
-    docker.docker("login", "--username", REGISTRY_USER, "--password-stdin", host, stdin=PASSWORD.encode())
-    try:
-        docker.docker("push", image)
-    finally:
-        docker.docker("logout", host)
-    docker.docker("rmi", image)
 
 
 def _all(docker: PrivateEngine) -> list[str]:

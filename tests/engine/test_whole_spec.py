@@ -4,9 +4,8 @@ from __future__ import annotations
 
 import json
 import re
-import threading
 from collections.abc import Iterator
-from contextlib import contextmanager, suppress
+from contextlib import AbstractContextManager, suppress
 from pathlib import Path
 from typing import Any
 from urllib.error import HTTPError
@@ -22,6 +21,7 @@ from tests.engine.python_image import python_files
 from tests.engine.site import wait_for
 from tests.engine.test_command import running
 from tests.engine.test_secret_values import gradient
+from tests.repeating import repeated
 from tests.server.test_protection import basic
 
 PAGE = Path("docs/spec.md")
@@ -40,25 +40,14 @@ def get(url: str, password: str, *, data: bytes | None = None) -> Any:
         return json.loads(response.read())
 
 
-@contextmanager
-def load(url: str, password: str) -> Iterator[None]:
+def load(url: str, password: str) -> AbstractContextManager[None]:
     """Send slow requests during the block."""
-    stopped = threading.Event()
 
     def send() -> None:
-        while not stopped.is_set():
-            with suppress(OSError):  # of a container that the liveness check restarts
-                get(url, password)
+        with suppress(OSError):  # of a container that the liveness check restarts
+            get(url, password)
 
-    threads = [threading.Thread(target=send) for _ in range(4)]
-    for thread in threads:
-        thread.start()
-    try:
-        yield
-    finally:
-        stopped.set()
-        for thread in threads:
-            thread.join()
+    return repeated(send, threads=4)
 
 
 @pytest.fixture
@@ -76,12 +65,7 @@ def make_image(docker: PrivateEngine, image: str, host: str) -> None:
     program, files = python_files()
     server = f"#!{program}\n{(Path(__file__).parent / 'model_server.py').read_text()}"
     docker.import_image(image, {**busybox("test"), **files, "bin/tensorflow_model_server": server})
-    docker.docker("login", "--username", USER, "--password-stdin", host, stdin=PASSWORD.encode())
-    try:
-        docker.docker("push", image)
-    finally:
-        docker.docker("logout", host)
-    docker.docker("rmi", image)
+    docker.push(image, host, USER, PASSWORD)
 
 
 def test_every_field(docker: PrivateEngine, host: GitServer, tmp_path: Path) -> None:

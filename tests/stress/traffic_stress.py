@@ -27,8 +27,8 @@ import signal
 import statistics
 import threading
 import time
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable
+from contextlib import AbstractContextManager
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -42,6 +42,7 @@ from tests.engine.private_engine import PrivateEngine
 from tests.engine.python_image import APPLICATION, make_application_image
 from tests.engine.site import wait_for
 from tests.integration.official_client import Official, set_up
+from tests.repeating import repeated
 from tests.stress.gateway_processes import pid_in
 from tests.stress.keep_alive_load import Load
 from tests.stress.server_process import Server
@@ -135,23 +136,14 @@ def autoscaled(metric: str, target: float) -> Any:
     }
 
 
-@contextmanager
-def slow_requests(url: str) -> Iterator[None]:
+def slow_requests(url: str) -> AbstractContextManager[None]:
     """Send one slow request after the other."""
-    stop = threading.Event()
 
     def send() -> None:
-        while not stop.is_set():
-            with urlopen(f"{url}/cgi-bin/slow", timeout=30) as response:
-                response.read()
+        with urlopen(f"{url}/cgi-bin/slow", timeout=30) as response:
+            response.read()
 
-    sender = threading.Thread(target=send)
-    sender.start()
-    try:
-        yield
-    finally:
-        stop.set()
-        sender.join()
+    return repeated(send)
 
 
 def autoscaling(world: World, count: int) -> None:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager, suppress
 from typing import Any
 from urllib.parse import urlsplit
@@ -22,6 +22,23 @@ async def until(condition: Callable[[], bool]) -> None:
     async with asyncio.timeout(LONG):
         while not condition():  # noqa: ASYNC110  # it may depend on other processes
             await asyncio.sleep(0.005)
+
+
+@asynccontextmanager
+async def asking(ask: Callable[[], Awaitable[str]]) -> AsyncIterator[set[str]]:
+    """Ask again and again during the block, four times at once. Yield the set of the responses so far."""
+    found: set[str] = set()
+    stopping = asyncio.Event()
+
+    async def repeat() -> None:
+        while not stopping.is_set():
+            found.add(await ask())
+
+    async with asyncio.TaskGroup() as group:
+        for _ in range(4):
+            group.create_task(repeat())
+        yield found
+        stopping.set()
 
 
 class Replica:

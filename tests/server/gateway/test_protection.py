@@ -11,7 +11,7 @@ from pathlib import Path
 import grpc
 import pytest
 from aiohttp import WSServerHandshakeError
-from tests.server.gateway.site import Replica, Visitor, visiting
+from tests.server.gateway.site import Replica, Visitor, asking, visiting
 from tests.server.gateway.test_http2 import calling, exchange, grpc_replica
 
 from paperspace.gradient.server.gateway.gateway import EnvoyGateway
@@ -135,19 +135,10 @@ async def test_another_password(gateway: EnvoyGateway, visitor: Visitor, replica
 async def test_changes_under_load(gateway: EnvoyGateway, visitor: Visitor, replicas: list[Replica]) -> None:
     """While an endpoint becomes protected, public, and protected again, clients with the password lose nothing."""
     await gateway.route("x", "a", replicas[0].target)
-    found: set[str] = set()
-    stopping = False
-
-    async def send() -> None:
-        while not stopping:
-            found.add(await visitor.name(headers=authorized(), method="POST"))
-
-    senders = [asyncio.create_task(send()) for _ in range(4)]
-    for number in range(10):
-        await gateway.expose("x", None if number % 2 else ACCESS)
-        await asyncio.sleep(0.05)
-    stopping = True
-    await asyncio.gather(*senders)
+    async with asking(lambda: visitor.name(headers=authorized(), method="POST")) as found:
+        for number in range(10):
+            await gateway.expose("x", None if number % 2 else ACCESS)
+            await asyncio.sleep(0.05)
     assert found == {"a"}
 
 
@@ -156,43 +147,25 @@ async def test_never_open_again(gateway: EnvoyGateway, visitor: Visitor, replica
     a, b, _ = replicas
     await gateway.route("x", "a", a.target)
     await gateway.expose("x", ACCESS)
-    found: set[str] = set()
-    stopping = False
-
-    async def send() -> None:
-        while not stopping:
-            found.add(await visitor.name())
-
-    senders = [asyncio.create_task(send()) for _ in range(4)]
-    for number in range(8):
-        await gateway.route("x", f"b{number}", b.target)
-        await gateway.unroute("x", "a")
-        await gateway.expose(f"y{number}")
-        await gateway.route("x", "a", a.target)
-        await gateway.forget_instance("x", f"b{number}")
-    stopping = True
-    await asyncio.gather(*senders)
+    async with asking(visitor.name) as found:
+        for number in range(8):
+            await gateway.route("x", f"b{number}", b.target)
+            await gateway.unroute("x", "a")
+            await gateway.expose(f"y{number}")
+            await gateway.route("x", "a", a.target)
+            await gateway.forget_instance("x", f"b{number}")
     assert found == {"401"}
     assert a.received == b.received == 0
 
 
 async def test_protected_from_the_start(gateway: EnvoyGateway, visitor: Visitor, replicas: list[Replica]) -> None:
     """No request reaches the container of a new protected deployment without the password, not even the first one."""
-    found: set[str] = set()
-    stopping = False
-
-    async def send() -> None:
-        while not stopping:
-            found.add(await visitor.name())
-
-    senders = [asyncio.create_task(send()) for _ in range(4)]
-    for _ in range(5):
-        await gateway.expose("x", ACCESS)
-        await gateway.route("x", "a", replicas[0].target)
-        await asyncio.sleep(0.02)
-        await gateway.forget("x")
-    stopping = True
-    await asyncio.gather(*senders)
+    async with asking(visitor.name) as found:
+        for _ in range(5):
+            await gateway.expose("x", ACCESS)
+            await gateway.route("x", "a", replicas[0].target)
+            await asyncio.sleep(0.02)
+            await gateway.forget("x")
     assert found == {"401", "404"}
     assert replicas[0].received == 0
 
