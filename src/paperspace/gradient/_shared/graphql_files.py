@@ -5,6 +5,7 @@ The loader reads them as Python reads modules. That also works in tests that rep
 
 from __future__ import annotations
 
+from functools import cache
 from importlib.machinery import SourceFileLoader
 from pathlib import Path
 from zipimport import zipimporter
@@ -22,6 +23,7 @@ SPEC_SCHEMA = _PACKAGE / "_generated/deployment-spec.schema.json"
 """The JSON Schema of a spec. `scripts/regenerate` writes it from the GraphQL schema."""
 
 
+@cache
 def graphql_folder() -> Path:
     """Return the folder with `schema.graphql` and `operations/`.
 

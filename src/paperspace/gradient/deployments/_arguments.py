@@ -6,6 +6,7 @@ Each check yields the problems of one argument; `require` raises one error for a
 from __future__ import annotations
 
 import re
+from contextlib import suppress
 from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING, Any, cast
 
@@ -78,16 +79,10 @@ def check_optional_text(value: object, argument: str) -> Iterator[Problem]:
         yield from check_text(value, argument)
 
 
-def check_count(value: object, argument: str) -> Iterator[Problem]:
-    """Yield the problems of a number of things."""
-    if not isinstance(value, int) or isinstance(value, bool) or not 0 <= value <= MAX_INT:
-        yield Problem((argument,), hide_unless_plain(value), "an integer, 0 or more")
-
-
-def check_step(value: object) -> Iterator[Problem]:
-    """Yield the problems of the seconds between two points."""
-    if not isinstance(value, int) or isinstance(value, bool) or not 1 <= value <= MAX_INT:
-        yield Problem(("step",), hide_unless_plain(value), "an integer, 1 or more")
+def check_count(value: object, argument: str, minimum: int = 0) -> Iterator[Problem]:
+    """Yield the problems of a number of things, such as deployments or seconds."""
+    if not isinstance(value, int) or isinstance(value, bool) or not minimum <= value <= MAX_INT:
+        yield Problem((argument,), hide_unless_plain(value), f"an integer, {minimum} or more")
 
 
 def check_timeout(value: object) -> Iterator[Problem]:
@@ -98,16 +93,14 @@ def check_timeout(value: object) -> Iterator[Problem]:
 
 def check_since(value: object) -> Iterator[Problem]:
     """Yield the problems of a point in time: a datetime, a text that `parse_since` reads, or None."""
+    if value is None or isinstance(value, datetime):
+        return
     if isinstance(value, str):
-        try:
+        with suppress(ValueError):
             parse_since(value)
-        except ValueError:
-            value = hide_unless_plain(value)
-        else:
             return
-    if value is not None and not isinstance(value, datetime):
-        expected = "a datetime, a time such as '2024-05-17T09:30', or a duration such as '10m'"
-        yield Problem(("since",), hide_unless_plain(value), expected)
+    expected = "a datetime, a time such as '2024-05-17T09:30', or a duration such as '10m'"
+    yield Problem(("since",), hide_unless_plain(value), expected)
 
 
 def parse_since(value: datetime | str) -> datetime:

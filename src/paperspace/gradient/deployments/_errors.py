@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+from contextlib import contextmanager
 from typing import TYPE_CHECKING, TypeVar
 
-from paperspace.gradient.errors import APIError, ConflictError, NotFoundError
+from paperspace.gradient._shared.error_codes import Code
+from paperspace.gradient.errors import APIError, BadRequestError, ConflictError, NotFoundError
 
 if TYPE_CHECKING:
+    from collections.abc import Iterator
     from typing import Literal
 
 E = TypeVar("E", bound=APIError)
@@ -50,3 +53,14 @@ def rebuilt(error: E, message: str | None = None, **facts: object) -> E:
     new = type(error)(str(error.args[0]) if message is None else message)
     vars(new).update({**vars(error), **facts})
     return new
+
+
+@contextmanager
+def naming_what_is_missing(what: str) -> Iterator[None]:
+    """Say in the error of a query that the server does not know what is missing, such as `events`."""
+    try:
+        yield
+    except BadRequestError as error:
+        if error.code != Code.GRAPHQL_VALIDATION_FAILED:
+            raise
+        raise rebuilt(error, f"this server has no {what} of deployments: {error.args[0]}") from error

@@ -7,10 +7,9 @@ from typing import TYPE_CHECKING
 
 from paperspace.gradient._core.pagination import MAX_PAGE, iter_pages
 from paperspace.gradient._generated.deployment_events import DEPLOYMENT_EVENTS, DeploymentEventsVariables
-from paperspace.gradient._shared.error_codes import Code
-from paperspace.gradient.deployments._errors import deployment_not_found, rebuilt
+from paperspace.gradient.deployments._errors import deployment_not_found, naming_what_is_missing
 from paperspace.gradient.deployments._queries import same_id, verify_same_deployment
-from paperspace.gradient.errors import BadRequestError, GradientError
+from paperspace.gradient.errors import GradientError
 
 if TYPE_CHECKING:
     from collections.abc import AsyncGenerator, Mapping
@@ -67,16 +66,12 @@ def _iter_event_pages(session: Session, id: str, limit: int | None = None) -> As
 
 
 async def _fetch_event_page(session: Session, id: str, size: int, after: str | None) -> Page[DeploymentEvent]:
-    try:
+    with naming_what_is_missing("events"):
         result = await session.run(
             DEPLOYMENT_EVENTS,
             DeploymentEventsVariables(id=id, first=size, after=after),
             verify=lambda result: verify_same_deployment(id, result["deployment"]),
         )
-    except BadRequestError as error:
-        if error.code != Code.GRAPHQL_VALIDATION_FAILED:
-            raise
-        raise rebuilt(error, f"this server has no events of deployments: {error.args[0]}") from error
     if result["deployment"] is None:
         raise deployment_not_found(id, DEPLOYMENT_EVENTS.name)
     return result["deployment"]["events"]["nodes"], result["deployment"]["events"]["pageInfo"]

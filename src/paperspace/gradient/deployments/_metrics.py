@@ -7,13 +7,10 @@ from typing import TYPE_CHECKING
 from paperspace.gradient._core.pagination import iter_pages
 from paperspace.gradient._generated.deployment_metrics import DEPLOYMENT_METRICS, DeploymentMetricsVariables
 from paperspace.gradient._generated.deployments_metrics import DEPLOYMENTS_METRICS, DeploymentsMetricsVariables
-from paperspace.gradient._shared.error_codes import Code
-from paperspace.gradient.deployments._errors import deployment_not_found, rebuilt
+from paperspace.gradient.deployments._errors import deployment_not_found, naming_what_is_missing
 from paperspace.gradient.deployments._queries import in_utc, verify_same_deployment
-from paperspace.gradient.errors import BadRequestError
 
 if TYPE_CHECKING:
-    from collections.abc import Awaitable
     from datetime import datetime
     from typing import TypeVar
 
@@ -56,28 +53,18 @@ async def latest_metrics(session: Session, id: str | None, project_id: str | Non
 
     async def fetch(size: int, after: str | None) -> Page[ListedDeployment]:
         variables = DeploymentsMetricsVariables(projectId=project_id, first=size, after=after)
-        result = await _supported(session.run(DEPLOYMENTS_METRICS, variables))
+        with naming_what_is_missing("metrics"):
+            result = await session.run(DEPLOYMENTS_METRICS, variables)
         return result["deployments"]["nodes"], result["deployments"]["pageInfo"]
 
     return [node async for page in iter_pages(fetch, operation=DEPLOYMENTS_METRICS.name) for node in page]
 
 
 async def _fetch(session: Session, id: str, variables: DeploymentMetricsVariables) -> Deployment:
-    result = await _supported(
-        session.run(
+    with naming_what_is_missing("metrics"):
+        result = await session.run(
             DEPLOYMENT_METRICS, variables, verify=lambda result: verify_same_deployment(id, result["deployment"])
         )
-    )
     if result["deployment"] is None:
         raise deployment_not_found(id, DEPLOYMENT_METRICS.name)
     return result["deployment"]
-
-
-async def _supported(response: Awaitable[T]) -> T:
-    """Return a result. If the server does not know the operation, the error says so."""
-    try:
-        return await response
-    except BadRequestError as error:
-        if error.code != Code.GRAPHQL_VALIDATION_FAILED:
-            raise
-        raise rebuilt(error, f"this server has no metrics of deployments: {error.args[0]}") from error

@@ -234,7 +234,7 @@ class MonitoringAPI:
         _arguments.require(
             _arguments.check_id(id),
             _arguments.check_since(since),
-            () if step is None else _arguments.check_step(step),
+            () if step is None else _arguments.check_count(step, "step", minimum=1),
         )
         start = None if since is None else _arguments.parse_since(since)
         return await _metrics.list_metrics(self._session(), id, start, step)

@@ -22,6 +22,7 @@ from paperspace.gradient.server.controller.supervision import run_forever
 from paperspace.gradient.server.storage.identity import server_id
 from paperspace.gradient.server.storage.metric_file import MetricFile
 from paperspace.gradient.server.storage.summary import deployment_states
+from paperspace.gradient.server.tasks import cancel
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -111,7 +112,7 @@ class ControlledDeployments:
             self._now,
         )
         task = asyncio.create_task(run_forever(recorder.run))
-        self._controlling.push_async_callback(_cancel, task)
+        self._controlling.push_async_callback(cancel, [task])
 
     async def running(self) -> int:
         """Return the number of deployments with instances."""
@@ -144,8 +145,3 @@ class ControlledDeployments:
         return await self._dispatcher.change(
             lambda backend: function(Records(backend.database, backend.workloads, ports, new_id))
         )
-
-
-async def _cancel(task: asyncio.Task[None]) -> None:
-    task.cancel()
-    await asyncio.gather(task, return_exceptions=True)

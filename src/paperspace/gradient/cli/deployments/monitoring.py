@@ -16,6 +16,7 @@ from paperspace.gradient.cli._output import is_plain_terminal, output_option, pr
 from paperspace.gradient.cli._progress import wait_with_progress
 from paperspace.gradient.cli._tables import Column, print_table, table_lines
 from paperspace.gradient.cli.deployments._group import command
+from paperspace.gradient.cli.deployments._options import project_option
 from paperspace.gradient.cli.deployments._target import Target, lookup_project_option, target_parameter
 from paperspace.gradient.errors import APIConnectionError, APITimeoutError
 
@@ -175,9 +176,7 @@ def logs(
 
 @command.command()
 @target_parameter(required=False)
-@click.option(
-    "--project-id", "--projectId", "project_id", metavar="ID", help="Only deployments of this project. Default: all."
-)
+@project_option(help="Only deployments of this project. Default: all.")
 @click.option("--once", is_flag=True, help="Print one table, and exit.")
 @output_option("json", "yaml")
 def top(target: Target | None, project_id: str | None, *, once: bool, output: str | None) -> None:

@@ -27,7 +27,9 @@ else:
 @command.command("list")
 @name_option(help="Only deployments with exactly this name.")
 @project_option(help="Only deployments in this project.")
-@cluster_option(help="Only deployments on this cluster. If an earlier revision was on another cluster, it is left out.")
+@cluster_option(
+    help="Only deployments that have a revision on this cluster. Their revisions on other clusters are left out."
+)
 @click.option("--limit", type=click.IntRange(0), metavar="N", help="Only the newest N deployments.")
 @output_option("json", "yaml", "name", "id")
 def list_(

@@ -9,6 +9,7 @@ import click
 from paperspace.gradient.cli._commands import connect
 from paperspace.gradient.cli._output import output_option, print_data, printable
 from paperspace.gradient.cli.deployments._group import command
+from paperspace.gradient.cli.deployments._options import project_option
 from paperspace.gradient.cli.deployments._statuses import is_protected, print_statuses, ready_replicas
 from paperspace.gradient.cli.deployments._target import Target, target_parameter
 
@@ -20,9 +21,7 @@ if TYPE_CHECKING:
 
 @command.command()
 @target_parameter(required=False)
-@click.option(
-    "--project-id", "--projectId", "project_id", metavar="ID", help="Only deployments of this project. Default: all."
-)
+@project_option(help="Only deployments of this project. Default: all.")
 @output_option("json", "yaml")
 def status(target: Target | None, project_id: str | None, output: str | None) -> None:
     """Show the state of a deployment: its replicas, endpoint, instances, and what is wrong.

@@ -19,6 +19,7 @@ from paperspace.gradient.server.controller.state import Limits
 from paperspace.gradient.server.controller.supervision import run_forever
 from paperspace.gradient.server.controller.work import Tools
 from paperspace.gradient.server.controller.worker import Worker
+from paperspace.gradient.server.tasks import cancel
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Coroutine, Iterable, Sequence
@@ -186,10 +187,7 @@ class Controller:
         task.add_done_callback(self._tasks.discard)
 
     async def _cancel_tasks(self) -> None:
-        tasks = list(self._tasks)
-        for task in tasks:
-            task.cancel()
-        await asyncio.gather(*tasks, return_exceptions=True)
+        await cancel(self._tasks)
 
 
 def _outdated_logs(records: Records, logs: Sequence[tuple[str, str]]) -> list[str]:

@@ -4,14 +4,13 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from paperspace.gradient.server.controller.readiness import FRAME_HEADER, starts_http_2
+
 if TYPE_CHECKING:
     import asyncio
     from collections.abc import Iterable
 
 _CHUNK = 65_536  # bytes to read at once
-
-_FRAME_HEADER = 9  # bytes
-_FRAME_TYPE, _SETTINGS = 3, 4
 
 
 async def get_status(
@@ -41,8 +40,8 @@ async def get_status(
     stream = connection.get_next_available_stream_id()
     connection.send_headers(stream, fields, end_stream=True)
     writer.write(connection.data_to_send())
-    data = await reader.readexactly(_FRAME_HEADER)
-    if data[_FRAME_TYPE] != _SETTINGS:  # h2 would wait for the rest of what is no frame
+    data = await reader.readexactly(FRAME_HEADER)
+    if not starts_http_2(data):  # h2 would wait for the rest of what is no frame
         raise ValueError
     while data:
         try:

@@ -4,12 +4,11 @@ from __future__ import annotations
 
 import asyncio
 import re
-from contextlib import suppress
 from typing import TYPE_CHECKING
 
 from paperspace.gradient.server.controller.checks import Result
 from paperspace.gradient.server.controller.http2 import get_status
-from paperspace.gradient.server.controller.readiness import reason_of
+from paperspace.gradient.server.controller.readiness import connected, reason_of
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -48,11 +47,10 @@ async def attempt(request: Request, port: int, timeout: float, *, http2: bool = 
 
 
 async def _status(request: Request, port: int, *, http2: bool) -> int:
-    reader, writer = await asyncio.open_connection("127.0.0.1", port)
     headers = {"user-agent": ("User-Agent", "gradient-probe"), "accept": ("Accept", "*/*")}
     headers |= {name.lower(): (name, value) for name, value in request.headers}
     _, host = headers.pop("host", ("Host", request.host or f"127.0.0.1:{port}"))
-    try:
+    async with connected(port) as (reader, writer):
         if http2:
             return await get_status(reader, writer, request.path, host, headers.values())
         writer.write(_head(request.path, [("Host", host), ("Connection", "close"), *headers.values()]))
@@ -60,10 +58,6 @@ async def _status(request: Request, port: int, *, http2: bool) -> int:
             while (await reader.readline()).strip():
                 pass
         return status
-    finally:
-        writer.close()
-        with suppress(OSError):
-            await writer.wait_closed()
 
 
 def _head(path: str, headers: Iterable[tuple[str, str]]) -> bytes:

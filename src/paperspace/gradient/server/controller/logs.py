@@ -12,6 +12,7 @@ from paperspace.gradient.server.controller.log_reading import Progress, Reading
 from paperspace.gradient.server.controller.supervision import MAX_PAUSE, pause
 from paperspace.gradient.server.storage.log_file import Output
 from paperspace.gradient.server.storage.side_file import SideFileError
+from paperspace.gradient.server.tasks import cancel
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Iterable, Sequence
@@ -163,10 +164,7 @@ class Collector:
         await self._store.append(Output(deployment_id, instance_id, container.id, lines, progress.dump()))
 
     async def _stop(self, container_ids: Iterable[str]) -> None:
-        tasks = [self._tasks.pop(id_) for id_ in container_ids if id_ in self._tasks]
-        for task in tasks:
-            task.cancel()
-        await asyncio.gather(*tasks, return_exceptions=True)
+        await cancel([self._tasks.pop(id_) for id_ in container_ids if id_ in self._tasks])
 
 
 def outdated(logs: Iterable[tuple[str, str]], removed: Collection[str], existing: Collection[str]) -> list[str]:

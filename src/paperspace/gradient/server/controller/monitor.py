@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, NamedTuple, Protocol
 
 from paperspace.gradient.server.controller.checks import Health, after
 from paperspace.gradient.server.controller.readiness import FIRST_INTERVAL, GROWTH, MAX_INTERVAL, SILENCE
+from paperspace.gradient.server.tasks import cancel
 
 if TYPE_CHECKING:
     from paperspace.gradient.server.controller.checks import Check, Checks, Result
@@ -76,9 +77,7 @@ class Monitor:
                 for task in done:
                     task.result()
         finally:
-            for task in tasks:
-                task.cancel()
-            await asyncio.gather(*tasks, return_exceptions=True)
+            await cancel(tasks)
 
     async def _become_ready(self) -> None:
         """Without a readiness check, a container is ready when it has responded."""

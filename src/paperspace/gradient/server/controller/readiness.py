@@ -6,11 +6,11 @@ That it accepts connections says nothing: engines accept them on a published por
 from __future__ import annotations
 
 import asyncio
-from contextlib import suppress
+from contextlib import asynccontextmanager, suppress
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import AsyncIterator, Callable
 
 FIRST_INTERVAL, MAX_INTERVAL, GROWTH = 0.05, 1.0, 1.5  # seconds between two attempts
 ATTEMPT_TIMEOUT = 10.0  # seconds
@@ -22,7 +22,7 @@ _HTTP_1_RESPONSE = b"HTTP/1."
 
 # HTTP/2 with prior knowledge: the preface and an empty SETTINGS frame. The response starts with a SETTINGS frame too.
 _HTTP_2_REQUEST = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n" + bytes(3) + b"\x04" + bytes(5)
-_FRAME_HEADER = 9
+FRAME_HEADER = 9
 _FRAME_TYPE, _SETTINGS = 3, 4
 
 
@@ -75,16 +75,28 @@ async def _http_1_failure(port: int) -> str | None:
 
 
 async def _http_2_failure(port: int) -> str | None:
-    start = await _exchange(port, _HTTP_2_REQUEST, _FRAME_HEADER)
-    return None if start[_FRAME_TYPE] == _SETTINGS else ANOTHER_PROTOCOL
+    start = await _exchange(port, _HTTP_2_REQUEST, FRAME_HEADER)
+    return None if starts_http_2(start) else ANOTHER_PROTOCOL
+
+
+def starts_http_2(header: bytes) -> bool:
+    """Return whether this is the header of the first frame of a server that speaks HTTP/2."""
+    return header[_FRAME_TYPE] == _SETTINGS
 
 
 async def _exchange(port: int, request: bytes, length: int) -> bytes:
     """Send a request and return the start of the response."""
-    reader, writer = await asyncio.open_connection("127.0.0.1", port)
-    try:
+    async with connected(port) as (reader, writer):
         writer.write(request)
         return await reader.readexactly(length)
+
+
+@asynccontextmanager
+async def connected(port: int) -> AsyncIterator[tuple[asyncio.StreamReader, asyncio.StreamWriter]]:
+    """Connect to a port of 127.0.0.1 for the block."""
+    reader, writer = await asyncio.open_connection("127.0.0.1", port)
+    try:
+        yield reader, writer
     finally:
         writer.close()
         with suppress(OSError):

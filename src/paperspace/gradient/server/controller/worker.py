@@ -16,6 +16,7 @@ from paperspace.gradient.server.controller.steps import Route, Unroute, Wake, Wo
 from paperspace.gradient.server.controller.supervision import pause
 from paperspace.gradient.server.controller.work import Site, Tools, work
 from paperspace.gradient.server.engines.reasons import Reason
+from paperspace.gradient.server.tasks import cancel
 
 if TYPE_CHECKING:
     from datetime import datetime
@@ -160,10 +161,7 @@ class Worker:
                 self._tasks[step] = asyncio.create_task(self._work(step, site))
 
     async def _cancel(self, steps: list[Step]) -> None:
-        tasks = [self._tasks.pop(step) for step in steps if step in self._tasks]
-        for task in tasks:
-            task.cancel()
-        await asyncio.gather(*tasks, return_exceptions=True)
+        await cancel([self._tasks.pop(step) for step in steps if step in self._tasks])
 
     async def _work(self, step: Work, site: Site) -> None:
         try:

@@ -84,6 +84,10 @@ class Api:
         """Close all connections."""
         await self._stack.aclose()
 
+    def url(self, path: str) -> str:
+        """Return the URL of a path of the API, such as `events`, for requests that aiodocker cannot send."""
+        return f"{self.client.docker_host}/{self.client.api_version}/{path}"
+
     async def ping(self) -> None:
         """Return if the engine responds.
 
@@ -101,10 +105,9 @@ class Api:
 
         aiodocker's stream does not say from when on.
         """
-        url = f"{self.client.docker_host}/{self.client.api_version}/events"
         with self.requests():
             async with self.client.session.get(
-                url,
+                self.url("events"),
                 params={"filters": json.dumps(filters)},
                 timeout=aiohttp.ClientTimeout(sock_connect=_TIMEOUT.sock_connect),
                 raise_for_status=True,

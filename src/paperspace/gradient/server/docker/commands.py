@@ -61,11 +61,10 @@ async def extract(api: Api, container_id: str, archive: Path) -> None:
     Raises:
         StartError: it cannot be extracted.
     """
-    url = f"{api.client.docker_host}/{api.client.api_version}/containers/{container_id}/archive"
     try:
         with archive.open("rb") as stream, api.requests():
             async with api.client.session.put(
-                url,
+                api.url(f"containers/{container_id}/archive"),
                 params={"path": "/", "noOverwriteDirNonDir": "1"},
                 data=stream,
                 headers={"Content-Type": "application/x-tar"},
@@ -155,7 +154,7 @@ async def remove(api: Api, container_id: str) -> None:
 
 async def statistics(api: Api, container_id: str) -> Mapping[str, Any]:
     """Return the statistics of a container, of this moment; none if it does not exist."""
-    url = f"{api.client.docker_host}/{api.client.api_version}/containers/{container_id}/stats"
+    url = api.url(f"containers/{container_id}/stats")
     # Without `one-shot`, the engine waits a second for a second reading.
     with api.requests():
         async with api.client.session.get(url, params={"stream": "false", "one-shot": "true"}) as response:

@@ -95,7 +95,7 @@ async def read_output(api: Api, container_id: str, since: int, *, follow: bool) 
     decoder = Decoder()
     with api.requests():
         async with api.client.session.get(
-            f"{api.client.docker_host}/{api.client.api_version}/containers/{container_id}/logs",
+            api.url(f"containers/{container_id}/logs"),
             params=params,
             timeout=aiohttp.ClientTimeout(sock_connect=_CONNECT_TIMEOUT, sock_read=read_timeout),
             read_bufsize=_READ_SIZE,

@@ -10,6 +10,7 @@ from paperspace.gradient.server.gateway.endpoints import endpoints, read_endpoin
 from paperspace.gradient.server.gateway.resources import ROUTES, endpoints_file
 from paperspace.gradient.server.gateway.route_configuration import read_digests, read_routes, routes
 from paperspace.gradient.server.gateway.routing import PROTOCOLS, Routing, combine, without_shared_ports
+from paperspace.gradient.server.tasks import cancel
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable, Iterable
@@ -72,8 +73,7 @@ class Changes:
     async def close(self) -> None:
         """Stop applying changes. The files are complete at each moment."""
         if self._task:
-            self._task.cancel()
-            await asyncio.gather(self._task, return_exceptions=True)
+            await cancel([self._task])
         for future in self._waiting:
             future.cancel()
 

@@ -25,6 +25,7 @@ from paperspace.gradient.server.gateway.resources import BOOTSTRAP, CLUSTERS, LI
 from paperspace.gradient.server.gateway.secrets import Secrets
 from paperspace.gradient.server.gateway.statistics import Counting
 from paperspace.gradient.server.gateway.supervisor import Supervisor
+from paperspace.gradient.server.tasks import cancel
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable
@@ -91,7 +92,7 @@ class EnvoyGateway:
             envoy.configure()  # last: `gradient server gateway` waits for it
             await self._supervisor.open(running)
             for task in (asyncio.create_task(self._supervisor.run()), asyncio.create_task(self._maintain())):
-                stack.push_async_callback(_cancel, task)
+                stack.push_async_callback(cancel, [task])
             self._stack = stack.pop_all()
 
     async def attach(self) -> None:
@@ -314,8 +315,3 @@ class EnvoyGateway:
     def _report(self) -> None:
         for callback in self._callbacks:
             callback()
-
-
-async def _cancel(task: asyncio.Task[None]) -> None:
-    task.cancel()
-    await asyncio.gather(task, return_exceptions=True)
