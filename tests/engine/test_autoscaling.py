@@ -27,6 +27,7 @@ from paperspace.gradient.server.docker.requirements import Settings
 from paperspace.gradient.server.gateway.gateway import EnvoyGateway
 from paperspace.gradient.server.gateway.options import Options as GatewayOptions
 from paperspace.gradient.server.settings_files import write_settings
+from paperspace.gradient.server.usage import cpu_fractions, memory_fractions
 
 
 @pytest.fixture(scope="module")
@@ -84,6 +85,20 @@ class Site:
             assert time.monotonic() < end
             time.sleep(0.05)
         time.sleep(0.2)
+
+    def until_idle(self, id_: str) -> None:
+        """Wait until no replica of a deployment has a load, and the readings show it."""
+        for container in self.containers(id_):
+            self.docker.docker("exec", container, "sh", "-c", "echo none > /tmp/load")
+        end = time.monotonic() + 60
+        while not self.is_idle(id_):
+            assert time.monotonic() < end
+            time.sleep(0.1)
+
+    def is_idle(self, id_: str) -> bool:
+        before, after = self.sampler.readings(id_)[-2:]
+        fractions = (*cpu_fractions(before, after).values(), *memory_fractions(after).values())
+        return len(fractions) == 2 * self.counts(id_)[0] and max(fractions) < 0.2
 
     @property
     def sampler(self) -> sampling.Sampler:
@@ -153,8 +168,8 @@ def test_load_adds_replicas(site: Site) -> None:
         assert site.counts(memory) == (2, 2)
         assert site.counts(duration) == (3, 3)
     assert failures == []
-    for container in site.containers(cpu) | site.containers(memory):
-        site.docker.docker("exec", container, "sh", "-c", "echo none > /tmp/load")
+    for id_ in (cpu, memory):
+        site.until_idle(id_)
     for id_ in first:
         assert not site.messages(id_, "ScaledDown")
     for _ in range(2):

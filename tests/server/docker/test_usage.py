@@ -55,7 +55,7 @@ def test_cpus(limit: float | None, cpus: float) -> None:
     assert usage.cpus == cpus
 
 
-@pytest.mark.parametrize("response", [{}, *EXITED])
-def test_nothing_runs(response: dict[str, Any]) -> None:
+@pytest.mark.parametrize("response", [None, {}, *EXITED])
+def test_nothing_runs(response: dict[str, Any] | None) -> None:
     """A container that has exited or does not exist uses nothing that could be known; this is no error."""
     assert usage_of(response, 1.0) is None

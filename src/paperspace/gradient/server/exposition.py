@@ -9,7 +9,7 @@ from itertools import accumulate
 from typing import TYPE_CHECKING, NamedTuple
 
 from paperspace.gradient.server import usage
-from paperspace.gradient.server.controller.recording import point_of
+from paperspace.gradient.server.controller.recording import usage_of
 from paperspace.gradient.server.http import request_counts
 
 if TYPE_CHECKING:
@@ -148,8 +148,8 @@ def _used(deployments: Sequence[DeploymentState], labels: Sequence[str], control
     """Yield what deployments use now. What is unknown has no sample."""
     metrics = [_Metric(name, "gauge", help_, []) for name, help_ in _USED]
     for deployment, its_labels in zip(deployments, labels, strict=True):
-        point = point_of(deployment, controlled.readings.get(deployment.id, ()))
-        values = (point.active_requests, point.cpus, point.cpu_limit, point.memory, point.memory_limit)
+        used = usage_of(deployment, controlled.readings.get(deployment.id, ()))
+        values = (used.active_requests, used.cpus, used.cpu_limit, used.memory, used.memory_limit)
         for metric, value in zip(metrics, values, strict=True):
             if value is not None:
                 metric.add(its_labels, value)

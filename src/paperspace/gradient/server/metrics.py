@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, NamedTuple
 from paperspace.gradient._shared.daemon_threads import in_daemon_thread
 from paperspace.gradient.server import exposition
 from paperspace.gradient.server.storage.identity import SIMULATED
-from paperspace.gradient.server.storage.summary import STATES, deployment_states, summarize
+from paperspace.gradient.server.storage.summary import STATES, count_states, deployment_states
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -102,5 +102,5 @@ def _read(database: Database) -> tuple[Mapping[str, int], Sequence[DeploymentSta
     """Return the number of deployments in each state, and the newest deployments."""
     deployments = deployment_states(database, MAX_DEPLOYMENTS)
     if len(deployments) == MAX_DEPLOYMENTS:
-        return summarize(database).counts, deployments
+        return count_states(database), deployments
     return dict.fromkeys(STATES, 0) | Counter(deployment.state for deployment in deployments), deployments

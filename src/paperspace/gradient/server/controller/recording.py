@@ -63,6 +63,12 @@ class Recorder:
 
 def point_of(state: DeploymentState, readings: Sequence[Reading]) -> Point:
     """Return the figures of a deployment between its last two readings."""
+    point = usage_of(state, readings)
+    return point._replace(traffic=requests_between(*readings[-2:])) if _are_consecutive(readings) else point
+
+
+def usage_of(state: DeploymentState, readings: Sequence[Reading]) -> Point:
+    """Return the figures of a deployment as `point_of` does, without its traffic."""
     point = Point(state.replicas, state.ready)
     if not readings:
         return point
@@ -77,9 +83,13 @@ def point_of(state: DeploymentState, readings: Sequence[Reading]) -> Point:
         )
     if loads is not None and latest.traffic is not None:
         point = point._replace(active_requests=sum(load.active_requests or 0 for load in loads.values()))
-    if len(readings) > 1 and latest.at - readings[-2].at <= _MAX_GAP:
+    if _are_consecutive(readings):
         cpus = cpus_by_instance(readings[-2], latest)
         if cpus or loads == {}:
             point = point._replace(cpus=sum(cpus.values()))
-        point = point._replace(traffic=requests_between(readings[-2], latest))
     return point
+
+
+def _are_consecutive(readings: Sequence[Reading]) -> bool:
+    """Return whether there are two last readings with no gap between them."""
+    return len(readings) > 1 and readings[-1].at - readings[-2].at <= _MAX_GAP

@@ -152,17 +152,17 @@ async def remove(api: Api, container_id: str) -> None:
                 return
 
 
-async def statistics(api: Api, container_id: str) -> Mapping[str, Any]:
-    """Return the statistics of a container, of this moment; none if it does not exist."""
+async def statistics(api: Api, container_id: str) -> Mapping[str, Any] | None:
+    """Return the statistics of a container, of this moment. None: it does not exist, or ends at the same time."""
     url = api.url(f"containers/{container_id}/stats")
     # Without `one-shot`, the engine waits a second for a second reading.
     with api.requests():
         async with api.client.session.get(url, params={"stream": "false", "one-shot": "true"}) as response:
             if response.status in {HTTPStatus.NOT_FOUND, HTTPStatus.CONFLICT}:
-                return {}
+                return None
             response.raise_for_status()
-            found: Mapping[str, Any] = await response.json()
-            return found
+            body: Mapping[str, Any] | None = await response.json()
+            return body
 
 
 async def last_lines(api: Api, container_id: str, count: int) -> Sequence[str]:

@@ -13,16 +13,18 @@ if TYPE_CHECKING:
 _NANOSECONDS = 1_000_000_000
 
 
-def usage_of(statistics: Mapping[str, Any], cpus: float | None) -> Usage | None:
+def usage_of(statistics: Mapping[str, Any] | None, cpus: float | None) -> Usage | None:
     """Return what a container uses. None: it does not run.
 
     Args:
-        statistics: The response of the engine.
+        statistics: The response of the engine. It is null, or its values are zero or missing, if the container has
+            ended or ends at the same time.
         cpus: The limit of the container. None: all CPUs of the machine.
     """
+    statistics = statistics or {}
     cpu, memory = statistics.get("cpu_stats") or {}, statistics.get("memory_stats") or {}
     used = (cpu.get("cpu_usage") or {}).get("total_usage")
-    if not used or "usage" not in memory:  # all are zero or missing if it does not run
+    if not used or "usage" not in memory or "read" not in statistics:
         return None
     online = cpu.get("online_cpus") or len(cpu["cpu_usage"].get("percpu_usage") or ()) or 1
     return Usage(

@@ -89,10 +89,12 @@ class Summary(NamedTuple):
 
 def summarize(database: Database) -> Summary:
     """Summarize the deployments, in a transaction."""
-    counts: dict[str, int] = dict.fromkeys(STATES, 0)
-    for row in database.rows(_COUNTS):
-        counts[row["state"]] = row["total"]
-    return Summary(counts, [Problem(**row) for row in database.rows(_PROBLEMS)])
+    return Summary(count_states(database), [Problem(**row) for row in database.rows(_PROBLEMS)])
+
+
+def count_states(database: Database) -> dict[str, int]:
+    """Return the number of deployments in each state, in a transaction."""
+    return dict.fromkeys(STATES, 0) | {row["state"]: row["total"] for row in database.rows(_COUNTS)}
 
 
 def deployment_states(database: Database, limit: int = -1) -> list[DeploymentState]:
