@@ -221,7 +221,7 @@ class MemoryEngine:
             position = len(written)
             if exited or not follow:
                 return
-            await asyncio.sleep(0.002)
+            await asyncio.sleep(0.05)
             if self.cuts != cuts:
                 raise EngineUnavailableError("the stream was cut")
         raise ContainerMissingError(container_id)
