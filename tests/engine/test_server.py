@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import re
+import shutil
 import signal
 import socket
 from collections.abc import Iterator
@@ -14,6 +15,8 @@ from tests.engine.private_engine import PrivateEngine
 from tests.engine.site import SERVE, Site, page, port_in, running_site, spec, wait_for
 
 from paperspace.gradient import errors
+from paperspace.gradient.server.docker import commands
+from paperspace.gradient.server.docker.api import Api
 from paperspace.gradient.server.docker.instance_types import InstanceType
 from paperspace.gradient.server.docker.requirements import Settings
 from paperspace.gradient.server.secrets import Secret
@@ -270,6 +273,25 @@ def test_engine_restart(site: Site, server_is: str) -> None:
     wait_for(serves_again)
     for name in names:
         assert [page(port) for port in site.ports(ids[name])] == [f"{name} 1"] * 2
+
+
+def test_a_container_that_can_never_start(site: Site, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A created container that the engine fails to start, without saying that it is its fault, is replaced."""
+    damaged: list[str] = []
+
+    async def damage_and_start(api: Api, container_id: str, host_port: int) -> None:
+        if not damaged:
+            layer = site.docker.docker("inspect", "--format", "{{.GraphDriver.Data.UpperDir}}", container_id).stdout
+            shutil.rmtree(Path(layer.strip()).parent)
+            damaged.append(container_id)
+        await start(api, container_id, host_port)
+
+    start = commands.start
+    monkeypatch.setattr(commands, "start", damage_and_start)
+    id_ = site.create("mnist")
+    site.ready(id_)
+    assert damaged[0] not in {container["id"] for container in site.containers()}
+    assert [page(port) for port in site.ports(id_)] == ["mnist 1"]
 
 
 def test_an_engine_that_is_down(site: Site) -> None:

@@ -13,6 +13,7 @@ import aiodocker
 import aiohttp
 
 from paperspace.gradient.server.controller.engine import PortInUseError, StartError
+from paperspace.gradient.server.docker.api import CONNECTION_FAILED
 from paperspace.gradient.server.docker.network import LOCALHOST, ensure_network
 
 if TYPE_CHECKING:
@@ -87,27 +88,34 @@ def _message(body: str) -> str:
 
 
 async def start(api: Api, container_id: str, host_port: int) -> None:
-    """Start a created container. Remove it if it cannot start.
+    """Start a created container. Remove it if it cannot start, so that the next attempt has a new one.
+
+    An engine that was killed during the start of a container can never start it again, for example.
 
     Raises:
         PortInUseError: the port is in use.
         StartError: it cannot start.
     """
-    for attempt in (1, 2):
-        with api.requests():
-            try:
-                await api.client.containers.container(container_id).start()
-            except aiodocker.DockerError as error:
-                network_missing = attempt == 1 and _NETWORK_MISSING.search(error.message)
-                problem = None if network_missing else _start_error(error, host_port)
-                if not network_missing and problem is None:
-                    raise
-            else:
-                return
-        if problem is not None:
+    with api.requests():
+        try:
+            await _start(api, container_id)
+        except aiodocker.DockerError as error:
+            if error.status == CONNECTION_FAILED:
+                raise  # it may run
             await remove(api, container_id)
-            raise problem
-        await ensure_network(api)  # removed by hand, for example with `docker network prune` while nothing ran
+            raise (_start_error(error, host_port) or error) from error
+
+
+async def _start(api: Api, container_id: str) -> None:
+    """Start a container. If its network was removed by hand, for example with `docker network prune`, create that."""
+    container = api.client.containers.container(container_id)
+    try:
+        await container.start()
+    except aiodocker.DockerError as error:
+        if not _NETWORK_MISSING.search(error.message):
+            raise
+        await ensure_network(api)
+        await container.start()
 
 
 def _start_error(error: aiodocker.DockerError, host_port: int) -> PortInUseError | StartError | None:
