@@ -51,7 +51,7 @@ def test_every_public_type_is_generated() -> None:
         *("Deployment", "DeploymentSpecs"),  # compared above
         # The library itself builds these.
         *("AppliedDeployment", "DeploymentRevision", "SpecChange", "SpecDifference"),
-        *("WatchEvent", "DeploymentStatus", "InstanceStatus", "ClientOptions"),
+        *("WatchEvent", "DeploymentStatus", "ServingRevision", "InstanceStatus", "ClientOptions"),
     }
 
 

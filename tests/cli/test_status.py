@@ -9,6 +9,8 @@ import pytest
 import yaml
 from tests.samples import SPEC
 
+from paperspace.gradient.cli._exit_codes import ExitCode
+
 if TYPE_CHECKING:
     from tests.cli.conftest import Run
 
@@ -68,10 +70,33 @@ def test_status_says_why_a_deployment_failed(run: Run, client: Client) -> None:
     [instance] = client.deployments.get_deployment_status(failed)["instances"]
     shown = run("deployments", "status", failed).stdout
     assert "State:     failed\n" in shown
-    assert str(instance["message"]) in shown
+    assert shown.count(str(instance["message"])) == 1
+    assert f"  {instance['name']}  errored\n" in shown
     refused = client.deployments.create_deployment("refused", "p1", {**SPEC, "resources": {"replicas": 101}})["id"]
     error = client.deployments.get_deployment_status(refused)["error"]
     assert f"Error:     {error}\n" in run("deployments", "status", "refused").stdout
+
+
+def test_failed_update(run: Run, client: Client) -> None:
+    """A failed update beside a revision that serves: `status`, `list` and `wait` say both, and the reason once."""
+    id_ = client.deployments.create_deployment("a", "p1", SPEC, wait=True)["id"]
+    serving = client.deployments.get_deployment_status(id_)["specId"]
+    client.deployments.update_deployment(id=id_, spec=BROKEN)
+    list(client.deployments.watch_deployment(id_))
+    status = client.deployments.get_deployment_status(id_)
+    reason = str(status["error"])
+    shown = run("deployments", "status", "a").stdout
+    assert f"State:     failed; revision {serving} still serves, 1 of 1\n" in shown
+    assert shown.count(reason) == 1
+    assert f"Error:     {reason}\n" in shown
+    assert "failed; earlier revision serves, 1 of 1" in run("deployments", "list").stdout
+    [listed] = json.loads(run("deployments", "list", "-o", "json").stdout)
+    assert (listed["state"], listed["error"]) == ("failed", reason)
+    assert listed["serving"] == {"specId": serving, "replicas": 1, "readyReplicas": 1}
+    waited = run("deployments", "wait", "a")
+    assert waited.exit_code == ExitCode.DEPLOYMENT_FAILED
+    assert waited.stderr.count(reason) == 1
+    assert f"Error: deployment a ({id_}) failed; revision {serving} still serves, 1 of 1: {reason}\n" in waited.stderr
 
 
 def test_status_of_all(run: Run, client: Client) -> None:

@@ -14,7 +14,7 @@ from tests.samples import API_KEY, SPEC
 from tests.schema.other_schema import executable
 from tools import TOP
 
-from paperspace.gradient import AsyncClient, Client, InvalidSpecError
+from paperspace.gradient import AsyncClient, Client, DeploymentFailedError, InvalidSpecError
 from paperspace.gradient._core import session
 from paperspace.gradient._generated.deployment_revise import DEPLOYMENT_REVISE, DeploymentReviseVariables
 from paperspace.gradient._schema.functions import ADDED, FUNCTIONS
@@ -137,6 +137,7 @@ class TestServerThatLacksIt:
         assert "healthChecks" not in functions.get_deployment_history(id_)[0]["data"]
         assert "healthChecks" not in functions._get_deployment_details(id_)["deploymentSpecs"]["nodes"][0]["data"]
         assert functions.get_deployment_status(id_)["id"] == id_
+        assert [status["id"] for status in functions.list_deployment_statuses()] == [id_]
         assert [entry["id"] for entry in functions.list_deployments()] == [id_]
         functions.delete_deployment(id_)
 
@@ -207,6 +208,20 @@ class TestServerThatLacksIt:
                 )
             assert functions.get_deployment_spec(id_) == SPEC
             assert len(functions.list_deployments()) == 1
+
+    def test_what_still_serves(self, old_client: Client, wire: list[dict[str, Any]]) -> None:
+        """A failed update shows that an earlier revision still serves, without its id. The server is asked for the id once."""
+        functions = old_client.deployments
+        id_ = functions.create_deployment("n", "p", SPEC, wait=True)["id"]
+        functions.patch_deployment(id_, env={"GRADIENT_SIMULATE": "fail"})
+        with pytest.raises(
+            DeploymentFailedError, match="failed; an earlier revision still serves, 1 of 1: Simulated: cannot"
+        ):
+            functions.wait_for_deployment(id_)
+        wire.clear()
+        status = functions.get_deployment_status(id_)
+        assert status["serving"] == {"specId": None, "replicas": 1, "readyReplicas": 1}
+        assert len(wire) == 1
 
     def test_protection_is_refused(self, old_client: Client) -> None:
         """A spec whose endpoint must be protected is refused, so that it is not open instead."""

@@ -152,15 +152,22 @@ def test_models(docker: PrivateEngine, tmp_path: Path) -> None:
 
 
 def test_a_revision_that_keeps_crashing(site: Site) -> None:
-    """A revision that crashes five times in a row fails: the wait and `error` say why, with what the containers wrote."""
+    """A revision that crashes five times in a row fails: the wait and `error` say why once, and that the old one serves."""
     id_ = site.create("mnist", wait=True)
+    before = site.status(id_)["specId"]
     crash = spec("mnist", script="echo out of luck >&2; exit 7")
     with pytest.raises(errors.DeploymentFailedError, match="Exited with code 7") as caught:
         site.api.update_deployment("mnist", "p", crash, wait=True)
     assert [line["message"] for line in caught.value.logs] == ["out of luck"] * 5
     status = site.status(id_)
     assert status["state"] == "failed"
-    assert "Exited with code 7" in str(status["error"])
+    assert status["error"] == "Exited with code 7 (crash 5); no more restarts."
+    assert status["serving"] == {"specId": before, "replicas": 1, "readyReplicas": 1}
+    assert site.api.list_deployment_statuses() == [status]
+    text = f"failed; revision {before} still serves, 1 of 1: {status['error']}"
+    first, *others = str(caught.value).splitlines()
+    assert first == f"deployment mnist ({id_}) {text}"
+    assert [line.split(": ")[-1].strip() for line in others] == ["out of luck"] * 5 + ["Crashed (5 times)"]
     site.until(id_, lambda _: len(site.containers(id_)) == 1)  # the old one
     assert [page(port) for port in site.ports(id_)] == ["mnist 1"]
 

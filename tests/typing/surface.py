@@ -74,6 +74,7 @@ from paperspace.gradient.types import (
     Protocol,
     RepositoriesInput,
     RepositoryInput,
+    ServingRevision,
     SpecChange,
     SpecDifference,
     WatchEvent,
@@ -208,6 +209,8 @@ def monitoring() -> None:
     points: list[DeploymentMetrics] = deployments.get_deployment_metrics("id", since=None, step=60)
     print([(point["time"], point["cpu"], point["memory"], point["requestDurationP95"]) for point in points])
     instances: list[InstanceStatus] = status["instances"]
+    serving: ServingRevision | None = status["serving"]
+    print(serving and serving["specId"], serving and serving["readyReplicas"])
     ref: DeploymentRef = deployments.create_deployment("n", "p", spec, wait=True)
     print(done["state"], next(events)["message"], next(lines)["message"], instances[0]["state"], ref)
 

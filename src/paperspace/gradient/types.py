@@ -70,6 +70,7 @@ __all__ = [
     "Protocol",
     "RepositoriesInput",
     "RepositoryInput",
+    "ServingRevision",
     "SpecChange",
     "SpecDifference",
     "WatchEvent",
@@ -155,6 +156,19 @@ class InstanceStatus(TypedDict):
     """The reason for the state. None: no reason is known."""
 
 
+class ServingRevision(TypedDict):
+    """An earlier revision that still serves, because the newest one is not ready or has failed."""
+
+    specId: str | None
+    """The id of its spec. None: the server does not say, like the hosted API."""
+
+    replicas: int
+    """The number of its instances."""
+
+    readyReplicas: int
+    """The number of its instances that are ready."""
+
+
 class DeploymentStatus(TypedDict):
     """The status of a deployment: that of its newest spec."""
 
@@ -186,11 +200,14 @@ class DeploymentStatus(TypedDict):
     readyReplicas: int
     """The number of replicas that are ready to serve."""
 
+    serving: ServingRevision | None
+    """The earlier revision that still serves, if the state is `pending` or `failed`. None: none does."""
+
     endpointUrl: str
     """The URL of the endpoint of the deployment."""
 
     error: str | None
-    """Why the newest spec could not be applied. None: no error."""
+    """Why the deployment failed: the error of the newest spec, or the message of an instance. None: it has not failed."""
 
     instances: list[InstanceStatus]
     """The instances of the newest spec that are not deleted."""

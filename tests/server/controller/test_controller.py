@@ -180,7 +180,7 @@ def test_update_replaces_and_scaling_keeps() -> None:
     ("image", "reason"),
     [
         ("missing", "There is no image missing."),
-        ("crashing", "Exited with code 1 (crash 5); no more restarts. Last output: starting | error in crashing"),
+        ("crashing", "Exited with code 1 (crash 5); no more restarts."),
         ("broken", "The command does not exist (crash 5); no more restarts."),
         ("silent", "Not ready 2 s after its start. No HTTP response on port 80 yet: connection refused."),
     ],

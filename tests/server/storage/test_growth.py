@@ -141,7 +141,7 @@ OPERATIONS: dict[str, tuple[str, dict[str, Any]]] = {
     "status": ("DeploymentStatus", {"id": ID}),
     "statuses": ("DeploymentStatuses", {"first": 20}),
     "history": ("DeploymentHistory", {"id": ID, "first": 10}),
-    "rollout with instances": ("DeploymentRolloutWithInstances", {"id": ID}),
+    "rollouts with instances": ("DeploymentRolloutsWithInstances", {"id": ID}),
     "runs": ("DeploymentRuns", {"id": ID, "first": 10}),
     "events": ("DeploymentEvents", {"id": ID, "first": 10}),
     "logs": ("DeploymentLogs", {"id": ID, "first": 10}),
@@ -260,7 +260,7 @@ def scaled(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[Backend, 
         yield backends
 
 
-@pytest.mark.parametrize("name", ["status", "statuses", "runs", "get", "update", "rollout with instances"])
+@pytest.mark.parametrize("name", ["status", "statuses", "runs", "get", "update", "rollouts with instances"])
 def test_a_run_with_removed_instances(scaled: tuple[Backend, Backend], name: str) -> None:
     """A request takes the same work with 25 times the instances that a run has lost, as autoscaling removes them again and again."""
     few, many = (work(backend, *OPERATIONS[name]) for backend in scaled)

@@ -5,6 +5,7 @@ from __future__ import annotations
 
 from typing_extensions import TypedDict
 
+from paperspace.gradient._generated.added_rollout_fields import DeploymentRollout as AddedRolloutFields
 from paperspace.gradient._generated.scalars import UUID, DateTime
 
 
@@ -17,6 +18,12 @@ class DeploymentRun(TypedDict):
     dtDeleted: DateTime | None
     """When the last instance was removed. Null: the run has instances, or can still get some."""
 
+    replicas: int | None
+    """The number of instances, or how many autoscaling has decided on if that is more. Null: not known yet."""
+
+    readyReplicas: int | None
+    """The number of instances that are ready to serve. Null: not known yet."""
+
 
 class DeploymentRunConnection(TypedDict):
     """A page of runs."""
@@ -25,7 +32,7 @@ class DeploymentRunConnection(TypedDict):
     """The items of this page."""
 
 
-class DeploymentRollout(TypedDict):
+class DeploymentRollout(AddedRolloutFields):
     """The application of one spec of a deployment."""
 
     id: UUID

@@ -53,7 +53,7 @@ FUNCTIONS: dict[str, tuple[str, ...]] = {
 }
 
 # Operations that a server may reject: the functions then run others, which are listed above.
-OPTIONAL = {"DeploymentRolloutWithInstances", "DeploymentStatusesOnCluster", "DeploymentsOnCluster"}
+OPTIONAL = {"DeploymentRolloutsWithInstances", "DeploymentStatusesOnCluster", "DeploymentsOnCluster"}
 
 # Operations that the hosted API did not have: with such a server, their functions raise an error that says so.
 ADDED = {"DeploymentEvents", "DeploymentMetrics", "DeploymentsMetrics"}

@@ -30,9 +30,12 @@ def wait_with_progress(client: Client, id: str, timeout: float = DEFAULT_WAIT) -
 
 @contextmanager
 def _progress() -> Iterator[Callable[[WatchEvent], object]]:
-    """Yield a function that shows an event. The progress bar is removed after the block."""
+    """Yield a function that shows an event. The progress bar is removed after the block.
+
+    A failure is not shown: it is the error of the command.
+    """
     if not sys.stderr.isatty() or is_plain_terminal():
-        yield lambda event: print_message(event["message"])
+        yield lambda event: None if event["type"] == "failed" else print_message(event["message"])
         return
 
     from rich.console import Console
@@ -57,7 +60,8 @@ def _progress() -> Iterator[Callable[[WatchEvent], object]]:
             progress.update(
                 bar, completed=status["readyReplicas"], total=total, description=_states(status), refresh=True
             )
-            console.print(wrap(printable(event["message"])), soft_wrap=True)
+            if event["type"] != "failed":
+                console.print(wrap(printable(event["message"])), soft_wrap=True)
 
         yield show_event
 

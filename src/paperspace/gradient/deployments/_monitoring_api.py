@@ -39,15 +39,16 @@ class MonitoringAPI:
     async def get_deployment_status(self, id: str) -> DeploymentStatus:
         """Get the status of a deployment: that of its newest spec.
 
-        An earlier spec that still serves during a rollout does not count.
+        An earlier spec that still serves does not count; it is in `serving`.
 
         Args:
             id: The id of the deployment.
 
         Returns:
             A dict with `state` (`pending`, `ready`, `stopped` or `failed`), `replicas`, `readyReplicas`, `instances`
-            (each with `name`, `phase`, `state` and `message`), `applied`, `error`, `endpointUrl`, `specId`, `image`,
-            `id`, `name` and `dtCreated`.
+            (each with `name`, `phase`, `state` and `message`), `applied`, `error` (why it failed), `serving` (the earlier
+            revision that still serves, with `specId`, `replicas` and `readyReplicas`, or None), `endpointUrl`, `specId`,
+            `image`, `id`, `name` and `dtCreated`.
 
         Raises:
             InvalidArgumentError: `id` is not a UUID. Nothing was sent.

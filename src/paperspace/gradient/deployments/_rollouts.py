@@ -5,9 +5,9 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from paperspace.gradient._core.pagination import iter_pages
-from paperspace.gradient._generated.deployment_rollout_with_instances import (
-    DEPLOYMENT_ROLLOUT_WITH_INSTANCES,
-    DeploymentRolloutWithInstancesVariables,
+from paperspace.gradient._generated.deployment_rollouts_with_instances import (
+    DEPLOYMENT_ROLLOUTS_WITH_INSTANCES,
+    DeploymentRolloutsWithInstancesVariables,
 )
 from paperspace.gradient._generated.deployment_runs import DEPLOYMENT_RUNS, DeploymentRunsVariables
 from paperspace.gradient.deployments._errors import deployment_not_found
@@ -18,6 +18,7 @@ if TYPE_CHECKING:
 
     from paperspace.gradient._core.pagination import Page
     from paperspace.gradient._core.session import Session
+    from paperspace.gradient._generated.deployment_rollout_fields import DeploymentRollout
 
 
 def iter_rollout_pages(session: Session, id: str, *, first_page: Page[Any] | None = None) -> AsyncGenerator[list[Any]]:
@@ -46,18 +47,18 @@ def iter_rollout_pages(session: Session, id: str, *, first_page: Page[Any] | Non
     return iter_pages(fetch, operation=DEPLOYMENT_RUNS.name, first_page=first_page)
 
 
-async def has_rollout_with_instances(session: Session, id: str) -> bool:
-    """Whether a deployment has a rollout with an instance that is not removed, however many rollouts it has.
+async def rollouts_with_instances(session: Session, id: str) -> list[DeploymentRollout]:
+    """Return the newest rollouts with an instance that is not removed, however many rollouts a deployment has.
 
     Raises:
         BadRequestError: The server cannot filter rollouts.
         NotFoundError: No deployment has this id.
     """
     result = await session.run(
-        DEPLOYMENT_ROLLOUT_WITH_INSTANCES,
-        DeploymentRolloutWithInstancesVariables(id=id),
+        DEPLOYMENT_ROLLOUTS_WITH_INSTANCES,
+        DeploymentRolloutsWithInstancesVariables(id=id),
         verify=lambda result: verify_same_deployment(id, result["deployment"]),
     )
     if result["deployment"] is None:
-        raise deployment_not_found(id, DEPLOYMENT_ROLLOUT_WITH_INSTANCES.name)
-    return bool(result["deployment"]["deploymentRollouts"]["nodes"])
+        raise deployment_not_found(id, DEPLOYMENT_ROLLOUTS_WITH_INSTANCES.name)
+    return result["deployment"]["deploymentRollouts"]["nodes"]

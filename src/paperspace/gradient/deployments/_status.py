@@ -6,18 +6,18 @@ are. Otherwise, the replicas that autoscaling adds need not be ready: a deployme
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Literal
+from typing import TYPE_CHECKING, Any, Literal, NamedTuple
 
 from paperspace.gradient._shared.spec_rules import DEFAULT_REPLICAS
 from paperspace.gradient.deployments._queries import parse_time
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Sequence
+    from collections.abc import Iterable, Iterator, Mapping, Sequence
 
     from paperspace.gradient._generated.deployment_run_instance_fields import DeploymentRunInstance
     from paperspace.gradient._generated.deployment_status_fields import Deployment
     from paperspace.gradient._generated.newest_rollout_fields import DeploymentRun
-    from paperspace.gradient.types import DeploymentStatus, WatchEvent
+    from paperspace.gradient.types import DeploymentStatus, ServingRevision, WatchEvent
 
 State = Literal["pending", "ready", "stopped", "failed"]
 EventType = Literal["applied", "instance", "replicas", "ready", "stopped", "failed"]
@@ -25,18 +25,40 @@ EventType = Literal["applied", "instance", "replicas", "ready", "stopped", "fail
 FAILED_STATES = {"errored", "failed"}
 
 
+class RemainingRun(NamedTuple):
+    """A run that has not ended."""
+
+    id: str
+    spec_id: str | None
+    """The id of its spec. None: the server does not say."""
+    replicas: int
+    ready_replicas: int
+
+
+def remaining_runs(rollouts: Iterable[Mapping[str, Any]]) -> list[RemainingRun]:
+    """Return the runs of rollouts that have not ended, in the order of the rollouts."""
+    return [
+        RemainingRun(run["id"], rollout.get("deploymentSpecId"), run["replicas"] or 0, run["readyReplicas"] or 0)
+        for rollout in rollouts
+        for run in (rollout["deploymentRuns"] or {"nodes": ()})["nodes"]
+        if run["dtDeleted"] is None
+    ]
+
+
 def status_of(
-    deployment: Deployment, instances: Sequence[DeploymentRunInstance], *, runs_remain: bool
+    deployment: Deployment, instances: Sequence[DeploymentRunInstance], remaining: Sequence[RemainingRun]
 ) -> DeploymentStatus:
     """Return the status of a deployment.
 
     Args:
         deployment: The deployment with its newest spec.
         instances: All instances of the run of that spec that are not deleted.
-        runs_remain: Whether a run of any spec has not ended. It counts only if nothing is to run.
+        remaining: The runs of any spec that have not ended, newest first. If something is to run and nothing has failed, those
+            of the newest rollouts are enough.
     """
     spec = deployment["deploymentSpecs"]["nodes"][0]
     run = newest_run(deployment)
+    earlier = [other for other in remaining if run is None or other.id != run["id"]]
     status: DeploymentStatus = {
         "id": deployment["id"],
         "name": deployment["name"],
@@ -47,8 +69,9 @@ def status_of(
         "applied": spec["externalApplied"] is not None,
         "replicas": desired_replicas(deployment),
         "readyReplicas": (run and run["readyReplicas"]) or 0,
+        "serving": None,
         "endpointUrl": spec["endpointUrl"],
-        "error": spec["error"],
+        "error": spec["error"] or _instance_error(instances),
         "instances": [
             {
                 "name": instance["instanceId"],
@@ -59,13 +82,27 @@ def status_of(
             for instance in instances
         ],
     }
-    enough = status["replicas"] if _earlier_run_remains(deployment) else _least(deployment)
-    status["state"] = _state(status, enough, runs_remain=runs_remain)
+    enough = status["replicas"] if earlier else _least(deployment)
+    status["state"] = _state(status, enough, runs_remain=bool(remaining))
+    if status["state"] in {"pending", "failed"}:
+        status["serving"] = next((_serving(run) for run in earlier if run.ready_replicas), None)
     return status
 
 
+def _instance_error(instances: Sequence[DeploymentRunInstance]) -> str | None:
+    """Return why an instance has failed. None: none has."""
+    for instance in instances:
+        if instance["state"] in FAILED_STATES:
+            return instance["stateMessage"] or f"instance {instance['instanceId']} is {instance['state']}"
+    return None
+
+
+def _serving(run: RemainingRun) -> ServingRevision:
+    return {"specId": run.spec_id, "replicas": run.replicas, "readyReplicas": run.ready_replicas}
+
+
 def _state(status: DeploymentStatus, enough: int, *, runs_remain: bool) -> State:
-    if status["error"] or any(instance["state"] in FAILED_STATES for instance in status["instances"]):
+    if status["error"]:
         return "failed"
     if not status["applied"]:
         return "pending"
@@ -88,19 +125,11 @@ def _least(deployment: Deployment) -> int:
     return DEFAULT_REPLICAS if resources is None else resources["replicas"]
 
 
-def _earlier_run_remains(deployment: Deployment) -> bool:
-    """Whether a rollout is in progress: an earlier run serves until the newest one has all its replicas."""
-    newest = newest_run(deployment)
-    connections = (rollout["deploymentRuns"] for rollout in deployment["deploymentRollouts"]["nodes"])
-    remaining = {run["id"] for runs in connections if runs for run in runs["nodes"] if run["dtDeleted"] is None}
-    return bool(remaining - {newest["id"] if newest else None})
-
-
 def newest_run(deployment: Deployment) -> DeploymentRun | None:
     """Return the newest run of the newest spec. None: it has none yet."""
     [spec, *_] = deployment["deploymentSpecs"]["nodes"]
     for rollout in deployment["newestRollout"]["nodes"]:
-        # A rollout does not name its spec. One that is older than the newest spec is of an earlier spec.
+        # Not every server says which spec a rollout is of. One that is older than the newest spec is of an earlier spec.
         is_current = spec["externalApplied"] and parse_time(rollout["dtCreated"]) >= parse_time(spec["dtCreated"])
         if is_current and rollout["deploymentRuns"]:
             return next(iter(rollout["deploymentRuns"]["nodes"]), None)
@@ -117,7 +146,9 @@ def events_between(before: DeploymentStatus | None, after: DeploymentStatus) -> 
     for instance in after["instances"]:
         earlier = known.get(instance["name"])
         if earlier is None or earlier["state"] != instance["state"]:
-            message = f": {instance['message']}" if instance["message"] else ""
+            # The last event says why the deployment failed.
+            reason = None if instance["state"] in FAILED_STATES else instance["message"]
+            message = f": {reason}" if reason else ""
             yield _event("instance", f"{instance['name']} is {instance['state']}{message}", after)
     counts = (after["readyReplicas"], after["replicas"])
     if before is None or counts != (before["readyReplicas"], before["replicas"]):
@@ -134,22 +165,28 @@ def replica_counts(status: DeploymentStatus) -> str:
 def _outcome(status: DeploymentStatus) -> str:
     """Describe the state that a watch ends with."""
     if status["state"] == "failed":
-        return failure_reason(status)
+        return failure_text(status)
     if status["state"] == "ready":
         scaling = status["readyReplicas"] < status["replicas"]
         return f"{replica_counts(status)}; autoscaling adds the others" if scaling else "all replicas ready"
     return {"stopped": "stopped; all runs have ended"}.get(status["state"], "")
 
 
-def failure_reason(status: DeploymentStatus) -> str:
-    """Describe why a deployment failed, with the server's message."""
-    if status["error"]:
-        return f"spec {status['specId']} could not be applied: {status['error']}"
-    for instance in status["instances"]:
-        if instance["state"] in FAILED_STATES:
-            message = f": {instance['message']}" if instance["message"] else ""
-            return f"instance {instance['name']} is {instance['state']} (phase {instance['phase']}){message}"
-    return "no reason is known"
+def failure_text(status: DeploymentStatus) -> str:
+    """Describe that a deployment failed, what still serves, and why."""
+    return f"{state_text(status)}: {status['error']}"
+
+
+def state_text(status: DeploymentStatus) -> str:
+    """Describe the state, and what serves instead of the newest spec."""
+    serving = status["serving"]
+    return f"{status['state']}; {serving_text(serving)}" if serving else status["state"]
+
+
+def serving_text(serving: ServingRevision) -> str:
+    """Describe what serves instead of the newest spec."""
+    revision = f"revision {serving['specId']}" if serving["specId"] else "an earlier revision"
+    return f"{revision} still serves, {serving['readyReplicas']} of {serving['replicas']}"
 
 
 def _event(kind: EventType, message: str, status: DeploymentStatus) -> WatchEvent:

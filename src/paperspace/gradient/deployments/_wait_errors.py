@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 from paperspace.gradient.deployments._events import last_warnings
 from paperspace.gradient.deployments._logs import LogReader, sorted_lines
-from paperspace.gradient.deployments._status import FAILED_STATES, failure_reason, replica_counts
+from paperspace.gradient.deployments._status import FAILED_STATES, failure_text, replica_counts, serving_text
 from paperspace.gradient.errors import DeploymentFailedError, GradientError, NotFoundError, WaitTimeoutError
 
 if TYPE_CHECKING:
@@ -31,9 +31,10 @@ async def deployment_failed(session: Session, status: DeploymentStatus) -> Deplo
                 lines += await LogReader(session, status["id"], name).last_lines(FAILURE_LOG_LINES)
     logs = sorted_lines(lines)[-FAILURE_LOG_LINES:]
     text = "".join(f"\n  {line['instanceName']}: {line['message']}" for line in logs)
-    message = f"deployment {status['name']} ({status['id']}) failed: {failure_reason(status)}{text}"
+    message = f"deployment {status['name']} ({status['id']}) {failure_text(status)}{text}"
     events = await last_warnings(session, status["id"], status["specId"])
-    return DeploymentFailedError(_with_events(message, events), status=status, logs=logs, events=events)
+    known = [str(status["error"]), *(instance["message"] for instance in status["instances"] if instance["message"])]
+    return DeploymentFailedError(_with_events(message, events, known), status=status, logs=logs, events=events)
 
 
 async def wait_timeout(session: Session, id: str, timeout: float, status: DeploymentStatus | None) -> WaitTimeoutError:
@@ -52,17 +53,19 @@ async def wait_timeout(session: Session, id: str, timeout: float, status: Deploy
         progress += "; the newest spec is not applied yet"
     elif status["replicas"] == 0:
         goal, progress = "stopped", "a run has not ended"
+    if (serving := status["serving"]) and goal == "ready":
+        progress += f"; {serving_text(serving)}"
     message = f"deployment {status['name']} is not {goal} after {timeout:g} s: {progress}"
     events = await last_warnings(session, id, status["specId"])
     return WaitTimeoutError(_with_events(message, events), status=status, events=events)
 
 
-def _with_events(text: str, events: Sequence[DeploymentEvent]) -> str:
-    """Add events to a message, one line each. One that happened once, and whose message is there already, says nothing new."""
+def _with_events(text: str, events: Sequence[DeploymentEvent], known: Sequence[str] = ()) -> str:
+    """Add events to a message, one line each. Of one whose message is known already, only the number of times is new."""
     for event in events:
-        times = event["count"]
-        if times > 1:
-            text += f"\n  {event['reason']} ({times} times): {event['message']}"
-        elif event["message"] not in text:
-            text += f"\n  {event['reason']}: {event['message']}"
+        title = event["reason"] if event["count"] == 1 else f"{event['reason']} ({event['count']} times)"
+        if event["message"] not in known:
+            text += f"\n  {title}: {event['message']}"
+        elif event["count"] > 1:
+            text += f"\n  {title}"
     return text

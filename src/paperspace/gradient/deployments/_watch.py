@@ -17,8 +17,8 @@ from paperspace.gradient.deployments._errors import deployment_not_found
 from paperspace.gradient.deployments._events import unread_events
 from paperspace.gradient.deployments._logs import LogReader, written_since
 from paperspace.gradient.deployments._queries import same_text, verify_has_spec, verify_same_deployment
-from paperspace.gradient.deployments._rollouts import has_rollout_with_instances, iter_rollout_pages
-from paperspace.gradient.deployments._status import desired_replicas, events_between, newest_run, status_of
+from paperspace.gradient.deployments._rollouts import iter_rollout_pages, rollouts_with_instances
+from paperspace.gradient.deployments._status import events_between, newest_run, remaining_runs, status_of
 from paperspace.gradient.deployments._wait_errors import wait_timeout
 from paperspace.gradient.errors import (
     APIConnectionError,
@@ -34,9 +34,8 @@ from paperspace.gradient.errors import (
 )
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncGenerator, Awaitable, Callable, Sequence
+    from collections.abc import AsyncGenerator, Awaitable, Callable
     from datetime import datetime
-    from typing import Any
 
     from paperspace.gradient._core.pagination import FetchPage, Page
     from paperspace.gradient._core.session import Session
@@ -46,6 +45,7 @@ if TYPE_CHECKING:
     from paperspace.gradient._generated.deployment_statuses import DeploymentStatusesResult
     from paperspace.gradient._generated.deployment_statuses_on_cluster import DeploymentStatusesOnClusterResult
     from paperspace.gradient.deployments import _on_cluster
+    from paperspace.gradient.deployments._status import RemainingRun
     from paperspace.gradient.types import DeploymentEvent, DeploymentStatus, LogLine, WatchEvent
 else:
     [_on_cluster] = lazy_modules("paperspace.gradient.deployments", "_on_cluster")
@@ -97,26 +97,30 @@ async def _fetch_status(session: Session, id: str, instances_after: str | None =
 async def _complete_status(session: Session, deployment: Deployment) -> DeploymentStatus:
     """Return the status, reading further pages of instances and rollouts only while some may be missing."""
     instances = await _instances(session, deployment)
-    runs_remain = desired_replicas(deployment) == 0 and await _runs_remain(session, deployment)
-    return status_of(deployment, instances, runs_remain=runs_remain)
+    rollouts = deployment["deploymentRollouts"]
+    remaining = remaining_runs(rollouts["nodes"])
+    status = status_of(deployment, instances, remaining)
+    stops = status["replicas"] == 0 and not remaining
+    nothing_serves = status["state"] == "failed" and status["serving"] is None
+    if rollouts["pageInfo"]["hasNextPage"] and (stops or nothing_serves):
+        status = status_of(deployment, instances, await _all_remaining_runs(session, deployment))
+    return status
 
 
-async def _runs_remain(session: Session, deployment: Deployment) -> bool:
-    """Whether a run has not ended, in the whole history of a deployment: earlier runs serve until they are replaced."""
+async def _all_remaining_runs(session: Session, deployment: Deployment) -> list[RemainingRun]:
+    """Return the runs that have not ended, in the whole history of a deployment: earlier runs serve until they are replaced."""
+    with suppress(
+        BadRequestError
+    ):  # a server without this filter, as the hosted one: pages are read until a run serves
+        return remaining_runs(await rollouts_with_instances(session, deployment["id"]))
     first_page = deployment["deploymentRollouts"]["nodes"], deployment["deploymentRollouts"]["pageInfo"]
-    if not _run_remains(first_page[0]) and first_page[1]["hasNextPage"]:
-        with suppress(BadRequestError):  # a server without this filter, as the hosted one: all pages are read
-            return await has_rollout_with_instances(session, deployment["id"])
+    remaining: list[RemainingRun] = []
     async with aclosing(iter_rollout_pages(session, deployment["id"], first_page=first_page)) as pages:
         async for page in pages:
-            if _run_remains(page):
-                return True
-    return False
-
-
-def _run_remains(rollouts: Sequence[Any]) -> bool:
-    connections = (rollout["deploymentRuns"] for rollout in rollouts)
-    return any(run["dtDeleted"] is None for runs in connections if runs for run in runs["nodes"])
+            remaining += remaining_runs(page)
+            if any(run.ready_replicas for run in remaining):
+                break
+    return remaining
 
 
 async def _instances(session: Session, deployment: Deployment) -> list[DeploymentRunInstance]:

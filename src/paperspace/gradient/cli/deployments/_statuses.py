@@ -48,6 +48,19 @@ def _age(status: DeploymentStatus) -> str:
     return f"{max(seconds, 0)}s"
 
 
+def _state(status: DeploymentStatus) -> str:
+    """Return the state, and what still serves if the newest revision failed."""
+    serving = status["serving"] if status["state"] == "failed" else None
+    if serving is None:
+        return status["state"]
+    return f"failed; earlier revision serves, {serving['readyReplicas']} of {serving['replicas']}"
+
+
+def _color(state: str) -> str | None:
+    """Return the color of a state, whose text may be shortened."""
+    return next((color for start, color in _STATE_COLORS.items() if state.startswith(start)), None)
+
+
 _STATE_COLORS = {"ready": "green", "pending": "yellow", "failed": "red"}
 
 _COLUMNS: dict[Column, Callable[[DeploymentStatus], str]] = {
@@ -55,7 +68,7 @@ _COLUMNS: dict[Column, Callable[[DeploymentStatus], str]] = {
     Column("ID", rank=5): lambda status: status["id"],
     Column("Image", rank=4, min_width=16): lambda status: status["image"],
     Column("Replicas", rank=2, right=True): ready_replicas,
-    Column("State", color=_STATE_COLORS.get): lambda status: status["state"],
+    Column("State", min_width=len("stopped"), color=_color): _state,
     Column("Endpoint", rank=1): lambda status: status["endpointUrl"],
     Column("Age", rank=3, right=True): _age,
 }

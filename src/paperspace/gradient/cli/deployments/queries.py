@@ -68,6 +68,7 @@ def _with_state(deployment: Deployment, status: DeploymentStatus) -> dict[str, o
         "state": status["state"],
         "readyReplicas": status["readyReplicas"],
         "replicas": status["replicas"],
+        "serving": status["serving"],
         "endpointUrl": status["endpointUrl"],
         "error": status["error"],
         **deployment,

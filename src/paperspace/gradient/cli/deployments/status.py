@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING
 
 import click
 
+from paperspace.gradient._shared.lazy import lazy_modules
 from paperspace.gradient.cli._commands import connect
 from paperspace.gradient.cli._output import output_option, print_data, printable
 from paperspace.gradient.cli.deployments._group import command
@@ -16,7 +17,10 @@ from paperspace.gradient.cli.deployments._target import Target, target_parameter
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
+    from paperspace.gradient.deployments import _status
     from paperspace.gradient.types import DeploymentStatus
+else:
+    [_status] = lazy_modules("paperspace.gradient.deployments", "_status")
 
 
 @command.command()
@@ -56,7 +60,7 @@ def _lines(status: DeploymentStatus, *, protected: bool) -> Iterator[str]:
     facts = {
         "Name": status["name"],
         "ID": status["id"],
-        "State": status["state"],
+        "State": _status.state_text(status),
         "Replicas": f"{ready_replicas(status)} ready",
         "Image": status["image"],
         "Endpoint": status["endpointUrl"] + (", protected" if protected else ""),
@@ -70,7 +74,6 @@ def _lines(status: DeploymentStatus, *, protected: bool) -> Iterator[str]:
     yield from (f"{title + ':':{width}}{value}" for title, value in facts.items())
     if status["instances"]:
         yield "Instances:"
-        yield from (
-            f"  {instance['name'] or 'not named yet'}  {instance['state'] or 'unknown'}  {instance['message'] or ''}".rstrip()
-            for instance in status["instances"]
-        )
+    for instance in status["instances"]:
+        message = "" if instance["message"] in {None, status["error"]} else instance["message"]
+        yield f"  {instance['name'] or 'not named yet'}  {instance['state'] or 'unknown'}  {message}".rstrip()

@@ -97,7 +97,7 @@ def _after_end(instance: Instance, ended: Ended, *, on_trial: bool) -> Iterator[
     if on_trial and ended.permanent:
         yield from _fail(instance, "Pending", ERRORED, ended.reason, ended.cause)
     elif on_trial and crashes >= restarts.MAX_CRASHES:
-        yield from _fail(instance, "Failed", FAILED, f"{crash}; no more restarts.{output}", ended.cause)
+        yield from _fail(instance, "Failed", FAILED, f"{crash}; no more restarts.", ended.cause, output)
     else:
         delay = restarts.delay(crashes)
         message = f"{crash}; restarting after {delay.total_seconds():g} s.{output}"
@@ -182,6 +182,7 @@ def _check_progress(replica: Replica, container: Container, now: datetime, limit
         yield from _fail(instance, "Failed", FAILED, message, Reason.UNHEALTHY)
 
 
-def _fail(instance: Instance, phase: str, state: str, message: str, reason: Reason) -> Iterator[Step]:
-    yield SetState(instance.id, phase, state, message, reason)
+def _fail(instance: Instance, phase: str, state: str, message: str, reason: Reason, output: str = "") -> Iterator[Step]:
+    """Fail an instance and its revision. The last output is a detail of the instance: its log has it too."""
+    yield SetState(instance.id, phase, state, f"{message}{output}", reason)
     yield Fail(instance.spec_id, message)

@@ -171,6 +171,11 @@ def _metrics(deployment: Row, info: Info, **arguments: Any) -> list[dict[str, An
     return found if last is None else found[max(len(found) - last, 0) :]
 
 
+def _rollout_spec_id(rollout: Row, _info: Info) -> str:
+    spec_id: str = rollout["specId"]
+    return spec_id
+
+
 def _parent_deployment(row: Row, info: Info) -> Row | None:
     store = info.context.store
     deployments = row.result_set.cached(
@@ -282,6 +287,7 @@ RESOLVERS: Mapping[tuple[str, str], Callable[..., Any]] = {
     ("Deployment", "metrics"): _metrics,
     ("DeploymentLog", "lines"): _lines,
     ("DeploymentRollout", "deployment"): _parent_deployment,
+    ("DeploymentRollout", "deploymentSpecId"): _rollout_spec_id,
     ("DeploymentRollout", "deploymentRuns"): _child_connection(workloads.RUNS_OF_ROLLOUT),
     ("DeploymentRun", "availableReplicas"): _available_replicas,
     ("DeploymentRun", "deploymentRunInstances"): _child_connection(workloads.INSTANCES),
