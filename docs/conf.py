@@ -13,6 +13,8 @@ extensions = [
     "sphinx.ext.napoleon",  # docstrings in Google style
     "sphinx.ext.viewcode",  # links to the source code
     "sphinxcontrib.svgbob",  # text diagrams become SVG
+    "sphinx_copybutton",  # a button that copies a block
+    "tools.docs.charts",  # charts of the tables on the page
 ]
 
 myst_heading_anchors = 3  # the same heading links as on code forges
@@ -31,6 +33,11 @@ nitpick_ignore_regex = [
     # Names that are not public.
     ("py:class", r".*\b(ControlledDeployments|Engine|Gateway|Options|Runtime|Fault|Deployments|AsyncDeployments)"),
 ]
+
+# The button copies what is typed, without prompts and output.
+copybutton_prompt_text = r"\$ |>>> |\.\.\. "
+copybutton_prompt_is_regexp = True
+copybutton_line_continuation_character = "\\"
 
 html_title = "Gradient Deployments"
 html_theme = "furo"  # works on phones, has light and dark mode, loads nothing from the network

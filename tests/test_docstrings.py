@@ -18,8 +18,7 @@ import paperspace.gradient
 from paperspace.gradient import Client, deployments, errors, pytest_plugin, schema, server, types
 from paperspace.gradient.aio import deployments as async_deployments
 
-MODULES = [paperspace.gradient, deployments, async_deployments, errors, types, schema, server]
-PLUGIN: list[Any] = [pytest_plugin.GradientServer, pytest_plugin.gradient_server]
+MODULES = [paperspace.gradient, deployments, async_deployments, errors, types, schema, server, pytest_plugin]
 
 
 def public() -> Iterator[tuple[str, Any]]:
@@ -28,8 +27,6 @@ def public() -> Iterator[tuple[str, Any]]:
     for module in MODULES:
         for name in module.__all__:
             yield from _with_methods(f"{module.__name__}.{name}", getattr(module, name), seen)
-    for entry in PLUGIN:
-        yield from _with_methods(f"{pytest_plugin.__name__}.{entry.__name__}", entry, seen)
 
 
 def _with_methods(name: str, entry: Any, seen: set[int]) -> Iterator[tuple[str, Any]]:

@@ -2,13 +2,20 @@
 
 from __future__ import annotations
 
+import gzip
 import importlib.util
+import json
 import os
 import subprocess
 import sys
+import threading
 import time
+from concurrent.futures import ThreadPoolExecutor
+from email.message import Message
 from pathlib import Path
 from typing import Any
+from urllib.error import HTTPError
+from urllib.request import Request, urlopen
 
 import pytest
 from tests.raw_client import Caller
@@ -16,7 +23,8 @@ from tools import TOP
 from tools.docs.blocks import blocks_of
 
 from paperspace.gradient import APITimeoutError, Client, RateLimitError, deployments
-from paperspace.gradient.pytest_plugin import GradientServer
+from paperspace.gradient.pytest_plugin import GradientServer, ModelRequest, ModelResponse
+from paperspace.gradient.server.http import model_responses
 
 DOCUMENTATION = TOP / "docs/testing.md"
 STATES = (
@@ -176,6 +184,142 @@ def test_drop(gradient_server: GradientServer, executed: bool) -> None:
     assert len(call("{ deployments { nodes { id } } }").data["deployments"]["nodes"]) == executed
 
 
+PREDICT = "/v1/models/mnist:predict?signature=a%20b"
+
+
+def endpoint(name: str) -> str:
+    """Create a deployment, wait until it is ready, and return the URL of its endpoint."""
+    created = deployments.create_deployment(name, "p", SPEC, wait=True)
+    return deployments.get_deployment_status(created["id"])["endpointUrl"] or ""
+
+
+def fetch(url: str, data: bytes | None = None, **headers: str) -> tuple[int, bytes, Message]:
+    """The status, body and headers of a response."""
+    try:
+        with urlopen(Request(url, data, headers)) as response:
+            return response.status, response.read(), response.headers
+    except HTTPError as error:
+        return error.code, error.read(), error.headers
+
+
+def test_respond(gradient_server: GradientServer) -> None:
+    """The function gets each part of the request, and what it returns is the response."""
+    requests: list[ModelRequest] = []
+
+    def predict(request: ModelRequest) -> object:
+        requests.append(request)
+        return {"predictions": [sum(row) for row in request.json()["instances"]]}
+
+    gradient_server.respond("mnist", predict)
+    url = endpoint("mnist")
+    status, body, headers = fetch(
+        url + PREDICT, gzip.compress(b'{"instances": [[1, 2]]}'), **{"Content-Encoding": "gzip"}
+    )
+    assert (status, json.loads(body), headers["Content-Type"]) == (
+        200,
+        {"predictions": [3]},
+        "application/json; charset=utf-8",
+    )
+    (request,) = requests
+    assert (request.method, request.path) == ("POST", "/v1/models/mnist:predict")
+    assert (request.query, request.headers["content-encoding"]) == ({"signature": "a b"}, "gzip")
+    assert request.body == b'{"instances": [[1, 2]]}'
+
+
+@pytest.mark.parametrize(
+    ("result", "status", "body"),
+    [
+        (b"raw", 200, b"raw"),
+        (None, 200, b"null"),
+        ([1, "a"], 200, b'[1, "a"]'),
+        (ModelResponse(b"busy", 429, {"Retry-After": "7"}), 429, b"busy"),
+        (ModelResponse({"error": 1}, 400), 400, b'{"error": 1}'),
+        (ModelResponse(), 200, b""),
+        (ModelResponse({"a": 1}, 200, {"content-type": "application/vnd.api+json"}), 200, b'{"a": 1}'),
+    ],
+)
+def test_results_of_respond(gradient_server: GradientServer, result: object, status: int, body: bytes) -> None:
+    """Bytes are sent as they are, other values as JSON, and a ModelResponse with its status and headers."""
+    gradient_server.respond("mnist", lambda _request: result)
+    response = fetch(endpoint("mnist"))
+    assert response[:2] == (status, body)
+    assert response[2].get("Retry-After") == ("7" if status == 429 else None)
+
+
+def test_respond_for_one_deployment(gradient_server: GradientServer) -> None:
+    """Only the endpoint of the deployment changes, only while it is ready, and until `None` is passed."""
+    gradient_server.respond("zu\u0308rich", lambda request: request.path)
+    other, url = endpoint("other"), endpoint("z\u00fcrich")
+    assert fetch(url)[:2] == (200, b'"/"')
+    assert json.loads(fetch(other)[1])["simulated"] is True
+    gradient_server.fail("z\u00fcrich")
+    gradient_server.advance(minutes=1)
+    assert fetch(url)[0] == 503
+    gradient_server.recover("z\u00fcrich")
+    gradient_server.advance(minutes=1)
+    gradient_server.respond("z\u00fcrich", None)
+    assert json.loads(fetch(url)[1])["simulated"] is True
+
+
+FAILING: list[Any] = [
+    lambda _request: 1 / 0,
+    lambda _request: {1, 2},
+    lambda _request: next(iter(())),
+    lambda _request: pytest.fail("wrong"),
+]
+
+
+@pytest.mark.parametrize("failing", FAILING)
+def test_a_handler_that_fails(gradient_server: GradientServer, failing: Any, caplog: pytest.LogCaptureFixture) -> None:
+    """The status is 500, the body says what was raised, and the log has the traceback. The next request is handled."""
+    gradient_server.respond("mnist", failing)
+    url = endpoint("mnist")
+    status, body, _ = fetch(url)
+    assert (status, "the handler of mnist raised" in json.loads(body)["errors"][0]["message"]) == (500, True)
+    assert caplog.records[-1].exc_info
+    gradient_server.respond("mnist", lambda _request: "fine")
+    assert fetch(url)[:2] == (200, b'"fine"')
+
+
+def test_limits_of_respond(gradient_server: GradientServer, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A handler that does not return in time, and a body that is too large, end with an error status."""
+    monkeypatch.setattr(model_responses, "TIMEOUT", 0.1)
+    released = threading.Event()
+    gradient_server.respond("mnist", lambda _request: released.wait())
+    url = endpoint("mnist")
+    status, body, _ = fetch(url)
+    assert (status, "did not return within" in body.decode()) == (504, True)
+    released.set()
+    assert fetch(url, b"x" * (1024 * 1024 + 1))[0] == 413
+
+
+def test_handlers_run_side_by_side(gradient_server: GradientServer) -> None:
+    """Two requests are handled at the same time, and API requests meanwhile."""
+    both = threading.Barrier(3, timeout=60)
+
+    def handler(_request: ModelRequest) -> str:
+        both.wait()
+        return "done"
+
+    gradient_server.respond("mnist", handler)
+    url = endpoint("mnist")
+    with ThreadPoolExecutor(2) as pool:
+        results = [pool.submit(fetch, url) for _ in range(2)]
+        assert len(deployments.list_deployments()) == 1
+        both.wait()
+        assert [result.result()[:2] for result in results] == [(200, b'"done"')] * 2
+
+
+async def _coroutine_function(_request: ModelRequest) -> None: ...
+
+
+@pytest.mark.parametrize("handler", [_coroutine_function, {"predictions": []}])
+def test_wrong_handlers(gradient_server: GradientServer, handler: Any) -> None:
+    """A coroutine function, and a value in place of a function, are errors at once."""
+    with pytest.raises(TypeError, match="expected a function that is not async, or None"):
+        gradient_server.respond("mnist", handler)
+
+
 def pytest_run(folder: Path, *options: str) -> str:
     """The output of pytest in a folder, with warnings as errors."""
     command = [sys.executable, "-m", "pytest", "-q", "-p", "no:cacheprovider", "-W", "error", *options]
@@ -196,7 +340,7 @@ def documented(tmp_path: Path) -> Path:
 @pytest.mark.skipif(not importlib.util.find_spec("xdist"), reason="pytest-xdist is not installed")
 def test_the_examples_work_side_by_side(documented: Path) -> None:
     """The documented examples pass in several processes at once."""
-    assert "7 passed" in pytest_run(documented, "-n", "3")
+    assert "10 passed" in pytest_run(documented, "-n", "3")
 
 
 def test_the_plugin_is_light() -> None:

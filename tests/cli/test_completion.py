@@ -2,16 +2,22 @@
 
 from __future__ import annotations
 
+import os
+import pty
 import re
+import select
 import shlex
 import shutil
 import subprocess
 import time
+from collections.abc import Callable
+from contextlib import suppress
+from pathlib import Path
 from typing import Any, NamedTuple
 
 import pytest
 from click.testing import CliRunner
-from tests.cli.conftest import run_process
+from tests.cli.conftest import GRADIENT, TIMEOUT, run_process
 from tests.samples import spec
 
 from paperspace.gradient import Client
@@ -32,6 +38,8 @@ def completed(shell: str, *words: str) -> Completion:
     cword = words[-1] if shell == "fish" else str(len(words) - 1)
     line = shlex.join(word for word in words if word)
     variables = {"_GRADIENT_COMPLETE": f"{shell}_complete", "COMP_WORDS": line, "COMP_CWORD": cword}
+    if shell == "bash":
+        variables["COMP_LINE"] = line if words[-1] else f"{line} "
     shown = CliRunner().invoke(main, [], prog_name="gradient", env=variables)
     return Completion(shown.stdout.rstrip("\n"), shown.stderr, shown.exit_code)
 
@@ -121,3 +129,56 @@ def test_source(shell: str) -> None:
     if shutil.which(shell):
         checked = subprocess.run([shell, "-n"], input=script.stdout, capture_output=True, text=True, check=False)
         assert (checked.returncode, checked.stderr) == (0, "")
+
+
+@pytest.fixture
+def bash_line(environment: dict[str, str], tmp_path: Path) -> Callable[[str], str]:
+    """Return a function that types a line and Tab into bash, and returns the arguments that the command would get."""
+    program = tmp_path / "bin/gradient"
+    program.parent.mkdir()
+    program.write_text(f'#!/bin/sh\nexec {shlex.join(GRADIENT)} "$@"\n', encoding="utf-8")
+    program.chmod(0o755)
+    variables = {
+        **environment,
+        "COMPLETION": run_process(_GRADIENT_COMPLETE="bash_source").stdout,
+        "PATH": f"{program.parent}{os.pathsep}{os.environ['PATH']}",
+        "TERM": "dumb",
+    }
+
+    def type_line(line: str) -> str:
+        our_side, shell_side = pty.openpty()
+        command = ["bash", "--norc", "--noprofile", "-i"]
+        with subprocess.Popen(command, stdin=shell_side, stdout=shell_side, stderr=shell_side, env=variables) as bash:
+            os.close(shell_side)
+            os.write(our_side, b'eval "$COMPLETION"; gradient() { printf "\\n[%s]\\n" "$*"; }\r')
+            os.write(our_side, f"{line}\t\rexit\r".encode())
+            text = b""
+            with suppress(OSError):  # on Linux, when the shell has ended
+                while select.select([our_side], [], [], TIMEOUT)[0] and (part := os.read(our_side, 4096)):
+                    text += part
+            bash.wait(TIMEOUT)
+        os.close(our_side)
+        arguments: str = re.findall(r"^\[(.*)\]", text.decode(), re.MULTILINE)[-1]
+        return arguments
+
+    return type_line
+
+
+@pytest.mark.skipif(not shutil.which("bash"), reason="bash is not installed")
+@pytest.mark.parametrize(
+    ("typed", "completed"),
+    [
+        ("team:mn", "team:mnist"),
+        ("team:", "team:mnist"),
+        ("te", "team:mnist"),
+        ("a=b@", "a=b@c:d"),
+        ("zür", "zürich"),
+        ("'team:mn", "team:mnist"),
+    ],
+)
+def test_words_that_bash_splits(bash_line: Callable[[str], str], client: Client, typed: str, completed: str) -> None:
+    """In bash, names with the characters at which it splits words are completed, wherever the cursor is in them."""
+    for name in ("team:mnist", "a=b@c:d", "zürich"):
+        client.deployments.create_deployment(name, "p1", spec())
+    line = bash_line(f"gradient deployments logs {typed}")
+    assert line == f"deployments logs {completed}"

@@ -25,6 +25,7 @@ BOTH = {
     "cli/_server_database.py",
     "cli/_server_engine.py",
     "cli/_server_gateway.py",
+    "cli/_server_reset.py",
     "cli/_server_run.py",
     "cli/_settings_files.py",
 }

@@ -31,6 +31,7 @@ OTHER_NAMES = {
         "SdkClient",
         "DeploymentsClient",
     ),  # the official client
+    *("freeze_time", "real_asyncio"),  # freezegun
     *("MODEL_NAME",),  # a variable of the image in the examples
     *("region",),  # the field that docs/regeneration.md adds
 }

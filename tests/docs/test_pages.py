@@ -84,6 +84,13 @@ def test_page(page: Path) -> None:
     assert done.returncode == 0, done.stdout + done.stderr
 
 
+@pytest.mark.parametrize("step", [1, -1], ids=["forward", "backward"])
+def test_pages_in_a_row(step: int) -> None:
+    """A reader can follow all pages one after another on the same server, in both directions: no page is in the way of another."""
+    done = run("--in-a-row", *(str(page) for page in WITH_CODE[::step] if page.suffix != ".ipynb"))
+    assert done.returncode == 0, done.stdout + done.stderr
+
+
 WRONG = """\
 ```python
 print(1)

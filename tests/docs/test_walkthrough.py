@@ -8,14 +8,10 @@ import shutil
 import subprocess
 import sys
 from pathlib import Path
-from typing import Any
 
 import pytest
-from tests.altering_proxy import altered
 from tools import TOP
 from tools.docs.run import difference, rewritten
-
-from paperspace.gradient.server import LocalServer
 
 PAGE = TOP / "docs/regeneration.md"
 
@@ -50,37 +46,13 @@ def page_to_run(folder: Path) -> Path:
     return copy
 
 
-def add_region_to_introspection(response: dict[str, Any]) -> None:
-    """Add the field `region` to the schema."""
-    for entry in response["data"]["__schema"]["types"]:
-        if entry["name"] == "DeploymentSpec":
-            region = {"kind": "SCALAR", "name": "String", "ofType": None}
-            description = "Where it runs. Null: anywhere."
-            field = {"name": "region", "description": description, "args": [], "type": region, "isDeprecated": False}
-            entry["fields"].append({**field, "deprecationReason": None})
-
-
-def hide_region(request: dict[str, Any]) -> None:
-    """Remove the field from requests, because the local server does not have it."""
-    request["query"] = request["query"].replace("region", "")
-
-
-def show_region(response: dict[str, Any]) -> None:
-    """Add the field to responses."""
-    if "__schema" in response["data"]:
-        add_region_to_introspection(response)
-    for node in ((response["data"].get("deployment") or {}).get("deploymentSpecs") or {}).get("nodes", []):
-        node["region"] = "eu-1"
-
-
-def test_every_command(server: LocalServer, checkout: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Each command prints what the page shows. The git commands are left out where git is not installed."""
-    with altered(server, request=hide_region, response=show_region) as url:
-        monkeypatch.setenv("PAPERSPACE_API_URL", url)
-        monkeypatch.setenv("PAPERSPACE_API_KEY", server.api_key)
-        monkeypatch.setenv("PATH", f"{checkout / '.venv/bin'}{os.pathsep}{os.environ['PATH']}")
-        monkeypatch.setenv("PYTHONPATH", str(checkout / "src"))
-        monkeypatch.chdir(checkout)
-        page = page_to_run(tmp_path)
-        changes = "".join(difference(page, rewritten(page)))
+def test_every_command(checkout: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Each command prints what the page shows, with nothing but the checkout. Without git, its commands are left out."""
+    for name in ("PAPERSPACE_API_URL", "PAPERSPACE_API_HOST", "PAPERSPACE_API_KEY"):
+        monkeypatch.setenv(name, "")  # the server of the page sets it
+    monkeypatch.setenv("PATH", f"{checkout / '.venv/bin'}{os.pathsep}{os.environ['PATH']}")
+    monkeypatch.setenv("PYTHONPATH", str(checkout / "src"))
+    monkeypatch.chdir(checkout)
+    page = page_to_run(tmp_path)
+    changes = "".join(difference(page, rewritten(page)))
     assert not changes, changes

@@ -231,6 +231,27 @@ def test_restored_backup(docker: PrivateEngine, folder: Path) -> None:
     assert gradient(docker, folder, "down", "--now").exit_code == 0
 
 
+def test_reset(docker: PrivateEngine, folder: Path) -> None:
+    """`--reset` removes the containers of its database and starts empty. It refuses while containers would be left."""
+    arguments = ("--database", str(folder / "my.db"))
+    with running(docker.url, folder, *arguments) as command:
+        ready(command, "a")
+        command.process.terminate()
+        command.process.wait(60)
+    assert len(Site(docker, folder).containers()) == 1
+    unreachable = {"DOCKER_HOST": f"unix://{folder}/missing.sock"}
+    refusal = CliRunner().invoke(
+        main, ["server", "--reset", "--yes", *arguments], env=environment(docker.url, folder) | unreachable
+    )
+    assert (refusal.exit_code, "because its containers are left" in refusal.stderr) == (1, True)
+    assert len(Site(docker, folder).containers()) == 1
+    with running(docker.url, folder, *arguments, "--reset", "--yes") as command:
+        assert command.client.deployments.list_deployments() == []
+        assert Site(docker, folder).containers() == []
+        ready(command, "b")
+    assert gradient(docker, folder, "down", "--now", *arguments).exit_code == 0
+
+
 def test_gateway_unit(docker: PrivateEngine, folder: Path) -> None:
     """With `gradient server gateway`, endpoints respond while the server is restarted, and after the gateway is."""
     database = str(folder / "my.db")

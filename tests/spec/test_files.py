@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import time
 import traceback
 from pathlib import Path
@@ -15,7 +16,7 @@ import yaml
 from tests.deployments.test_changes import FULL
 from tests.samples import SPEC
 
-from paperspace.gradient import InvalidArgumentError, InvalidSpecError
+from paperspace.gradient import InvalidArgumentError, InvalidSpecError, deployments
 from paperspace.gradient._shared.graphql_files import SPEC_SCHEMA
 from paperspace.gradient._spec.checks import check_spec
 from paperspace.gradient._spec.files import DEFAULT_FILES, parse_file, read_file
@@ -117,6 +118,29 @@ def test_every_problem_with_its_position() -> None:
         "a.yaml:4:13: resources.replicas: expected an integer, got 'two'",
         "a.yaml:9:10: env[1].value: expected a string, got a value of type int (quote it)",
     ]
+
+
+@pytest.mark.parametrize("value", ["8080", "true", "1.5"])
+@pytest.mark.parametrize("field", ["name", "value"])
+def test_variables_that_need_quotes(field: str, value: str) -> None:
+    """A number or a boolean in `env` is an error that says to quote it: in each kind of file, in a dict, and in a patch."""
+    number = json.loads(value)
+    entry = {"name": "A", "value": "B", field: number}
+    message = f"env[0].{field}: expected a string, got a value of type {type(number).__name__} (quote it)"
+    texts = {
+        "a.yaml": f"image: i\nenv:\n- {json.dumps(entry)}\n",
+        "a.json": json.dumps({"image": "i", "env": [entry]}),
+        "a.toml": "image='i'\n[[env]]\n" + "".join(f"{key} = {json.dumps(part)}\n" for key, part in entry.items()),
+    }
+    for name, text in texts.items():
+        Path(name).write_text(text, encoding="utf-8")
+        with pytest.raises(InvalidSpecError, match=re.escape(message)):
+            load_spec(name)
+    with pytest.raises(InvalidSpecError, match=re.escape(message)):
+        deployments.create_deployment("n", "p", {"image": "i", "env": [entry]})
+    if field == "value":
+        with pytest.raises(InvalidArgumentError, match=re.escape(message.replace("env[0].value", "env.A"))):
+            deployments.patch_deployment("cd973717-ae4e-44aa-9363-f77b9db4de12", env={"A": number})
 
 
 def test_keys_that_are_not_strings() -> None:

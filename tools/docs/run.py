@@ -18,7 +18,8 @@ An attribute may follow the language:
     no-run: REASON     do not run the block
 
 `gradient server` in a shell session starts a server, and applies its `export` lines to the rest of the page. Without a Docker
-engine, it uses a free port. `pip install` is not run: the package is installed.
+engine, it uses a free port. With `--in-a-row`, the server of the pages before goes on running instead. `pip install` is not
+run: the package is installed.
 
 In comparisons, all ids are equal, and so are all ports, keys and times. `...` in the output on the page matches any text.
 """
@@ -36,8 +37,9 @@ import subprocess
 import sys
 import tempfile
 import traceback
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import ExitStack, chdir, redirect_stdout
+from itertools import chain
 from pathlib import Path
 from typing import Any
 
@@ -68,11 +70,13 @@ class Runner:
     Args:
         stack: Stops what the blocks start.
         engine: Whether to run the blocks that need a Docker engine, and not the others.
+        server_runs: Whether to use the server of the environment in place of those that the page starts.
     """
 
-    def __init__(self, stack: ExitStack, *, engine: bool) -> None:
+    def __init__(self, stack: ExitStack, *, engine: bool, server_runs: bool) -> None:
         self._stack = stack
         self._engine = engine
+        self._server_runs = server_runs
         self._names: dict[str, Any] = {"__name__": "__main__"}
         self._printed = ""
 
@@ -145,7 +149,7 @@ class Runner:
         if command.startswith("pip install "):
             return shown
         if re.match(r"gradient server( -|$)", command):
-            return self._server(command)
+            return shown if self._server_runs else self._server(command)
         bash = ["bash", "-c", command]
         if columns:
             printed = run_on_terminal(bash, columns)
@@ -180,17 +184,18 @@ class Runner:
         return "".join(lines)
 
 
-def rewritten(page: Path, *, engine: bool = False) -> str:
+def rewritten(page: Path, *, engine: bool = False, server_runs: bool = False) -> str:
     """The text of the page with up-to-date output. Runs in the current directory and environment.
 
     Args:
         page: The page.
         engine: Whether to run the blocks that need a Docker engine, and not the others.
+        server_runs: Whether to use the server of the environment in place of those that the page starts.
     """
     text = page.read_text(encoding="utf-8")
     parts, end = [], 0
     with ExitStack() as stack:
-        runner = Runner(stack, engine=engine)
+        runner = Runner(stack, engine=engine, server_runs=server_runs)
         for block in blocks_of(text):
             try:
                 printed = runner.transcript(block)
@@ -209,24 +214,28 @@ def rewritten_notebook(notebook: Path) -> str:
     return updated(notebook.read_text(encoding="utf-8"), executed(notebook))
 
 
-def rewritten_beside_server(page: Path, *, engine: bool) -> str:
-    """The text of the page or notebook with up-to-date output. Runs in a new folder, with a new server."""
-    page = page.absolute()
+def rewritten_beside_server(pages: Sequence[Path], *, engine: bool = False) -> Iterator[tuple[Path, str]]:
+    """Each page or notebook with its text with up-to-date output. One server runs; each page has a new folder."""
+    pages = [page.absolute() for page in pages]
+    before = {name: value for name, value in os.environ.items() if not name.startswith(("PAPERSPACE_", "XDG_"))}
     with ExitStack() as stack:
         home = Path(stack.enter_context(tempfile.TemporaryDirectory()))
-        (home / "work").mkdir()
         server = stack.enter_context(LocalServer(actor="First Last", api_key="the-key-of-the-pages"))
-        for name in [name for name in os.environ if name.startswith(("PAPERSPACE_", "XDG_"))]:
-            del os.environ[name]
-        os.environ.update(
-            PAPERSPACE_API_URL=server.url,
-            PAPERSPACE_API_KEY=server.api_key,
-            HOME=str(home),
-            PATH=f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}",
-        )
-        configure()
-        stack.enter_context(chdir(home / "work"))
-        return rewritten_notebook(page) if page.suffix == ".ipynb" else rewritten(page, engine=engine)
+        for page in pages:
+            os.environ.clear()
+            os.environ.update(
+                before,
+                PAPERSPACE_API_URL=server.url,
+                PAPERSPACE_API_KEY=server.api_key,
+                HOME=str(home),
+                PATH=f"{Path(sys.executable).parent}{os.pathsep}{before['PATH']}",
+            )
+            configure()
+            with chdir(tempfile.mkdtemp(dir=home)):
+                if page.suffix == ".ipynb":
+                    yield page, rewritten_notebook(page)
+                else:
+                    yield page, rewritten(page, engine=engine, server_runs=len(pages) > 1)
 
 
 def difference(page: Path, expected: str) -> Iterator[str]:
@@ -247,13 +256,19 @@ def main() -> int:
         action="store_true",
         help="run only the blocks that need a Docker engine, on the one of this machine",
     )
+    parser.add_argument(
+        "--in-a-row",
+        action="store_true",
+        help="run the pages one after another on the same server, as a reader who follows them all",
+    )
     arguments = parser.parse_args()
     for page in arguments.page:
         if not page.is_file():
             parser.exit(2, f"{page}: no such file\n")
     stale = False
-    for page in arguments.page:
-        expected = rewritten_beside_server(page, engine=arguments.engine)
+    rows = [arguments.page] if arguments.in_a_row else [[page] for page in arguments.page]
+    rewrites = chain.from_iterable(rewritten_beside_server(row, engine=arguments.engine) for row in rows)
+    for page, expected in rewrites:
         changes = list(difference(page, expected))
         sys.stdout.writelines(changes)
         stale |= bool(changes)

@@ -11,18 +11,23 @@ from typing import TYPE_CHECKING
 import pytest
 
 from paperspace.gradient._shared.lazy import lazy_modules
+from paperspace.gradient._shared.model_messages import ModelRequest, ModelResponse
 from paperspace.gradient._shared.spec_rules import normalize_name
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Callable, Iterator
     from datetime import datetime
 
     from paperspace.gradient import server
+    from paperspace.gradient._shared import event_loops
     from paperspace.gradient.server.engines import simulation
     from paperspace.gradient.server.http.middleware import Fault
 else:
     [server] = lazy_modules("paperspace.gradient", "server")
+    [event_loops] = lazy_modules("paperspace.gradient._shared", "event_loops")
     [simulation] = lazy_modules("paperspace.gradient.server.engines", "simulation")
+
+__all__ = ["GradientServer", "ModelRequest", "ModelResponse", "gradient_server"]
 
 # Seconds per step of a simulated container: with the default of the simulation, tests would wait for seconds.
 _STEP = 0.01
@@ -48,9 +53,10 @@ class GradientServer:
     """
 
     def __init__(self) -> None:
-        from datetime import timedelta
+        from datetime import UTC, datetime, timedelta
 
         self._advanced = timedelta()
+        self._start = datetime.now(UTC), event_loops.monotonic()
         self._simulation = simulation.Simulation(step=timedelta(seconds=_STEP))
         self._server = server.LocalServer(runtime=self._simulation, now=self._now, actor="Test User")
         self._server.start()
@@ -177,6 +183,34 @@ class GradientServer:
         self._simulation.loads[name] = load
         self._server.reconcile(name)
 
+    def respond(self, name: str, handler: Callable[[ModelRequest], object] | None) -> None:
+        """Let a function respond for the endpoint of a deployment, in place of its model.
+
+        It gets each request to the endpoint while an instance is ready, up to 1 MiB, and has 30 seconds to respond. Its
+        result is the response: `bytes`, or a value that is sent as JSON, or a `ModelResponse` with a status or headers.
+        If it raises, the status is 500. It runs in a thread; several requests can be in progress at a time.
+
+        Args:
+            name: The name of the deployment.
+            handler: The function. None: the simulation responds again.
+
+        Raises:
+            TypeError: `handler` is not a function, or is a coroutine function.
+
+        Example:
+            >>> import urllib.request
+            >>> gradient_server.respond("mnist", lambda request: {"predictions": [7], "path": request.path})
+            >>> created = deployments.create_deployment("mnist", "p1", {"image": "nginx"}, wait=True)
+            >>> url = deployments.get_deployment_status(created["id"])["endpointUrl"]
+            >>> urllib.request.urlopen(f"{url}/v1/models/mnist:predict").read()
+            b'{"predictions": [7], "path": "/v1/models/mnist:predict"}'
+        """
+        from inspect import iscoroutinefunction
+
+        if handler is not None and (not callable(handler) or iscoroutinefunction(handler)):
+            raise TypeError("handler: expected a function that is not async, or None")
+        self._server.respond(name, handler)
+
     def rate_limit(self, times: int = 1, *, retry_after: int = 1) -> None:
         """Reject the next requests with HTTP status 429.
 
@@ -223,9 +257,11 @@ class GradientServer:
         self._inject_fault(times, server.drop(executed=executed))
 
     def _now(self) -> datetime:
-        from datetime import UTC, datetime
+        """Return the time of the server. It continues while a test freezes the time: otherwise no instance would start."""
+        from datetime import timedelta
 
-        return datetime.now(UTC) + self._advanced
+        start, seconds = self._start
+        return start + timedelta(seconds=event_loops.monotonic() - seconds) + self._advanced
 
     def _set_scenario(self, name: str, scenario: str, image: str | None = None) -> None:
         """Set the scenario of an image; that of all images replaces every other one."""

@@ -15,6 +15,8 @@ from urllib.parse import quote
 
 import pytest
 
+from paperspace.gradient import Client, EndpointNotFoundError, RateLimitError
+from paperspace.gradient.server import rate_limit
 from paperspace.gradient.server.http.graphql_http import negotiate
 
 if TYPE_CHECKING:
@@ -51,6 +53,26 @@ def test_wrong_keys(call: Caller, server: LocalServer, value: Any) -> None:
     assert response.code == "UNAUTHENTICATED"
     assert response.headers["WWW-Authenticate"] == "Bearer"
     assert server.api_key not in str(response.body)
+
+
+def test_path_with_a_slash(server: LocalServer) -> None:
+    """`/graphql/` is the API too: for POST, GET and injected faults. Other paths below it do not exist."""
+    url = f"{server.url}/"
+    key = {"Authorization": f"Bearer {server.api_key}"}
+    body = json.dumps(QUERY).encode()
+    for request in (
+        urllib.request.Request(url, body, {**key, "Content-Type": JSON}),
+        urllib.request.Request(f"{url}?query={quote(QUERY['query'])}", headers=key),
+    ):
+        with urllib.request.urlopen(request) as response:
+            assert json.load(response)["data"]["deployments"]["nodes"] == []
+    with Client(server.api_key, url, max_retries=0) as client:
+        assert client.deployments.list_deployments() == []
+        server.inject_fault(rate_limit(1))
+        with pytest.raises(RateLimitError):
+            client.deployments.list_deployments()
+    with Client(server.api_key, f"{url}x") as client, pytest.raises(EndpointNotFoundError):
+        client.deployments.list_deployments()
 
 
 def test_case_of_scheme_and_key(call: Caller, server: LocalServer) -> None:

@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING
 from paperspace.gradient._core.transport import HTTPTransport
 from paperspace.gradient._shared.fork import at_fork, never_finalize
 from paperspace.gradient._sync.loop_thread import is_left_open, is_loop_thread_loop
-from paperspace.gradient.errors import ClientClosedError
+from paperspace.gradient.errors import ClientClosedError, GradientError
 
 if TYPE_CHECKING:
     from collections.abc import AsyncGenerator
@@ -28,6 +28,21 @@ if TYPE_CHECKING:
 
 # Seconds until aborted connections are closed.
 _ABORT_TIME = 1.0
+
+
+def running_loop() -> asyncio.AbstractEventLoop:
+    """Return the running event loop.
+
+    Raises:
+        GradientError: There is none: another library than asyncio runs the coroutine.
+    """
+    try:
+        return asyncio.get_running_loop()
+    except RuntimeError:
+        raise GradientError(
+            "the async functions need asyncio, and no event loop of asyncio runs here; trio is not supported: "
+            "call the sync functions in a thread, for example with trio.to_thread.run_sync"
+        ) from None
 
 
 class Connections:
@@ -52,7 +67,7 @@ class Connections:
         """
         if self.closed:
             raise ClientClosedError("the client is closed; create a new one")
-        loop = asyncio.get_running_loop()
+        loop = running_loop()
         entry = self._by_loop.get(loop)
         if entry is not None:
             return entry[0]
@@ -75,7 +90,7 @@ class Connections:
     async def close(self) -> None:
         """Close every transport on its own loop. Calls in progress end with ClientClosedError."""
         self.closed = True
-        entry = self._by_loop.pop(asyncio.get_running_loop(), None)
+        entry = self._by_loop.pop(running_loop(), None)
         _release(self._by_loop)
         if entry is not None:
             await _close(*entry)

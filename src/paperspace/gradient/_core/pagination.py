@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 from contextlib import aclosing
-from time import monotonic
 from typing import TYPE_CHECKING, Any, TypedDict, TypeVar
 
+from paperspace.gradient._shared.event_loops import monotonic
 from paperspace.gradient.errors import PaginationError
 
 if TYPE_CHECKING:

@@ -2,19 +2,19 @@
 
 from __future__ import annotations
 
-import asyncio
 import logging
 import time
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any, TypeVar, cast
 from uuid import uuid4
 
-from paperspace.gradient._core.connections import Connections
+from paperspace.gradient._core.connections import Connections, running_loop
 from paperspace.gradient._core.documents import Document, load_document
 from paperspace.gradient._core.failures import AttemptFailed
 from paperspace.gradient._core.responses import HTTPResponse, data_of, parse_result
 from paperspace.gradient._core.retry import FailureKind, RetryBudget, retry_delay
 from paperspace.gradient._core.validation import read_data, require_shape, validate
+from paperspace.gradient._shared.event_loops import monotonic
 from paperspace.gradient._shared.secrets import without_secrets
 from paperspace.gradient.errors import (
     APIError,
@@ -47,8 +47,8 @@ _MISSING_LIFETIME = 600.0
 # Seconds that a server surely remembers a key. Ours does for a day, and a machine may sleep longer in the middle of a call.
 _KEY_LIFETIME = 3600.0
 
-# A clock that goes on while the machine sleeps, unlike that of the event loop, and that nobody sets. Windows has only one.
-_CLOCK = getattr(time, "CLOCK_BOOTTIME", getattr(time, "CLOCK_MONOTONIC", None))
+# A clock that goes on while the machine sleeps, unlike that of the event loop, and that nobody sets. Only Linux has it.
+_CLOCK = getattr(time, "CLOCK_BOOTTIME", None)
 _UNKNOWN = "the change may have been applied; check before retrying"
 
 
@@ -65,7 +65,7 @@ class Call:
     """
 
     def __init__(self, timeout: float) -> None:
-        self._loop = asyncio.get_running_loop()
+        self._loop = running_loop()
         self._started = _seconds()
         self.deadline = self._loop.time() + timeout
         self.attempts = 0
@@ -112,7 +112,7 @@ class Session:
     @property
     def missing(self) -> frozenset[str]:
         """The fields of our schema that the server is known to lack. Its rejection of an operation has named them."""
-        return frozenset(field for field, until in self._missing.items() if time.monotonic() < until)
+        return frozenset(field for field, until in self._missing.items() if _seconds() < until)
 
     def start(self) -> Call:
         """Start a call whose requests share one deadline."""
@@ -217,7 +217,7 @@ class Session:
                 self._budget.refund(len(failures))
                 return data
             if missing := failure.unknown_fields & sent.additions:
-                self._missing |= dict.fromkeys(missing, time.monotonic() + _MISSING_LIFETIME)
+                self._missing |= dict.fromkeys(missing, _seconds() + _MISSING_LIFETIME)
                 continue  # without them, at once: nothing was executed
             call.last_failure = failure.kind
             is_known = response is not None and _repeats_key(response, headers) and call.elapsed < _KEY_LIFETIME
@@ -304,7 +304,7 @@ class Session:
 
 def _seconds() -> float:
     """Return the time of the clock that goes on while the machine sleeps."""
-    return time.monotonic() if _CLOCK is None else time.clock_gettime(_CLOCK)
+    return monotonic() if _CLOCK is None else time.clock_gettime(_CLOCK)
 
 
 def _repeats_key(response: HTTPResponse, sent: dict[str, str]) -> bool:

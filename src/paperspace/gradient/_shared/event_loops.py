@@ -1,4 +1,4 @@
-"""Event loops, created where there are enough file descriptors for one."""
+"""Event loops, created where there are enough file descriptors for one, and the clock that they follow."""
 
 from __future__ import annotations
 
@@ -6,11 +6,23 @@ import asyncio
 import os
 import selectors
 import socket
+import time
 from contextlib import ExitStack
+from functools import partial
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+# The clock of all waits and timeouts. Libraries that freeze the time in tests replace the functions of `time`, also where a
+# module has imported one, and a wait would never end. They leave this one alone. Windows does not have `clock_gettime`.
+monotonic: Callable[[], float] = (
+    partial(time.clock_gettime, time.CLOCK_MONOTONIC) if hasattr(time, "clock_gettime") else partial(time.monotonic)
+)
 
 
 def new_event_loop() -> asyncio.AbstractEventLoop:
-    """Create an event loop.
+    """Create an event loop that follows `monotonic`.
 
     Raises:
         OSError: There are too few file descriptors.
@@ -22,4 +34,6 @@ def new_event_loop() -> asyncio.AbstractEventLoop:
         for end in socket.socketpair():
             stack.callback(end.close)
         stack.enter_context(open(os.devnull, "rb"))  # noqa: PTH123  # pathlib would be one more import
-    return asyncio.new_event_loop()
+    loop = asyncio.new_event_loop()
+    loop.time = monotonic  # type: ignore[method-assign]
+    return loop

@@ -6,6 +6,7 @@ import functools
 from typing import TYPE_CHECKING, ParamSpec, TypeVar
 
 from paperspace.gradient._shared.lazy import lazy_modules
+from paperspace.gradient.errors import GradientError
 
 if TYPE_CHECKING:
     from collections.abc import AsyncGenerator, Callable, Coroutine, Iterator
@@ -30,6 +31,15 @@ A = TypeVar("A")
 F = TypeVar("F", bound="Callable[..., object]")
 
 
+def _without_frames(error: GradientError) -> GradientError:
+    """Remove the frames of the library from an error and its causes: they hide the line of the caller."""
+    cause: BaseException | None = error
+    while cause is not None:
+        cause.__traceback__ = None
+        cause = cause.__cause__
+    return error
+
+
 class _End:
     """Marks the end of a generator."""
 
@@ -44,9 +54,12 @@ def blocking(
 
     @functools.wraps(method)
     def call(self: Blocking[A], /, *args: P.args, **kwargs: P.kwargs) -> R:
-        return loop_thread.run(method(self._async, *args, **kwargs))
+        try:
+            return loop_thread.run(method(self._async, *args, **kwargs))
+        except GradientError as error:
+            raise _without_frames(error)  # noqa: B904  # the same error
 
-    return _rename(call, method)
+    return public(call, method)
 
 
 def blocking_iterator(
@@ -54,23 +67,38 @@ def blocking_iterator(
 ) -> Callable[Concatenate[Blocking[A], P], Iterator[R]]:
     """Return the sync version of a generator method, which waits for each item."""
 
+    def iterate(generator: AsyncGenerator[R]) -> Iterator[R]:
+        async def advance() -> R | _End:
+            return await anext(generator, _END)
+
+        # If this iterator is dropped before its end, asyncio closes the async generator on its own loop.
+        while True:
+            try:
+                item = loop_thread.run(advance())
+            except GradientError as error:
+                raise _without_frames(error)  # noqa: B904  # the same error
+            if isinstance(item, _End):
+                return
+            yield item
+
+    public(iterate, method)
+
     @functools.wraps(method)
     def call(self: Blocking[A], /, *args: P.args, **kwargs: P.kwargs) -> Iterator[R]:
-        return _iterate(method(self._async, *args, **kwargs))
+        try:
+            return iterate(method(self._async, *args, **kwargs))
+        except GradientError as error:
+            raise _without_frames(error)  # noqa: B904  # the same error
 
-    return _rename(call, method)
+    return public(call, method)
 
 
-def _rename(call: F, method: Callable[..., object]) -> F:
-    """Name both versions without the class of the method, which is private. Tracebacks and TypeErrors show the name."""
-    call.__qualname__ = method.__qualname__ = method.__name__
+def public(call: F, method: Callable[..., object]) -> F:
+    """Name both versions like the function that users call: without the class of the method, which is private.
+
+    Tracebacks, TypeErrors and the warning about a missing `await` show the name.
+    """
+    name = method.__name__
+    call.__name__ = call.__qualname__ = method.__qualname__ = name
+    call.__code__ = call.__code__.replace(co_name=name)
     return call
-
-
-def _iterate(generator: AsyncGenerator[R]) -> Iterator[R]:
-    async def advance() -> R | _End:
-        return await anext(generator, _END)
-
-    # If this iterator is dropped before its end, asyncio closes the async generator on its own loop.
-    while not isinstance(item := loop_thread.run(advance()), _End):
-        yield item

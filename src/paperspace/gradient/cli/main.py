@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+import os
 import sys
 from importlib import import_module
 from typing import Any, NamedTuple, NoReturn
@@ -88,6 +89,10 @@ class MainGroup(Group):
         replace_missing_streams()
         if isinstance(sys.stdout, io.TextIOWrapper):
             sys.stdout.reconfigure(errors="backslashreplace")  # prints characters that the encoding does not have
+        if os.environ.get("_GRADIENT_COMPLETE", "").startswith("bash"):
+            from paperspace.gradient.cli._bash_completion import register
+
+            register()
         options = CommonOptions()
         settings |= {"standalone_mode": False, "obj": options}
         sys.exit(exit_code(lambda: super(MainGroup, self).main(*args, **settings), options))

@@ -17,6 +17,7 @@ from paperspace.gradient.cli._server_database import database_path
 from paperspace.gradient.cli._server_engine import choose_engine, engine_options
 from paperspace.gradient.cli._server_gateway import gateway_options
 from paperspace.gradient.cli._server_log import log_to_stderr
+from paperspace.gradient.cli._server_reset import reset as reset_database
 from paperspace.gradient.cli._server_run import serve
 from paperspace.gradient.cli.server_control import backup, down, gateway, prune
 from paperspace.gradient.cli.server_credentials import credentials
@@ -72,6 +73,14 @@ def _check_origins(_context: click.Context, _option: click.Parameter, origins: t
 @click.option(
     "--save-config", is_flag=True, help="Store the API URL and the API key in the client's configuration file."
 )
+@click.option(
+    "--reset",
+    is_flag=True,
+    help="Before the start, delete all deployments of the database, with their containers, logs, events and metrics. The "
+    "API key, registries, instance types and secrets stay. Asks for confirmation. Refused while a server runs on the "
+    "database.",
+)
+@click.option("--yes", "-y", is_flag=True, help="With --reset: do not ask for confirmation.")
 @engine_options
 @gateway_options
 @click.pass_context
@@ -85,6 +94,8 @@ def command(
     actor: str | None,
     allow_origins: tuple[str, ...],
     save_config: bool,
+    reset: bool,
+    yes: bool,
     engine: EngineOptions,
     gateway: GatewayOptions,
 ) -> None:
@@ -98,6 +109,8 @@ def command(
     Example:
       gradient server --port 8600 --database :memory:
     """
+    if reset and context.invoked_subcommand is not None:
+        raise click.UsageError(f"--reset starts the server: leave out `{context.invoked_subcommand}`.")
     if context.invoked_subcommand is not None:
         return
     # Slow to import, and not needed for the help.
@@ -110,6 +123,8 @@ def command(
         raise click.UsageError(f"With --host {host}, other machines can connect: set an API key with --api-key.")
     log_to_stderr()
     path = database_path(database)
+    if reset:
+        reset_database(context, path, yes=yes)
     file = None if api_key is not None or path == IN_MEMORY else key_file(Path(path))
     stored_key = file and _read_key(file)
 

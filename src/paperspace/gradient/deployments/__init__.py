@@ -21,7 +21,7 @@ from typing import TYPE_CHECKING
 from paperspace.gradient._core.defaults import DEFAULT_WAIT
 from paperspace.gradient._default_client import default_session
 from paperspace.gradient._shared.lazy import lazy_modules
-from paperspace.gradient._sync.blocking import blocking, blocking_iterator
+from paperspace.gradient._sync.blocking import blocking, blocking_iterator, public
 from paperspace.gradient.deployments._api import AsyncDeployments
 
 if TYPE_CHECKING:
@@ -94,7 +94,7 @@ class Deployments:
     list_deployment_statuses = blocking(AsyncDeployments.list_deployment_statuses)
     watch_deployment = blocking_iterator(AsyncDeployments.watch_deployment)
     # The sync versions of private methods of the same class.
-    _raise_if_failed = blocking(AsyncDeployments._raise_if_failed)  # noqa: SLF001
+    _failure = blocking(AsyncDeployments._failure)  # noqa: SLF001
     _patch = blocking(AsyncDeployments._patch)  # noqa: SLF001
     _find_deployments = blocking(AsyncDeployments._find_deployments)  # noqa: SLF001
     _get_deployment_details = blocking(AsyncDeployments._get_deployment_details)  # noqa: SLF001
@@ -115,9 +115,13 @@ class Deployments:
             status = event["status"]
             if on_event is not None:
                 on_event(event)
-        return self._raise_if_failed(status)
+        assert status is not None  # noqa: S101  # a watch ends with an event or an error
+        if failure := self._failure(status):
+            raise failure
+        return status
 
     wait_for_deployment.__doc__ = AsyncDeployments.wait_for_deployment.__doc__
+    public(wait_for_deployment, AsyncDeployments.wait_for_deployment)
 
 
 def load_spec(

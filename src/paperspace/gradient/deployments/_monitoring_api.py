@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 from paperspace.gradient._core.defaults import DEFAULT_WAIT
 from paperspace.gradient._shared.lazy import lazy_modules
-from paperspace.gradient.errors import APIError
+from paperspace.gradient.errors import APIError, DeploymentFailedError
 
 if TYPE_CHECKING:
     from collections.abc import AsyncGenerator, Callable
@@ -157,14 +157,14 @@ class MonitoringAPI:
                 status = event["status"]
                 if on_event is not None and isawaitable(result := on_event(event)):
                     await result
-        return await self._raise_if_failed(status)
-
-    async def _raise_if_failed(self, status: DeploymentStatus | None) -> DeploymentStatus:
-        """Return the last status of a watch, unless the deployment failed."""
         assert status is not None  # noqa: S101  # a watch ends with an event or an error
-        if status["state"] == "failed":
-            raise await _wait_errors.deployment_failed(self._session(), status)
+        if failure := await self._failure(status):
+            raise failure
         return status
+
+    async def _failure(self, status: DeploymentStatus) -> DeploymentFailedError | None:
+        """Return the error for the last status of a watch. None: the deployment did not fail."""
+        return await _wait_errors.deployment_failed(self._session(), status) if status["state"] == "failed" else None
 
     async def get_deployment_events(self, id: str, first: int | None = 100) -> list[DeploymentEvent]:
         """Get the events of a deployment, newest first: what happened, when, why and how often.

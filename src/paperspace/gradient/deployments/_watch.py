@@ -6,12 +6,12 @@ from asyncio import sleep
 from contextlib import aclosing, suppress
 from functools import partial
 from math import inf
-from time import monotonic
 from typing import TYPE_CHECKING, TypeVar
 
 from paperspace.gradient._core.pagination import empty_page, iter_pages
 from paperspace.gradient._generated.deployment_status import DEPLOYMENT_STATUS, DeploymentStatusVariables
 from paperspace.gradient._generated.deployment_statuses import DEPLOYMENT_STATUSES, DeploymentStatusesVariables
+from paperspace.gradient._shared.event_loops import monotonic
 from paperspace.gradient._shared.lazy import lazy_modules
 from paperspace.gradient.deployments._errors import deployment_not_found
 from paperspace.gradient.deployments._events import unread_events

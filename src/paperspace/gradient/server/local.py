@@ -14,6 +14,7 @@ from aiohttp import web
 
 from paperspace.gradient._shared import server_files
 from paperspace.gradient._shared.event_loops import new_event_loop
+from paperspace.gradient._shared.spec_rules import normalize_name
 from paperspace.gradient.server.backend import Settings
 from paperspace.gradient.server.clock import SteadyClock, utc_now
 from paperspace.gradient.server.controlled import ControlledDeployments
@@ -46,6 +47,7 @@ if TYPE_CHECKING:
     from paperspace.gradient.server.controller.gateway import Gateway
     from paperspace.gradient.server.engines.runtime import Runtime
     from paperspace.gradient.server.http.middleware import Fault
+    from paperspace.gradient.server.http.model_responses import Handler
     from paperspace.gradient.server.storage.summary import Summary
 
 SHUTDOWN_TIMEOUT = 1.0  # seconds to close the connections; the middleware has drained them already
@@ -129,6 +131,7 @@ class LocalServer:
         self._options = options
         self._allow_origins = frozenset(map(check_origin, allow_origins))
         self._passwords = passwords_of(database)
+        self._handlers: dict[str, Handler] = {}
         self._starting = threading.Lock()
         self._stop: Callable[[], None] | None = None
 
@@ -202,6 +205,21 @@ class LocalServer:
             []
         """
         self._middleware.injected_faults.extend(faults)
+
+    def respond(self, name: str, handler: Handler | None) -> None:
+        """Let a function respond for the endpoint of the deployments with this name. None: the simulation responds again.
+
+        The function runs in a thread, and not before an instance is ready. See `GradientServer.respond`.
+
+        Example:
+            >>> from paperspace.gradient.server import LocalServer
+            >>> with LocalServer() as server:
+            ...     server.respond("mnist", lambda request: {"predictions": request.json()["instances"]})
+        """
+        if handler is None:
+            self._handlers.pop(normalize_name(name), None)
+        else:
+            self._handlers[normalize_name(name)] = handler
 
     def reconcile(self, name: str) -> None:
         """Apply the newest specs of the deployments with this name again, after the settings of the runtime were changed.
@@ -289,6 +307,7 @@ class LocalServer:
                 simulated=self._runtime.simulated,
                 api_key=self.api_key,
                 now=settings.clock,
+                handlers=self._handlers,
             )
             runner = web.AppRunner(routes.application(), handler_cancellation=True, shutdown_timeout=SHUTDOWN_TIMEOUT)
             self._unread = UnreadResponses()

@@ -5,9 +5,9 @@ from __future__ import annotations
 import asyncio
 import logging
 from contextlib import suppress
-from time import monotonic
 from typing import TYPE_CHECKING
 
+from paperspace.gradient._shared.event_loops import monotonic
 from paperspace.gradient.server.controller.decide import decide, show_unavailable
 from paperspace.gradient.server.controller.engine import EngineUnavailableError
 from paperspace.gradient.server.controller.gateway import GatewayUnavailableError, Target

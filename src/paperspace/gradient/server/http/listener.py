@@ -10,12 +10,12 @@ import logging
 import os
 import socket
 from contextlib import suppress
-from time import monotonic
 from typing import TYPE_CHECKING, Any, cast
 from weakref import WeakSet
 
 from paperspace.gradient._shared.daemon_threads import in_daemon_thread
 from paperspace.gradient._shared.error_codes import Code
+from paperspace.gradient._shared.event_loops import monotonic
 from paperspace.gradient._shared.fork import at_fork
 from paperspace.gradient.server.http.connections import Connection, UnreadResponses
 

@@ -8,7 +8,6 @@ from collections import deque
 from collections.abc import Awaitable, Callable
 from contextlib import asynccontextmanager, suppress
 from http import HTTPStatus
-from time import monotonic
 from typing import TYPE_CHECKING
 from urllib.parse import urlsplit
 
@@ -16,6 +15,7 @@ from aiohttp import HttpVersion11, hdrs, web
 
 from paperspace.gradient._shared.daemon_threads import in_daemon_thread
 from paperspace.gradient._shared.error_codes import Code
+from paperspace.gradient._shared.event_loops import monotonic
 from paperspace.gradient._shared.problems import shorten
 from paperspace.gradient.server.errors import StoppedError
 from paperspace.gradient.server.graphql.responses import internal_error
@@ -33,6 +33,9 @@ if TYPE_CHECKING:
 Handler = Callable[[web.Request], Awaitable[web.StreamResponse]]
 Fault = Callable[[web.Request, Handler], Awaitable[web.StreamResponse]]
 """Handles one API request instead of its handler, or around it."""
+
+# Some clients end the path with a slash.
+API_PATHS = ("/graphql", "/graphql/")
 
 OPERATION = web.RequestKey("operation", str)
 """The name of the operation of a request, if it has one."""
@@ -93,7 +96,7 @@ class RequestMiddleware:
                 cors.allow(request, response)
         seconds = monotonic() - started
         _log.info("%s %s %d %.1f ms", request_id, _describe(request), response.status, seconds * 1000)
-        if request.path == "/graphql":
+        if request.path in API_PATHS:
             self.counts.count(request.get(OPERATION), response.status, seconds)
         return response
 
@@ -166,7 +169,7 @@ class RequestMiddleware:
     async def _execute(self, request: web.Request, handler: Handler) -> web.StreamResponse:
         """Run the handler, or an injected fault."""
         try:
-            if self.injected_faults and request.path == "/graphql":
+            if self.injected_faults and request.path in API_PATHS:
                 return await self.injected_faults.popleft()(request, handler)
             return await handler(request)
         except StoppedError:

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 
 from aiohttp import hdrs, web
 
+from paperspace.gradient._shared.model_messages import ModelRequest
 from paperspace.gradient.server.http.authentication import authenticate
 from paperspace.gradient.server.http.graphql_http import (
     GRAPHQL_RESPONSE,
@@ -20,16 +21,18 @@ from paperspace.gradient.server.http.graphql_http import (
     request_from_url,
 )
 from paperspace.gradient.server.http.index_page import index_page
-from paperspace.gradient.server.http.middleware import OPERATION
+from paperspace.gradient.server.http.middleware import API_PATHS, OPERATION
+from paperspace.gradient.server.http.model_responses import respond
 from paperspace.gradient.server.http.request_errors import HTTPRequestError
 
 if TYPE_CHECKING:
-    from collections.abc import Awaitable, Callable
+    from collections.abc import Awaitable, Callable, Mapping
 
     from paperspace.gradient.server.engines.endpoints import EndpointResponse
     from paperspace.gradient.server.graphql.execution import Request
     from paperspace.gradient.server.graphql.responses import Response
     from paperspace.gradient.server.http.middleware import RequestMiddleware
+    from paperspace.gradient.server.http.model_responses import Handler
     from paperspace.gradient.server.metrics import Exposition
 
 MAX_BODY_SIZE = 1024 * 1024
@@ -48,6 +51,7 @@ class Routes:
         simulated: Whether no containers run.
         api_key: The API key that requests must have.
         now: Returns the current time.
+        handlers: The functions that respond for endpoints, by the name of the deployment.
     """
 
     def __init__(
@@ -61,6 +65,7 @@ class Routes:
         simulated: bool,
         api_key: str,
         now: Callable[[], datetime],
+        handlers: Mapping[str, Handler],
     ) -> None:
         self._execute = execute
         self._endpoint = endpoint
@@ -69,12 +74,14 @@ class Routes:
         self._index_page = index_page(url, simulated=simulated)
         self._key_digest = digest(api_key)
         self._now = now
+        self._handlers = handlers
 
     def application(self) -> web.Application:
         """Create the web application."""
         app = web.Application(client_max_size=MAX_BODY_SIZE, middlewares=[self._middleware.handle])
-        app.router.add_post("/graphql", self._handle_graphql, expect_handler=_defer_expect)
-        app.router.add_get("/graphql", self._handle_graphql, expect_handler=_defer_expect)
+        for path in API_PATHS:
+            app.router.add_post(path, self._handle_graphql, expect_handler=_defer_expect)
+            app.router.add_get(path, self._handle_graphql, expect_handler=_defer_expect)
         app.router.add_get("/healthz", self._handle_health, expect_handler=_defer_expect)
         app.router.add_get("/metrics", self._handle_metrics, expect_handler=_defer_expect)
         # All methods and all paths below the endpoint: the model decides which ones exist.
@@ -117,7 +124,20 @@ class Routes:
         response = await self._endpoint(request.match_info["id"], request.headers.get(hdrs.AUTHORIZATION))
         if response.status == HTTPStatus.NOT_FOUND:
             raise web.HTTPNotFound
+        if response.status == HTTPStatus.OK and (
+            handler := self._handlers.get(name := response.body["deployment"]["name"])
+        ):
+            return await respond(handler, await self._model_request(request), name)
         return web.json_response(response.body, status=response.status, headers=response.headers)
+
+    async def _model_request(self, request: web.Request) -> ModelRequest:
+        return ModelRequest(
+            request.method,
+            request.match_info["path"] or "/",
+            dict(request.query),
+            {name.lower(): value for name, value in request.headers.items()},
+            await self._middleware.read_body(request),
+        )
 
     async def _handle_metrics(self, request: web.Request) -> web.Response:
         authenticate(request, self._key_digest)

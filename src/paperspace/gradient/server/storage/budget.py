@@ -7,8 +7,9 @@ pages together, and how long it takes.
 from __future__ import annotations
 
 import sys
-from time import monotonic
 from typing import NamedTuple
+
+from paperspace.gradient._shared.event_loops import monotonic
 
 
 class Limits(NamedTuple):

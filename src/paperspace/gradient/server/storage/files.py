@@ -72,7 +72,7 @@ def open_writer(database: str | Path, stopped: Callable[[], bool] = _never) -> G
                     raise unusable(database, reason)
                 # The file itself, not a symbolic link to it: another server may use it by its other name.
                 file = Path(os.path.realpath(file))
-                stack.enter_context(_locked(file))
+                stack.enter_context(locked(file))
                 create_private(file)
                 check_file(file)
                 _check_content(file, stopped)
@@ -121,7 +121,7 @@ def create_private(file: Path) -> None:
 
 
 @contextmanager
-def _locked(database: Path) -> Generator[None]:
+def locked(database: Path) -> Generator[None]:
     """Lock the database for this server. The lock is that of SQLite on an empty file beside it."""
     file = database.with_name(f"{database.name}-lock")
     if not file.exists() and database.exists():

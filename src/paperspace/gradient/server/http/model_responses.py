@@ -1,0 +1,57 @@
+"""Responses of a test's function for the endpoint of a simulated deployment."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from collections.abc import Callable
+from http import HTTPStatus
+
+from aiohttp import web
+
+from paperspace.gradient._shared.daemon_threads import in_daemon_thread
+from paperspace.gradient._shared.model_messages import ModelRequest, ModelResponse
+from paperspace.gradient.server.http.request_errors import error_response
+
+Handler = Callable[[ModelRequest], object]
+
+TIMEOUT = 30.0  # seconds for a handler
+
+_log = logging.getLogger(__name__)
+
+
+async def respond(handler: Handler, request: ModelRequest, name: str) -> web.Response:
+    """Return the response of a handler, which runs in a thread.
+
+    Args:
+        handler: The handler of the deployment.
+        request: The request.
+        name: The name of the deployment.
+    """
+    try:
+        async with asyncio.timeout(TIMEOUT):
+            return await in_daemon_thread(_response, handler, request, name)
+    except TimeoutError:
+        message = f"the handler of {name} did not return within {TIMEOUT:g} seconds"
+        return error_response(HTTPStatus.GATEWAY_TIMEOUT, message, {})
+
+
+def _response(handler: Handler, request: ModelRequest, name: str) -> web.Response:
+    """Run a handler. If it raises, or if its result is not JSON, the status is 500."""
+    try:
+        result = handler(request)
+        return _http_response(result if isinstance(result, ModelResponse) else ModelResponse(result))
+    except BaseException as error:  # noqa: BLE001  # also pytest.fail, which raises no Exception
+        _log.exception("The handler of the deployment %s failed.", name)
+        message = f"the handler of {name} raised {type(error).__name__}: {error}"
+        return error_response(HTTPStatus.INTERNAL_SERVER_ERROR, message, {})
+
+
+def _http_response(returned: ModelResponse) -> web.Response:
+    if isinstance(returned.body, bytes):
+        response = web.Response(body=returned.body, status=returned.status)
+    else:
+        response = web.json_response(returned.body, status=returned.status)
+    for name, value in returned.headers.items():
+        response.headers[name] = str(value)
+    return response
