@@ -66,14 +66,14 @@ def _stdout_is_unicode() -> bool:
 # -------------------------------------------------------------------------------------------------------------- messages
 
 
-def print_message(text: str) -> None:
-    """Print a message on standard error, wrapped to the width of a terminal.
+def print_message(text: str, *, label: str = "") -> None:
+    """Print a message on standard error, wrapped to the width of a terminal, behind a label that may be colored.
 
     If standard error cannot be written to, the command continues without messages.
     """
     text = printable(text)
     try:
-        click.echo(wrap(text) if sys.stderr.isatty() else text, err=True)
+        click.echo(label + (wrap(text) if sys.stderr.isatty() else text), err=True)
     except OSError:
         redirect_to_null(sys.stderr)
 
@@ -103,6 +103,11 @@ def _is_unsafe(character: str) -> bool:
 def is_plain_terminal() -> bool:
     """Return whether TERM names a terminal without escape sequences."""
     return os.environ.get("TERM", "").lower() in {"dumb", "unknown"}
+
+
+def may_color() -> bool:
+    """Return whether colors are wanted on a terminal. click removes them where the output is no terminal."""
+    return not is_plain_terminal() and not os.environ.get("NO_COLOR")
 
 
 # --------------------------------------------------------------------------------------------------------------- streams

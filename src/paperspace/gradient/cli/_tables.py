@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-import os
 import shutil
 import sys
 from typing import TYPE_CHECKING, NamedTuple, TypeVar
 
 import click
 
-from paperspace.gradient.cli._output import is_plain_terminal, print_message, printable
+from paperspace.gradient.cli._output import is_plain_terminal, may_color, print_message, printable
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
@@ -56,7 +55,7 @@ def table_lines(columns: dict[Column, Callable[[Row], str]], rows: Sequence[Row]
     widths = _widths(cells, max_width)
     lines = []
     for index in range(len(rows) + 1):
-        colored = index > 0 and not is_plain_terminal() and not os.environ.get("NO_COLOR")
+        colored = index > 0 and may_color()
         texts = (_fit(cells[column][index], width, column, colored=colored) for column, width in widths.items())
         lines.append(_GAP.join(texts).rstrip())
     return lines, [column.title for column in columns if column not in widths]

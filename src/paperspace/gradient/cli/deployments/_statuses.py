@@ -8,14 +8,14 @@ from typing import TYPE_CHECKING
 import click
 
 from paperspace.gradient._shared.lazy import lazy_modules
-from paperspace.gradient.cli._tables import Column, print_table
+from paperspace.gradient.cli._tables import Column, print_table, table_lines
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
     from paperspace.gradient.client import Client
     from paperspace.gradient.deployments import _queries
-    from paperspace.gradient.types import DeploymentStatus
+    from paperspace.gradient.types import Deployment, DeploymentStatus
 else:
     [_queries] = lazy_modules("paperspace.gradient.deployments", "_queries")
 
@@ -26,6 +26,26 @@ def print_statuses(statuses: list[DeploymentStatus]) -> None:
         print_table(_COLUMNS, statuses)
     else:
         click.echo("No deployments found")
+
+
+def status_lines(statuses: list[DeploymentStatus]) -> list[str]:
+    """Return the lines of the table, the first one with the titles."""
+    return table_lines(_COLUMNS, statuses)[0]
+
+
+def with_state(deployment: Deployment, status: DeploymentStatus) -> dict[str, object]:
+    """Return what `list -o json` prints of a deployment."""
+    return {
+        "id": deployment["id"],
+        "name": deployment["name"],
+        "state": status["state"],
+        "readyReplicas": status["readyReplicas"],
+        "replicas": status["replicas"],
+        "serving": status["serving"],
+        "endpointUrl": status["endpointUrl"],
+        "error": status["error"],
+        **deployment,
+    }
 
 
 def is_protected(client: Client, id: str) -> bool:

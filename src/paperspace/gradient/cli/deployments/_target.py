@@ -13,7 +13,7 @@ from paperspace.gradient.cli._output import printable
 from paperspace.gradient.cli.deployments._options import MISSING_ID
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Sequence
 
     from paperspace.gradient.client import Client
 
@@ -67,9 +67,7 @@ def target_parameter(*, required: bool = True) -> Callable[[Function], Function]
             if id is not None or argument is None:
                 target = None if id is None else Target(id, None)
             else:
-                # An empty argument, from a shell variable that is not set, is an error as an id.
-                is_id = not argument or _UUID.fullmatch(argument)
-                target = Target(argument, None) if is_id else Target(None, argument)
+                target = _parse(argument)
             if required and target is None:
                 raise click.UsageError(MISSING_ID)
             return function(target=target, **others)
@@ -77,6 +75,54 @@ def target_parameter(*, required: bool = True) -> Callable[[Function], Function]
         return with_target
 
     return add
+
+
+def targets_parameter(function: Function) -> Function:
+    """Add deployments, each like `target_parameter`, and the project whose deployments they are without any.
+
+    The function gets them as `targets` and `project_id`, at least one of which is set.
+    """
+
+    @click.argument("arguments", metavar="[NAME|ID]...", nargs=-1, shell_complete=complete_id_or_name)
+    @click.option(
+        "--id", "ids", metavar="ID", multiple=True, shell_complete=complete_id, help="The id of a deployment."
+    )
+    @click.option(
+        "--project-id",
+        "--projectId",
+        "project_id",
+        metavar="ID",
+        help="With a name: the project of the deployment; default: all projects. Without a name or an id: all deployments of "
+        "this project.",
+    )
+    @wraps(function)
+    def with_targets(*, arguments: tuple[str, ...], ids: tuple[str, ...], project_id: str | None, **others: Any) -> Any:
+        targets = [*map(_parse, arguments), *(Target(id_, None) for id_ in ids)]
+        if not targets and project_id is None:
+            raise click.UsageError(f"{MISSING_ID} Or pass --project-id, for all deployments of a project.")
+        return function(targets=targets, project_id=project_id, **others)
+
+    return with_targets
+
+
+def find_all(client: Client, targets: Sequence[Target], project_id: str | None) -> dict[str, str]:
+    """Return the names of deployments by their ids; without targets, of all deployments of a project.
+
+    Raises:
+        click.UsageError: Several deployments have one of the names. The message lists them.
+        NotFoundError: A deployment does not exist.
+    """
+    if not targets:
+        statuses = client.deployments.list_deployment_statuses(project_id=project_id, first=None)
+        return {status["id"]: status["name"] for status in statuses}
+    found = [(target.find(client, project_id), target.name) for target in targets]
+    return {id_: name or client.deployments.get_deployment_status(id_)["name"] for id_, name in found}
+
+
+def _parse(argument: str) -> Target:
+    """Return what an argument names. An empty one, from a shell variable that is not set, is an error as an id."""
+    is_id = not argument or _UUID.fullmatch(argument)
+    return Target(argument, None) if is_id else Target(None, argument)
 
 
 lookup_project_option = click.option(

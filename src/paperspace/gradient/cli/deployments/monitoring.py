@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import sys
-import time
 from datetime import datetime
 from typing import TYPE_CHECKING
 
@@ -12,13 +10,26 @@ import click
 from paperspace.gradient._core.defaults import DEFAULT_WAIT
 from paperspace.gradient._shared.lazy import lazy_modules
 from paperspace.gradient.cli._commands import connect
-from paperspace.gradient.cli._output import is_plain_terminal, output_option, print_data, printable
+from paperspace.gradient.cli._exit_codes import ExitCode
+from paperspace.gradient.cli._live import can_redraw, redraw
+from paperspace.gradient.cli._output import output_option, print_data, printable
 from paperspace.gradient.cli._progress import wait_with_progress
 from paperspace.gradient.cli._tables import Column, print_table, table_lines
 from paperspace.gradient.cli.deployments._group import command
 from paperspace.gradient.cli.deployments._options import project_option
-from paperspace.gradient.cli.deployments._target import Target, lookup_project_option, target_parameter
-from paperspace.gradient.errors import APIConnectionError, APITimeoutError
+from paperspace.gradient.cli.deployments._several import (
+    LogOptions,
+    log_text,
+    print_logs_of_several,
+    wait_for_several,
+)
+from paperspace.gradient.cli.deployments._target import (
+    Target,
+    find_all,
+    lookup_project_option,
+    target_parameter,
+    targets_parameter,
+)
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -31,8 +42,7 @@ else:
 
 
 @command.command()
-@target_parameter()
-@lookup_project_option
+@targets_parameter
 @click.option(
     "--timeout",
     type=click.FloatRange(0, min_open=True),
@@ -42,22 +52,30 @@ else:
     help="The seconds to wait.",
 )
 @output_option("json", "yaml")
-def wait(target: Target, project_id: str | None, timeout: float, output: str | None) -> None:
+def wait(targets: list[Target], project_id: str | None, timeout: float, output: str | None) -> int:
     """Wait until the newest revision is ready, or the deployment is stopped.
 
     Events are printed to standard error. On a terminal, a progress bar is shown too. The exit code is 6 if the deployment
     fails, and 7 if it is not ready in time.
 
+    With several deployments, or a project, each line has the name of its deployment. The command ends when all of them have
+    ended, and says how. The exit code is that of the first failure.
+
     \b
-    Example:
+    Examples:
       gradient deployments wait mnist --timeout 300
+      gradient deployments wait mnist fashion
+      gradient deployments wait --project-id p1
     """
     with connect() as client:
-        status = wait_with_progress(client, target.find(client, project_id), timeout)
+        if len(targets) != 1:
+            return wait_for_several(client, find_all(client, targets, project_id), timeout, output)
+        status = wait_with_progress(client, targets[0].find(client, project_id), timeout)
     if output:
         print_data(status, output)
     else:
         click.echo(f"{status['state'].capitalize()} deployment: {status['id']}")
+    return ExitCode.SUCCESS
 
 
 @command.command()
@@ -130,8 +148,7 @@ class Time(click.ParamType[datetime]):
 
 
 @command.command()
-@target_parameter()
-@lookup_project_option
+@targets_parameter
 @click.option("--follow", "-f", is_flag=True, help="Print new lines until the deployment is stopped or deleted.")
 @click.option("--tail", type=click.IntRange(0), metavar="N", help="Only the last N lines.")
 @click.option(
@@ -144,34 +161,42 @@ class Time(click.ParamType[datetime]):
 @output_option("json")
 def logs(
     *,
-    target: Target,
+    targets: list[Target],
     project_id: str | None,
     follow: bool,
     tail: int | None,
     since: datetime | None,
     instance: str | None,
     output: str | None,
-) -> None:
+) -> int:
     """Print the log lines of all instances of a deployment, sorted by time.
 
     -o json prints one JSON object per line.
+
+    With several deployments, or a project, each line has the name of its deployment; with -o json, in `deploymentName`.
+    --tail prints the last lines of each. If one cannot be read, the others are printed, and the exit code is that of the
+    first failure.
 
     \b
     Examples:
       gradient deployments logs mnist --tail 20 -f
       gradient deployments logs mnist --since 10m
+      gradient deployments logs mnist fashion -f
     """
     import json
 
+    if instance is not None and len(targets) != 1:
+        raise click.UsageError("--instance works with one deployment only.")
     with connect() as client:
-        found = target.find(client, project_id)
+        if len(targets) != 1:
+            names = find_all(client, targets, project_id)
+            return print_logs_of_several(client, names, LogOptions(tail, since, follow), output)
+        found = targets[0].find(client, project_id)
         for line in client.deployments.get_deployment_logs(
             found, instance=instance, tail=tail, since=since, follow=follow
         ):
-            if output:
-                click.echo(json.dumps(line))
-            else:
-                click.echo(printable(f"{line['dtCreated']} {line['instanceName']} {line['message']}"))
+            click.echo(json.dumps(line) if output else printable(log_text(line)))
+    return ExitCode.SUCCESS
 
 
 @command.command()
@@ -200,38 +225,13 @@ def top(target: Target | None, project_id: str | None, *, once: bool, output: st
 
         if output:
             print_data([{**entry, "metrics": next(iter(entry["metrics"]), None)} for entry in latest()], output)
-        elif once or not sys.stdout.isatty() or is_plain_terminal():
+        elif once or not can_redraw():
             if shown := latest():
                 print_table(_USAGE_COLUMNS, shown)
             else:
                 click.echo("No deployments found")
         else:
-            _redraw(latest)
-
-
-def _redraw(latest: Callable[[], list[DeploymentWithMetrics]]) -> None:
-    """Show a table that is updated. A short outage of the server does not end it."""
-    from rich.console import Console
-    from rich.live import Live
-    from rich.text import Text
-
-    lines, _ = table_lines(_USAGE_COLUMNS, latest())
-    console = Console(markup=False, highlight=False)
-    with Live(console=console, auto_refresh=False, transient=False) as live:
-        problem = ""
-        while True:
-            title, *others = lines[: max(console.height - 1, 1)]
-            text = Text.assemble((title, "bold"), *(f"\n{line}" for line in others), f"\n{problem}", no_wrap=True)
-            live.update(text, refresh=True)
-            time.sleep(_REDRAW_INTERVAL)
-            try:
-                lines, _ = table_lines(_USAGE_COLUMNS, latest())
-                problem = ""
-            except (APIConnectionError, APITimeoutError) as error:
-                problem = printable(f"The server does not respond: {error.args[0]}").replace("\n", " ")
-
-
-_REDRAW_INTERVAL = 2.0  # seconds; there are new figures each 10 seconds
+            redraw(lambda: table_lines(_USAGE_COLUMNS, latest())[0])
 
 
 def _figure(show: Callable[[DeploymentMetrics], str | None]) -> Callable[[DeploymentWithMetrics], str]:

@@ -13,13 +13,13 @@ from paperspace.gradient.cli._commands import connect
 from paperspace.gradient.cli._output import output_option, print_data, print_message, printable
 from paperspace.gradient.cli.deployments._group import command
 from paperspace.gradient.cli.deployments._options import NOT_FOUND, cluster_option, name_option, project_option
-from paperspace.gradient.cli.deployments._statuses import is_protected, print_statuses
+from paperspace.gradient.cli.deployments._statuses import is_protected, print_statuses, with_state
 from paperspace.gradient.cli.deployments._target import Target, lookup_project_option, target_parameter
+from paperspace.gradient.cli.deployments._watched_list import Filters, watch_list
 from paperspace.gradient.errors import NotFoundError
 
 if TYPE_CHECKING:
     from paperspace.gradient._spec import files
-    from paperspace.gradient.types import Deployment, DeploymentStatus
 else:
     [files] = lazy_modules("paperspace.gradient._spec", "files")
 
@@ -31,9 +31,16 @@ else:
     help="Only deployments that have a revision on this cluster. Their revisions on other clusters are left out."
 )
 @click.option("--limit", type=click.IntRange(0), metavar="N", help="Only the newest N deployments.")
+@click.option("--watch", "-w", is_flag=True, help="Show changes until Ctrl-C.")
 @output_option("json", "yaml", "name", "id")
 def list_(
-    name: str | None, project_id: str | None, cluster_id: str | None, limit: int | None, output: str | None
+    *,
+    name: str | None,
+    project_id: str | None,
+    cluster_id: str | None,
+    limit: int | None,
+    watch: bool,
+    output: str | None,
 ) -> None:
     """List deployments, newest first.
 
@@ -41,12 +48,21 @@ def list_(
     -o yaml print what `list_deployments` of the library returns, and the state, the replicas and the endpoint of each
     deployment. -o name and -o id print one name or id per line.
 
+    With --watch, the table is updated on a terminal. A pipe or a file gets the table, and then a row for each change; with
+    -o json, it gets one JSON object per line. The last row of a deleted deployment has the state `deleted`.
+
     \b
     Examples:
       gradient deployments list --project-id p1
+      gradient deployments list --watch
       gradient deployments list -o json | jq -r '.[] | select(.state == "failed") | .name'
     """
+    if watch and output not in {None, "json"}:
+        raise click.UsageError("With --watch, pass -o json or no -o.")
     with connect() as client:
+        if watch:
+            watch_list(client, Filters(name, project_id, cluster_id, limit), output)
+            return
         if output in {"name", "id"}:
             for deployment in client.deployments.list_deployments(name, project_id, cluster_id, first=limit):
                 click.echo(printable(deployment["name" if output == "name" else "id"]))
@@ -58,21 +74,7 @@ def list_(
         deployments = client.deployments.list_deployments(name, project_id, cluster_id, first=limit)
     by_id = {status["id"]: status for status in statuses}
     # A deployment that was created between the two requests has no status yet: it is left out, as it would be a moment ago.
-    print_data([_with_state(node, by_id[node["id"]]) for node in deployments if node["id"] in by_id], output)
-
-
-def _with_state(deployment: Deployment, status: DeploymentStatus) -> dict[str, object]:
-    return {
-        "id": deployment["id"],
-        "name": deployment["name"],
-        "state": status["state"],
-        "readyReplicas": status["readyReplicas"],
-        "replicas": status["replicas"],
-        "serving": status["serving"],
-        "endpointUrl": status["endpointUrl"],
-        "error": status["error"],
-        **deployment,
-    }
+    print_data([with_state(node, by_id[node["id"]]) for node in deployments if node["id"] in by_id], output)
 
 
 @command.command()

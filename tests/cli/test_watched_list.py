@@ -1,0 +1,127 @@
+"""`gradient deployments list --watch`."""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import subprocess
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import IO, Any
+
+import pytest
+from tests.cli.conftest import GRADIENT, TIMEOUT, Run, run_on_terminal
+from tests.samples import SPEC
+
+from paperspace.gradient import Client
+from paperspace.gradient._core.defaults import DEFAULT_MAX_RETRIES
+from paperspace.gradient.cli import _live
+from paperspace.gradient.cli._exit_codes import ExitCode
+from paperspace.gradient.cli.deployments import _watched_list
+from paperspace.gradient.server import LocalServer, delay, drop
+
+pytestmark = pytest.mark.usefixtures("environment")
+
+WAITING: Any = {**SPEC, "env": [{"name": "GRADIENT_SIMULATE", "value": "pending"}]}
+
+
+@contextmanager
+def watching(*arguments: str) -> Iterator[IO[str]]:
+    """Run the command with a pipe, and end it with Ctrl-C after the block."""
+    command = [*GRADIENT, "deployments", "list", "--watch", *arguments]
+    with subprocess.Popen(command, stdout=subprocess.PIPE, text=True, env=dict(os.environ)) as process:
+        assert process.stdout
+        try:
+            yield process.stdout
+            process.send_signal(signal.SIGINT)
+            assert process.wait(TIMEOUT) == ExitCode.INTERRUPTED
+        finally:
+            process.kill()
+
+
+def test_pipe(client: Client) -> None:
+    """A pipe gets the table, then a row for each change; the last row of a deleted deployment says so."""
+    id_ = client.deployments.create_deployment("a", "p", SPEC, wait=True)["id"]
+    with watching("--project-id", "p") as lines:
+        assert lines.readline().split()[:2] == ["Name", "ID"]
+        assert lines.readline().split()[:5] == ["a", id_, SPEC["image"], "1/1", "ready"]
+        other = client.deployments.create_deployment("b", "p", WAITING)["id"]
+        assert lines.readline().split()[:5] == ["b", other, SPEC["image"], "0/1", "pending"]
+        client.deployments.delete_deployment(id_)
+        assert lines.readline().split()[:5] == ["a", id_, SPEC["image"], "0/0", "deleted"]
+
+
+def test_json_lines(client: Client) -> None:
+    """With -o json, each line is what `list -o json` prints of a deployment that has changed."""
+    id_ = client.deployments.create_deployment("a", "p", SPEC, wait=True)["id"]
+    with watching("-o", "json") as lines:
+        first = json.loads(lines.readline())
+        assert (first["id"], first["state"]) == (id_, "ready")
+        assert first["deploymentSpecs"] == client.deployments.get_deployment(id_)["deploymentSpecs"]
+        client.deployments.update_deployment(id=id_, spec=WAITING)
+        changed = json.loads(lines.readline())
+        assert (changed["state"], changed["serving"]["readyReplicas"]) == ("pending", 1)
+        client.deployments.delete_deployment(id_)
+        deleted = json.loads(lines.readline())
+        assert (deleted["id"], deleted["state"], deleted["replicas"]) == (id_, "deleted", 0)
+        assert deleted.keys() == first.keys()
+
+
+def test_terminal(server: LocalServer, client: Client) -> None:
+    """On a terminal, the table is drawn again in its place until Ctrl-C, also if the server does not respond for a while."""
+    client.deployments.create_deployment("live", "p", SPEC, wait=True)
+    server.inject_fault(delay(0), *[drop(executed=False)] * (DEFAULT_MAX_RETRIES + 1))  # the first request succeeds
+    shown = run_on_terminal("deployments", "list", "-w", columns=100, interrupt="The server does not respond")
+    assert shown.code == ExitCode.INTERRUPTED
+    assert shown.text.count("live") >= 2
+    assert "\x1b[1A" in shown.text  # the second table is drawn over the first one
+    assert "\x1b[32mready" in shown.text
+
+
+def test_other_formats(run: Run) -> None:
+    """Formats that are one document cannot be continued."""
+    for output in ("yaml", "name", "id"):
+        printed = run("deployments", "list", "--watch", "-o", output)
+        assert printed.exit_code == ExitCode.USAGE
+        assert "With --watch, pass -o json or no -o." in printed.stderr
+
+
+def test_outage(run: Run, server: LocalServer, client: Client, monkeypatch: pytest.MonkeyPatch) -> None:
+    """In a pipe, an outage is one message, and the changes go on after it."""
+    created = client.deployments.create_deployment("a", "p", WAITING)
+    monkeypatch.setattr(_live, "INTERVAL", 0.0)
+    polls = iter(range(4))
+
+    def poll(filters: _watched_list.Filters, _: Client) -> Any:
+        number = next(polls, None)
+        if number is None:
+            raise KeyboardInterrupt
+        if number == 1:
+            server.inject_fault(*[drop(executed=False)] * 2 * (DEFAULT_MAX_RETRIES + 1))
+        return client.deployments.list_deployment_statuses(project_id=filters.project_id)
+
+    monkeypatch.setattr(_watched_list.Filters, "statuses", poll)
+    printed = run("deployments", "list", "--watch", "-o", "json")
+    assert printed.exit_code == ExitCode.INTERRUPTED
+    assert printed.stderr.count("The server does not respond") == 1
+    assert [json.loads(line)["id"] for line in printed.stdout.splitlines()] == [created["id"]]
+
+
+def test_no_longer_listed(run: Run, client: Client, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A deployment that only no longer matches the filters is not said to be deleted."""
+    client.deployments.create_deployment("a", "p", WAITING)
+    monkeypatch.setattr(_live, "INTERVAL", 0.0)
+    polls = iter(range(3))
+
+    def poll(filters: _watched_list.Filters, _: Client) -> Any:
+        number = next(polls, None)
+        if number is None:
+            raise KeyboardInterrupt
+        if number == 1:
+            client.deployments.create_deployment("b", "p", WAITING)
+        return client.deployments.list_deployment_statuses(first=filters.limit)
+
+    monkeypatch.setattr(_watched_list.Filters, "statuses", poll)
+    printed = run("deployments", "list", "--watch", "--limit", "1")
+    assert [line.split()[0] for line in printed.stdout.splitlines()] == ["Name", "a", "b"]
