@@ -176,28 +176,51 @@ async def test_reads_do_not_wait_for_changes(stored: Path, gate: Gate) -> None:
         await change
 
 
-@pytest.mark.anyio
-async def test_light_reads_do_not_wait_for_heavy_ones(
-    stored: Path, monkeypatch: pytest.MonkeyPatch, gate: Gate
-) -> None:
-    """Reads over the small budget run in a lane of their own, and others pass them."""
+@pytest.fixture
+def heavy_read_held(monkeypatch: pytest.MonkeyPatch, gate: Gate) -> threading.Event:
+    """Make NEST a heavy read, which ends when the gate opens. The event says that one has started."""
     monkeypatch.setattr(dispatcher, "LIGHT", LIGHT._replace(fields=50))
-    entered = threading.Event()
-    resolve = Budget.count_field
+    started = threading.Event()
+    count_field = Budget.count_field
 
     def slow(budget: Budget) -> None:
         if budget._limits is MAXIMUM:
-            entered.set()
+            started.set()
             gate.opened.wait(60)
-        resolve(budget)
+        count_field(budget)
 
     monkeypatch.setattr(Budget, "count_field", slow)
+    return started
+
+
+@pytest.mark.anyio
+async def test_light_reads_do_not_wait_for_heavy_ones(
+    stored: Path, gate: Gate, heavy_read_held: threading.Event
+) -> None:
+    """Reads over the small budget run in a lane of their own, and others pass them."""
     async with LocalServer(database=stored, api_key="key") as server, aiohttp.ClientSession() as session:
         heavy = [post(session, server, NEST) for _ in range(5)]
-        await asyncio.to_thread(entered.wait, 60)
+        await asyncio.to_thread(heavy_read_held.wait, 60)
         for _ in range(5):
             status, body = await asyncio.wait_for(post(session, server, TINY), 60)
             assert (status, len(body["data"]["deployments"]["nodes"])) == (200, 1)
+        assert not any(task.done() for task in heavy)
+        gate.opened.set()
+        assert {status for status, _ in await asyncio.gather(*heavy)} == {200}
+
+
+@pytest.mark.anyio
+async def test_metrics_and_status_do_not_wait_for_heavy_reads(
+    stored: Path, gate: Gate, heavy_read_held: threading.Event
+) -> None:
+    """However many heavy reads clients send, `/metrics` and `gradient server status` respond."""
+    async with LocalServer(database=stored, api_key="key") as server, aiohttp.ClientSession() as session:
+        heavy = [post(session, server, NEST) for _ in range(5)]
+        await asyncio.to_thread(heavy_read_held.wait, 60)
+        async with asyncio.timeout(30):
+            async with session.get(server.url.replace("/graphql", "/metrics"), headers=HEADERS) as response:
+                assert response.status == 200
+            assert sum((await server._summarize()).counts.values()) == 3
         assert not any(task.done() for task in heavy)
         gate.opened.set()
         assert {status for status, _ in await asyncio.gather(*heavy)} == {200}

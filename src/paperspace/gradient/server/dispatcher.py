@@ -1,7 +1,8 @@
 """The dispatcher: executes each request in the lane that its work needs.
 
 Changes run in one lane, one after another. Reads run in two others: first in the light lane, with a small budget; a read
-that needs more starts again in the heavy lane. Neither light reads nor changes wait for heavy reads.
+that needs more starts again in the heavy lane. Neither light reads nor changes wait for heavy reads. What the server reads
+for itself, such as its metrics, runs in a lane of its own: it may read much, and does not wait for requests.
 """
 
 from __future__ import annotations
@@ -39,7 +40,7 @@ class Dispatcher:
         self.committed: Callable[[], None] = lambda: None
         self._stopped = threading.Event()
         self._changes = Lane("changes", partial(open_backend, settings, stopped=self._stopped.is_set))
-        self._light = self._heavy = self._changes
+        self._light = self._heavy = self._own = self._changes
         self._lanes = [self._changes]  # in the order in which they are opened
         self._checkpoints: Checkpoints | None = None
         if str(settings.database) != IN_MEMORY:
@@ -47,7 +48,8 @@ class Dispatcher:
             open_reader = partial(open_backend, settings, read_only=True)
             self._light = Lane("light reads", open_reader, _LIGHT_READERS)
             self._heavy = Lane("heavy reads", open_reader)
-            self._lanes += [self._light, self._heavy]
+            self._own = Lane("own reads", open_reader)
+            self._lanes += [self._light, self._heavy, self._own]
 
     async def open(self) -> None:
         """Open the connections.
@@ -108,13 +110,13 @@ class Dispatcher:
             self._checkpoints.changed()
 
     async def read(self, function: Callable[[Backend], T]) -> T:
-        """Run a function in a transaction, which sees one state of the database and may read much.
+        """Run a function of the server in a transaction, which sees one state of the database and may read much.
 
         Raises:
             StoppedError: the server stopped first.
         """
         budget = Budget(UNLIMITED)
-        return await self._heavy.run(lambda backend: backend.read(function, budget), budget)
+        return await self._own.run(lambda backend: backend.read(function, budget), budget)
 
     async def _change(self, request: Request) -> Response | None:
         """Execute a mutation. None: it is none."""
