@@ -31,7 +31,10 @@ nitpick_ignore_regex = [
     # Parts of types in tables of attributes, which Sphinx splits at the comma.
     ("py:class", r"(tuple|Mapping)\[str"),
     # Names that are not public.
-    ("py:class", r".*\b(ControlledDeployments|Engine|Gateway|Options|Runtime|Fault|Deployments|AsyncDeployments)"),
+    (
+        "py:class",
+        r".*\b(ControlledDeployments|Engine|Gateway|Options|Runtime|Fault|Handler|Deployments|AsyncDeployments)",
+    ),
 ]
 
 # The button copies what is typed, without prompts and output.

@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 
     from sphinx.application import Sphinx
 
-_COMMENT = re.compile(r"Chart of the next table: (?P<value>.+?) of (?P<label>.+?)(?: by (?P<group>.+))?")
+_COMMENT = re.compile(r"<!-- Chart of the next table: (?P<value>.+?) of (?P<label>.+?)(?: by (?P<group>.+))? -->")
 _OURS = "ours"
 
 
@@ -77,7 +77,7 @@ def _rows(table: nodes.table) -> list[list[str]]:
     return [[entry.astext() for entry in row.findall(nodes.entry)] for row in table.findall(nodes.row)]
 
 
-def _following_tables(document: nodes.document, comment: nodes.comment) -> Iterator[nodes.table]:
+def _following_tables(document: nodes.document, comment: nodes.raw) -> Iterator[nodes.table]:
     passed = False
     for node in document.findall():
         passed |= node is comment
@@ -91,13 +91,13 @@ def draw(document: nodes.document) -> None:
     Raises:
         ValueError: There is no such table.
     """
-    for comment in list(document.findall(nodes.comment)):
+    for comment in list(document.findall(nodes.raw)):
         if match := _COMMENT.fullmatch(comment.astext().strip()):
             columns: dict[str, Any] = match.groupdict()
             tables = _following_tables(document, comment)
             bars = next((bars for table in tables if (bars := bars_of(_rows(table), **columns))), None)
             if not bars:
-                raise ValueError(f"no table with these columns follows: {comment.astext()}")
+                raise ValueError(f"no table with these columns follows: {comment.astext().strip()}")
             title = f"{columns['value']} of {columns['label']}".capitalize()
             title += f", by {columns['group']}; each group has its own scale" if columns["group"] else ""
             comment.replace_self(nodes.raw("", html_of(bars, title), format="html"))

@@ -20,7 +20,7 @@ class ModelRequest(NamedTuple):
     method: str
     """The HTTP method, such as `POST`."""
     path: str
-    """The path below the endpoint, such as `/v1/models/mnist:predict`; `/` for the endpoint itself."""
+    """The path below the endpoint, such as `/v1/models/mnist`; `/` for the endpoint itself."""
     query: Mapping[str, str]
     """The parameters of the URL. Of several with the same name, the last one."""
     headers: Mapping[str, str]
