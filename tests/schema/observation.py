@@ -187,6 +187,7 @@ def _calls(server: LocalServer, client: Client, ids: dict[str, str]) -> list[tup
         ("list_deployments", partial(functions.list_deployments, project_id="p1")),
         ("list_deployments", partial(functions.list_deployments, "full", cluster_id="c1")),
         ("iter_deployments", lambda: list(functions.iter_deployments(project_id="p1"))),
+        ("any call with name= in place of an id", partial(functions._find_deployments, "full", "p1")),
         ("get_deployment", partial(get, ids["full"])),
         ("get_deployment", partial(get, ids["minimal"])),
         ("get_deployment_spec", partial(functions.get_deployment_spec, ids["full"])),

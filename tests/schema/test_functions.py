@@ -26,13 +26,15 @@ WITHOUT_EFFECT = {
     ("deployment_failed", "last_warnings"),
     ("wait_timeout", "last_warnings"),
     ("revise", "update"),
+    ("id_of", "find_id"),
 }
 
-# A dry run of apply ends after this query.
-STARTS = {"diff_deployment": "find_current"}
+# A dry run of apply ends after this query. Every function may look up a name, which is listed once.
+STARTS = {"diff_deployment": "find_current", "_find": "find_id"}
 
-# Functions that only a command calls.
+# Functions that only a command calls, and what functions have in common.
 COMMANDS = {
+    "_find": "any call with name= in place of an id",
     "_get_deployment_details": "gradient deployments get",
     "_follow_deployment_events": "gradient deployments events",
     "_get_latest_metrics": "gradient deployments top",

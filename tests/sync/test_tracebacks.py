@@ -81,7 +81,7 @@ def test_other_errors_keep_their_frames() -> None:
         deployments.wait_for_deployment(created["id"], on_event=look)
     assert frames(caught.value)[1:] == ["wait_for_deployment", "look", "get_deployment"]
     with pytest.raises(TypeError) as wrong:
-        deployments.get_deployment()  # type: ignore[call-arg]
+        deployments.get_deployment(UNKNOWN, UNKNOWN)  # type: ignore[call-arg]
     assert frames(wrong.value)[1:] == ["get_deployment"]
 
 

@@ -177,6 +177,14 @@ def changes_of_state() -> None:
         deployments.patch_deployment("id", image="nginx", env={"A": "1"}, unset_env=["B"], replicas=2, wait=True),
         deployments.patch_deployment("id", instance_type="A100", command=["serve"], unset_env={"B"}),
     ]
+    refs += [
+        deployments.scale_deployment(name="n", project_id="p", replicas=2),
+        deployments.rollback_deployment(name="n", to="spec"),
+        deployments.rollback_deployment(name="n", project_id="p", previous=True),
+        deployments.restart_deployment(name="n", project_id="p"),
+        deployments.patch_deployment(name="n", project_id="p", image="nginx"),
+        deployments.delete_deployment(name="n", project_id="p"),
+    ]
     revisions: list[DeploymentRevision] = deployments.get_deployment_history("id", show_secrets=True)
     cluster: Cluster | None = revisions[0]["cluster"]
     print(applied["id"], applied["action"], changes[0]["path"], refs, cluster, revisions[0]["dtCreated"])
@@ -199,6 +207,8 @@ def round_trip(plain: dict[str, Any], inferred: int) -> None:
 def monitoring() -> None:
     """The functions that watch a deployment."""
     status: DeploymentStatus = deployments.get_deployment_status("id")
+    named: DeploymentStatus = deployments.get_deployment_status(name="n", project_id="p")
+    print(named, next(deployments.get_deployment_logs(name="n", tail=1)))
     statuses: list[DeploymentStatus] = deployments.list_deployment_statuses("n", "p", "c", first=None)
     print(statuses)
     done: DeploymentStatus = deployments.wait_for_deployment("id", timeout=60.0, on_event=print)

@@ -47,7 +47,12 @@ FUNCTIONS: dict[str, tuple[str, ...]] = {
     "DeploymentStatus": _STATUS,
     "DeploymentStatuses": ("list_deployment_statuses",),
     "DeploymentUpdate": ("update_deployment", "apply_deployment"),
-    "Deployments": ("iter_deployments", "list_deployments", "update_deployment"),
+    "Deployments": (
+        "iter_deployments",
+        "list_deployments",
+        "update_deployment",
+        "any call with name= in place of an id",
+    ),
     "DeploymentsCurrent": ("apply_deployment", "diff_deployment"),
     "DeploymentsMetrics": ("gradient deployments top",),
 }

@@ -103,15 +103,17 @@ class Deployments:
 
     def wait_for_deployment(
         self,
-        id: str,
+        id: str | None = None,
         *,
+        name: str | None = None,
+        project_id: str | None = None,
         timeout: float = DEFAULT_WAIT,
         on_event: Callable[[WatchEvent], object] | None = None,
     ) -> DeploymentStatus:
         """See `AsyncDeployments.wait_for_deployment`, whose docstring replaces this one."""
         # Not `blocking`: the callback runs on the caller's thread, where it may block, exit and call the library.
         status: DeploymentStatus | None = None
-        for event in self.watch_deployment(id, timeout=timeout):
+        for event in self.watch_deployment(id, name=name, project_id=project_id, timeout=timeout):
             status = event["status"]
             if on_event is not None:
                 on_event(event)

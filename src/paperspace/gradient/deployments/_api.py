@@ -142,18 +142,23 @@ class AsyncDeployments(ChangesAPI, PatchAPI):
             await self._wait_after_change(updated, "updated")
         return updated
 
-    async def delete_deployment(self, id: str) -> DeploymentRef:
+    async def delete_deployment(
+        self, id: str | None = None, *, name: str | None = None, project_id: str | None = None
+    ) -> DeploymentRef:
         """Delete a deployment. It stops serving, is not listed any more, and its name can be used again.
 
         Args:
             id: The id of the deployment.
+            name: Its exact name, instead of its id.
+            project_id: The project in which to look for the name. None: any project.
 
         Returns:
             A dict with the `id` of the deleted deployment.
 
         Raises:
-            InvalidArgumentError: `id` is not a UUID. Nothing was sent.
-            NotFoundError: No deployment has this id, or it is already deleted.
+            InvalidArgumentError: An argument is invalid. Nothing was sent.
+            NotFoundError: No deployment has this id or name, or it is already deleted.
+            ConflictError: Several deployments have the name; the message lists them.
             OutcomeUnknownError: The response was lost; the deployment may have been deleted.
 
         Example:
@@ -161,9 +166,10 @@ class AsyncDeployments(ChangesAPI, PatchAPI):
             >>> deployments.delete_deployment(id=mnist["id"]) == {"id": mnist["id"]}
             True
         """
-        _arguments.require(_arguments.check_id(id))
+        _arguments.require(_arguments.check_target(id, name, project_id))
         session = self._session()
-        return await _mutations.delete(session, session.start(), id)
+        call = session.start()
+        return await _mutations.delete(session, call, await _queries.id_of(session, call, id, name, project_id))
 
     async def list_deployments(
         self,
@@ -225,7 +231,9 @@ class AsyncDeployments(ChangesAPI, PatchAPI):
         pages = _queries.iter_deployment_pages(self._session(), name, project_id, cluster_id, first)
         return pagination.iter_nodes(pages)
 
-    async def get_deployment(self, id: str) -> Deployment:
+    async def get_deployment(
+        self, id: str | None = None, *, name: str | None = None, project_id: str | None = None
+    ) -> Deployment:
         """Get a deployment with all its specs, newest first.
 
         Warning: `data` has `image`, `port` and `resources` only. Do not send it back by `update_deployment`, which would
@@ -233,23 +241,31 @@ class AsyncDeployments(ChangesAPI, PatchAPI):
 
         Args:
             id: The id of the deployment.
+            name: Its exact name, instead of its id.
+            project_id: The project in which to look for the name. None: any project.
 
         Returns:
             A dict with `id`, `name` and `deploymentSpecs`. Each of `deploymentSpecs["nodes"]` has `id`, `data`
             (`image`, `port`, `resources`), `endpointUrl` and `actor`. Fields that a spec leaves out are None.
 
         Raises:
-            InvalidArgumentError: `id` is not a UUID. Nothing was sent.
-            NotFoundError: No deployment has this id, or it is deleted.
+            InvalidArgumentError: An argument is invalid. Nothing was sent.
+            NotFoundError: No deployment has this id or name, or it is deleted.
+            ConflictError: Several deployments have the name; the message lists them.
 
         Example:
             >>> [mnist] = deployments.list_deployments(name="mnist")
             >>> deployment = deployments.get_deployment(id=mnist["id"])
             >>> deployment["deploymentSpecs"]["nodes"][0]["data"]["image"]
             'tensorflow/serving'
+            >>> deployments.get_deployment(name="mnist", project_id="p1") == deployment
+            True
         """
-        _arguments.require(_arguments.check_id(id))
-        return await _queries.fetch_deployment(self._session(), id)
+        _arguments.require(_arguments.check_target(id, name, project_id))
+        session = self._session()
+        return await _queries.fetch_deployment(
+            session, await _queries.id_of(session, session.start(), id, name, project_id)
+        )
 
     async def _find_deployments(self, name: str, project_id: str | None) -> list[DeploymentPage]:
         """Return the deployments with exactly this name, in one project or in all. Raise NotFoundError if none has it."""

@@ -60,6 +60,22 @@ def check_id(value: object, argument: str = "id") -> Iterator[Problem]:
         yield Problem((argument,), hide_unless_plain(value), f"a UUID such as {example!r}")
 
 
+def check_target(id: object, name: object, project_id: object) -> Iterator[Problem]:
+    """Yield the problems of what identifies a deployment: either its id, or its name and perhaps its project."""
+    if id is None and name is None:
+        yield Problem(("id",), None, "an id, or name= with project_id=")
+    elif id is None:
+        yield from check_text(name, "name")
+        yield from check_optional_text(project_id, "project_id")
+    else:
+        for problem in check_id(id):
+            hint = "pass a name as name=" if isinstance(id, str) and id.strip() else ""
+            yield problem._replace(hint=hint)
+        for argument, value in (("name", name), ("project_id", project_id)):
+            if value is not None:
+                yield Problem((argument,), hide_unless_plain(value), "no value, because an id is passed")
+
+
 def _is_id(value: object) -> bool:
     return isinstance(value, str) and _UUID.fullmatch(value) is not None
 

@@ -24,7 +24,7 @@ from paperspace.gradient.errors import ConflictError, NotFoundError
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from paperspace.gradient._core.session import Session
+    from paperspace.gradient._core.session import Call, Session
     from paperspace.gradient._generated.deployment_revision_fields import DeploymentSpec as Revision
     from paperspace.gradient._generated.deployments_current import Deployment as CurrentDeployment
     from paperspace.gradient._generated.inputs import CreateDeploymentInput, UpdateDeploymentInput
@@ -60,24 +60,28 @@ async def apply(
             return {**planned, "id": changed["id"]}
 
 
-async def newest_spec(session: Session, id: str) -> DeploymentSpecInput:
+async def newest_spec(session: Session, call: Call, id: str) -> DeploymentSpecInput:
     """Return the newest spec of a deployment, in the form of an input."""
-    [newest], _ = await fetch_revision_page(session, id, first=1)
+    [newest], _ = await fetch_revision_page(session, id, first=1, call=call)
     return cast("DeploymentSpecInput", spec_of(newest))
 
 
 async def revise(
-    session: Session, id: str, change: Callable[[dict[str, Any]], None], others: dict[str, Any] | None = None
+    session: Session,
+    call: Call,
+    id: str,
+    change: Callable[[dict[str, Any]], None],
+    others: dict[str, Any] | None = None,
 ) -> DeploymentRef:
     """Change the newest spec of a deployment in place, and send it if it differs.
 
     Args:
         session: The session to send it with.
+        call: The call that the requests belong to.
         id: The id of the deployment.
         change: Changes the spec.
         others: Other fields of the deployment to change, as in the input of an update. None: no others.
     """
-    call = session.start()
     [newest], _ = await fetch_revision_page(session, id, first=1, call=call)
     spec = spec_of(newest)
     change(spec)
@@ -88,9 +92,8 @@ async def revise(
     return {"id": id}
 
 
-async def restart(session: Session, id: str) -> DeploymentRef:
+async def restart(session: Session, call: Call, id: str) -> DeploymentRef:
     """Add a revision with the spec of the newest one."""
-    call = session.start()
     [newest], _ = await fetch_revision_page(session, id, first=1, call=call)
     return await add_revision(session, call, id, newest, {"spec": spec_of(newest)})
 

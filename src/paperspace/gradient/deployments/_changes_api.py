@@ -1,4 +1,4 @@
-"""Functions that change a deployment depending on its current state: apply, diff, scale, stop, start, rollback."""
+"""Functions that change a deployment depending on its current state: apply, diff, rollback; and its history."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
     from paperspace.gradient._core.session import Session
-    from paperspace.gradient.deployments import _arguments, _changes
+    from paperspace.gradient.deployments import _arguments, _changes, _queries
     from paperspace.gradient.types import (
         AppliedDeployment,
         DeploymentRef,
@@ -20,7 +20,9 @@ if TYPE_CHECKING:
         SpecDifference,
     )
 else:
-    _arguments, _changes = lazy_modules("paperspace.gradient.deployments", "_arguments", "_changes")
+    _arguments, _changes, _queries = lazy_modules(
+        "paperspace.gradient.deployments", "_arguments", "_changes", "_queries"
+    )
 
 
 class ChangesAPI:
@@ -123,102 +125,20 @@ class ChangesAPI:
         )
         return applied["difference"]
 
-    async def scale_deployment(self, id: str, replicas: int) -> DeploymentRef:
-        """Change the number of replicas. Everything else in the newest spec stays the same.
-
-        Nothing is changed if the spec already has this number.
-
-        Args:
-            id: The id of the deployment.
-            replicas: The number of replicas to run. 0: stop the deployment.
-
-        Returns:
-            A dict with the `id` of the deployment.
-
-        Raises:
-            InvalidArgumentError: An argument is invalid. Nothing was sent.
-            NotFoundError: No deployment has this id, or it is deleted.
-            ConflictError: Another client changed the spec at the same time. The change of this call was applied, and it
-                replaced the change of the other client. The message has the ids of both specs.
-            OutcomeUnknownError: The response was lost; the change may have been applied.
-
-        Example:
-            >>> [mnist] = deployments.list_deployments(name="mnist")
-            >>> deployments.scale_deployment(mnist["id"], 4) == {"id": mnist["id"]}
-            True
-            >>> deployments.get_deployment(mnist["id"])["deploymentSpecs"]["nodes"][0]["data"]["resources"]
-            {'instanceType': 'A100', 'replicas': 4}
-        """
-
-        def set_replicas(spec: dict[str, Any]) -> None:
-            spec["resources"] = {**spec.get("resources", {}), "replicas": replicas}
-
-        _arguments.require(_arguments.check_id(id), _arguments.check_count(replicas, "replicas"))
-        return await _changes.revise(self._session(), id, set_replicas)
-
-    async def stop_deployment(self, id: str) -> DeploymentRef:
-        """Stop a deployment: it runs no replicas until it is started again. The rest of its spec stays the same.
-
-        Nothing is changed if it is already stopped.
-
-        Args:
-            id: The id of the deployment.
-
-        Returns:
-            A dict with the `id` of the deployment.
-
-        Raises:
-            InvalidArgumentError: `id` is not a UUID. Nothing was sent.
-            NotFoundError: No deployment has this id, or it is deleted.
-            ConflictError: Another client changed the spec at the same time. The change of this call was applied, and it
-                replaced the change of the other client. The message has the ids of both specs.
-            OutcomeUnknownError: The response was lost; the change may have been applied.
-
-        Example:
-            >>> [mnist] = deployments.list_deployments(name="mnist")
-            >>> deployments.stop_deployment(mnist["id"]) == {"id": mnist["id"]}
-            True
-        """
-        _arguments.require(_arguments.check_id(id))
-        return await _changes.revise(self._session(), id, lambda spec: spec.update(enabled=False))
-
-    async def start_deployment(self, id: str) -> DeploymentRef:
-        """Start a stopped deployment with the number of replicas in its spec.
-
-        Nothing is changed if it is not stopped.
-
-        Args:
-            id: The id of the deployment.
-
-        Returns:
-            A dict with the `id` of the deployment.
-
-        Raises:
-            InvalidArgumentError: `id` is not a UUID, or the spec has 0 replicas: use `scale_deployment` first.
-            NotFoundError: No deployment has this id, or it is deleted.
-            ConflictError: Another client changed the spec at the same time. The change of this call was applied, and it
-                replaced the change of the other client. The message has the ids of both specs.
-            OutcomeUnknownError: The response was lost; the change may have been applied.
-
-        Example:
-            >>> [mnist] = deployments.list_deployments(name="mnist")
-            >>> deployments.start_deployment(mnist["id"]) == {"id": mnist["id"]}
-            True
-        """
-
-        def enable(spec: dict[str, Any]) -> None:
-            if spec.get("resources", {}).get("replicas") == 0:
-                raise InvalidArgumentError(f"deployment {id} has 0 replicas; scale it first")
-            spec["enabled"] = True
-
-        _arguments.require(_arguments.check_id(id))
-        return await _changes.revise(self._session(), id, enable)
-
-    async def get_deployment_history(self, id: str, *, show_secrets: bool = False) -> list[DeploymentRevision]:
+    async def get_deployment_history(
+        self,
+        id: str | None = None,
+        *,
+        name: str | None = None,
+        project_id: str | None = None,
+        show_secrets: bool = False,
+    ) -> list[DeploymentRevision]:
         """Get all specs of a deployment, newest first: who created each, when, and what it changed.
 
         Args:
             id: The id of the deployment.
+            name: Its exact name, instead of its id.
+            project_id: The project in which to look for the name. None: any project.
             show_secrets: Whether `difference` shows the values of environment variables; see `diff_deployment`.
 
         Returns:
@@ -227,8 +147,9 @@ class ChangesAPI:
             spec; `difference` hides them.
 
         Raises:
-            InvalidArgumentError: `id` is not a UUID. Nothing was sent.
-            NotFoundError: No deployment has this id, or it is deleted.
+            InvalidArgumentError: An argument is invalid. Nothing was sent.
+            NotFoundError: No deployment has this id or name, or it is deleted.
+            ConflictError: Several deployments have the name; the message lists them.
 
         Example:
             >>> [mnist] = deployments.list_deployments(name="mnist")
@@ -238,8 +159,10 @@ class ChangesAPI:
             >>> newest["difference"]["text"]
             '~ resources.replicas: 1 -> 4'
         """
-        _arguments.require(_arguments.check_id(id))
-        return await _changes.history(self._session(), id, show_secrets=show_secrets)
+        _arguments.require(_arguments.check_target(id, name, project_id))
+        session = self._session()
+        found = await _queries.id_of(session, session.start(), id, name, project_id)
+        return await _changes.history(session, found, show_secrets=show_secrets)
 
     @overload
     async def rollback_deployment(self, id: str, to: str) -> DeploymentRef: ...
@@ -247,7 +170,23 @@ class ChangesAPI:
     @overload
     async def rollback_deployment(self, id: str, *, previous: Literal[True]) -> DeploymentRef: ...
 
-    async def rollback_deployment(self, id: str, to: str | None = None, *, previous: bool = False) -> DeploymentRef:
+    @overload
+    async def rollback_deployment(self, *, to: str, name: str, project_id: str | None = None) -> DeploymentRef: ...
+
+    @overload
+    async def rollback_deployment(
+        self, *, name: str, project_id: str | None = None, previous: Literal[True]
+    ) -> DeploymentRef: ...
+
+    async def rollback_deployment(
+        self,
+        id: str | None = None,
+        to: str | None = None,
+        *,
+        name: str | None = None,
+        project_id: str | None = None,
+        previous: bool = False,
+    ) -> DeploymentRef:
         """Restore an earlier spec and its cluster, as a new revision. Pass either `to` or `previous=True`.
 
         Nothing is changed if the newest spec means the same and is on the same cluster.
@@ -255,6 +194,8 @@ class ChangesAPI:
         Args:
             id: The id of the deployment.
             to: The id of the spec to restore, from `get_deployment_history`.
+            name: Its exact name, instead of its id.
+            project_id: The project in which to look for the name. None: any project.
             previous: Whether to undo the last change: to restore the most recent spec that differs from the current one in
                 meaning or cluster. A second call undoes the first one.
 
@@ -265,8 +206,9 @@ class ChangesAPI:
             InvalidArgumentError: An argument is invalid. Nothing was sent.
             NotFoundError: The deployment or the spec does not exist; `resource` is `deployment` or `spec`. Also
                 with `previous`, if all specs are equal.
-            ConflictError: Another client changed the spec at the same time. The change of this call was applied, and it
-                replaced the change of the other client. The message has the ids of both specs.
+            ConflictError: Several deployments have the name; the message lists them. Or another client changed the spec
+                at the same time. The change of this call was applied, and it replaced the change of the other client.
+                The message has the ids of both specs.
             OutcomeUnknownError: The response was lost; the change may have been applied.
 
         Example:
@@ -283,5 +225,9 @@ class ChangesAPI:
         """
         if (to is None) is not previous:
             raise InvalidArgumentError("rollback_deployment: pass either to= or previous=True")
-        _arguments.require(_arguments.check_id(id), () if to is None else _arguments.check_id(to, "to"))
-        return await _changes.rollback(self._session(), id, to)
+        _arguments.require(
+            _arguments.check_target(id, name, project_id), () if to is None else _arguments.check_id(to, "to")
+        )
+        session = self._session()
+        found = await _queries.id_of(session, session.start(), id, name, project_id)
+        return await _changes.rollback(session, found, to)

@@ -72,17 +72,29 @@ async def iter_deployment_pages(
                 return
 
 
-async def find_id(session: Session, call: Call, name: str, project_id: str) -> str:
-    """Return the id of the deployment with exactly this name in this project.
+async def id_of(session: Session, call: Call, id: str | None, name: str | None, project_id: str | None) -> str:
+    """Return the id of the deployment with this id or, without one, with this name.
+
+    Raises:
+        NotFoundError: No deployment has this name. Whether one has the id is not checked.
+        ConflictError: Several deployments have this name.
+    """
+    return await find_id(session, call, name or "", project_id) if id is None else id
+
+
+async def find_id(session: Session, call: Call, name: str, project_id: str | None) -> str:
+    """Return the id of the deployment with exactly this name in this project. None: in any project.
 
     Raises:
         NotFoundError: No deployment has this name.
-        ConflictError: Several deployments have this name.
+        ConflictError: Several deployments have this name. The message lists them.
     """
     found = await find_by_name(session, call, name, project_id)
     if len(found) > 1:
-        message = f"{len(found)} deployments are named {name!r} in project {project_id!r}; pass id= to choose one"
-        raise ConflictError(message, operation=DEPLOYMENTS.name)
+        where, way = ("", "project_id= or id=") if project_id is None else (f" in project {project_id!r}", "id=")
+        lines = [f"{node['id']}  {node['deploymentSpecs']['nodes'][0]['data']['image']}" for node in found]
+        message = f"{len(found)} deployments are named {name!r}{where}; pass {way} to choose one:"
+        raise ConflictError("\n  ".join([message, *lines]), operation=DEPLOYMENTS.name)
     return found[0]["id"]
 
 

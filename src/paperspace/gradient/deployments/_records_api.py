@@ -1,0 +1,206 @@
+"""Functions that read what a deployment did: its events, its metrics, its logs."""
+
+from __future__ import annotations
+
+from contextlib import aclosing
+from typing import TYPE_CHECKING, TypeVar
+
+from paperspace.gradient._shared.lazy import lazy_modules
+
+if TYPE_CHECKING:
+    from collections.abc import AsyncGenerator, Callable
+    from datetime import datetime
+
+    from paperspace.gradient._core.session import Session
+    from paperspace.gradient._generated.deployments_metrics import Deployment as DeploymentWithMetrics
+    from paperspace.gradient.deployments import _arguments, _events, _metrics, _queries, _watch
+    from paperspace.gradient.types import DeploymentEvent, DeploymentMetrics, LogLine
+else:
+    _arguments, _events, _metrics, _queries, _watch = lazy_modules(
+        "paperspace.gradient.deployments", "_arguments", "_events", "_metrics", "_queries", "_watch"
+    )
+
+T = TypeVar("T")
+
+
+class RecordsAPI:
+    """Part of `AsyncDeployments`: the functions that read what a deployment did."""
+
+    def __init__(self, session: Callable[[], Session]) -> None:
+        self._session = session
+
+    async def get_deployment_events(
+        self,
+        id: str | None = None,
+        first: int | None = 100,
+        *,
+        name: str | None = None,
+        project_id: str | None = None,
+    ) -> list[DeploymentEvent]:
+        """Get the events of a deployment, newest first: what happened, when, why and how often.
+
+        An event that happens again is returned once, with a higher `count`, a later `dtLast` and its last `message`. The
+        local server keeps the newest 200 events of a deployment.
+
+        Args:
+            id: The id of the deployment.
+            first: The maximum number of events. None: no limit.
+            name: Its exact name, instead of its id.
+            project_id: The project in which to look for the name. None: any project.
+
+        Returns:
+            A list of dicts with `id`, `dtCreated` (when it happened first), `dtLast` (when it happened last), `count`,
+            `severity` (`NORMAL` or `WARNING`), `reason` (a word for programs, such as `Crashed`), `message`,
+            `deploymentSpecId` and `instanceName` (the spec and the instance that it is about, or None).
+
+        Raises:
+            InvalidArgumentError: An argument is invalid. Nothing was sent.
+            NotFoundError: No deployment has this id or name, or it is deleted.
+            ConflictError: Several deployments have the name; the message lists them.
+            BadRequestError: The server has no events. The hosted API had none.
+
+        Example:
+            >>> [mnist] = deployments.list_deployments(name="mnist")
+            >>> status = deployments.wait_for_deployment(mnist["id"])
+            >>> [event["reason"] for event in deployments.get_deployment_events(mnist["id"])]
+            ['Ready', 'Started', 'RolloutStarted']
+        """
+        _arguments.require(
+            _arguments.check_target(id, name, project_id),
+            () if first is None else _arguments.check_count(first, "first"),
+        )
+        return await _events.list_events(self._session(), await self._find(id, name, project_id), first)
+
+    def _follow_deployment_events(self, id: str, first: int | None) -> AsyncGenerator[DeploymentEvent]:
+        """Yield the events of a deployment by time, and new ones as they happen, for `gradient deployments events`."""
+        _arguments.require(_arguments.check_id(id))
+        return _watch.follow_events(self._session(), id, first)
+
+    async def get_deployment_metrics(
+        self,
+        id: str | None = None,
+        *,
+        name: str | None = None,
+        project_id: str | None = None,
+        since: datetime | str | None = None,
+        step: int | None = None,
+    ) -> list[DeploymentMetrics]:
+        """Get what a deployment used and which requests it got, oldest first.
+
+        The server takes figures every 10 seconds, and keeps them for a day. A point has the figures of the time since the
+        point before.
+
+        Args:
+            id: The id of the deployment.
+            name: Its exact name, instead of its id.
+            project_id: The project in which to look for the name. None: any project.
+            since: The start: a datetime, a time such as `"2024-05-17T09:30"`, or a duration such as `"10m"` (10 minutes ago;
+                units: `s`, `m`, `h`, `d`). A time without a time zone is in UTC. None: an hour ago.
+            step: The seconds between two points, rounded up to a multiple of 10. The server uses more if there would be
+                more than 360 points. None: as few as possible.
+
+        Returns:
+            A list of dicts with `time`, `replicas` and `readyReplicas` (of the newest spec), `cpu` (how many CPUs all
+            replicas used together) and `cpuLimit`, `memory` and `memoryLimit` (in bytes), `activeRequests`,
+            `requestsPerSecond`, `errorsPerSecond` (status 500 or higher), `requestDuration` (the mean, in seconds),
+            `requestDurationP50` and `requestDurationP95`. What is unknown is None. Simulated deployments use nothing, so
+            their list is empty.
+
+        Raises:
+            InvalidArgumentError: An argument is invalid. Nothing was sent.
+            NotFoundError: No deployment has this id or name, or it is deleted.
+            ConflictError: Several deployments have the name; the message lists them.
+            BadRequestError: The server has no metrics. The hosted API had none.
+
+        Example:
+            >>> [mnist] = deployments.list_deployments(name="mnist")
+            >>> [point["cpu"] for point in deployments.get_deployment_metrics(mnist["id"])]  # it is simulated
+            []
+        """
+        _arguments.require(
+            _arguments.check_target(id, name, project_id),
+            _arguments.check_since(since),
+            () if step is None else _arguments.check_count(step, "step", minimum=1),
+        )
+        start = None if since is None else _arguments.parse_since(since)
+        return await _metrics.list_metrics(self._session(), await self._find(id, name, project_id), start, step)
+
+    async def _get_latest_metrics(self, id: str | None, project_id: str | None) -> list[DeploymentWithMetrics]:
+        """Get one deployment or all, each with the newest point of its metrics, for `gradient deployments top`."""
+        _arguments.require(() if id is None else _arguments.check_id(id))
+        return await _metrics.latest_metrics(self._session(), id, project_id)
+
+    def get_deployment_logs(
+        self,
+        id: str | None = None,
+        *,
+        name: str | None = None,
+        project_id: str | None = None,
+        instance: str | None = None,
+        tail: int | None = None,
+        since: datetime | str | None = None,
+        follow: bool = False,
+    ) -> AsyncGenerator[LogLine]:
+        """Yield the log lines of a deployment by time, over all its instances.
+
+        Args:
+            id: The id of the deployment.
+            name: Its exact name, instead of its id.
+            project_id: The project in which to look for the name. None: any project.
+            instance: Only the log of the instance with this name. None: the logs of all instances.
+            tail: Only the last `tail` lines. None: all lines.
+            since: Only lines written at this time or later: a datetime, a time such as `"2024-05-17T09:30"`, or a duration
+                such as `"10m"` (10 minutes ago; units: `s`, `m`, `h`, `d`). A time without a time zone is in UTC. None: any
+                time.
+            follow: Whether to continue with new lines as they are written, until the deployment is stopped or deleted.
+
+        Yields:
+            Dicts with `instanceName`, `line` (the number of the line in the log of its instance, from 1), `message`
+            and `dtCreated`.
+
+        Raises:
+            InvalidArgumentError: An argument is invalid. Raised when the function is called, not at
+                the first iteration. Nothing was sent.
+            NotFoundError: The deployment does not exist, or the instance has no log; `resource` is `deployment` or
+                `instance`.
+            ConflictError: Several deployments have the name; the message lists them.
+
+        Example:
+            >>> [mnist] = deployments.list_deployments(name="mnist")
+            >>> status = deployments.wait_for_deployment(mnist["id"])
+            >>> for line in deployments.get_deployment_logs(mnist["id"], tail=1):
+            ...     print(line["message"])
+            [simulated] ready
+        """
+        _arguments.require(
+            _arguments.check_target(id, name, project_id),
+            _arguments.check_optional_text(instance, "instance"),
+            () if tail is None else _arguments.check_count(tail, "tail"),
+            _arguments.check_since(since),
+        )
+        start = None if since is None else _arguments.parse_since(since)
+        return self._found(
+            id,
+            name,
+            project_id,
+            lambda session, found: _watch.log_lines(session, found, instance, tail, start, follow=follow),
+        )
+
+    async def _find(self, id: str | None, name: str | None, project_id: str | None) -> str:
+        """Return the id of the deployment with this id or name."""
+        session = self._session()
+        return await _queries.id_of(session, session.start(), id, name, project_id)
+
+    async def _found(
+        self,
+        id: str | None,
+        name: str | None,
+        project_id: str | None,
+        items_of: Callable[[Session, str], AsyncGenerator[T]],
+    ) -> AsyncGenerator[T]:
+        """Yield what a generator yields for the deployment with this id or name."""
+        session = self._session()
+        found = await _queries.id_of(session, session.start(), id, name, project_id)
+        async with aclosing(items_of(session, found)) as items:
+            async for item in items:
+                yield item
