@@ -155,3 +155,18 @@ def test_many_failed_updates(
         serving = other.deployments.get_deployment_status(id_)["serving"]
         assert serving == {"specId": before if can_filter else None, "replicas": 3, "readyReplicas": 3}
         assert len(wire) == (2 if can_filter else 3)
+
+
+def test_what_is_down_does_not_serve(manual_server: LocalServer, client: Client, clock: ManualClock, id_: str) -> None:
+    """An earlier revision without a ready instance is no revision that serves."""
+
+    def take_down(response: dict[str, Any]) -> None:
+        for rollout in response["data"]["deployment"]["deploymentRollouts"]["nodes"]:
+            for run in rollout["deploymentRuns"]["nodes"]:
+                run["readyReplicas"] = 0
+
+    client.deployments.update_deployment(id=id_, spec=simulated("fail"))
+    clock.move(60)
+    with altered(manual_server, response=take_down) as url, Client(manual_server.api_key, url) as other:
+        status = other.deployments.get_deployment_status(id_)
+    assert (status["state"], status["serving"], status["error"]) == ("failed", None, REASON)

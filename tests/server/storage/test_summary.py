@@ -6,6 +6,7 @@ from collections import Counter
 from typing import TYPE_CHECKING, Any, TypeVar
 
 from paperspace.gradient import Client
+from paperspace.gradient.server.control.report import describe_deployments, problems
 from paperspace.gradient.server.storage.budget import UNLIMITED, Budget
 from paperspace.gradient.server.storage.summary import (
     MAX_PROBLEMS,
@@ -97,3 +98,27 @@ def test_few_problems_are_listed(server: LocalServer) -> None:
     assert summary.counts["failed"] == MAX_PROBLEMS + 3
     assert [problem.name for problem in summary.problems[:2]] == ["d22", "d21"]
     assert len(summary.problems) == MAX_PROBLEMS
+
+
+def test_an_earlier_revision_still_serves(server: LocalServer, clock: Clock) -> None:
+    """The problem of a failed update says that the revision before still serves; that of a first revision does not."""
+    with Client(server.api_key, server.url) as client:
+        client.deployments.create_deployment("first", "p", spec("fail"))
+        id_ = client.deployments.create_deployment("updated", "p", spec(resources={"replicas": 2}))["id"]
+        clock.forward(seconds=60)
+        client.deployments.update_deployment(id=id_, spec=spec("fail"))
+        clock.forward(seconds=60)
+    summary = summary_of(server)
+    assert [(problem.name, problem.serving) for problem in summary.problems] == [("updated", 2), ("first", 0)]
+    report = {
+        "database": {"path": "gradient.db", "free": 2**40},
+        "server": {"version": "1"},
+        "engine": None,
+        "gateway": None,
+        "deployments": describe_deployments(summary),
+        "unknownContainers": [],
+    }
+    assert list(problems(report, "1")) == [
+        "Deployment updated: Simulated: cannot pull the image i. An earlier revision still serves.",
+        "Deployment first: Simulated: cannot pull the image i.",
+    ]

@@ -120,9 +120,14 @@ def problems(report: dict[str, Any], version: str) -> Iterator[str]:
     if report["database"]["free"] < LOW_DISK:
         yield f"The disk of {path} is nearly full: {report['database']['free'] // 1024**2} MiB are free. Free some space."
     if deployments:
-        yield from (f"Deployment {entry['name']}: {entry['reason']}" for entry in deployments["problems"])
+        yield from map(_describe_problem, deployments["problems"])
     if unknown:
         yield (
             f"{count(len(unknown), 'container')} with the label of this server, but not in its database, as after the "
             "restore of an older backup. `gradient server prune` shows and removes them."
         )
+
+
+def _describe_problem(problem: dict[str, Any]) -> str:
+    still_serves = " An earlier revision still serves." if problem["serving"] else ""
+    return f"Deployment {problem['name']}: {problem['reason']}{still_serves}"

@@ -25,6 +25,7 @@ WITH newest AS (
 counted AS (
     SELECT newest.*, count(present.id) AS present,
         count(*) FILTER (WHERE present.spec_id <> newest.spec_id) AS earlier,
+        count(*) FILTER (WHERE present.spec_id <> newest.spec_id AND present.state = 'healthy') AS serving,
         count(*) FILTER (WHERE present.spec_id = newest.spec_id AND present.state = 'healthy') AS ready,
         max(present.state_message) FILTER (
             WHERE present.spec_id = newest.spec_id AND present.state IN ('errored', 'failed')
@@ -36,7 +37,8 @@ counted AS (
     GROUP BY newest.seq
 ),
 judged AS (
-    SELECT seq, id, name, max(replicas, coalesce(scale, 0)) AS wanted, ready, coalesce(error, failure, trouble) AS reason,
+    SELECT seq, id, name, max(replicas, coalesce(scale, 0)) AS wanted, ready, serving,
+        coalesce(error, failure, trouble) AS reason,
         CASE
             WHEN error IS NOT NULL OR failure IS NOT NULL THEN 'failed'
             WHEN external_applied IS NULL THEN 'pending'
@@ -49,7 +51,7 @@ judged AS (
 """
 _COUNTS = f"{_DEPLOYMENTS} SELECT state, count(*) AS total FROM judged GROUP BY state"  # noqa: S608
 _PROBLEMS = f"""{_DEPLOYMENTS}
-SELECT id, name, state, reason FROM judged WHERE reason IS NOT NULL ORDER BY seq DESC LIMIT {MAX_PROBLEMS}
+SELECT id, name, state, reason, serving FROM judged WHERE reason IS NOT NULL ORDER BY seq DESC LIMIT {MAX_PROBLEMS}
 """  # noqa: S608
 
 
@@ -76,6 +78,8 @@ class Problem(NamedTuple):
     name: str
     state: str
     reason: str
+    serving: int
+    """How many instances of earlier revisions are ready."""
 
 
 class Summary(NamedTuple):
