@@ -16,7 +16,7 @@ from pathlib import Path
 from tools import TOP
 
 USE = """
-import subprocess, sys, paperspace.gradient
+import subprocess, sys, urllib.request, paperspace.gradient
 from pathlib import Path
 from paperspace.gradient import deployments
 from paperspace.gradient._shared.graphql_files import graphql_folder
@@ -33,6 +33,8 @@ with subprocess.Popen([gradient, "server", "--port", "0", "--database", ":memory
     paperspace.gradient.configure(key, url)
     created = deployments.create_deployment("n", "p", {"image": "nginx"})
     assert deployments.get_deployment(**created)["deploymentSpecs"]["nodes"][0]["data"]["image"] == "nginx"
+    page = urllib.request.Request(url.removesuffix("graphql"), headers={"Accept": "text/html"})
+    assert b"console/static/app.js" in urllib.request.urlopen(page).read()
     server.terminate()
 assert server.returncode == 0, server.returncode
 """

@@ -56,11 +56,12 @@ def running(tmp_path: Path, *options: str, prefix: tuple[str, ...] = (), **envir
     ) as process:
         try:
             assert process.stdout
-            lines = [process.stdout.readline() for _ in range(4)]
+            lines = [process.stdout.readline() for _ in range(5)]
             match = re.fullmatch(
                 r"Deployments are simulated; no containers run\.\n"
                 r"Listening on (http://127\.0\.0\.1:\d+/graphql)\nexport PAPERSPACE_API_URL=.*\n"
-                r"export PAPERSPACE_API_KEY=(\S+)\n",
+                r"export PAPERSPACE_API_KEY=(\S+)\n"
+                r"Console: http://127\.0\.0\.1:\d+/#token=\S+\n",
                 "".join(lines),
             )
             assert match, lines

@@ -179,7 +179,7 @@ def test_a_second_signal(database: str, number: signal.Signals) -> None:
     with subprocess.Popen([sys.executable, "-c", STUCK, *arguments], stdout=subprocess.PIPE, text=True) as process:
         try:
             assert process.stdout
-            while not process.stdout.readline().startswith("export PAPERSPACE_API_KEY"):
+            while not process.stdout.readline().startswith("Console: "):
                 pass
             process.send_signal(number)
             assert process.stdout.readline() == "draining\n"

@@ -48,10 +48,10 @@ def running(docker_host: str, folder: Path, *options: str) -> Iterator[Command]:
         try:
             assert process.stdout
             lines = [process.stdout.readline()]
-            while lines[-1] and not lines[-1].startswith("export PAPERSPACE_API_KEY="):
+            while lines[-1] and not lines[-1].startswith("Console: "):
                 lines.append(process.stdout.readline())
-            url = re.match(r"Listening on (\S+)", lines[-3])
-            key = re.match(r"export PAPERSPACE_API_KEY=(\S+)", lines[-1])
+            url = re.match(r"Listening on (\S+)", lines[-4])
+            key = re.match(r"export PAPERSPACE_API_KEY=(\S+)", lines[-2])
             assert url, lines
             assert key, lines
             with Client(key[1], url[1]) as client:

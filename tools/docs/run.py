@@ -174,7 +174,7 @@ class Runner:
             )
         assert process.stdout is not None  # noqa: S101  # it is a pipe
         lines = [process.stdout.readline()]
-        while lines[-1] and not lines[-1].startswith("export PAPERSPACE_API_KEY="):
+        while lines[-1] and not lines[-1].startswith("Console: "):
             lines.append(process.stdout.readline())
         for line in lines:
             if line.startswith("export "):

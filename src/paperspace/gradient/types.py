@@ -178,6 +178,9 @@ class DeploymentStatus(TypedDict):
     name: str
     """The name of the deployment."""
 
+    projectId: str | None
+    """The id of its project. None: the server does not say it. The hosted API did not."""
+
     dtCreated: str
     """When the deployment was created, in ISO 8601."""
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 
 from typing_extensions import TypedDict
 
+from paperspace.gradient._generated.added_deployment_fields import Deployment as AddedDeploymentFields
 from paperspace.gradient._generated.deployment_rollout_fields import DeploymentRollout
 from paperspace.gradient._generated.newest_rollout_fields import Deployment as NewestRolloutFields
 from paperspace.gradient._generated.page_info_fields import PageInfo
@@ -70,7 +71,7 @@ class DeploymentRolloutConnection(TypedDict):
     """The position of this page in the list."""
 
 
-class Deployment(NewestRolloutFields):
+class Deployment(AddedDeploymentFields, NewestRolloutFields):
     """A deployment: containers that host a model and serve inferences, behind one endpoint."""
 
     id: UUID

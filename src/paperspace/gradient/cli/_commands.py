@@ -13,8 +13,11 @@ from paperspace.gradient._core.defaults import DEFAULT_MAX_RETRIES, DEFAULT_TIME
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
+    from typing import Unpack
 
     from paperspace.gradient.client import Client
+    from paperspace.gradient.config import Settings
+    from paperspace.gradient.types import ClientOptions
 
 API_KEY_OPTION = "--api-key"
 API_URL_OPTION = "--api-url"
@@ -50,18 +53,32 @@ def connect(
         ConfigurationError: a setting is invalid.
     """
     from paperspace.gradient.client import Client
-    from paperspace.gradient.config import ArgumentNames, Settings
 
-    options = common_options()
-    settings = Settings.resolve(
-        options.api_key,
-        api_url or options.api_url,
-        argument_names=ArgumentNames(API_KEY_OPTION, "URL" if api_url else API_URL_OPTION),
-        timeout=timeout,
-        max_retries=max_retries,
-    )
+    settings = settings_of_command(api_url, timeout=timeout, max_retries=max_retries)
     with Client._from_settings(settings) as client:  # noqa: SLF001  # inside the package
         yield client
+
+
+def settings_of_command(api_url: str | None = None, **options: Unpack[ClientOptions]) -> Settings:
+    """Return the settings of the command line.
+
+    Args:
+        api_url: The API URL from an argument of the command. It takes precedence over `--api-url`.
+        options: Other settings.
+
+    Raises:
+        MissingAPIKeyError: no API key is set.
+        ConfigurationError: a setting is invalid.
+    """
+    from paperspace.gradient.config import ArgumentNames, Settings
+
+    common = common_options()
+    return Settings.resolve(
+        common.api_key,
+        api_url or common.api_url,
+        argument_names=ArgumentNames(API_KEY_OPTION, "URL" if api_url else API_URL_OPTION),
+        **options,
+    )
 
 
 def _store_option(context: click.Context, option: click.Parameter, value: object) -> None:

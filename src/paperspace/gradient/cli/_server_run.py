@@ -5,7 +5,6 @@ from __future__ import annotations
 import asyncio
 import os
 import shlex
-import signal
 import socket
 from contextlib import AsyncExitStack, suppress
 from pathlib import Path
@@ -17,6 +16,7 @@ from paperspace.gradient._shared.counting import count
 from paperspace.gradient._version import __version__
 from paperspace.gradient.cli._output import print_message
 from paperspace.gradient.cli._service_manager import notify_ready
+from paperspace.gradient.cli._signals import on_signal
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable
@@ -25,13 +25,12 @@ if TYPE_CHECKING:
     from paperspace.gradient.server import LocalServer
     from paperspace.gradient.server.control.listener import ControlListener
 
-_SIGNALS = (signal.SIGINT, signal.SIGTERM)
-
 
 async def serve(
     choose: Callable[[], Awaitable[Choice]],
     create: Callable[[Choice], LocalServer],
     ready: Callable[[LocalServer], None],
+    console_link: Callable[[], str],
     path: str | Path,
     drain_timeout: float,
 ) -> None:
@@ -41,12 +40,13 @@ async def serve(
         choose: Chooses the engine.
         create: Returns the server.
         ready: Called when the server has started.
+        console_link: Returns a link to the console.
         path: The database.
         drain_timeout: The maximum time of active requests when the deployments are taken down, in seconds.
     """
     if starting := asyncio.current_task():
         # What can take long: an engine that does not respond, the check of a large database, the lookup of a host.
-        _on_signal(starting.cancel)
+        on_signal(starting.cancel)
     async with AsyncExitStack() as stack:
         try:
             choice = await choose()
@@ -58,9 +58,10 @@ async def serve(
                 await stack.enter_async_context(control)
         except asyncio.CancelledError:
             return
-        _on_signal(stop.set)
+        on_signal(stop.set)
         ready(server)
         _introduce(server, choice)
+        click.echo(f"Console: {console_link()}")
         notify_ready()
         await stop.wait()
         if not (control and control.took_down):
@@ -76,21 +77,6 @@ def allow_many_files() -> None:
     _, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
     with suppress(ValueError, OSError):  # macOS has another limit below its hard one
         resource.setrlimit(resource.RLIMIT_NOFILE, (hard, hard))
-
-
-def _on_signal(function: Callable[[], object]) -> None:
-    """Call a function at the first signal. The second one ends the process at once."""
-    loop = asyncio.get_running_loop()
-
-    def first() -> None:
-        for number in _SIGNALS:
-            loop.remove_signal_handler(number)
-            signal.signal(number, signal.SIG_DFL)
-        function()
-
-    for number in _SIGNALS:
-        with suppress(NotImplementedError):  # on Windows, where Ctrl-C ends asyncio.run
-            loop.add_signal_handler(number, first)
 
 
 def _control(

@@ -28,6 +28,7 @@ _PACKAGE = "paperspace.gradient.cli"
 _SUBCOMMANDS = {
     "deployments": LazyCommand(f"{_PACKAGE}.deployments", "command", "Create, update, inspect and delete deployments."),
     "server": LazyCommand(f"{_PACKAGE}.server", "command", "Run a local server with the API of the hosted service."),
+    "console": LazyCommand(f"{_PACKAGE}.console", "command", "Open a web page with your deployments."),
     "apiKey": LazyCommand(f"{_PACKAGE}.config", "api_key", "Store an API key in the configuration file."),
     "logout": LazyCommand(f"{_PACKAGE}.config", "logout", "Remove the API key from the configuration file."),
     "config": LazyCommand(f"{_PACKAGE}.config", "command", "Inspect the settings."),

@@ -102,7 +102,8 @@ def command(
     """Run a local server with the API of the hosted service.
 
     When it is ready, it prints its API URL and two export lines. Paste these lines into another shell: they configure the
-    library and the retired official client. Ctrl-C stops the server. Containers keep running: `gradient server down` stops
+    library and the retired official client. The last line is a link to the console, a web page with the deployments. It
+    works once; `gradient console` prints a new one. Ctrl-C stops the server. Containers keep running: `gradient server down` stops
     them too.
 
     \b
@@ -114,6 +115,7 @@ def command(
     if context.invoked_subcommand is not None:
         return
     # Slow to import, and not needed for the help.
+    from paperspace.gradient.cli._server_console import ServerConsole
     from paperspace.gradient.server.controller.controller import Options
     from paperspace.gradient.server.defaults import key_file
     from paperspace.gradient.server.http.listener import is_loopback
@@ -127,6 +129,7 @@ def command(
         reset_database(context, path, yes=yes)
     file = None if api_key is not None or path == IN_MEMORY else key_file(Path(path))
     stored_key = file and _read_key(file)
+    console = ServerConsole(host)
 
     def create(choice: Choice) -> LocalServer:
         return _create_server(
@@ -137,6 +140,7 @@ def command(
             api_key=stored_key or api_key,
             actor=actor,
             allow_origins=allow_origins,
+            console=console,
             runtime=choice.runtime,
             engine=choice.engine,
             gateway=choice.gateway,
@@ -151,7 +155,9 @@ def command(
             _save_config(server)
 
     with _start_errors(host, port):
-        asyncio.run(serve(lambda: choose_engine(engine, gateway, path), create, ready, path, engine.drain_timeout))
+        asyncio.run(
+            serve(lambda: choose_engine(engine, gateway, path), create, ready, console.link, path, engine.drain_timeout)
+        )
 
 
 def _create_server(file_of_key: Path | None, **settings: Any) -> LocalServer:

@@ -40,7 +40,7 @@ class MonitoringAPI(RecordsAPI):
             A dict with `state` (`pending`, `ready`, `stopped` or `failed`), `replicas`, `readyReplicas`, `instances`
             (each with `name`, `phase`, `state` and `message`), `applied`, `error` (why it failed), `serving` (the earlier
             revision that still serves, with `specId`, `replicas` and `readyReplicas`, or None), `endpointUrl`, `specId`,
-            `image`, `id`, `name` and `dtCreated`.
+            `image`, `id`, `name`, `projectId` and `dtCreated`.
 
         Raises:
             InvalidArgumentError: An argument is invalid. Nothing was sent.

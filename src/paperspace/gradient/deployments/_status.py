@@ -62,6 +62,7 @@ def status_of(
     status: DeploymentStatus = {
         "id": deployment["id"],
         "name": deployment["name"],
+        "projectId": deployment.get("projectId"),
         "dtCreated": deployment["dtCreated"],
         "image": spec["data"]["image"],
         "specId": spec["id"],

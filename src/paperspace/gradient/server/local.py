@@ -46,6 +46,7 @@ if TYPE_CHECKING:
     from paperspace.gradient.server.controller.engine import Engine
     from paperspace.gradient.server.controller.gateway import Gateway
     from paperspace.gradient.server.engines.runtime import Runtime
+    from paperspace.gradient.server.http.console import ConsolePage
     from paperspace.gradient.server.http.middleware import Fault
     from paperspace.gradient.server.http.model_responses import Handler
     from paperspace.gradient.server.storage.summary import Summary
@@ -77,6 +78,7 @@ class LocalServer:
         options: How the controller runs containers on the engine.
         allow_origins: The origins of web pages that may use the server from a browser (CORS), such as
             `http://localhost:3000`; `*` allows all. By default none.
+        console: The page that browsers get at `/`. By default none; `gradient server` has one.
 
     Example:
         >>> from paperspace.gradient import Client
@@ -108,6 +110,7 @@ class LocalServer:
         gateway: Gateway | None = None,
         options: Options = DEFAULT_OPTIONS,
         allow_origins: Iterable[str] = (),
+        console: ConsolePage | None = None,
     ) -> None:
         if api_key is not None and not re.fullmatch(r"[!-~]+", api_key):
             raise ValueError("an API key must consist of visible ASCII characters, at least one")
@@ -130,6 +133,7 @@ class LocalServer:
         self._engine_name = engine.name if engine else SIMULATED if runtime else None
         self._options = options
         self._allow_origins = frozenset(map(check_origin, allow_origins))
+        self._console = console
         self._passwords = passwords_of(database)
         self._handlers: dict[str, Handler] = {}
         self._starting = threading.Lock()
@@ -308,6 +312,7 @@ class LocalServer:
                 api_key=self.api_key,
                 now=settings.clock,
                 handlers=self._handlers,
+                console=self._console,
             )
             runner = web.AppRunner(routes.application(), handler_cancellation=True, shutdown_timeout=SHUTDOWN_TIMEOUT)
             self._unread = UnreadResponses()
@@ -318,6 +323,9 @@ class LocalServer:
             accepting = await accept_connections(listener, self._http_server, self._unread, self._new_request_id)
             stack.callback(accepting.close)
             stack.push_async_callback(self._drain)
+            if self._console:
+                self._console.start(self.url, self.api_key)
+                stack.push_async_callback(self._console.close)  # its streams are no requests to wait for
             if self.controlled and str(self._database) == IN_MEMORY:
                 stack.push_async_callback(self.controlled.end, GRACE_PERIOD)
             self._exit = stack.pop_all()

@@ -31,6 +31,7 @@ if TYPE_CHECKING:
     from paperspace.gradient.server.engines.endpoints import EndpointResponse
     from paperspace.gradient.server.graphql.execution import Request
     from paperspace.gradient.server.graphql.responses import Response
+    from paperspace.gradient.server.http.console import ConsolePage
     from paperspace.gradient.server.http.middleware import RequestMiddleware
     from paperspace.gradient.server.http.model_responses import Handler
     from paperspace.gradient.server.metrics import Exposition
@@ -52,6 +53,7 @@ class Routes:
         api_key: The API key that requests must have.
         now: Returns the current time.
         handlers: The functions that respond for endpoints, by the name of the deployment.
+        console: Responds for the console, a page for browsers. None: there is no console.
     """
 
     def __init__(
@@ -66,15 +68,17 @@ class Routes:
         api_key: str,
         now: Callable[[], datetime],
         handlers: Mapping[str, Handler],
+        console: ConsolePage | None = None,
     ) -> None:
         self._execute = execute
         self._endpoint = endpoint
         self._metrics = metrics
         self._middleware = middleware
-        self._index_page = index_page(url, simulated=simulated)
+        self._index_page = index_page(url, simulated=simulated, has_console=console is not None)
         self._key_digest = digest(api_key)
         self._now = now
         self._handlers = handlers
+        self._console = console
 
     def application(self) -> web.Application:
         """Create the web application."""
@@ -86,13 +90,22 @@ class Routes:
         app.router.add_get("/metrics", self._handle_metrics, expect_handler=_defer_expect)
         # All methods and all paths below the endpoint: the model decides which ones exist.
         app.router.add_route("*", "/endpoints/{id}{path:(?:/.*)?}", self._handle_endpoint, expect_handler=_defer_expect)
+        if self._console:
+            app.router.add_route("*", "/", self._handle_top, expect_handler=_defer_expect)
+            app.router.add_route("*", "/console/{path:.*}", self._console.handle, expect_handler=_defer_expect)
         app.on_response_prepare.append(self._add_common_headers)
         return app
 
+    async def _handle_top(self, request: web.Request) -> web.StreamResponse:
+        """Send a browser the console. For programs, there is nothing at this URL."""
+        if self._console is None or not (_is_read(request) and _accepts_html(request)):
+            raise web.HTTPNotFound
+        return await self._console.handle(request)
+
     async def _handle_graphql(self, request: web.Request) -> web.Response:
-        is_get = request.method in (hdrs.METH_GET, hdrs.METH_HEAD)
+        is_get = _is_read(request)
         has_request = "query" in request.query or "extensions" in request.query
-        if is_get and not has_request and "text/html" in request.headers.get(hdrs.ACCEPT, "").lower():
+        if is_get and not has_request and _accepts_html(request):
             return web.Response(text=self._index_page, content_type="text/html")
         authenticate(request, self._key_digest)
         media_type = negotiate(request.headers.getall(hdrs.ACCEPT, ()))
@@ -151,6 +164,15 @@ class Routes:
         # The same clock as for the rows, so that callers can tell how old a row is.
         response.headers[hdrs.DATE] = format_datetime(self._now().astimezone(UTC), usegmt=True)
         response.headers["X-Content-Type-Options"] = "nosniff"
+
+
+def _is_read(request: web.Request) -> bool:
+    return request.method in (hdrs.METH_GET, hdrs.METH_HEAD)
+
+
+def _accepts_html(request: web.Request) -> bool:
+    """Return whether a request is that of a browser which opens a page."""
+    return "text/html" in request.headers.get(hdrs.ACCEPT, "").lower()
 
 
 async def _defer_expect(_request: web.Request) -> None:

@@ -1,0 +1,28 @@
+"""Signals that stop a command which serves until then."""
+
+from __future__ import annotations
+
+import asyncio
+import signal
+from contextlib import suppress
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+_SIGNALS = (signal.SIGINT, signal.SIGTERM)
+
+
+def on_signal(function: Callable[[], object]) -> None:
+    """Call a function at the first signal. The second one ends the process at once."""
+    loop = asyncio.get_running_loop()
+
+    def first() -> None:
+        for number in _SIGNALS:
+            loop.remove_signal_handler(number)
+            signal.signal(number, signal.SIG_DFL)
+        function()
+
+    for number in _SIGNALS:
+        with suppress(NotImplementedError):  # on Windows, where Ctrl-C ends asyncio.run
+            loop.add_signal_handler(number, first)

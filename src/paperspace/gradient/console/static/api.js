@@ -1,0 +1,204 @@
+// Calls of Python: actions, and streams that connect again by themselves. `console/__init__.py` describes the requests.
+
+import { collected } from "./frames.js";
+
+/** @typedef {{kind: string, message: string, retryable: boolean}} Failure */
+/** @typedef {Record<string, unknown>} Arguments */
+/** @typedef {"connected" | "reconnecting" | "ended"} Connection */
+
+/** An error of an action or a stream. `kind` is the name of the library's error, such as `NotFoundError`. */
+export class ApiError extends Error {
+  /** @param {Failure} failure */
+  constructor({ kind, message, retryable }) {
+    super(message);
+    this.kind = kind;
+    this.retryable = retryable;
+  }
+}
+
+const SILENCE = 15_000; // milliseconds after which a connection is lost: three heartbeats
+const HIDDEN = 20_000; // milliseconds after which a hidden page ends its connections, until it is shown again
+const FIRST_DELAY = 500;
+const LAST_DELAY = 5_000;
+
+export class Api {
+  /** @type {Set<object>} streams without a connection */
+  #lost = new Set();
+  #token;
+  #onConnection;
+
+  /**
+   * @param {string} token the token of the session
+   * @param {(connection: Connection, message: string) => void} onConnection called when the state of the streams changes
+   */
+  constructor(token, onConnection) {
+    this.#token = token;
+    this.#onConnection = onConnection;
+  }
+
+  /**
+   * Call an action.
+   *
+   * @param {string} name
+   * @param {Arguments} [args]
+   * @param {AbortSignal} [signal]
+   * @returns {Promise<any>}
+   */
+  async call(name, args = {}, signal) {
+    return (await this.#post(`/console/api/${name}`, args, signal)).json();
+  }
+
+  /**
+   * Follow a stream. All values that arrive within one frame are one batch. After a lost connection, it connects again.
+   *
+   * @param {string} name
+   * @param {Arguments | (() => Arguments)} args a function is called for each connection, to continue where the last ended
+   * @param {(values: any[]) => void} onBatch
+   * @param {AbortSignal} signal ends the stream
+   * @returns {Promise<void>} resolves at the end; rejects with an ApiError that another connection would not solve
+   */
+  async stream(name, args, onBatch, signal) {
+    const stream = {};
+    const receive = collected((/** @type {any[]} */ values) => signal.aborted || onBatch(values));
+    let delay = FIRST_DELAY;
+    try {
+      while (!signal.aborted) {
+        await untilShown(signal);
+        const connection = connectionOf(signal);
+        try {
+          for await (const line of this.#lines(name, typeof args === "function" ? args() : args, connection)) {
+            this.#setLost(stream, "");
+            delay = FIRST_DELAY;
+            if (line.error) throw new ApiError(line.error);
+            if (line.end) return;
+            if ("value" in line) receive(line.value);
+          }
+          this.#setLost(stream, "The connection was closed.");
+        } catch (error) {
+          if (error instanceof ApiError && !error.retryable) throw error;
+          if (document.hidden || signal.aborted) continue;
+          this.#setLost(stream, error instanceof ApiError ? error.message : "The connection was lost.");
+        } finally {
+          connection.abort();
+        }
+        await pause(delay * (0.75 + Math.random() / 2), signal);
+        delay = Math.min(delay * 2, LAST_DELAY);
+      }
+    } finally {
+      this.#setLost(stream, "");
+    }
+  }
+
+  /**
+   * @param {string} name
+   * @param {Arguments} args
+   * @param {AbortController} connection
+   * @returns {AsyncGenerator<any>} the content of each line
+   */
+  async *#lines(name, args, connection) {
+    let timer = setTimeout(() => connection.abort(), SILENCE);
+    try {
+      const { body } = await this.#post(`/console/stream/${name}`, args, connection.signal);
+      const reader = /** @type {ReadableStream<Uint8Array>} */ (body).getReader();
+      const decoder = new TextDecoder();
+      let rest = "";
+      for (;;) {
+        const { done, value } = await reader.read();
+        if (done) return;
+        clearTimeout(timer);
+        timer = setTimeout(() => connection.abort(), SILENCE);
+        const lines = (rest + decoder.decode(value, { stream: true })).split("\n");
+        rest = lines.pop() ?? "";
+        for (const line of lines) yield JSON.parse(line);
+      }
+    } finally {
+      clearTimeout(timer);
+    }
+  }
+
+  /**
+   * @param {string} path
+   * @param {Arguments} args
+   * @param {AbortSignal} [signal]
+   */
+  async #post(path, args, signal) {
+    const headers = { "Content-Type": "application/json", "X-Console-Token": this.#token };
+    const response = await fetch(path, { method: "POST", headers, body: JSON.stringify(args), signal }).catch((error) => {
+      if (signal?.aborted) throw error;
+      const message = "The console does not respond. Is the command that serves it still running?";
+      throw new ApiError({ kind: "Unreachable", message, retryable: true });
+    });
+    if (response.ok) return response;
+    const { status } = response;
+    const { error } = await response.json().catch(() => ({}));
+    if (error?.kind === "NoSession") this.#onConnection("ended", error.message);
+    throw new ApiError(error ?? { kind: "HTTP", message: `HTTP status ${status}`, retryable: status >= 500 });
+  }
+
+  /**
+   * @param {object} stream
+   * @param {string} reason "" if it is connected, or has ended
+   */
+  #setLost(stream, reason) {
+    const before = this.#lost.size;
+    if (reason) this.#lost.add(stream);
+    else this.#lost.delete(stream);
+    if (reason) this.#onConnection("reconnecting", reason);
+    else if (before && !this.#lost.size) this.#onConnection("connected", "");
+  }
+}
+
+/**
+ * Return a controller that is aborted with a signal, and when the page has been hidden for a while.
+ *
+ * A browser has few connections to one server, and the hidden pages of the console would use them up.
+ *
+ * @param {AbortSignal} signal
+ */
+function connectionOf(signal) {
+  const connection = new AbortController();
+  const { signal: ended } = connection;
+  let timer = 0;
+  const hideOrShow = () => {
+    clearTimeout(timer);
+    if (document.hidden) timer = window.setTimeout(() => connection.abort(), HIDDEN);
+  };
+  document.addEventListener("visibilitychange", hideOrShow, { signal: ended });
+  signal.addEventListener("abort", () => connection.abort(), { signal: ended });
+  ended.addEventListener("abort", () => clearTimeout(timer));
+  hideOrShow();
+  return connection;
+}
+
+/**
+ * @param {AbortSignal} signal
+ * @returns {Promise<void>}
+ */
+async function untilShown(signal) {
+  while (document.hidden && !signal.aborted) await event(document, "visibilitychange", signal);
+}
+
+/**
+ * @param {number} milliseconds
+ * @param {AbortSignal} signal
+ * @returns {Promise<void>}
+ */
+function pause(milliseconds, signal) {
+  return new Promise((resolve) => {
+    const timer = setTimeout(resolve, milliseconds);
+    signal.addEventListener("abort", () => (clearTimeout(timer), resolve()), { once: true });
+  });
+}
+
+/**
+ * @param {EventTarget} target
+ * @param {string} name
+ * @param {AbortSignal} signal
+ * @returns {Promise<void>}
+ */
+function event(target, name, signal) {
+  return new Promise((resolve) => {
+    target.addEventListener(name, () => resolve(), { once: true, signal });
+    signal.addEventListener("abort", () => resolve(), { once: true });
+  });
+}

@@ -1,0 +1,113 @@
+// The shell: it opens the session, shows the page of the current address, and says whether there is a connection.
+
+import { addressOf, parseAddress } from "./address.js";
+import { Api } from "./api.js";
+import { element, replace, setText } from "./dom.js";
+import { Keys } from "./keys.js";
+import { forgetSession, openSession } from "./session.js";
+import { themeButton } from "./theme.js";
+
+/** @typedef {import("./address.js").Address} Address */
+
+/**
+ * What a page gets. A page is a module with `mount(element, context)`, which fills the element and returns `unmount`.
+ *
+ * @typedef {object} Context
+ * @property {Api} api
+ * @property {Address} address the address that the page was opened with
+ * @property {AbortSignal} signal aborted when the page is left: for streams, calls, keys and listeners
+ * @property {(address: string) => void} navigate opens another page: `context.navigate(addressOf(["deployments", id]))`
+ * @property {(path: string[], parameters?: Record<string, string>) => void} remember changes the address of the page
+ *   that is shown, without a new entry in the history
+ * @property {(key: string, description: string, action: (event: KeyboardEvent) => void) => void} bind binds a key
+ * @property {(title: string) => void} title sets the title of the window
+ * @property {(message: string) => void} announce says something to screen readers, politely, and shows it for a moment
+ */
+
+/** @typedef {{mount: (target: HTMLElement, context: Context) => (() => void)}} Page */
+
+/**
+ * The module of a page. Each is loaded when it is first shown.
+ *
+ * @param {string[]} path
+ * @returns {Promise<Page>}
+ */
+function pageOf([first, id, part]) {
+  if (first === "new" || (first === "deployments" && part === "edit")) return import("./editor.js");
+  if (first === "deployments" && id) return import("./deployment.js");
+  return import("./deployments.js");
+}
+
+const main = element("main", { id: "main", tabIndex: -1 });
+const connection = element("p", { class: "connection", role: "status" });
+const toast = element("p", { class: "toast", role: "status" });
+const keys = new Keys();
+
+/** @param {Api} api */
+function startShell(api) {
+  const header = element(
+    "header",
+    { class: "shell" },
+    element("a", { class: "home", href: "#/" }, "Gradient Deployments"),
+    connection,
+    element("button", { type: "button", class: "quiet", title: "Show the keys", onclick: () => keys.showList() }, "Keys"),
+    themeButton(),
+  );
+  document.body.append(header, main, toast);
+  keys.bind("?", "Show this list", () => keys.showList());
+
+  let leave = () => {};
+  let turn = 0;
+  const show = async () => {
+    const current = ++turn;
+    const address = parseAddress(location.hash);
+    const page = await pageOf(address.path);
+    if (current !== turn) return; // another page was opened in the meantime
+    leave();
+    const controller = new AbortController();
+    const { signal } = controller;
+    replace(main);
+    const unmount = page.mount(main, {
+      api,
+      address,
+      signal,
+      navigate: (target) => void (location.hash = target),
+      remember: (path, parameters) => history.replaceState(null, "", addressOf(path, parameters)),
+      bind: (key, description, action) => keys.bind(key, description, action, signal),
+      title: (title) => void (document.title = `${title} · Gradient Deployments`),
+      announce,
+    });
+    leave = () => (unmount(), controller.abort());
+  };
+  addEventListener("hashchange", show);
+  void show();
+}
+
+let hiding = 0;
+
+/** @param {string} message */
+function announce(message) {
+  setText(toast, message);
+  clearTimeout(hiding);
+  hiding = window.setTimeout(() => setText(toast, ""), 4000);
+}
+
+/** @param {string} message */
+function showWithoutSession(message) {
+  const reason = message && element("p", { class: "error" }, `${message[0].toUpperCase()}${message.slice(1)}.`);
+  const how = element("p", {}, "Run ", element("code", {}, "gradient console"), " in a shell: it prints a link that opens this page.");
+  replace(document.body, element("main", { class: "no-session" }, element("h1", {}, "Gradient Deployments"), reason, how));
+}
+
+const { token, message } = await openSession();
+if (token === null) showWithoutSession(message);
+else
+  startShell(
+    new Api(token, (state, reason) => {
+      connection.dataset.state = state;
+      setText(connection, state === "connected" ? "" : `Reconnecting. ${reason}`);
+      if (state !== "ended") return;
+      forgetSession();
+      showWithoutSession("the session has ended, because the console was started again");
+    }),
+  );

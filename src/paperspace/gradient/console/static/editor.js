@@ -1,0 +1,167 @@
+// Create a deployment, or edit one: the spec as text, what is wrong with it, and what it would change.
+
+import { addressOf } from "./address.js";
+import { ApiError } from "./api.js";
+import { codeBlock } from "./copy.js";
+import { differenceTable } from "./difference.js";
+import { element, replace, setText } from "./dom.js";
+import { specArea } from "./spec_area.js";
+
+/** @typedef {import("./spec_area.js").Problem} Problem */
+/** @typedef {{name: string, projectId: string, text: string}} Draft */
+
+const CHECK_DELAY = 80; // milliseconds without a key until the text is checked
+const PLAN_DELAY = 250; // and until the server is asked what it would change
+
+const NEW = "image: nginx\nport: 80\nresources:\n  replicas: 1\n";
+
+/** @type {Map<string, Draft>} texts that were not applied yet, by the address of their page */
+const drafts = new Map();
+
+/**
+ * @param {HTMLElement} target
+ * @param {import("./app.js").Context} context
+ */
+export function mount(target, context) {
+  const { path, parameters } = context.address;
+  const id = path[0] === "deployments" ? path[1] : null;
+  const draft = drafts.get(path.join("/"));
+  context.title(id ? "Edit" : "New deployment");
+  context.bind("Escape", "Leave the field, then the page", () => {
+    if (/^(INPUT|TEXTAREA)$/.test(document.activeElement?.tagName ?? "")) /** @type {HTMLElement} */ (document.activeElement).blur();
+    else context.navigate(id ? addressOf(["deployments", id]) : "#/");
+  });
+  if (draft) start(draft);
+  else if (!id) start({ name: parameters.get("name") ?? "", projectId: parameters.get("project") ?? "", text: NEW });
+  else context.api.call("get-text", { id }, context.signal).then(start, fail);
+  return () => {};
+
+  /** @param {Draft} loaded */
+  function start(loaded) {
+    if (!context.signal.aborted) edit(target, context, id, loaded);
+  }
+
+  /** @param {Error} error */
+  function fail(error) {
+    if (!context.signal.aborted) replace(target, element("p", { class: "error", role: "alert" }, error.message));
+  }
+}
+
+/**
+ * @param {HTMLElement} target
+ * @param {import("./app.js").Context} context
+ * @param {string | null} id
+ * @param {Draft} draft
+ */
+function edit(target, context, id, draft) {
+  const { api, signal } = context;
+  const name = element("input", { value: draft.name, autocomplete: "off", spellcheck: false, readOnly: id !== null, oninput: changed });
+  const project = element("input", { value: draft.projectId ?? "", autocomplete: "off", spellcheck: false, readOnly: Boolean(id && draft.projectId), oninput: changed });
+  const { area, input, mark, select } = specArea(draft.text, changed);
+  const problems = element("div", { class: "problems", id: "problems", role: "status" });
+  const plan = element("section", { class: "plan", "aria-label": "What would change" });
+  const apply = element("button", { type: "submit", class: "primary", title: "Ctrl+Enter" }, id ? "Apply" : "Create");
+  const cancel = element("a", { class: "button", href: id ? addressOf(["deployments", id]) : "#/" }, "Cancel");
+  const form = element(
+    "form",
+    { class: "editor", onsubmit: (/** @type {Event} */ event) => (event.preventDefault(), void run()) },
+    element("div", { class: "bar" }, element("h1", {}, id ? `Edit ${draft.name}` : "New deployment"), cancel, apply),
+    element("div", { class: "source" }, element("div", { class: "fields" }, element("label", {}, "Name", name), element("label", {}, "Project", project)), area, problems),
+    plan,
+  );
+  replace(target, form);
+  context.bind("Ctrl+Enter", "Apply the spec", () => form.requestSubmit());
+  addEventListener("beforeunload", (event) => drafts.size && event.preventDefault(), { signal });
+
+  /** @type {number | undefined} */
+  let timer;
+  let version = 0; // of the text; what is known about an earlier version is dropped
+  /** @type {string | null} */
+  let planned = null;
+  void check();
+  if (!id) (draft.name ? input : name).focus();
+  else input.focus();
+
+  function changed() {
+    version++;
+    setPlanned(null);
+    drafts.set(context.address.path.join("/"), { name: name.value, projectId: project.value, text: input.value });
+    clearTimeout(timer);
+    timer = window.setTimeout(check, CHECK_DELAY);
+  }
+
+  async function check() {
+    const checked = version;
+    const found = await attempt(() => api.call("check-spec", { text: input.value }, signal));
+    if (!found || checked !== version) return;
+    name.placeholder = found.name ?? "";
+    project.placeholder = found.projectId ?? "";
+    showProblems(found.problems);
+    if (found.problems.length) return replace(plan);
+    if (!deployment().name || !deployment().projectId) return replace(plan, element("p", { class: "hint" }, "Set a name and a project to see what would change."));
+    clearTimeout(timer);
+    timer = window.setTimeout(makePlan, PLAN_DELAY);
+  }
+
+  async function makePlan() {
+    const checked = version;
+    const made = await attempt(() => api.call("plan", deployment(), signal));
+    if (!made || checked !== version) return;
+    setPlanned(made.action);
+    const titles = { created: `Would create ${deployment().name}`, updated: `Would update ${deployment().name}`, unchanged: "Nothing would change" };
+    replace(
+      plan,
+      element("h2", {}, titles[/** @type {keyof typeof titles} */ (made.action)]),
+      made.action === "unchanged" ? null : differenceTable(made.difference.changes, { before: "Now", after: "After" }),
+      codeBlock("The same in a shell", made.command),
+      codeBlock("The same in Python", made.python),
+    );
+  }
+
+  async function run() {
+    if (!planned || planned === "unchanged") return;
+    setPlanned(null);
+    const applied = await attempt(() => api.call("apply", deployment(), signal));
+    if (!applied) return;
+    drafts.delete(context.address.path.join("/"));
+    context.announce(`${applied.action === "created" ? "Created" : "Updated"} ${deployment().name}.`);
+    context.navigate(addressOf(["deployments", applied.id]));
+  }
+
+  /** The text, with the name and the project of the fields or, where they are empty, of the text. */
+  function deployment() {
+    return { text: input.value, name: name.value || name.placeholder, projectId: project.value || project.placeholder };
+  }
+
+  /** @param {string | null} action what applying the text would do; null: it is not known, or not possible */
+  function setPlanned(action) {
+    planned = action;
+    apply.disabled = action === null || action === "unchanged";
+    if (action) setText(apply, action === "created" ? "Create" : "Apply");
+    plan.classList.toggle("outdated", action === null);
+  }
+
+  /**
+   * @param {() => Promise<any>} call
+   * @returns {Promise<any>} the result; undefined if it failed, which is shown then
+   */
+  async function attempt(call) {
+    try {
+      return await call();
+    } catch (error) {
+      if (!signal.aborted && error instanceof ApiError) showProblems([{ line: 0, column: 0, message: error.message }]);
+      return undefined;
+    }
+  }
+
+  /** @param {Problem[]} found */
+  function showProblems(found) {
+    mark(found);
+    const items = found.map((problem) => {
+      const place = problem.line ? `${problem.line}:${problem.column || 1}` : "";
+      const button = element("button", { type: "button", onclick: () => select(problem) }, element("b", {}, place), problem.message);
+      return element("li", {}, problem.line ? button : problem.message);
+    });
+    replace(problems, items.length > 0 && element("ul", {}, ...items));
+  }
+}

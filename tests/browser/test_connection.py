@@ -1,0 +1,66 @@
+"""What the page does when a connection is lost, in a browser."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+from urllib.parse import urlsplit
+
+import pytest
+
+from paperspace.gradient import Client
+from paperspace.gradient.cli._server_console import ServerConsole
+from paperspace.gradient.server import LocalServer
+
+if TYPE_CHECKING:
+    from playwright.sync_api import Page
+
+SPEC: Any = {"image": "nginx", "port": 80, "resources": {"replicas": 1}}
+
+
+@pytest.fixture
+def database(tmp_path: Path) -> Path:
+    return tmp_path / "gradient.db"
+
+
+@pytest.fixture
+def server(console: ServerConsole, database: Path) -> Iterator[LocalServer]:
+    """A server whose deployments survive its end."""
+    server = LocalServer(database=database, console=console)
+    with server:
+        yield server
+
+
+def test_it_reconnects(page: Page, server: LocalServer, console: ServerConsole, database: Path) -> None:
+    """The page says that it reconnects, and why; it shows what was changed in the meantime, and keeps its filter."""
+    with Client(server.api_key, server.url) as client:
+        client.deployments.create_deployment("before", "p1", SPEC)
+        gone = client.deployments.create_deployment("deleted", "p1", SPEC)["id"]
+    page.get_by_role("link", name="deleted").wait_for()
+    page.get_by_role("searchbox", name="Filter").fill("p1")
+    server.stop()
+    page.get_by_text("Reconnecting").wait_for()
+    again = LocalServer(port=urlsplit(server.url).port or 0, database=database, api_key=server.api_key, console=console)
+    with again, Client(again.api_key, again.url) as client:
+        client.deployments.create_deployment("meanwhile", "p1", SPEC)
+        client.deployments.delete_deployment(gone)
+        page.get_by_role("link", name="meanwhile").wait_for()
+        page.get_by_role("link", name="deleted").wait_for(state="detached")
+        page.get_by_text("Reconnecting").wait_for(state="detached")
+        assert page.get_by_role("searchbox", name="Filter").input_value() == "p1"
+
+
+def test_a_new_start_needs_a_new_link(page: Page, server: LocalServer, database: Path) -> None:
+    """After the console was started again, its sessions are gone, and the page says how to get a link."""
+    server.stop()
+    page.get_by_text("Reconnecting").wait_for()
+    again = LocalServer(
+        port=urlsplit(server.url).port or 0,
+        database=database,
+        api_key=server.api_key,
+        console=ServerConsole("127.0.0.1"),
+    )
+    with again:
+        page.get_by_text("gradient console").wait_for()
+        assert page.get_by_role("searchbox").count() == 0

@@ -1,0 +1,103 @@
+"""Create and edit a deployment, in a browser."""
+
+from __future__ import annotations
+
+import re
+from typing import TYPE_CHECKING, Any
+
+from tests.browser.conftest import NARROW, violations
+
+from paperspace.gradient import Client
+
+if TYPE_CHECKING:
+    from playwright.sync_api import Page
+
+SPEC: Any = {"image": "nginx", "port": 80, "resources": {"replicas": 1}}
+
+
+def write(page: Page, text: str) -> None:
+    """Replace the text of the editor."""
+    page.get_by_role("textbox", name="Spec").fill(text)
+
+
+def test_create(page: Page, client: Client) -> None:
+    """A new deployment: what it would be is shown before, it is created as written, and its page opens."""
+    page.get_by_role("link", name="New deployment").click()
+    page.get_by_role("textbox", name="Name").fill("web")
+    page.get_by_role("textbox", name="Project").fill("p1")
+    write(page, "image: nginx\nport: 8080\n")
+    page.get_by_role("heading", name="Would create web").wait_for()
+    page.get_by_role("row", name=re.compile("port")).get_by_text("8080").wait_for()
+    assert client.deployments.list_deployments() == []
+    page.get_by_role("button", name="Create").click()
+    page.wait_for_url(re.compile(r"#/deployments/[0-9a-f-]{36}"))
+    [created] = client.deployments.list_deployments()
+    assert created["name"] == "web"
+    assert created["deploymentSpecs"]["nodes"][0]["data"]["port"] == 8080
+
+
+def test_edit(page: Page, client: Client) -> None:
+    """An edit shows the fields before and after, side by side, and applies them."""
+    id_ = client.deployments.create_deployment("web", "p1", SPEC)["id"]
+    page.goto(f"{page.url.partition('#')[0]}#/deployments/{id_}/edit")
+    page.get_by_role("heading", name="Nothing would change").wait_for()
+    assert page.get_by_role("button", name="Apply").is_disabled()
+    write(page, "image: httpd\nport: 80\nresources:\n  replicas: 3\n")
+    page.get_by_role("heading", name="Would update web").wait_for()
+    changes = page.locator("table.difference tbody tr").all_inner_texts()
+    assert [text.split() for text in changes] == [
+        ["image", "nginx", "httpd"],
+        ["resources.replicas", "1", "3"],
+    ]
+    page.keyboard.press("Control+Enter")
+    page.wait_for_url(re.compile(f"#/deployments/{id_}$"))
+    assert client.deployments.get_deployment_spec(id_)["image"] == "httpd"
+
+
+def test_errors_have_positions(page: Page) -> None:
+    """An error names line and column, marks the line, and a click on it moves the cursor there."""
+    page.goto(f"{page.url.partition('#')[0]}#/new?name=web&project=p1")
+    write(page, "image: nginx\nprot: 80\n")
+    problem = page.get_by_role("button", name=re.compile(r"2:1\s*prot: unknown field \(did you mean 'port'\?\)"))
+    problem.wait_for()
+    assert page.locator(".numbers .marked").all_inner_texts() == ["2"]
+    assert page.get_by_role("button", name="Create").is_disabled()
+    problem.click()
+    assert page.evaluate("document.activeElement.selectionStart") == len("image: nginx\n")
+    write(page, "image: nginx\nport: 80\n")
+    page.get_by_role("heading", name="Would create web").wait_for()
+    assert page.locator(".problems li").count() == 0
+
+
+def test_the_command_and_the_call_can_be_copied(page: Page) -> None:
+    """The same change, for a shell and for Python."""
+    page.goto(f"{page.url.partition('#')[0]}#/new?name=web&project=p1")
+    page.get_by_role("heading", name="Would create web").wait_for()
+    page.get_by_role("region", name="The same in Python").get_by_role("button", name="Copy").click()
+    page.get_by_role("button", name="Copied").wait_for()
+    copied = page.evaluate("navigator.clipboard.readText()")
+    assert copied.startswith("deployments.apply_deployment('web', 'p1', {'image': 'nginx'")
+
+
+def test_a_draft_survives_another_page(page: Page) -> None:
+    """What was typed is there again after a look at the list."""
+    page.get_by_role("link", name="New deployment").click()
+    write(page, "image: draft\n")
+    page.get_by_role("link", name="Gradient Deployments").click()
+    page.get_by_role("heading", name="Deployments", exact=True).wait_for()
+    page.get_by_role("link", name="New deployment").click()
+    assert page.get_by_role("textbox", name="Spec").input_value() == "image: draft\n"
+
+
+def test_no_barriers(page: Page, axe: str) -> None:
+    """Axe-core finds nothing, with and without problems, in light and dark, at both widths."""
+    page.goto(f"{page.url.partition('#')[0]}#/new?name=web&project=p1")
+    page.get_by_role("heading", name="Would create web").wait_for()
+    for scheme in ("light", "dark"):
+        page.emulate_media(color_scheme=scheme)
+        assert violations(page, axe) == []
+    page.set_viewport_size(NARROW)
+    write(page, "imgae: nginx\n")
+    page.locator(".problems li").first.wait_for()
+    assert violations(page, axe) == []
+    assert page.evaluate("document.documentElement.scrollWidth <= innerWidth")

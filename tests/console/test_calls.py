@@ -1,0 +1,168 @@
+"""Actions and streams: arguments, results, errors and lines."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+from collections.abc import AsyncGenerator
+from typing import Any
+
+import pytest
+from tests.console.conftest import Page
+
+from paperspace.gradient import AsyncClient, NotFoundError
+from paperspace.gradient.console import calls
+from paperspace.gradient.console.application import ACTIONS, STREAMS
+from paperspace.gradient.server import LocalServer
+
+pytestmark = pytest.mark.anyio
+
+SPEC = "image: nginx\nport: 80\n"
+
+
+async def received(*values: object, error: Exception | None = None, pause: float = 0) -> AsyncGenerator[object]:
+    """A stream with these values, a pause and an error."""
+    for value in values:
+        yield value
+    await asyncio.sleep(pause)
+    if error:
+        raise error
+
+
+async def lines_of(values: AsyncGenerator[object], closed: asyncio.Future[None] | None = None) -> list[dict[str, Any]]:
+    """All lines of a stream."""
+    closed = closed or asyncio.get_running_loop().create_future()
+    return [json.loads(line) async for line in calls.lines(values, closed)]
+
+
+async def test_a_stream_has_values_and_an_end() -> None:
+    """A line for each value, and one that says that there is no more."""
+    assert await lines_of(received(1, [])) == [{"value": 1}, {"value": []}, {"end": True}]
+
+
+async def test_a_stream_ends_with_its_error() -> None:
+    """The last line is the error, and whether to try again."""
+    *_, last = await lines_of(received(1, error=NotFoundError("no deployment has this id")))
+    assert last == {"error": {"kind": "NotFoundError", "message": "no deployment has this id", "retryable": False}}
+
+
+async def test_a_bug_is_logged_and_not_shown(caplog: pytest.LogCaptureFixture) -> None:
+    """What is not an error of the library may contain anything. Only the log has it."""
+    *_, last = await lines_of(received(error=KeyError("secret")))
+    assert (last["error"]["kind"], "secret" in str(last)) == ("InternalError", False)
+    assert "secret" in caplog.text
+
+
+async def test_a_silent_stream_has_heartbeats(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A stream without values says that it is alive."""
+    monkeypatch.setattr(calls, "HEARTBEAT", 0.01)
+    lines = await lines_of(received(1, pause=0.1))
+    assert lines[0] == {"value": 1}
+    assert lines[-1] == {"end": True}
+    assert {} in lines[1:-1]
+
+
+async def test_a_closed_console_ends_streams_without_a_last_line() -> None:
+    """A page whose console stops sees a lost connection, and connects again."""
+    closed = asyncio.get_running_loop().create_future()
+    asyncio.get_running_loop().call_later(0.01, closed.set_result, None)
+    assert await lines_of(received(1, pause=60), closed) == [{"value": 1}]
+
+
+@pytest.mark.parametrize("body", [[], "text", None, {}])
+async def test_arguments_are_checked(page: Page, body: object) -> None:
+    """What is not an object, or lacks an argument, is an error that says so."""
+    status, content = await page.post("/console/api/check-spec", body)
+    assert (status, content["error"]["kind"]) in {(422, "InvalidArgumentError"), (415, "HTTP")}
+
+
+async def test_names_of_actions_and_streams(page: Page) -> None:
+    """Only registered ones exist. Each name is of one module, and is written in the same way."""
+    for path in (
+        "/console/api/nowhere",
+        "/console/stream/nowhere",
+        "/console/api/deployments",
+        "/console/stream/apply",
+    ):
+        status, _ = await page.post(path, {})
+        assert status == 404
+    assert all(name == name.lower() and "_" not in name for name in [*ACTIONS, *STREAMS])
+
+
+async def test_a_text_is_checked_with_positions(page: Page) -> None:
+    """Each problem has its line and column, also one of the syntax; a valid text has none."""
+    _, content = await page.post("/console/api/check-spec", {"text": "image: nginx\nport: x\nprot: 1\n"})
+    assert [(problem["line"], problem["column"]) for problem in content["problems"]] == [(2, 7), (3, 1)]
+    assert content["problems"][1]["message"] == "prot: unknown field (did you mean 'port'?)"
+    _, content = await page.post("/console/api/check-spec", {"text": "image: nginx\n  port: 80\n"})
+    assert [problem["line"] for problem in content["problems"]] == [2]
+    _, content = await page.post("/console/api/check-spec", {"text": ""})
+    assert content["problems"][0]["message"]
+    _, content = await page.post("/console/api/check-spec", {"text": f"name: web\nprojectId: p1\n{SPEC}"})
+    assert content == {"problems": [], "name": "web", "projectId": "p1"}
+
+
+async def test_a_plan_changes_nothing(page: Page, aclient: AsyncClient) -> None:
+    """A plan says what would change, and the same call applies it."""
+    arguments = {"text": SPEC, "name": "web", "projectId": "p1"}
+    _, plan = await page.post("/console/api/plan", arguments)
+    assert (plan["action"], await aclient.deployments.list_deployments()) == ("created", [])
+    assert {"path": "image", "before": None, "after": "nginx"} in plan["difference"]["changes"]
+    _, applied = await page.post("/console/api/apply", arguments)
+    assert (await aclient.deployments.get_deployment_spec(applied["id"]))["port"] == 80
+    _, plan = await page.post("/console/api/plan", {**arguments, "text": "image: nginx\nport: 81\n"})
+    assert (plan["action"], plan["difference"]["changes"]) == (
+        "updated",
+        [{"path": "port", "before": 80, "after": 81}],
+    )
+
+
+async def test_the_text_of_a_deployment_can_be_applied_again(page: Page) -> None:
+    """The editor gets the spec as a file that means the same, with the name and the project."""
+    spec = f"{SPEC}env:\n  - name: MODE\n    value: ${{NAME}}\nx-literal: true\n"
+    _, applied = await page.post("/console/api/apply", {"text": spec, "name": "web", "projectId": "p1"})
+    _, loaded = await page.post("/console/api/get-text", {"id": applied["id"]})
+    assert (loaded["name"], loaded["projectId"]) == ("web", "p1")
+    _, plan = await page.post("/console/api/plan", loaded)
+    assert plan["action"] == "unchanged"
+
+
+async def test_errors_of_the_library_keep_their_kind(page: Page) -> None:
+    """An error has the name of its class, and its message."""
+    missing = "d4e74a9c-b125-4bd7-b143-8f5c386df8a9"
+    status, content = await page.post("/console/api/get-text", {"id": missing})
+    assert (status, content["error"]["kind"]) == (422, "NotFoundError")
+    assert missing in content["error"]["message"]
+
+
+async def test_the_list_follows_changes(page: Page, aclient: AsyncClient) -> None:
+    """The first value has all deployments; the next ones have what was created, changed and deleted."""
+    first = (await aclient.deployments.create_deployment("a", "p", {"image": "nginx"}))["id"]
+    values = page.lines("deployments", {})
+    value = (await anext(values))["value"]
+    assert (value["first"], value["complete"]) == (True, True)
+    assert [(row["id"], row["projectId"]) for row in value["rows"]] == [(first, "p")]
+
+    second = (await aclient.deployments.create_deployment("b", "p", {"image": "nginx"}))["id"]
+    await aclient.deployments.delete_deployment(first)
+    shown, removed = {first}, set()
+    async for line in values:
+        shown |= {row["id"] for row in line["value"]["rows"]}
+        removed |= set(line["value"]["removed"])
+        if second in shown and removed:
+            break
+    assert (shown, removed) == ({first, second}, {first})
+
+
+async def test_a_list_of_more_than_a_page(
+    page: Page, server: LocalServer, aclient: AsyncClient, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The newest deployments come first, then all of them."""
+    monkeypatch.setattr("paperspace.gradient.console.streams.NEWEST", 2)
+    ids = [(await aclient.deployments.create_deployment(f"n{n}", "p", {"image": "nginx"}))["id"] for n in range(3)]
+    values = page.lines("deployments", {})
+    value = (await anext(values))["value"]
+    assert (value["complete"], [row["id"] for row in value["rows"]]) == (False, ids[:0:-1])
+    value = (await anext(values))["value"]
+    assert (value["complete"], [row["id"] for row in value["rows"]]) == (True, ids[:1])
+    assert server.url
