@@ -33,7 +33,7 @@ nitpick_ignore_regex = [
     # Names that are not public.
     (
         "py:class",
-        r".*\b(ControlledDeployments|Engine|Gateway|Options|Runtime|Fault|Handler|Deployments|AsyncDeployments)",
+        r".*\b(ConsolePage|ControlledDeployments|Engine|Gateway|Options|Runtime|Fault|Handler|Deployments|AsyncDeployments)",
     ),
 ]
 

@@ -7,25 +7,28 @@ const dark = matchMedia("(prefers-color-scheme: dark)");
 
 /** @returns {"light" | "dark"} */
 const systemTheme = () => (dark.matches ? "dark" : "light");
+const theme = () => localStorage.getItem(STORED) ?? systemTheme();
 
 /** A button that switches between light and dark. */
 export function themeButton() {
   const button = element("button", { type: "button", class: "quiet", onclick: switchTheme });
-  const root = document.documentElement;
   dark.addEventListener("change", apply);
   apply();
   return button;
 
   function switchTheme() {
-    const other = root.dataset.theme === "dark" ? "light" : "dark";
+    const other = theme() === "dark" ? "light" : "dark";
     if (other === systemTheme()) localStorage.removeItem(STORED); // follow the system again
     else localStorage.setItem(STORED, other);
     apply();
   }
 
   function apply() {
-    root.dataset.theme = localStorage.getItem(STORED) ?? systemTheme();
-    setText(button, root.dataset.theme === "dark" ? "Light" : "Dark");
-    button.title = `Use ${root.dataset.theme === "dark" ? "light" : "dark"} colors`;
+    const stored = localStorage.getItem(STORED);
+    if (stored) document.documentElement.dataset.theme = stored;
+    else delete document.documentElement.dataset.theme; // the style sheet follows the system
+    const other = theme() === "dark" ? "light" : "dark";
+    setText(button, other === "dark" ? "Dark" : "Light");
+    button.title = `Use ${other} colors`;
   }
 }
