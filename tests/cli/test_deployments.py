@@ -350,9 +350,28 @@ def test_delete_several(run: Run, client: Client, mnist: str) -> None:
     assert client.deployments.list_deployments() == []
 
 
-def test_delete_of_nothing(run: Run) -> None:
-    """`delete` without an id, as from an empty `$(...)`, is a usage error."""
-    assert run("deployments", "delete").exit_code == ExitCode.USAGE
+def test_delete_by_name(run: Run, client: Client, mnist: str) -> None:
+    """A name is looked up in the project or in all. If several deployments have one of the names, nothing is deleted."""
+    other = client.deployments.create_deployment("mnist", "p2", spec())["id"]
+    digits = client.deployments.create_deployment("digits", "p2", spec())["id"]
+    ambiguous = run("deployments", "delete", "digits", "mnist", "--yes")
+    assert ambiguous.exit_code == ExitCode.USAGE
+    assert all(id_ in ambiguous.stderr for id_ in (mnist, other))
+    assert len(client.deployments.list_deployments()) == 3
+    missing = run("deployments", "delete", "nothing", "digits", digits, "--yes")
+    assert missing.exit_code == ExitCode.NOT_FOUND
+    assert missing.stdout == f"Deployment not found\nDeleted deployment: {digits}\n"
+    assert "no deployment is named 'nothing'" in missing.stderr
+    deleted = run("deployments", "delete", "mnist", "--project-id", "p2")
+    assert (deleted.exit_code, deleted.output) == (0, f"Deleted deployment: {other}\n")
+    assert [entry["id"] for entry in client.deployments.list_deployments()] == [mnist]
+
+
+@pytest.mark.parametrize("arguments", [[], ["--project-id", "p1", "--yes"]])
+def test_delete_of_nothing(run: Run, client: Client, mnist: str, arguments: list[str]) -> None:
+    """`delete` without a name or an id, as from an empty `$(...)`, is a usage error: a project alone deletes nothing."""
+    assert run("deployments", "delete", *arguments).exit_code == ExitCode.USAGE
+    assert [entry["id"] for entry in client.deployments.list_deployments()] == [mnist]
 
 
 def test_ids_are_uuids(run: Run, spec_file: str) -> None:

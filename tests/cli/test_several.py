@@ -103,12 +103,21 @@ class TestWait:
         assert "Or pass --project-id, for all deployments of a project." in nothing.stderr
 
     def test_ctrl_c(self, client: Client) -> None:
-        """Ctrl-C ends the command, although threads wait. On a terminal, each name has a color of its own."""
+        """Ctrl-C ends the command, although threads wait."""
         create(client, a="pending", b="pending")
         shown = run_on_terminal("deployments", "wait", "a", "b", interrupt="waiting for a machine")
         assert shown.code == ExitCode.INTERRUPTED
+        assert "Traceback" not in shown.text
+
+    def test_colors(self, client: Client) -> None:
+        """On a terminal, each name has a color of its own, unless NO_COLOR is set."""
+        for id_ in create(client, a="healthy", b="healthy").values():
+            client.deployments.wait_for_deployment(id_)
+        shown = run_on_terminal("deployments", "wait", "a", "b")
+        assert shown.code == 0
         assert len(set(re.findall(r"(\x1b\[\d+m)[ab] \|", shown.text))) == 2
-        plain = run_on_terminal("deployments", "wait", "a", "b", interrupt="waiting for a machine", NO_COLOR="1")
+        plain = run_on_terminal("deployments", "wait", "a", "b", NO_COLOR="1")
+        assert plain.code == 0
         assert "\x1b[" not in plain.text
 
 

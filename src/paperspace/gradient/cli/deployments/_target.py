@@ -77,32 +77,34 @@ def target_parameter(*, required: bool = True) -> Callable[[Function], Function]
     return add
 
 
-def targets_parameter(function: Function) -> Function:
-    """Add deployments, each like `target_parameter`, and the project whose deployments they are without any.
+def targets_parameter(*, or_project: bool) -> Callable[[Function], Function]:
+    """Add deployments, each like `target_parameter`, and the project in which names are looked up.
 
-    The function gets them as `targets` and `project_id`, at least one of which is set.
+    The function gets them as `targets`, each once, and `project_id`. With `or_project`, there may be only a project, which
+    stands for all its deployments. Otherwise, there is a target.
     """
 
-    @click.argument("arguments", metavar="[NAME|ID]...", nargs=-1, shell_complete=complete_id_or_name)
-    @click.option(
-        "--id", "ids", metavar="ID", multiple=True, shell_complete=complete_id, help="The id of a deployment."
-    )
-    @click.option(
-        "--project-id",
-        "--projectId",
-        "project_id",
-        metavar="ID",
-        help="With a name: the project of the deployment; default: all projects. Without a name or an id: all deployments of "
-        "this project.",
-    )
-    @wraps(function)
-    def with_targets(*, arguments: tuple[str, ...], ids: tuple[str, ...], project_id: str | None, **others: Any) -> Any:
-        targets = [*map(_parse, arguments), *(Target(id_, None) for id_ in ids)]
-        if not targets and project_id is None:
-            raise click.UsageError(f"{MISSING_ID} Or pass --project-id, for all deployments of a project.")
-        return function(targets=targets, project_id=project_id, **others)
+    def add(function: Function) -> Function:
+        @click.argument("arguments", metavar="[NAME|ID]...", nargs=-1, shell_complete=complete_id_or_name)
+        @click.option(
+            "--id", "ids", metavar="ID", multiple=True, shell_complete=complete_id, help="The id of a deployment."
+        )
+        @(_project_option if or_project else lookup_project_option)
+        @wraps(function)
+        def with_targets(
+            *, arguments: tuple[str, ...], ids: tuple[str, ...], project_id: str | None, **others: Any
+        ) -> Any:
+            targets = [*map(_parse, arguments), *(Target(id_, None) for id_ in ids)]
+            if not targets and not or_project:
+                raise click.UsageError(MISSING_ID)
+            if not targets and project_id is None:
+                raise click.UsageError(f"{MISSING_ID} Or pass --project-id, for all deployments of a project.")
+            once = {(target.id and target.id.lower(), target.name): target for target in targets}
+            return function(targets=list(once.values()), project_id=project_id, **others)
 
-    return with_targets
+        return with_targets
+
+    return add
 
 
 def find_all(client: Client, targets: Sequence[Target], project_id: str | None) -> dict[str, str]:
@@ -131,4 +133,13 @@ lookup_project_option = click.option(
     "project_id",
     metavar="ID",
     help="The project of the deployment, if you pass its name. Default: all projects.",
+)
+
+_project_option = click.option(
+    "--project-id",
+    "--projectId",
+    "project_id",
+    metavar="ID",
+    help="With a name: the project of the deployment; default: all projects. Without a name or an id: all deployments of this "
+    "project.",
 )

@@ -42,7 +42,7 @@ else:
 
 
 @command.command()
-@targets_parameter
+@targets_parameter(or_project=True)
 @click.option(
     "--timeout",
     type=click.FloatRange(0, min_open=True),
@@ -148,7 +148,7 @@ class Time(click.ParamType[datetime]):
 
 
 @command.command()
-@targets_parameter
+@targets_parameter(or_project=True)
 @click.option("--follow", "-f", is_flag=True, help="Print new lines until the deployment is stopped or deleted.")
 @click.option("--tail", type=click.IntRange(0), metavar="N", help="Only the last N lines.")
 @click.option(

@@ -3,17 +3,16 @@
 from __future__ import annotations
 
 import sys
+from typing import TYPE_CHECKING
 
 import click
 
 from paperspace.gradient.cli._commands import connect
-from paperspace.gradient.cli._completion import complete_id
 from paperspace.gradient.cli._exit_codes import ExitCode
 from paperspace.gradient.cli._output import output_option, print_line, print_message, printable
 from paperspace.gradient.cli._progress import wait_with_progress
 from paperspace.gradient.cli.deployments._group import command
 from paperspace.gradient.cli.deployments._options import (
-    MISSING_ID,
     NOT_FOUND,
     Overrides,
     cluster_option,
@@ -26,7 +25,11 @@ from paperspace.gradient.cli.deployments._options import (
     spec_option,
     wait_option,
 )
+from paperspace.gradient.cli.deployments._target import Target, find_all, targets_parameter
 from paperspace.gradient.errors import NotFoundError
+
+if TYPE_CHECKING:
+    from paperspace.gradient.client import Client
 
 
 @command.command()
@@ -65,39 +68,37 @@ def create(
 
 
 @command.command()
-@click.argument("arguments", metavar="[ID]...", nargs=-1, shell_complete=complete_id)
-@click.option(
-    "--id", "options", metavar="ID", multiple=True, shell_complete=complete_id, help="The id of a deployment."
-)
+@targets_parameter(or_project=False)
 @click.option("--yes", "-y", is_flag=True, help="Do not ask for confirmation.")
-def delete(arguments: tuple[str, ...], options: tuple[str, ...], yes: bool) -> None:
+def delete(targets: list[Target], project_id: str | None, yes: bool) -> None:
     """Delete one or more deployments.
 
     On a terminal, the command shows the names and asks for confirmation. With --yes, or without a terminal, it does not
     ask. Without a terminal, it deletes more than one deployment only with --yes.
 
     If one of the deployments does not exist, the exit code is 3. In this case, a command that asks for confirmation
-    deletes nothing, and one that does not ask deletes the others.
+    deletes nothing, and one that does not ask deletes the others. If several deployments have one of the names, the command
+    lists them and deletes nothing.
 
     \b
     Examples:
+      gradient deployments delete mnist --project-id p1
       gradient deployments delete --id d4e74a9c-b125-4bd7-b143-8f5c386df8a9
       gradient deployments list --project-id p1 -o id | xargs -r gradient deployments delete --yes
     """
-    ids = list({value.lower(): value for value in (*arguments, *options)}.values())
-    if not ids:
-        raise click.UsageError(MISSING_ID)
     interactive = sys.stdin.isatty() and sys.stderr.isatty()
-    if len(ids) > 1 and not yes and not interactive:
-        raise click.UsageError(f"Pass --yes to delete {len(ids)} deployments without a terminal.")
+    if len(targets) > 1 and not yes and not interactive:
+        raise click.UsageError(f"Pass --yes to delete {len(targets)} deployments without a terminal.")
+    not_found: list[NotFoundError] = []
     with connect() as client:
         if interactive and not yes:
-            names = [client.deployments.get_deployment(value)["name"] for value in ids]
-            question = f"Delete {', '.join(printable(name) for name in names)}?"
-            if not click.confirm(question, err=True):
+            names = find_all(client, targets, project_id)
+            if not click.confirm(f"Delete {', '.join(map(printable, names.values()))}?", err=True):
                 print_message("Nothing was deleted.")
                 raise click.exceptions.Exit(ExitCode.FAILED)
-        not_found: list[NotFoundError] = []
+            ids = list(names)
+        else:
+            ids = _find_existing(client, targets, project_id, not_found)
         for deployment_id in ids:
             try:
                 deleted = client.deployments.delete_deployment(deployment_id)
@@ -108,6 +109,22 @@ def delete(arguments: tuple[str, ...], options: tuple[str, ...], yes: bool) -> N
                 print_result("Deleted", deleted, None)
     if not_found:
         raise _combine(not_found)
+
+
+def _find_existing(
+    client: Client, targets: list[Target], project_id: str | None, not_found: list[NotFoundError]
+) -> list[str]:
+    """Return the ids of deployments, each once. Report names that none has, and collect their errors."""
+    ids: dict[str, str] = {}
+    for target in targets:
+        try:
+            id_ = target.find(client, project_id)
+        except NotFoundError as error:
+            print_line(NOT_FOUND)
+            not_found.append(error)
+        else:
+            ids[id_.lower()] = id_
+    return list(ids.values())
 
 
 def _combine(not_found: list[NotFoundError]) -> NotFoundError:
