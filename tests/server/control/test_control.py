@@ -231,15 +231,37 @@ async def test_two_commands(database: Path) -> None:
 
 
 async def test_a_failure_of_the_server(database: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Whatever fails while the deployments are taken down, the command ends with an error, and can be repeated."""
+    """Whatever fails while the deployments are taken down, the server continues to run them, and the command can be repeated."""
     engine = ServingEngine()
-    async with controlled(database, engine, "a") as (_, client, stop):
+    async with controlled(database, engine, "a") as (server, client, stop):
         with monkeypatch.context() as patch:
             patch.setattr(engine, "release", None)
             with pytest.raises(ControlError, match=r"The server failed: TypeError: .* Its log says more"):
                 await client.take_down(now=False, report=lambda _: None)
         assert not stop.is_set()
-        assert await client.take_down(now=False, report=lambda _: None) == {"deployments": 0, "unknown": 0}
+        await until_one_runs(engine)
+        await wait_for_all(server)
+        assert await client.take_down(now=False, report=lambda _: None) == {"deployments": 1, "unknown": 0}
+        assert not engine.by_id
+
+
+async def test_an_engine_that_goes_away_during_down(database: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """If the engine goes away while containers stop, the server continues: new deployments become ready when it is back."""
+    engine = ServingEngine()
+
+    async def stop_container(container_id: str, grace: float) -> None:  # noqa: ARG001
+        engine.available = False
+        engine._check_available()
+
+    async with controlled(database, engine, "a") as (server, client, stop):
+        with monkeypatch.context() as patch:
+            patch.setattr(engine, "stop", stop_container)
+            with pytest.raises(ControlError, match="the engine in memory does not respond"):
+                await client.take_down(now=True, report=lambda _: None)
+        assert not stop.is_set()
+        engine.available = True
+        await create_ready(server, "b")
+    engine.close_all()
 
 
 @pytest.mark.parametrize("up", [True, False])

@@ -66,6 +66,7 @@ class ControlledDeployments:
         now: Callable[[], datetime],
     ) -> None:
         self._dispatcher = dispatcher
+        self._id = ""
         self._options = options
         self._new_id = new_id
         self._now = now
@@ -79,12 +80,9 @@ class ControlledDeployments:
 
     async def __aenter__(self) -> Self:
         engine, gateway = self.estate.engine, self.estate.gateway
-        id_ = await self._dispatcher.change(lambda backend: server_id(backend.database))
-        self.controller = controller = Controller(
-            engine, self._change, id_, router=gateway, logs=self._logs, options=self._options, now=self._now
-        )
+        self._id = await self._dispatcher.change(lambda backend: server_id(backend.database))
         async with AsyncExitStack() as stack:
-            stack.enter_context(locked_containers(id_))
+            stack.enter_context(locked_containers(self._id))
             if gateway:
                 await gateway.open()
                 stack.push_async_callback(gateway.close)
@@ -94,14 +92,22 @@ class ControlledDeployments:
             await self._metrics.open()
             stack.push_async_callback(self._metrics.close)
             self._controlling = await stack.enter_async_context(AsyncExitStack())
-            await self._controlling.enter_async_context(controller)
-            self._record(controller)
-            self._dispatcher.committed = controller.notify
+            await self._control()
             self._stack = stack.pop_all()
         return self
 
     async def __aexit__(self, *_: object) -> None:
         await self._stack.aclose()
+
+    async def _control(self) -> None:
+        """Start a controller, which runs until `_controlling` is closed."""
+        engine, gateway = self.estate.engine, self.estate.gateway
+        self.controller = controller = Controller(
+            engine, self._change, self._id, router=gateway, logs=self._logs, options=self._options, now=self._now
+        )
+        await self._controlling.enter_async_context(controller)
+        self._record(controller)
+        self._dispatcher.committed = controller.notify
 
     def _record(self, controller: Controller) -> None:
         """Store the figures of all deployments, as long as the controller runs."""
@@ -121,6 +127,8 @@ class ControlledDeployments:
     async def take_down(self, drain: Drain, report: Callable[[str], None]) -> Down:
         """Stop all deployments, and remove the gateway. Afterwards nothing is started any more.
 
+        After an error, deployments are controlled as before: what was stopped starts again.
+
         Args:
             drain: How long active requests may take.
             report: Called with a sentence about each step.
@@ -130,15 +138,33 @@ class ControlledDeployments:
             GatewayUnavailableError: the gateway cannot be removed.
         """
         await describe_engine(self.estate.engine)
+        try:
+            return await self._take_down(drain, report)
+        except Exception as error:
+            if isinstance(error, GatewayUnavailableError | OSError):  # the removal of the gateway begins with its end
+                await self._reopen_gateway()
+            await self._control()
+            raise
+
+    async def end(self, drain_seconds: float) -> None:
+        """Stop what no later server would find. Whether that succeeds or not, nothing is started any more."""
+        try:
+            await describe_engine(self.estate.engine)
+            await self._take_down(Drain(drain_seconds), _log.debug)
+        except (EngineUnavailableError, GatewayUnavailableError) as error:
+            _log.warning("%s Some containers with the label gradient.server may still exist.", error)
+
+    async def _take_down(self, drain: Drain, report: Callable[[str], None]) -> Down:
         await self._controlling.aclose()
         return await take_down(self.estate, drain, report)
 
-    async def end(self, drain_seconds: float) -> None:
-        """Stop what no later server would find."""
-        try:
-            await self.take_down(Drain(drain_seconds), _log.debug)
-        except (EngineUnavailableError, GatewayUnavailableError) as error:
-            _log.warning("%s Some containers with the label gradient.server may still exist.", error)
+    async def _reopen_gateway(self) -> None:
+        if gateway := self.estate.gateway:
+            await gateway.close()
+            try:
+                await gateway.open()
+            except GatewayUnavailableError as error:
+                _log.warning("%s Restart the server to start the gateway.", error)
 
     async def _change(self, function: Callable[[Records], T]) -> T:
         ports, new_id = self._options.ports, self._new_id
