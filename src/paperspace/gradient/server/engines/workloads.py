@@ -44,6 +44,8 @@ STATES = ChildTable("states_now", "deployment_run_instance_id", newest_first=Fal
 LOGS = ChildTable("logs_now", "deployment_id", newest_first=False)
 LINES = ChildTable("lines_now", "deployment_run_instance_id", newest_first=False)
 
+MAX_STATES = 100  # of an instance; the oldest ones are deleted
+
 _PRESENT = "deployment_id = ? AND removal > now()"  # the condition of instances_now that are not removed
 
 # The condition of rollouts that have instances. Without an index, SQLite reads those instead of the history.
@@ -134,6 +136,7 @@ class Workloads:
                     row: dict[str, Any] = {"id": id_, "phase": phase, "state": state, "message": message}
                     row |= {"timestamp": iso(at), "deployment_run_instance_id": instance_id}
                     self._db.insert("instance_states", [row])
+                    self._delete_oldest_states(instance_id)
                 case LineLogged(instance_id, at, message):
                     line = (self._last("log_lines", "line", instance_id) or 0) + 1
                     row = {"line": line, "message": message, "dt_created": iso(at)}
@@ -145,6 +148,17 @@ class Workloads:
                 case Scaled():
                     self.scales.add(event)
         self._deployment_events.record(in_order)
+
+    def _delete_oldest_states(self, instance_id: str) -> None:
+        """Keep the newest states, and the one that says since when the instance has run."""
+        self._db.execute(
+            "DELETE FROM instance_states WHERE deployment_run_instance_id = ?1 AND seq <= ("
+            " SELECT seq FROM instance_states WHERE deployment_run_instance_id = ?1 ORDER BY seq DESC LIMIT 1 OFFSET ?2"
+            ") AND seq IS NOT ("
+            " SELECT min(seq) FROM instance_states WHERE deployment_run_instance_id = ?1 AND phase = 'Running')",
+            instance_id,
+            MAX_STATES,
+        )
 
     def _reconcile(self, spec: Row) -> None:
         """Make the instances of a deployment match its newest spec, in place of what ran before."""
