@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import urllib.request
+from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING, Any
 
 import pytest
@@ -123,5 +124,38 @@ def test_copied_database(tmp_path: Path) -> None:
                 await LocalServer(database=copy, engine=ServingEngine(), options=OPTIONS).__aenter__()
         async with LocalServer(database=copy, engine=ServingEngine(), options=OPTIONS):
             pass
+
+    asyncio.run(main())
+
+
+@pytest.mark.parametrize("ahead", [timedelta(hours=12), timedelta(days=2)])
+def test_a_clock_that_was_ahead(tmp_path: Path, ahead: timedelta) -> None:
+    """When the clock has been corrected, a restarted server finds its containers: none is started again, and a delete removes them."""
+
+    async def main() -> None:
+        engine, file, id_ = ServingEngine(), tmp_path / "gradient.db", ""
+        async with LocalServer(
+            engine=engine, options=OPTIONS, database=file, now=lambda: datetime.now(UTC) + ahead
+        ) as server:
+            id_ = (await in_thread(server, lambda api: api.create_deployment("mnist", "p", spec("good-1", 2))))["id"]
+            await in_thread(server, lambda api: api.wait_for_deployment(id_, timeout=PATIENCE))
+            before = set(engine.by_id)
+            engine.exit(min(before))  # the last state is later than the last request
+            async with asyncio.timeout(PATIENCE):
+                while len(engine.running()) < 2:  # noqa: ASYNC110  # an engine in memory has no events for tests
+                    await asyncio.sleep(0.01)
+            await in_thread(server, lambda api: api.wait_for_deployment(id_, timeout=PATIENCE))
+            before = set(engine.by_id)
+        async with LocalServer(engine=engine, options=OPTIONS, database=file) as server:
+            status = await in_thread(server, lambda api: api.get_deployment_status(id_))
+            assert (status["state"], status["readyReplicas"]) == ("ready", 2)
+            await in_thread(server, lambda api: api.update_deployment(id=id_, spec=spec("good-1", 3)))
+            await in_thread(server, lambda api: api.wait_for_deployment(id_, timeout=PATIENCE))
+            assert before < set(engine.by_id)
+            assert len(engine.by_id) == 3
+            await in_thread(server, lambda api: api.delete_deployment(id_))
+            async with asyncio.timeout(PATIENCE):
+                while engine.by_id:  # noqa: ASYNC110  # as above
+                    await asyncio.sleep(0.01)
 
     asyncio.run(main())

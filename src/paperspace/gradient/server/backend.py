@@ -13,6 +13,7 @@ from paperspace.gradient.server.graphql.execution import Executor
 from paperspace.gradient.server.graphql.resolvers import Context
 from paperspace.gradient.server.storage.database import Database
 from paperspace.gradient.server.storage.files import unusable
+from paperspace.gradient.server.storage.future import end_future
 from paperspace.gradient.server.storage.identity import use_engine
 from paperspace.gradient.server.storage.log_pages import LogPages
 from paperspace.gradient.server.storage.metric_file import MetricReader
@@ -113,6 +114,8 @@ def open_backend(
                     if kept := use_engine(database, settings.engine):
                         reason = f"its deployments run on {kept}; pass this engine as engine=, or use `gradient server`"
                         raise unusable(settings.database, reason)
+                    if not settings.runtime.simulated:
+                        end_future(database)
                     workloads.apply_new_specs()
             except sqlite3.Error as error:
                 raise unusable(settings.database, error) from error

@@ -53,12 +53,14 @@ _NEW = "Waiting to be started."
 _DOWN = "Stopped with `gradient server down`. It starts again with the server."
 _NO_PORT = "Waiting for a free port in --port-range."
 
+# The tables, not their views: what exists does not depend on the clock, which may have been wrong.
 _INSTANCE = """
-SELECT instances.*, instances_now.phase, instances_now.state, instances_now.state_message,
-    instances_now.external_applied AS since,
+SELECT instances.*, latest.phase, latest.state, latest.message AS state_message, latest.timestamp AS since,
     (SELECT data FROM deployment_specs WHERE deployment_specs.id = instances.spec_id
         AND data ->> '$.healthChecks' IS NOT NULL) AS spec_with_checks
-FROM instances JOIN instances_now ON instances_now.id = instances.id
+FROM instances JOIN instance_states AS latest ON latest.seq = (
+    SELECT max(seq) FROM instance_states WHERE deployment_run_instance_id = instances.id
+)
 """
 
 
@@ -245,7 +247,7 @@ class Records:
 
     def is_healthy(self, instance_id: str) -> bool:
         """Return whether the state of an instance is that of a ready one."""
-        (row,) = self._db.rows("SELECT state FROM instances_now WHERE id = ?", instance_id)
+        (row,) = self._db.rows(f"{_INSTANCE} WHERE instances.id = ?", instance_id)
         return bool(row["state"] == HEALTHY)
 
     # Changes
@@ -318,9 +320,12 @@ class Records:
 
     def _has_state(self, change: SetState) -> bool:
         """Whether an instance has a state already."""
-        query = "SELECT phase, state, state_message FROM instances_now WHERE id = ?"
-        (current,) = self._db.rows(query, change.instance_id)
-        return tuple(current.values()) == (change.phase, change.state, change.message)
+        rows = self._db.rows(
+            "SELECT phase, state, message FROM instance_states WHERE deployment_run_instance_id = ?"
+            " ORDER BY seq DESC LIMIT 1",
+            change.instance_id,
+        )
+        return [tuple(row.values()) for row in rows] == [(change.phase, change.state, change.message)]
 
     def _next_attempt(self, instance_id: str, **values: object) -> None:
         self._db.execute("UPDATE instances SET attempt = attempt + 1 WHERE id = ?", instance_id)
