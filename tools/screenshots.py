@@ -76,6 +76,7 @@ def create(client: Client) -> dict[str, str]:
         ids[name] = client.deployments.create_deployment(name, project, spec)["id"]
     for name in ("mnist", "resnet-50", "llama-3.1-8b", "embeddings", "whisper"):
         client.deployments.wait_for_deployment(ids[name])
+    client.deployments.patch_deployment(ids["embeddings"], image="ghcr.io/example/embeddings:2026-12", wait=True)
     return ids
 
 
@@ -89,6 +90,9 @@ def shoot(page: Page, ids: dict[str, str], path: Any) -> None:
     page.get_by_role("textbox", name="Spec").fill(EDITED)
     page.get_by_role("heading", name="Would update mnist").wait_for()
     page.screenshot(path=path("editor"))
+    page.goto(f"{page.url.partition('#')[0]}#/deployments/{ids['embeddings']}")
+    page.get_by_role("heading", name="Changes in revision 2").wait_for()
+    page.screenshot(path=path("deployment"))
 
 
 if __name__ == "__main__":

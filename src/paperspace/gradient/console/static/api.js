@@ -59,7 +59,7 @@ export class Api {
    */
   async stream(name, args, onBatch, signal) {
     const stream = {};
-    const receive = collected((/** @type {any[]} */ values) => signal.aborted || onBatch(values));
+    const batches = collected((/** @type {any[]} */ values) => signal.aborted || onBatch(values));
     let delay = FIRST_DELAY;
     try {
       while (!signal.aborted) {
@@ -71,7 +71,7 @@ export class Api {
             delay = FIRST_DELAY;
             if (line.error) throw new ApiError(line.error);
             if (line.end) return;
-            if ("value" in line) receive(line.value);
+            if ("value" in line) batches.add(line.value);
           }
           this.#setLost(stream, "The connection was closed.");
         } catch (error) {
@@ -85,6 +85,7 @@ export class Api {
         delay = Math.min(delay * 2, LAST_DELAY);
       }
     } finally {
+      batches.flush(); // before the caller learns of the end
       this.#setLost(stream, "");
     }
   }

@@ -19,7 +19,8 @@ import { themeButton } from "./theme.js";
  * @property {(address: string) => void} navigate opens another page: `context.navigate(addressOf(["deployments", id]))`
  * @property {(path: string[], parameters?: Record<string, string>) => void} remember changes the address of the page
  *   that is shown, without a new entry in the history
- * @property {(key: string, description: string, action: (event: KeyboardEvent) => void) => void} bind binds a key
+ * @property {(key: string, description: string, action: (event: KeyboardEvent) => void, until?: AbortSignal) => void} bind binds
+ *   a key, until the page is left or the signal is aborted
  * @property {(title: string) => void} title sets the title of the window
  * @property {(message: string) => void} announce says something to screen readers, politely, and shows it for a moment
  */
@@ -73,7 +74,7 @@ function startShell(api) {
       signal,
       navigate: (target) => void (location.hash = target),
       remember: (path, parameters) => history.replaceState(null, "", addressOf(path, parameters)),
-      bind: (key, description, action) => keys.bind(key, description, action, signal),
+      bind: (key, description, action, until = signal) => keys.bind(key, description, action, until),
       title: (title) => void (document.title = `${title} · Gradient Deployments`),
       announce,
     });

@@ -19,22 +19,24 @@ export function inNextFrame(draw) {
 }
 
 /**
- * Return a function that collects values, and passes all of them to `receive` in the next frame.
+ * Collect values, and pass all of them to `receive` in the next frame.
  *
  * @template Value
  * @param {(values: Value[]) => void} receive
- * @returns {(value: Value) => void}
+ * @returns {{add: (value: Value) => void, flush: () => void}} `flush` passes them at once
  */
 export function collected(receive) {
   /** @type {Value[]} */
   let values = [];
-  const flush = inNextFrame(() => {
+  const flush = () => {
     const batch = values;
     values = [];
-    receive(batch);
-  });
-  return (value) => {
-    values.push(value);
-    flush();
+    if (batch.length) receive(batch);
   };
+  const flushInNextFrame = inNextFrame(flush);
+  const add = (/** @type {Value} */ value) => {
+    values.push(value);
+    flushInNextFrame();
+  };
+  return { add, flush };
 }

@@ -1,0 +1,201 @@
+"""The playground: one request to the endpoint of a deployment.
+
+The page passes a path, never a URL. The URL of the endpoint is that of the deployment's status, and the request cannot leave
+it: not by the path, not by a header, not by a redirect.
+"""
+
+from __future__ import annotations
+
+import json
+import re
+import shlex
+from base64 import b64encode
+from time import perf_counter
+from typing import TYPE_CHECKING, Any, NamedTuple
+
+from aiohttp import ClientError, ClientSession, ClientTimeout, DummyCookieJar
+from yarl import URL
+
+from paperspace.gradient.errors import InvalidArgumentError
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
+
+    from aiohttp import ClientResponse, StreamReader
+
+METHODS = ("GET", "POST", "PUT", "PATCH", "DELETE", "HEAD", "OPTIONS")
+MAX_BYTES = 1024 * 1024  # of the body of a request, and of what is read of a response
+TIMEOUT = 30.0  # seconds, from the connection to the end of the response
+
+# With another host, the gateway would send the request to another deployment. The others are part of how a request is sent.
+_FORBIDDEN_HEADERS = {"host", "connection", "content-length", "transfer-encoding", "upgrade", "te", "trailer"}
+_HEADER_NAME = re.compile(r"[!#$%&'*+.^_`|~0-9A-Za-z-]+")
+_CONTROL = re.compile(r"[\x00-\x08\x0a-\x1f\x7f]")
+
+
+class EndpointRequest(NamedTuple):
+    """A request to the endpoint of a deployment."""
+
+    method: str
+    url: URL
+    headers: Sequence[tuple[str, str]]
+    body: str
+    login: str | None
+    """The user and the password, as `user:password`, for a protected endpoint. None: none."""
+
+    def sent_headers(self) -> list[tuple[str, str]]:
+        """Return the headers with those that other arguments imply."""
+        headers = [*self.headers]
+        names = {name.lower() for name, _ in headers}
+        if self.login and "authorization" not in names:
+            headers.append(("Authorization", f"Basic {b64encode(self.login.encode()).decode()}"))
+        if self.body and "content-type" not in names:
+            headers.append(("Content-Type", _content_type(self.body)))
+        return headers
+
+
+def build_request(endpoint_url: str, arguments: Mapping[str, Any]) -> EndpointRequest:
+    """Return the request that the page asks for.
+
+    Args:
+        endpoint_url: The URL of the endpoint.
+        arguments: `method`, `path`, `headers` (lines such as `Name: value`), `body` and `login`.
+
+    Raises:
+        InvalidArgumentError: An argument is invalid, or the request would go elsewhere.
+    """
+    method, body, login = arguments["method"], arguments.get("body") or "", arguments.get("login") or None
+    if method not in METHODS:
+        raise InvalidArgumentError(f"unknown method {method!r}: use one of {', '.join(METHODS)}")
+    if len(body.encode()) > MAX_BYTES:
+        raise InvalidArgumentError(f"the body has more than {MAX_BYTES} bytes; send it with another program")
+    if login is not None and ":" not in login:
+        raise InvalidArgumentError("the login needs the form user:password")
+    return EndpointRequest(
+        method, _url(endpoint_url, arguments["path"]), _headers(arguments.get("headers") or ""), body, login
+    )
+
+
+def _url(endpoint_url: str, path: str) -> URL:
+    if not path.startswith("/"):
+        raise InvalidArgumentError(f"the path has to start with a slash: /{path}")
+    endpoint = URL(endpoint_url.rstrip("/"))
+    try:
+        url = URL(endpoint_url.rstrip("/") + path).with_fragment(None)
+    except ValueError as error:
+        raise InvalidArgumentError(f"invalid path: {error}") from None
+    # The segments `.` and `..` are resolved by now, however they were written.
+    if url.origin() != endpoint.origin() or not url.raw_path.startswith(endpoint.raw_path.rstrip("/") + "/"):
+        raise InvalidArgumentError("the path leaves the endpoint of the deployment")
+    return url
+
+
+def _headers(text: str) -> list[tuple[str, str]]:
+    headers = []
+    for line in filter(None, map(str.strip, text.split("\n"))):
+        name, colon, value = (part.strip() for part in line.partition(":"))
+        if not colon or not _HEADER_NAME.fullmatch(name) or _CONTROL.search(value):
+            raise InvalidArgumentError(f"invalid header {line!r}: use the form Name: value")
+        if name.lower() in _FORBIDDEN_HEADERS:
+            raise InvalidArgumentError(f"the header {name} cannot be set: it follows from the endpoint and the body")
+        headers.append((name, value))
+    return headers
+
+
+def _content_type(body: str) -> str:
+    try:
+        json.loads(body)
+    except ValueError:
+        return "text/plain; charset=utf-8"
+    return "application/json"
+
+
+async def send(request: EndpointRequest) -> dict[str, Any]:
+    """Send a request and return the response as text.
+
+    Returns:
+        A dict with `status`, `reason`, `headers`, `body` (None: not text), `size` (the bytes that were read), `truncated` and
+        `seconds`; or, without a response, with `failure` and `seconds`.
+    """
+    began = perf_counter()
+    try:
+        # Without the environment: its proxy and its .netrc are not for this request. Cookies of a response are not sent again.
+        async with (
+            ClientSession(
+                timeout=ClientTimeout(total=TIMEOUT), auto_decompress=False, cookie_jar=DummyCookieJar()
+            ) as session,
+            session.request(
+                request.method,
+                request.url,
+                headers=[("Accept-Encoding", "identity"), *request.sent_headers()],
+                data=request.body.encode() or None,
+                allow_redirects=False,
+            ) as response,
+        ):
+            body = await _read(response.content, MAX_BYTES + 1)
+            return {**_response(response, body), "seconds": perf_counter() - began}
+    except TimeoutError:
+        failure = f"The response was not complete after {TIMEOUT:.0f} s."
+    except (ClientError, OSError, ValueError) as error:
+        failure = f"{error or type(error).__name__}"
+    return {"failure": failure, "seconds": perf_counter() - began}
+
+
+async def _read(content: StreamReader, limit: int) -> bytes:
+    body = b""
+    while len(body) < limit and (chunk := await content.read(limit - len(body))):
+        body += chunk
+    return body
+
+
+def _response(response: ClientResponse, body: bytes) -> dict[str, Any]:
+    shown = body[:MAX_BYTES]
+    return {
+        "status": response.status,
+        "reason": response.reason,
+        "headers": list(response.headers.items()),
+        "body": _text(shown, response.charset),
+        "size": len(shown),
+        "truncated": len(body) > MAX_BYTES,
+    }
+
+
+def _text(body: bytes, charset: str | None) -> str | None:
+    """Return a body as text. None: it is binary."""
+    if b"\0" in body:
+        return None
+    try:
+        return body.decode(charset or "utf-8", errors="replace")
+    except LookupError:  # an unknown charset
+        return body.decode(errors="replace")
+
+
+def as_curl(request: EndpointRequest) -> str:
+    """Return the command that sends a request with curl."""
+    method = ["--head"] if request.method == "HEAD" else ["--request", request.method]
+    parts = [["curl", "--include", *method, str(request.url)]]
+    login = {"authorization"} if request.login else set()
+    parts += [["--user", request.login]] if request.login else []
+    parts += [["--header", f"{name}: {value}"] for name, value in request.sent_headers() if name.lower() not in login]
+    parts += [["--data-raw", request.body]] if request.body else []
+    return " \\\n  ".join(shlex.join(part) for part in parts)
+
+
+def as_python(request: EndpointRequest) -> str:
+    """Return the Python code that sends a request, with the standard library."""
+    lines = [f"    {str(request.url)!r},", f"    method={request.method!r},"]
+    if headers := request.sent_headers():
+        lines.append(f"    headers={dict(headers)!r},")
+    if request.body:
+        lines.append(f"    data={request.body!r}.encode(),")
+    return "\n".join(
+        [
+            "from urllib.request import Request, urlopen",
+            "",
+            "request = Request(",
+            *lines,
+            ")",
+            f"with urlopen(request, timeout={TIMEOUT:.0f}) as response:",
+            "    print(response.status, response.read().decode())",
+        ]
+    )
