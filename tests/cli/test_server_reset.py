@@ -78,8 +78,10 @@ def test_a_running_server(tmp_path: Path, run: Run) -> None:
         command.process.terminate()
         command.process.wait()
     with LocalServer(database=database):
+        before = names(tmp_path)
         done = run("server", "--reset", "--yes", "--database", str(database), "--port", "0")
         assert (done.exit_code, "another server is using it" in done.stderr) == (1, True)
+        assert names(tmp_path) == before
 
 
 def test_other_files(tmp_path: Path, run: Run) -> None:
