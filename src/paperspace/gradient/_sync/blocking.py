@@ -31,7 +31,7 @@ A = TypeVar("A")
 F = TypeVar("F", bound="Callable[..., object]")
 
 
-def _without_frames(error: GradientError) -> GradientError:
+def without_inner_frames(error: GradientError) -> GradientError:
     """Remove the frames of the library from an error and its causes: they hide the line of the caller."""
     cause: BaseException | None = error
     while cause is not None:
@@ -57,7 +57,7 @@ def blocking(
         try:
             return loop_thread.run(method(self._async, *args, **kwargs))
         except GradientError as error:
-            raise _without_frames(error)  # noqa: B904  # the same error
+            raise without_inner_frames(error)
 
     return public(call, method)
 
@@ -76,7 +76,7 @@ def blocking_iterator(
             try:
                 item = loop_thread.run(advance())
             except GradientError as error:
-                raise _without_frames(error)  # noqa: B904  # the same error
+                raise without_inner_frames(error)
             if isinstance(item, _End):
                 return
             yield item
@@ -88,7 +88,7 @@ def blocking_iterator(
         try:
             return iterate(method(self._async, *args, **kwargs))
         except GradientError as error:
-            raise _without_frames(error)  # noqa: B904  # the same error
+            raise without_inner_frames(error)
 
     return public(call, method)
 
