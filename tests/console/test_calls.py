@@ -158,7 +158,7 @@ async def test_a_list_of_more_than_a_page(
     page: Page, server: LocalServer, aclient: AsyncClient, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """The newest deployments come first, then all of them."""
-    monkeypatch.setattr("paperspace.gradient.console.streams.NEWEST", 2)
+    monkeypatch.setattr("paperspace.gradient.console.streams.FIRST", 2)
     ids = [(await aclient.deployments.create_deployment(f"n{n}", "p", {"image": "nginx"}))["id"] for n in range(3)]
     values = page.lines("deployments", {})
     value = (await anext(values))["value"]

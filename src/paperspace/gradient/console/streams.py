@@ -14,6 +14,8 @@ if TYPE_CHECKING:
     from paperspace.gradient.types import DeploymentStatus
 
 # The newest deployments are read often. The whole list is read so that it takes the server a fifth of the time at most.
+# Those that fill a window come first.
+FIRST = 30
 NEWEST = 100
 INTERVAL = 1.0  # seconds
 WHOLE_LIST_SHARE = 5
@@ -44,8 +46,9 @@ async def _deployments(client: AsyncClient, arguments: Arguments) -> AsyncGenera
     shown: dict[str, Row] = {}
     whole_due, complete, first = 0.0, False, True
     while True:
-        newest = await client.deployments.list_deployment_statuses(first=NEWEST)
-        is_whole = len(newest) < NEWEST
+        size = FIRST if first else NEWEST
+        newest = await client.deployments.list_deployment_statuses(first=size)
+        is_whole = len(newest) < size
         complete = complete or is_whole
         yield {**_changes(shown, newest, is_whole=is_whole), "complete": complete, "first": first}
         first = False
