@@ -90,7 +90,7 @@ def test_budgets(
         monkeypatch.setattr(dispatcher, "MAXIMUM", MAXIMUM._replace(**{limit: value}))
         monkeypatch.setattr(dispatcher, "LIGHT", LIGHT._replace(**{limit: value / 2}))
         response = call(document)
-        assert (response.status, response.code) == (400, "BAD_USER_INPUT")
+        assert (response.status, response.code) == (400, "BUDGET_EXCEEDED")
         assert message in response.error["message"]
         assert "data" not in response.body
         monkeypatch.undo()
@@ -109,7 +109,7 @@ def test_a_change_over_its_budget_changes_nothing(
             " dtCreated } } }",
             input={"name": "a", "projectId": "p", "spec": call.SPEC},
         )
-        assert (response.status, response.code) == (400, "BAD_USER_INPUT")
+        assert (response.status, response.code) == (400, "BUDGET_EXCEEDED")
         monkeypatch.undo()
         assert call(TINY).data == {"deployments": {"nodes": []}}
 

@@ -217,5 +217,5 @@ def test_too_many_rows(monkeypatch: pytest.MonkeyPatch, caller: type[Caller]) ->
         )
         assert call(document, first=40).data
         response = call(document, first=60)
-        assert (response.status, response.code) == (400, "BAD_USER_INPUT")
+        assert (response.status, response.code) == (400, "BUDGET_EXCEEDED")
         assert "rows; ask for smaller pages" in response.error["message"]

@@ -5,8 +5,9 @@ from __future__ import annotations
 from contextlib import aclosing
 from typing import TYPE_CHECKING, Any, TypedDict, TypeVar
 
+from paperspace.gradient._shared.error_codes import Code
 from paperspace.gradient._shared.event_loops import monotonic
-from paperspace.gradient.errors import PaginationError
+from paperspace.gradient.errors import APIError, PaginationError, ResponseTooLargeError
 
 if TYPE_CHECKING:
     from collections.abc import AsyncGenerator, Awaitable, Callable, Hashable, Sequence
@@ -18,6 +19,9 @@ MAX_PAGE = 100
 
 # A server that filters late may return empty pages in the middle of a list, but not without end.
 MAX_EMPTY_PAGES = 100
+
+# How many times smaller the pages become that a server cannot return, or that are too large for the client.
+SMALLER = 4
 
 N = TypeVar("N")
 
@@ -49,6 +53,8 @@ async def iter_pages(
 ) -> AsyncGenerator[list[N]]:
     """Iterate over the pages of a connection; each node comes once.
 
+    If a page is too large, it is requested again as a smaller one, and so are all further pages.
+
     Args:
         fetch: Fetches one page: the size to ask for, and the cursor to continue after.
         operation: The name of the operation that `fetch` runs, for errors.
@@ -64,6 +70,7 @@ async def iter_pages(
     cursors = {None, after}
     cursor = after
     empty_pages = requests = 0
+    max_size = MAX_PAGE
     page = first_page
     started = monotonic()
 
@@ -73,7 +80,9 @@ async def iter_pages(
 
     while True:
         if page is None:
-            page = await fetch(MAX_PAGE if limit is None else min(limit - len(seen), MAX_PAGE), cursor)
+            size = max_size if limit is None else min(limit - len(seen), max_size)
+            page, fitting = await _fetch_fitting(fetch, size, cursor)
+            max_size = fitting if fitting < size else max_size
             requests += 1
         nodes, info = page
         page = None
@@ -94,6 +103,22 @@ async def iter_pages(
         if empty_pages > MAX_EMPTY_PAGES:
             raise stuck(f"the server sent {empty_pages} empty pages in a row")
         cursors.add(cursor)
+
+
+async def _fetch_fitting(fetch: FetchPage[N], size: int, cursor: str | None) -> tuple[Page[N], int]:
+    """Fetch a page of at most this size, or of a smaller one if it is too large. Return the page and its size."""
+    while True:
+        try:
+            return await fetch(size, cursor), size
+        except APIError as error:
+            if size == 1 or not is_page_too_large(error):
+                raise
+        size = max(size // SMALLER, 1)
+
+
+def is_page_too_large(error: APIError) -> bool:
+    """Whether a smaller page may succeed: this one is too large for the client, or too much work for the server."""
+    return isinstance(error, ResponseTooLargeError) or error.code == Code.BUDGET_EXCEEDED
 
 
 async def iter_nodes(pages: AsyncGenerator[list[N]]) -> AsyncGenerator[N]:

@@ -45,6 +45,7 @@ _BY_CODE: dict[str, Meaning] = {
     Code.NOT_FOUND: Meaning(errors.NotFoundError, FailureKind.FINAL),
     Code.CONFLICT: Meaning(errors.ConflictError, FailureKind.FINAL),
     Code.BAD_USER_INPUT: _BAD_REQUEST,
+    Code.BUDGET_EXCEEDED: _BAD_REQUEST,
     Code.GRAPHQL_PARSE_FAILED: _BAD_REQUEST,
     Code.GRAPHQL_VALIDATION_FAILED: _BAD_REQUEST,
     "BAD_REQUEST": _BAD_REQUEST,

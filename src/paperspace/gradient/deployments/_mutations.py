@@ -39,8 +39,9 @@ if TYPE_CHECKING:
 else:
     [_lost_creates] = lazy_modules("paperspace.gradient.deployments", "_lost_creates")
 
-# Codes and statuses of requests that were rejected before the server looked at the values in them.
+# Codes and statuses of requests that were rejected for another reason than the values in them.
 _NOT_ABOUT_VALUES = {
+    Code.BUDGET_EXCEEDED,
     Code.GRAPHQL_PARSE_FAILED,
     Code.GRAPHQL_VALIDATION_FAILED,
     "OPERATION_RESOLUTION_FAILURE",

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, TypeVar
 
-from paperspace.gradient._core.pagination import MAX_PAGE
+from paperspace.gradient._core.pagination import MAX_PAGE, is_page_too_large
 from paperspace.gradient._generated.deployment_statuses_on_cluster import (
     DEPLOYMENT_STATUSES_ON_CLUSTER,
     DeploymentStatusesOnClusterVariables,
@@ -36,7 +36,9 @@ def filtered_by_server(fetch_any: FetchPage[N], fetch_on_cluster: FetchPage[N]) 
         if after is not None and can_filter:
             try:
                 return await fetch_on_cluster(size, after)
-            except BadRequestError:
+            except BadRequestError as error:
+                if is_page_too_large(error):
+                    raise
                 can_filter = False
         return await fetch_any(size, after)
 

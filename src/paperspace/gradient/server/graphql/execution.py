@@ -90,7 +90,7 @@ class Executor:
         except sqlite3.Error as error:  # at the start or the end of a transaction; reported like that of a field
             return response_of(ExecutionResult(None, [GraphQLError(str(error), original_error=error)]))
         except BudgetExceededError as error:
-            response = error_response([error_data(str(error), Code.BAD_USER_INPUT)], Outcome.LIMIT_EXCEEDED)
+            response = error_response([error_data(str(error), Code.BUDGET_EXCEEDED)], Outcome.LIMIT_EXCEEDED)
             return response._replace(over_budget=True)
         except GraphQLRequestError as error:
             return error_response(error.errors, error.outcome)

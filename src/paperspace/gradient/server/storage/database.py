@@ -238,10 +238,13 @@ class Database:
                 **values,
             )
             rows_behind_start = {row["value"] for row in parent_rows}
-        return {
+        pages = {
             parent: window.page(rows_by_parent[parent], rows_behind_start=parent in rows_behind_start)
             for parent in parents
         }
+        if rows:  # without those that only show that there is a next page: nothing is loaded for them
+            rows[0].result_set.rows = [row for page in pages.values() for row in page.rows]
+        return pages
 
 
 def storage_error(error: BaseException | None) -> ApplicationError | None:
