@@ -4,11 +4,15 @@ from __future__ import annotations
 
 import json
 import stat
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
+from types import ModuleType
 
 import pytest
 from tests.cli.conftest import Run
 
+from paperspace.gradient.cli import server_registries, server_secrets
+from paperspace.gradient.cli._settings_files import store_entry
 from paperspace.gradient.server.docker.instance_types import HOSTED, InstanceType, read_instance_types
 from paperspace.gradient.server.docker.registries import Registry, read_registries
 from paperspace.gradient.server.secrets import Secret, read_secrets
@@ -40,6 +44,35 @@ def test_registries(run: Run, database: str) -> None:
     assert (unknown.exit_code, unknown.stderr) == (1, "Error: There is no registry other. Stored: mine.\n")
     assert run("server", "registries", "delete", "mine", *options).exit_code == 0
     assert read_registries(file) == {}
+
+
+@pytest.mark.parametrize(
+    ("module", "arguments"),
+    [(server_secrets, ("secrets",)), (server_registries, ("registries", "--url", "ghcr.io", "--username", "ada"))],
+)
+def test_a_prompt_that_waits(
+    run: Run, database: str, monkeypatch: pytest.MonkeyPatch, module: ModuleType, arguments: tuple[str, ...]
+) -> None:
+    """What another command stores while a command waits for its value is kept."""
+    (kind, *options), file = arguments, ("--database", database)
+
+    def store_another(_prompt: str) -> tuple[str, str]:
+        monkeypatch.undo()
+        assert run("server", kind, "set", "fast", *options, *file, stdin="value").exit_code == 0
+        return "value", "standard input"
+
+    monkeypatch.setattr(module, "read_secret", store_another)
+    assert run("server", kind, "set", "slow", *options, *file).exit_code == 0
+    assert sorted(json.loads(Path(f"{database}.{kind}").read_text())) == ["fast", "slow"]
+
+
+def test_changes_at_the_same_time(database: str) -> None:
+    """Of commands that store entries at the same time, none undoes the change of another."""
+    file = Path(f"{database}.secrets")
+    names = [f"name-{number}" for number in range(60)]
+    with ThreadPoolExecutor(6) as pool:
+        list(pool.map(lambda name: store_entry(read_secrets, file, name, Secret("value")), names))
+    assert sorted(read_secrets(file)) == sorted(names)
 
 
 @pytest.mark.parametrize(

@@ -12,6 +12,7 @@ from tests.server.test_protection import PASSWORD, basic
 
 from paperspace.gradient import AsyncClient
 from paperspace.gradient.server import LocalServer
+from paperspace.gradient.server.protection import Passwords
 
 pytestmark = pytest.mark.anyio
 
@@ -97,6 +98,15 @@ async def test_the_next_server(tmp_path: Path) -> None:
             passwords.add(password)
     assert len(passwords) == 1
     assert _files(tmp_path, password) == []
+
+
+def test_an_empty_key(tmp_path: Path) -> None:
+    """A file without a key, of a write that failed, gets one: an empty key would make passwords that everyone can compute."""
+    file = tmp_path / "gradient.db.endpoint-key"
+    file.touch()
+    password = Passwords(key_file=file).generated("id")
+    assert len(bytes.fromhex(file.read_text())) == 32
+    assert Passwords(key_file=file).generated("id") == password
 
 
 def _files(folder: Path, text: str) -> list[str]:

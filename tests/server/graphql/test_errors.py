@@ -274,6 +274,31 @@ def test_a_checked_key_is_repeated(call: Caller) -> None:
         assert name not in call.post(body, Idempotency_Key=key).headers
 
 
+@pytest.mark.parametrize(
+    "document",
+    [
+        "mutation { __typename }",
+        'mutation { deleteDeployment(input: {id: "00000000-0000-0000-0000-000000000000"}) @skip(if: true) { __typename } }',
+    ],
+)
+def test_a_mutation_that_changes_nothing(call: Caller, document: str) -> None:
+    """A mutation that changes nothing has the same response with and without an idempotency key, also when it is retried."""
+    without_key = call.post({"query": document})
+    responses = [without_key, *(call.post({"query": document}, Idempotency_Key="k") for _ in range(2))]
+    assert [response.body for response in responses] == [responses[0].body] * 3
+    assert "errors" not in responses[0].body
+
+
+def test_fields_of_a_fragment(call: Caller) -> None:
+    """A mutation with two fields in a fragment is refused whole: nothing that has a result was left out."""
+    fields = "a: createDeployment(input: $a) { __typename } b: createDeployment(input: $b) { __typename }"
+    document = "mutation Two($a: CreateDeploymentInput!, $b: CreateDeploymentInput!) { ... { ... on Mutation {" + fields
+    inputs = {name: {"name": name, "projectId": "p", "spec": call.SPEC} for name in "ab"}
+    response = call.post({"query": document + "} } }", "variables": inputs})
+    assert (response.status, response.code) == (400, "GRAPHQL_VALIDATION_FAILED")
+    assert call.post({"query": LIST}).data == {"deployments": {"nodes": []}}
+
+
 def test_an_unchecked_key_is_not_repeated(call: Caller, monkeypatch: pytest.MonkeyPatch) -> None:
     """If the server cannot look for an earlier attempt, the response does not repeat the key, whatever the error is."""
 

@@ -68,6 +68,10 @@ HOSTILE = {
     "root fields of a mutation": "mutation {"
     + repeated(f'deleteDeployment(input: {{id: "{ID}"}}) {{ __typename }}', 2)
     + "}",
+    "root fields of a mutation in a fragment": "mutation { ...F } fragment F on Mutation {"
+    + repeated(f'deleteDeployment(input: {{id: "{ID}"}}) {{ __typename }}', 2)
+    + "}",
+    "root fields in fragments": "{ ...F ...F } fragment F on Query { ... {" + repeated("a#: __typename", 6) + "} }",
     "depth": "{ deployments { nodes " + "{ deploymentSpecs { nodes { deployment " * 4 + "{ id }" + "} } }" * 4 + "} }",
     "great depth": "{" + "a {" * 4000 + "}" * 4001,
     "unclosed depth": "{" * 15_000,

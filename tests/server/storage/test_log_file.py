@@ -122,6 +122,19 @@ def test_a_log_is_bounded(files: Files, monkeypatch: pytest.MonkeyPatch) -> None
     assert files.texts("b") == ["other"]
 
 
+def test_numbers_start_again(files: Files, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A log whose numbers would be too large for the API starts again, with its newest lines; other logs stay."""
+    monkeypatch.setattr(log_file, "MAX_LINE", 4)
+    files.append("a", "one", "two", "three")
+    files.append("b", "other")
+    files.append("a", "four", "five")
+    page = files.page("a")
+    assert page is not None
+    assert [(row["line"], row["message"]) for row in page.rows] == [(1, "four"), (2, "five")]
+    assert files.writer.progress("c-a") == "1"
+    assert files.texts("b") == ["other"]
+
+
 def test_empty_lines_count(files: Files, monkeypatch: pytest.MonkeyPatch) -> None:
     """A log of empty lines is bounded too."""
     monkeypatch.setattr(log_file, "MAX_LOG", 10_000)

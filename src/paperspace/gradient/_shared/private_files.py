@@ -5,7 +5,12 @@ from __future__ import annotations
 import errno
 import os
 import tempfile
+from contextlib import ExitStack, contextmanager, suppress
 from pathlib import Path
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
 
 # More than any file with settings or an API key.
 MAX_BYTES = 1_000_000
@@ -22,6 +27,24 @@ def read_private(file: Path) -> bytes:
     if len(content) > MAX_BYTES:
         raise OSError(errno.EFBIG, "larger than 1 MB", str(file))
     return content
+
+
+@contextmanager
+def exclusive_change(file: Path) -> Iterator[None]:
+    """Let no other process change a file during the block, which reads it, changes it, and writes it.
+
+    Of two processes that do this at the same time, one would otherwise undo the change of the other. The lock is on the
+    folder, so that no other file is left. Where there are no such locks (Windows, some network file systems), the block
+    runs without one.
+    """
+    with ExitStack() as stack:
+        with suppress(ImportError, OSError):
+            import fcntl
+
+            descriptor = os.open(file.parent, os.O_RDONLY | os.O_CLOEXEC)
+            stack.callback(os.close, descriptor)
+            fcntl.flock(descriptor, fcntl.LOCK_EX)
+        yield
 
 
 def write_private(file: Path, text: str) -> None:

@@ -9,12 +9,15 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from paperspace.gradient._shared.private_files import exclusive_change
 from paperspace.gradient.cli._output import print_message
 from paperspace.gradient.cli._server_database import database_file
 
 if TYPE_CHECKING:
     from collections.abc import Callable
     from pathlib import Path
+
+    from paperspace.gradient.server.settings_files import Entry
 
 
 def settings_path(database: str | None, name: str) -> Path:
@@ -40,6 +43,14 @@ def check_name(name: str) -> None:
         raise click.BadParameter("A name must have visible characters only, and at least one.", param_hint="'NAME'")
 
 
+def store_entry(read: Callable[[Path], dict[str, Any]], path: Path, name: str, entry: Entry) -> None:
+    """Store an entry of a file, or replace the one with this name. The others are kept, also those stored meanwhile."""
+    from paperspace.gradient.server.settings_files import write_settings
+
+    with exclusive_change(path):
+        write_settings(path, {**read_entries(read, path), name: entry})
+
+
 def delete_entry(read: Callable[[Path], dict[str, Any]], path: Path, name: str, kind: str, *, origin: str = "") -> None:
     """Delete an entry of a file, and say so.
 
@@ -52,9 +63,10 @@ def delete_entry(read: Callable[[Path], dict[str, Any]], path: Path, name: str, 
     """
     from paperspace.gradient.server.settings_files import write_settings
 
-    entries = read_entries(read, path)
-    if name not in entries:
-        raise click.ClickException(f"There is no {origin}{kind} {name}. Stored: {', '.join(entries) or 'none'}.")
-    del entries[name]
-    write_settings(path, entries)
+    with exclusive_change(path):
+        entries = read_entries(read, path)
+        if name not in entries:
+            raise click.ClickException(f"There is no {origin}{kind} {name}. Stored: {', '.join(entries) or 'none'}.")
+        del entries[name]
+        write_settings(path, entries)
     print_message(f"Deleted {kind} {name} from {path}")

@@ -12,7 +12,7 @@ import click
 
 from paperspace.gradient import config
 from paperspace.gradient._core.defaults import DEFAULT_API_URL
-from paperspace.gradient._shared.private_files import write_private
+from paperspace.gradient._shared.private_files import exclusive_change, write_private
 from paperspace.gradient._shared.secrets import hide_credentials
 from paperspace.gradient.cli._commands import API_KEY_OPTION, API_URL_OPTION, Command, Group, common_options
 from paperspace.gradient.cli._output import output_option, print_data, print_message
@@ -21,7 +21,7 @@ from paperspace.gradient.cli._tables import Column, print_table
 from paperspace.gradient.errors import ConfigurationError, MissingAPIKeyError
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Mapping
 
 # The last characters identify a key. Of a short key, they would reveal too much.
 _VISIBLE_CHARACTERS = 4
@@ -52,8 +52,7 @@ def api_key(key: str | None) -> None:
     key = text.strip()
     api_url = options.api_url or DEFAULT_API_URL
     config.Settings.resolve(key, api_url, argument_names=config.ArgumentNames(source, API_URL_OPTION))  # validates both
-    content = _valid_config() | {"apiKey": key} | ({"apiUrl": options.api_url} if options.api_url else {})
-    write_config(content)
+    store_in_config(_valid_config, {"apiKey": key} | ({"apiUrl": options.api_url} if options.api_url else {}))
     print_message(f"Stored the API key in {config.config_path()}")
     if os.environ.get("PAPERSPACE_API_KEY"):
         print_message("PAPERSPACE_API_KEY is set in this shell and takes precedence over the stored API key.")
@@ -68,18 +67,19 @@ def logout() -> None:
       gradient logout
     """
     path = config.config_path()
-    try:
-        content = config.read_config()
-    except ConfigurationError as error:
-        raise ConfigurationError(f"no API key was removed, but the file may contain one: {error}") from error
-    if content.pop("apiKey", None) is None:
-        print_message(f"No API key in {path}")
-        return
-    file = _real_path().stat()
-    if content:
-        write_config(content)
-    else:
-        _real_path().unlink()  # the file with the key, not a symbolic link to it
+    with exclusive_change(_real_path()):
+        try:
+            content = config.read_config()
+        except ConfigurationError as error:
+            raise ConfigurationError(f"no API key was removed, but the file may contain one: {error}") from error
+        if content.pop("apiKey", None) is None:
+            print_message(f"No API key in {path}")
+            return
+        file = _real_path().stat()
+        if content:
+            _write_config(content)
+        else:
+            _real_path().unlink()  # the file with the key, not a symbolic link to it
     if file.st_nlink > 1:
         raise ConfigurationError(
             f"the API key was removed from {path}, but hard links to the previous file still contain it; "
@@ -103,7 +103,13 @@ def _real_path() -> Path:
     return Path(os.path.realpath(config.config_path()))  # Path.resolve raises a RuntimeError for a link to itself
 
 
-def write_config(content: dict[str, object]) -> None:
+def store_in_config(read: Callable[[], dict[str, object]], entries: Mapping[str, object]) -> None:
+    """Store entries in the configuration file, which `read` reads. The others are kept."""
+    with exclusive_change(_real_path()):
+        _write_config({**read(), **entries})
+
+
+def _write_config(content: dict[str, object]) -> None:
     """Replace the configuration file. Only its owner can read it; a symbolic link to it is kept."""
     if config.config_path().parts[0] == "~":
         raise ConfigurationError("no home folder for the configuration file; set HOME or PAPERSPACE_CONFIG_PATH")

@@ -214,8 +214,8 @@ def _read_key(file: Path) -> str | None:
 
 def _save_config(server: LocalServer) -> None:
     """Store the API URL and the API key in the client's configuration file. Other entries are kept."""
-    from paperspace.gradient.cli.config import write_config
+    from paperspace.gradient.cli.config import store_in_config
     from paperspace.gradient.config import config_path, read_config
 
-    write_config({**read_config(), "apiUrl": server.url, "apiKey": server.api_key})
+    store_in_config(read_config, {"apiUrl": server.url, "apiKey": server.api_key})
     print_message(f"Saved the API URL and the API key in {config_path()}")

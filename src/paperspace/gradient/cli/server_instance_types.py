@@ -14,6 +14,7 @@ from paperspace.gradient.cli._settings_files import (
     delete_entry,
     read_entries,
     settings_path,
+    store_entry,
 )
 from paperspace.gradient.cli._tables import Column, print_table
 
@@ -104,14 +105,13 @@ def set_instance_type(
       gradient server instance-types set gpu0 --device 0
     """
     from paperspace.gradient.server.docker.instance_types import InstanceType, read_own_types
-    from paperspace.gradient.server.settings_files import write_settings
 
     check_name(name)
     if gpus and devices:
         raise click.UsageError("Pass --gpus or --device, not both.")
     path = settings_path(database, INSTANCE_TYPES)
     entry = InstanceType(cpus, memory, gpus, tuple(devices))
-    write_settings(path, {**read_entries(read_own_types, path), name: entry})
+    store_entry(read_own_types, path, name, entry)
     print_message(f"Stored instance type {name} ({entry.describe()}) in {path}")
 
 

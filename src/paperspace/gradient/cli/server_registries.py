@@ -15,6 +15,7 @@ from paperspace.gradient.cli._settings_files import (
     delete_entry,
     read_entries,
     settings_path,
+    store_entry,
 )
 from paperspace.gradient.cli._tables import Column, print_table
 
@@ -82,7 +83,6 @@ def set_registry(name: str, url: str, username: str, database: str | None) -> No
         read_registries,
         registry_host,
     )
-    from paperspace.gradient.server.settings_files import write_settings
 
     check_name(name)
     try:
@@ -90,12 +90,12 @@ def set_registry(name: str, url: str, username: str, database: str | None) -> No
     except ValueError as error:
         raise click.BadParameter("The URL has no host.", param_hint="'--url'") from error
     path = settings_path(database, REGISTRIES)
-    entries = read_entries(read_registries, path)
+    read_entries(read_registries, path)  # before the password is asked for
     text, source = read_secret("Password")
     password = text.rstrip("\r\n")
     if not password:
         raise click.UsageError(f"No password: {source} is empty.")
-    write_settings(path, {**entries, name: Registry(host, username, password)})
+    store_entry(read_registries, path, name, Registry(host, username, password))
     print_message(f"Stored registry {name} ({host}) in {path}")
 
 

@@ -13,6 +13,7 @@ from paperspace.gradient.cli._settings_files import (
     delete_entry,
     read_entries,
     settings_path,
+    store_entry,
 )
 
 
@@ -67,18 +68,17 @@ def set_secret(name: str, database: str | None) -> None:
       gradient server secrets set git-token < token.txt
     """
     from paperspace.gradient.server.secrets import Secret, read_secrets
-    from paperspace.gradient.server.settings_files import write_settings
 
     check_name(name)
     path = settings_path(database, SECRETS)
-    entries = read_entries(read_secrets, path)
+    read_entries(read_secrets, path)  # before the value is asked for
     text, source = read_secret("Value")
     value = text.removesuffix("\n").removesuffix("\r")
     if not value:
         raise click.UsageError(f"No value: {source} is empty.")
     if "\0" in value:
         raise click.UsageError("A value cannot have the character U+0000.")
-    write_settings(path, {**entries, name: Secret(value)})
+    store_entry(read_secrets, path, name, Secret(value))
     print_message(f"Stored secret {name} in {path}")
 
 

@@ -6,12 +6,12 @@ import base64
 import binascii
 import hashlib
 import hmac
-import os
 import secrets
 import threading
+from contextlib import suppress
 from typing import TYPE_CHECKING, Any, NamedTuple
 
-from paperspace.gradient._shared.private_files import read_private
+from paperspace.gradient._shared.private_files import exclusive_change, read_private, write_private
 from paperspace.gradient.server.engines.runtime import UnsupportedSpecError
 from paperspace.gradient.server.secrets import SecretValues
 
@@ -124,12 +124,10 @@ class Passwords:
 
 
 def _stored_key(file: Path) -> bytes:
-    """Return the key of a file, which is created if it does not exist. Another process may create it too."""
-    try:
-        descriptor = os.open(file, os.O_CREAT | os.O_EXCL | os.O_WRONLY, 0o600)
-    except FileExistsError:
-        pass
-    else:
-        with open(descriptor, "w", encoding="ascii") as stream:  # noqa: PTH123  # a descriptor
-            stream.write(secrets.token_hex(_KEY_BYTES) + "\n")
-    return read_private(file).strip()
+    """Return the key of a file, which is created if it does not exist or is empty. Another process may create it too."""
+    with exclusive_change(file):
+        with suppress(FileNotFoundError):
+            if key := read_private(file).strip():
+                return key
+        write_private(file, secrets.token_hex(_KEY_BYTES) + "\n")
+        return read_private(file).strip()

@@ -135,14 +135,15 @@ class Executor:
             saved = None if key is None else store.saved_result(key, request.body_digest)
             if saved and saved.response is not None:
                 return Response(saved.response, Outcome.EXECUTED, key_checked=True)
-            # The limits allow one field. It adds its payload here, or returns that of an earlier attempt.
+            # The limits allow one field. It adds its payload here, or returns that of an earlier attempt. Without a
+            # payload, nothing was changed: the field was skipped, or is `__typename`.
             payload = {"deployment": saved.deployment} if saved and saved.deployment else {}
             result = self._execute_document(document, request, payload)
             if result.errors:
                 self._context.database.roll_back()
                 return response_of(ExecutionResult(None, result.errors))._replace(key_checked=key_checked)
             response = response_of(result)._replace(key_checked=key_checked)
-            if key is not None and not saved:
+            if key is not None and payload and not saved:
                 store.save_result(key, request.body_digest, response.body, payload["deployment"])
         return response
 

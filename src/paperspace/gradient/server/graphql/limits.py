@@ -73,10 +73,15 @@ def check_length(query: str) -> None:
 
 
 class SelectionSize(NamedTuple):
-    """The depth and cost of a selection, including the fragments that it spreads."""
+    """The size of a selection, including the fragments that it spreads."""
 
+    fields: int
+    """The number of its fields, without those inside of them."""
     depth: int
     cost: int
+
+
+_EMPTY = SelectionSize(0, 0, 0)
 
 
 class DocumentLimits:
@@ -112,12 +117,11 @@ class DocumentLimits:
             yield from page_size_problems(name, variables.get(name))
 
     def _check_operation(self, operation: OperationDefinitionNode) -> None:
-        root_fields = len(operation.selection_set.selections)
-        if operation.operation is OperationType.MUTATION:
-            _check_limit(root_fields, 1, "root field in a mutation")
-        _check_limit(root_fields, MAX_ROOT_FIELDS, "root fields")
         root_type = self._schema.get_root_type(operation.operation)
         size = self._measure_selection(operation.selection_set, root_type)
+        if operation.operation is OperationType.MUTATION:
+            _check_limit(size.fields, 1, "root field in a mutation")
+        _check_limit(size.fields, MAX_ROOT_FIELDS, "root fields")
         _check_limit(size.depth, MAX_DEPTH, "levels")
         if size.cost > MAX_COST:
             raise LimitExceededError(
@@ -127,7 +131,7 @@ class DocumentLimits:
     def _measure_fragment(self, fragment: FragmentDefinitionNode) -> SelectionSize:
         name = fragment.name.value
         if name not in self._fragment_sizes:
-            self._fragment_sizes[name] = SelectionSize(0, 0)  # ends a cycle, which validation rejects
+            self._fragment_sizes[name] = _EMPTY  # ends a cycle, which validation rejects
             type_ = self._schema.type_map.get(fragment.type_condition.name.value)
             self._fragment_sizes[name] = self._measure_selection(fragment.selection_set, type_)
         return self._fragment_sizes[name]
@@ -135,8 +139,8 @@ class DocumentLimits:
     def _measure_selection(self, selection_set: SelectionSetNode, parent: GraphQLNamedType | None) -> SelectionSize:
         if not selection_set.selections:
             raise EmptySelectionError(selection_set)
-        depth, cost, names = 0, 0, Counter[str]()
-        size = SelectionSize(0, 0)
+        fields, depth, cost, names = 0, 0, 0, Counter[str]()
+        size = _EMPTY
         for node in selection_set.selections:
             if isinstance(node, FieldNode):
                 names[node.alias.value if node.alias else node.name.value] += 1
@@ -144,20 +148,20 @@ class DocumentLimits:
             elif isinstance(node, FragmentSpreadNode):
                 self._count("fragment spreads", MAX_SPREADS)
                 fragment = self._fragments.get(node.name.value)
-                size = SelectionSize(0, 0) if fragment is None else self._measure_fragment(fragment)
+                size = _EMPTY if fragment is None else self._measure_fragment(fragment)
             elif isinstance(node, InlineFragmentNode):
                 self._count("fragment spreads", MAX_SPREADS)
                 condition = node.type_condition
                 type_ = parent if condition is None else self._schema.type_map.get(condition.name.value)
                 size = self._measure_selection(node.selection_set, type_)
-            depth, cost = max(depth, size.depth), cost + size.cost
+            fields, depth, cost = fields + size.fields, max(depth, size.depth), cost + size.cost
         # Validation compares all fields with the same response name, and the fields inside them.
         repeats = names.total() - len(names)
         if repeats:
             ((name, count),) = names.most_common(1)
             _check_limit(count, MAX_REPEATS, f"fields with the response name {name}")
             self._count("repeated fields", MAX_TOTAL_REPEATS, repeats)
-        return SelectionSize(depth, cost)
+        return SelectionSize(fields, depth, cost)
 
     def _measure_field(self, node: FieldNode, parent: GraphQLNamedType | None) -> SelectionSize:
         if node.alias:
@@ -168,9 +172,9 @@ class DocumentLimits:
             type_ = get_named_type(parent.fields[name].type)
             if type_.name.endswith("Connection"):
                 cost += self._page_size(node)
-        inner = self._measure_selection(node.selection_set, type_) if node.selection_set else SelectionSize(0, 0)
+        inner = self._measure_selection(node.selection_set, type_) if node.selection_set else _EMPTY
         is_counted = parent is None or not parent.name.startswith("__")
-        return SelectionSize(inner.depth + is_counted, inner.cost + cost)
+        return SelectionSize(1, inner.depth + is_counted, inner.cost + cost)
 
     def _page_size(self, node: FieldNode) -> int:
         size = MAX_PAGE_SIZE

@@ -15,6 +15,7 @@ if TYPE_CHECKING:
     from paperspace.gradient.server.storage.side_file import Location
 
 MAX_LOG = 20_000_000  # bytes of the lines of one instance
+MAX_LINE = 2**31 - 1  # the largest number of a line, which is an Int in the API
 
 LINES_OF_LOG = 1 << 32
 """The number of a line in the table is the number of its log times this, plus its number in the log."""
@@ -102,11 +103,7 @@ class LogFile:
         """
         with self._file.transaction() as connection:
             for id_ in instance_ids:
-                for (number,) in connection.execute("SELECT number FROM logs WHERE instance_id = ?", [id_]).fetchall():
-                    first = number * LINES_OF_LOG
-                    connection.execute("DELETE FROM lines WHERE seq BETWEEN ? AND ?", [first, first + LINES_OF_LOG - 1])
-                    connection.execute("DELETE FROM readings WHERE log = ?", [number])
-                    connection.execute("DELETE FROM logs WHERE number = ?", [number])
+                _drop(connection, id_)
         self._file.free()
 
     def close(self) -> None:
@@ -114,14 +111,19 @@ class LogFile:
         self._file.close()
 
 
+def _drop(connection: sqlite3.Connection, instance_id: str) -> None:
+    for (number,) in connection.execute("SELECT number FROM logs WHERE instance_id = ?", [instance_id]).fetchall():
+        first = number * LINES_OF_LOG
+        connection.execute("DELETE FROM lines WHERE seq BETWEEN ? AND ?", [first, first + LINES_OF_LOG - 1])
+        connection.execute("DELETE FROM readings WHERE log = ?", [number])
+        connection.execute("DELETE FROM logs WHERE number = ?", [number])
+
+
 def _append(connection: sqlite3.Connection, output: Output) -> None:
-    connection.execute(
-        "INSERT INTO logs (instance_id, deployment_id) VALUES (?, ?) ON CONFLICT DO NOTHING",
-        [output.instance_id, output.deployment_id],
-    )
-    number, last_line, size = connection.execute(
-        "SELECT number, last_line, size FROM logs WHERE instance_id = ?", [output.instance_id]
-    ).fetchone()
+    number, last_line, size = _log_of(connection, output)
+    if last_line + len(output.lines) > MAX_LINE:
+        _drop(connection, output.instance_id)
+        number, last_line, size = _log_of(connection, output)
     first = number * LINES_OF_LOG + last_line + 1
     connection.executemany(
         "INSERT INTO lines (seq, at, message) VALUES (?, ?, ?)",
@@ -134,6 +136,18 @@ def _append(connection: sqlite3.Connection, output: Output) -> None:
         "UPDATE logs SET last_line = ?, size = ? WHERE number = ?", [last_line + len(output.lines), size, number]
     )
     _store_progress(connection, number, output)
+
+
+def _log_of(connection: sqlite3.Connection, output: Output) -> tuple[int, int, int]:
+    """Return the number, the last line and the size of the log of an instance, which is created if it does not exist."""
+    connection.execute(
+        "INSERT INTO logs (instance_id, deployment_id) VALUES (?, ?) ON CONFLICT DO NOTHING",
+        [output.instance_id, output.deployment_id],
+    )
+    row: tuple[int, int, int] = connection.execute(
+        "SELECT number, last_line, size FROM logs WHERE instance_id = ?", [output.instance_id]
+    ).fetchone()
+    return row
 
 
 def _trim(connection: sqlite3.Connection, number: int, excess: float) -> int:
