@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import asyncio
 import sys
 import threading
 import time
 from collections.abc import Iterator
 from datetime import datetime
 from itertools import islice
-from typing import Any
+from typing import Any, NoReturn
 
 import pytest
 from tests.altering_proxy import altered
@@ -25,7 +26,7 @@ from paperspace.gradient import (
     PaginationError,
     WaitTimeoutError,
 )
-from paperspace.gradient.deployments import _watch
+from paperspace.gradient.deployments import _wait_errors, _watch
 from paperspace.gradient.deployments._logs import LogReader
 from paperspace.gradient.server import LocalServer
 from paperspace.gradient.types import DeploymentSpecInput, LogLine
@@ -281,6 +282,23 @@ class TestWait:
         assert isinstance(caught.value, TimeoutError)
         assert caught.value.status is not None
         assert caught.value.status["instances"][0]["state"] == "pending"
+
+    def test_the_timeout_limits_all_requests(self, client: Client, monkeypatch: pytest.MonkeyPatch) -> None:
+        """A wait ends at its timeout also if its last status takes several requests, and what explains its error never comes."""
+        client.deployments.create_deployment("n", "p", spec_with_fate("pending"))
+
+        async def never(*_: object) -> NoReturn:
+            await asyncio.Event().wait()
+            raise AssertionError
+
+        def block(_: object) -> None:
+            monkeypatch.setattr(_watch, "_complete_status", never)
+
+        monkeypatch.setattr(_wait_errors, "last_warnings", never)
+        monkeypatch.setattr(_wait_errors, "EXPLANATION_TIMEOUT", 0.05)
+        with pytest.raises(WaitTimeoutError, match="n is not ready after 1 s") as caught:
+            client.deployments.wait_for_deployment(name="n", project_id="p", timeout=1, on_event=block)
+        assert (caught.value.events, type(caught.value.__cause__)) == ([], TimeoutError)
 
     def test_timeout_of_a_stop(self, client: Client, clock: ManualClock, monkeypatch: pytest.MonkeyPatch) -> None:
         """If a deployment has to stop, the error of the timeout says that it has not."""

@@ -115,6 +115,12 @@ def world() -> Iterator[World]:
     world.database.close()
 
 
+def test_ports_are_a_limit(world: World) -> None:
+    """There are never more replicas than ports, whatever the spec allows: without a port, they would start for ever."""
+    id_ = world.create(spec(1, 1_000_000))
+    assert [world.decide(id_, 10_000) for _ in range(6)][-1] == len(PORTS)
+
+
 def test_up_and_down(world: World) -> None:
     """Load adds replicas at the next decision; without it, they are removed after five minutes. Each decision has an event."""
     id_ = world.create(spec(1, 5))

@@ -76,9 +76,19 @@ def test_request() -> None:
         (b"HTTP/1.1 400 Bad Request\r\n\r\n" * 10, "the container responds with another protocol"),
         (SETTINGS_FRAME, "the connection was closed"),
         (b"", "the connection was closed"),
+        (
+            SETTINGS_FRAME + b"\0\0\x01\x01\x04\0\0\0\x01\x82",
+            "the container responds with another protocol",
+        ),  # no status
         (SETTINGS_FRAME + b"\0\0\x08\x07\0\0\0\0\0" + bytes(8), "the connection was closed"),  # GOAWAY
     ],
 )
 def test_failures(data: bytes, reason: str) -> None:
     """The result says why there is no status."""
     assert check(sends(data), Request("/", 80)) == Result(False, f"GET / failed, {reason}")
+
+
+def test_any_headers() -> None:
+    """Headers that HTTP/2 does not allow are sent as the spec has them: the container decides."""
+    result = check(sends(SETTINGS_FRAME), Request("/", 80, None, (("TE", "gzip"),)))
+    assert result == Result(False, "GET / failed, the connection was closed")

@@ -9,7 +9,6 @@ from paperspace.gradient._core.pagination import MAX_PAGE, iter_pages
 from paperspace.gradient._generated.deployment_events import DEPLOYMENT_EVENTS, DeploymentEventsVariables
 from paperspace.gradient.deployments._errors import deployment_not_found, naming_what_is_missing
 from paperspace.gradient.deployments._queries import same_id, verify_same_deployment
-from paperspace.gradient.errors import GradientError
 
 if TYPE_CHECKING:
     from collections.abc import AsyncGenerator, Mapping
@@ -18,9 +17,7 @@ if TYPE_CHECKING:
     from paperspace.gradient._core.session import Session
     from paperspace.gradient.types import DeploymentEvent
 
-# Warnings in the error of a wait, and the seconds that they may delay it. The request is not retried.
-_LAST_WARNINGS = 5
-_LAST_WARNINGS_TIMEOUT = 5.0
+_LAST_WARNINGS = 5  # in the error of a wait
 
 
 async def list_events(session: Session, id: str, first: int | None) -> list[DeploymentEvent]:
@@ -78,12 +75,13 @@ async def _fetch_event_page(session: Session, id: str, size: int, after: str | N
 
 
 async def last_warnings(session: Session, id: str, spec_id: str) -> list[DeploymentEvent]:
-    """Return the last warnings about a spec, by time. Empty if they cannot be read: they only explain another error."""
-    timeout = min(session.settings.timeout, _LAST_WARNINGS_TIMEOUT)
-    try:
-        events = await list_events(session.with_settings(timeout=timeout, max_retries=0), id, MAX_PAGE)
-    except GradientError:
-        return []
+    """Return the last warnings about a spec, by time.
+
+    Raises:
+        NotFoundError: No deployment has this id.
+        BadRequestError: The server has no events.
+    """
+    events = await list_events(session, id, MAX_PAGE)
     warnings = [event for event in events if event["severity"] == "WARNING" and _is_about(event, spec_id)]
     return warnings[:_LAST_WARNINGS][::-1]
 

@@ -139,7 +139,7 @@ class MonitoringAPI(RecordsAPI):
             id: The id of the deployment.
             name: Its exact name, instead of its id.
             project_id: The project in which to look for the name. None: any project.
-            timeout: The maximum number of seconds to wait.
+            timeout: The maximum number of seconds to wait. Reading what explains an error can take four seconds more.
             on_event: A function to call with each event that `watch_deployment` yields. In the async version it may be
                 a coroutine function.
 

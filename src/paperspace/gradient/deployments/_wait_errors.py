@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from contextlib import suppress
+from asyncio import timeout as time_limit
+from contextlib import asynccontextmanager, suppress
 from typing import TYPE_CHECKING
 
 from paperspace.gradient.deployments._events import last_warnings
@@ -11,7 +12,7 @@ from paperspace.gradient.deployments._status import FAILED_STATES, failure_text,
 from paperspace.gradient.errors import DeploymentFailedError, GradientError, NotFoundError, WaitTimeoutError
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import AsyncGenerator, Sequence
 
     from paperspace.gradient._core.session import Session
     from paperspace.gradient.types import DeploymentEvent, DeploymentStatus, LogLine
@@ -21,18 +22,24 @@ FAILURE_LOG_LINES = 20
 FAILURE_LOG_INSTANCES = 5
 
 
+# Seconds for reading log lines, and for reading events, which only explain an error. This can be after the end of a wait.
+EXPLANATION_TIMEOUT = 2.0
+
+
 async def deployment_failed(session: Session, status: DeploymentStatus) -> DeploymentFailedError:
     """Return the error for a failed deployment, with the last log lines of its failed instances and its last warnings."""
     failed = [instance["name"] for instance in status["instances"] if instance["state"] in FAILED_STATES]
     lines: list[LogLine] = []
-    with suppress(GradientError):  # the lines only explain the failure
+    async with _explaining(session) as limited:
         for name in filter(None, failed[:FAILURE_LOG_INSTANCES]):
             with suppress(NotFoundError):  # the instance has no log yet
-                lines += await LogReader(session, status["id"], name).last_lines(FAILURE_LOG_LINES)
+                lines += await LogReader(limited, status["id"], name).last_lines(FAILURE_LOG_LINES)
     logs = sorted_lines(lines)[-FAILURE_LOG_LINES:]
     text = "".join(f"\n  {line['instanceName']}: {line['message']}" for line in logs)
     message = f"deployment {status['name']} ({status['id']}) {failure_text(status)}{text}"
-    events = await last_warnings(session, status["id"], status["specId"])
+    events: list[DeploymentEvent] = []
+    async with _explaining(session) as limited:
+        events = await last_warnings(limited, status["id"], status["specId"])
     known = [str(status["error"]), *(instance["message"] for instance in status["instances"] if instance["message"])]
     return DeploymentFailedError(_with_events(message, events, known), status=status, logs=logs, events=events)
 
@@ -56,8 +63,22 @@ async def wait_timeout(session: Session, id: str, timeout: float, status: Deploy
     if (serving := status["serving"]) and goal == "ready":
         progress += f"; {serving_text(serving)}"
     message = f"deployment {status['name']} is not {goal} after {timeout:g} s: {progress}"
-    events = await last_warnings(session, id, status["specId"])
+    events: list[DeploymentEvent] = []
+    async with _explaining(session) as limited:
+        events = await last_warnings(limited, id, status["specId"])
     return WaitTimeoutError(_with_events(message, events), status=status, events=events)
+
+
+@asynccontextmanager
+async def _explaining(session: Session) -> AsyncGenerator[Session]:
+    """Run a block that only explains an error: it may fail, and takes at most `EXPLANATION_TIMEOUT` seconds.
+
+    Yields:
+        The session for its requests, which are not retried.
+    """
+    with suppress(GradientError, TimeoutError):
+        async with time_limit(EXPLANATION_TIMEOUT):
+            yield session.with_settings(max_retries=0)
 
 
 def _with_events(text: str, events: Sequence[DeploymentEvent], known: Sequence[str] = ()) -> str:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from asyncio import sleep
+from asyncio import timeout as time_limit
 from contextlib import aclosing, suppress
 from functools import partial
 from math import inf
@@ -72,14 +73,17 @@ MIN_REQUEST = 0.05
 
 
 async def deployment_status(session: Session, id: str, timeout: float | None = None) -> DeploymentStatus:
-    """Return the status of a deployment. Each request takes at most `timeout` seconds, if that is given.
+    """Return the status of a deployment, in at most `timeout` seconds, if that is given.
 
     Raises:
         NotFoundError: No deployment has this id.
+        TimeoutError: Several requests together took too long.
     """
     if timeout is not None and timeout < session.settings.timeout:
         session = session.with_settings(timeout=timeout)
-    return await _complete_status(session, await _fetch_status(session, id))
+    # A single request that takes too long has the better error, so its limit is a little earlier.
+    async with time_limit(None if timeout is None else timeout + MIN_REQUEST):
+        return await _complete_status(session, await _fetch_status(session, id))
 
 
 async def _fetch_status(session: Session, id: str, instances_after: str | None = None) -> Deployment:
@@ -200,6 +204,8 @@ async def watch(session: Session, id: str, timeout: float) -> AsyncGenerator[Wat
         except TRANSIENT_ERRORS as error:
             if deadline - monotonic() > 0:
                 raise
+            raise await wait_timeout(session, id, timeout, status) from error
+        except TimeoutError as error:
             raise await wait_timeout(session, id, timeout, status) from error
         for event in events_between(status, new_status):
             yield event

@@ -85,7 +85,8 @@ def decide_all(records: Records, readings: Mapping[str, Readings], last: Pass) -
             continue
         before = last.decisions.get(deployment_id)
         measured = measure(records.instances(deployment_id), readings.get(deployment_id), records.now)
-        decision = decide(target.autoscaling, target.replicas, measured, before.window if before else (), records.now)
+        autoscaling = target.autoscaling.with_maximum(records.max_replicas)
+        decision = decide(autoscaling, target.replicas, measured, before.window if before else (), records.now)
         decisions[deployment_id] = decision
         if scaled := list(_scaled(wanted, decision, records.now)):
             records.record(scaled)

@@ -89,6 +89,7 @@ class Records:
         self._db = database
         self._workloads = workloads
         self._ports = ports
+        self.max_replicas = len(ports)  # each needs a port
         self._new_id = new_id
         self.pins = Pins(database, workloads)
 

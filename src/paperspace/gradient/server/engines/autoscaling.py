@@ -51,6 +51,10 @@ class Autoscaling(NamedTuple):
         """Return the number of replicas that is closest to another one, and that the spec allows."""
         return max(self.minimum, min(replicas, self.maximum))
 
+    def with_maximum(self, maximum: int) -> Autoscaling:
+        """Return how the spec scales where no more than this many replicas can run."""
+        return self._replace(maximum=max(self.minimum, min(self.maximum, maximum)))
+
 
 class Measured(NamedTuple):
     """The load of a deployment."""
