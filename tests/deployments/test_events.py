@@ -153,8 +153,8 @@ class TestErrorsOfWaits:
         error = self.failed(client, created["id"])
         assert reasons(error.events) == ["Crashed"]
         assert error.events[0]["count"] == 4
-        line = "Crashed (4 times): Simulated: exited with code 1 (crash 4); no more restarts."
-        assert str(error).splitlines()[-1] == f"  {line}"
+        assert str(error).count("Simulated: exited with code 1 (crash 4); no more restarts.") == 1
+        assert str(error).splitlines()[-1] == "  Crashed (4 times)"
 
     def test_what_the_message_says_already(self, client: Client, clock: ManualClock) -> None:
         """A warning whose text is the reason of the failure is not repeated in the message."""
