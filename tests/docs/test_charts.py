@@ -7,7 +7,7 @@ import re
 import pytest
 from docutils.core import publish_doctree
 from docutils.nodes import document, raw, table
-from myst_parser.docutils_ import Parser
+from myst_parser.parsers.docutils_ import Parser
 from tools import TOP
 from tools.docs.charts import Bar, bars_of, draw, html_of
 
