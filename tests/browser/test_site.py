@@ -6,7 +6,7 @@ import os
 import subprocess
 from collections.abc import Iterator
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Literal
 
 import pytest
 from tools import TOP
@@ -51,8 +51,9 @@ def test_nothing_scrolls_sideways(site: Path, phone: Page) -> None:
 
 def test_diagrams_in_dark_mode(site: Path, phone: Page) -> None:
     """In dark mode, diagrams have light lines: those of the file are black."""
-    for scheme, expected in (("dark", "invert(1)"), ("light", "none")):
-        phone.emulate_media(color_scheme=scheme)  # type: ignore[arg-type]  # one of the two
+    expected_filters: dict[Literal["dark", "light"], str] = {"dark": "invert(1)", "light": "none"}
+    for scheme, expected in expected_filters.items():
+        phone.emulate_media(color_scheme=scheme)
         phone.goto((site / "architecture.html").as_uri())
         assert phone.locator("img.svgbob").first.evaluate("e => getComputedStyle(e).filter") == expected
 
