@@ -44,6 +44,7 @@ def _start_anew(database: Database) -> None:
     database.execute("DELETE FROM instance_states WHERE timestamp > ?", now)
     database.execute("DELETE FROM log_lines WHERE dt_created > ?", now)
     database.execute("DELETE FROM instances WHERE dt_created > ?", now)
+    database.execute("DELETE FROM deployment_events WHERE dt_last > ?", now)
     database.execute("UPDATE instances SET dt_deleted = ? WHERE dt_deleted IS NULL OR dt_deleted > ?", now, now)
     database.execute("DELETE FROM scales")
     database.execute("UPDATE deployments SET serving_spec_id = NULL")
