@@ -20,6 +20,7 @@ from paperspace.gradient.server.controller.gateway import NO_ROUTES, NoGateway, 
 from paperspace.gradient.server.controller.records import Records
 from paperspace.gradient.server.controller.runtime import EngineRuntime
 from paperspace.gradient.server.controller.state import Limits
+from paperspace.gradient.server.controller.stopwatch import Stopwatch
 from paperspace.gradient.server.engines.runtime import UnsupportedSpecError
 from paperspace.gradient.server.engines.workloads import Workloads
 from paperspace.gradient.server.storage.database import Database
@@ -502,5 +503,5 @@ def test_containers_that_the_database_does_not_know_do_not_count() -> None:
     unknown = world.engine.create(ContainerKey("d", "i", 1, "t"), "good", PORTS[-1])
     limits = Limits(timedelta(minutes=1), timedelta(minutes=1))
     with world.database.writing():
-        decision = decide(world.records, "d", [unknown], NO_ROUTES, {}, limits)
+        decision = decide(world.records, "d", [unknown], NO_ROUTES, {}, limits, Stopwatch())
     assert decision == Decision([], frozenset(), exists=False, finished=True)

@@ -8,11 +8,13 @@ from datetime import timedelta
 from typing import TYPE_CHECKING, Any
 
 import pytest
-from tests.server.controller.test_controller import World, run, running, until
+from tests.server.controller.test_controller import PATIENCE, World, run, running, until
 from tests.server.controller.test_events import message, told
 
-from paperspace.gradient.server.controller import monitor
+from paperspace.gradient.server.controller import command_limit, monitor
 from paperspace.gradient.server.controller.controller import Options
+from paperspace.gradient.server.controller.engine import Execution
+from paperspace.gradient.server.tasks import cancel
 
 if TYPE_CHECKING:
     pass
@@ -198,3 +200,52 @@ def test_many_checks_need_no_threads() -> None:
         assert threading.active_count() < 10
 
     run(test)
+
+
+def test_commands_that_hang(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Commands that hang delay neither those of other deployments nor those of other replicas."""
+    monkeypatch.setattr(command_limit, "COUNTED", 0.05)
+    replicas = command_limit.MAX_COMMANDS + 4
+
+    async def test(world: World) -> None:
+        hanging: set[str] = set()
+        execute = world.engine.execute
+
+        async def hang(container_id: str, command: tuple[str, ...], timeout: float) -> Execution:
+            if command != ("hang",):
+                return await execute(container_id, command, timeout)
+            hanging.add(container_id)
+            await asyncio.Event().wait()
+            raise AssertionError
+
+        monkeypatch.setattr(world.engine, "execute", hang)
+        world.engine.exit_codes["ready"] = 0
+        world.create("good-1", replicas, healthChecks={"readiness": command("hang")})
+        await until(lambda: len(hanging) == replicas)
+        id_ = world.create("good-1", healthChecks={"readiness": command("ready")})
+        await until(lambda: world.states(id_) == ["healthy"])
+
+    run(test)
+
+
+def test_a_deployment_has_a_part_of_the_commands(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The commands of one deployment never take all places, not even for a moment."""
+    monkeypatch.setattr(command_limit, "COUNTED", 3600.0)
+
+    async def main() -> None:
+        own, other = (asyncio.Semaphore(command_limit.MAX_OWN_COMMANDS) for _ in range(2))
+        shared = asyncio.Semaphore(command_limit.MAX_COMMANDS)
+
+        async def hang() -> None:
+            async with command_limit.limited(own, shared):
+                await asyncio.Event().wait()
+
+        tasks = [asyncio.create_task(hang()) for _ in range(command_limit.MAX_COMMANDS)]
+        await asyncio.sleep(0)
+        async with asyncio.timeout(PATIENCE), command_limit.limited(other, shared):
+            pass
+        await cancel(tasks)
+        assert not own.locked()
+        assert not shared.locked()
+
+    asyncio.run(main())

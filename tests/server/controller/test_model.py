@@ -6,7 +6,7 @@ one deployment, so that a kill between any two of them is one more test step.
 
 from __future__ import annotations
 
-from collections import Counter
+from collections import Counter, defaultdict
 from datetime import UTC, datetime, timedelta
 from itertools import count
 from typing import Any
@@ -38,6 +38,7 @@ from paperspace.gradient.server.controller.steps import (
     Unroute,
     Wake,
 )
+from paperspace.gradient.server.controller.stopwatch import Stopwatch
 from paperspace.gradient.server.engines.reasons import Reason
 from paperspace.gradient.server.engines.workloads import Workloads
 from paperspace.gradient.server.storage.database import Database
@@ -62,13 +63,15 @@ specs = st.builds(
 )
 picks = st.integers(0, 1000)
 
+START = datetime(2024, 5, 17, 9, 30, tzinfo=UTC)
+
 
 class ControllerMachine(RuleBasedStateMachine):
     """Requests, faults and steps."""
 
     def __init__(self) -> None:
         super().__init__()
-        self.moment = datetime(2024, 5, 17, 9, 30, tzinfo=UTC)
+        self.moment = START
         self.engine = MemoryEngine(lambda: self.moment)
         numbers = count(1)
 
@@ -85,6 +88,13 @@ class ControllerMachine(RuleBasedStateMachine):
         self.reports: dict[str, Report] = {}
         self.promised: Counter[str] = Counter()  # available replicas that must not be lost
         self.last = Pass()  # of autoscaling
+        self.stopwatches = defaultdict[str, Stopwatch](self.stopwatch)
+
+    def stopwatch(self) -> Stopwatch:
+        def seconds() -> float:
+            return (self.moment - START).total_seconds()
+
+        return Stopwatch(seconds)
 
     def teardown(self) -> None:
         self.database.close()
@@ -148,7 +158,7 @@ class ControllerMachine(RuleBasedStateMachine):
         self.reports[key.instance_id] = (
             Progress(key.attempt, "Running", "readiness: failed.", Reason.UNREADY)
             if alive
-            else Ended(key.attempt, self.moment, "liveness: failed.", cause=Reason.UNHEALTHY)
+            else Ended(key.attempt, "liveness: failed.", cause=Reason.UNHEALTHY)
         )
         self.promised[key.deployment_id] = 0
 
@@ -159,6 +169,7 @@ class ControllerMachine(RuleBasedStateMachine):
     @rule(gateway_too=st.sampled_from([False, False, True]))
     def kill_the_controller(self, gateway_too: bool) -> None:
         self.reports.clear()
+        self.stopwatches.clear()
         self.last = Pass()
         if gateway_too:
             self.routed.clear()
@@ -228,10 +239,10 @@ class ControllerMachine(RuleBasedStateMachine):
             for step in work:
                 self._do(step)
             if not work:
-                wakes = [step.at for step in steps if isinstance(step, Wake)]
+                wakes = [step.seconds for step in steps if isinstance(step, Wake)]
                 if not wakes:
                     break
-                self.moment = max(self.moment, min(wakes))
+                self.moment += timedelta(seconds=min(wakes), microseconds=1)  # more than a float can be too short
         else:
             pytest.fail("the controller does not come to rest")
         for id_ in self.wanted:
@@ -281,7 +292,7 @@ class ControllerMachine(RuleBasedStateMachine):
         containers = [container for container in self.engine.by_id.values() if container.key.deployment_id == id_]
         routes = Routes(frozenset(self.routed), frozenset(self.draining))
         with self.database.writing():
-            return decide(self.records, id_, containers, routes, self.reports, LIMITS).steps
+            return decide(self.records, id_, containers, routes, self.reports, LIMITS, self.stopwatches[id_]).steps
 
     def _waits(self, step: Step) -> bool:
         if not isinstance(step, Probe) or self.engine.responds(step.port):
@@ -299,7 +310,7 @@ class ControllerMachine(RuleBasedStateMachine):
                 self.reports[instance_id] = Progress(attempt, "Running", "no response")
             case Explain(instance_id, container_id):
                 if container := self.engine.by_id.get(container_id):
-                    self.reports[instance_id] = Ended(container.key.attempt, self.moment, "exited")
+                    self.reports[instance_id] = Ended(container.key.attempt, "exited")
             case Route(instance_id):
                 self.routed.add(instance_id)
                 self.draining.discard(instance_id)
@@ -333,14 +344,14 @@ class ControllerMachine(RuleBasedStateMachine):
             assignment = self.records.assignment(instance_id)
         key, workload = assignment.key, assignment.workload
         if workload.image.startswith("missing"):
-            self.reports[instance_id] = Ended(attempt, self.moment, "no such image", permanent=True)
+            self.reports[instance_id] = Ended(attempt, "no such image", permanent=True)
             return
         try:
             self.engine.start_now(key, workload, assignment.port)
         except PortInUseError:
             self.reports[instance_id] = PortTaken(attempt)
         except StartError as error:
-            self.reports[instance_id] = Ended(attempt, self.moment, str(error))
+            self.reports[instance_id] = Ended(attempt, str(error))
 
     def _check_settled(self, id_: str) -> None:
         """Check that exactly what is wanted runs: the newest spec, or what served before if the newest has failed."""

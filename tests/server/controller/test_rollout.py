@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Literal
 
 import pytest
 
+from paperspace.gradient._shared.spec_rules import MAX_INT
 from paperspace.gradient.server.controller.checks import NO_CHECKS, Check, Checks, Request
 from paperspace.gradient.server.controller.engine import Container, ContainerKey
 from paperspace.gradient.server.controller.gateway import Routes
@@ -49,6 +50,7 @@ from paperspace.gradient.server.controller.steps import (
     Unroute,
     Wake,
 )
+from paperspace.gradient.server.controller.stopwatch import Stopwatch
 from paperspace.gradient.server.engines.reasons import Reason
 
 if TYPE_CHECKING:
@@ -111,7 +113,10 @@ def running(instance_id: str, attempt: int = 1) -> Container:
 
 
 def steps(wanted: Wanted, observed: Observed, now: datetime = NOW) -> list[Step]:
-    return next_steps(wanted, observed, now, LIMITS)
+    """Return the steps at a time. Everything was observed since `BEFORE`."""
+    ids = [container.id for container in observed.containers] + [instance.id for instance in observed.instances]
+    seconds = dict.fromkeys(ids, (now - BEFORE).total_seconds())
+    return next_steps(wanted, observed._replace(seconds=seconds), now, LIMITS)
 
 
 ROLLOUTS: dict[str, tuple[Wanted, Sequence[str], Sequence[Step]]] = {
@@ -244,12 +249,12 @@ def test_which_instances_there_are(name: str) -> None:
 ON_TRIAL, SERVED = Wanted(A1), Wanted(A1, A1)
 GOES = Wanted(None)
 IN_10_MIN, IN_5_MIN = BEFORE + timedelta(minutes=10), BEFORE + timedelta(minutes=5)
-CRASH = Ended(1, NOW, "Exited with code 1.", output="KeyError: 'model'")
-NOT_LIVE = Ended(1, NOW, "liveness: GET / returned 503 (3 of 3 failures).", cause=Reason.UNHEALTHY)
+CRASH = Ended(1, "Exited with code 1.", output="KeyError: 'model'")
+NOT_LIVE = Ended(1, "liveness: GET / returned 503 (3 of 3 failures).", cause=Reason.UNHEALTHY)
 RESTARTED = "liveness: GET / returned 503 (3 of 3 failures); restarting after 1 s."
 NOT_READY = Progress(1, "Running", "readiness: GET / returned 503 (3 of 3 failures).", Reason.UNREADY)
 UNREADY = SetState("a1", "Running", "pending", NOT_READY.message, Reason.UNREADY)
-NO_IMAGE = Ended(1, NOW, "There is no image nginxx.", permanent=True, cause=Reason.PULL_FAILED)
+NO_IMAGE = Ended(1, "There is no image nginxx.", permanent=True, cause=Reason.PULL_FAILED)
 
 LIVES: dict[str, tuple[Wanted, str, Report | None, Sequence[Step]]] = {
     "a new instance gets a port": (ON_TRIAL, "a1 A1 new portless", None, [AssignPort("a1")]),
@@ -268,7 +273,7 @@ LIVES: dict[str, tuple[Wanted, str, Report | None, Sequence[Step]]] = {
     ),
     "an interrupted start is repeated": (ON_TRIAL, "a1 A1 created", None, [Start("a1", 1)]),
     "another program has the port": (ON_TRIAL, "a1 A1 new", PortTaken(1), [AssignPort("a1")]),
-    "a running container is probed": (ON_TRIAL, "a1 A1 starting", None, [Probe("a1", 1, PORT), Wake(IN_10_MIN)]),
+    "a running container is probed": (ON_TRIAL, "a1 A1 starting", None, [Probe("a1", 1, PORT), Wake(595)]),
     "one of a revision that served has all the time": (SERVED, "a1 A1 starting", None, [Probe("a1", 1, PORT)]),
     "why it is not ready is shown": (
         SERVED,
@@ -320,7 +325,7 @@ LIVES: dict[str, tuple[Wanted, str, Report | None, Sequence[Step]]] = {
     "an end that nobody saw is no crash": (
         ON_TRIAL,
         "a1 A1 exited",
-        Ended(1, NOW, "Ended by SIGKILL.", unseen=True),
+        Ended(1, "Ended by SIGKILL.", unseen=True),
         [
             SetState(
                 "a1",
@@ -348,7 +353,7 @@ LIVES: dict[str, tuple[Wanted, str, Report | None, Sequence[Step]]] = {
         ON_TRIAL,
         "a1 A1 starting startup",
         None,
-        [Probe("a1", 1, PORT, STARTUP), Wake(IN_10_MIN + timedelta(minutes=2))],
+        [Probe("a1", 1, PORT, STARTUP), Wake(715)],
     ),
     "one that is not ready any more gets no more requests, and its container runs on": (
         SERVED,
@@ -418,12 +423,12 @@ LIVES: dict[str, tuple[Wanted, str, Report | None, Sequence[Step]]] = {
     "then its container is removed": (ON_TRIAL, "a1 A1 failed+exited", None, [Remove("a1.1")]),
     "then it stays": (Wanted(A1._replace(error="it crashed")), "a1 A1 failed", None, []),
     "a leaving instance first gets no more requests": (GOES, "a1 A1 ready leaving routed", None, [Unroute("a1")]),
-    "then its requests end": (GOES, "a1 A1 ready leaving draining", None, [Drain("a1", 1), Wake(IN_5_MIN)]),
+    "then its requests end": (GOES, "a1 A1 ready leaving draining", None, [Drain("a1", 1), Wake(295)]),
     "also if it was routed and not ready yet": (
         GOES,
         "a1 A1 starting leaving draining",
         None,
-        [Drain("a1", 1), Wake(IN_5_MIN)],
+        [Drain("a1", 1), Wake(295)],
     ),
     "then it is stopped": (GOES, "a1 A1 ready leaving draining", Drained(1), [Stop("a1.1")]),
     "one that was never routed is stopped at once": (GOES, "a1 A1 starting leaving", None, [Stop("a1.1")]),
@@ -447,7 +452,7 @@ def test_life_of_an_instance(name: str) -> None:
         ("a1 A1 crashed checked routed", "running", [Unroute("a1")]),
         ("a1 A1 crashed checked draining", "running", [Stop("a1.0")]),
         ("a1 A1 crashed checked draining", "exited", [Remove("a1.0"), Start("a1", 1)]),
-        ("a1 A1 ready leaving checked draining", "running", [Stop("a1.0"), Drain("a1", 1), Wake(IN_5_MIN)]),
+        ("a1 A1 ready leaving checked draining", "running", [Stop("a1.0"), Drain("a1", 1), Wake(295)]),
         ("a1 A1 lost leaving checked", "running", [Stop("a1.0")]),
     ],
 )
@@ -545,7 +550,7 @@ def test_restart_waits() -> None:
     (instance,) = observe("a1 A1 crashed").instances
     later = NOW + timedelta(seconds=8)
     observed = Observed((instance._replace(crashes=4, restart_at=later),))
-    assert steps(SERVED, observed) == [Wake(later)]
+    assert steps(SERVED, observed) == [Wake(8)]
     assert steps(SERVED, observed, later) == [Start("a1", 1)]
 
 
@@ -562,3 +567,34 @@ def test_containers_of_removed_instances_are_removed_and_unknown_ones_kept() -> 
     """A container is removed if the database knows its instance as removed; if it does not know it, it is kept."""
     observed = Observed((), (running("known"), running("unknown")), removed=frozenset({"known"}))
     assert steps(Wanted(STOPPED, STOPPED), observed) == [Remove("known.1")]
+
+
+def test_a_startup_check_that_may_take_for_ever() -> None:
+    """The largest numbers of a startup check, and those of a readiness check, do not fail a pass: the container is probed."""
+    largest = CHECK._replace(initial_delay=MAX_INT, period=MAX_INT, timeout=MAX_INT, threshold=MAX_INT)
+    checks = Checks(startup=largest._replace(name="startup"), readiness=largest)
+    (instance,) = observe("a1 A1 starting").instances
+    observed = observe("a1 A1 starting")._replace(instances=(instance._replace(checks=checks),))
+    probe, wake = steps(ON_TRIAL, observed)
+    assert probe == Probe("a1", 1, PORT, checks)
+    assert isinstance(wake, Wake)
+    assert wake.seconds > MAX_INT
+
+
+def test_a_restart_of_a_wrong_clock() -> None:
+    """A restart that was stored while the clock was ahead by days does not wait for days."""
+    (instance,) = observe("a1 A1 crashed").instances
+    observed = Observed((instance._replace(crashes=4, restart_at=NOW + timedelta(days=2)),))
+    assert steps(SERVED, observed) == [Start("a1", 1)]
+
+
+def test_stopwatch() -> None:
+    """What is observed again later is new."""
+    moment = 100.0
+    stopwatch = Stopwatch(lambda: moment)
+    assert stopwatch.observe(["a"]) == {"a": 0}
+    moment = 103.0
+    assert stopwatch.observe(["a", "b"]) == {"a": 3, "b": 0}
+    assert stopwatch.observe(["b"]) == {"b": 0}
+    moment = 104.0
+    assert stopwatch.observe(["a", "b"]) == {"a": 0, "b": 1}

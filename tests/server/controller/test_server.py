@@ -159,3 +159,31 @@ def test_a_clock_that_was_ahead(tmp_path: Path, ahead: timedelta) -> None:
                     await asyncio.sleep(0.01)
 
     asyncio.run(main())
+
+
+@pytest.mark.parametrize(("at_first", "later"), [(1, 0), (0, 1)])
+def test_a_clock_that_jumps(at_first: int, later: int) -> None:
+    """A clock that is corrected by an hour, back or forward, takes no time from a container that starts."""
+
+    async def main() -> None:
+        engine, offset = ServingEngine(), timedelta(hours=at_first)
+        async with LocalServer(engine=engine, options=OPTIONS, now=lambda: datetime.now(UTC) + offset) as server:
+            checks = {"readiness": {"path": "/ready", "periodSeconds": 1}}
+            slow = {**spec("good-1"), "healthChecks": checks}
+            id_ = (await in_thread(server, lambda api: api.create_deployment("mnist", "p", slow)))["id"]
+            async with asyncio.timeout(PATIENCE):
+                while not engine.running():  # noqa: ASYNC110  # as above
+                    await asyncio.sleep(0.01)
+            offset = timedelta(hours=later)
+
+            def shown(api: Any) -> str:
+                return str(api.get_deployment_status(id_)["instances"])
+
+            async with asyncio.timeout(PATIENCE):
+                while "404" not in await in_thread(server, shown):  # noqa: ASYNC110  # as above
+                    await asyncio.sleep(0.1)
+            await asyncio.sleep(1.5)  # the message is stored once a second
+            engine.statuses["/ready"] = 200
+            await in_thread(server, lambda api: api.wait_for_deployment(id_, timeout=PATIENCE))
+
+    asyncio.run(main())

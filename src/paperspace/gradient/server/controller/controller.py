@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, NamedTuple, Self
 
 from paperspace.gradient.server.clock import utc_now
 from paperspace.gradient.server.controller.autoscaler import Autoscaler
+from paperspace.gradient.server.controller.command_limit import MAX_COMMANDS
 from paperspace.gradient.server.controller.gateway import NoGateway
 from paperspace.gradient.server.controller.listing import Listing
 from paperspace.gradient.server.controller.logs import NoLogs, outdated
@@ -36,7 +37,6 @@ _log = logging.getLogger(__name__)
 RESYNC_INTERVAL = 30.0  # seconds
 
 MAX_STARTS = 8  # containers that start at the same time; more only slow each other down
-MAX_COMMANDS = 16  # of health checks; each starts a process
 
 
 class Options(NamedTuple):
@@ -93,7 +93,7 @@ class Controller:
         self._logs = logs or NoLogs()
         self.sampler = Sampler(engine, self._listing, self._router, now)
         self._autoscaler = Autoscaler(self.sampler, change, self.wake)
-        self._tools = Tools(engine, self._router, change, now, options.stop_grace, *limits, self._logs)
+        self._tools = Tools(engine, self._router, change, options.stop_grace, *limits, self._logs)
         self._committed = asyncio.Event()
         self._workers: dict[str, Worker] = {}
         self._tasks: set[asyncio.Task[None]] = set()

@@ -15,6 +15,7 @@ if TYPE_CHECKING:
     from paperspace.gradient.server.controller.engine import Container
     from paperspace.gradient.server.controller.gateway import Routes
     from paperspace.gradient.server.controller.records import Records
+    from paperspace.gradient.server.controller.stopwatch import Stopwatch
     from paperspace.gradient.server.engines.reasons import Reason
     from paperspace.gradient.server.protection import Access
 
@@ -33,6 +34,8 @@ class Decision(NamedTuple):
     """How many instances were restarted because they had crashed."""
     access: Access | None = None
     """Who may use its endpoint. None: everyone."""
+    seconds: Mapping[str, float] = {}
+    """As in `Observed`."""
 
 
 def decide(
@@ -42,6 +45,7 @@ def decide(
     routes: Routes,
     reports: Mapping[str, Report],
     limits: Limits,
+    stopwatch: Stopwatch,
 ) -> Decision:
     """Store the changes that the rule demands, and return what is left to do.
 
@@ -52,12 +56,18 @@ def decide(
         routes: The instances that the gateway knows.
         reports: The last report about each instance.
         limits: How long the rule waits.
+        stopwatch: Measures how long something has been the case in this deployment.
     """
     removed = records.removed({container.key.instance_id for container in containers})
     stored: list[Change] = []
     restarts = 0
     while True:
-        observed = Observed(records.instances(deployment_id), tuple(containers), removed, routes, reports)
+        instances = records.instances(deployment_id)
+        seconds = stopwatch.observe(
+            [container.id for container in containers if container.state == "running"]
+            + [instance.id for instance in instances if instance.leaving_since]
+        )
+        observed = Observed(instances, tuple(containers), removed, routes, reports, seconds)
         wanted = records.wanted(deployment_id)
         steps = next_steps(wanted, observed, records.now, limits)
         changes = [step for step in steps if isinstance(step, Change)]
@@ -69,6 +79,7 @@ def decide(
                 finished=wanted.newest is None and not observed.instances and not removed,
                 restarts=restarts,
                 access=records.access(deployment_id),
+                seconds=seconds,
             )
         for change in changes:
             records.store(change)

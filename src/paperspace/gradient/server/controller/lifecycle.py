@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from datetime import timedelta
 from typing import TYPE_CHECKING
 
 from paperspace.gradient.server.controller import restarts
@@ -32,7 +31,6 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
     from datetime import datetime
 
-    from paperspace.gradient.server.controller.engine import Container
     from paperspace.gradient.server.controller.state import Instance, Limits, Replica, Wanted
 
 
@@ -44,7 +42,7 @@ def lifecycle(replica: Replica, wanted: Wanted, now: datetime, limits: Limits) -
         elif not replica.routed:  # it has failed a health check
             yield Stop(container.id)
     if replica.leaving or replica.failed:
-        yield from _end(replica, now, limits.drain)
+        yield from _end(replica, limits.drain.total_seconds())
         return
     if replica.routed and not replica.responds:
         yield Unroute(replica.instance.id)
@@ -53,17 +51,17 @@ def lifecycle(replica: Replica, wanted: Wanted, now: datetime, limits: Limits) -
     if on_trial and newest and newest.error and not replica.responds:
         yield SetState(replica.instance.id, "Failed", FAILED, newest.error)
     elif isinstance(replica.report, Ended):
-        yield from _after_end(replica.instance, replica.report, on_trial=on_trial)
+        yield from _after_end(replica.instance, replica.report, now, on_trial=on_trial)
     elif isinstance(replica.report, PortTaken):
         yield AssignPort(replica.instance.id)
     else:
-        yield from _run(replica, now, limits.progress if on_trial else None)
+        yield from _run(replica, now, limits.progress.total_seconds() if on_trial else None)
 
 
-def _end(replica: Replica, now: datetime, drain_limit: timedelta) -> Iterator[Step]:
+def _end(replica: Replica, drain_limit: float) -> Iterator[Step]:
     """Take an instance out of the gateway, let its requests end, stop its container and remove it."""
     instance, container = replica.instance, replica.container
-    drain_end = instance.leaving_since and instance.leaving_since + drain_limit
+    remaining = drain_limit - replica.leaving_seconds if replica.leaving else 0.0
     if replica.routed:
         yield Unroute(instance.id)
     elif container is None:
@@ -71,26 +69,26 @@ def _end(replica: Replica, now: datetime, drain_limit: timedelta) -> Iterator[St
             yield Gone(instance.id)
     elif container.state != "running":
         yield Remove(container.id)
-    elif replica.draining and drain_end and now < drain_end and not isinstance(replica.report, Drained):
+    elif replica.draining and remaining > 0 and not isinstance(replica.report, Drained):
         yield Drain(instance.id, instance.attempt)
-        yield Wake(drain_end)
+        yield Wake(remaining)
     else:
         yield Stop(container.id)
 
 
-def _after_end(instance: Instance, ended: Ended, *, on_trial: bool) -> Iterator[Step]:
+def _after_end(instance: Instance, ended: Ended, now: datetime, *, on_trial: bool) -> Iterator[Step]:
     """Restart an instance whose container has ended, or fail its revision.
 
-    An end that nobody saw is not counted as a crash: when an engine or a machine is restarted, all containers end.
+    Only the time of the server counts: that of the engine may differ. An end that nobody saw is not counted as a crash: when an engine or a machine is restarted, all containers end.
     """
     if ended.unseen:
         reason = ended.reason.removesuffix(".")
         message = f"{reason} while the server was not connected to the engine; restarting."
         yield SetState(instance.id, "Running", RETRYING, message, Reason.ENDED)
-        yield Restart(instance.id, instance.crashes, ended.at)
+        yield Restart(instance.id, instance.crashes, now)
         return
     healthy_since = instance.since if instance.state == HEALTHY else None
-    crashes = restarts.crashes_in_a_row(instance.crashes, healthy_since, ended.at)
+    crashes = restarts.crashes_in_a_row(instance.crashes, healthy_since, now)
     number = "" if ended.cause is Reason.UNHEALTHY else f" (crash {crashes})"  # a failed check has numbers of its own
     crash = f"{ended.reason.removesuffix('.')}{number}"
     output = f" Last output: {ended.output}" if ended.output else ""
@@ -102,10 +100,10 @@ def _after_end(instance: Instance, ended: Ended, *, on_trial: bool) -> Iterator[
         delay = restarts.delay(crashes)
         message = f"{crash}; restarting after {delay.total_seconds():g} s.{output}"
         yield SetState(instance.id, "Running", RETRYING, message, ended.cause)
-        yield Restart(instance.id, crashes, ended.at + delay)
+        yield Restart(instance.id, crashes, now + delay)
 
 
-def _run(replica: Replica, now: datetime, progress_limit: timedelta | None) -> Iterator[Step]:
+def _run(replica: Replica, now: datetime, progress_limit: float | None) -> Iterator[Step]:
     """Start the container of an instance, and follow it to the end."""
     instance, container = replica.instance, replica.container
     if instance.port is None:
@@ -114,20 +112,18 @@ def _run(replica: Replica, now: datetime, progress_limit: timedelta | None) -> I
         if instance.state == HEALTHY:
             message = "The container was removed; starting another one."
             yield SetState(instance.id, "Pending", PENDING, message, Reason.LOST)
-        if instance.restart_at and now < instance.restart_at:
-            yield Wake(instance.restart_at)
+        if seconds := restarts.remaining(instance.restart_at, now):
+            yield Wake(seconds)
         elif not replica.stops:
             yield Start(instance.id, instance.attempt)
             yield from _progress(replica, "Pending")
     elif container.state == "exited":
         yield Explain(instance.id, container.id)
     else:
-        yield from _follow(replica, container, instance.port, now, progress_limit)
+        yield from _follow(replica, instance.port, progress_limit)
 
 
-def _follow(
-    replica: Replica, container: Container, port: int, now: datetime, progress_limit: timedelta | None
-) -> Iterator[Step]:
+def _follow(replica: Replica, port: int, progress_limit: float | None) -> Iterator[Step]:
     """Wait until a running container is ready, and route to it. Run its health checks."""
     instance = replica.instance
     if instance.restart_at or (instance.phase != "Running" and not replica.responds):
@@ -139,7 +135,7 @@ def _follow(
     else:
         yield from _progress(replica, "Running")
         if progress_limit is not None:
-            yield from _check_progress(replica, container, now, progress_limit)
+            yield from _check_progress(replica, progress_limit)
 
 
 def _serve(replica: Replica) -> Iterator[Step]:
@@ -167,18 +163,17 @@ def _progress(replica: Replica, phase: str) -> Iterator[Step]:
         yield SetState(instance.id, phase, RETRYING if instance.crashes else PENDING, message, reason)
 
 
-def _check_progress(replica: Replica, container: Container, now: datetime, limit: timedelta) -> Iterator[Step]:
+def _check_progress(replica: Replica, limit: float) -> Iterator[Step]:
     """Fail the revision of a container that does not get ready, once a probe has said why.
 
     The controller may have been down when the container became ready. One that is not ready any more had been in time.
     """
     instance, report = replica.instance, replica.report
-    limit += timedelta(seconds=instance.checks.start_time)
-    end = (container.started_at or instance.since) + limit
-    if now < end:
-        yield Wake(end)
+    limit += instance.checks.start_time
+    if replica.running_seconds < limit:
+        yield Wake(limit - replica.running_seconds)
     elif isinstance(report, Progress) and report.phase == "Running" and report.reason is not Reason.UNREADY:
-        message = f"Not ready {limit.total_seconds():g} s after its start. {report.message}"
+        message = f"Not ready {limit:g} s after its start. {report.message}"
         yield from _fail(instance, "Failed", FAILED, message, Reason.UNHEALTHY)
 
 

@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING
 
 from paperspace.gradient.server.controller import http_checks, restarts
 from paperspace.gradient.server.controller.checks import Check, Command, Health, Result
+from paperspace.gradient.server.controller.command_limit import limited
 from paperspace.gradient.server.controller.engine import ContainerMissingError, EngineUnavailableError
 from paperspace.gradient.server.controller.monitor import Before, Monitor
 from paperspace.gradient.server.controller.readiness import wait_until_ready
@@ -30,8 +31,7 @@ async def probe(step: Probe, tools: Tools, site: Site) -> None:
     if assignment.key.attempt != step.attempt or not containers:
         return
     (container,) = containers
-    started_at = container.started_at or tools.now()
-    before = Before((tools.now() - started_at).total_seconds(), was_ready)
+    before = Before(site.seconds.get(container.id, 0.0), was_ready)
     await Monitor(step.checks, _Container(step, tools, site, assignment, container), before).run()
 
 
@@ -58,7 +58,7 @@ class _Container:
     async def _execute(self, command: Command, timeout: float) -> Result | None:
         name = command.arguments[0]
         try:
-            async with self._tools.commands:
+            async with limited(self._site.commands, self._tools.commands):
                 execution = await self._tools.engine.execute(self._container.id, command.arguments, timeout)
         except (ContainerMissingError, EngineUnavailableError):
             return None
@@ -77,7 +77,7 @@ class _Container:
         attempt, message = self._step.attempt, f"{health.message}."
         report: Report
         if not health.alive:
-            report = Ended(attempt, self._tools.now(), message, cause=Reason.UNHEALTHY)
+            report = Ended(attempt, message, cause=Reason.UNHEALTHY)
         elif health.ready:
             report = Responded(attempt)
         else:

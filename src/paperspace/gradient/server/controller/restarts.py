@@ -20,9 +20,9 @@ _MAX_OUTPUT = 500  # characters of the last lines in a message
 _SIGNAL_BASE = 128  # a container that a signal ends exits with this number plus the signal's
 
 
-def crashes_in_a_row(crashes: int, healthy_since: datetime | None, ended_at: datetime) -> int:
+def crashes_in_a_row(crashes: int, healthy_since: datetime | None, now: datetime) -> int:
     """Return the number of crashes in a row, this one included: 1 if the container was healthy for long before it."""
-    was_stable = healthy_since is not None and ended_at - healthy_since >= RESET_AFTER
+    was_stable = healthy_since is not None and now - healthy_since >= RESET_AFTER
     return 1 if was_stable else crashes + 1
 
 
@@ -30,6 +30,13 @@ def delay(crashes: int) -> timedelta:
     """Return how long to wait after this many crashes in a row."""
     doublings = min(crashes - 1, (MAX_DELAY // FIRST_DELAY).bit_length())  # more exceed the maximum anyway
     return min(FIRST_DELAY * (1 << doublings), MAX_DELAY)
+
+
+def remaining(restart_at: datetime | None, now: datetime) -> float:
+    """Return the seconds until a restart. After a correction of the clock, no restart waits longer than the maximum."""
+    if restart_at is None or not now < restart_at <= now + MAX_DELAY:
+        return 0.0
+    return (restart_at - now).total_seconds()
 
 
 def exit_reason(container: Container) -> str:

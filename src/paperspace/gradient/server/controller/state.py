@@ -89,7 +89,6 @@ class Ended(NamedTuple):
     """The attempt has ended: the container has exited, cannot start, or has failed a health check."""
 
     attempt: int
-    at: datetime
     reason: str
     """A sentence, such as `Exited with code 1.`"""
     output: str = ""
@@ -128,6 +127,8 @@ class Observed(NamedTuple):
     routes: Routes = NO_ROUTES
     reports: Mapping[str, Report] = {}
     """The last report about each instance, by id."""
+    seconds: Mapping[str, float] = {}
+    """For how long this server has observed that a container runs, or that an instance is leaving, by id."""
 
 
 class Limits(NamedTuple):
@@ -154,6 +155,10 @@ class Replica(NamedTuple):
     gateway_problem: str | None
     report: Report | None
     """The last report about the current attempt."""
+    running_seconds: float
+    """For how long this server has observed that the container runs."""
+    leaving_seconds: float
+    """For how long this server has observed that the instance is leaving."""
 
     @property
     def ready(self) -> bool:
@@ -215,4 +220,6 @@ def _replica(instance: Instance, observed: Observed) -> Replica:
         instance.id in observed.routes.draining,
         observed.routes.problem,
         report if report and report.attempt == instance.attempt else None,
+        observed.seconds.get(current[0].id, 0.0) if current else 0.0,
+        observed.seconds.get(instance.id, 0.0),
     )

@@ -166,9 +166,9 @@ class Remove:
 
 @dataclass(frozen=True, slots=True)
 class Wake:
-    """Apply the rule again at this time."""
+    """Apply the rule again after this time."""
 
-    at: datetime
+    seconds: float
 
 
 Routing = Route | Unroute

@@ -25,8 +25,7 @@ from paperspace.gradient.server.engines.reasons import Reason
 from paperspace.gradient.server.engines.runtime import UnsupportedSpecError
 
 if TYPE_CHECKING:
-    from collections.abc import Awaitable, Callable, Sequence
-    from datetime import datetime
+    from collections.abc import Awaitable, Callable, Mapping, Sequence
 
     from paperspace.gradient.server.controller.engine import Container, ContainerKey, Engine, Workload
     from paperspace.gradient.server.controller.gateway import Router
@@ -55,13 +54,12 @@ class Tools(NamedTuple):
     engine: Engine
     router: Router
     change: Change
-    now: Callable[[], datetime]
     stop_grace: float
     """Seconds between SIGTERM and SIGKILL."""
     starts: asyncio.Semaphore
     """Limits how many containers start at the same time."""
     commands: asyncio.Semaphore
-    """Limits how many commands of health checks run at the same time."""
+    """Limits how many commands of health checks start at the same time."""
     logs: Logs
 
 
@@ -73,6 +71,10 @@ class Site(NamedTuple):
     """The observed containers of the deployment."""
     report: Callable[[str, Report], None]
     """Called with the id of an instance."""
+    seconds: Mapping[str, float]
+    """For how long each container has run, as in `Observed`."""
+    commands: asyncio.Semaphore
+    """Limits how many commands of health checks of the deployment start at the same time."""
 
 
 async def work(step: Work, tools: Tools, site: Site) -> None:
@@ -107,7 +109,7 @@ async def _start(step: Start, tools: Tools, site: Site) -> None:
         site.report(step.instance_id, Progress(step.attempt, "Pending", message, reason))
 
     def ended(reason: str, cause: Reason, *, permanent: bool = False) -> None:
-        site.report(step.instance_id, Ended(step.attempt, tools.now(), reason, permanent=permanent, cause=cause))
+        site.report(step.instance_id, Ended(step.attempt, reason, permanent=permanent, cause=cause))
 
     try:
         notes = tools.engine.check(assignment.workload)
@@ -198,7 +200,6 @@ async def _explain(instance_id: str, container_id: str, tools: Tools, site: Site
             lines = await tools.engine.last_lines(container_id, LAST_LINES)
     ended = Ended(
         container.key.attempt,
-        container.finished_at or tools.now(),
         restarts.exit_reason(container),
         restarts.output_excerpt(lines),
         unseen=container.ended_unseen,

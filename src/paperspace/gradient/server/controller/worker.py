@@ -8,19 +8,19 @@ from contextlib import suppress
 from typing import TYPE_CHECKING
 
 from paperspace.gradient._shared.event_loops import monotonic
+from paperspace.gradient.server.controller.command_limit import MAX_OWN_COMMANDS
 from paperspace.gradient.server.controller.decide import decide, show_unavailable
 from paperspace.gradient.server.controller.engine import EngineUnavailableError
 from paperspace.gradient.server.controller.gateway import GatewayUnavailableError, Target
 from paperspace.gradient.server.controller.state import Progress
 from paperspace.gradient.server.controller.steps import Route, Unroute, Wake, Work
+from paperspace.gradient.server.controller.stopwatch import Stopwatch
 from paperspace.gradient.server.controller.supervision import pause
 from paperspace.gradient.server.controller.work import Site, Tools, work
 from paperspace.gradient.server.engines.reasons import Reason
 from paperspace.gradient.server.tasks import cancel
 
 if TYPE_CHECKING:
-    from datetime import datetime
-
     from paperspace.gradient.server.controller.decide import Decision
     from paperspace.gradient.server.controller.gateway import Routes
     from paperspace.gradient.server.controller.listing import Listing
@@ -44,6 +44,8 @@ class Worker:
         self._tools = tools
         self._listing = listing
         self._limits = limits
+        self._stopwatch = Stopwatch()
+        self._commands = asyncio.Semaphore(MAX_OWN_COMMANDS)
         self._woken = asyncio.Event()
         self._reports: dict[str, Report] = {}
         self._tasks: dict[Step, asyncio.Task[None]] = {}
@@ -109,15 +111,18 @@ class Worker:
         containers = await self._listing.containers(self._deployment_id)
         routes = self._tools.router.routes(self._deployment_id)
         decision = await self._tools.change(
-            lambda records: decide(records, self._deployment_id, containers, routes, reports, self._limits)
+            lambda records: decide(
+                records, self._deployment_id, containers, routes, reports, self._limits, self._stopwatch
+            )
         )
         self.restarts += decision.restarts
         self._reports = {id_: report for id_, report in self._reports.items() if id_ in decision.instance_ids}
         self._tools.logs.follow(
             container for container in containers if container.key.instance_id in decision.instance_ids
         )
-        await self._change_tasks(decision.steps, Site(self._deployment_id, containers, self._report))
-        self._set_timer([step.at for step in decision.steps if isinstance(step, Wake)])
+        site = Site(self._deployment_id, containers, self._report, decision.seconds, self._commands)
+        await self._change_tasks(decision.steps, site)
+        self._set_timer([step.seconds for step in decision.steps if isinstance(step, Wake)])
         await self._change_routes(decision, routes)  # last: it fails if the gateway does not run
         return decision
 
@@ -190,13 +195,12 @@ class Worker:
         self._progress_timer = None
         self.wake()
 
-    def _set_timer(self, times: list[datetime]) -> None:
+    def _set_timer(self, delays: list[float]) -> None:
         if self._timer:
             self._timer.cancel()
         self._timer = None
-        if times:
-            seconds = (min(times) - self._tools.now()).total_seconds()
-            self._timer = asyncio.get_running_loop().call_later(max(seconds, 0.0), self.wake)
+        if delays:
+            self._timer = asyncio.get_running_loop().call_later(min(delays), self.wake)
 
     def _wake_later(self) -> None:
         self._failures += 1
