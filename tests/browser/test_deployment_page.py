@@ -79,7 +79,7 @@ def test_it_becomes_ready(page: Page, client: Client) -> None:
     assert box
     lanes.first.hover(position={"x": box["width"] - 2, "y": 10})
     page.locator(".tooltip", has_text=re.compile("healthy|Ready")).wait_for()
-    page.get_by_role("cell", name="RolloutStarted").wait_for()
+    page.get_by_role("cell", name="Ready", exact=True).first.wait_for()
 
 
 def test_a_failure_has_its_reason(page: Page, client: Client) -> None:
