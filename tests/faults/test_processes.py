@@ -161,6 +161,30 @@ def test_fork(name: str) -> None:
         assert len(server.requests) == CALLS_OF_FORKS[name]
 
 
+def test_fork_during_the_first_call() -> None:
+    """A fork waits until another thread has imported what its first call needs, so that the calls of the child do not hang."""
+    text = """
+        import signal
+        def call():
+            assert Client(key, url).deployments.get_deployment(ID)["id"] == ID
+        thread = threading.Thread(target=call)
+        thread.start()
+        while "paperspace.gradient._core.session" not in sys.modules:
+            time.sleep(0.001)
+        child = os.fork()
+        if child == 0:
+            signal.alarm(60)
+            call()
+            os._exit(0)
+        thread.join()
+        if os.waitpid(child, 0)[1]:
+            sys.exit("the child failed")
+    """
+    with FaultServer() as server:
+        run_program(text, server.url)
+        assert len(server.requests) == 2
+
+
 def test_multiprocessing() -> None:
     """Forked workers of a pool inherit a used client and can use it."""
     text = """
