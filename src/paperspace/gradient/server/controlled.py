@@ -21,6 +21,7 @@ from paperspace.gradient.server.controller.side_store import SideStore
 from paperspace.gradient.server.controller.supervision import run_forever
 from paperspace.gradient.server.storage.identity import server_id
 from paperspace.gradient.server.storage.metric_file import MetricFile
+from paperspace.gradient.server.storage.purge import unknown
 from paperspace.gradient.server.storage.summary import deployment_states
 from paperspace.gradient.server.tasks import cancel
 
@@ -107,6 +108,7 @@ class ControlledDeployments:
         )
         await self._controlling.enter_async_context(controller)
         self._record(controller)
+        self._let_purge(controller)
         self._dispatcher.committed = controller.notify
 
     def _record(self, controller: Controller) -> None:
@@ -119,6 +121,12 @@ class ControlledDeployments:
         )
         task = asyncio.create_task(run_forever(recorder.run))
         self._controlling.push_async_callback(cancel, [task])
+
+    def _let_purge(self, controller: Controller) -> None:
+        """Let deleted deployments be removed when nothing of them is left, as long as the controller runs."""
+        purge = self._dispatcher.purge
+        purge.in_use = controller.in_use
+        self._controlling.callback(setattr, purge, "in_use", unknown)
 
     async def running(self) -> int:
         """Return the number of deployments with instances."""

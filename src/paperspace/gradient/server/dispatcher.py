@@ -16,6 +16,7 @@ from paperspace.gradient.server.lanes import Lane
 from paperspace.gradient.server.storage.budget import LIGHT, MAXIMUM, UNLIMITED, Budget
 from paperspace.gradient.server.storage.checkpoints import Checkpoints
 from paperspace.gradient.server.storage.files import IN_MEMORY
+from paperspace.gradient.server.storage.purge import Purge
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -23,6 +24,7 @@ if TYPE_CHECKING:
     from paperspace.gradient.server.engines.endpoints import EndpointResponse
     from paperspace.gradient.server.graphql.execution import Request
     from paperspace.gradient.server.graphql.responses import Response
+    from paperspace.gradient.server.storage.database import Database
 
 T = TypeVar("T")
 
@@ -34,6 +36,7 @@ class Dispatcher:
 
     Attributes:
         committed: Called after each request that may have changed something.
+        purge: Removes deleted deployments.
     """
 
     def __init__(self, settings: Settings) -> None:
@@ -43,6 +46,7 @@ class Dispatcher:
         self._light = self._heavy = self._own = self._changes
         self._lanes = [self._changes]  # in the order in which they are opened
         self._checkpoints: Checkpoints | None = None
+        self.purge = Purge(self._remove, simulated=settings.runtime.simulated)
         if str(settings.database) != IN_MEMORY:
             self._checkpoints = Checkpoints(settings.database)
             open_reader = partial(open_backend, settings, read_only=True)
@@ -61,6 +65,7 @@ class Dispatcher:
             await lane.open()
         if self._checkpoints:
             await self._checkpoints.open()
+        self.purge.open()
 
     def interrupt(self) -> None:
         """Drop the requests that wait, and interrupt those that run, or the start."""
@@ -74,6 +79,7 @@ class Dispatcher:
         That of changes is the last one, and closed alone: if two are closed at the same time, SQLite leaves the WAL.
         """
         self.interrupt()
+        await self.purge.close()
         if self._checkpoints:
             await self._checkpoints.close()
         for lane in reversed(self._lanes):
@@ -105,9 +111,19 @@ class Dispatcher:
         finally:
             self._changed()
 
+    async def _remove(self, function: Callable[[Database, Budget], T]) -> T:
+        """Run a function that removes rows that nothing needs any more, in a transaction of its own."""
+        budget = Budget(UNLIMITED)
+        try:
+            return await self._changes.run(lambda backend: function(backend.database, budget), budget, finish=True)
+        finally:
+            if self._checkpoints:
+                self._checkpoints.changed()
+
     def _changed(self) -> None:
         if self._checkpoints:
             self._checkpoints.changed()
+        self.purge.changed()
 
     async def read(self, function: Callable[[Backend], T]) -> T:
         """Run a function of the server in a transaction, which sees one state of the database and may read much.

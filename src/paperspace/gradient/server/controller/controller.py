@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, NamedTuple, Self
 from paperspace.gradient.server.clock import utc_now
 from paperspace.gradient.server.controller.autoscaler import Autoscaler
 from paperspace.gradient.server.controller.command_limit import MAX_COMMANDS
+from paperspace.gradient.server.controller.engine import EngineUnavailableError
 from paperspace.gradient.server.controller.gateway import NoGateway
 from paperspace.gradient.server.controller.listing import Listing
 from paperspace.gradient.server.controller.logs import NoLogs, outdated
@@ -131,6 +132,14 @@ class Controller:
     def restarts(self) -> dict[str, int]:
         """Return how often instances of each deployment were restarted because they had crashed, since the start."""
         return {id_: worker.restarts for id_, worker in self._workers.items()}
+
+    async def in_use(self) -> frozenset[str] | None:
+        """Return the ids of the deployments that have a container, a route or work to do. None: the engine does not respond."""
+        try:
+            listed = await self._listing.deployments()
+        except EngineUnavailableError:
+            return None
+        return frozenset([*listed, *self._workers, *self._router.deployments()])
 
     async def _run_worker(self, deployment_id: str, worker: Worker) -> None:
         try:

@@ -117,6 +117,16 @@ class Database:
             raise
 
     @contextmanager
+    def writing_without_checks(self, budget: Budget | None = None) -> Generator[None]:
+        """Run a transaction like `writing`. SQLite does not check the foreign keys: at the end, they must be right."""
+        self._connection.execute("PRAGMA foreign_keys = OFF")  # within a transaction, it would do nothing
+        try:
+            with self.writing(budget):
+                yield
+        finally:
+            self._connection.execute("PRAGMA foreign_keys = ON")
+
+    @contextmanager
     def _transaction(self, begin: str, budget: Budget | None) -> Generator[None]:
         with self._connection:
             self._connection.execute(begin)

@@ -10,6 +10,7 @@ if TYPE_CHECKING:
     from paperspace.gradient.server.storage.database import Database
 
 _TIMES = (
+    ("deployments", "dt_deleted"),
     ("instances", "dt_created"),
     ("instances", "dt_deleted"),
     ("instance_states", "timestamp"),

@@ -263,6 +263,11 @@ MIGRATIONS = (
         "CREATE INDEX scales_by_spec ON scales (spec_id, seq)",
         # A run that is scaled gets ever more removed instances.
         "CREATE INDEX instances_of_run_by_removal ON instances (run_id, coalesce(dt_deleted, 'never'))",
+        # For the removal of deleted deployments. Few large responses are saved.
+        "CREATE INDEX deleted_deployments ON deployments (dt_deleted) WHERE dt_deleted IS NOT NULL",
+        "CREATE INDEX large_replies ON replies (json_extract(deployment, '$.id')) WHERE deployment IS NOT NULL",
+        # When rows of deleted deployments were last removed.
+        "ALTER TABLE server ADD COLUMN last_removal TEXT",
     ),
 )
 

@@ -27,7 +27,7 @@ if TYPE_CHECKING:
 
 SPECS = ChildTable("deployment_specs", "deployment_id", newest_first=True)
 DEFAULT_CLUSTER = "local"
-_RESPONSE_LIFETIME = timedelta(hours=24)
+RESPONSE_LIFETIME = timedelta(hours=24)
 _MAX_SAVED_RESPONSE = 64 * 1024  # bytes
 _DELETED_RESPONSES = 5  # expired ones, for each new one: each is on another page of a large database
 
@@ -48,10 +48,10 @@ class Store:
         self._new_id = new_id
 
     def last_change(self) -> datetime | None:
-        """Return the time of the newest spec or saved response, if there is one."""
+        """Return the time of the newest spec or saved response, or of the last removal of specs, if there is one."""
         (row,) = self._db.rows(
             "SELECT max(coalesce((SELECT dt_created FROM deployment_specs ORDER BY seq DESC LIMIT 1), ''),"
-            " coalesce((SELECT max(dt_created) FROM replies), '')) AS time"
+            " coalesce((SELECT max(dt_created) FROM replies), ''), coalesce((SELECT last_removal FROM server), '')) AS time"
         )
         try:
             time = datetime.fromisoformat(row["time"])
@@ -213,7 +213,7 @@ class Store:
         Raises:
             ApplicationError: the key was used for another request.
         """
-        expired = iso(self._db.transaction_time - _RESPONSE_LIFETIME)
+        expired = iso(self._db.transaction_time - RESPONSE_LIFETIME)
         old = "SELECT rowid FROM replies WHERE dt_created < ? ORDER BY dt_created LIMIT ?"
         self._db.execute(f"DELETE FROM replies WHERE rowid IN ({old})", expired, _DELETED_RESPONSES)  # noqa: S608
         rows = self._db.rows("SELECT * FROM replies WHERE idempotency_key = ? AND dt_created >= ?", key, expired)
