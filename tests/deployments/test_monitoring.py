@@ -423,6 +423,34 @@ class TestLogs:
         assert [line["message"] for line in lines] == [line["message"] for line in self.lines(client, id)]
         assert len({len(line["dtCreated"]) for line in lines}) > 1
 
+    @pytest.mark.parametrize("options", [{}, {"instance": True}])
+    def test_a_log_that_grows_as_fast_as_it_is_read(
+        self, manual_server: LocalServer, client: Client, id: str, options: dict[str, Any]
+    ) -> None:
+        """The call ends with the end that the log has at its start, and does not follow it to the end that it has later."""
+        instance = self.lines(client, id)[0]["instanceName"]
+        written, enough = 0, 60
+
+        def write(response: dict[str, Any]) -> None:
+            nonlocal written
+            deployment = response["data"]["deployment"]
+            for log in deployment.get("logs", {"nodes": ()})["nodes"]:
+                log["lines"]["nodes"] = [{"line": 20}] if log["instanceName"] == instance else []
+            if log := deployment.get("log"):
+                first, written = written + 1, written + 10
+                line = {"instanceName": instance, "message": "x", "dtCreated": "2024-05-17T09:30:00.000Z"}
+                log["lines"]["nodes"] = [line | {"line": number} for number in range(first, written + 1)]
+                log["lines"]["pageInfo"] |= {"hasNextPage": written < enough * 10, "endCursor": str(written)}
+
+        def from_the_start(request: dict[str, Any]) -> None:
+            request["variables"]["after"] = None  # the server does not know the cursors of `write`
+
+        proxy = altered(manual_server, request=from_the_start, response=write)
+        with proxy as url, Client(manual_server.api_key, url) as other:
+            lines = self.lines(other, id, **({"instance": instance} if options else {}))
+        assert 10 <= len(lines) <= 40
+        assert [line["line"] for line in lines] == sorted({line["line"] for line in lines})
+
     def test_tail(self, client: Client, id: str) -> None:
         """`tail` yields the end of all lines."""
         lines = self.lines(client, id)

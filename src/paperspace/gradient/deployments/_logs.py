@@ -52,7 +52,7 @@ class LogReader:
         self._pending: list[LogLine] = []  # lines already read when a later request fails; the next call returns them
 
     async def new_lines(self) -> list[LogLine]:
-        """Return the lines that were not read yet, of all instances, by time.
+        """Return the lines that were not read yet, of all instances, by time, up to the ends that the logs have now.
 
         Raises:
             NotFoundError: No deployment has this id (any more), or the only instance to read has no log yet.
@@ -84,7 +84,12 @@ class LogReader:
         return lines[-count:] if count else []
 
     async def _read_forward(self, instance: str) -> None:
-        """Read the log of an instance from where it was read to, up to its end."""
+        """Read the log of an instance from where it was read to, up to the end that it has now.
+
+        An instance may write faster than pages are read: the end that a log has later is perhaps never reached.
+        """
+        end = _end(self._logs[instance]) if instance in self._updated else None
+        has_more = False
 
         async def fetch(size: int, after: str | None) -> Page[LogLine]:
             log = await self._fetch_lines(instance, first=size, after=after)
@@ -96,6 +101,8 @@ class LogReader:
                 # Perhaps that of an earlier call: followed in a circle, a log would have no end.
                 message = f"the next page of the log of {instance} cannot be read: the server repeated a page"
                 raise PaginationError(message, operation=DEPLOYMENT_LOG_LINES.name)
+            nonlocal has_more
+            has_more = info["hasNextPage"]
             # An empty page has no cursor: the next read continues after the same line.
             self._cursors[instance] = info["endCursor"] or after
             if not info["hasNextPage"] and log["instanceStopped"] is not None:
@@ -103,10 +110,17 @@ class LogReader:
             return lines, info
 
         start = self._cursors.get(instance)
-        async for page in iter_pages(fetch, operation=DEPLOYMENT_LOG_LINES.name, key=_line_number, after=start):
-            self._pending += page
-            if page:
-                self._last_numbers[instance] = page[-1]["line"]
+        pages = iter_pages(fetch, operation=DEPLOYMENT_LOG_LINES.name, key=_line_number, after=start)
+        async with aclosing(pages):
+            async for page in pages:
+                self._pending += page
+                if page:
+                    self._last_numbers[instance] = page[-1]["line"]
+                if has_more and end is None:
+                    newest = await self._fetch_lines(instance, last=1)
+                    end = _end(newest) if newest else 0
+                if end is not None and self._last_numbers.get(instance, 0) >= end:
+                    break
 
     async def _read_backward(self, instance: str, count: int) -> list[LogLine]:
         """Return the last `count` lines of an instance, last line first, and remember the end of its log."""
@@ -216,7 +230,7 @@ class LogReader:
         return f"deployment {self._id} has no log of instance {self._only_instance!r}; {existing}"
 
 
-def _end(log: DeploymentLog) -> int:
+def _end(log: DeploymentLog | LogPage) -> int:
     """Return the number of the last line of a log; 0 if it is empty."""
     nodes = log["lines"]["nodes"]
     return nodes[-1]["line"] if nodes else 0
