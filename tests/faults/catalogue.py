@@ -231,6 +231,7 @@ FAULTS = [
     final("NOT_FOUND", E.NotFoundError, graphql_error("NOT_FOUND")),
     final("CONFLICT", E.ConflictError, graphql_error("CONFLICT")),
     rejected("BAD_USER_INPUT", graphql_error("BAD_USER_INPUT")),
+    final("BUDGET_EXCEEDED", E.BadRequestError, graphql_error("BUDGET_EXCEEDED", 400)),
     final("GRAPHQL_VALIDATION_FAILED", E.BadRequestError, graphql_error("GRAPHQL_VALIDATION_FAILED", 400)),
     final("INSUFFICIENT_STORAGE", E.ServerError, graphql_error("INSUFFICIENT_STORAGE")),
     *(

@@ -262,6 +262,7 @@ def test_dead_resolver_and_completion() -> None:
         f"{DEAD_RESOLVER}\n"
         "atexit.register(lambda: print(looked_up))\n"
         'os.environ |= {"_GRADIENT_COMPLETE": "bash_complete", "COMP_CWORD": "4"}\n'
+        'os.environ["COMP_LINE"] = "gradient deployments get --id "\n'
         'os.environ |= {"COMP_WORDS": "gradient deployments get --id ", "PAPERSPACE_API_KEY": "k" * 20}\n'
         'os.environ["PAPERSPACE_API_URL"] = "https://nowhere.example/graphql"\n'
         'sys.argv[:] = ["gradient"]\n'

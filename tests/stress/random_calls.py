@@ -20,6 +20,7 @@ from tests.stress.fault_proxy import FAULTS, Proxy, ProxyFault
 
 from paperspace.gradient import APIError, AsyncClient, Client, ConflictError, GradientError
 from paperspace.gradient.server import LocalServer
+from paperspace.gradient.server.storage import purge
 
 WORKERS = 8
 TIMEOUT = 30.0
@@ -188,6 +189,7 @@ def random_calls(calls: int, seed: int, share: float, version: str, *, keys: boo
 
     record = Record()
     workers = [Worker(number, seed, record, calls // WORKERS) for number in range(WORKERS)]
+    purge.DELAY = 3600.0  # what is deleted is compared too
     start = time.monotonic()
     with tempfile.TemporaryDirectory() as folder:
         database = Path(folder) / "data.db"
