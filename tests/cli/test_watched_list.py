@@ -6,7 +6,7 @@ import json
 import os
 import signal
 import subprocess
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from typing import IO, Any
 
@@ -20,6 +20,7 @@ from paperspace.gradient.cli import _live
 from paperspace.gradient.cli._exit_codes import ExitCode
 from paperspace.gradient.cli.deployments import _watched_list
 from paperspace.gradient.server import LocalServer, delay, drop
+from paperspace.gradient.types import DeploymentStatus
 
 pytestmark = pytest.mark.usefixtures("environment")
 
@@ -87,21 +88,27 @@ def test_other_formats(run: Run) -> None:
         assert "With --watch, pass -o json or no -o." in printed.stderr
 
 
-def test_outage(run: Run, server: LocalServer, client: Client, monkeypatch: pytest.MonkeyPatch) -> None:
-    """In a pipe, an outage is one message, and the changes go on after it."""
-    created = client.deployments.create_deployment("a", "p", WAITING)
-    monkeypatch.setattr(_live, "INTERVAL", 0.0)
-    polls = iter(range(4))
+def limit_polls(monkeypatch: pytest.MonkeyPatch, times: int, before_second: Callable[[], object]) -> None:
+    """Let the command poll this many times, without pauses, and do something before the second time; then press Ctrl-C."""
+    numbers, statuses = iter(range(times)), _watched_list.Filters.statuses
 
-    def poll(filters: _watched_list.Filters, _: Client) -> Any:
-        number = next(polls, None)
+    def poll(filters: _watched_list.Filters, client: Client) -> list[DeploymentStatus]:
+        number = next(numbers, None)
         if number is None:
             raise KeyboardInterrupt
         if number == 1:
-            server.inject_fault(*[drop(executed=False)] * 2 * (DEFAULT_MAX_RETRIES + 1))
-        return client.deployments.list_deployment_statuses(project_id=filters.project_id)
+            before_second()
+        return statuses(filters, client)
 
+    monkeypatch.setattr(_live, "INTERVAL", 0.0)
     monkeypatch.setattr(_watched_list.Filters, "statuses", poll)
+
+
+def test_outage(run: Run, server: LocalServer, client: Client, monkeypatch: pytest.MonkeyPatch) -> None:
+    """In a pipe, an outage is one message, and the changes go on after it."""
+    created = client.deployments.create_deployment("a", "p", WAITING)
+    outage = [drop(executed=False)] * 2 * (DEFAULT_MAX_RETRIES + 1)
+    limit_polls(monkeypatch, 4, lambda: server.inject_fault(*outage))
     printed = run("deployments", "list", "--watch", "-o", "json")
     assert printed.exit_code == ExitCode.INTERRUPTED
     assert printed.stderr.count("The server does not respond") == 1
@@ -111,17 +118,6 @@ def test_outage(run: Run, server: LocalServer, client: Client, monkeypatch: pyte
 def test_no_longer_listed(run: Run, client: Client, monkeypatch: pytest.MonkeyPatch) -> None:
     """A deployment that only no longer matches the filters is not said to be deleted."""
     client.deployments.create_deployment("a", "p", WAITING)
-    monkeypatch.setattr(_live, "INTERVAL", 0.0)
-    polls = iter(range(3))
-
-    def poll(filters: _watched_list.Filters, _: Client) -> Any:
-        number = next(polls, None)
-        if number is None:
-            raise KeyboardInterrupt
-        if number == 1:
-            client.deployments.create_deployment("b", "p", WAITING)
-        return client.deployments.list_deployment_statuses(first=filters.limit)
-
-    monkeypatch.setattr(_watched_list.Filters, "statuses", poll)
+    limit_polls(monkeypatch, 3, lambda: client.deployments.create_deployment("b", "p", WAITING))
     printed = run("deployments", "list", "--watch", "--limit", "1")
     assert [line.split()[0] for line in printed.stdout.splitlines()] == ["Name", "a", "b"]

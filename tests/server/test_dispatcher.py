@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import threading
+from contextlib import asynccontextmanager
 from typing import TYPE_CHECKING, Any
 
 import aiohttp
@@ -22,7 +23,7 @@ from paperspace.gradient.server.storage.budget import (
 )
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import AsyncIterator, Iterator
     from pathlib import Path
 
     from tests.raw_client import Caller
@@ -193,20 +194,29 @@ def heavy_read_held(monkeypatch: pytest.MonkeyPatch, gate: Gate) -> threading.Ev
     return started
 
 
+@asynccontextmanager
+async def beside_heavy_reads(
+    database: Path, gate: Gate, held: threading.Event
+) -> AsyncIterator[tuple[LocalServer, aiohttp.ClientSession]]:
+    """Start a server that executes heavy reads during the whole block; they end after it."""
+    async with LocalServer(database=database, api_key="key") as server, aiohttp.ClientSession() as session:
+        heavy = [post(session, server, NEST) for _ in range(5)]
+        await asyncio.to_thread(held.wait, 60)
+        yield server, session
+        assert not any(task.done() for task in heavy)
+        gate.opened.set()
+        assert {status for status, _ in await asyncio.gather(*heavy)} == {200}
+
+
 @pytest.mark.anyio
 async def test_light_reads_do_not_wait_for_heavy_ones(
     stored: Path, gate: Gate, heavy_read_held: threading.Event
 ) -> None:
     """Reads over the small budget run in a lane of their own, and others pass them."""
-    async with LocalServer(database=stored, api_key="key") as server, aiohttp.ClientSession() as session:
-        heavy = [post(session, server, NEST) for _ in range(5)]
-        await asyncio.to_thread(heavy_read_held.wait, 60)
+    async with beside_heavy_reads(stored, gate, heavy_read_held) as (server, session):
         for _ in range(5):
             status, body = await asyncio.wait_for(post(session, server, TINY), 60)
             assert (status, len(body["data"]["deployments"]["nodes"])) == (200, 1)
-        assert not any(task.done() for task in heavy)
-        gate.opened.set()
-        assert {status for status, _ in await asyncio.gather(*heavy)} == {200}
 
 
 @pytest.mark.anyio
@@ -214,16 +224,10 @@ async def test_metrics_and_status_do_not_wait_for_heavy_reads(
     stored: Path, gate: Gate, heavy_read_held: threading.Event
 ) -> None:
     """However many heavy reads clients send, `/metrics` and `gradient server status` respond."""
-    async with LocalServer(database=stored, api_key="key") as server, aiohttp.ClientSession() as session:
-        heavy = [post(session, server, NEST) for _ in range(5)]
-        await asyncio.to_thread(heavy_read_held.wait, 60)
-        async with asyncio.timeout(30):
-            async with session.get(server.url.replace("/graphql", "/metrics"), headers=HEADERS) as response:
-                assert response.status == 200
-            assert sum((await server._summarize()).counts.values()) == 3
-        assert not any(task.done() for task in heavy)
-        gate.opened.set()
-        assert {status for status, _ in await asyncio.gather(*heavy)} == {200}
+    async with beside_heavy_reads(stored, gate, heavy_read_held) as (server, session), asyncio.timeout(30):
+        async with session.get(server.url.replace("/graphql", "/metrics"), headers=HEADERS) as response:
+            assert response.status == 200
+        assert sum((await server._summarize()).counts.values()) == 3
 
 
 @pytest.mark.anyio

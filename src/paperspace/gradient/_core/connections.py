@@ -34,7 +34,7 @@ def running_loop() -> asyncio.AbstractEventLoop:
     """Return the running event loop.
 
     Raises:
-        GradientError: There is none: another library than asyncio runs the coroutine.
+        GradientError: No event loop of asyncio runs: the coroutine runs under another library.
     """
     try:
         return asyncio.get_running_loop()

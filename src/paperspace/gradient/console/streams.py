@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 from asyncio import sleep
-from time import monotonic
 from typing import TYPE_CHECKING, Any
+
+from paperspace.gradient._shared.event_loops import monotonic
 
 if TYPE_CHECKING:
     from collections.abc import AsyncGenerator

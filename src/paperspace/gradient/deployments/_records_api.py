@@ -199,8 +199,7 @@ class RecordsAPI:
         items_of: Callable[[Session, str], AsyncGenerator[T]],
     ) -> AsyncGenerator[T]:
         """Yield what a generator yields for the deployment with this id or name."""
-        session = self._session()
-        found = await _queries.id_of(session, session.start(), id, name, project_id)
-        async with aclosing(items_of(session, found)) as items:
+        found = await self._find(id, name, project_id)
+        async with aclosing(items_of(self._session(), found)) as items:
             async for item in items:
                 yield item

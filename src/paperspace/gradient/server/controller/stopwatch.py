@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from time import monotonic
 from typing import TYPE_CHECKING
+
+from paperspace.gradient._shared.event_loops import monotonic
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Mapping
