@@ -45,6 +45,7 @@ LOGS = ChildTable("logs_now", "deployment_id", newest_first=False)
 LINES = ChildTable("lines_now", "deployment_run_instance_id", newest_first=False)
 
 MAX_STATES = 100  # of an instance; the oldest ones are deleted
+_DELETED_STATES = 5  # with each new one, at most: an earlier version has kept them all
 
 _PRESENT = "deployment_id = ? AND removal > now()"  # the condition of instances_now that are not removed
 
@@ -151,13 +152,14 @@ class Workloads:
 
     def _delete_oldest_states(self, instance_id: str) -> None:
         """Keep the newest states, and the one that says since when the instance has run."""
+        of_instance = "FROM instance_states WHERE deployment_run_instance_id = ?1"
         self._db.execute(
-            "DELETE FROM instance_states WHERE deployment_run_instance_id = ?1 AND seq <= ("
-            " SELECT seq FROM instance_states WHERE deployment_run_instance_id = ?1 ORDER BY seq DESC LIMIT 1 OFFSET ?2"
-            ") AND seq IS NOT ("
-            " SELECT min(seq) FROM instance_states WHERE deployment_run_instance_id = ?1 AND phase = 'Running')",
+            f"DELETE FROM instance_states WHERE seq IN (SELECT seq {of_instance}"  # noqa: S608
+            f" AND seq <= (SELECT seq {of_instance} ORDER BY seq DESC LIMIT 1 OFFSET ?2)"
+            f" AND seq IS NOT (SELECT min(seq) {of_instance} AND phase = 'Running') ORDER BY seq LIMIT ?3)",
             instance_id,
             MAX_STATES,
+            _DELETED_STATES,
         )
 
     def _reconcile(self, spec: Row) -> None:
