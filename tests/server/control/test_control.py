@@ -13,6 +13,7 @@ from typing import Any
 from uuid import uuid4
 
 import pytest
+from tests.ports import ports
 from tests.server.controller.memory_engine import ServingEngine
 from tests.server.controller.test_controller import PATIENCE
 from tests.server.controller.test_server import in_thread, spec
@@ -30,7 +31,7 @@ from paperspace.gradient.server.storage.engine_choice import remembered_engine
 
 pytestmark = pytest.mark.anyio
 
-OPTIONS = Options(ports=range(24200, 24250))
+OPTIONS = Options(ports=ports(24200))
 DOWN = "Stopped with `gradient server down`. It starts again with the server."
 
 

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 from uuid import uuid4
 
 import pytest
+from tests.ports import ports
 from tests.server.controller.memory_engine import ServingEngine
 
 from paperspace.gradient.server.controller.controller import DEFAULT_OPTIONS, Controller, Options
@@ -34,7 +35,7 @@ if TYPE_CHECKING:
 
 T = TypeVar("T")
 
-PORTS = range(24000, 24050)
+PORTS = ports(24000)
 PATIENCE = 20.0  # seconds
 
 
@@ -341,7 +342,11 @@ def test_unknown_containers_are_kept(caplog: pytest.LogCaptureFixture) -> None:
 @pytest.mark.parametrize(
     ("spec", "error"),
     [
-        ({"resources": {"replicas": 51}}, "51 replicas need 51 ports, but --port-range 24000-24049 has only 50."),
+        pytest.param(
+            {"resources": {"replicas": 51}},
+            f"51 replicas need 51 ports, but --port-range {PORTS[0]}-{PORTS[-1]} has only 50.",
+            id="ports",
+        ),
         ({"resources": {"instanceType": "unknown"}}, "There is no instance type 'unknown'."),
     ],
 )

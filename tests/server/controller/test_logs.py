@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from tests.ports import ports
 from tests.server.controller.memory_engine import ServingEngine
 from tests.server.controller.test_controller import PATIENCE, until
 from tests.server.controller.test_server import in_thread, spec
@@ -27,7 +28,7 @@ from paperspace.gradient.server.storage.side_file import location_beside
 
 pytestmark = pytest.mark.anyio
 
-OPTIONS = Options(ports=range(24200, 24250))
+OPTIONS = Options(ports=ports(24200))
 
 
 @pytest.fixture

@@ -10,6 +10,7 @@ from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 import pytest
+from tests.ports import ports
 from tests.server.controller.memory_engine import ServingEngine
 from tests.server.controller.test_controller import PATIENCE, until
 from tests.server.controller.test_server import in_thread, spec
@@ -24,7 +25,7 @@ from paperspace.gradient.server.usage import NO_TRAFFIC, Load, Reading, Traffic,
 
 pytestmark = pytest.mark.anyio
 
-OPTIONS = Options(ports=range(24300, 24350))
+OPTIONS = Options(ports=ports(24300))
 NOW = datetime(2024, 5, 17, tzinfo=UTC)
 STATE = DeploymentState("x", "mnist", "ready", 2, 1)
 

@@ -8,6 +8,7 @@ from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING, Any
 
 import pytest
+from tests.ports import ports
 from tests.server.controller.memory_engine import ServingEngine
 from tests.server.controller.test_controller import PATIENCE
 
@@ -20,7 +21,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable
     from pathlib import Path
 
-OPTIONS = Options(ports=range(24100, 24150))
+OPTIONS = Options(ports=ports(24100))
 
 
 def spec(image: str, replicas: int = 1) -> Any:
@@ -99,7 +100,9 @@ def test_a_database_keeps_its_engine(tmp_path: Path) -> None:
             id_ = created["id"]
         async with LocalServer(database=file, engine=engine, options=OPTIONS) as server:
             status = await in_thread(server, lambda api: api.wait_for_deployment(id_, timeout=PATIENCE))
-            assert [instance["message"] for instance in status["instances"]] == ["Ready on 127.0.0.1:24100."]
+            assert [instance["message"] for instance in status["instances"]] == [
+                f"Ready on 127.0.0.1:{OPTIONS.ports[0]}."
+            ]
         with pytest.raises(UnusableDatabaseError, match="its deployments run on memory"):
             await LocalServer(database=file).__aenter__()
         async with LocalServer(database=file, runtime=Simulation()) as server:
