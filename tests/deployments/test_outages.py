@@ -37,10 +37,10 @@ def test_wait_continues_after_an_outage(gradient_server: GradientServer) -> None
 
 def test_long_outage(gradient_server: GradientServer) -> None:
     """An outage that lasts longer than the timeout of a call ends the wait with its error."""
-    with Client(gradient_server.api_key, gradient_server.url, max_retries=0, timeout=0.3) as client:
+    with Client(gradient_server.api_key, gradient_server.url, max_retries=0) as client:
         gradient_server.stay_pending("n")
         created = client.deployments.create_deployment("n", "p", SPEC)
-        events = client.deployments.watch_deployment(created["id"], timeout=60)
+        events = client.with_options(timeout=2).deployments.watch_deployment(created["id"], timeout=60)
         next(events)
         gradient_server.drop(1000)
         with pytest.raises(APIConnectionError):

@@ -7,6 +7,7 @@ import inspect
 import signal
 import textwrap
 from collections.abc import Coroutine
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -183,6 +184,54 @@ def test_fork_during_the_first_call() -> None:
     with FaultServer() as server:
         run_program(text, server.url)
         assert len(server.requests) == 2
+
+
+def test_imports_of_a_first_call() -> None:
+    """What the first call imports in the thread of the caller, it imports with the lock that forks wait for."""
+    text = """
+        from paperspace.gradient._shared import fork
+        def check(event, args):
+            if event == "import" and threading.current_thread() is threading.main_thread():
+                assert fork._import_lock._is_owned(), args[0]
+                imported.append(args[0])
+        imported = []
+        sys.addaudithook(check)
+        assert Client(key, url).deployments.get_deployment(ID)["id"] == ID
+        assert "aiohttp" in imported and "encodings.idna" in imported
+        print("imported")
+    """
+    with FaultServer() as server:
+        assert run_program(text, server.url) == "imported\n"
+
+
+def test_fork_while_the_loop_thread_starts(tmp_path: Path) -> None:
+    """A fork that waits for imports also waits for the loop thread that starts in the meantime."""
+    (tmp_path / "slow.py").write_text("import time\ntime.sleep(1)\n")
+    text = f"""
+        import asyncio, signal
+        from importlib import import_module
+        from paperspace.gradient._shared import fork
+        from paperspace.gradient._sync import loop_thread
+        sys.path.insert(0, {str(tmp_path)!r})
+        def start():
+            with fork.importing():
+                locked.set()
+                time.sleep(0.5)
+                loop_thread.run(asyncio.sleep(0))
+                loop_thread._running.loop.call_soon_threadsafe(import_module, "slow")
+                while "slow" not in sys.modules:
+                    time.sleep(0.001)
+        locked = threading.Event()
+        threading.Thread(target=start).start()
+        locked.wait()
+        child = os.fork()
+        if child == 0:
+            signal.alarm(60)
+            import_module("slow")
+            os._exit(0)
+        assert not os.waitpid(child, 0)[1], "the child failed"
+    """
+    run_program(text, "")
 
 
 def test_multiprocessing() -> None:

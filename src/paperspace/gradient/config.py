@@ -7,6 +7,7 @@ folder and name `PAPERSPACE_CONFIG_PATH` and `PAPERSPACE_CONFIG_FILE_NAME` chang
 
 from __future__ import annotations
 
+import encodings.idna  # noqa: F401  # else str.encode imports it, and a fork does not wait for that
 import os
 import sys
 from dataclasses import dataclass, field

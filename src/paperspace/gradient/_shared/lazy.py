@@ -13,18 +13,7 @@ names them twice, once for type checkers and once for the interpreter, and then 
 
 from __future__ import annotations
 
-from _thread import RLock  # threading takes longer to load
-
-from paperspace.gradient._shared.fork import at_fork
-
-# Seconds that a fork waits until no thread imports a lazy module.
-_IMPORT_TIMEOUT = 5.0
-
-# Held by the thread that imports a lazy module. A fork waits for it: in the child, the import would never end, and each call
-# that needs the module would wait for it.
-_import_lock = RLock()
-_held_for_forks: list[bool] = []
-_prepared = False
+from paperspace.gradient._shared.fork import importing
 
 
 class LazyModule:
@@ -38,8 +27,7 @@ class LazyModule:
     def __getattr__(self, attribute: str) -> object:
         from importlib import import_module  # here, as it takes as long to load as the rest of this module
 
-        _prepare_for_forks()
-        with _import_lock:  # after the first time, only a look-up in sys.modules
+        with importing():  # after the first time, only a look-up in sys.modules
             module = import_module(self._name)
         return getattr(module, attribute)
 
@@ -55,39 +43,3 @@ def lazy_modules(package: str, *names: str) -> tuple[LazyModule, ...]:
         names: The names of the modules in it, such as `_queries`.
     """
     return tuple(LazyModule(f"{package}.{name}") for name in names)
-
-
-def _before_fork() -> None:
-    _held_for_forks.append(_import_lock.acquire(timeout=_IMPORT_TIMEOUT))
-
-
-def _after_fork_in_parent() -> None:
-    if _held_for_forks and _held_for_forks.pop():
-        _import_lock.release()
-
-
-def _after_fork_in_child() -> None:
-    """Replace the lock: a thread of the parent may hold it, which does not run here."""
-    global _import_lock  # noqa: PLW0603  # there is one for each process
-    _import_lock = RLock()
-    _held_for_forks.clear()
-
-
-def _wait_in_forks() -> None:
-    at_fork(before=_before_fork, after_in_parent=_after_fork_in_parent, after_in_child=_after_fork_in_child)
-
-
-def _prepare_for_forks() -> None:
-    """Let forks wait for imports before they take the lock of logging, which the imports need.
-
-    What was registered last runs first before a fork, so logging has to be loaded earlier.
-    """
-    global _prepared  # noqa: PLW0603  # there is one for each process
-    if not _prepared:
-        with _import_lock:
-            import logging  # noqa: F401
-        _prepared = True
-        _wait_in_forks()
-
-
-_wait_in_forks()

@@ -17,7 +17,7 @@ from contextlib import suppress
 from typing import TYPE_CHECKING, Any, TypeVar
 
 from paperspace.gradient._shared.event_loops import new_event_loop
-from paperspace.gradient._shared.fork import at_fork, never_finalize
+from paperspace.gradient._shared.fork import FORK_TIMEOUT, at_fork, hold_before_forks, never_finalize
 from paperspace.gradient.errors import GradientError
 
 if TYPE_CHECKING:
@@ -27,9 +27,6 @@ R = TypeVar("R")
 
 # Seconds for the last requests and connections to end when the interpreter exits.
 _EXIT_TIMEOUT = 2.0
-
-# Seconds that a fork waits until the loop is between two steps.
-_HOLD_TIMEOUT = 1.0
 
 
 class _LoopThread:
@@ -94,8 +91,10 @@ class _LoopThread:
 
 # A signal handler may make a call while this thread holds the lock.
 _lock = threading.RLock()
-_forks_in_progress: list[threading.Event] = []
 _running: _LoopThread | None = None
+
+# By the thread that forks: the loop thread that it holds, and the event that lets it go on.
+_held_for_forks: dict[int, tuple[_LoopThread, threading.Event]] = {}
 
 
 def run(coroutine: Coroutine[Any, Any, R]) -> R:
@@ -196,14 +195,12 @@ def _stop() -> None:
         loop_thread.stop()
 
 
-def _before_fork() -> None:
-    """Hold the loop between two of its steps, so that its thread holds no lock that the child would need.
-
-    In the middle of a step it may be importing a module, and the child would wait for that import forever.
-    """
+def _hold() -> None:
+    """Hold the loop between two of its steps. In the middle of a step, its thread may be importing a module."""
     loop_thread = _running
-    if loop_thread is None or loop_thread.stopping or loop_thread.thread in (None, threading.current_thread()):
+    if loop_thread is None or _is_held():
         return
+    _let_go()
     held, forked = threading.Event(), threading.Event()
 
     def hold() -> None:
@@ -211,13 +208,23 @@ def _before_fork() -> None:
         forked.wait()
 
     loop_thread.loop.call_soon_threadsafe(hold)
-    held.wait(_HOLD_TIMEOUT)
-    _forks_in_progress.append(forked)
+    held.wait(FORK_TIMEOUT)
+    _held_for_forks[threading.get_ident()] = loop_thread, forked
 
 
-def _after_fork_in_parent() -> None:
-    if _forks_in_progress:
-        _forks_in_progress.pop().set()
+def _is_held() -> bool:
+    """Whether the thread that forks holds the loop thread, or does not need to."""
+    loop_thread = _running
+    if loop_thread is None or loop_thread.stopping or loop_thread.thread in (None, threading.current_thread()):
+        return True
+    held, _ = _held_for_forks.get(threading.get_ident(), (None, None))
+    return held is loop_thread
+
+
+def _let_go() -> None:
+    _, forked = _held_for_forks.pop(threading.get_ident(), (None, None))
+    if forked is not None:
+        forked.set()
 
 
 def _after_fork_in_child() -> None:
@@ -225,8 +232,9 @@ def _after_fork_in_child() -> None:
     global _running, _lock
     never_finalize(_running)
     _running, _lock = None, threading.RLock()
-    _forks_in_progress.clear()
+    _held_for_forks.clear()
 
 
 atexit.register(_stop)
-at_fork(before=_before_fork, after_in_parent=_after_fork_in_parent, after_in_child=_after_fork_in_child)
+hold_before_forks(_hold, _is_held)
+at_fork(after_in_parent=_let_go, after_in_child=_after_fork_in_child)
