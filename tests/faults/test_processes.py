@@ -189,10 +189,10 @@ def test_fork_during_the_first_call() -> None:
 def test_imports_of_a_first_call() -> None:
     """What the first call imports in the thread of the caller, it imports with the lock that forks wait for."""
     text = """
-        from paperspace.gradient._shared import fork
+        from paperspace.gradient._shared import lazy
         def check(event, args):
             if event == "import" and threading.current_thread() is threading.main_thread():
-                assert fork._import_lock._is_owned(), args[0]
+                assert lazy._import_lock._is_owned(), args[0]
                 imported.append(args[0])
         imported = []
         sys.addaudithook(check)
@@ -210,11 +210,11 @@ def test_fork_while_the_loop_thread_starts(tmp_path: Path) -> None:
     text = f"""
         import asyncio, signal
         from importlib import import_module
-        from paperspace.gradient._shared import fork
+        from paperspace.gradient._shared import lazy
         from paperspace.gradient._sync import loop_thread
         sys.path.insert(0, {str(tmp_path)!r})
         def start():
-            with fork.importing():
+            with lazy.importing():
                 locked.set()
                 time.sleep(0.5)
                 loop_thread.run(asyncio.sleep(0))

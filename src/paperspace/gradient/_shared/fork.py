@@ -1,32 +1,20 @@
-"""Forks: what they wait for, and what a child does with the event loops and sockets of its parent, which is nothing.
-
-Of all threads, only the one that forks runs in the child. A lock that another thread held at that moment is held
-there forever. So a fork waits until no thread imports a module of the library, and until the loop thread is between
-two steps.
-"""
+"""Forked children: how they start, and what they do with the event loops and sockets of their parent, which is nothing."""
 
 from __future__ import annotations
 
 import os
-from _thread import RLock, get_ident  # threading takes longer to load
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-# Seconds that a fork waits for each of both. A first import takes less than one, unless the machine is busy.
-FORK_TIMEOUT = 30.0
 
-_import_lock = RLock()
-_locked_by_forks: dict[int, bool] = {}  # by the thread that forks
-_waits_for_imports = False
-_holders: list[tuple[Callable[[], None], Callable[[], bool]]] = []
+def _ignore(**_functions: Callable[[], object]) -> None:
+    """Register nothing: Windows has no forks."""
 
 
-def at_fork(**functions: Callable[[], object]) -> None:
-    """Call functions at each fork, as `os.register_at_fork` does. Windows, which has no forks, does not have it."""
-    if hasattr(os, "register_at_fork"):
-        os.register_at_fork(**functions)
+# Calls functions at each fork.
+at_fork: Callable[..., None] = getattr(os, "register_at_fork", _ignore)
 
 
 def never_finalize(inherited: object) -> None:
@@ -38,66 +26,3 @@ def never_finalize(inherited: object) -> None:
     import ctypes
 
     ctypes.pythonapi.Py_IncRef(ctypes.py_object(inherited))
-
-
-def importing() -> RLock:
-    """Return the lock that a thread holds while it imports a module of the library. Forks wait for it."""
-    _wait_for_imports_before_logging()
-    return _import_lock
-
-
-def hold_before_forks(hold: Callable[[], None], is_held: Callable[[], bool]) -> None:
-    """Hold the work of another thread before each fork.
-
-    Args:
-        hold: Waits until the work is at a point where the thread holds no lock, and keeps it there.
-        is_held: Whether there is nothing (more) to hold.
-    """
-    _holders.append((hold, is_held))
-
-
-def _before_fork() -> None:
-    """Hold the other threads, then their imports.
-
-    A thread that is held needs no import any more, but one that imports may start work that has to be held.
-    """
-    while get_ident() not in _locked_by_forks:  # the second time that it is called for a fork
-        for hold, _ in _holders:
-            hold()
-        locked = _import_lock.acquire(timeout=FORK_TIMEOUT)
-        if not locked or all(is_held() for _, is_held in _holders):
-            _locked_by_forks[get_ident()] = locked
-        else:
-            _import_lock.release()
-
-
-def _after_fork_in_parent() -> None:
-    if _locked_by_forks.pop(get_ident(), False):
-        _import_lock.release()
-
-
-def _after_fork_in_child() -> None:
-    """Replace the lock: a thread of the parent may hold it, which does not run here."""
-    global _import_lock  # noqa: PLW0603  # there is one for each process
-    _import_lock = RLock()
-    _locked_by_forks.clear()
-
-
-def _wait_for_imports() -> None:
-    at_fork(before=_before_fork, after_in_parent=_after_fork_in_parent, after_in_child=_after_fork_in_child)
-
-
-def _wait_for_imports_before_logging() -> None:
-    """Let forks wait for imports before they take the lock of logging, which the imports need.
-
-    What was registered last runs first before a fork, so logging has to be loaded earlier.
-    """
-    global _waits_for_imports  # noqa: PLW0603  # there is one for each process
-    if not _waits_for_imports:
-        with _import_lock:
-            import logging  # noqa: F401
-        _waits_for_imports = True
-        _wait_for_imports()
-
-
-_wait_for_imports()

@@ -17,7 +17,8 @@ from contextlib import suppress
 from typing import TYPE_CHECKING, Any, TypeVar
 
 from paperspace.gradient._shared.event_loops import new_event_loop
-from paperspace.gradient._shared.fork import FORK_TIMEOUT, at_fork, hold_before_forks, never_finalize
+from paperspace.gradient._shared.fork import at_fork, never_finalize
+from paperspace.gradient._shared.lazy import FORK_TIMEOUT, hold_before_forks
 from paperspace.gradient.errors import GradientError
 
 if TYPE_CHECKING:
