@@ -343,11 +343,11 @@ def test_the_examples_work_side_by_side(documented: Path) -> None:
     assert "10 passed" in pytest_run(documented, "-n", "3")
 
 
-def test_the_plugin_is_light() -> None:
-    """Loading the plugin loads none of the heavy libraries."""
-    script = (
-        "import sys; import paperspace.gradient.pytest_plugin\n"
-        "print({'aiohttp', 'graphql', 'gql', 'pydantic', 'sqlite3'} & set(sys.modules))"
+def test_the_plugin_is_light(tmp_path: Path) -> None:
+    """A run of pytest whose tests do not use the fixture loads neither the server nor the heavy libraries."""
+    heavy = {"paperspace.gradient.server", "aiohttp", "graphql", "gql", "pydantic", "sqlite3"}
+    (tmp_path / "test_nothing.py").write_text("def test_nothing(): pass\n")
+    (tmp_path / "conftest.py").write_text(
+        f"import sys\ndef pytest_unconfigure():\n    print('loaded:', sorted({heavy} & set(sys.modules)))\n"
     )
-    shown = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, check=True).stdout
-    assert shown == "set()\n"
+    assert "loaded: []" in pytest_run(tmp_path)

@@ -12,9 +12,9 @@ from tools import TOP
 PACKAGE = TOP / "src/paperspace/gradient"
 NAME = "paperspace.gradient"
 
-# These connect client and server: the pytest plugin, and the modules of the command `gradient server`.
+# These connect client and server: the server of the pytest plugin, and the modules of the command `gradient server`.
 BOTH = {
-    "pytest_plugin.py",
+    "_testing/gradient_server.py",
     "cli/server.py",
     "cli/server_control.py",
     "cli/server_credentials.py",
@@ -77,7 +77,7 @@ def test_the_core_is_below_the_functions() -> None:
     """The core, the errors and the settings import nothing of the functions, the clients, the command and the server."""
     below = [*(PACKAGE / "_core").rglob("*.py"), PACKAGE / "errors.py", PACKAGE / "config.py"]
     tops = {module.split(".")[0] for path in below for module in imported(path)}
-    assert tops.isdisjoint({"deployments", "aio", "client", "cli", "server", "schema", "pytest_plugin"})
+    assert tops.isdisjoint({"deployments", "aio", "client", "cli", "server", "schema", "_testing", "pytest_plugin"})
 
 
 def test_imports_follow_the_levels() -> None:
@@ -86,7 +86,7 @@ def test_imports_follow_the_levels() -> None:
         r"^(\d)\. ((?:`\w+`(?:, )?)+)$", (TOP / "CONTRIBUTING.md").read_text(encoding="utf-8"), re.MULTILINE
     )
     levels = {name: int(level) for level, names in lines for name in re.findall(r"\w+", names)}
-    outside = {"__init__", "__main__", "_pyinstaller", "pytest_plugin", "server"}
+    outside = {"__init__", "__main__", "_pyinstaller", "_testing", "pytest_plugin", "server"}
     files = {path: path.relative_to(PACKAGE).parts[0].removesuffix(".py") for path in PACKAGE.rglob("*.py")}
     assert set(levels) == {*files.values()} - outside
     above = [

@@ -1,0 +1,267 @@
+"""The local server that a test controls. docs/testing.md shows how to use it."""
+
+from __future__ import annotations
+
+from math import isfinite
+from typing import TYPE_CHECKING
+
+from paperspace.gradient._shared.lazy import lazy_modules
+from paperspace.gradient._shared.spec_rules import normalize_name
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+    from datetime import datetime
+
+    from paperspace.gradient import server
+    from paperspace.gradient._shared import event_loops
+    from paperspace.gradient._shared.model_messages import ModelRequest
+    from paperspace.gradient.server.engines import simulation
+    from paperspace.gradient.server.http.middleware import Fault
+else:
+    [server] = lazy_modules("paperspace.gradient", "server")
+    [event_loops] = lazy_modules("paperspace.gradient._shared", "event_loops")
+    [simulation] = lazy_modules("paperspace.gradient.server.engines", "simulation")
+
+# Seconds per step of a simulated container: with the default of the simulation, tests would wait for seconds.
+_STEP = 0.01
+
+
+class GradientServer:
+    """A local server for one test, with methods that control its clock, its containers and its responses.
+
+    Methods that take the name of a deployment affect existing deployments and those created later. Methods that take
+    `times` affect that many of the next requests to the API, from any client.
+
+    Attributes:
+        url: The API URL.
+        api_key: The API key.
+
+    Example:
+        >>> from paperspace.gradient.pytest_plugin import GradientServer
+        >>> server = GradientServer()
+        >>> with Client(server.api_key, server.url) as client:
+        ...     client.deployments.list_deployments()
+        []
+        >>> server.stop()
+    """
+
+    def __init__(self) -> None:
+        from datetime import UTC, datetime, timedelta
+
+        self._advanced = timedelta()
+        self._start = datetime.now(UTC), event_loops.monotonic()
+        self._simulation = simulation.Simulation(step=timedelta(seconds=_STEP))
+        self._server = server.LocalServer(runtime=self._simulation, now=self._now, actor="Test User")
+        self._server.start()
+        self.url = self._server.url
+        self.api_key = self._server.api_key
+
+    def stop(self) -> None:
+        """Stop the server. The fixture does this at the end of the test.
+
+        Example:
+            >>> gradient_server.stop()
+        """
+        self._server.stop()
+
+    def advance(self, *, seconds: float = 0, minutes: float = 0, hours: float = 0) -> None:
+        """Move the server's clock forward, so that containers start or fail without waiting.
+
+        Args:
+            seconds: The seconds to add.
+            minutes: The minutes to add.
+            hours: The hours to add.
+
+        Example:
+            >>> created = deployments.create_deployment("mnist", "p1", {"image": "nginx"})
+            >>> gradient_server.advance(minutes=1)
+            >>> deployments.get_deployment_status(created["id"])["state"]
+            'ready'
+        """
+        from datetime import timedelta
+
+        self._advanced += timedelta(seconds=seconds, minutes=minutes, hours=hours)
+
+    def fail(self, name: str, *, image: str | None = None) -> None:
+        """Make the instances of a deployment fail to start: their state becomes `errored`.
+
+        Args:
+            name: The name of the deployment.
+            image: Only the instances with this image, so that one revision fails and the others do not. None: all.
+
+        Example:
+            >>> gradient_server.fail("mnist")
+            >>> created = deployments.create_deployment("mnist", "p1", {"image": "nginx"})
+            >>> gradient_server.advance(minutes=1)
+            >>> deployments.get_deployment_status(created["id"])["state"]
+            'failed'
+        """
+        self._set_scenario(name, "fail", image)
+
+    def crash_loop(self, name: str, *, image: str | None = None) -> None:
+        """Make the instances of a deployment crash after each start: `retrying`, then `failed`.
+
+        Args:
+            name: The name of the deployment.
+            image: Only the instances with this image. None: all.
+
+        Example:
+            >>> gradient_server.crash_loop("mnist")
+            >>> created = deployments.create_deployment("mnist", "p1", {"image": "nginx"})
+            >>> gradient_server.advance(hours=1)
+            >>> deployments.get_deployment_status(created["id"])["instances"][0]["state"]
+            'failed'
+        """
+        self._set_scenario(name, "crash-loop", image)
+
+    def stay_pending(self, name: str, *, image: str | None = None) -> None:
+        """Keep the instances of a deployment `pending`.
+
+        Args:
+            name: The name of the deployment.
+            image: Only the instances with this image. None: all.
+
+        Example:
+            >>> gradient_server.stay_pending("mnist")
+            >>> created = deployments.create_deployment("mnist", "p1", {"image": "nginx"})
+            >>> gradient_server.advance(hours=1)
+            >>> deployments.get_deployment_status(created["id"])["state"]
+            'pending'
+        """
+        self._set_scenario(name, "pending", image)
+
+    def recover(self, name: str) -> None:
+        """Make the instances of a deployment healthy, after `fail`, `crash_loop` or `stay_pending`.
+
+        Args:
+            name: The name of the deployment.
+
+        Example:
+            >>> gradient_server.stay_pending("mnist")
+            >>> created = deployments.create_deployment("mnist", "p1", {"image": "nginx"})
+            >>> gradient_server.recover("mnist")
+            >>> deployments.wait_for_deployment(created["id"])["state"]
+            'ready'
+        """
+        self._set_scenario(name, "healthy")
+
+    def load(self, name: str, *, cpu: float = 0, memory: float = 0, request_duration: float = 0) -> None:
+        """Set the load of a deployment, which autoscaling follows. All replicas share it.
+
+        Autoscaling decides every 15 seconds, with the metrics of the spec. So `cpu=180` is 180 % for one replica, 90 %
+        for each of two, and 60 % for each of three.
+
+        Args:
+            name: The name of the deployment.
+            cpu: The CPU in percent that one replica would use if it were alone.
+            memory: The memory in percent that one replica would use if it were alone.
+            request_duration: The seconds that a request would take if there were one replica.
+
+        Raises:
+            ValueError: A value is negative or not finite.
+
+        Example:
+            >>> autoscaling = {"maxReplicas": 5, "metrics": [{"metric": "cpu", "value": 60}]}
+            >>> spec = {"image": "nginx", "resources": {"replicas": 1, "autoscaling": autoscaling}}
+            >>> created = deployments.create_deployment("mnist", "p1", spec)
+            >>> gradient_server.load("mnist", cpu=180)
+            >>> gradient_server.advance(minutes=1)
+            >>> deployments.get_deployment_status(created["id"])["replicas"]
+            3
+        """
+        load = {"cpu": cpu, "memory": memory, "requestDuration": request_duration}
+        if not all(isfinite(value) and value >= 0 for value in load.values()):
+            raise ValueError("the load must consist of finite numbers, 0 or more")
+        name = normalize_name(name)
+        self._simulation.loads[name] = load
+        self._server.reconcile(name)
+
+    def respond(self, name: str, handler: Callable[[ModelRequest], object] | None) -> None:
+        """Let a function respond for the endpoint of a deployment, in place of its model.
+
+        It gets each request to the endpoint while an instance is ready, up to 1 MiB, and has 30 seconds to respond. Its
+        result is the response: `bytes`, or a value that is sent as JSON, or a `ModelResponse` with a status or headers.
+        If it raises, the status is 500. It runs in a thread; several requests can be in progress at a time.
+
+        Args:
+            name: The name of the deployment.
+            handler: The function. None: the simulation responds again.
+
+        Raises:
+            TypeError: `handler` is not a function, or is a coroutine function.
+
+        Example:
+            >>> import urllib.request
+            >>> gradient_server.respond("mnist", lambda request: {"predictions": [7], "path": request.path})
+            >>> created = deployments.create_deployment("mnist", "p1", {"image": "nginx"}, wait=True)
+            >>> url = deployments.get_deployment_status(created["id"])["endpointUrl"]
+            >>> urllib.request.urlopen(f"{url}/v1/models/mnist:predict").read()
+            b'{"predictions": [7], "path": "/v1/models/mnist:predict"}'
+        """
+        from inspect import iscoroutinefunction
+
+        if handler is not None and (not callable(handler) or iscoroutinefunction(handler)):
+            raise TypeError("handler: expected a function that is not async, or None")
+        self._server.respond(name, handler)
+
+    def rate_limit(self, times: int = 1, *, retry_after: int = 1) -> None:
+        """Reject the next requests with HTTP status 429.
+
+        Args:
+            times: The number of requests.
+            retry_after: The seconds in the `Retry-After` header.
+
+        Example:
+            >>> gradient_server.rate_limit(retry_after=60)
+            >>> deployments.list_deployments()
+            Traceback (most recent call last):
+                ...
+            paperspace.gradient.errors.RateLimitError: ...
+        """
+        self._inject_fault(times, server.rate_limit(retry_after))
+
+    def delay(self, seconds: float, times: int = 1) -> None:
+        """Delay the next requests before they are executed.
+
+        Args:
+            seconds: The delay of each request.
+            times: The number of requests.
+
+        Example:
+            >>> gradient_server.delay(0.1)
+            >>> deployments.list_deployments()
+            []
+        """
+        self._inject_fault(times, server.delay(seconds))
+
+    def drop(self, times: int = 1, *, executed: bool = False) -> None:
+        """Close the connection of the next requests without a response.
+
+        Args:
+            times: The number of requests.
+            executed: Whether the requests are executed first.
+
+        Example:
+            >>> gradient_server.drop(executed=True)
+            >>> created = deployments.create_deployment("mnist", "p1", {"image": "nginx"})
+            >>> [entry["id"] for entry in deployments.list_deployments()] == [created["id"]]
+            True
+        """
+        self._inject_fault(times, server.drop(executed=executed))
+
+    def _now(self) -> datetime:
+        """Return the time of the server. It continues while a test freezes the time: otherwise no instance would start."""
+        from datetime import timedelta
+
+        start, seconds = self._start
+        return start + timedelta(seconds=event_loops.monotonic() - seconds) + self._advanced
+
+    def _set_scenario(self, name: str, scenario: str, image: str | None = None) -> None:
+        """Set the scenario of an image; that of all images replaces every other one."""
+        name = normalize_name(name)
+        others = {} if image is None else self._simulation.scenarios.get(name, {})
+        self._simulation.scenarios[name] = {**others, image: simulation.Scenario(scenario)}
+        self._server.reconcile(name)
+
+    def _inject_fault(self, times: int, fault: Fault) -> None:
+        self._server.inject_fault(*[fault] * times)
