@@ -234,6 +234,22 @@ def test_logs_are_followed(page: Page, client: Client) -> None:
     more.wait_for()
 
 
+def test_lines_of_a_replaced_log(page: Page, client: Client) -> None:
+    """Lines that come again are left out; those of a log that the server began anew are not, although they have smaller numbers."""
+    open_page(page, create(client), "logs")
+    texts = page.evaluate(
+        """async () => {
+            const { LogLines } = await import("/console/static/deployment/log-lines.js");
+            const lines = new LogLines(100);
+            lines.add([["a", 7, "2026-01-01T00:00:01Z", "seven"], ["a", 8, "2026-01-01T00:00:02Z", "eight"]]);
+            lines.add([["a", 8, "2026-01-01T00:00:02Z", "eight"], ["a", 9, "2026-01-01T00:00:02Z", "nine"]]);
+            lines.add([["a", 2, "2026-01-01T00:00:03Z", "two"], ["a", 3, "2026-01-01T00:00:03Z", "three"]]);
+            return lines.all.map((line) => line.text);
+        }"""
+    )
+    assert texts == ["seven", "eight", "nine", "two", "three"]
+
+
 def test_logs_are_searched(page: Page, client: Client) -> None:
     """A search shows the lines that contain a text, with the text marked, and has an address."""
     id_ = create(client, "talk")

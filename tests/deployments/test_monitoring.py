@@ -431,14 +431,16 @@ class TestLogs:
         instance = self.lines(client, id)[0]["instanceName"]
         written, enough = 0, 60
 
+        at = "2024-05-17T09:30:00.000Z"
+
         def write(response: dict[str, Any]) -> None:
             nonlocal written
             deployment = response["data"]["deployment"]
             for log in deployment.get("logs", {"nodes": ()})["nodes"]:
-                log["lines"]["nodes"] = [{"line": 20}] if log["instanceName"] == instance else []
+                log["lines"]["nodes"] = [{"line": 20, "dtCreated": at}] if log["instanceName"] == instance else []
             if log := deployment.get("log"):
                 first, written = written + 1, written + 10
-                line = {"instanceName": instance, "message": "x", "dtCreated": "2024-05-17T09:30:00.000Z"}
+                line = {"instanceName": instance, "message": "x", "dtCreated": at}
                 log["lines"]["nodes"] = [line | {"line": number} for number in range(first, written + 1)]
                 log["lines"]["pageInfo"] |= {"hasNextPage": written < enough * 10, "endCursor": str(written)}
 

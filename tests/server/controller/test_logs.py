@@ -23,8 +23,8 @@ from paperspace.gradient.server.controller.down import Drain
 from paperspace.gradient.server.controller.engine import ContainerKey, Piece
 from paperspace.gradient.server.controller.log_store import LogStore
 from paperspace.gradient.server.controller.logs import KEPT_LOGS, Collector, outdated
-from paperspace.gradient.server.storage.log_file import KIND, LogFile
-from paperspace.gradient.server.storage.side_file import location_beside
+from paperspace.gradient.server.storage.log_file import KIND, LogFile, Output
+from paperspace.gradient.server.storage.side_file import SideFileError, location_beside
 
 pytestmark = pytest.mark.anyio
 
@@ -250,6 +250,51 @@ async def test_a_file_that_cannot_be_used(stored: World, caplog: pytest.LogCaptu
     stored.engine.close_all()
 
 
+async def test_following_over_a_replaced_file(stored: World, monkeypatch: pytest.MonkeyPatch) -> None:
+    """`follow` yields each line once, although its log begins later in the new file, with other numbers."""
+    monkeypatch.setattr(controller, "RESYNC_INTERVAL", 0.05)
+    followed: list[str] = []
+
+    def follow(api: Any) -> None:
+        for line in api.get_deployment_logs(stored.id, follow=True):
+            followed.append(line["message"])
+            if line["message"] == "end":
+                return
+
+    async with stored.running():
+        await stored.create()
+        stored.engine.write(stored.container, "one", "two", "three")
+        await stored.until_lines("one", "two", "three")
+        stored.engine.exit(stored.container)
+        await until(stored.engine.running)
+        await stored.ready()
+        stored.engine.write(stored.container, "four")
+        following = asyncio.create_task(stored.call(follow))
+        await until(lambda: followed == ["one", "two", "three", "four"])
+        await asyncio.to_thread(Path(f"{stored.database}.logs").unlink)
+        stored.engine.write(stored.container, "five")
+        await until(lambda: followed[4:] == ["five"])
+        stored.engine.write(stored.container, "six", "end")
+        await asyncio.wait_for(following, PATIENCE)
+        assert followed == ["one", "two", "three", "four", "five", "six", "end"]
+    stored.engine.close_all()
+
+
+async def test_what_the_engine_has_is_stored_again(stored: World, monkeypatch: pytest.MonkeyPatch) -> None:
+    """When the file was removed, a new one gets what all running containers have written, also those that write no more."""
+    monkeypatch.setattr(controller, "RESYNC_INTERVAL", 0.05)
+    async with stored.running():
+        await stored.create(replicas=3)
+        await until(lambda: len(stored.engine.running()) == 3)
+        for number, container in enumerate(stored.engine.running()):
+            stored.engine.write(container.id, f"{number}")
+            await stored.until_lines(*map(str, range(number + 1)))
+        await asyncio.to_thread(Path(f"{stored.database}.logs").unlink)
+        stored.engine.write(stored.engine.running()[0].id, "more")
+        await stored.until_lines("0", "1", "2", "more")
+    stored.engine.close_all()
+
+
 async def test_old_logs_are_dropped(stored: World, monkeypatch: pytest.MonkeyPatch) -> None:
     """Of the removed instances of a deployment, the newest logs are kept; of a deleted deployment, none."""
     monkeypatch.setattr(controller, "RESYNC_INTERVAL", 0.01)
@@ -267,6 +312,15 @@ async def test_old_logs_are_dropped(stored: World, monkeypatch: pytest.MonkeyPat
         await stored.call(lambda api: api.delete_deployment(stored.id))
         with closing(LogFile(location_beside(stored.database, KIND.name))) as file:
             await until(lambda: file.logs() == [])
+
+
+async def test_lines_that_do_not_continue_the_file(tmp_path: Path) -> None:
+    """Who stores lines after lines that are not in the file gets an error; others that store at the same time do not."""
+    async with LogStore(location_beside(tmp_path / "gradient.db", KIND.name)) as store:
+        lost, first = Output("d", "i", "c1", [(1, "two")], "1", "2"), Output("d", "j", "c2", [(1, "one")], None, "1")
+        results = await asyncio.gather(store.append(lost), store.append(first), return_exceptions=True)
+        assert [type(result) for result in results] == [SideFileError, type(None)]
+        assert await store.logs() == [("d", "j")]
 
 
 async def test_two_readings_at_the_same_time(tmp_path: Path) -> None:

@@ -35,8 +35,14 @@ class Files:
         self.reader = LogPages(self.location)
 
     def append(self, instance: str, *texts: str, progress: str = "1", container: str | None = None) -> None:
-        lines = [(TIME, text) for text in texts]
-        self.writer.append([Output("d", instance, container or f"c-{instance}", lines, progress)])
+        self.append_at([(TIME, text) for text in texts], instance, progress, container)
+
+    def append_at(
+        self, lines: list[tuple[int, str]], instance: str = "a", progress: str = "1", container: str | None = None
+    ) -> None:
+        container = container or f"c-{instance}"
+        output = Output("d", instance, container, lines, self.writer.progress(container), progress)
+        assert self.writer.append([output]) == []
 
     def page(self, instance: str, **fields: Any) -> Page | None:
         values = {"limit": 100, "from_end": False, "after": None, "before": None, "newest_first": False} | fields
@@ -163,8 +169,8 @@ def test_dropped_logs_are_gone(on_disk: Files) -> None:
 def test_a_transaction_is_all_or_nothing(files: Files) -> None:
     """If a batch cannot be stored, neither are its lines nor its progress."""
     files.append("a", "one", progress="1")
-    good = Output("d", "a", "c-a", [(TIME, "two")], "2")
-    bad = Output("d", "a", "c-a", [(TIME, None)], "3")  # type: ignore[list-item]
+    good = Output("d", "a", "c-a", [(TIME, "two")], "1", "2")
+    bad = Output("d", "a", "c-a", [(TIME, None)], "2", "3")  # type: ignore[list-item]
     with pytest.raises(SideFileError):
         files.writer.append([good, bad])
     assert files.texts("a") == ["one"]
@@ -186,11 +192,56 @@ def test_a_removed_file(on_disk: Files, suffix: str) -> None:
     assert on_disk.texts("a") == ["one"]
     file = file_of(on_disk)
     file.with_name(file.name + suffix).unlink()
+    output = Output("d", "a", "c-a", [(TIME, "two")], "1", "2")
     with pytest.raises(SideFileError, match="a file was removed or replaced"):
-        on_disk.append("a", "two")
+        on_disk.writer.append([output])
     assert on_disk.writer.progress("c-a") is None  # so that everything is read again
     on_disk.append("a", "two")
     assert on_disk.texts("a") == ["two"]
+
+
+def test_what_does_not_continue_the_file(on_disk: Files) -> None:
+    """Lines are left out if those before them are not in the file: it was replaced, and everything has to be read again."""
+    on_disk.append("a", "one")
+    file_of(on_disk).unlink()
+    assert on_disk.texts("a") == []
+    with pytest.raises(SideFileError):
+        on_disk.writer.logs()
+    two, other = (Output("d", id_, f"c-{id_}", [(TIME, id_)], before, "2") for id_, before in (("a", "1"), ("b", None)))
+    assert on_disk.writer.append([two, other]) == [two]
+    assert on_disk.texts("a") == []
+    assert on_disk.texts("b") == ["b"]
+
+
+def test_cursors_outlive_the_file(on_disk: Files) -> None:
+    """A cursor continues after the same line in a new file, although its number is another one there."""
+    lines = [(TIME + number // 3, f"{number}") for number in range(12)]
+    on_disk.append_at([(TIME - 5, "of a container that is gone")])
+    on_disk.append_at(lines)
+    page = on_disk.page("a")
+    assert page is not None
+    cursors = {row["message"]: row["seq"] for row in page.rows}
+    file_of(on_disk).unlink()
+    with pytest.raises(SideFileError):
+        on_disk.writer.logs()
+    on_disk.append("b", "other")
+    on_disk.append_at([*lines, (TIME, "more")])
+    for text, cursor in cursors.items():
+        after, before = on_disk.page("a", after=cursor), on_disk.page("a", before=cursor, from_end=True)
+        assert after is not None
+        assert before is not None
+        index = int(text) if text.isdigit() else -1
+        assert [row["message"] for row in after.rows] == [*[str(number) for number in range(index + 1, 12)], "more"]
+        assert [row["message"] for row in before.rows] == [str(number) for number in range(index)]
+
+
+def test_times_in_a_log_increase(files: Files) -> None:
+    """No line is dated before the one above it, also if the clock was set back."""
+    for at in (5_000_000, 3_000_000, 9_000_000):
+        files.append_at([(at, f"{at}"), (at, "again")])
+    page = files.page("a")
+    assert page is not None
+    assert [row["seq"] for row in page.rows] == [5_000_000, 5_000_001, 5_000_002, 5_000_003, 9_000_000, 9_000_001]
 
 
 def test_a_damaged_file(on_disk: Files) -> None:

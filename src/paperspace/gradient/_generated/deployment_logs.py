@@ -18,6 +18,9 @@ class DeploymentLogLine(TypedDict):
     line: int
     """The number of the line in its log, from 1."""
 
+    dtCreated: DateTime
+    """When it was written."""
+
 
 class DeploymentLogLineConnection(TypedDict):
     """A page of log lines."""

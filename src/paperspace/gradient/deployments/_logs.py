@@ -5,7 +5,7 @@ from __future__ import annotations
 from contextlib import aclosing
 from datetime import UTC, datetime
 from operator import itemgetter
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NamedTuple
 
 from paperspace.gradient._core.pagination import empty_page, iter_pages, reverse_page
 from paperspace.gradient._generated.deployment_log_lines import DEPLOYMENT_LOG_LINES, DeploymentLogLinesVariables
@@ -19,6 +19,7 @@ if TYPE_CHECKING:
     from paperspace.gradient._core.session import Session
     from paperspace.gradient._generated.deployment_log_lines import DeploymentLog as LogPage
     from paperspace.gradient._generated.deployment_logs import DeploymentLog
+    from paperspace.gradient._generated.deployment_logs import DeploymentLogLine as LastLine
     from paperspace.gradient.types import LogLine
 
 # The logs on a page when it is read again: most changes are in the newest ones.
@@ -28,6 +29,16 @@ _UPDATE_PAGE = 20
 _MAX_NAMES = 5
 
 _STILL_RUNNING = datetime.max.replace(tzinfo=UTC)
+
+
+class Mark(NamedTuple):
+    """What tells a line of a log from the others: its number is another one after the file of the logs was replaced."""
+
+    line: int = 0
+    time: datetime = datetime.min.replace(tzinfo=UTC)
+
+
+_START = Mark()
 
 
 class LogReader:
@@ -47,7 +58,7 @@ class LogReader:
         self._logs: dict[str, DeploymentLog] = {}  # by instance
         self._updated: set[str] = set()  # the instances whose logs were listed by the last update
         self._cursors: dict[str, str | None] = {}  # the end of what was read, by instance
-        self._last_numbers: dict[str, int] = {}  # the number of the last line that was read, by instance
+        self._last: dict[str, Mark] = {}  # the last line that was read, by instance
         self._finished: dict[str, str] = {}  # when an instance stopped whose log is read to the end
         self._pending: list[LogLine] = []  # lines already read when a later request fails; the next call returns them
 
@@ -95,8 +106,8 @@ class LogReader:
             log = await self._fetch_lines(instance, first=size, after=after)
             if log is None:
                 return empty_page()
-            info, last_number = log["lines"]["pageInfo"], self._last_numbers.get(instance, 0)
-            lines = [line for line in log["lines"]["nodes"] if line["line"] > last_number]
+            info, last = log["lines"]["pageInfo"], self._last.get(instance, _START)
+            lines = [line for line in log["lines"]["nodes"] if not _is_read(line, last)]
             if log["lines"]["nodes"] and not lines:
                 # Perhaps that of an earlier call: followed in a circle, a log would have no end.
                 message = f"the next page of the log of {instance} cannot be read: the server repeated a page"
@@ -110,16 +121,16 @@ class LogReader:
             return lines, info
 
         start = self._cursors.get(instance)
-        pages = iter_pages(fetch, operation=DEPLOYMENT_LOG_LINES.name, key=_line_number, after=start)
+        pages = iter_pages(fetch, operation=DEPLOYMENT_LOG_LINES.name, key=_line_key, after=start)
         async with aclosing(pages):
             async for page in pages:
                 self._pending += page
                 if page:
-                    self._last_numbers[instance] = page[-1]["line"]
+                    self._last[instance] = _mark(page[-1])
                 if has_more and end is None:
                     newest = await self._fetch_lines(instance, last=1)
-                    end = _end(newest) if newest else 0
-                if end is not None and self._last_numbers.get(instance, 0) >= end:
+                    end = _end(newest) if newest else _START
+                if end is not None and self._last.get(instance, _START).line >= end.line:
                     break
 
     async def _read_backward(self, instance: str, count: int) -> list[LogLine]:
@@ -132,11 +143,11 @@ class LogReader:
             lines, info = log["lines"]["nodes"], log["lines"]["pageInfo"]
             if before is None:
                 self._cursors[instance] = info["endCursor"]
-                self._last_numbers[instance] = lines[-1]["line"] if lines else 0
+                self._last[instance] = _mark(lines[-1]) if lines else _START
             return reverse_page(lines, info)
 
         limit = max(count, 1)  # with no line at all, the end of the log would stay unknown
-        pages = iter_pages(fetch, operation=DEPLOYMENT_LOG_LINES.name, key=_line_number, limit=limit)
+        pages = iter_pages(fetch, operation=DEPLOYMENT_LOG_LINES.name, key=_line_key, limit=limit)
         return [line async for page in pages for line in page]
 
     def _stopped(self, instance: str) -> str | None:
@@ -157,7 +168,7 @@ class LogReader:
         stopped = self._stopped(instance)
         if stopped is not None and stopped == self._finished.get(instance):
             return False
-        if instance not in self._updated or _end(self._logs[instance]) != self._last_numbers.get(instance, 0):
+        if instance not in self._updated or _end(self._logs[instance]) != self._last.get(instance, _START):
             return True
         if stopped is not None:
             self._finished[instance] = stopped
@@ -230,14 +241,23 @@ class LogReader:
         return f"deployment {self._id} has no log of instance {self._only_instance!r}; {existing}"
 
 
-def _end(log: DeploymentLog | LogPage) -> int:
-    """Return the number of the last line of a log; 0 if it is empty."""
+def _end(log: DeploymentLog | LogPage) -> Mark:
+    """Return the last line of a log."""
     nodes = log["lines"]["nodes"]
-    return nodes[-1]["line"] if nodes else 0
+    return _mark(nodes[-1]) if nodes else _START
+
+
+def _mark(line: LastLine | LogLine) -> Mark:
+    return Mark(line["line"], parse_time(line["dtCreated"]))
+
+
+def _is_read(line: LogLine, last: Mark) -> bool:
+    """Whether a line was read before the last one, or is that one."""
+    return line["line"] <= last.line and parse_time(line["dtCreated"]) <= last.time
 
 
 _instance_name = itemgetter("instanceName")
-_line_number = itemgetter("line")
+_line_key = itemgetter("line", "dtCreated")
 
 
 def sorted_lines(lines: list[LogLine]) -> list[LogLine]:

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, NamedTuple, Self
 
 from paperspace.gradient.server.controller.side_store import SideStore
 from paperspace.gradient.server.storage.log_file import LogFile
+from paperspace.gradient.server.storage.side_file import SideFileError
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -46,6 +47,11 @@ class LogStore:
             await self._writing
         await self._store.close()
 
+    @property
+    def failures(self) -> int:
+        """How often the file could not be used. It may have been replaced then."""
+        return self._store.failures
+
     async def append(self, output: Output) -> None:
         """Store output. If the caller is cancelled, `progress` says whether it is stored."""
         waiting = _Waiting(output, asyncio.get_running_loop().create_future())
@@ -72,17 +78,20 @@ class LogStore:
             # Those whose callers were cancelled are left out: they read the same output again.
             waiting, self._waiting = [entry for entry in self._waiting if not entry.stored.done()], []
             outputs = [entry.output for entry in waiting]
+            left_out: list[Output] = []
             try:
-                await self._store.run(lambda file, outputs=outputs: file.append(outputs))  # type: ignore[misc]
+                left_out = await self._store.run(lambda file, outputs=outputs: file.append(outputs))  # type: ignore[misc]
             except Exception as error:  # noqa: BLE001  # raised where the callers wait
                 problem: Exception | None = error
             else:
                 problem = None
-            for _, stored in waiting:
+            for output, stored in waiting:
                 if stored.done():
                     continue
                 if problem:
                     stored.set_exception(problem)
+                elif output in left_out:
+                    stored.set_exception(SideFileError("The file of logs was replaced."))
                 else:
                     stored.set_result(None)
             await asyncio.sleep(WRITE_INTERVAL)

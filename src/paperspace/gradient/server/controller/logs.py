@@ -78,6 +78,7 @@ class Collector:
         self._store = store
         self._tasks: dict[str, asyncio.Task[None]] = {}  # by the id of the container
         self._finishing: set[str] = set()
+        self._failures = 0  # of the store, when the logs were last listed
 
     async def close(self) -> None:
         """Stop. What is not stored yet is read again after the next start."""
@@ -107,11 +108,17 @@ class Collector:
             self._finishing.discard(container.id)
 
     async def logs(self) -> list[tuple[str, str]]:
-        """Return the ids of the deployment and the instance of each log, newest first; none if they cannot be read."""
-        try:
-            return await self._store.logs()
-        except SideFileError:
-            return []
+        """Return the ids of the deployment and the instance of each log, newest first; none if they cannot be read.
+
+        After a failure, perhaps the file was replaced: everything that the engine still has is read again, from `follow` on.
+        """
+        logs: list[tuple[str, str]] = []
+        with suppress(SideFileError):
+            logs = await self._store.logs()
+        if self._store.failures != self._failures:
+            self._failures = self._store.failures
+            await self.close()
+        return logs
 
     async def drop(self, instance_ids: Collection[str]) -> None:
         """Remove the logs of instances, unless the store fails."""
@@ -155,13 +162,16 @@ class Collector:
                 before = reading.progress
                 lines = reading.take(pieces)
                 if reading.progress is not before:
-                    await self._append(container, lines, reading.progress)
+                    stored = await self._append(container, lines, stored, reading.progress)
         if not follow and (lines := reading.end()):
-            await self._append(container, lines, reading.progress)
+            await self._append(container, lines, stored, reading.progress)
 
-    async def _append(self, container: Container, lines: Sequence[Line], progress: Progress) -> None:
+    async def _append(self, container: Container, lines: Sequence[Line], stored: str | None, progress: Progress) -> str:
+        """Store lines and progress after the progress that is stored; return what is stored then."""
         deployment_id, instance_id, _, _ = container.key
-        await self._store.append(Output(deployment_id, instance_id, container.id, lines, progress.dump()))
+        after = progress.dump()
+        await self._store.append(Output(deployment_id, instance_id, container.id, lines, stored, after))
+        return after
 
     async def _stop(self, container_ids: Iterable[str]) -> None:
         await cancel([self._tasks.pop(id_) for id_ in container_ids if id_ in self._tasks])

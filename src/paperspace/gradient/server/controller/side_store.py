@@ -24,11 +24,15 @@ class SideStore(Generic[FileT]):
     Args:
         name: The name of the thread.
         open_file: Opens the file, in this thread.
+
+    Attributes:
+        failures: How often the file could not be used.
     """
 
     def __init__(self, name: str, open_file: Callable[[], FileT]) -> None:
         self._lane = Lane(name, open_file)
         self._reported = ""
+        self.failures = 0
 
     async def open(self) -> None:
         """Start the thread."""
@@ -47,6 +51,7 @@ class SideStore(Generic[FileT]):
         try:
             result = await self._lane.run(function, Budget(UNLIMITED), finish=True)
         except SideFileError as error:
+            self.failures += 1
             if str(error) != self._reported:
                 _log.warning("%s", error)
             self._reported = str(error)

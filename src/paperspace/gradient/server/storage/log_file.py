@@ -10,7 +10,7 @@ from paperspace.gradient.server.storage.side_file import Kind, SideFile
 
 if TYPE_CHECKING:
     import sqlite3
-    from collections.abc import Iterable, Sequence
+    from collections.abc import Iterable, Iterator, Sequence
 
     from paperspace.gradient.server.storage.side_file import Location
 
@@ -50,13 +50,15 @@ KIND = Kind(LOGS, 0x47724C6C, _SCHEMA)
 
 
 class Output(NamedTuple):
-    """Lines of a container to store, and how far its output was read then."""
+    """Lines of a container to store, and how far its output was read before and after them."""
 
     deployment_id: str
     instance_id: str
     container_id: str
     lines: Sequence[tuple[int, str]]
     """Each with the time when it was written: nanoseconds since 1970."""
+    before: str | None
+    """None: it was not read."""
     progress: str
 
 
@@ -66,15 +68,22 @@ class LogFile:
     def __init__(self, location: Location) -> None:
         self._file = SideFile(KIND, location)
 
-    def append(self, outputs: Iterable[Output]) -> None:
+    def append(self, outputs: Iterable[Output]) -> list[Output]:
         """Store lines and progress, all or nothing. The oldest lines of a log that is too large are removed.
+
+        Return the outputs that were left out: they do not continue what is stored, because the file was replaced.
 
         Raises:
             SideFileError: nothing was stored.
         """
+        left_out = []
         with self._file.transaction() as connection:
             for output in outputs:
-                _append(connection, output)
+                if _progress(connection, output.container_id) == output.before:
+                    _append(connection, output)
+                else:
+                    left_out.append(output)
+        return left_out
 
     def progress(self, container_id: str) -> str | None:
         """Return what was last stored about the output of a container.
@@ -83,8 +92,7 @@ class LogFile:
             SideFileError: it is unknown.
         """
         with self._file.transaction() as connection:
-            rows = connection.execute("SELECT progress FROM readings WHERE container_id = ?", [container_id]).fetchall()
-        return rows[0][0] if rows else None
+            return _progress(connection, container_id)
 
     def logs(self) -> list[tuple[str, str]]:
         """Return the ids of the deployment and the instance of each log, newest first.
@@ -111,6 +119,11 @@ class LogFile:
         self._file.close()
 
 
+def _progress(connection: sqlite3.Connection, container_id: str) -> str | None:
+    rows = connection.execute("SELECT progress FROM readings WHERE container_id = ?", [container_id]).fetchall()
+    return rows[0][0] if rows else None
+
+
 def _drop(connection: sqlite3.Connection, instance_id: str) -> None:
     for (number,) in connection.execute("SELECT number FROM logs WHERE instance_id = ?", [instance_id]).fetchall():
         first = number * LINES_OF_LOG
@@ -121,13 +134,15 @@ def _drop(connection: sqlite3.Connection, instance_id: str) -> None:
 
 def _append(connection: sqlite3.Connection, output: Output) -> None:
     number, last_line, size = _log_of(connection, output)
+    newest = _time_of(connection, number * LINES_OF_LOG + last_line)
     if last_line + len(output.lines) > MAX_LINE:
         _drop(connection, output.instance_id)
         number, last_line, size = _log_of(connection, output)
     first = number * LINES_OF_LOG + last_line + 1
+    times = increasing((at for at, _ in output.lines), newest)
     connection.executemany(
         "INSERT INTO lines (seq, at, message) VALUES (?, ?, ?)",
-        ((seq, at, text) for seq, (at, text) in enumerate(output.lines, start=first)),
+        ((seq, at, text) for seq, (at, (_, text)) in enumerate(zip(times, output.lines, strict=True), start=first)),
     )
     size += sum(len(text.encode()) + _LINE_OVERHEAD for _, text in output.lines)
     if size > MAX_LOG:
@@ -136,6 +151,19 @@ def _append(connection: sqlite3.Connection, output: Output) -> None:
         "UPDATE logs SET last_line = ?, size = ? WHERE number = ?", [last_line + len(output.lines), size, number]
     )
     _store_progress(connection, number, output)
+
+
+def increasing(times: Iterable[int], newest: int) -> Iterator[int]:
+    """Let each time be later than the one before, by a nanosecond if it is not. Cursors are such times: see `LogPages`."""
+    for at in times:
+        newest = max(at, newest + 1)
+        yield newest
+
+
+def _time_of(connection: sqlite3.Connection, seq: int) -> int:
+    """Return the time of a line, 0 if it does not exist."""
+    rows = connection.execute("SELECT at FROM lines WHERE seq = ?", [seq]).fetchall()
+    return rows[0][0] if rows else 0
 
 
 def _log_of(connection: sqlite3.Connection, output: Output) -> tuple[int, int, int]:

@@ -1,7 +1,12 @@
-"""Pages of the lines in the file of logs."""
+"""Pages of the lines in the file of logs.
+
+The position of a line, in a cursor, is its time: each line of a log is later than the one before. If the file is replaced,
+what the engine still has is stored again, with the same times, but perhaps with other numbers. A cursor remains valid.
+"""
 
 from __future__ import annotations
 
+from bisect import bisect_left
 from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING
 
@@ -9,6 +14,7 @@ from paperspace.gradient.server.clock import iso
 from paperspace.gradient.server.storage.log_file import KIND, LINES_OF_LOG
 from paperspace.gradient.server.storage.rows import Row
 from paperspace.gradient.server.storage.side_file import SideReader
+from paperspace.gradient.server.storage.window import MAX_SEQ
 
 if TYPE_CHECKING:
     import sqlite3
@@ -56,28 +62,40 @@ def _page(connection: sqlite3.Connection, log: Row, window: Window, budget: Budg
     numbers = connection.execute("SELECT number FROM logs WHERE instance_id = ?", [log["id"]]).fetchall()
     if not numbers:
         return None
-    first = numbers[0][0] * LINES_OF_LOG
-    last = first + LINES_OF_LOG - 1
+    zero = numbers[0][0] * LINES_OF_LOG
+    first = _first_since(connection, zero, window.low + 1) if window.low else zero
+    end = _first_since(connection, zero, window.high) if window.high < MAX_SEQ else zero + LINES_OF_LOG
     direction = "DESC" if window.descending else "ASC"
     rows = []
     for seq, at, message in connection.execute(
-        f"SELECT seq, at, message FROM lines WHERE seq > ? AND seq < ? ORDER BY seq {direction} LIMIT ?",  # noqa: S608
-        [max(window.low, first), min(window.high, last), window.limit + 1],
+        f"SELECT seq, at, message FROM lines WHERE seq >= ? AND seq < ? ORDER BY seq {direction} LIMIT ?",  # noqa: S608
+        [first, end, window.limit + 1],
     ):
         budget.count_row(len(message))
-        rows.append(_row(log, seq, seq - first, at, message))
+        rows.append(_row(log, seq - zero, at, message))
     behind = False
     if window.start is not None:
-        comparison = ">=" if window.descending else "<="
-        sql = f"SELECT 1 FROM lines WHERE seq BETWEEN ? AND ? AND seq {comparison} ? LIMIT 1"  # noqa: S608
-        behind = connection.execute(sql, [first, last, window.start]).fetchone() is not None
+        others = (end, zero + LINES_OF_LOG) if window.descending else (zero, first)
+        sql = "SELECT 1 FROM lines WHERE seq >= ? AND seq < ? LIMIT 1"
+        behind = connection.execute(sql, others).fetchone() is not None
     return window.page(rows, rows_behind_start=behind)
 
 
-def _row(log: Row, seq: int, line: int, at: int, message: str) -> Row:
+def _first_since(connection: sqlite3.Connection, zero: int, time: int) -> int:
+    """Return the number in the table of the first line of a log since a time; without one, the end of the log."""
+
+    def time_at(seq: int) -> int:
+        sql = "SELECT at FROM lines WHERE seq >= ? AND seq < ? ORDER BY seq LIMIT 1"
+        rows = connection.execute(sql, [seq, zero + LINES_OF_LOG]).fetchall()
+        return rows[0][0] if rows else MAX_SEQ
+
+    return zero + bisect_left(range(LINES_OF_LOG), time, key=lambda line: time_at(zero + line))
+
+
+def _row(log: Row, line: int, at: int, message: str) -> Row:
     """Return a line, with the columns of `lines_now`."""
     return Row(
-        seq=seq,
+        seq=at,
         line=line,
         message=message,
         dtCreated=iso(_EPOCH + timedelta(milliseconds=at // 1_000_000)),

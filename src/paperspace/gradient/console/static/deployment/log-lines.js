@@ -18,7 +18,7 @@ export class LogLines {
     /** How many shown lines were dropped: the index of a line plus this never changes. */
     this.dropped = 0;
     this.search = "";
-    /** @type {Map<string, {name: string, last: number}>} the last number of each instance */
+    /** @type {Map<string, {name: string, last: number, time: number}>} the number and the time of the last line of each instance */
     this.instances = new Map();
   }
 
@@ -36,14 +36,16 @@ export class LogLines {
   add(lines) {
     /** @type {Line[]} */
     const added = [];
-    for (const [name, number, time, text] of lines) {
+    for (const [name, number, at, text] of lines) {
+      const time = Date.parse(at);
       let instance = this.instances.get(name);
-      if (!instance) this.instances.set(name, (instance = { name, last: number - 1 }));
-      if (number <= instance.last) continue;
-      const line = { instance: instance.name, number, time: Date.parse(time), text };
+      if (!instance) this.instances.set(name, (instance = { name, last: number - 1, time }));
+      // A smaller number at a later time: the server has a new file of logs.
+      if (number <= instance.last && time <= instance.time) continue;
+      const line = { instance: instance.name, number, time, text };
       const missing = number - instance.last - 1;
-      if (missing) added.push({ ...line, number: 0, next: number, text: `(${missing.toLocaleString("en")} lines are not loaded)` });
-      instance.last = number;
+      if (missing > 0) added.push({ ...line, number: 0, next: number, text: `(${missing.toLocaleString("en")} lines are not loaded)` });
+      Object.assign(instance, { last: number, time });
       added.push(line);
     }
     for (const line of added) this.all.push(line);
