@@ -116,7 +116,7 @@ def test_instance_types(run: Run, database: str) -> None:
     [
         (("--cpus", "0"), "0.0 is not in the range x>0"),
         (("--gpus", "1", "--device", "0"), "Pass --gpus or --device, not both."),
-        (("--database", ":memory:"), "This command needs a file; a database in memory has no settings."),
+        (("--database", ":memory:"), "This command needs a database file: a database in memory has no settings."),
     ],
 )
 def test_invalid_instance_types(run: Run, database: str, options: tuple[str, ...], message: str) -> None:

@@ -86,7 +86,7 @@ def test_failed_update(run: Run, client: Client) -> None:
     status = client.deployments.get_deployment_status(id_)
     reason = str(status["error"])
     shown = run("deployments", "status", "a").stdout
-    assert f"State:     failed; revision {serving} still serves, 1 of 1\n" in shown
+    assert f"State:     failed; revision {serving} still serves (1 of 1 replicas ready)\n" in shown
     assert shown.count(reason) == 1
     assert f"Error:     {reason}\n" in shown
     assert "failed; earlier revision serves, 1 of 1" in run("deployments", "list").stdout
@@ -96,7 +96,8 @@ def test_failed_update(run: Run, client: Client) -> None:
     waited = run("deployments", "wait", "a")
     assert waited.exit_code == ExitCode.DEPLOYMENT_FAILED
     assert waited.stderr.count(reason) == 1
-    assert f"Error: deployment a ({id_}) failed; revision {serving} still serves, 1 of 1: {reason}\n" in waited.stderr
+    still = f"Revision {serving} still serves (1 of 1 replicas ready)."
+    assert f"Error: deployment a ({id_}) failed: {reason} {still}\n" in waited.stderr
 
 
 def test_status_of_all(run: Run, client: Client) -> None:

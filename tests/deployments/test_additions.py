@@ -215,7 +215,8 @@ class TestServerThatLacksIt:
         id_ = functions.create_deployment("n", "p", SPEC, wait=True)["id"]
         functions.patch_deployment(id_, env={"GRADIENT_SIMULATE": "fail"})
         with pytest.raises(
-            DeploymentFailedError, match="failed; an earlier revision still serves, 1 of 1: Simulated: cannot"
+            DeploymentFailedError,
+            match=r"failed: Simulated: cannot .* An earlier revision still serves [(]1 of 1 replicas ready[)]",
         ):
             functions.wait_for_deployment(id_)
         wire.clear()

@@ -101,7 +101,7 @@ def test_watch_and_wait(client: Client, clock: ManualClock, id_: str) -> None:
     client.deployments.update_deployment(id=id_, spec=simulated("fail"))
     clock.move(60)
     events = list(client.deployments.watch_deployment(id_))
-    text = f"failed; revision {before} still serves, 3 of 3: {REASON}"
+    text = f"failed: {REASON} Revision {before} still serves (3 of 3 replicas ready)."
     assert events[-1]["message"] == text
     assert [event["message"] for event in events if REASON in event["message"]] == [text]
     with pytest.raises(DeploymentFailedError) as caught:
@@ -123,7 +123,7 @@ def test_timeout(client: Client, id_: str, monkeypatch: pytest.MonkeyPatch) -> N
         nonlocal passed
         passed = 60.0
 
-    message = f"^deployment n is not ready after 60 s: 0 of 3 replicas ready; revision {before} still serves, 3 of 3$"
+    message = f"^deployment n is not ready after 60 s: 0 of 3 replicas ready; revision {before} still serves [(]3 of 3 replicas ready[)]$"
     with pytest.raises(WaitTimeoutError, match=message):
         client.deployments.wait_for_deployment(id_, timeout=60, on_event=expire)
 

@@ -62,7 +62,7 @@ def test_a_deployment_stays_ready_while_it_is_scaled(world: World) -> None:
     world.clock.move(15.1)
     assert world.counts() == ("ready", 2, 6)
     *_, last = world.client.deployments.watch_deployment(world.id, timeout=5)
-    assert (last["type"], last["message"]) == ("ready", "2 of 6 replicas ready; autoscaling adds the others")
+    assert (last["type"], last["message"]) == ("ready", "2 of 6 replicas ready; autoscaling is still adding replicas")
     assert world.client.deployments.wait_for_deployment(world.id, timeout=5)["state"] == "ready"
     world.clock.move(60)
     assert world.counts() == ("ready", 6, 6)

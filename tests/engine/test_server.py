@@ -164,7 +164,7 @@ def test_a_revision_that_keeps_crashing(site: Site) -> None:
     assert status["error"] == "Exited with code 7 (crash 5); no more restarts."
     assert status["serving"] == {"specId": before, "replicas": 1, "readyReplicas": 1}
     assert site.api.list_deployment_statuses() == [status]
-    text = f"failed; revision {before} still serves, 1 of 1: {status['error']}"
+    text = f"failed: {status['error']} Revision {before} still serves (1 of 1 replicas ready)."
     first, *others = str(caught.value).splitlines()
     assert first == f"deployment mnist ({id_}) {text}"
     assert [line.split(": ")[-1].strip() for line in others] == ["out of luck"] * 5 + ["Crashed (5 times)"]

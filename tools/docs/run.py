@@ -208,10 +208,11 @@ def rewritten(page: Path, *, engine: bool = False, server_runs: bool = False) ->
 
 
 def rewritten_notebook(notebook: Path) -> str:
-    """The text of the notebook with up-to-date output."""
+    """The text of the notebook with up-to-date output. All of it is of one run: cells show the same ids."""
     from tools.docs.notebook import executed
 
-    return updated(notebook.read_text(encoding="utf-8"), executed(notebook))
+    shown, printed = notebook.read_text(encoding="utf-8"), executed(notebook)
+    return shown if updated(shown, printed) == shown else printed
 
 
 def rewritten_beside_server(pages: Sequence[Path], *, engine: bool = False) -> Iterator[tuple[Path, str]]:

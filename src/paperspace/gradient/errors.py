@@ -77,7 +77,7 @@ __all__ = [
 
 
 class GradientError(Exception):
-    """The base class of all errors of the library: `except GradientError` catches every one of them."""
+    """The base class of all errors that the functions and the clients of the library raise."""
 
 
 class ConfigurationError(GradientError, ValueError):

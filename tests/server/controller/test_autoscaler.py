@@ -127,7 +127,7 @@ def test_up_and_down(world: World) -> None:
     assert world.decide(id_, 60) == 1
     assert world.decide(id_, 170) == 3
     assert world.last.changed == {id_}
-    assert world.events(id_, "ScaledUp") == [("cpu is 170 %, its target is 60 %: 3 replicas instead of 1.", 1)]
+    assert world.events(id_, "ScaledUp") == [("cpu is 170 % (target: 60 %): 3 replicas instead of 1.", 1)]
     world.roll_out(id_)
     assert [world.decide(id_, 1) for _ in range(29)] == [3] * 29
     assert world.last.changed == frozenset()

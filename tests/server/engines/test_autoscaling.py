@@ -152,28 +152,28 @@ def test_the_window(replicas: int, window: list[tuple[int, int]], expected: int)
     assert all(proposal.at > NOW - WINDOW for proposal in decision.window)
 
 
-NO_HIGHER = ", and no higher value in the last 5 minutes needs more replicas"
+NO_HIGHER = ", and in the last 5 minutes no metric needed more replicas"
 
 
 @pytest.mark.parametrize(
     ("autoscaling", "replicas", "values", "message"),
     [
-        (scaling(), 2, {"cpu": 92.4}, "cpu is 92.4 %, its target is 60 %: 4 replicas instead of 2."),
-        (scaling(1, 3), 2, {"cpu": 92.4}, "cpu is 92.4 %, its target is 60 %: 3 replicas instead of 2, the maximum."),
+        (scaling(), 2, {"cpu": 92.4}, "cpu is 92.4 % (target: 60 %): 4 replicas instead of 2."),
+        (scaling(1, 3), 2, {"cpu": 92.4}, "cpu is 92.4 % (target: 60 %): 3 replicas (the maximum) instead of 2."),
         (
             scaling(requestDuration=0.5),
             1,
             {"requestDuration": 1.0},
-            "requestDuration is 1 s, its target is 0.5 s: 2 replicas instead of 1.",
+            "requestDuration is 1 s (target: 0.5 s): 2 replicas instead of 1.",
         ),
-        (scaling(memory=50), 1, {"memory": 1234.5}, "memory is 1230 %, its target is 50 %: 5 replicas instead of 1."),
+        (scaling(memory=50), 1, {"memory": 1234.5}, "memory is 1230 % (target: 50 %): 5 replicas instead of 1."),
         (
             scaling(),
             2,
             {"cpu": 0.1234},
-            f"cpu is 0.123 %, its target is 60 %{NO_HIGHER}: 1 replica instead of 2, the minimum.",
+            f"cpu is 0.123 % (target: 60 %){NO_HIGHER}: 1 replica (the minimum) instead of 2.",
         ),
-        (scaling(1, 3), 4, {}, "The spec allows 1 to 3 replicas: 3 replicas instead of 4, the maximum."),
+        (scaling(1, 3), 4, {}, "The spec allows 1 to 3 replicas: 3 replicas (the maximum) instead of 4."),
     ],
 )
 def test_messages(autoscaling: Autoscaling, replicas: int, values: dict[str, float], message: str) -> None:

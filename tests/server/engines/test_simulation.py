@@ -276,7 +276,7 @@ def test_autoscaling_over_time(caller: type[Caller], clock: Clock) -> None:
         assert story == [(1, 1, 1), (1, 1, 1), (5, 1, 5), (5, 2, 5), (5, 5, 5), (5, 5, 5), (7, 5, 7), (7, 7, 7)]
         clock.forward(hours=1)
         assert scaled(call, id_) == (7, 7, 7)
-        up = ("ScaledUp", "cpu is 112 %, its target is 80 %: 7 replicas instead of 5.", 2)
+        up = ("ScaledUp", "cpu is 112 % (target: 80 %): 7 replicas instead of 5.", 2)
         assert scalings(call, id_) == [up]
         simulation.loads["scaled"] = {"cpu": 100}
         server.reconcile("scaled")
@@ -284,7 +284,7 @@ def test_autoscaling_over_time(caller: type[Caller], clock: Clock) -> None:
         assert scaled(call, id_) == (7, 7, 7)
         clock.forward(seconds=1)
         assert scaled(call, id_) == (2, 2, 2)
-        reason = "cpu is 14.3 %, its target is 80 %, and no higher value in the last 5 minutes needs more replicas"
+        reason = "cpu is 14.3 % (target: 80 %), and in the last 5 minutes no metric needed more replicas"
         assert scalings(call, id_) == [("ScaledDown", f"{reason}: 2 replicas instead of 7.", 1), up]
 
 

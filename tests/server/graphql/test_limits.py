@@ -148,7 +148,7 @@ def work(executor: Executor, document: str) -> int:
 def test_message_about_the_cost(call: Caller) -> None:
     """The message about the cost says what is counted."""
     assert call.post({"query": HOSTILE["cost"]}).error["message"] == (
-        "the cost of the operation is above 5000: the number of its fields plus the page sizes of its lists"
+        "the cost of the operation is above 5000; the cost is the number of fields plus the page sizes of lists"
     )
 
 

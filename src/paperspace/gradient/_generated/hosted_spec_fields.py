@@ -51,10 +51,12 @@ class DeploymentSpecRepositories(TypedDict):
     """The git repositories to clone before the container starts."""
 
     dataset: str | None
-    """The dataset to clone into. Null: the container's disk."""
+    """The name under which the server stores the cloned files; deployments with the same name share them. Null: each
+    deployment has its own files.
+    """
 
     mountPath: str | None
-    """The folder to clone into. Null: the repositories folder."""
+    """The folder in the container that has the cloned repositories. Null: the server chooses a folder."""
 
     repositories: list[DeploymentSpecRepository] | None
     """The repositories. Null: none."""

@@ -54,7 +54,11 @@ _HINTS: dict[Path, str] = {
     ("region",): "pass the id of a cluster in the region: --cluster-id, or cluster_id= in Python",
     ("replicas",): "use `resources.replicas`",
     ("volumes",): "use `models` and `repositories`, or copy the files into the image",
-    ("resources", "autoscaling", "minreplicas"): "use `resources.replicas`; it is also the minimum",
+    (
+        "resources",
+        "autoscaling",
+        "minreplicas",
+    ): "use `resources.replicas`: autoscaling removes no replicas below this number",
     ("resources", "machinetype"): "use `resources.instanceType`",
     ("resources", "ports"): "use `port` at the top of the spec; a spec has one port",
     ("resources", "port"): "use `port` at the top of the spec",

@@ -44,7 +44,7 @@ def database_path(database: str | None) -> str | Path:
 def database_file(
     database: str | None,
     *,
-    in_memory: str = "This command needs a file; a database in memory exists only in its server.",
+    in_memory: str = "This command needs a database file: a database in memory exists only in its server.",
 ) -> Path:
     """Return the path of a database that is a file, for a subcommand. `in_memory` is the message if it is not one."""
     from paperspace.gradient.server.storage.files import IN_MEMORY

@@ -65,9 +65,9 @@ engine_options = option_group(
         type=click.Choice([option.value for option in EngineOption]),
         default=EngineOption.AUTO.value,
         show_default=True,
-        help="What runs deployments. With auto, those of an existing database run as before, on Docker or on the simulation; "
-        "those of a new one run on Docker if the extra docker and the program Envoy are installed and the Docker "
-        "engine responds, and otherwise on the simulation.",
+        help="What runs deployments. With auto, the deployments of an existing database run as before: on Docker or on the "
+        "simulation. The deployments of a new database run on Docker if the extra docker and the program Envoy are installed "
+        "and the Docker engine responds; otherwise, they run on the simulation.",
     ),
     click.option(
         "--pull",
@@ -102,8 +102,8 @@ engine_options = option_group(
         "--models",
         type=click.Path(exists=True, file_okay=False, path_type=Path),
         metavar="DIR",
-        help="The folder of the models. It has one folder for each model; the name of that folder is the id of the model in "
-        "specs. Default: no models.",
+        help="The folder of the models. It has a subfolder for each model. In specs, the id of a model is the name of its "
+        "subfolder. Default: no models.",
     ),
     click.option(
         "--repository-limit",

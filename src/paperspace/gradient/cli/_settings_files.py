@@ -25,7 +25,8 @@ def settings_path(database: str | None, name: str) -> Path:
     from paperspace.gradient.server.defaults import beside
 
     return beside(
-        database_file(database, in_memory="This command needs a file; a database in memory has no settings."), name
+        database_file(database, in_memory="This command needs a database file: a database in memory has no settings."),
+        name,
     )
 
 

@@ -30,11 +30,11 @@ _PORT = 8700
 def command(port: int | None, *, no_open: bool) -> None:
     """Open a web page with your deployments.
 
-    The page shows deployments as they change, and creates, updates and deletes them. A `gradient server` serves it: the
-    command prints a new link to it, and ends. For other servers, or with --port, the command serves the page itself, until
-    Ctrl-C. It prints the link, and opens it in a browser if the output is a terminal.
+    The page shows deployments as they change, and creates, updates and deletes them. If the server is `gradient server`, it
+    serves the page: the command prints a new link to the page, and ends. For other servers, or with --port, the command
+    serves the page itself, until Ctrl-C. If the output is a terminal, the command also opens the link in a browser.
 
-    The link works once. The page then works until the command that serves it ends. The API key never reaches the browser.
+    The link works once. The page then works until the server of the page ends. The API key never reaches the browser.
 
     \b
     Example:

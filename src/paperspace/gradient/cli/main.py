@@ -38,9 +38,9 @@ _SUBCOMMANDS = {
 
 # Commands of the retired official client that do not exist here: what to do instead. None: nothing.
 _RETIRED = {
-    "clusters": "A cluster needs no command: pass any id as --cluster-id.",
+    "clusters": "You do not need to create a cluster: pass any id as --cluster-id.",
     "login": "Use `gradient apiKey KEY`.",
-    "projects": "A project needs no command: pass any id as --project-id.",
+    "projects": "You do not need to create a project: pass any id as --project-id.",
     **dict.fromkeys(("datasets", "machines", "models", "notebooks", "secrets", "storageProviders", "workflows")),
 }
 

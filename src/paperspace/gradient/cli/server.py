@@ -101,10 +101,11 @@ def command(
 ) -> None:
     """Run a local server with the API of the hosted service.
 
-    When it is ready, it prints its API URL and two export lines. Paste these lines into another shell: they configure the
-    library and the retired official client. The last line is a link to the console, a web page with the deployments. It
-    works once; `gradient console` prints a new one. Ctrl-C stops the server. Containers keep running: `gradient server down` stops
-    them too.
+    When the server is ready, it prints its API URL and two export lines. Paste these lines into another shell: they configure
+    the library and the retired official client. The last line is a link to the console, a web page with the deployments. The
+    link works once; `gradient console` prints a new link.
+
+    Ctrl-C stops the server. Containers keep running: `gradient server down` stops them too.
 
     \b
     Example:

@@ -130,10 +130,12 @@ async def _remove(path: Path, ids: list[str]) -> list[str]:
 def backup(file: Path, database: str | None) -> None:
     """Copy the database to a file, also while the server runs.
 
-    The logs, the metrics, the API key, registries, instance types and secrets are copied too, to files next to it. Only
-    their owner can read the copies. To restore a backup, stop the server, remove the files next to the database
-    that end with -wal or -shm, and replace the original files by the copies. Or pass the copy to
-    `gradient server --database FILE`.
+    The logs, the metrics, the API key, registries, instance types and secrets are copied too, to files next to the copy. Only
+    their owner can read the copies.
+
+    To restore a backup, stop the server. Next to the database, remove the files whose names end with -wal or -shm, and the
+    logs and metrics, such as gradient.db.logs and gradient.db.metrics. Then replace the original files by the copies. Or
+    pass the copy to `gradient server --database FILE`.
 
     \b
     Example:

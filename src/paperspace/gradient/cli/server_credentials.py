@@ -25,7 +25,10 @@ def credentials(deployment: str, database: str | None, output: str | None) -> No
     from paperspace.gradient.server.control.credentials import credentials_of
     from paperspace.gradient.server.control.interface import ControlError
 
-    path = database_file(database, in_memory="The passwords of a database in memory are not stored.")
+    path = database_file(
+        database,
+        in_memory="This command needs a database file: the server of a database in memory stores no passwords.",
+    )
     try:
         found = credentials_of(path, deployment)
     except ControlError as error:

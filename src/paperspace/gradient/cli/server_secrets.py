@@ -21,10 +21,12 @@ from paperspace.gradient.cli._settings_files import (
 def secrets() -> None:
     """Store secrets, such as passwords and tokens, for specs.
 
-    In a spec, `secret:NAME` as the value of an environment variable or as the password of a repository stands for the
-    stored value; `endpointSecurity.secret: NAME` makes it the password of the endpoint. Only a server that runs containers
-    with Docker replaces it in containers. Running containers keep the value that they were started with; `gradient
-    deployments restart` replaces them.
+    In a spec, write `secret:NAME` in place of the value of an environment variable, or of the password of a repository. A
+    server that runs containers with Docker replaces this text by the stored value; the simulation does not. With
+    `endpointSecurity.secret: NAME`, the stored value is the password of the endpoint.
+
+    After a change of a secret, running containers keep the old value of their environment variables. `gradient deployments
+    restart` starts new containers with the new value.
 
     The values are stored in a file next to the database, which only its owner can read. A secret that is not stored is
     read from the environment of the server: `git-token` from GRADIENT_SECRET_GIT_TOKEN.

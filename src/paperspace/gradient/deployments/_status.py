@@ -169,13 +169,17 @@ def _outcome(status: DeploymentStatus) -> str:
         return failure_text(status)
     if status["state"] == "ready":
         scaling = status["readyReplicas"] < status["replicas"]
-        return f"{replica_counts(status)}; autoscaling adds the others" if scaling else "all replicas ready"
+        return f"{replica_counts(status)}; autoscaling is still adding replicas" if scaling else "all replicas ready"
     return {"stopped": "stopped; all runs have ended"}.get(status["state"], "")
 
 
 def failure_text(status: DeploymentStatus) -> str:
-    """Describe that a deployment failed, what still serves, and why."""
-    return f"{state_text(status)}: {status['error']}"
+    """Describe that a deployment failed, why, and what still serves."""
+    text = f"{status['state']}: {status['error']}"
+    if not status["serving"]:
+        return text
+    serving = serving_text(status["serving"])
+    return f"{text.rstrip('.')}. {serving[0].upper()}{serving[1:]}."
 
 
 def state_text(status: DeploymentStatus) -> str:
@@ -187,7 +191,7 @@ def state_text(status: DeploymentStatus) -> str:
 def serving_text(serving: ServingRevision) -> str:
     """Describe what serves instead of the newest spec."""
     revision = f"revision {serving['specId']}" if serving["specId"] else "an earlier revision"
-    return f"{revision} still serves, {serving['readyReplicas']} of {serving['replicas']}"
+    return f"{revision} still serves ({serving['readyReplicas']} of {serving['replicas']} replicas ready)"
 
 
 def _event(kind: EventType, message: str, status: DeploymentStatus) -> WatchEvent:

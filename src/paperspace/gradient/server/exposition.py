@@ -76,29 +76,35 @@ def _metrics(snapshot: Snapshot) -> Iterator[_Metric]:
 
 
 def _server(snapshot: Snapshot) -> Iterator[_Metric]:
-    info = _Metric("gradient_server_info", "gauge", "What runs the deployments of the server.", [])
+    info = _Metric("gradient_server_info", "gauge", "Always 1; the label engine says what runs deployments.", [])
     info.add(_labels(engine=snapshot.engine), 1)
     yield info
-    deployments = _Metric("gradient_deployments", "gauge", "The deployments in each state.", [])
+    deployments = _Metric("gradient_deployments", "gauge", "Number of deployments in each state.", [])
     for state, number in snapshot.counts.items():
         deployments.add(_labels(state=state), number)
     yield deployments
 
 
 def _requests(snapshot: Snapshot) -> Iterator[_Metric]:
-    requests = _Metric("gradient_api_requests_total", "counter", "API requests by operation and HTTP status.", [])
+    requests = _Metric(
+        "gradient_api_requests_total", "counter", "Requests to the API, by operation and HTTP status.", []
+    )
     for (operation, status), number in snapshot.by_status.items():
         requests.add(_labels(operation=operation, status=str(status)), number)
     yield requests
-    durations = _Metric("gradient_api_request_duration_seconds", "histogram", "The durations of API requests.", [])
+    durations = _Metric(
+        "gradient_api_request_duration_seconds", "histogram", "Durations of requests to the API, in seconds.", []
+    )
     for operation, (counts, seconds) in snapshot.durations.items():
         durations.add_histogram(_labels(operation=operation), request_counts.BOUNDS, counts, seconds)
     yield durations
 
 
 def _replicas(deployments: Sequence[DeploymentState], labels: Sequence[str]) -> Iterator[_Metric]:
-    wanted = _Metric("gradient_deployment_replicas", "gauge", "How many replicas a deployment should have.", [])
-    ready = _Metric("gradient_deployment_ready_replicas", "gauge", "How many of them are ready.", [])
+    wanted_help = "Replicas that the newest revision of a deployment should have; autoscaling can raise this number."
+    wanted = _Metric("gradient_deployment_replicas", "gauge", wanted_help, [])
+    ready_help = "Replicas of the newest revision of a deployment that are ready."
+    ready = _Metric("gradient_deployment_ready_replicas", "gauge", ready_help, [])
     for deployment, its_labels in zip(deployments, labels, strict=True):
         wanted.add(its_labels, deployment.replicas)
         ready.add(its_labels, deployment.ready)
@@ -106,7 +112,7 @@ def _replicas(deployments: Sequence[DeploymentState], labels: Sequence[str]) -> 
 
 
 def _lag(controlled: Controlled) -> _Metric:
-    help_ = "The age in seconds of the oldest change that is not applied yet, of all deployments."
+    help_ = "Age in seconds of the oldest change that the server has not applied yet, in all deployments."
     lag = _Metric("gradient_reconcile_lag_seconds", "gauge", help_, [])
     lag.add("", controlled.lag)
     return lag
@@ -116,12 +122,14 @@ def _traffic(
     deployments: Sequence[DeploymentState], labels: Sequence[str], controlled: Controlled
 ) -> Iterator[_Metric]:
     """Yield the requests and the restarts. Deployments whose requests are unknown have no samples of them."""
-    restarts = _Metric("gradient_deployment_restarts_total", "counter", "Restarts of replicas that had crashed.", [])
-    requests = _Metric("gradient_deployment_requests_total", "counter", "Requests that have ended.", [])
-    errors = _Metric(
-        "gradient_deployment_request_errors_total", "counter", "Requests that ended with status 500 or higher.", []
-    )
-    durations = _Metric("gradient_deployment_request_duration_seconds", "histogram", "The durations of requests.", [])
+    help_ = "Restarts of replicas of a deployment that had crashed."
+    restarts = _Metric("gradient_deployment_restarts_total", "counter", help_, [])
+    help_ = "Requests to the endpoint of a deployment that have ended."
+    requests = _Metric("gradient_deployment_requests_total", "counter", help_, [])
+    help_ = "Requests to the endpoint of a deployment that ended with status 500 or higher."
+    errors = _Metric("gradient_deployment_request_errors_total", "counter", help_, [])
+    help_ = "Durations of requests to the endpoint of a deployment, in seconds."
+    durations = _Metric("gradient_deployment_request_duration_seconds", "histogram", help_, [])
     for deployment, its_labels in zip(deployments, labels, strict=True):
         restarts.add(its_labels, controlled.restarts.get(deployment.id, 0))
         readings = controlled.readings.get(deployment.id)
@@ -133,14 +141,14 @@ def _traffic(
 
 
 _USED = (
-    ("gradient_deployment_active_requests", "Requests that replicas have now."),
-    ("gradient_deployment_cpus", "How many CPUs all replicas used together, in the last ten seconds."),
-    ("gradient_deployment_cpu_limit", "How many CPUs all replicas may use together."),
+    ("gradient_deployment_active_requests", "Requests that the replicas of a deployment have now."),
+    ("gradient_deployment_cpus", "CPUs that all replicas of a deployment used together in the last ten seconds."),
+    ("gradient_deployment_cpu_limit", "CPUs that all replicas of a deployment may use together."),
     (
         "gradient_deployment_memory_bytes",
-        "The memory that all replicas use together, without cached files that can be dropped.",
+        "Memory that all replicas of a deployment use together, without cached files that can be dropped.",
     ),
-    ("gradient_deployment_memory_limit_bytes", "The memory that all replicas may use together."),
+    ("gradient_deployment_memory_limit_bytes", "Memory that all replicas of a deployment may use together."),
 )
 
 

@@ -58,8 +58,8 @@ def wait(targets: list[Target], project_id: str | None, timeout: float, output: 
     Events are printed to standard error. On a terminal, a progress bar is shown too. The exit code is 6 if the deployment
     fails, and 7 if it is not ready in time.
 
-    With several deployments, or a project, each line has the name of its deployment. The command ends when all of them have
-    ended, and says how. The exit code is that of the first failure.
+    With several deployments, or a project, each line has the name of its deployment. The command waits for all
+    deployments, and prints the result of each deployment at the end. The exit code is that of the first failure.
 
     \b
     Examples:
@@ -87,8 +87,8 @@ def wait(targets: list[Target], project_id: str | None, timeout: float, output: 
 def events(target: Target, project_id: str | None, *, follow: bool, limit: int | None, output: str | None) -> None:
     """List the events of a deployment by time, the last one at the end.
 
-    An event that happened several times is listed once, with its count; its time and message are those of the latest one. -o
-    json and -o yaml print all its fields. With --follow, -o json prints one JSON object per line.
+    An event that happened several times is listed once, with its count, and with the time and the message of the last time.
+    -o json and -o yaml print all fields of the events. With --follow, -o json prints one JSON object per line.
 
     \b
     Examples:
@@ -174,8 +174,8 @@ def logs(
     -o json prints one JSON object per line.
 
     With several deployments, or a project, each line has the name of its deployment; with -o json, in `deploymentName`.
-    --tail prints the last lines of each. If one cannot be read, the others are printed, and the exit code is that of the
-    first failure.
+    --tail prints the last lines of each deployment. If the log of a deployment cannot be read, the command prints the other
+    logs, and the exit code is that of the first failure.
 
     \b
     Examples:
@@ -207,10 +207,12 @@ def logs(
 def top(target: Target | None, project_id: str | None, *, once: bool, output: str | None) -> None:
     """Show what deployments use, and which requests they get.
 
-    Without a name, all deployments are listed. On a terminal, the table is updated until you press Ctrl-C. The figures
-    are those of the last 10 seconds: the CPUs and the memory that all replicas use together, and their limits; the
-    requests per second, and those that failed; and the median and the 95th percentile of their durations. A hyphen means
-    that a figure is unknown: simulated deployments have none.
+    Without a name, all deployments are listed. On a terminal, the table is updated until you press Ctrl-C.
+
+    The figures are those of the last 10 seconds. CPU and Memory: what all replicas use together, and their limits. Active:
+    the requests that the replicas have now. Errors/s: the requests per second that ended with status 500 or higher. P50 and
+    P95: the median and the 95th percentile of the durations of requests. A hyphen means that a figure is unknown. The figures
+    of simulated deployments are unknown.
 
     \b
     Examples:

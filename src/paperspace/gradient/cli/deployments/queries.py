@@ -48,8 +48,8 @@ def list_(
     -o yaml print what `list_deployments` of the library returns, and the state, the replicas and the endpoint of each
     deployment. -o name and -o id print one name or id per line.
 
-    With --watch, the table is updated on a terminal. A pipe or a file gets the table, and then a row for each change; with
-    -o json, it gets one JSON object per line. The last row of a deleted deployment has the state `deleted`.
+    With --watch, the table is updated on a terminal. A pipe or a file gets the table, and then a row for each change. With
+    -o json, each row is a JSON object in its own line. The last row of a deleted deployment has the state `deleted`.
 
     \b
     Examples:
@@ -89,7 +89,9 @@ def get(target: Target, project_id: str | None, spec: bool, output: str | None) 
     cluster, and its runs with their instances. -o json and -o yaml print what `get_deployment` of the library returns.
 
     --spec prints the newest spec as a spec file: YAML, or JSON with -o json. You can pass this output to `--spec -` of
-    `apply`, `create`, `update` and `diff`. The output contains the secrets of the spec, with and without --spec.
+    `apply`, `create`, `update` and `diff`.
+
+    The output contains the secrets of the spec. Only -o json and -o yaml without --spec print no secrets.
 
     \b
     Examples:

@@ -74,11 +74,11 @@ def apply(
     The changes are printed to standard error, without the values of environment variables.
 
     If you pass several files or a folder, set `name` in each file. All files are validated before anything is sent. Then
-    they are applied one after the other. If one fails, the command continues with the next file; the exit code is that
+    they are applied one after the other. If a file fails, the command continues with the next file; the exit code is that
     of the first error.
 
-    --prune also deletes the deployments of the project that no file describes. It lists them and asks for confirmation
-    first. It deletes nothing if a file could not be applied. Without a terminal, --prune needs --yes.
+    --prune also deletes the deployments of the project that no file describes. First, the command lists these deployments
+    and asks for confirmation. If a file could not be applied, it deletes nothing. Without a terminal, --prune needs --yes.
 
     \b
     Examples:

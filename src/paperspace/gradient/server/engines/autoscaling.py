@@ -177,11 +177,11 @@ def _message(autoscaling: Autoscaling, before: int, after: int, reason: Target |
             _mean(_values(reason.metric, measured.replicas)),
             "s" if reason.metric == REQUEST_DURATION else "%",
         )
-        change = f"{reason.metric} is {_number(value)} {unit}, its target is {_number(reason.value)} {unit}"
+        change = f"{reason.metric} is {_number(value)} {unit} (target: {_number(reason.value)} {unit})"
         if after < before:
-            change += ", and no higher value in the last 5 minutes needs more replicas"
-    limit = {autoscaling.maximum: ", the maximum", autoscaling.minimum: ", the minimum"}.get(after, "")
-    return f"{change}: {count(after, 'replica')} instead of {before}{limit}."
+            change += ", and in the last 5 minutes no metric needed more replicas"
+    limit = {autoscaling.maximum: " (the maximum)", autoscaling.minimum: " (the minimum)"}.get(after, "")
+    return f"{change}: {count(after, 'replica')}{limit} instead of {before}."
 
 
 def _values(metric: str, replicas: Iterable[Mapping[str, float]]) -> list[float]:

@@ -125,7 +125,7 @@ class DocumentLimits:
         _check_limit(size.depth, MAX_DEPTH, "levels")
         if size.cost > MAX_COST:
             raise LimitExceededError(
-                f"the cost of the operation is above {MAX_COST}: the number of its fields plus the page sizes of its lists"
+                f"the cost of the operation is above {MAX_COST}; the cost is the number of fields plus the page sizes of lists"
             )
 
     def _measure_fragment(self, fragment: FragmentDefinitionNode) -> SelectionSize:

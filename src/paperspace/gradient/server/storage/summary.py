@@ -66,9 +66,9 @@ class DeploymentState(NamedTuple):
     state: str
     """As in `Summary.counts`."""
     replicas: int
-    """How many its newest spec asks for, after autoscaling."""
+    """How many replicas its newest revision should have: those of its spec, or more if autoscaling raised the number."""
     ready: int
-    """How many of them are ready."""
+    """How many replicas of its newest revision are ready."""
 
 
 class Problem(NamedTuple):

@@ -11,7 +11,7 @@ export function meaning({ status, revisions }) {
   const { state, applied, replicas, readyReplicas, serving } = status;
   const ready = `${readyReplicas} of ${count(replicas, "replica")} ready`;
   if (state === "stopped") return "no replicas run";
-  if (state === "ready") return readyReplicas < replicas ? `${ready}; autoscaling adds the others` : ready;
+  if (state === "ready") return readyReplicas < replicas ? `${ready}; autoscaling is still adding replicas` : ready;
   const earlier = revisions.find(({ id }) => id === serving?.specId);
   const revision = earlier ? `revision ${earlier.number}` : "an earlier revision";
   const meanwhile = serving ? `; ${revision} serves, with ${count(serving.readyReplicas, "ready replica")}` : "";
