@@ -133,7 +133,7 @@ def test_up_and_down(world: World) -> None:
     assert world.last.changed == frozenset()
     assert world.decide(id_, 1) == 1
     [(message, count)] = world.events(id_, "ScaledDown")
-    assert (message.partition(",")[0], count) == ("cpu is 1 %", 1)
+    assert (message.partition(",")[0], count) == ("cpu is 1 % (target: 60 %)", 1)
     assert world.scales() == [1]
 
 
