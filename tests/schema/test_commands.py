@@ -102,8 +102,8 @@ def test_kinds_of_changes(changed: Any) -> None:
             "Query.deployments(name:) is deprecated: No longer",
         ),
         (
-            '  dataset: String\n\n  """The folder to',
-            '  dataset: String @deprecated\n\n  """The folder to',
+            "\n  dataset: String\n",
+            "\n  dataset: String @deprecated\n",
             "safe",
             "DeploymentSpecRepositories",
         ),
