@@ -26,6 +26,7 @@ from paperspace.gradient.server.engines.spec_changes import Revision, change_of
 from paperspace.gradient.server.ids import derived_id
 from paperspace.gradient.server.protection import Passwords
 from paperspace.gradient.server.storage.database import ChildTable
+from paperspace.gradient.server.storage.purge import GRACE, STEP, remove_row
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
@@ -46,6 +47,9 @@ LINES = ChildTable("lines_now", "deployment_run_instance_id", newest_first=False
 
 MAX_STATES = 100  # of an instance; the oldest ones are deleted
 _DELETED_STATES = 5  # with each new one, at most: an earlier version has kept them all
+
+MAX_REMOVED = 100  # instances of a run; those that were removed first are deleted
+_DELETED_INSTANCES = 2  # with each removal, at most
 
 _PRESENT = "deployment_id = ? AND removal > now()"  # the condition of instances_now that are not removed
 
@@ -144,6 +148,7 @@ class Workloads:
                     self._db.insert("log_lines", [row | {"deployment_run_instance_id": instance_id}])
                 case InstanceRemoved(instance_id, at):
                     self._db.execute("UPDATE instances SET dt_deleted = ? WHERE id = ?", iso(at), instance_id)
+                    self._delete_removed_instances(instance_id)
                 case InstanceAdded():
                     self._add_instance(event)
                 case Scaled():
@@ -161,6 +166,25 @@ class Workloads:
             MAX_STATES,
             _DELETED_STATES,
         )
+
+    def _delete_removed_instances(self, instance_id: str) -> None:
+        """Keep the instances of the run of this one that were removed last, and the newest: the next name follows from it."""
+        removed = "FROM instances WHERE run_id = ?1 AND coalesce(dt_deleted, 'never')"
+        (instance,) = self._db.rows("SELECT run_id FROM instances WHERE id = ?", instance_id)
+        rows = self._db.rows(
+            f"SELECT id {removed} < (SELECT coalesce(dt_deleted, 'never') {removed} <= ?2"  # noqa: S608
+            " ORDER BY coalesce(dt_deleted, 'never') DESC LIMIT 1 OFFSET ?3)"
+            " AND seq < (SELECT max(seq) FROM instances WHERE run_id = ?1)"
+            " ORDER BY coalesce(dt_deleted, 'never') LIMIT ?4",
+            instance["runId"],
+            iso(self._db.transaction_time - GRACE),
+            MAX_REMOVED - 1,
+            _DELETED_INSTANCES,
+        )
+        left = STEP
+        for row in rows:
+            if left > 0:
+                left = remove_row(self._db, "instances", row["id"], left)
 
     def _reconcile(self, spec: Row) -> None:
         """Make the instances of a deployment match its newest spec, in place of what ran before."""
@@ -225,28 +249,34 @@ class Workloads:
 
     def _add_instances(self, spec_id: str, number: int) -> None:
         """Add the missing instances of a spec, up to the number. Their ids are derived from the id of the spec."""
-        (counts,) = self._db.rows(
-            "SELECT count(*) AS total, count(*) FILTER (WHERE dt_deleted IS NULL) AS present FROM instances_now"
-            " WHERE run_id = ?",
-            run_id(spec_id),
+        (row,) = self._db.rows(
+            "SELECT count(*) AS present FROM instances_now WHERE run_id = ? AND removal > now()", run_id(spec_id)
         )
-        for index in range(counts["total"], counts["total"] + number - counts["present"]):
+        first = self._next_index(spec_id)
+        for index in range(first, first + number - row["present"]):
             id_ = derived_id(spec_id, f"instance {index}")
             self._add_instance(InstanceAdded(id_, self._db.transaction_time, spec_id))
 
     def _add_instance(self, added: InstanceAdded) -> None:
         """Add an instance, now or in the future. Its name is derived from the id of the spec."""
-        run = run_id(added.spec_id)
-        (row,) = self._db.rows("SELECT count(*) AS total FROM instances WHERE run_id = ?", run)
         self._db.execute(
             "INSERT INTO instances (id, run_id, deployment_id, spec_id, instance_id, dt_created)"
             " SELECT ?, ?, deployment_id, id, ?, ? FROM deployment_specs WHERE id = ?",
             added.instance_id,
-            run,
-            instance_name(added.spec_id, row["total"]),
+            run_id(added.spec_id),
+            instance_name(added.spec_id, self._next_index(added.spec_id)),
             iso(added.at),
             added.spec_id,
         )
+
+    def _next_index(self, spec_id: str) -> int:
+        """Return the number in the name of the next instance of a spec. Those of engines have other names."""
+        rows = self._db.rows(
+            "SELECT instance_id FROM instances WHERE run_id = ? AND instance_id GLOB ? ORDER BY seq DESC LIMIT 1",
+            run_id(spec_id),
+            f"{instance_name(spec_id, 0)[:-1]}*",
+        )
+        return int(rows[0]["instanceId"].rpartition("-")[2]) + 1 if rows else 0
 
     def _discard_future_events(self, deployment_id: str) -> None:
         """Delete the events of a deployment that have not happened yet: its desired state has changed.

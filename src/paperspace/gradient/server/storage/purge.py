@@ -156,7 +156,7 @@ def remove_some(database: Database, rule: Rule, budget: Budget | None = None) ->
         left = STEP
         while left > 0 and (id_ := _next_removable(database, rule)):
             database.execute("UPDATE deployments SET serving_spec_id = NULL WHERE id = ?", id_)
-            left = _remove(database, "deployments", id_, left)
+            left = remove_row(database, "deployments", id_, left)
         if left < STEP:  # time continues from here if the clock is set back: the newest spec may be removed
             database.execute("UPDATE server SET last_removal = ?", iso(database.transaction_time))
     return left < STEP
@@ -178,14 +178,14 @@ def _next_removable(database: Database, rule: Rule) -> str | None:
     return rows[0]["id"] if rows else None
 
 
-def _remove(database: Database, table: str, id_: str, left: int) -> int:
+def remove_row(database: Database, table: str, id_: str, left: int) -> int:
     """Remove a row after those that belong to it, as far as rows are left for this step; return how many are then left."""
     for child, column in CHILDREN[table]:
         weight = _WEIGHTS.get(child, 1)
         if child in CHILDREN:
             query = f"SELECT id FROM {child} WHERE {column} = ? ORDER BY seq LIMIT ?"  # noqa: S608
             for row in database.rows(query, id_, left):
-                left = _remove(database, child, row["id"], left)
+                left = remove_row(database, child, row["id"], left)
                 if left <= 0:
                     return left
         else:
