@@ -180,15 +180,15 @@ async def test_reads_do_not_wait_for_changes(stored: Path, gate: Gate) -> None:
 @pytest.fixture
 def heavy_read_held(monkeypatch: pytest.MonkeyPatch, gate: Gate) -> threading.Event:
     """Make NEST a heavy read, which ends when the gate opens. The event says that one has started."""
-    monkeypatch.setattr(dispatcher, "LIGHT", LIGHT._replace(fields=50))
+    monkeypatch.setattr(dispatcher, "LIGHT", LIGHT._replace(fields=50, seconds=60))
     started = threading.Event()
     count_field = Budget.count_field
 
-    def slow(budget: Budget) -> None:
+    def slow(budget: Budget, size: int) -> None:
         if budget._limits is MAXIMUM:
             started.set()
             gate.opened.wait(60)
-        count_field(budget)
+        count_field(budget, size)
 
     monkeypatch.setattr(Budget, "count_field", slow)
     return started

@@ -61,3 +61,22 @@ def test_memory_of_rows(caller: type[Caller], limits: Limits) -> None:
     finally:
         gc.enable()
     backend.close()
+
+
+def test_each_field_has_its_own_arguments_and_error(call: Caller) -> None:
+    """A fragment under two aliases reads each with its arguments. An error has the path of its item, also after the first."""
+    for name in ("a", "b"):
+        call.create(name)
+    read = """
+        query ($small: Int) {
+            one: deployments(first: $small) { ...Names }
+            all: deployments { ...Names }
+        }
+        fragment Names on DeploymentConnection { nodes { name specs: deploymentSpecs(first: 1) { nodes { __typename } } } }
+    """
+    data = call(read, small=1).data
+    assert [[node["name"] for node in data[alias]["nodes"]] for alias in ("one", "all")] == [["b"], ["b", "a"]]
+    assert data["all"]["nodes"][1]["specs"] == {"nodes": [{"__typename": "DeploymentSpec"}]}
+    read = '{ deployments { nodes { deploymentRollouts { nodes { runs: deploymentRuns(after: "x") { nodes { id } } } } } } }'
+    paths = [error["path"] for error in call(read).body["errors"]]
+    assert paths == [["deployments", "nodes", item, "deploymentRollouts", "nodes", 0, "runs"] for item in (0, 1)]

@@ -18,15 +18,14 @@ from graphql import (
     execute_sync,
     get_operation_ast,
 )
-from graphql.execution.executor_throwing_on_incremental import ExecutorThrowingOnIncremental
 
 from paperspace.gradient._shared.error_codes import Code
 from paperspace.gradient.server.errors import ApplicationError, raise_for_problems
 from paperspace.gradient.server.graphql.documents import Documents, GraphQLRequestError
+from paperspace.gradient.server.graphql.field_execution import FieldExecutor
 from paperspace.gradient.server.graphql.responses import (
     Outcome,
     Response,
-    encode,
     error_data,
     error_response,
     response_of,
@@ -38,15 +37,9 @@ from paperspace.gradient.server.storage.budget import BudgetExceededError
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-    from graphql import GraphQLLeafType, GraphQLObjectType
-    from graphql.execution.collect_fields import FieldDetailsList
-    from graphql.pyutils import Path as ResponsePath
-
     from paperspace.gradient.server.graphql.resolvers import Context
     from paperspace.gradient.server.storage.budget import Budget
     from paperspace.gradient.server.storage.rows import Row
-
-_FIELD_OVERHEAD = 6  # bytes: quotes, a colon, a comma and a short value
 
 
 class Request(NamedTuple):
@@ -157,30 +150,5 @@ class Executor:
             context_value=self._context,
             variable_values=dict(request.variables or {}),
             operation_name=request.operation_name,
-            executor_class=_CountingExecutor,
+            executor_class=FieldExecutor,
         )
-
-
-class _CountingExecutor(ExecutorThrowingOnIncremental):
-    """Count in the budget of the request what is resolved, and the bytes of the response."""
-
-    def execute_field(
-        self,
-        parent_type: GraphQLObjectType,
-        source: Any,
-        field_details_list: FieldDetailsList,
-        path: ResponsePath,
-        position_context: None,
-    ) -> Any:
-        budget: Budget = self.context_value.database.budget
-        budget.count_field()
-        budget.count_result(len(str(path.key)) + _FIELD_OVERHEAD)
-        return super().execute_field(parent_type, source, field_details_list, path, position_context)
-
-    def complete_leaf_value(  # type: ignore[override]  # pyright: ignore[reportIncompatibleMethodOverride]
-        self, return_type: GraphQLLeafType, result: Any
-    ) -> Any:
-        value = super().complete_leaf_value(return_type, result)
-        if isinstance(value, str):
-            self.context_value.database.budget.count_result(len(encode(value)))
-        return value

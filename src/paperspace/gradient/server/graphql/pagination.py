@@ -7,6 +7,7 @@ included. It is a position among all rows of the table, whatever their parents.
 from __future__ import annotations
 
 from base64 import urlsafe_b64decode, urlsafe_b64encode
+from functools import lru_cache
 from typing import TYPE_CHECKING, Any
 
 from paperspace.gradient._shared.problems import Problem
@@ -25,16 +26,24 @@ def window_from_arguments(arguments: Mapping[str, Any], table: str, *, newest_fi
     Raises:
         ApplicationError: the arguments are invalid.
     """
-    raise_for_problems(_problems(arguments, table))
-    first, last, order = arguments.get("first"), arguments.get("last"), arguments.get("orderBy")
+    if (order := arguments.get("orderBy")) is not None:
+        newest_first = order.get("direction") != "ASC"
+    return _window(table, newest_first, *map(arguments.get, ("first", "last", "after", "before")))
+
+
+@lru_cache  # the items of a list have the same window
+def _window(
+    table: str, newest_first: bool, first: int | None, last: int | None, after: str | None, before: str | None
+) -> Window:
+    raise_for_problems(_problems(table, first, last, {"after": after, "before": before}))
     limit = first if last is None else last
     return Window(
         table=table,
         limit=MAX_PAGE_SIZE if limit is None else limit,
         from_end=last is not None,
-        after=_decode_cursor(table, arguments.get("after")),
-        before=_decode_cursor(table, arguments.get("before")),
-        newest_first=newest_first if order is None else order.get("direction") != "ASC",
+        after=_decode_cursor(table, after),
+        before=_decode_cursor(table, before),
+        newest_first=newest_first,
     )
 
 
@@ -59,16 +68,16 @@ def page_info(page: Page) -> dict[str, object]:
     }
 
 
-def _problems(arguments: Mapping[str, Any], table: str) -> Iterator[Problem]:
-    for name in ("first", "last"):
-        yield from page_size_problems(name, arguments.get(name))
-    if arguments.get("first") is not None and arguments.get("last") is not None:
-        yield Problem(("last",), arguments["last"], "null, because first is set")
-    for name in ("after", "before"):
+def _problems(table: str, first: int | None, last: int | None, cursors: Mapping[str, str | None]) -> Iterator[Problem]:
+    yield from page_size_problems("first", first)
+    yield from page_size_problems("last", last)
+    if first is not None and last is not None:
+        yield Problem(("last",), last, "null, because first is set")
+    for name, cursor in cursors.items():
         try:
-            _decode_cursor(table, arguments.get(name))
+            _decode_cursor(table, cursor)
         except ValueError:
-            yield Problem((name,), arguments[name], "a cursor of this list")
+            yield Problem((name,), cursor, "a cursor of this list")
 
 
 def _encode_cursor(table: str, seq: int) -> str:

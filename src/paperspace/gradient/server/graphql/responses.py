@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import logging
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from enum import Enum
 from http import HTTPStatus
 from typing import TYPE_CHECKING, Any, NamedTuple, cast
@@ -23,6 +23,8 @@ if TYPE_CHECKING:
 _log = logging.getLogger(__name__)
 
 _MAX_FIELD_ERRORS = 100  # an invalid argument can cause one error per item of a list
+
+_CONTAINERS = (dict, list)
 
 ErrorData = Mapping[str, Any]
 
@@ -114,29 +116,29 @@ def with_code(error: GraphQLError, code: Code) -> ErrorData:
 
 def serialize(body: Mapping[str, Any]) -> bytes:
     """Return the body of a response as JSON text."""
-    return "".join(_json_parts(body, depth=8)).encode()
+    parts: list[str] = []
+    _add_parts(parts.append, body, depth=8)
+    return "".join(parts).encode()
 
 
-def _json_parts(value: Any, depth: int) -> Iterator[str]:
-    """Yield the JSON text of a value in parts, which are small if its lists are at most `depth` levels below it.
+def _add_parts(add: Callable[[str], None], value: Any, depth: int) -> None:
+    """Add the JSON text of a value in parts, which are small if its lists are at most `depth` levels below it.
 
     The encoder does not let other threads run.
     """
-    if depth and isinstance(value, dict):
-        separator = ""
-        yield "{"
+    if depth and isinstance(value, dict) and any(isinstance(item, _CONTAINERS) for item in value.values()):
+        separator = "{"
         for key, item in cast("dict[str, Any]", value).items():
-            yield f"{separator}{encode(key)}:"
-            yield from _json_parts(item, depth - 1)
+            add(f"{separator}{encode(key)}:")
+            _add_parts(add, item, depth - 1)
             separator = ","
-        yield "}"
-    elif depth and isinstance(value, list):
-        separator = ""
-        yield "["
+        add("}")
+    elif depth and isinstance(value, list) and value:
+        separator = "["
         for item in value:
-            yield separator
-            yield from _json_parts(item, depth - 1)
+            add(separator)
+            _add_parts(add, item, depth - 1)
             separator = ","
-        yield "]"
+        add("]")
     else:
-        yield encode(value)
+        add(encode(value))

@@ -99,9 +99,10 @@ class Budget:
         if self._read_bytes < 0:
             raise self._exceeded("read_bytes")
 
-    def count_field(self) -> None:
-        """Count a field that is resolved."""
+    def count_field(self, size: int) -> None:
+        """Count a field that is resolved; `size` is the number of bytes of the response beside its value."""
         self._fields -= 1
+        self._result_bytes -= size
         if self._fields < 0:
             raise self._exceeded("fields")
         self.check()
