@@ -92,6 +92,7 @@ def shoot(page: Page, ids: dict[str, str], path: Any) -> None:
     page.screenshot(path=path("editor"))
     page.goto(f"{page.url.partition('#')[0]}#/deployments/{ids['embeddings']}")
     page.get_by_role("heading", name="Changes in revision 2").wait_for()
+    page.get_by_role("table").first.wait_for()
     page.screenshot(path=path("deployment"))
 
 

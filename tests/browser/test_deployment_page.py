@@ -271,7 +271,10 @@ def test_a_line_has_an_address(page: Page, client: Client) -> None:
     id_ = create(client, "talk")
     page.on("dialog", lambda dialog: pytest.fail(dialog.message))
     open_page(page, id_, "logs")
-    page.get_by_role("log").get_by_text("line 50 ").click()
+    line = page.get_by_role("log").get_by_text("line 50 <")
+    line.wait_for()
+    page.keyboard.press("f")  # it does not move any more
+    line.click()
     selected = page.get_by_role("complementary", name="Selected line")
     selected.get_by_text(f"line 50 {SCRIPT}").wait_for()
     time.sleep(1)  # more lines are written

@@ -104,7 +104,7 @@ async def test_the_stream_of_a_deployment_has_what_changes(
     monkeypatch.setattr(deployment_streams, "SLOW_POLL", 0.01)
     async with aclosing(stream(aclient, "deployment", id=id_)) as values:
         first = await anext(values)
-        assert set(first) == {"status", "events", "revisions"}
+        assert set(first) == {"status", "events", "revisions", "sentence", "reason", "lanes"}
         assert first["status"]["state"] == "ready"
         assert [revision["number"] for revision in first["revisions"]] == [1]
         await aclient.deployments.scale_deployment(id_, 2)

@@ -6,7 +6,9 @@ import asyncio
 from contextlib import aclosing
 from typing import TYPE_CHECKING, Any
 
+from paperspace.gradient.console.lanes import lanes_of
 from paperspace.gradient.console.revisions import shown_revisions
+from paperspace.gradient.console.summary import reason_of, sentence_of
 from paperspace.gradient.errors import BadRequestError, NotFoundError
 
 if TYPE_CHECKING:
@@ -25,17 +27,31 @@ BATCH = 1000
 
 
 async def deployment(client: AsyncClient, arguments: Arguments) -> AsyncGenerator[dict[str, Any]]:
-    """Yield the parts of a deployment that have changed: `status`, `events`, `revisions`. The last one is `deleted`."""
+    """Yield the parts of a deployment that have changed. The last one is `deleted`.
+
+    Yields:
+        Dicts with some of `status`, `events` (None: the server has none), `revisions`, `sentence` and `reason` (the state in
+        words), and `lanes` (the history of the replicas).
+    """
     id_, sent = arguments["id"], dict[str, Any]()
     while True:
         try:
             status = await client.deployments.get_deployment_status(id_)
-            parts: dict[str, Any] = {"status": status, "events": await _events(client, id_)}
+            events = await _events(client, id_)
+            revisions = sent.get("revisions", [])
             if status["specId"] != sent.get("status", {}).get("specId"):
-                parts["revisions"] = shown_revisions(await client.deployments.get_deployment_history(id_))
+                revisions = shown_revisions(await client.deployments.get_deployment_history(id_))
         except NotFoundError:
             yield {"deleted": True}
             return
+        parts = {
+            "status": status,
+            "events": events,
+            "revisions": revisions,
+            "sentence": sentence_of(status, revisions),
+            "reason": reason_of(status, events or []),
+            "lanes": lanes_of(status, events or []),
+        }
         if changed := {name: part for name, part in parts.items() if part != sent.get(name)}:
             sent |= changed
             yield changed

@@ -21,10 +21,25 @@ def shown_revisions(history: Sequence[DeploymentRevision]) -> list[dict[str, Any
             "dtCreated": revision["dtCreated"],
             "actor": revision["actor"] and revision["actor"]["fullName"],
             "image": revision["data"]["image"],
+            "summary": _summary(revision, is_first=index == len(history) - 1),
             "changes": revision["difference"]["changes"],
         }
         for index, revision in enumerate(history)
     ]
+
+
+_SHOWN_PATHS = 3
+
+
+def _summary(revision: DeploymentRevision, *, is_first: bool) -> str:
+    """Say in a few words what a revision has changed."""
+    paths = [change["path"] for change in revision["difference"]["changes"]]
+    if is_first:
+        return "created"
+    if not paths:
+        return "restarted"
+    more = f" and {len(paths) - _SHOWN_PATHS} more" if len(paths) > _SHOWN_PATHS else ""
+    return ", ".join(paths[:_SHOWN_PATHS]) + more
 
 
 def changes_between(

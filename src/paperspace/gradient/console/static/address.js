@@ -2,7 +2,7 @@
 
 /**
  * @typedef {object} Address
- * @property {string[]} path such as `["deployments", ID, "logs"]`
+ * @property {string[]} path such as `["deployments", ID, "logs"]`: nothing in it needs an escape
  * @property {URLSearchParams} parameters
  */
 
@@ -14,7 +14,7 @@
  */
 export function parseAddress(fragment) {
   const [path, parameters = ""] = fragment.replace(/^#?\/?/, "").split("?", 2);
-  return { path: path.split("/").filter(Boolean).map(decode), parameters: new URLSearchParams(parameters) };
+  return { path: path.split("/").filter(Boolean), parameters: new URLSearchParams(parameters) };
 }
 
 /**
@@ -27,14 +27,5 @@ export function addressOf(path, parameters = {}) {
   const kept = new URLSearchParams();
   for (const [name, value] of new URLSearchParams(parameters)) if (value) kept.set(name, value);
   const query = kept.toString();
-  return `#/${path.map(encodeURIComponent).join("/")}${query ? `?${query}` : ""}`;
-}
-
-/** @param {string} text */
-function decode(text) {
-  try {
-    return decodeURIComponent(text);
-  } catch {
-    return text;
-  }
+  return `#/${path.join("/")}${query ? `?${query}` : ""}`;
 }

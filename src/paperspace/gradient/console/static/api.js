@@ -16,6 +16,33 @@ export class ApiError extends Error {
   }
 }
 
+/**
+ * The message of an error, for people.
+ *
+ * @param {unknown} error
+ */
+export function messageOf(error) {
+  return error instanceof Error ? error.message : String(error);
+}
+
+/**
+ * Wait for a call. If it fails, its error is shown, and the result is undefined.
+ *
+ * @template T
+ * @param {Promise<T>} call
+ * @param {(message: string) => void} showError
+ * @param {AbortSignal} [signal] once it is aborted, nothing is shown
+ * @returns {Promise<T | undefined>}
+ */
+export async function attempt(call, showError, signal) {
+  try {
+    return await call;
+  } catch (error) {
+    if (!signal?.aborted) showError(messageOf(error));
+    return undefined;
+  }
+}
+
 const SILENCE = 15_000; // milliseconds after which a connection is lost: three heartbeats
 const HIDDEN = 20_000; // milliseconds after which a hidden page ends its connections, until it is shown again
 const FIRST_DELAY = 500;
@@ -81,7 +108,7 @@ export class Api {
         } finally {
           connection.abort();
         }
-        await pause(delay * (0.75 + Math.random() / 2), signal);
+        await event(AbortSignal.timeout(delay * (0.75 + Math.random() / 2)), "abort", signal);
         delay = Math.min(delay * 2, LAST_DELAY);
       }
     } finally {
@@ -180,18 +207,8 @@ async function untilShown(signal) {
 }
 
 /**
- * @param {number} milliseconds
- * @param {AbortSignal} signal
- * @returns {Promise<void>}
- */
-function pause(milliseconds, signal) {
-  return new Promise((resolve) => {
-    const timer = setTimeout(resolve, milliseconds);
-    signal.addEventListener("abort", () => (clearTimeout(timer), resolve()), { once: true });
-  });
-}
-
-/**
+ * Wait for an event, until the signal is aborted.
+ *
  * @param {EventTarget} target
  * @param {string} name
  * @param {AbortSignal} signal

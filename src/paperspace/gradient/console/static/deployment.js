@@ -1,6 +1,7 @@
 // The page of one deployment: its state, what can be done with it, and its tabs.
 
 import { addressOf } from "./address.js";
+import { attempt } from "./api.js";
 import { copyButton } from "./copy.js";
 import { isStopped, remove, restart, scale, stopOrStart } from "./deployment/actions.js";
 import { mountEvents } from "./deployment/events.js";
@@ -9,8 +10,8 @@ import { mountMetrics } from "./deployment/metrics.js";
 import { mountOverview } from "./deployment/overview.js";
 import { mountPlayground } from "./deployment/playground.js";
 import { mountRevisions } from "./deployment/revisions.js";
-import { meaning, reason } from "./deployment/words.js";
-import { element, replace, setText } from "./dom.js";
+import { element, linkInPlace, replace, setCurrent, setText } from "./dom.js";
+import { every } from "./frames.js";
 import { age, dateTime, setState, stateBadge } from "./format.js";
 
 /** @type {[string, string, import("./deployment/types.js").Tab][]} */
@@ -39,6 +40,9 @@ export function mount(target, context) {
   /** @type {import("./deployment/types.js").Page} */
   const page = {
     status: /** @type {any} */ (null), // until the first value of the stream
+    sentence: "",
+    reason: "",
+    lanes: [],
     events: [],
     revisions: [],
     call: (name, args = {}, until = signal) => api.call(name, { id, ...args }, until),
@@ -59,20 +63,17 @@ export function mount(target, context) {
     ["e", "Edit", () => context.navigate(addressOf(["deployments", id, "edit"]))],
     ["d", "Delete", () => remove(page)],
   ]);
-  const tabs = element("nav", { class: "tabs", "aria-label": "Deployment" }, ...TABS.map(([name, title], index) =>
-    element("a", { href: page.address(name), title: String(index + 1), onclick: (/** @type {MouseEvent} */ event) => open(event, name) }, title)));
+  const tabs = element("nav", { class: "tabs", "aria-label": "Deployment" },
+    ...TABS.map(([name, title]) => linkInPlace(page.address(name), () => goTo(name), title)));
   const body = element("div", { class: "tab" });
   const view = element("div", { class: "deployment-page" }, head.element, tabs, body);
   head.actions.forEach(({ key, label, run }) => context.bind(key, `${label} the deployment`, () => isShown && run()));
   TABS.forEach(([name, title], index) => context.bind(String(index + 1), title, () => isShown && goTo(name)));
 
-  const ages = setInterval(update, 5000); // times say how long ago something was
-
+  every(5000, update, signal); // times say how long ago something was
   context.title("Deployment");
-  api.stream("deployment", { id }, receive, signal).catch((/** @type {Error} */ error) => {
-    if (!signal.aborted) showEnd(error.message);
-  });
-  return () => (clearInterval(ages), leaveTab.abort());
+  void attempt(api.stream("deployment", { id }, receive, signal), showEnd, signal);
+  return () => leaveTab.abort();
 
   /** @param {any[]} values */
   function receive(values) {
@@ -98,11 +99,8 @@ export function mount(target, context) {
     leaveTab = new AbortController();
     const { signal: left } = leaveTab;
     const [name, , mountTab] = TABS.find(([known]) => known === tab) ?? TABS[0];
-    [...tabs.children].forEach((link, index) => {
-      if (TABS[index][0] !== name) return link.removeAttribute("aria-current");
-      link.setAttribute("aria-current", "page");
-      link.scrollIntoView({ block: "nearest", inline: "nearest" });
-    });
+    [...tabs.children].forEach((link, index) => setCurrent(link, TABS[index][0] === name));
+    tabs.querySelector("[aria-current]")?.scrollIntoView({ block: "nearest", inline: "nearest" });
     replace(body);
     view.dataset.tab = name;
     updateTab = mountTab(body, page, left, (key, description, action) => context.bind(key, description, action, left));
@@ -114,18 +112,6 @@ export function mount(target, context) {
     parameters = new URLSearchParams();
     history.pushState(null, "", page.address(name));
     showTab();
-  }
-
-  /**
-   * Open a tab without leaving the page.
-   *
-   * @param {MouseEvent} event
-   * @param {string} name
-   */
-  function open(event, name) {
-    if (event.ctrlKey || event.metaKey || event.shiftKey) return;
-    event.preventDefault();
-    goTo(name);
   }
 
   /** @param {string} message */
@@ -172,8 +158,8 @@ function createHead(id, actions) {
       head.dataset.state = status.state;
       setText(name, status.name);
       setState(badge, status.state);
-      setText(sentence, meaning(page));
-      setText(why, reason(page));
+      setText(sentence, page.sentence);
+      setText(why, page.reason);
       why.hidden = !why.textContent;
       progress.hidden = status.state !== "pending" || !status.replicas;
       progress.max = Math.max(1, status.replicas);

@@ -1,8 +1,9 @@
 // The list of deployments, as they change.
 
 import { addressOf } from "./address.js";
+import { attempt } from "./api.js";
 import { element, replace, setText } from "./dom.js";
-import { inNextFrame } from "./frames.js";
+import { every, inNextFrame } from "./frames.js";
 import { setState, stateBadge } from "./format.js";
 import { COLUMNS, STATES, selectRows } from "./table.js";
 import { WindowedList } from "./windowed.js";
@@ -47,6 +48,7 @@ export function mount(target, context) {
     key: (/** @type {Row} */ row) => row.id,
     create: createRow,
     fill: (element, row, index) => fillRow(element, row, index, row.id === current || (current === null && index === 0)),
+    signal: context.signal,
   });
   const update = inNextFrame(show);
 
@@ -56,15 +58,11 @@ export function mount(target, context) {
   body.addEventListener("click", open);
   body.addEventListener("focusin", (event) => (current = keyOf(event.target) ?? current));
   bindKeys();
-  const ages = setInterval(list.draw, 5000);
-  context.api.stream("deployments", {}, receive, context.signal).catch(fail);
+  every(5000, list.draw, context.signal); // ages grow
+  void attempt(context.api.stream("deployments", {}, receive, context.signal), fail, context.signal);
   show();
   list.scrollTo(scrolled);
-  return () => {
-    scrolled = scroller.scrollTop;
-    clearInterval(ages);
-    list.end();
-  };
+  return () => void (scrolled = scroller.scrollTop);
 
   /** @param {{first: boolean, rows: Row[], removed: string[], complete: boolean}[]} batch */
   function receive(batch) {
@@ -83,7 +81,8 @@ export function mount(target, context) {
 
   function show() {
     const selected = selectRows(rows.values(), view);
-    list.show(selected);
+    list.items = selected;
+    list.draw();
     table.setAttribute("aria-rowcount", String(selected.length + 1));
     const all = `${rows.size.toLocaleString()}${complete ? "" : "+"}`;
     setText(summary, complete || rows.size ? (selected.length === rows.size ? all : `${selected.length.toLocaleString()} of ${all}`) : "");
@@ -107,9 +106,9 @@ export function mount(target, context) {
     else replace(empty, element("p", {}, "Loading"));
   }
 
-  /** @param {unknown} error */
-  function fail(error) {
-    replace(scroller, element("p", { class: "error", role: "alert" }, error instanceof Error ? error.message : String(error)));
+  /** @param {string} message */
+  function fail(message) {
+    replace(scroller, element("p", { class: "error", role: "alert" }, message));
   }
 
   /** @param {Partial<typeof view>} changed */
@@ -164,7 +163,7 @@ export function mount(target, context) {
     const index = Math.min(Math.max((before < 0 && rowCount > 0 ? -1 : Math.max(before, 0)) + rowCount, 0), items.length - 1);
     current = items[index].id;
     list.reveal(index);
-    list.row(current)?.querySelector("a")?.focus({ preventScroll: true });
+    /** @type {HTMLElement | null} */ (body.querySelector(`[data-key="${current}"] a`))?.focus({ preventScroll: true });
   }
 
   function bindKeys() {

@@ -1,6 +1,7 @@
 // Dialogs. The browser keeps the focus inside, closes them with Esc, and returns the focus.
 
-import { element, replace } from "./dom.js";
+import { messageOf } from "./api.js";
+import { element, setText } from "./dom.js";
 
 let titles = 0;
 
@@ -24,41 +25,49 @@ export function openDialog(title, fill) {
 }
 
 /**
+ * A value that a question asks for. The button works while `accepts` returns true.
+ *
+ * @typedef {{label: string, type?: string, value?: string, accepts: (value: string) => boolean}} Field
+ */
+
+/**
  * Ask for confirmation, and run an action. The dialog stays open while it runs, and shows its error.
  *
- * @param {{title: string, text: string, verb: string, danger?: boolean, typed?: string, action: () => Promise<void>}} question
- *   `typed` is a text that has to be typed before the button works.
+ * @param {{title: string, text: string, verb: string, danger?: boolean, field?: Field, action: (value: string) => Promise<void>}} question
  */
-export function confirmAction({ title, text, verb, danger = false, typed, action }) {
+export function confirmAction({ title, text, verb, danger = false, field, action }) {
+  const { label = "", accepts = () => true, type = "text", value = "" } = field ?? {};
+  const input = element("input", { type, value, min: "0", autocomplete: "off", spellcheck: false, oninput: update });
+  const button = element("button", { class: danger ? "danger" : "primary", autofocus: !field }, verb);
+  const message = element("p", { class: "error", role: "alert" });
   openDialog(title, (body, close) => {
-    const input = typed === undefined ? null : element("input", { autocomplete: "off", spellcheck: false, oninput: update });
-    const button = element("button", { class: danger ? "danger" : "primary" }, verb);
-    const message = element("p", { class: "error", role: "alert" });
     const form = element(
       "form",
-      { onsubmit: (/** @type {Event} */ event) => (event.preventDefault(), run()) },
+      { onsubmit: (/** @type {Event} */ event) => (event.preventDefault(), run(close)) },
       element("p", {}, text),
-      input && element("label", {}, `Type ${typed} to confirm`, input),
+      field && element("label", {}, label, input),
       message,
       element("div", { class: "actions" }, element("button", { type: "button", onclick: close }, "Cancel"), button),
     );
     body.append(form);
-    update();
-
-    function update() {
-      button.disabled = input !== null && input.value !== typed;
-    }
-
-    async function run() {
-      button.disabled = true;
-      replace(message);
-      try {
-        await action();
-        close();
-      } catch (error) {
-        replace(message, error instanceof Error ? error.message : String(error));
-        update();
-      }
-    }
   });
+  update();
+  if (field) input.select();
+
+  function update() {
+    button.disabled = !accepts(input.value);
+  }
+
+  /** @param {() => void} close */
+  async function run(close) {
+    button.disabled = true;
+    setText(message, "");
+    try {
+      await action(input.value);
+      close();
+    } catch (error) {
+      setText(message, messageOf(error));
+      update();
+    }
+  }
 }

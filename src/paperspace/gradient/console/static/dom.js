@@ -62,6 +62,34 @@ export function setText(target, text) {
 }
 
 /**
+ * A link that acts in place. With a modifier key, it opens another tab of the browser, as all links do.
+ *
+ * @param {string} href
+ * @param {() => void} act
+ * @param {...Child} children
+ */
+export function linkInPlace(href, act, ...children) {
+  const link = element("a", { href }, ...children);
+  link.addEventListener("click", (event) => {
+    if (event.ctrlKey || event.metaKey || event.shiftKey) return;
+    event.preventDefault();
+    act();
+  });
+  return link;
+}
+
+/**
+ * Mark the one link of several that shows where one is.
+ *
+ * @param {Element} link
+ * @param {boolean} isCurrent
+ */
+export function setCurrent(link, isCurrent) {
+  if (isCurrent) link.setAttribute("aria-current", "true");
+  else link.removeAttribute("aria-current");
+}
+
+/**
  * @param {Element} parent
  * @param {Child[]} children
  */

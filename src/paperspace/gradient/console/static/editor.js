@@ -1,7 +1,7 @@
 // Create a deployment, or edit one: the spec as text, what is wrong with it, and what it would change.
 
 import { addressOf } from "./address.js";
-import { ApiError } from "./api.js";
+import { attempt } from "./api.js";
 import { codeBlock } from "./copy.js";
 import { differenceTable } from "./difference.js";
 import { element, replace, setText } from "./dom.js";
@@ -31,19 +31,15 @@ export function mount(target, context) {
     if (/^(INPUT|TEXTAREA)$/.test(document.activeElement?.tagName ?? "")) /** @type {HTMLElement} */ (document.activeElement).blur();
     else context.navigate(id ? addressOf(["deployments", id]) : "#/");
   });
-  if (draft) start(draft);
-  else if (!id) start({ name: parameters.get("name") ?? "", projectId: parameters.get("project") ?? "", text: NEW });
-  else context.api.call("get-text", { id }, context.signal).then(start, fail);
+  if (draft) edit(target, context, id, draft);
+  else if (!id) edit(target, context, id, { name: parameters.get("name") ?? "", projectId: parameters.get("project") ?? "", text: NEW });
+  else void load();
   return () => {};
 
-  /** @param {Draft} loaded */
-  function start(loaded) {
-    if (!context.signal.aborted) edit(target, context, id, loaded);
-  }
-
-  /** @param {Error} error */
-  function fail(error) {
-    if (!context.signal.aborted) replace(target, element("p", { class: "error", role: "alert" }, error.message));
+  async function load() {
+    const fail = (/** @type {string} */ message) => replace(target, element("p", { class: "error", role: "alert" }, message));
+    const loaded = await attempt(context.api.call("get-text", { id }, context.signal), fail, context.signal);
+    if (loaded) edit(target, context, id, loaded);
   }
 }
 
@@ -92,7 +88,7 @@ function edit(target, context, id, draft) {
 
   async function check() {
     const checked = version;
-    const found = await attempt(() => api.call("check-spec", { text: input.value }, signal));
+    const found = await call("check-spec", { text: input.value });
     if (!found || checked !== version) return;
     name.placeholder = found.name ?? "";
     project.placeholder = found.projectId ?? "";
@@ -105,7 +101,7 @@ function edit(target, context, id, draft) {
 
   async function makePlan() {
     const checked = version;
-    const made = await attempt(() => api.call("plan", deployment(), signal));
+    const made = await call("plan", deployment());
     if (!made || checked !== version) return;
     setPlanned(made.action);
     const titles = { created: `Would create ${deployment().name}`, updated: `Would update ${deployment().name}`, unchanged: "Nothing would change" };
@@ -121,7 +117,7 @@ function edit(target, context, id, draft) {
   async function run() {
     if (!planned || planned === "unchanged") return;
     setPlanned(null);
-    const applied = await attempt(() => api.call("apply", deployment(), signal));
+    const applied = await call("apply", deployment());
     if (!applied) return;
     drafts.delete(context.address.path.join("/"));
     context.announce(`${applied.action === "created" ? "Created" : "Updated"} ${deployment().name}.`);
@@ -142,16 +138,11 @@ function edit(target, context, id, draft) {
   }
 
   /**
-   * @param {() => Promise<any>} call
-   * @returns {Promise<any>} the result; undefined if it failed, which is shown then
+   * @param {string} name of an action
+   * @param {object} args
    */
-  async function attempt(call) {
-    try {
-      return await call();
-    } catch (error) {
-      if (!signal.aborted && error instanceof ApiError) showProblems([{ line: 0, column: 0, message: error.message }]);
-      return undefined;
-    }
+  function call(name, args) {
+    return attempt(api.call(name, { ...args }, signal), (message) => showProblems([{ line: 0, column: 0, message }]), signal);
   }
 
   /** @param {Problem[]} found */

@@ -1,4 +1,4 @@
-// Work that waits for the next frame, so that many updates cost one.
+// Work that waits: for the next frame, so that many updates cost one, or for a time.
 
 /**
  * Return a function that runs `draw` in the next frame, once, however often it is called until then.
@@ -39,4 +39,16 @@ export function collected(receive) {
     flushInNextFrame();
   };
   return { add, flush };
+}
+
+/**
+ * Run an action again and again, until a signal is aborted.
+ *
+ * @param {number} milliseconds
+ * @param {() => void} action
+ * @param {AbortSignal} signal
+ */
+export function every(milliseconds, action, signal) {
+  const timer = setInterval(action, milliseconds);
+  signal.addEventListener("abort", () => clearInterval(timer));
 }

@@ -1,8 +1,14 @@
 // A list of any length, of which only the visible rows exist. Rows keep their elements, so focus and selection survive.
 
 import { inNextFrame } from "./frames.js";
+import { keyedChildren } from "./keyed.js";
 
 const OVERSCAN = 8; // rows above and below the visible ones
+
+/**
+ * @template Item
+ * @typedef {{item: Item, index: number, top: number}} Placed an item of the list, and where its row is
+ */
 
 /**
  * @template Item
@@ -13,39 +19,36 @@ const OVERSCAN = 8; // rows above and below the visible ones
  * @property {(item: Item) => string} key identifies an item in each list that is shown
  * @property {() => HTMLElement} create creates the element of a row
  * @property {(row: HTMLElement, item: Item, index: number) => void} fill writes an item into a row; called for each update
+ * @property {AbortSignal} signal ends the list
  */
 
 /** @template Item */
 export class WindowedList {
   /** @type {Item[]} */
   items = [];
-  /** @type {Map<string, HTMLElement>} */
-  #rows = new Map();
   #options;
-  #observer;
+  #show;
   draw = inNextFrame(() => this.#draw());
 
   /** @param {Options<Item>} options */
   constructor(options) {
     this.#options = options;
-    options.body.classList.add("windowed");
-    options.scroller.addEventListener("scroll", this.draw, { passive: true });
-    this.#observer = new ResizeObserver(this.draw);
-    this.#observer.observe(options.scroller);
+    const { scroller, body, key, create, fill, signal } = options;
+    const fillRow = (/** @type {HTMLElement} */ row, /** @type {Placed<Item>} */ { item, index, top }) => {
+      row.dataset.key = key(item);
+      row.style.transform = `translateY(${top}px)`;
+      fill(row, item, index);
+    };
+    this.#show = keyedChildren(body, ({ item }) => key(item), create, fillRow);
+    body.classList.add("windowed");
+    scroller.addEventListener("scroll", this.draw, { passive: true });
+    const observer = new ResizeObserver(this.draw);
+    observer.observe(scroller);
+    signal.addEventListener("abort", () => observer.disconnect());
   }
 
   get rowHeight() {
     return this.#options.rowHeight();
-  }
-
-  /**
-   * Show a list, in the next frame.
-   *
-   * @param {Item[]} items
-   */
-  show(items) {
-    this.items = items;
-    this.draw();
   }
 
   /**
@@ -73,47 +76,17 @@ export class WindowedList {
     this.#draw();
   }
 
-  /**
-   * Return the element of an item. Undefined: it is not near the visible rows.
-   *
-   * @param {string} key
-   */
-  row(key) {
-    return this.#rows.get(key);
-  }
-
-  /** Remove all rows, and stop to watch the element that scrolls. */
-  end() {
-    this.#observer.disconnect();
-    this.#options.scroller.removeEventListener("scroll", this.draw);
-    this.show([]);
-  }
-
   #draw() {
-    const { scroller, body, key, create, fill } = this.#options;
+    const { scroller, body, key } = this.#options;
     const { items, rowHeight } = this;
     body.style.height = `${items.length * rowHeight}px`;
     const first = Math.max(0, Math.floor((scroller.scrollTop - body.offsetTop) / rowHeight) - OVERSCAN);
     const last = Math.min(items.length, first + Math.ceil(scroller.clientHeight / rowHeight) + 2 * OVERSCAN);
-    const keys = items.slice(first, last).map(key);
-    const visible = new Set(keys);
-    const focused = document.activeElement?.closest("[data-key]");
-    for (const [id, row] of this.#rows) {
-      if (visible.has(id)) continue;
-      if (row === focused && items.some((item) => key(item) === id)) continue; // scrolled out of sight, but it keeps the focus
-      row.remove();
-      this.#rows.delete(id);
-    }
-    let previous = /** @type {Element | null} */ (null);
-    keys.forEach((id, offset) => {
-      const row = this.#rows.get(id) ?? create();
-      this.#rows.set(id, row);
-      row.dataset.key = id;
-      row.style.transform = `translateY(${(first + offset) * rowHeight}px)`;
-      fill(row, items[first + offset], first + offset);
-      const place = previous ? previous.nextElementSibling : body.firstElementChild;
-      if (place !== row) body.insertBefore(row, place); // in the order of the list, for selections and screen readers
-      previous = row;
-    });
+    const indexes = Array.from({ length: Math.max(0, last - first) }, (_, offset) => first + offset);
+    const focused = body.querySelector("[data-key]:focus-within")?.getAttribute("data-key");
+    const index = focused ? items.findIndex((item) => key(item) === focused) : -1;
+    if (index >= last) indexes.push(index); // scrolled out of sight, but it keeps the focus
+    else if (index >= 0 && index < first) indexes.unshift(index);
+    this.#show(indexes.map((index) => ({ item: items[index], index, top: index * rowHeight })));
   }
 }

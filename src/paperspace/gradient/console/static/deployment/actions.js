@@ -1,7 +1,6 @@
 // What can be done with a deployment. Each action asks first.
 
-import { confirmAction, openDialog } from "../dialog.js";
-import { element, setText } from "../dom.js";
+import { confirmAction } from "../dialog.js";
 import { count } from "./words.js";
 
 /** @typedef {import("./types.js").Page} Page */
@@ -9,34 +8,14 @@ import { count } from "./words.js";
 /** @param {Page} page */
 export function scale(page) {
   const { name, replicas } = page.status;
-  openDialog(`Scale ${name}`, (body, close) => {
-    const input = element("input", { type: "number", min: "0", step: "1", value: String(replicas), oninput: check });
-    const button = element("button", { class: "primary" }, "Scale");
-    const failure = element("p", { class: "error", role: "alert" });
-    body.append(element("form", { onsubmit: submit },
-      element("label", {}, "Replicas", input),
-      element("p", { class: "muted" }, "A new revision gets this number of replicas; with 0, the deployment is stopped."), failure,
-      element("div", { class: "actions" }, element("button", { type: "button", onclick: close }, "Cancel"), button)));
-    check();
-    queueMicrotask(() => input.select());
-
-    function check() {
-      button.disabled = !/^\d+$/.test(input.value) || Number(input.value) === replicas;
-    }
-
-    /** @param {SubmitEvent} event */
-    async function submit(event) {
-      event.preventDefault();
-      button.disabled = true;
-      try {
-        await page.call("scale", { replicas: Number(input.value) });
-        close();
-        page.announce(`${name} is scaled to ${count(Number(input.value), "replica")}.`);
-      } catch (error) {
-        setText(failure, /** @type {Error} */ (error).message);
-        check();
-      }
-    }
+  confirmAction({
+    title: `Scale ${name}`, verb: "Scale",
+    text: "A new revision gets this number of replicas; with 0, the deployment is stopped.",
+    field: { label: "Replicas", type: "number", value: String(replicas), accepts: (value) => /^\d+$/.test(value) && Number(value) !== replicas },
+    action: async (value) => {
+      await page.call("scale", { replicas: Number(value) });
+      page.announce(`${name} is scaled to ${count(Number(value), "replica")}.`);
+    },
   });
 }
 
@@ -45,7 +24,7 @@ export function restart(page) {
   confirmAction({
     title: `Restart ${page.status.name}`, verb: "Restart",
     text: "New replicas start with the same spec, as a new revision. The earlier ones serve until these are ready.",
-    action: () => run(page, "restart", "restarts"),
+    action: () => run(page, "restart"),
   });
 }
 
@@ -55,18 +34,10 @@ export function restart(page) {
  * @param {Page} page
  */
 export function stopOrStart(page) {
-  if (isStopped(page)) {
-    confirmAction({
-      title: `Start ${page.status.name}`, verb: "Start", text: "It runs with the number of replicas in its spec.",
-      action: () => run(page, "start", "starts"),
-    });
-  } else {
-    confirmAction({
-      title: `Stop ${page.status.name}`, verb: "Stop",
-      text: "Its replicas end, and its endpoint does not respond until it is started again.",
-      action: () => run(page, "stop", "stops"),
-    });
-  }
+  const [action, verb, text] = isStopped(page)
+    ? /** @type {const} */ (["start", "Start", "It runs with the number of replicas in its spec."])
+    : /** @type {const} */ (["stop", "Stop", "Its replicas end, and its endpoint does not respond until it is started again."]);
+  confirmAction({ title: `${verb} ${page.status.name}`, verb, text, action: () => run(page, action) });
 }
 
 /** @param {Page} page */
@@ -78,7 +49,7 @@ export function isStopped({ status }) {
 export function remove(page) {
   const { name } = page.status;
   confirmAction({
-    title: `Delete ${name}`, verb: "Delete", danger: true, typed: name,
+    title: `Delete ${name}`, verb: "Delete", danger: true, field: { label: `Type ${name} to confirm`, accepts: (value) => value === name },
     text: "The deployment stops serving, and its revisions, events and logs are gone. This cannot be undone.",
     action: async () => void (await page.call("delete", { name })),
   });
@@ -86,10 +57,9 @@ export function remove(page) {
 
 /**
  * @param {Page} page
- * @param {string} action
- * @param {string} what happens then
+ * @param {"restart" | "start" | "stop"} action
  */
-async function run(page, action, what) {
+async function run(page, action) {
   await page.call(action);
-  page.announce(`${page.status.name} ${what}.`);
+  page.announce(`${page.status.name} ${action}s.`);
 }

@@ -2,7 +2,7 @@
 
 import { element, setText } from "../dom.js";
 import { age, dateTime } from "../format.js";
-import { keyedChildren } from "./keyed.js";
+import { keyedChildren } from "../keyed.js";
 
 /** @typedef {import("./types.js").Event} Event */
 

@@ -1,7 +1,9 @@
 // The tab of the logs: lines as they are written, of any number, of which the visible ones are in the document.
 
-import { element, replace, setText } from "../dom.js";
+import { attempt } from "../api.js";
 import { copyButton } from "../copy.js";
+import { element, replace, setText } from "../dom.js";
+import { every } from "../frames.js";
 import { WindowedList } from "../windowed.js";
 import { download } from "./download.js";
 import { LogLines } from "./log-lines.js";
@@ -31,8 +33,8 @@ export function mountLogs(parent, page, signal, bind) {
     element("div", { class: "log-frame" }, scroller, more), detail, summary);
 
   const list = new WindowedList({
-    scroller, body, rowHeight: () => ROW, create: () => createRow(choose), fill,
-    key: (/** @type {Line} */ line) => `${line.number || `before ${line.next}`} ${line.instance}`,
+    scroller, body, rowHeight: () => ROW, create: () => createRow(choose), fill, signal,
+    key: (/** @type {Line} */ line) => `${line.number || `before ${line.next}`} ${line.instance} ${line.time}`,
   });
   let lines = new LogLines(LIMIT);
   let following = !page.parameter("line");
@@ -47,8 +49,8 @@ export function mountLogs(parent, page, signal, bind) {
   scroller.addEventListener("scroll", onScroll, { passive: true });
   const resized = new ResizeObserver(() => following && draw());
   resized.observe(scroller);
-  const timer = setInterval(summarize, SUMMARY);
-  signal.addEventListener("abort", () => (clearInterval(timer), resized.disconnect(), connection.abort(), list.end()));
+  every(SUMMARY, summarize, signal);
+  signal.addEventListener("abort", () => (resized.disconnect(), connection.abort()));
   bind("/", "Search the log", () => search.focus());
   bind("f", "Follow the log, or pause", () => follow(!following));
   bind("ArrowDown", "Select the next line of the log", () => move(1));
@@ -56,7 +58,7 @@ export function mountLogs(parent, page, signal, bind) {
   bind("Escape", "End the search, or close the line", () => (search.value ? clearSearch() : select(null)));
   open();
   return () => {
-    drawInstances();
+    addInstances();
     if (ended && page.status.state !== "stopped") connect();
   };
 
@@ -66,7 +68,7 @@ export function mountLogs(parent, page, signal, bind) {
     lines.filter(search.value);
     unseen = 0;
     earlier.hidden = true;
-    drawInstances();
+    addInstances();
     draw();
     connect();
   }
@@ -79,11 +81,7 @@ export function mountLogs(parent, page, signal, bind) {
       const { since } = lines;
       return { instance: page.parameter("instance") || null, tail: since ? LIMIT : tail, since, follow: true };
     };
-    try {
-      await page.stream("logs", args, add, current.signal);
-    } catch (error) {
-      failure = /** @type {Error} */ (error).message;
-    }
+    await attempt(page.stream("logs", args, add, current.signal), (message) => void (failure = message), current.signal);
     if (current.signal.aborted) return;
     ended = true;
     draw();
@@ -101,7 +99,7 @@ export function mountLogs(parent, page, signal, bind) {
     }
     failure = "";
     earlier.hidden = lines.all.length < tail || tail === LIMIT;
-    drawInstances();
+    addInstances();
     draw();
     const line = detail.hidden && page.parameter("line") ? selected() : null;
     if (line) select(line);
@@ -128,16 +126,12 @@ export function mountLogs(parent, page, signal, bind) {
     return ended ? `${found}. The log has ended, because the deployment is stopped.` : found;
   }
 
-  function drawInstances() {
-    const names = new Set(page.status.instances.map(({ name }) => name ?? ""));
-    for (const name of lines.instances.keys()) names.add(name);
-    names.add(page.parameter("instance"));
-    names.delete("");
-    const known = [...instance.options].map(({ value }) => value);
-    const wanted = ["", ...[...names].sort()];
-    if (known.join() === wanted.join()) return;
-    replace(instance, ...wanted.map((name) => element("option", { value: name }, name || "All replicas")));
-    instance.value = page.parameter("instance");
+  function addInstances() {
+    const chosen = page.parameter("instance");
+    const known = new Set([...instance.options].map(({ value }) => value));
+    const names = new Set(["", chosen, ...page.status.instances.map(({ name }) => name ?? ""), ...lines.instances.keys()]);
+    const added = [...names].filter((name) => !known.has(name));
+    instance.append(...added.map((name) => element("option", { value: name, selected: name === chosen }, name || "All replicas")));
   }
 
   /** @param {boolean} on */

@@ -1,6 +1,8 @@
 // The tab of the metrics: plots of requests, errors, durations, CPU, memory and replicas over the same time.
 
+import { attempt } from "../api.js";
 import { element, setText } from "../dom.js";
+import { every } from "../frames.js";
 import { createPlot } from "./plot.js";
 import { hideTooltip, showTooltip } from "./tooltip.js";
 import { clock, duration, size } from "./words.js";
@@ -30,8 +32,8 @@ export function mountMetrics(parent, page, signal) {
     createPlot("Replicas", [first("ready", "readyReplicas"), second("desired", "replicas")], decimal, onPoint, { steps: true }),
   ];
   parent.append(element("div", { class: "bar" }, range, note), element("div", { class: "plots" }, ...plots.map((plot) => plot.element)), reading);
-  const timer = setInterval(load, INTERVAL);
-  signal.addEventListener("abort", () => (clearInterval(timer), hideTooltip()));
+  every(INTERVAL, load, signal);
+  signal.addEventListener("abort", hideTooltip);
   void load();
   return () => {};
 
@@ -41,13 +43,10 @@ export function mountMetrics(parent, page, signal) {
   }
 
   async function load() {
-    try {
-      points = await page.call("metrics", { since: since() }, signal);
-      setText(note, points.length ? "" : "No figures in this time. They come every 10 seconds; simulated deployments have none.");
-    } catch (error) {
-      if (!signal.aborted) setText(note, /** @type {Error} */ (error).message);
-      return;
-    }
+    const found = await attempt(page.call("metrics", { since: since() }, signal), (message) => setText(note, message), signal);
+    if (!found) return;
+    points = found;
+    setText(note, points.length ? "" : "No figures in this time. They come every 10 seconds; simulated deployments have none.");
     const now = Date.now();
     for (const plot of plots) plot.show(points, now - RANGES[since()][1] * 60_000, now);
   }

@@ -2,6 +2,7 @@
 
 import { differenceTable } from "../difference.js";
 import { element, replace, setText } from "../dom.js";
+import { every } from "../frames.js";
 import { eventTable } from "./events.js";
 import { mountTimeline } from "./timeline.js";
 
@@ -21,8 +22,7 @@ export function mountOverview(parent, page, signal) {
       element("section", { "aria-labelledby": "newest" }, element("header", {}, heading, allRevisions), changes),
       element("section", { "aria-labelledby": "latest" }, element("header", {}, element("h2", { id: "latest" }, "Latest events"), allEvents), events.element)));
   const drawTimeline = mountTimeline(replicas, page, signal);
-  const timer = setInterval(drawTimeline, 1000); // time passes
-  signal.addEventListener("abort", () => clearInterval(timer));
+  every(1000, drawTimeline, signal); // time passes
   let shown = "";
   update();
   return update;

@@ -1,5 +1,6 @@
 // The tab of the playground: one request to the endpoint, which Python sends, and its response as text.
 
+import { attempt } from "../api.js";
 import { codeBlock, copyButton } from "../copy.js";
 import { element, replace, setText } from "../dom.js";
 import { indented } from "./json.js";
@@ -56,13 +57,10 @@ export function mountPlayground(parent, page, signal, bind) {
   }
 
   async function showCode() {
-    try {
-      const { curl, python } = await page.call("request-code", request(), signal);
-      setText(failure, "");
-      replace(code, codeBlock("curl", curl), codeBlock("Python", python));
-    } catch (error) {
-      if (!signal.aborted) setText(failure, /** @type {Error} */ (error).message);
-    }
+    const found = await attempt(page.call("request-code", request(), signal), fail, signal);
+    if (!found) return;
+    fail("");
+    replace(code, codeBlock("curl", found.curl), codeBlock("Python", found.python));
   }
 
   /** @param {SubmitEvent} event */
@@ -71,17 +69,16 @@ export function mountPlayground(parent, page, signal, bind) {
     if (sending) return;
     sending = new AbortController();
     setText(button, "Sending");
-    button.setAttribute("aria-busy", "true");
-    setText(failure, "");
-    try {
-      showResponse(response, await page.call("send-request", request(), sending.signal));
-    } catch (error) {
-      if (!sending.signal.aborted) setText(failure, /** @type {Error} */ (error).message);
-    } finally {
-      sending = null;
-      setText(button, "Send");
-      button.removeAttribute("aria-busy");
-    }
+    fail("");
+    const received = await attempt(page.call("send-request", request(), sending.signal), fail, sending.signal);
+    sending = null;
+    setText(button, "Send");
+    if (received) showResponse(response, received);
+  }
+
+  /** @param {string} message */
+  function fail(message) {
+    setText(failure, message);
   }
 }
 

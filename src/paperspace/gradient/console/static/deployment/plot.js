@@ -145,11 +145,6 @@ export function createPlot(title, series, format, onPoint, { base = 10, steps = 
  * @param {number} time
  */
 function nearest(points, time) {
-  let best = null;
-  let distance = Infinity;
-  points.forEach((point, index) => {
-    const away = Math.abs(Date.parse(point.time) - time);
-    if (away < distance) [best, distance] = [index, away];
-  });
-  return /** @type {number | null} */ (best);
+  const distances = points.map((point) => Math.abs(Date.parse(point.time) - time));
+  return points.length ? distances.indexOf(Math.min(...distances)) : null;
 }

@@ -1,10 +1,11 @@
 // The tab of the revisions: what each has changed, and what a rollback to it would change.
 
+import { attempt } from "../api.js";
 import { confirmAction } from "../dialog.js";
 import { differenceTable } from "../difference.js";
-import { element, replace, setText } from "../dom.js";
+import { element, linkInPlace, replace, setCurrent, setText } from "../dom.js";
 import { age, dateTime } from "../format.js";
-import { keyedChildren } from "./keyed.js";
+import { keyedChildren } from "../keyed.js";
 
 /** @typedef {import("./types.js").Revision} Revision */
 
@@ -34,9 +35,9 @@ export function mountRevisions(parent, page, signal, bind) {
     return page.revisions.find((revision) => revision.number === number) ?? page.revisions[0];
   }
 
-  /** @param {Revision} revision */
-  function select(revision) {
-    page.remember({ revision: String(revision.number) });
+  /** @param {number} number */
+  function select(number) {
+    page.remember({ revision: String(number) });
     update();
   }
 
@@ -44,7 +45,7 @@ export function mountRevisions(parent, page, signal, bind) {
   function move(step) {
     const next = page.revisions[page.revisions.indexOf(selected()) + step];
     if (!next) return;
-    select(next);
+    select(next.number);
     /** @type {HTMLElement | null} */ (list.querySelector("a[aria-current]"))?.focus();
   }
 
@@ -66,14 +67,11 @@ export function mountRevisions(parent, page, signal, bind) {
     setText(button, `Roll back to revision ${revision.number}`);
     rollback.hidden = isNewest;
     if (isNewest) return;
-    try {
-      const difference = await page.call("rollback-changes", { to: revision.id }, signal);
-      if (selected() !== revision) return;
-      replace(rollbackChanges, differenceTable(difference, { before: "Now", after: `Revision ${revision.number}` }));
-      button.disabled = !difference.length;
-    } catch (error) {
-      if (!signal.aborted) replace(rollbackChanges, element("p", { class: "error" }, /** @type {Error} */ (error).message));
-    }
+    const fail = (/** @type {string} */ message) => replace(rollbackChanges, element("p", { class: "error" }, message));
+    const difference = await attempt(page.call("rollback-changes", { to: revision.id }, signal), fail, signal);
+    if (!difference || selected() !== revision) return;
+    replace(rollbackChanges, differenceTable(difference, { before: "Now", after: `Revision ${revision.number}` }));
+    button.disabled = !difference.length;
   }
 
   function rollBack() {
@@ -93,16 +91,8 @@ export function mountRevisions(parent, page, signal, bind) {
   function createItem({ number }) {
     const title = element("span", { class: "revision-title" });
     const what = element("span", { class: "revision-what" });
-    const href = page.address("revisions", { revision: String(number) });
-    return element("li", {}, element("a", { href, onclick: choose }, title, what));
-
-    /** @param {MouseEvent} event */
-    function choose(event) {
-      if (event.ctrlKey || event.metaKey || event.shiftKey) return;
-      event.preventDefault();
-      const revision = page.revisions.find((other) => other.number === number);
-      if (revision) select(revision);
-    }
+    const link = linkInPlace(page.address("revisions", { revision: String(number) }), () => select(number), title, what);
+    return element("li", {}, link);
   }
 
   /**
@@ -116,20 +106,7 @@ export function mountRevisions(parent, page, signal, bind) {
     const serves = revision.id === (serving ? serving.specId : readyReplicas ? specId : null);
     const facts = [revision.number, `${age(revision.dtCreated)} ago`, revision.actor, serves ? "serves" : null];
     setText(title, facts.filter(Boolean).join(" · "));
-    setText(what, summary(revision));
-    if (revision === selected()) link.setAttribute("aria-current", "true");
-    else link.removeAttribute("aria-current");
+    setText(what, revision.summary);
+    setCurrent(link, revision === selected());
   }
-}
-
-/**
- * What a revision has changed, in a few words.
- *
- * @param {Revision} revision
- */
-function summary({ number, changes }) {
-  if (number === 1) return "created";
-  if (!changes.length) return "restarted";
-  const paths = changes.map(({ path }) => path).slice(0, 3).join(", ");
-  return changes.length > 3 ? `${paths} and ${changes.length - 3} more` : paths;
 }

@@ -1,14 +1,13 @@
 // The replicas of a deployment: their states now, and the phases that each went through, as a drawing.
 
 import { element, replace, setText, svg } from "../dom.js";
-import { timeTicks } from "./axis.js";
 import { setState, stateBadge } from "../format.js";
-import { keyedChildren } from "./keyed.js";
-import { lanesOf } from "./lanes.js";
+import { keyedChildren } from "../keyed.js";
+import { timeTicks } from "./axis.js";
 import { hideTooltip, showTooltip } from "./tooltip.js";
 import { clock } from "./words.js";
 
-/** @typedef {import("./lanes.js").Lane} Lane */
+/** @typedef {import("./types.js").Lane} Lane */
 /** @typedef {import("./types.js").Page} Page */
 
 /** The shortest and the longest time that is drawn, in milliseconds. */
@@ -31,7 +30,6 @@ const NEAR = 6;
  * @returns {() => void} draws the timeline again
  */
 export function mountTimeline(parent, page, signal) {
-  signal.addEventListener("abort", hideTooltip);
   const axis = svg("svg", { class: "lane-axis", "aria-hidden": "true" });
   const body = element("tbody");
   const table = element("table", { class: "lanes" },
@@ -40,105 +38,87 @@ export function mountTimeline(parent, page, signal) {
       element("th", { scope: "col" }, element("span", { class: "hidden-text" }, "Timeline"), axis))), body);
   const none = element("p", { class: "muted" }, "No replicas.");
   parent.append(table, none);
-  const range = { from: 0, to: 0 };
+  signal.addEventListener("abort", hideTooltip);
+  const show = keyedChildren(body, (/** @type {Lane} */ { name }) => name, createRow, updateRow);
+  let from = 0;
+  let to = 0;
+  return draw;
 
-  const show = keyedChildren(body, (/** @type {Lane} */ lane) => lane.name, () => createRow(range), updateRow);
-
-  return () => {
-    const now = Date.now();
-    const lanes = lanesOf(page.status, page.events ?? [], now);
-    const first = Math.min(now - SHORTEST, ...lanes.flatMap(({ phases }) => phases.map(({ from }) => from)));
-    range.from = Math.max(first, now - LONGEST);
-    range.to = now;
+  function draw() {
+    const { lanes } = page;
+    to = Date.now();
+    const begins = lanes.flatMap(({ phases }) => phases.map((phase) => Date.parse(phase.from)));
+    from = Math.max(Math.min(to - SHORTEST, ...begins), to - LONGEST);
     table.hidden = !lanes.length;
     none.hidden = Boolean(lanes.length);
-    drawAxis(axis, range);
+    const ticks = timeTicks(from, to, Math.max(2, Math.floor(axis.clientWidth / 80)));
+    replace(axis, ...ticks.map(({ time, label }) => svg("text", { x: `${percent(time)}%`, y: 12, "text-anchor": "middle" }, label)));
     show(lanes);
-  };
+  }
+
+  /** @param {number} time */
+  function percent(time) {
+    return Math.max(0, Math.min(100, ((time - from) / (to - from)) * 100));
+  }
+
+  /** @param {Lane} lane */
+  function createRow({ name }) {
+    const drawing = svg("svg", { class: "lane", role: "img" });
+    drawing.addEventListener("pointermove", ({ clientX: x, clientY: y }) => {
+      const { left, width } = drawing.getBoundingClientRect();
+      const perPixel = (to - from) / width;
+      const lane = page.lanes.find((other) => other.name === name);
+      if (lane) showTooltip({ x, y }, describe(lane, from + (x - left) * perPixel, NEAR * perPixel));
+    });
+    drawing.addEventListener("pointerleave", hideTooltip);
+    return element("tr", {},
+      element("th", { scope: "row", class: "mono" }, name), element("td", {}, stateBadge("pending")),
+      element("td", { class: "number" }), element("td", { class: "lane-cell" }, drawing));
+  }
+
+  /**
+   * @param {HTMLTableRowElement} row
+   * @param {Lane} lane
+   */
+  function updateRow(row, lane) {
+    const [, state, restarts, cell] = row.cells;
+    row.classList.toggle("is-old", !lane.current);
+    const badge = /** @type {HTMLElement} */ (state.firstElementChild);
+    setState(badge, BADGES[lane.state] ?? lane.state, lane.state);
+    badge.title = lane.message;
+    setText(restarts, lane.restarts ? String(lane.restarts) : "");
+    const drawing = /** @type {SVGElement} */ (cell.firstElementChild);
+    drawing.setAttribute("aria-label", lane.phases.map((phase) => `${phase.phase} from ${clock(phase.from)}`).join(", "));
+    const phases = lane.phases.map((phase) => {
+      const x = percent(Date.parse(phase.from));
+      const [y, height] = SHAPES[phase.phase];
+      return svg("rect", { class: `phase-${phase.phase}`, x: `${x}%`, width: `${Math.max(percent(endOf(phase)) - x, 0.2)}%`, y, height });
+    });
+    const marks = lane.marks.map(({ time, severity }) =>
+      svg("circle", { class: `mark mark-${severity.toLowerCase()}`, cx: `${percent(Date.parse(time))}%`, cy: 10, r: 2.5 }));
+    replace(drawing, ...phases, ...marks);
+  }
 }
 
-/** @typedef {{from: number, to: number}} Range */
-
-/**
- * @param {number} time
- * @param {Range} range
- */
-function percent(time, { from, to }) {
-  return Math.max(0, Math.min(100, ((time - from) / (to - from)) * 100));
-}
-
-/**
- * @param {SVGElement} axis
- * @param {Range} range
- */
-function drawAxis(axis, range) {
-  const most = Math.max(2, Math.floor(axis.clientWidth / 80));
-  const ticks = timeTicks(range.from, range.to, most);
-  replace(axis, ...ticks.map(({ time, label }) =>
-    svg("text", { x: `${percent(time, range)}%`, y: 12, "text-anchor": "middle" }, label)));
-}
-
-/** @param {Range} range */
-function createRow(range) {
-  const lane = svg("svg", { class: "lane", role: "img" });
-  const row = element("tr", {},
-    element("th", { scope: "row", class: "mono" }), element("td", {}, stateBadge("pending")),
-    element("td", { class: "number" }), element("td", { class: "lane-cell" }, lane));
-  lane.addEventListener("pointermove", ({ clientX: x, clientY: y }) => {
-    const { left, width } = lane.getBoundingClientRect();
-    const time = range.from + ((x - left) / width) * (range.to - range.from);
-    showTooltip({ x, y }, describe(shownLanes.get(row), time, ((range.to - range.from) / width) * NEAR));
-  });
-  lane.addEventListener("pointerleave", hideTooltip);
-  ranges.set(row, range);
-  return row;
-}
-
-/** @type {WeakMap<Element, Lane>} */
-const shownLanes = new WeakMap();
-/** @type {WeakMap<Element, Range>} */
-const ranges = new WeakMap();
-
-/**
- * @param {HTMLTableRowElement} row
- * @param {Lane} lane
- */
-function updateRow(row, lane) {
-  shownLanes.set(row, lane);
-  const range = /** @type {Range} */ (ranges.get(row));
-  const [name, state, restarts, cell] = row.cells;
-  row.classList.toggle("is-old", !lane.current);
-  setText(name, lane.name);
-  const badge = /** @type {HTMLElement} */ (state.firstElementChild);
-  setState(badge, BADGES[lane.state] ?? lane.state, lane.state);
-  badge.title = lane.message;
-  setText(restarts, lane.restarts ? String(lane.restarts) : "");
-  const drawing = /** @type {SVGElement} */ (cell.firstElementChild);
-  drawing.setAttribute("aria-label", lane.phases.map(({ from, phase }) => `${phase} from ${clock(from)}`).join(", "));
-  replace(drawing, ...lane.phases.map(({ from, to, phase }) => {
-    const x = percent(from, range);
-    const [y, height] = SHAPES[phase];
-    return svg("rect", { class: `phase-${phase}`, x: `${x}%`, width: `${Math.max(percent(to, range) - x, 0.2)}%`, y, height });
-  }), ...lane.events.map(({ time, event }) =>
-    svg("circle", { class: `mark mark-${event.severity.toLowerCase()}`, cx: `${percent(time, range)}%`, cy: 10, r: 2.5 })));
+/** @param {{to: string | null}} phase */
+function endOf({ to }) {
+  return to === null ? Date.now() : Date.parse(to);
 }
 
 /**
  * Describe what happened to a replica at a time: the nearest event, or its phase.
  *
- * @param {Lane | undefined} lane
+ * @param {Lane} lane
  * @param {number} time
  * @param {number} near
  */
 function describe(lane, time, near) {
-  const [event] = (lane?.events ?? [])
-    .map(({ time: at, event: found }) => ({ distance: Math.abs(at - time), at, found }))
-    .filter(({ distance }) => distance <= near)
-    .sort((one, other) => one.distance - other.distance);
-  if (event) {
-    const times = event.found.count > 1 ? `, ${event.found.count} times` : "";
-    return [`${clock(event.at)}  ${event.found.reason}${times}`, event.found.message];
+  const distance = (/** @type {{time: string}} */ mark) => Math.abs(Date.parse(mark.time) - time);
+  const [mark] = lane.marks.filter((other) => distance(other) <= near).sort((one, other) => distance(one) - distance(other));
+  if (mark) {
+    const times = mark.count > 1 ? `, ${mark.count} times` : "";
+    return [`${clock(mark.time)}  ${mark.reason}${times}`, mark.message];
   }
-  const phase = lane?.phases.find(({ from, to }) => from <= time && time <= to);
-  return phase ? [`${phase.phase}, ${clock(phase.from)} to ${clock(phase.to)}`] : [clock(time)];
+  const phase = lane.phases.find((other) => Date.parse(other.from) <= time && time <= endOf(other));
+  return phase ? [`${phase.phase}, ${clock(phase.from)} to ${clock(endOf(phase))}`] : [clock(time)];
 }

@@ -1,4 +1,4 @@
-// The types of what the actions and streams of this page return. `types.py` of the library describes the fields.
+// The types of what the actions and streams of this page return. `types.py` of the library and `lanes.py` describe the fields.
 
 /**
  * @typedef {{name: string | null, phase: string | null, state: string | null, message: string | null}} Instance
@@ -8,8 +8,13 @@
  *   error: string | null, instances: Instance[]}} Status
  * @typedef {{id: string, dtCreated: string, dtLast: string, count: number, severity: "NORMAL" | "WARNING", reason: string,
  *   message: string, deploymentSpecId: string | null, instanceName: string | null}} Event
+ * @typedef {"pending" | "healthy" | "retrying" | "failed" | "stopping"} Phase
+ * @typedef {{name: string, state: string, message: string, restarts: number, current: boolean,
+ *   phases: {from: string, to: string | null, phase: Phase}[],
+ *   marks: {time: string, severity: string, reason: string, message: string, count: number}[]}} Lane
  * @typedef {import("../difference.js").SpecChange} SpecChange
- * @typedef {{id: string, number: number, dtCreated: string, actor: string | null, image: string, changes: SpecChange[]}} Revision
+ * @typedef {{id: string, number: number, dtCreated: string, actor: string | null, image: string, summary: string,
+ *   changes: SpecChange[]}} Revision
  * @typedef {{time: string, replicas: number, readyReplicas: number, [figure: string]: any}} Point
  */
 
@@ -18,6 +23,9 @@
  *
  * @typedef {object} Page
  * @property {Status} status
+ * @property {string} sentence what the state means
+ * @property {string} reason why it has failed, or is not ready; "" if there is nothing to say
+ * @property {Lane[]} lanes the history of each replica
  * @property {Event[] | null} events newest first; null if the server has none
  * @property {Revision[]} revisions newest first
  * @property {(name: string, args?: object, signal?: AbortSignal) => Promise<any>} call calls an action for this deployment

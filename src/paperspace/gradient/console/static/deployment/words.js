@@ -1,39 +1,4 @@
-// How the page says the state of a deployment, and values, in words.
-
-/** @typedef {import("./types.js").Page} Page */
-
-/**
- * What the state means, in one sentence.
- *
- * @param {Page} page
- */
-export function meaning({ status, revisions }) {
-  const { state, applied, replicas, readyReplicas, serving } = status;
-  const ready = `${readyReplicas} of ${count(replicas, "replica")} ready`;
-  if (state === "stopped") return "no replicas run";
-  if (state === "ready") return readyReplicas < replicas ? `${ready}; autoscaling is still adding replicas` : ready;
-  const earlier = revisions.find(({ id }) => id === serving?.specId);
-  const revision = earlier ? `revision ${earlier.number}` : "an earlier revision";
-  const meanwhile = serving ? `; ${revision} serves, with ${count(serving.readyReplicas, "ready replica")}` : "";
-  if (state === "failed") return `the newest revision does not run${meanwhile || `; ${ready}`}`;
-  if (!applied) return `the newest revision is not applied yet${meanwhile}`;
-  return replicas === 0 ? "replicas finish their requests, and stop" : `a rollout is in progress; ${ready}${meanwhile}`;
-}
-
-/**
- * Why the deployment has failed, or is not ready yet; "" if there is nothing to say.
- *
- * @param {Page} page
- */
-export function reason({ status, events }) {
-  if (status.state === "ready" || status.state === "stopped") return "";
-  if (status.error) return status.error;
-  const instance = status.instances.find(({ state, message }) => state !== "healthy" && message);
-  if (instance) return `${instance.name}: ${instance.message}`;
-  const warning = events?.find(({ severity, deploymentSpecId }) =>
-    severity === "WARNING" && deploymentSpecId === status.specId);
-  return warning?.message ?? "";
-}
+// How values are written on the page of a deployment.
 
 /**
  * A number with its noun, such as "2 replicas".
@@ -51,14 +16,13 @@ export function count(number, noun) {
  * @param {string | number} time
  */
 export function clock(time) {
-  const date = new Date(time);
-  const today = date.toDateString() === new Date().toDateString();
-  return `${today ? "" : `${localDate(date)} `}${date.toTimeString().slice(0, 8)}`;
+  const [day, clockTime] = localTime(time).split(" ");
+  return localTime(Date.now()).startsWith(day) ? clockTime : `${day} ${clockTime}`;
 }
 
-/** @param {Date} date */
-function localDate(date) {
-  return [date.getFullYear(), date.getMonth() + 1, date.getDate()].map((part) => String(part).padStart(2, "0")).join("-");
+/** @param {string | number} time */
+function localTime(time) {
+  return new Date(time).toLocaleString("sv"); // Swedish: as in ISO 8601
 }
 
 /**
