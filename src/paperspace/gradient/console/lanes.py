@@ -79,7 +79,7 @@ def _lane(name: str, events: Sequence[DeploymentEvent], start: str) -> Lane:
             {"from": time, "to": until, "phase": phase} for (time, phase), until in zip(changes, ends, strict=True)
         ],
         "marks": [
-            {"time": time} | {field: event[field] for field in ("severity", "reason", "message", "count")}  # type: ignore[literal-required]
+            {"time": time} | {field: event[field] for field in ("severity", "reason", "message", "count")}
             for time, event in times
         ],
     }
