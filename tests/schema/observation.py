@@ -146,7 +146,7 @@ def _run(prepared: Prepared, schema: GraphQLSchema, known: dict[str, Exception])
                 pass  # the correct result for the deployment that fails
             except Exception as error:  # noqa: BLE001  # whatever it raises, it breaks
                 broken[function] = error
-            server._middleware.injected_faults.clear()
+            server._middleware.injected.clear()
     return broken
 
 

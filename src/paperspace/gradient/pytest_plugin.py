@@ -13,12 +13,13 @@ from typing import TYPE_CHECKING
 import pytest
 
 from paperspace.gradient._shared.model_messages import ModelRequest, ModelResponse
+from paperspace.gradient._shared.received_requests import PendingFault, ReceivedRequest
 from paperspace.gradient._testing.gradient_server import GradientServer
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-__all__ = ["GradientServer", "ModelRequest", "ModelResponse", "gradient_server"]
+__all__ = ["GradientServer", "ModelRequest", "ModelResponse", "PendingFault", "ReceivedRequest", "gradient_server"]
 
 
 @pytest.fixture

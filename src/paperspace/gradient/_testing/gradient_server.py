@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from math import isfinite
 from typing import TYPE_CHECKING
 
 from paperspace.gradient._shared.lazy import lazy_modules
 from paperspace.gradient._shared.spec_rules import normalize_name
+from paperspace.gradient._testing.fault_injection import FaultInjection, check_numbers
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -16,7 +16,6 @@ if TYPE_CHECKING:
     from paperspace.gradient._shared import event_loops
     from paperspace.gradient._shared.model_messages import ModelRequest
     from paperspace.gradient.server.engines import simulation
-    from paperspace.gradient.server.http.middleware import Fault
 else:
     [server] = lazy_modules("paperspace.gradient", "server")
     [event_loops] = lazy_modules("paperspace.gradient._shared", "event_loops")
@@ -26,11 +25,11 @@ else:
 _STEP = 0.01
 
 
-class GradientServer:
+class GradientServer(FaultInjection):
     """A local server for one test, with methods that control its clock, its containers and its responses.
 
     Methods that take the name of a deployment affect existing deployments and those created later. Methods that take
-    `times` affect that many of the next requests to the API, from any client.
+    `times` affect that many of the next requests to the API, from any client: of one operation, or of all.
 
     Attributes:
         url: The API URL.
@@ -51,7 +50,9 @@ class GradientServer:
         self._advanced = timedelta()
         self._start = datetime.now(UTC), event_loops.monotonic()
         self._simulation = simulation.Simulation(step=timedelta(seconds=_STEP))
-        self._server = server.LocalServer(runtime=self._simulation, now=self._now, actor="Test User")
+        self._server = server.LocalServer(
+            runtime=self._simulation, now=self._now, actor="Test User", record_requests=True
+        )
         self._server.start()
         self.url = self._server.url
         self.api_key = self._server.api_key
@@ -158,7 +159,7 @@ class GradientServer:
             request_duration: The seconds that a request would take if there were one replica.
 
         Raises:
-            ValueError: A value is negative or not finite.
+            ValueError: A value is not a finite number, 0 or more.
 
         Example:
             >>> autoscaling = {"maxReplicas": 5, "metrics": [{"metric": "cpu", "value": 60}]}
@@ -170,8 +171,7 @@ class GradientServer:
             3
         """
         load = {"cpu": cpu, "memory": memory, "requestDuration": request_duration}
-        if not all(isfinite(value) and value >= 0 for value in load.values()):
-            raise ValueError("the load must consist of finite numbers, 0 or more")
+        check_numbers(cpu=cpu, memory=memory, request_duration=request_duration)
         name = normalize_name(name)
         self._simulation.loads[name] = load
         self._server.reconcile(name)
@@ -204,51 +204,6 @@ class GradientServer:
             raise TypeError("handler: expected a function that is not async, or None")
         self._server.respond(name, handler)
 
-    def rate_limit(self, times: int = 1, *, retry_after: int = 1) -> None:
-        """Reject the next requests with HTTP status 429.
-
-        Args:
-            times: The number of requests.
-            retry_after: The seconds in the `Retry-After` header.
-
-        Example:
-            >>> gradient_server.rate_limit(retry_after=60)
-            >>> deployments.list_deployments()
-            Traceback (most recent call last):
-                ...
-            paperspace.gradient.errors.RateLimitError: ...
-        """
-        self._inject_fault(times, server.rate_limit(retry_after))
-
-    def delay(self, seconds: float, times: int = 1) -> None:
-        """Delay the next requests before they are executed.
-
-        Args:
-            seconds: The delay of each request.
-            times: The number of requests.
-
-        Example:
-            >>> gradient_server.delay(0.1)
-            >>> deployments.list_deployments()
-            []
-        """
-        self._inject_fault(times, server.delay(seconds))
-
-    def drop(self, times: int = 1, *, executed: bool = False) -> None:
-        """Close the connection of the next requests without a response.
-
-        Args:
-            times: The number of requests.
-            executed: Whether the requests are executed first.
-
-        Example:
-            >>> gradient_server.drop(executed=True)
-            >>> created = deployments.create_deployment("mnist", "p1", {"image": "nginx"})
-            >>> [entry["id"] for entry in deployments.list_deployments()] == [created["id"]]
-            True
-        """
-        self._inject_fault(times, server.drop(executed=executed))
-
     def _now(self) -> datetime:
         """Return the time of the server. It continues while a test freezes the time: otherwise no instance would start."""
         from datetime import timedelta
@@ -262,6 +217,3 @@ class GradientServer:
         others = {} if image is None else self._simulation.scenarios.get(name, {})
         self._simulation.scenarios[name] = {**others, image: simulation.Scenario(scenario)}
         self._server.reconcile(name)
-
-    def _inject_fault(self, times: int, fault: Fault) -> None:
-        self._server.inject_fault(*[fault] * times)

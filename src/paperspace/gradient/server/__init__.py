@@ -22,8 +22,8 @@ All four use `engines` and `storage`. A subpackage imports only from those below
 
 from __future__ import annotations
 
-from paperspace.gradient.server.fault_injection import delay, drop, rate_limit
+from paperspace.gradient.server.fault_injection import delay, drop, rate_limit, server_error
 from paperspace.gradient.server.local import LocalServer
 from paperspace.gradient.server.storage.files import UnusableDatabaseError
 
-__all__ = ["LocalServer", "UnusableDatabaseError", "delay", "drop", "rate_limit"]
+__all__ = ["LocalServer", "UnusableDatabaseError", "delay", "drop", "rate_limit", "server_error"]

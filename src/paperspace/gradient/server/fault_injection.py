@@ -1,4 +1,7 @@
-"""Faults for tests: what to do to the next API requests (`LocalServer.inject_fault`)."""
+"""Faults for tests: what to do to the next API requests (`LocalServer.inject_fault`).
+
+Each inner function has the name of its fault, which `LocalServer.pending_faults` and `LocalServer.requests` show.
+"""
 
 from __future__ import annotations
 
@@ -9,7 +12,7 @@ from typing import TYPE_CHECKING
 from aiohttp import hdrs, web
 
 from paperspace.gradient._shared.error_codes import Code
-from paperspace.gradient.server.http.request_errors import HTTPRequestError
+from paperspace.gradient.server.http.request_errors import HTTPRequestError, error_response
 
 if TYPE_CHECKING:
     from paperspace.gradient.server.http.middleware import Fault, Handler
@@ -33,7 +36,7 @@ def rate_limit(retry_after: int) -> Fault:
         60.0
     """
 
-    async def fault(_request: web.Request, _handler: Handler) -> web.StreamResponse:
+    async def rate_limit(_request: web.Request, _handler: Handler) -> web.StreamResponse:
         raise HTTPRequestError(
             HTTPStatus.TOO_MANY_REQUESTS,
             "too many requests",
@@ -42,7 +45,7 @@ def rate_limit(retry_after: int) -> Fault:
             retryable=True,
         )
 
-    return fault
+    return rate_limit
 
 
 def delay(seconds: float) -> Fault:
@@ -63,11 +66,11 @@ def delay(seconds: float) -> Fault:
         timeout
     """
 
-    async def fault(request: web.Request, handler: Handler) -> web.StreamResponse:
+    async def delay(request: web.Request, handler: Handler) -> web.StreamResponse:
         await asyncio.sleep(seconds)
         return await handler(request)
 
-    return fault
+    return delay
 
 
 def drop(*, executed: bool) -> Fault:
@@ -86,11 +89,43 @@ def drop(*, executed: bool) -> Fault:
         1
     """
 
-    async def fault(request: web.Request, handler: Handler) -> web.StreamResponse:
+    async def drop(request: web.Request, handler: Handler) -> web.StreamResponse:
         if executed:
             await handler(request)
         if request.transport is not None:
             request.transport.abort()
         return web.Response()
 
-    return fault
+    return drop
+
+
+def server_error(status: int, *, executed: bool) -> Fault:
+    """Respond with a status from 500 to 599.
+
+    Args:
+        status: The HTTP status.
+        executed: Whether to execute the request first, so that only its response is lost.
+
+    Raises:
+        ValueError: The status is not from 500 to 599.
+
+    Example:
+        >>> from paperspace.gradient import Client, ServerError
+        >>> from paperspace.gradient.server import LocalServer, server_error
+        >>> with LocalServer() as server, Client(server.api_key, server.url, max_retries=0) as client:
+        ...     server.inject_fault(server_error(500, executed=False))
+        ...     try:
+        ...         client.deployments.list_deployments()
+        ...     except ServerError as error:
+        ...         print(error.status)
+        500
+    """
+    if status not in range(500, 600):
+        raise ValueError("status: expected an integer from 500 to 599")
+
+    async def server_error(request: web.Request, handler: Handler) -> web.StreamResponse:
+        if executed:
+            await handler(request)
+        return error_response(status, "a fault that the test injected", {})
+
+    return server_error

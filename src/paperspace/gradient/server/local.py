@@ -43,6 +43,7 @@ if TYPE_CHECKING:
     from pathlib import Path
     from types import TracebackType
 
+    from paperspace.gradient._shared.received_requests import PendingFault, ReceivedRequest
     from paperspace.gradient.server.controller.engine import Engine
     from paperspace.gradient.server.controller.gateway import Gateway
     from paperspace.gradient.server.engines.runtime import Runtime
@@ -79,6 +80,7 @@ class LocalServer:
         allow_origins: The origins of web pages that may use the server from a browser (CORS), such as
             `http://localhost:3000`; `*` allows all. By default none.
         console: The page that browsers get at `/`. By default none; `gradient server` has one.
+        record_requests: Whether to record the API requests in `requests`, for tests.
 
     Example:
         >>> from paperspace.gradient import Client
@@ -111,6 +113,7 @@ class LocalServer:
         options: Options = DEFAULT_OPTIONS,
         allow_origins: Iterable[str] = (),
         console: ConsolePage | None = None,
+        record_requests: bool = False,
     ) -> None:
         if api_key is not None and not re.fullmatch(r"[!-~]+", api_key):
             raise ValueError("an API key must consist of visible ASCII characters, at least one")
@@ -134,6 +137,7 @@ class LocalServer:
         self._options = options
         self._allow_origins = frozenset(map(check_origin, allow_origins))
         self._console = console
+        self._record_requests = record_requests
         self._passwords = passwords_of(database)
         self._handlers: dict[str, Handler] = {}
         self._starting = threading.Lock()
@@ -197,8 +201,12 @@ class LocalServer:
             if self._stop is stop:  # another thread may have stopped it too, and started it again
                 self._stop = None
 
-    def inject_fault(self, *faults: Fault) -> None:
+    def inject_fault(self, *faults: Fault, operation: str | None = None) -> None:
         """Apply each fault to one of the next API requests, in this order.
+
+        Args:
+            faults: The faults.
+            operation: Only requests of this operation, such as `DeploymentCreate`. None: all.
 
         Example:
             >>> from paperspace.gradient import Client
@@ -208,7 +216,35 @@ class LocalServer:
             ...     client.deployments.list_deployments()  # the client retries after the lost connection
             []
         """
-        self._middleware.injected_faults.extend(faults)
+        self._middleware.injected.inject(faults, operation)
+
+    @property
+    def pending_faults(self) -> list[PendingFault]:
+        """The injected faults that no request has received yet.
+
+        Example:
+            >>> from paperspace.gradient.server import LocalServer, drop
+            >>> with LocalServer() as server:
+            ...     server.inject_fault(drop(executed=False), operation="DeploymentCreate")
+            ...     server.pending_faults
+            [PendingFault(fault='drop', operation='DeploymentCreate')]
+        """
+        return self._middleware.injected.pending
+
+    @property
+    def requests(self) -> list[ReceivedRequest]:
+        """The API requests that were received, in this order, if the server has `record_requests=True`.
+
+        Example:
+            >>> from paperspace.gradient import Client
+            >>> from paperspace.gradient.server import LocalServer
+            >>> with LocalServer(record_requests=True) as server, Client(server.api_key, server.url) as client:
+            ...     client.deployments.list_deployments()
+            ...     server.requests
+            []
+            [ReceivedRequest(operation='Deployments', status=200, fault=None)]
+        """
+        return self._middleware.injected.received
 
     def respond(self, name: str, handler: Handler | None) -> None:
         """Let a function respond for the endpoint of the deployments with this name. None: the simulation responds again.
@@ -299,7 +335,10 @@ class LocalServer:
                 await stack.enter_async_context(self.controlled)
             self.url = f"{server_url}/graphql"
             self._middleware = RequestMiddleware(
-                self._new_request_id, loopback=is_loopback(self._host), allow_origins=self._allow_origins
+                self._new_request_id,
+                loopback=is_loopback(self._host),
+                allow_origins=self._allow_origins,
+                record_requests=self._record_requests,
             )
             metrics = ServerMetrics(dispatcher, self._middleware.counts, self.controlled)
             routes = Routes(

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections import deque
 from collections.abc import Awaitable, Callable
 from contextlib import asynccontextmanager, suppress
 from http import HTTPStatus
@@ -21,7 +20,14 @@ from paperspace.gradient.server.errors import StoppedError
 from paperspace.gradient.server.graphql.responses import internal_error
 from paperspace.gradient.server.http import cors
 from paperspace.gradient.server.http.content_encoding import compress, content_encoding, inflate
-from paperspace.gradient.server.http.graphql_http import JSON, negotiate
+from paperspace.gradient.server.http.graphql_http import (
+    JSON,
+    negotiate,
+    operation_name,
+    request_from_body,
+    request_from_url,
+)
+from paperspace.gradient.server.http.injected_faults import InjectedFaults
 from paperspace.gradient.server.http.listener import is_loopback
 from paperspace.gradient.server.http.request_counts import RequestCounts
 from paperspace.gradient.server.http.request_errors import REQUEST_ID, HTTPRequestError, error_response
@@ -40,6 +46,9 @@ API_PATHS = ("/graphql", "/graphql/")
 OPERATION = web.RequestKey("operation", str)
 """The name of the operation of a request, if it has one."""
 
+_BODY = web.RequestKey("body", bytes)  # if it was read to find the operation
+_NUMBER = web.RequestKey("number", int)  # of the request in the record
+
 BODY_TIMEOUT = 10.0  # seconds to read the body of a request
 DRAIN_TIMEOUT = 5.0  # seconds to finish active requests before the server stops
 
@@ -56,16 +65,22 @@ class RequestMiddleware:
         loopback: Whether the server listens on a loopback address. Then it rejects requests whose Host header names
             another host, which protects against DNS rebinding by web pages.
         allow_origins: The origins of web pages that may use the server.
+        record_requests: Whether to record the API requests, for tests.
 
     Attributes:
-        injected_faults: Faults that are applied to the next API requests.
+        injected: Faults that are applied to the next API requests, and the record of requests.
         counts: The API requests until now.
     """
 
     def __init__(
-        self, new_request_id: Callable[[], UUID], *, loopback: bool, allow_origins: Collection[str] = ()
+        self,
+        new_request_id: Callable[[], UUID],
+        *,
+        loopback: bool,
+        allow_origins: Collection[str] = (),
+        record_requests: bool = False,
     ) -> None:
-        self.injected_faults: deque[Fault] = deque()
+        self.injected = InjectedFaults(record=record_requests)
         self.counts = RequestCounts()
         self._new_request_id = new_request_id
         self._loopback = loopback
@@ -95,9 +110,13 @@ class RequestMiddleware:
             if cors.is_allowed(request, self._allow_origins):
                 cors.allow(request, response)
         seconds = monotonic() - started
+        if _is_dropped(request):
+            _log.info("%s %s dropped %.1f ms", request_id, _describe(request), seconds * 1000)
+            return response
         _log.info("%s %s %d %.1f ms", request_id, _describe(request), response.status, seconds * 1000)
         if request.path in API_PATHS:
             self.counts.count(request.get(OPERATION), response.status, seconds)
+            self.injected.respond(request.get(_NUMBER, -1), response.status)
         return response
 
     async def read_body(self, request: web.Request) -> bytes:
@@ -107,6 +126,8 @@ class RequestMiddleware:
             HTTPRequestError: the body is malformed or incomplete, has an unsupported encoding, or did not arrive in
                 time.
         """
+        if _BODY in request:
+            return request[_BODY]
         encoding = content_encoding(request.headers.getall(hdrs.CONTENT_ENCODING, ()))
         if _expects_continue(request):
             await request.writer.write(b"HTTP/1.1 100 Continue\r\n\r\n")
@@ -169,11 +190,22 @@ class RequestMiddleware:
     async def _execute(self, request: web.Request, handler: Handler) -> web.StreamResponse:
         """Run the handler, or an injected fault."""
         try:
-            if self.injected_faults and request.path in API_PATHS:
-                return await self.injected_faults.popleft()(request, handler)
-            return await handler(request)
+            fault = await self._receive(request) if request.path in API_PATHS else None
+            return await (fault(request, handler) if fault else handler(request))
         except StoppedError:
             raise _stopping_error() from None
+
+    async def _receive(self, request: web.Request) -> Fault | None:
+        """Record a request, and return the fault that is injected into it."""
+        if self.injected.needs_operations:
+            request[_BODY] = await self.read_body(request)
+            with suppress(HTTPRequestError):  # the handler responds to invalid requests
+                is_post = request.method == hdrs.METH_POST
+                parsed = request_from_body(request[_BODY]) if is_post else request_from_url(request.query.items())
+                if name := operation_name(parsed):
+                    request[OPERATION] = name
+        request[_NUMBER], fault = self.injected.receive(request.get(OPERATION))
+        return fault
 
     def _check(self, request: web.Request) -> None:
         if self._stopping:
@@ -204,6 +236,11 @@ def _describe(request: web.Request) -> str:
     """Return method, path and operation of a request, in one line of harmless characters: the caller chooses them."""
     parts = (request.method, request.raw_path.partition("?")[0], request.get(OPERATION))
     return " ".join(shorten(ascii(part)[1:-1]) for part in parts if part)
+
+
+def _is_dropped(request: web.Request) -> bool:
+    """Return whether the connection is closed, so that there is no response."""
+    return request.transport is None or request.transport.is_closing()
 
 
 def _expects_continue(request: web.Request) -> bool:
