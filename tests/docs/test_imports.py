@@ -14,6 +14,7 @@ NAME = "paperspace.gradient"
 
 # These connect client and server: the server of the pytest plugin, and the modules of the command `gradient server`.
 BOTH = {
+    "_testing/fault_injection.py",
     "_testing/gradient_server.py",
     "cli/server.py",
     "cli/server_control.py",
