@@ -5,8 +5,10 @@ from __future__ import annotations
 import asyncio
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
+from datetime import UTC, datetime, timedelta
 
 import pytest
+import time_machine
 from tests.engine.conftest import WEB, idle, new_key, shell, workload
 from tests.engine.private_engine import PrivateEngine
 
@@ -91,9 +93,19 @@ async def test_a_container_that_starts_again_is_inspected_again(
         assert restarted.started_at > container.started_at
 
 
-@pytest.mark.parametrize("end", ["stop", "kill"])
-async def test_engine_restarts(engine: DockerEngine, docker: PrivateEngine, free_port: Port, end: str) -> None:
-    """While the engine is down, calls say so; when it is back, the changes go on, and ends meanwhile are not taken as crashes."""
+@pytest.mark.parametrize(("end", "skew"), [("stop", 0), ("kill", -1), ("kill", 1)])
+async def test_engine_restarts(
+    engine: DockerEngine, docker: PrivateEngine, free_port: Port, end: str, skew: int
+) -> None:
+    """While the engine is down, calls say so; when it is back, the changes go on, and ends meanwhile are not taken as crashes.
+
+    That holds also if the clock of the server is an hour behind that of the engine, or ahead.
+    """
+    with time_machine.travel(datetime.now(UTC) + timedelta(hours=skew)):
+        await check_restart(engine, docker, free_port, end)
+
+
+async def check_restart(engine: DockerEngine, docker: PrivateEngine, free_port: Port, end: str) -> None:
     async with receiving(engine) as changes:
         await changes.until(None)
         container = await engine.start(new_key(), idle(), free_port())

@@ -101,7 +101,7 @@ def observe(
         key: What identifies it.
         details: The engine's response to "inspect".
         out_of_memory: Whether the engine reported that it ran out of memory.
-        connected_since: When the events of the engine began to arrive. None: they do not arrive.
+        connected_since: When the events of the engine began to arrive, by the engine's clock. None: they do not arrive.
     """
     state = details["State"]
     kind = container_state(state["Status"])

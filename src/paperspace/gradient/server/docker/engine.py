@@ -6,7 +6,7 @@ import asyncio
 import json
 import os
 from contextlib import AsyncExitStack, aclosing
-from datetime import UTC, datetime
+from datetime import datetime
 from http import HTTPStatus
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -61,7 +61,7 @@ class DockerEngine:
         self._clones = Clones(settings.repositories, settings.repository_limit, settings.repository_timeout)
         self._observed: dict[str, Container] = {}
         self._out_of_memory: set[str] = set()
-        self._connected_since: datetime | None = None
+        self._connected_since: datetime | None = None  # by the engine's clock
         self._executions = Executions()
 
     async def _api(self) -> Api:
@@ -252,7 +252,7 @@ class DockerEngine:
                 await api.select_version()
                 async with api.events(filters) as events:
                     self._observed.clear()
-                    self._connected_since = datetime.now(UTC)
+                    self._connected_since = await _system_time(api)
                     yield None
                     async for event in events:
                         yield self._note(event)
@@ -270,6 +270,12 @@ class DockerEngine:
             self._out_of_memory.add(container_id)
         deployment_id: str | None = event["Actor"]["Attributes"].get(containers.DEPLOYMENT)
         return deployment_id
+
+
+async def _system_time(api: Api) -> datetime:
+    """Return the time of the engine's clock. It is compared with the times of the engine: our clock may be another one."""
+    with api.requests():
+        return datetime.fromisoformat((await api.client.system.info())["SystemTime"])
 
 
 async def describe_engine() -> str:
