@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import codecs
 import shlex
 import subprocess
 import sys
@@ -31,6 +32,9 @@ FIXED: dict[str, Any] = {
     "script": {"text": SCRIPT, "content_type": "text/html"},
     "large": {"body": b"x" * (playground.MAX_BYTES + 5)},
     "binary": {"body": b"\x89PNG\0\0"},
+    "punycode": {"body": b"mnchen-3ya", "headers": {"Content-Type": "text/plain; charset=punycode"}},
+    "latin-1": {"body": b"m\xfcnchen", "headers": {"Content-Type": "text/plain; charset=latin-1"}},
+    "utf-16": {"body": "münchen".encode("utf-16"), "headers": {"Content-Type": "text/plain; charset=UTF-16"}},
     "bomb": {"body": b"\x1f\x8b not unpacked", "headers": {"Content-Encoding": "gzip"}},
 }
 
@@ -208,6 +212,27 @@ async def test_a_response_is_text(model: tuple[Model, str]) -> None:
     _, endpoint = model
     assert (await playground.send(request(endpoint, "/script")))["body"] == SCRIPT
     assert (await playground.send(request(endpoint, "/binary")))["body"] is None
+
+
+async def test_a_response_chooses_only_a_linear_codec(model: tuple[Model, str]) -> None:
+    """A charset whose codec takes a time that grows with the square of the text, such as punycode, is read as UTF-8."""
+    _, endpoint = model
+    assert (await playground.send(request(endpoint, "/punycode")))["body"] == "mnchen-3ya"
+    assert (await playground.send(request(endpoint, "/latin-1")))["body"] == "münchen"
+    assert (await playground.send(request(endpoint, "/utf-16")))["body"] == "münchen"
+
+
+@pytest.mark.parametrize("charset", ["utf-8", "shift_jis", "utf-16-le", "gb18030"])
+def test_a_text_is_decoded_in_pieces(charset: str) -> None:
+    """A character at the border of two pieces is complete, and one that the text cuts is replaced."""
+    text = "x" + "日" * playground._PIECE
+    assert playground._text(text.encode(charset), charset) == text
+    assert playground._text(text.encode(charset)[:-1], charset) == text[:-1] + "\N{REPLACEMENT CHARACTER}"
+
+
+def test_each_codec_has_the_name_that_python_gives_it() -> None:
+    """With another name, a codec of the list would never be used."""
+    assert {codecs.lookup(name).name for name in playground.CODECS} == playground.CODECS
 
 
 async def test_a_large_response_is_cut(model: tuple[Model, str]) -> None:

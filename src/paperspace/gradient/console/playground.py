@@ -6,26 +6,37 @@ it: not by the path, not by a header, not by a redirect.
 
 from __future__ import annotations
 
+import codecs
 import json
 import re
 import shlex
 from base64 import b64encode
+from contextlib import suppress
 from time import perf_counter
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from aiohttp import ClientError, ClientSession, ClientTimeout, DummyCookieJar
 from yarl import URL
 
+from paperspace.gradient._shared.daemon_threads import in_daemon_thread
+from paperspace.gradient.console.bodies import read_first
 from paperspace.gradient.errors import InvalidArgumentError
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
-    from aiohttp import ClientResponse, StreamReader
+    from aiohttp import ClientResponse
 
 METHODS = ("GET", "POST", "PUT", "PATCH", "DELETE", "HEAD", "OPTIONS")
 MAX_BYTES = 1024 * 1024  # of the body of a request, and of what is read of a response
 TIMEOUT = 30.0  # seconds, from the connection to the end of the response
+
+# The codecs that a response may choose, as Python names them. Their work grows with the text; with others, such as punycode,
+# it grows with the square of the text.
+CODECS = frozenset(
+    "ascii big5 cp1252 euc_jp euc_kr gb18030 gb2312 gbk iso8859-1 iso8859-15 shift_jis utf-8 utf-16 utf-16-be utf-16-le".split()
+)
+_PIECE = 32 * 1024  # bytes that are decoded at once: meanwhile, no other thread runs
 
 # With another host, the gateway would send the request to another deployment. The others are part of how a request is sent.
 _FORBIDDEN_HEADERS = {"host", "connection", "content-length", "transfer-encoding", "upgrade", "te", "trailer"}
@@ -132,8 +143,9 @@ async def send(request: EndpointRequest) -> dict[str, Any]:
                 allow_redirects=False,
             ) as response,
         ):
-            body = await _read(response.content, MAX_BYTES + 1)
-            return {**_response(response, body), "seconds": perf_counter() - began}
+            body = await read_first(response.content, MAX_BYTES + 1)
+            seconds = perf_counter() - began
+            return {**await _response(response, body), "seconds": seconds}
     except TimeoutError:
         failure = f"The response was not complete after {TIMEOUT:.0f} s."
     except (ClientError, OSError, ValueError) as error:
@@ -141,20 +153,13 @@ async def send(request: EndpointRequest) -> dict[str, Any]:
     return {"failure": failure, "seconds": perf_counter() - began}
 
 
-async def _read(content: StreamReader, limit: int) -> bytes:
-    body = b""
-    while len(body) < limit and (chunk := await content.read(limit - len(body))):
-        body += chunk
-    return body
-
-
-def _response(response: ClientResponse, body: bytes) -> dict[str, Any]:
+async def _response(response: ClientResponse, body: bytes) -> dict[str, Any]:
     shown = body[:MAX_BYTES]
     return {
         "status": response.status,
         "reason": response.reason,
         "headers": list(response.headers.items()),
-        "body": _text(shown, response.charset),
+        "body": await in_daemon_thread(_text, shown, response.charset),
         "size": len(shown),
         "truncated": len(body) > MAX_BYTES,
     }
@@ -162,12 +167,18 @@ def _response(response: ClientResponse, body: bytes) -> dict[str, Any]:
 
 def _text(body: bytes, charset: str | None) -> str | None:
     """Return a body as text. None: it is binary."""
-    if b"\0" in body:
-        return None
-    try:
-        return body.decode(charset or "utf-8", errors="replace")
-    except LookupError:  # an unknown charset
-        return body.decode(errors="replace")
+    decoder = codecs.getincrementaldecoder(_codec(charset))(errors="replace")
+    pieces = [decoder.decode(body[start : start + _PIECE]) for start in range(0, len(body), _PIECE)]
+    text = "".join([*pieces, decoder.decode(b"", final=True)])
+    return None if "\0" in text else text
+
+
+def _codec(charset: str | None) -> str:
+    """Return the codec of a charset: UTF-8 if it is unknown, or not one of `CODECS`."""
+    with suppress(LookupError, ValueError):
+        if (name := codecs.lookup(charset or "utf-8").name) in CODECS:
+            return name
+    return "utf-8"
 
 
 def as_curl(request: EndpointRequest) -> str:
