@@ -34,7 +34,23 @@ TIMEOUT = 30.0  # seconds, from the connection to the end of the response
 # The codecs that a response may choose, as Python names them. Their work grows with the text; with others, such as punycode,
 # it grows with the square of the text.
 CODECS = frozenset(
-    "ascii big5 cp1252 euc_jp euc_kr gb18030 gb2312 gbk iso8859-1 iso8859-15 shift_jis utf-8 utf-16 utf-16-be utf-16-le".split()
+    [
+        "ascii",
+        "big5",
+        "cp1252",
+        "euc_jp",
+        "euc_kr",
+        "gb18030",
+        "gb2312",
+        "gbk",
+        "iso8859-1",
+        "iso8859-15",
+        "shift_jis",
+        "utf-8",
+        "utf-16",
+        "utf-16-be",
+        "utf-16-le",
+    ]
 )
 _PIECE = 32 * 1024  # bytes that are decoded at once: meanwhile, no other thread runs
 
