@@ -56,6 +56,35 @@ async def test_threads_and_resources() -> None:
 
 
 @pytest.mark.anyio
+async def test_background_work_and_requests_take_turns() -> None:
+    """A request waits for at most one piece of background work for each request before it, and neither queue is stuck."""
+    lane, order, blocked = Lane("test", partial(Resource, [])), list[str](), threading.Event()
+    started = threading.Event()
+    await lane.open()
+
+    def block() -> None:
+        started.set()
+        blocked.wait()
+
+    def start(name: str, *, background: bool) -> asyncio.Task[None]:
+        return asyncio.create_task(lane.run(lambda _: order.append(name), budget(), background=background))
+
+    try:
+        first = asyncio.create_task(lane.run(lambda _: block(), budget(), background=True))
+        await wait_until(started.is_set)
+        tasks = [start(f"background {number}", background=True) for number in range(4)]
+        tasks += [start(f"request {number}", background=False) for number in range(2)]
+        await asyncio.sleep(0)  # all are queued
+        blocked.set()
+        await asyncio.gather(first, *tasks)
+    finally:
+        blocked.set()
+        await lane.close()
+    expected = ["request 0", "background 0", "request 1", "background 1", "background 2", "background 3"]
+    assert order == expected
+
+
+@pytest.mark.anyio
 async def test_errors() -> None:
     """Errors of opening, of the work and of closing are raised where the caller waits; the work after them is executed."""
 
@@ -103,7 +132,7 @@ async def test_dropped_work() -> None:
     for task in (tasks[0], tasks[1], tasks[2]):
         task.cancel()
     await asyncio.wait(tasks[:3])
-    assert len(lane._waiting) == 1
+    assert len(lane._requests) == 1
     assert [item.is_over for item in budgets] == [False, True, True, False]
     release.set()
     await tasks[3]
@@ -128,7 +157,7 @@ async def test_stop() -> None:
     await asyncio.to_thread(started.wait)
     tasks += [asyncio.create_task(lane.run(Resource.use, budget())) for _ in range(3)]
     in_thread = asyncio.create_task(asyncio.to_thread(lane.run_and_wait, Resource.use, budget()))
-    await wait_until(lambda: len(lane._waiting) == 4)
+    await wait_until(lambda: len(lane._requests) == 4)
     lane.stop()
     for task in [*tasks, in_thread]:
         with pytest.raises(StoppedError):

@@ -14,7 +14,7 @@ import pytest
 from tests.ports import ports
 from tests.server.controller.memory_engine import ServingEngine
 
-from paperspace.gradient.server.controller.controller import DEFAULT_OPTIONS, Controller, Options
+from paperspace.gradient.server.controller.controller import DEFAULT_OPTIONS, RESYNC_GROUP, Controller, Options
 from paperspace.gradient.server.controller.decide import Decision, decide
 from paperspace.gradient.server.controller.engine import ContainerKey, Workload
 from paperspace.gradient.server.controller.gateway import NO_ROUTES, NoGateway, Routes
@@ -242,6 +242,32 @@ def test_restarted_controller_adopts_containers() -> None:
                 await until(lambda: world.states(id_) == ["healthy"] * 3)
                 assert list(world.engine.by_id)[:2] == before
                 assert len(world.engine.by_id) == 3
+
+    asyncio.run(main())
+
+
+def test_deployments_are_looked_at_in_groups() -> None:
+    """At the start, the transactions of one group of deployments wait at the same time, however many deployments there are."""
+
+    class Counting(World):
+        waiting = most = 0
+
+        async def change(self, function: Callable[[Records], T]) -> T:
+            self.waiting += 1
+            self.most = max(self.most, self.waiting)
+            await asyncio.sleep(0.001)
+            self.waiting -= 1
+            return await super().change(function)
+
+    async def main() -> None:
+        world = Counting()
+        controller = world.controller()
+        ids = {world.create("good-1", 0) for _ in range(3 * RESYNC_GROUP)}
+        with world.database.writing():
+            world.database.execute("UPDATE deployment_specs SET template = 'an earlier server has read it'")
+        async with controller:
+            await until(lambda: controller.restarts().keys() == ids)
+        assert world.most < 1.5 * RESYNC_GROUP
 
     asyncio.run(main())
 

@@ -1,6 +1,7 @@
 """The dispatcher: executes each request in the lane that its work needs.
 
-Changes run in one lane, one after another. Reads run in two others: first in the light lane, with a small budget; a read
+Changes run in one lane, one after another; those of the server itself, such as the state of instances, take turns with
+those of requests, so that a request does not wait for all of them. Reads run in two others: first in the light lane, with a small budget; a read
 that needs more starts again in the heavy lane. Neither light reads nor changes wait for heavy reads. What the server reads
 for itself, such as its metrics, runs in a lane of its own: it may read much, and does not wait for requests.
 """
@@ -100,14 +101,16 @@ class Dispatcher:
             self.committed()
 
     async def change(self, function: Callable[[Backend], T]) -> T:
-        """Run a function in a transaction, after all changes before.
+        """Run a function of the server in a transaction, in the background.
 
         Raises:
             StoppedError: the server stopped first. Nothing was changed.
         """
         budget = Budget(UNLIMITED)
         try:
-            return await self._changes.run(lambda backend: backend.change(function, budget), budget, finish=True)
+            return await self._changes.run(
+                lambda backend: backend.change(function, budget), budget, finish=True, background=True
+            )
         finally:
             self._changed()
 
@@ -115,7 +118,9 @@ class Dispatcher:
         """Run a function that removes rows that nothing needs any more, in a transaction of its own."""
         budget = Budget(UNLIMITED)
         try:
-            return await self._changes.run(lambda backend: function(backend.database, budget), budget, finish=True)
+            return await self._changes.run(
+                lambda backend: function(backend.database, budget), budget, finish=True, background=True
+            )
         finally:
             if self._checkpoints:
                 self._checkpoints.changed()

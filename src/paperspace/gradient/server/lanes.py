@@ -1,4 +1,8 @@
-"""Lanes: threads that execute work in the order of its arrival. Work in one lane does not wait for work in another."""
+"""Lanes: threads that execute work in the order of its arrival. Work in one lane does not wait for work in another.
+
+Work in the background has a queue of its own. While both queues have work, they take turns: a request waits for at most
+one piece of background work for each request before it, however much of it is queued, and neither queue is stuck.
+"""
 
 from __future__ import annotations
 
@@ -51,7 +55,9 @@ class Lane(Generic[ResourceT]):
         self._number_of_threads = threads
         self._threads: list[tuple[threading.Thread, Future[None]]] = []  # with the future of the end
         self._changed = threading.Condition()  # protects what follows
-        self._waiting: OrderedDict[Future[Any], _Work] = OrderedDict()
+        self._requests: OrderedDict[Future[Any], _Work] = OrderedDict()
+        self._background: OrderedDict[Future[Any], _Work] = OrderedDict()
+        self._queues = [self._requests, self._background]  # the next one first
         self._running: set[Budget] = set()
         self._stopped = self._closing = False
 
@@ -80,27 +86,31 @@ class Lane(Generic[ResourceT]):
         """Drop the work that waits, and interrupt the work that runs. The resources stay open."""
         with self._changed:
             self._stopped = True
-            while self._waiting:
-                future, _ = self._waiting.popitem()
-                if future.set_running_or_notify_cancel():
-                    future.set_exception(StoppedError())
+            for queue in self._queues:
+                for future in queue:
+                    if future.set_running_or_notify_cancel():
+                        future.set_exception(StoppedError())
+                queue.clear()
             for budget in self._running:
                 budget.interrupt()
 
-    async def run(self, function: Callable[[ResourceT], Result], budget: Budget, *, finish: bool = False) -> Result:
-        """Run a function within a budget, and return its result.
+    async def run(
+        self, function: Callable[[ResourceT], Result], budget: Budget, *, finish: bool = False, background: bool = False
+    ) -> Result:
+        """Run a function within a budget, and return its result. In the `background`, it makes few requests wait.
 
         If the caller is cancelled, the function is not started, or interrupted unless it is to `finish`.
 
         Raises:
             StoppedError: the lane stopped first.
         """
-        future = self._submit(function, budget)
+        queue = self._background if background else self._requests
+        future = self._submit(function, budget, queue)
         try:
             return await asyncio.wrap_future(future)
         except asyncio.CancelledError:
             with self._changed:
-                self._waiting.pop(future, None)
+                queue.pop(future, None)
             if not finish:
                 budget.interrupt()
             raise
@@ -111,14 +121,16 @@ class Lane(Generic[ResourceT]):
         Raises:
             StoppedError: the lane stopped first.
         """
-        return self._submit(function, budget).result()
+        return self._submit(function, budget, self._requests).result()
 
-    def _submit(self, function: Callable[[ResourceT], Result], budget: Budget) -> Future[Result]:
+    def _submit(
+        self, function: Callable[[ResourceT], Result], budget: Budget, queue: OrderedDict[Future[Any], _Work]
+    ) -> Future[Result]:
         future: Future[Result] = Future()
         with self._changed:
             if self._stopped:
                 raise StoppedError
-            self._waiting[future] = _Work(function, budget)
+            queue[future] = _Work(function, budget)
             self._changed.notify()
         return future
 
@@ -137,10 +149,12 @@ class Lane(Generic[ResourceT]):
     def _execute_next(self, resource: ResourceT) -> bool:
         """Wait for work and execute it, or return False at the end."""
         with self._changed:
-            self._changed.wait_for(lambda: self._waiting or self._closing)
-            if not self._waiting:
+            self._changed.wait_for(lambda: any(self._queues) or self._closing)
+            queue = next(filter(None, self._queues), None)
+            if queue is None:
                 return False
-            future, work = self._waiting.popitem(last=False)
+            future, work = queue.popitem(last=False)
+            self._queues.sort(key=lambda one: one is queue)  # the other one is next
             self._running.add(work.budget)
         try:
             if future.set_running_or_notify_cancel():

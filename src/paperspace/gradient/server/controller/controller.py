@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from contextlib import AsyncExitStack
+from contextlib import AsyncExitStack, suppress
 from datetime import timedelta
 from typing import TYPE_CHECKING, NamedTuple, Self
 
@@ -36,6 +36,8 @@ if TYPE_CHECKING:
 _log = logging.getLogger(__name__)
 
 RESYNC_INTERVAL = 30.0  # seconds
+RESYNC_GROUP = 50  # deployments that are looked at together
+RESYNC_GROUP_TIMEOUT = 1.0  # seconds until the next group is not delayed any longer
 
 MAX_STARTS = 8  # containers that start at the same time; more only slow each other down
 
@@ -90,12 +92,13 @@ class Controller:
         self._listing = Listing(engine)
         limits = asyncio.Semaphore(MAX_STARTS), asyncio.Semaphore(MAX_COMMANDS)
         self._router = router or NoGateway()
-        self._router.call_on_change(lambda: self.wake(list(self._workers)))
+        self._router.call_on_change(self._resync_soon)
         self._logs = logs or NoLogs()
         self.sampler = Sampler(engine, self._listing, self._router, now)
         self._autoscaler = Autoscaler(self.sampler, change, self.wake)
         self._tools = Tools(engine, self._router, change, options.stop_grace, *limits, self._logs)
         self._committed = asyncio.Event()
+        self._resync_requested = asyncio.Event()
         self._workers: dict[str, Worker] = {}
         self._tasks: set[asyncio.Task[None]] = set()
         self._reported: frozenset[str] = frozenset()
@@ -152,7 +155,7 @@ class Controller:
         await self._engine.open(self._server_id)
         async for deployment_id in self._engine.changes():
             if deployment_id is None:
-                await self._wake_all()
+                self._resync_soon()
             else:
                 self.wake([deployment_id])
 
@@ -162,20 +165,28 @@ class Controller:
         self._committed.clear()
         self.wake(await self._change(lambda records: records.changed()))
 
+    def _resync_soon(self) -> None:
+        """Look at everything from the beginning."""
+        self._resync_requested.set()
+
     async def _resync(self) -> None:
         """Look at everything now and then, in case something was missed."""
+        self._resync_requested.clear()
         await self._drop_logs()
         await self._wake_all()
-        await asyncio.sleep(RESYNC_INTERVAL)
+        with suppress(TimeoutError):
+            async with asyncio.timeout(RESYNC_INTERVAL):
+                await self._resync_requested.wait()
 
     async def _wake_all(self) -> None:
         """Wake all deployments that exist, or of which instances, containers or routes are left."""
-        self.wake(await self._change(lambda records: records.unfinished()))
-        self.wake(self._router.deployments())
+        woken = await self._wake_in_groups(await self._change(lambda records: records.unfinished()))
+        woken |= await self._wake_in_groups({*self._router.deployments(), *self._workers} - woken)
         containers = [container for group in (await self._listing.deployments()).values() for container in group]
         instance_ids = frozenset(container.key.instance_id for container in containers)
         unknown = await self._change(lambda records: records.unknown(instance_ids))
-        self.wake({container.key.deployment_id for container in containers if container.key.instance_id not in unknown})
+        known = {container.key.deployment_id for container in containers if container.key.instance_id not in unknown}
+        await self._wake_in_groups(known - woken)
         if unknown - self._reported:
             _log.warning(
                 "containers of this server that are not in its database: %d; they are kept. `gradient server prune` shows "
@@ -183,6 +194,20 @@ class Controller:
                 len(unknown),
             )
         self._reported = unknown
+
+    async def _wake_in_groups(self, deployment_ids: Iterable[str]) -> set[str]:
+        """Wake deployments and return their ids. One group follows another: no change of a request waits for all of them."""
+        left = list(deployment_ids)
+        woken: set[str] = set()
+        while left and not self._resync_requested.is_set():
+            group, left = left[:RESYNC_GROUP], left[RESYNC_GROUP:]
+            self.wake(group)
+            woken.update(group)
+            with suppress(TimeoutError):
+                async with asyncio.timeout(RESYNC_GROUP_TIMEOUT):
+                    for worker in [self._workers[id_] for id_ in group]:
+                        await worker.idle.wait()
+        return woken
 
     async def _drop_logs(self) -> None:
         """Drop the logs that are not kept any more."""

@@ -106,11 +106,10 @@ class Records:
     # Desired state
 
     def unfinished(self) -> list[str]:
-        """Return the ids of all deployments that exist or still have instances."""
-        return self._ids(
-            "SELECT id FROM deployments WHERE dt_deleted IS NULL"
-            " UNION SELECT deployment_id AS id FROM instances WHERE dt_deleted IS NULL"
-        )
+        """Return the ids of all deployments that exist or still have instances; first those that have."""
+        with_instances = self._ids("SELECT DISTINCT deployment_id AS id FROM instances WHERE dt_deleted IS NULL")
+        existing = self._ids("SELECT id FROM deployments WHERE dt_deleted IS NULL")
+        return list(dict.fromkeys([*with_instances, *existing]))
 
     def changed(self) -> list[str]:
         """Return the ids of the deployments with a change that `wanted` has not returned yet."""

@@ -37,6 +37,9 @@ class Worker:
 
     Only this loop stores the observed state of the deployment. Work runs in tasks beside it, one for each step: a task
     is started when the rule demands its step, and cancelled when the rule no longer does.
+
+    Attributes:
+        idle: Set while the rule does not have to be applied.
     """
 
     def __init__(self, deployment_id: str, tools: Tools, listing: Listing, limits: Limits) -> None:
@@ -47,6 +50,7 @@ class Worker:
         self._stopwatch = Stopwatch()
         self._commands = asyncio.Semaphore(MAX_OWN_COMMANDS)
         self._woken = asyncio.Event()
+        self.idle = asyncio.Event()
         self._reports: dict[str, Report] = {}
         self._tasks: dict[Step, asyncio.Task[None]] = {}
         self._timer: asyncio.TimerHandle | None = None
@@ -59,6 +63,7 @@ class Worker:
     def wake(self) -> None:
         """Apply the rule again, soon."""
         self._woken.set()
+        self.idle.clear()
         if self._waiting_since is None:
             self._waiting_since = monotonic()
 
@@ -75,7 +80,10 @@ class Worker:
                 self._woken.clear()
                 if await self._pass():
                     return
+                if not self._woken.is_set():
+                    self.idle.set()
         finally:
+            self.idle.set()
             for timer in (self._timer, self._progress_timer):
                 if timer:
                     timer.cancel()
