@@ -6,7 +6,7 @@ from datetime import timedelta
 from typing import TYPE_CHECKING
 
 from paperspace.gradient.server import LocalServer
-from paperspace.gradient.server.clock import SteadyClock
+from paperspace.gradient.server.clock import SteadyClock, iso
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -56,6 +56,28 @@ def test_a_clock_set_back_while_the_server_is_down(tmp_path: Path, caller: type[
         assert ready(caller(server)) == [0, 1]
         clock.forward(seconds=30)
         assert ready(caller(server)) == [1, 1]
+
+
+def test_a_clock_that_was_a_year_ahead(tmp_path: Path, caller: type[Caller], clock: Clock) -> None:
+    """After a restart with the right clock, what was ready is ready, and what was starting becomes ready; so it stays."""
+    file = tmp_path / "gradient.db"
+    clock.forward(days=365)
+    with LocalServer(database=file, now=clock) as server:
+        caller(server).create("a")
+        clock.forward(minutes=10)
+        caller(server).create("b")
+        caller(server).create("c")
+    clock.forward(days=-365)
+    for expected in ([0, 0, 1], [1, 1, 1]):
+        with LocalServer(database=file, now=clock) as server:
+            call = caller(server)
+            assert ready(call) == expected
+            clock.forward(seconds=30)
+            assert ready(call) == [1, 1, 1]
+            logs = call("{ deployments { nodes { logs { nodes { lines { nodes { dtCreated } } } } } } }").data
+            lines = [log["lines"]["nodes"] for node in logs["deployments"]["nodes"] for log in node["logs"]["nodes"]]
+            assert [len(of_log) for of_log in lines] == [3, 3, 3]
+            assert all(line["dtCreated"] <= iso(clock()) for of_log in lines for line in of_log)
 
 
 def test_a_steady_clock(clock: Clock) -> None:

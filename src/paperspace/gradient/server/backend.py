@@ -13,7 +13,7 @@ from paperspace.gradient.server.graphql.execution import Executor
 from paperspace.gradient.server.graphql.resolvers import Context
 from paperspace.gradient.server.storage.database import Database
 from paperspace.gradient.server.storage.files import unusable
-from paperspace.gradient.server.storage.future import end_future
+from paperspace.gradient.server.storage.future import end_future, move_future
 from paperspace.gradient.server.storage.identity import use_engine
 from paperspace.gradient.server.storage.log_pages import LogPages
 from paperspace.gradient.server.storage.metric_file import MetricReader
@@ -21,6 +21,7 @@ from paperspace.gradient.server.storage.store import Store
 
 if TYPE_CHECKING:
     from collections.abc import Callable
+    from datetime import datetime
     from pathlib import Path
     from uuid import UUID
 
@@ -109,13 +110,15 @@ def open_backend(
         store = Store(database, actor=settings.actor, new_id=settings.new_id)
         if not read_only:
             try:
-                _continue(settings.clock, store, database)
+                wrong = _continue(settings.clock, store, database)
                 with database.writing():
                     if kept := use_engine(database, settings.engine):
                         reason = f"its deployments run on {kept}; pass this engine as engine=, or use `gradient server`"
                         raise unusable(settings.database, reason)
                     if not settings.runtime.simulated:
                         end_future(database)
+                    elif wrong:
+                        move_future(database, wrong)
                     workloads.apply_new_specs()
             except sqlite3.Error as error:
                 raise unusable(settings.database, error) from error
@@ -126,9 +129,15 @@ def open_backend(
     return Backend(database, workloads, executor, Endpoints(database, store, workloads), logs, metrics)
 
 
-def _continue(clock: SteadyClock, store: Store, database: Database) -> None:
-    """Continue from the time of the last change if the clock was set back since."""
+def _continue(clock: SteadyClock, store: Store, database: Database) -> datetime | None:
+    """Continue from the time of the last change if the clock was set back since.
+
+    Return this time if it is too far in the future: the clock was wrong then.
+    """
     with database.reading():
         last_change = store.last_change()
-    if last_change and last_change - clock() < _MAX_SET_BACK:
+    if last_change and last_change - clock() >= _MAX_SET_BACK:
+        return last_change
+    if last_change:
         clock.continue_from(last_change)
+    return None

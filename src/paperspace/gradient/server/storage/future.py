@@ -1,4 +1,4 @@
-"""Times in the future: with an engine, nothing is dated in advance, so the clock was wrong when they were stored."""
+"""Times in the future that were stored while the clock was wrong: what they date has happened, and would be hidden."""
 
 from __future__ import annotations
 
@@ -7,6 +7,8 @@ from typing import TYPE_CHECKING
 from paperspace.gradient.server.clock import iso
 
 if TYPE_CHECKING:
+    from datetime import datetime
+
     from paperspace.gradient.server.storage.database import Database
 
 _TIMES = (
@@ -17,12 +19,15 @@ _TIMES = (
     ("deployment_events", "dt_created"),
     ("deployment_events", "dt_last"),
     ("scales", "dt_created"),
+    ("log_lines", "dt_created"),
+    ("replies", "dt_created"),
+    ("server", "last_removal"),
 )
 _NEWEST = (("instances", "dt_created"), ("instance_states", "timestamp"), ("deployment_events", "dt_last"))
 
 
 def end_future(database: Database) -> None:
-    """Replace times in the future by the time of the transaction. Otherwise, what exists would be hidden until then.
+    """Replace times in the future by the time of the transaction. With an engine, nothing is dated in advance.
 
     All rows are read only if one of the newest is in the future: a start takes as long with a large database.
     """
@@ -30,6 +35,22 @@ def end_future(database: Database) -> None:
     if any(_newest(database, table, column) > now for table, column in _NEWEST):
         for table, column in _TIMES:
             database.execute(f"UPDATE {table} SET {column} = ?1 WHERE {column} > ?1", now)  # noqa: S608
+
+
+def move_future(database: Database, moment: datetime) -> None:
+    """Let time continue from the time of the transaction instead of a moment in the future.
+
+    What the simulation dates after the moment comes as much later as before. What is dated before it has happened.
+    """
+    now = database.transaction_time
+    for table, column in _TIMES:
+        database.execute(
+            f"UPDATE {table} SET {column} = CASE WHEN {column} <= ?2 THEN ?1"  # noqa: S608
+            f" ELSE strftime('%Y-%m-%dT%H:%M:%fZ', {column}, ?3) END WHERE {column} > ?1",
+            iso(now),
+            iso(moment),
+            f"-{(moment - now).total_seconds():.3f} seconds",
+        )
 
 
 def _newest(database: Database, table: str, column: str) -> str:
