@@ -10,12 +10,20 @@ import subprocess
 import sys
 import time
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
+from http import HTTPStatus
 from pathlib import Path
 
+import aiohttp
 import pytest
+from tests.ports import ports
+from tests.server.controller.memory_engine import ServingEngine
+from tests.server.controller.test_server import in_thread, spec
 from tests.server.gateway.site import Load, Replica, Visitor, until, visiting
 
+from paperspace.gradient.server import LocalServer
+from paperspace.gradient.server.controller.controller import Options as Containers
+from paperspace.gradient.server.controller.down import Drain
 from paperspace.gradient.server.controller.gateway import GatewayState, GatewayUnavailableError
 from paperspace.gradient.server.gateway.gateway import EnvoyGateway
 from paperspace.gradient.server.gateway.inspection import inspect
@@ -24,6 +32,8 @@ from paperspace.gradient.server.gateway.supervisor import NOT_RUNNING
 pytestmark = pytest.mark.anyio
 
 Create = Callable[..., EnvoyGateway]
+
+CONTAINERS = Containers(ports=ports(24200))
 
 RUN = """
 import sys
@@ -264,3 +274,42 @@ async def test_signals_of_an_external_process(new_gateway: Create, folder: Path)
         assert process.pid == int((folder / "envoy.pid").read_text())
         process.send_signal(signal.SIGTERM)
         assert process.wait(30) == 0
+
+
+@pytest.mark.parametrize("error", [OSError("the disk is full"), GatewayUnavailableError("another server")])
+async def test_a_gateway_that_cannot_be_removed(
+    new_gateway: Create, folder: Path, monkeypatch: pytest.MonkeyPatch, error: Exception
+) -> None:
+    """If the removal of the gateway fails, so does `down`. The gateway is opened again, and endpoints respond again."""
+    engine = ServingEngine()
+    engine.statuses["/"] = 200
+    database, gateway = folder.with_name("gradient.db"), new_gateway()
+    async with LocalServer(database=database, engine=engine, gateway=gateway, options=CONTAINERS) as server:
+        created = await in_thread(server, lambda api: api.create_deployment("a", "p", spec("good-1"), wait=True))
+        await endpoint_responds(gateway, created["id"])
+
+        def fail(_: Path) -> None:
+            raise error
+
+        assert server.controlled
+        with monkeypatch.context() as patch:
+            patch.setattr("paperspace.gradient.server.gateway.gateway.remove_folder", fail)
+            with pytest.raises(type(error), match=str(error)):
+                await server.controlled.take_down(Drain(0), lambda _: None)
+        assert gateway.state().running
+        await endpoint_responds(gateway, created["id"])
+        await server.controlled.take_down(Drain(0), lambda _: None)
+        assert not exists(folder)
+        assert not engine.by_id
+
+
+async def endpoint_responds(gateway: EnvoyGateway, deployment_id: str) -> None:
+    """Wait until a request to an endpoint succeeds."""
+    async with aiohttp.ClientSession() as session:
+        for _ in range(600):
+            with suppress(aiohttp.ClientError):
+                async with session.get(f"{gateway.endpoint_url(deployment_id)}/") as response:
+                    if response.status == HTTPStatus.OK:
+                        return
+            await asyncio.sleep(0.05)
+    raise AssertionError("the endpoint does not respond")
