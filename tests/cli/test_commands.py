@@ -116,6 +116,8 @@ def test_help_has_an_example(run: Run, names: tuple[str, ...], command: click.Co
         (["projects", "list"], "pass any id as --project-id."),
         (["--apiKey", "k", "clusters", "list"], "pass any id as --cluster-id."),
         (["login", "--email", "a@example.com"], "Use `gradient apiKey KEY`."),
+        (["secrets", "list"], "`gradient server secrets` stores secrets for specs, on the machine of the server."),
+        (["models", "list"], "`gradient server --models DIR` serves the models of a folder to deployments."),
         (["notebooks", "list"], "This command manages deployments only."),
     ],
     ids=lambda value: " ".join(value) if isinstance(value, list) else None,
@@ -260,6 +262,24 @@ def test_usage_errors(run: Run) -> None:
         shown = run(*words)
         assert (shown.exit_code, shown.stdout) == (ExitCode.USAGE, "")
         assert shown.stderr.startswith("Usage: gradient")
+
+
+def test_options_of_1x(run: Run) -> None:
+    """An option that only the official client 1.x has is a usage error that says so."""
+    shown = run("deployments", "create", "--name", "a", "--imageUrl", "x")
+    assert (shown.exit_code, shown.stdout) == (ExitCode.USAGE, "")
+    assert (
+        "--imageUrl is an option of `gradient` 1.x. Here, the spec file and the options of --help replace it."
+        in shown.stderr
+    )
+
+
+@pytest.mark.parametrize(("typed", "meant"), [("deployment", "deployments"), ("apikey", "apiKey"), ("serve", "server")])
+def test_similar_command(run: Run, typed: str, meant: str) -> None:
+    """An unknown command suggests the command with a similar name."""
+    shown = run(typed)
+    assert (shown.exit_code, shown.stdout) == (ExitCode.USAGE, "")
+    assert f"No such command '{typed}'. Did you mean '{meant}'?" in shown.stderr
 
 
 def test_no_key(run: Run) -> None:

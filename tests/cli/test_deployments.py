@@ -300,7 +300,8 @@ def test_not_found(run: Run, words: list[str], stdout: str) -> None:
 
 
 @pytest.mark.parametrize(
-    ("words", "reason"), [([], "Missing deployment id"), (["a", "--id", "b"], "Got two deployments, a and b")]
+    ("words", "reason"),
+    [([], "Missing deployment: pass its name or its id"), (["a", "--id", "b"], "Got two deployments, a and b")],
 )
 def test_which_one(run: Run, words: list[str], reason: str) -> None:
     """`get` requires exactly one id."""

@@ -58,7 +58,7 @@ def running(tmp_path: Path, *options: str, prefix: tuple[str, ...] = (), **envir
             assert process.stdout
             lines = [process.stdout.readline() for _ in range(5)]
             match = re.fullmatch(
-                r"Deployments are simulated; no containers run\.\n"
+                r"Deployments are simulated; no containers run\..*\n"
                 r"Listening on (http://127\.0\.0\.1:\d+/graphql)\nexport PAPERSPACE_API_URL=.*\n"
                 r"export PAPERSPACE_API_KEY=(\S+)\n"
                 r"Console: http://127\.0\.0\.1:\d+/#token=\S+\n",
@@ -192,6 +192,31 @@ def test_save_config(tmp_path: Path, before: Any) -> None:
         assert shown == b"[]\n"
 
 
+def test_programs_get_json(tmp_path: Path) -> None:
+    """A program that asks for the page of the server gets JSON, which says where the API is."""
+    with running(tmp_path, "--database", ":memory:") as command:
+        connection = http.client.HTTPConnection(urlsplit(command.url).netloc)
+        with closing(connection):
+            connection.request("GET", "/", headers={"Accept": "*/*"})
+            response = connection.getresponse()
+            [error] = json.loads(response.read())["errors"]
+    assert (response.status, error["extensions"]["code"]) == (404, "NOT_FOUND")
+    assert error["message"] == "only browsers get a page here, the console; the GraphQL API is at /graphql"
+
+
+def test_saved_config_that_is_not_used(tmp_path: Path) -> None:
+    """--save-config says which variables of the environment take precedence over what it has stored."""
+    options = ("--database", ":memory:", "--save-config")
+    variables: Any = {"PAPERSPACE_API_KEY": "k", "PAPERSPACE_API_HOST": "http://h/graphql"}
+    variables["PAPERSPACE_CONFIG_PATH"] = str(tmp_path)
+    with running(tmp_path, *options, **variables) as command:
+        command.process.terminate()
+        assert (
+            "PAPERSPACE_API_KEY and PAPERSPACE_API_HOST are set in this shell and take precedence over the file."
+            in " ".join(command.process.communicate()[1].split())
+        )
+
+
 def test_invalid_configuration_is_kept(tmp_path: Path) -> None:
     """--save-config does not overwrite an invalid configuration file: the command exits with an error."""
     (tmp_path / "config.json").write_text("[1]")
@@ -291,8 +316,11 @@ def test_port_in_use(tmp_path: Path) -> None:
         second = run_server("--database", ":memory:", "--port", port)
     assert (second.returncode, second.stdout) == (1, "")
     assert (
-        second.stderr
-        == f"Error: Port {port} of 127.0.0.1 is in use. Pass another one with --port; 0 selects a free port.\n"
+        second.stderr.split()
+        == (
+            f"Error: Port {port} of 127.0.0.1 is in use, perhaps by another `gradient server`: use or stop that one, or pass "
+            "another port with --port; 0 selects a free port."
+        ).split()
     )
 
 

@@ -56,13 +56,14 @@ class TestWait:
         assert waited.stderr.count("Simulated: cannot pull the image") == 1
 
     def test_project(self, run: Run, client: Client) -> None:
-        """A project stands for all its deployments; it may have none."""
+        """A project stands for all its deployments. If it has none, its id may be misspelled: nothing was found."""
         ids = create(client, a="healthy", b="healthy")
         client.deployments.create_deployment("other", "q", simulated("pending"))
         waited = run("deployments", "wait", "--project-id", "p")
         assert sorted(waited.stdout.splitlines()) == sorted(f"Ready deployment: {ids[name]} ({name})" for name in "ab")
         nothing = run("deployments", "wait", "--project-id", "empty")
-        assert (nothing.exit_code, nothing.stdout) == (0, "No deployments found\n")
+        assert (nothing.exit_code, nothing.stdout) == (ExitCode.NOT_FOUND, "")
+        assert nothing.stderr == "Error: There are no deployments in project empty.\n"
 
     @pytest.mark.parametrize(("output", "read"), [("json", json.loads), ("yaml", yaml.safe_load)])
     def test_for_scripts(self, run: Run, client: Client, output: str, read: Any) -> None:

@@ -124,7 +124,7 @@ def test_databases_in_memory_are_simulated(docker: PrivateEngine, tmp_path: Path
     """Nothing would end the containers of a database in memory, so it uses no engine unless one is asked for."""
     with running(docker.url, tmp_path, "--database", ":memory:") as command:
         assert command.first_line == (
-            "Deployments are simulated; no containers run. For containers, pass --engine docker."
+            "Deployments are simulated; no containers run. The database is in memory. For containers, pass --engine docker."
         )
 
 

@@ -267,12 +267,13 @@ def test_proxy_of_the_environment(monkeypatch: pytest.MonkeyPatch) -> None:
         assert (len(proxy.requests), len(server.requests)) == (1, 1)
 
 
-def test_no_connection_to_the_hosted_service() -> None:
-    """Without an API URL, the error says that the hosted service is closed, and what to do."""
+@pytest.mark.parametrize("url", [DEFAULT_API_URL, "https://api.paperspace.io"])
+def test_no_connection_to_the_hosted_service(url: str) -> None:
+    """Without an API URL, or with an old one, the error says that the hosted service is closed, and what to do."""
     key: Any = SimpleNamespace(ssl=None)
     refused = aiohttp.ClientConnectorDNSError(key, OSError(-2, "Name or service not known"))
-    failed = failures.from_exception(refused, DEFAULT_API_URL, sent=False, reused=False)
-    assert failed.message.startswith("unknown host api.paperspace.com: ")
+    failed = failures.from_exception(refused, url, sent=False, reused=False)
+    assert failed.message.startswith(f"unknown host {url.split('/')[2]}: ")
     assert failed.message.endswith(
         "; the hosted service is closed: start `gradient server`, and set PAPERSPACE_API_URL to the URL that it prints"
     )

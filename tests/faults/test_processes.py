@@ -5,14 +5,17 @@ from __future__ import annotations
 import asyncio
 import inspect
 import signal
+import subprocess
+import sys
 import textwrap
 from collections.abc import Coroutine
 from pathlib import Path
 from typing import Any
+from uuid import UUID
 
 import pytest
 from tests.faults.behaviours import never_respond
-from tests.faults.harness import wait_for
+from tests.faults.harness import CANARY, wait_for
 from tests.faults.programs import program, run_program
 from tests.faults.server import FaultServer
 
@@ -138,6 +141,42 @@ FORKS = {
 }
 
 
+@pytest.mark.parametrize("module", ["asyncio", "asyncio.events", "aiohttp.client", "paperspace.gradient._core.session"])
+def test_interrupt_while_a_first_call_imports(module: str) -> None:
+    """Ctrl-C ends a first call while it imports what it needs; the next call works, for example to clean up."""
+    program = """
+        import os, signal, sys
+        from paperspace.gradient import Client
+        class Interrupt:
+            def find_spec(self, name, path=None, target=None):
+                if name == module:
+                    sys.meta_path.remove(self)
+                    os.kill(os.getpid(), signal.SIGINT)
+        url, key, id, module = sys.argv[1:]
+        assert module not in sys.modules
+        sys.meta_path.insert(0, Interrupt())
+        try:
+            Client(key, url).deployments.get_deployment(id)
+        except KeyboardInterrupt:
+            print("interrupted")
+        print(Client(key, url).deployments.get_deployment(id)["id"])
+    """
+    with FaultServer() as server:
+        command = [
+            sys.executable,
+            "-W",
+            "error",
+            "-c",
+            textwrap.dedent(program),
+            server.url,
+            CANARY,
+            str(UUID(int=1)),
+            module,
+        ]
+        done = subprocess.run(command, capture_output=True, text=True, timeout=120, check=False)
+    assert (done.returncode, done.stdout, done.stderr) == (0, f"interrupted\n{UUID(int=1)}\n", "")
+
+
 # The calls of each program: in 1 + 1 processes, 1 + 2, 8 + 1, 1 + 8, 1 + 2; and two in the last.
 CALLS_OF_FORKS = dict(zip(FORKS, (100, 150, 450, 450, 150, 2), strict=True))
 
@@ -187,11 +226,11 @@ def test_fork_during_the_first_call() -> None:
 
 
 def test_imports_of_a_first_call() -> None:
-    """What the first call imports in the thread of the caller, it imports with the lock that forks wait for."""
+    """What the first call imports outside of the loop thread, it imports with the lock that forks wait for."""
     text = """
         from paperspace.gradient._shared import lazy
         def check(event, args):
-            if event == "import" and threading.current_thread() is threading.main_thread():
+            if event == "import" and threading.current_thread().name != "paperspace.gradient":
                 assert lazy._import_lock._is_owned(), args[0]
                 imported.append(args[0])
         imported = []

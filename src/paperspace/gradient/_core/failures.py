@@ -14,7 +14,6 @@ import aiohttp
 from aiohttp.http_exceptions import ContentEncodingError
 
 from paperspace.gradient import errors
-from paperspace.gradient._core.defaults import DEFAULT_API_URL
 from paperspace.gradient._core.retry import FailureKind
 from paperspace.gradient.config import is_loopback
 
@@ -105,6 +104,9 @@ _BY_EXCEPTION: tuple[tuple[type[Exception] | tuple[type[Exception], ...], str, M
     (Exception, "the connection to {host} broke: {reason}", _NO_RESPONSE),
 )
 
+# The hosts of the hosted service, which is closed.
+_CLOSED_HOSTS = (".paperspace.com", ".paperspace.io")
+
 # X509_V_ERR_DEPTH_ZERO_SELF_SIGNED_CERT, ..._SELF_SIGNED_CERT_IN_CHAIN, ..._UNABLE_TO_GET_ISSUER_CERT_LOCALLY and
 # ..._UNABLE_TO_VERIFY_LEAF_SIGNATURE
 _UNKNOWN_CA = {18, 19, 20, 21}
@@ -133,13 +135,13 @@ def from_exception(error: Exception, url: str, *, sent: bool, reused: bool) -> A
     parts = urlsplit(url)
     host = parts.hostname or ""
     address = f"{host}:{parts.port}" if parts.port else host
-    message = template.format(host=host, address=address, reason=_reason(error), hint=_hint(url, host))
+    message = template.format(host=host, address=address, reason=_reason(error), hint=_hint(host))
     return AttemptFailed(meaning.error_class, message, kind)
 
 
-def _hint(url: str, host: str) -> str:
+def _hint(host: str) -> str:
     """Return what to do if there is no connection."""
-    if url == DEFAULT_API_URL:
+    if host.endswith(_CLOSED_HOSTS):
         return "the hosted service is closed: start `gradient server`, and set PAPERSPACE_API_URL to the URL that it prints"
     return "is `gradient server` running?" if is_loopback(host) else "is the API URL correct?"
 

@@ -16,6 +16,7 @@ forever. So a fork waits until no thread imports a lazy module, and until the lo
 
 from __future__ import annotations
 
+import sys
 from _thread import RLock, get_ident  # threading takes longer to load
 from typing import TYPE_CHECKING
 
@@ -23,6 +24,7 @@ from paperspace.gradient._shared.fork import at_fork
 
 if TYPE_CHECKING:
     from collections.abc import Callable
+    from types import ModuleType
 
 # Seconds that a fork waits for each of both. A first import takes less than one, unless the machine is busy.
 FORK_TIMEOUT = 30.0
@@ -43,10 +45,9 @@ class LazyModule:
         self._name = name
 
     def __getattr__(self, attribute: str) -> object:
-        from importlib import import_module  # here, as it takes as long to load as the rest of this module
-
-        with importing():  # after the first time, only a look-up in sys.modules
-            module = import_module(self._name)
+        module = sys.modules.get(self._name)
+        if module is None or getattr(module.__spec__, "_initializing", False):
+            module = _import(self._name)
         return getattr(module, attribute)
 
     def __repr__(self) -> str:
@@ -61,6 +62,37 @@ def lazy_modules(package: str, *names: str) -> tuple[LazyModule, ...]:
         names: The names of the modules in it, such as `_queries`.
     """
     return tuple(LazyModule(f"{package}.{name}") for name in names)
+
+
+def _import(name: str) -> ModuleType:
+    """Import a module. In the main thread, do it in another thread: there, no signal handler can interrupt it.
+
+    After a Ctrl-C in the middle of the import of asyncio, Python cannot import it any more.
+    """
+    import threading
+    from importlib import import_module  # both here, as they take as long to load as the rest of this module
+
+    def load() -> None:
+        try:
+            with importing():
+                import_module(name)
+        except BaseException as error:  # noqa: BLE001  # raised by the thread that waits
+            errors.append(error)
+
+    errors: list[BaseException] = []
+    if threading.current_thread() is threading.main_thread():
+        thread = threading.Thread(target=load, name="paperspace.gradient import", daemon=True)
+        try:
+            thread.start()
+        except RuntimeError:  # no thread can be started
+            load()
+        else:
+            thread.join(FORK_TIMEOUT)  # not without an end: this thread may be importing what the other one waits for
+    else:
+        load()
+    if errors:
+        raise errors[0]
+    return import_module(name)
 
 
 def importing() -> RLock:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+import re
 import sys
 from contextlib import suppress
 from typing import TYPE_CHECKING
@@ -38,6 +39,10 @@ _HINTS: tuple[tuple[type[Exception], str], ...] = (
         errors.MissingAPIKeyError,
         "`gradient server` starts a local server, which needs no account, and prints its API key",
     ),
+    (
+        errors.AuthenticationError,
+        "paste the export lines of `gradient server`, or start it with --save-config; `gradient config show` shows the key's origin",
+    ),
     (errors.APIConnectionError, "`gradient config show` shows the API URL and where it comes from"),
     (errors.PermissionDeniedError, "`gradient config show` shows where the API key comes from"),
     (
@@ -51,6 +56,13 @@ _MISSING_API_KEY = "no API key: pass --api-key, set PAPERSPACE_API_KEY, or store
 
 # As other commands call an option of `--output`.
 _FORMATS = {"--json", "--yaml"}
+
+# Options of the deployments of the official client 1.x. Specs and a few options of other names replace them.
+_OPTIONS_OF_1X = re.compile(
+    "--(apiType|auth(Password|Username)|containerModelPath|containerUrlPath|(createO|o)ptionsFile|deploymentType|dockerArgs|"
+    "endpointUrlPath|image(Password|Server|Url|Username)|((max|min)I|i)nstanceCount|machineType|metric|modelId|ports|"
+    "scaleCooldownPeriod|state|workspace)"
+)
 
 _DETAILS = ("operation", "status", "code", "request_id", "attempts", "elapsed", "retry_after", "may_have_executed")
 
@@ -67,10 +79,10 @@ def exit_code(function: Callable[[], object], options: CommonOptions) -> int:
         sys.stdout.flush()  # here, where an error can still be reported
     except click.Abort as error:  # a prompt ended by Ctrl-C, or by the end of the input
         code = ExitCode.INTERRUPTED if isinstance(error.__context__, KeyboardInterrupt) else ExitCode.FAILED
-        _end_line()
-    except KeyboardInterrupt:
+        _end_line(error.__context__)
+    except KeyboardInterrupt as interrupt:
         code = ExitCode.INTERRUPTED
-        _end_line()
+        _end_line(interrupt)
     except BrokenPipeError:  # the reader of the output is gone, which is no error to report
         redirect_to_null(sys.stdout)
         return ExitCode.FAILED
@@ -83,10 +95,12 @@ def exit_code(function: Callable[[], object], options: CommonOptions) -> int:
     return code if isinstance(code, int) else ExitCode.SUCCESS
 
 
-def _end_line() -> None:
-    """Begin a new line after the ^C on the terminal, for the prompt of the shell."""
+def _end_line(interrupt: BaseException | None) -> None:
+    """Begin a new line after the ^C on the terminal, for the prompt of the shell, and print the notes of the interrupt."""
     if sys.stderr.isatty():
         print_message("")
+    for note in getattr(interrupt, "__notes__", ()):
+        print_message(note)
 
 
 def code_of(error: Exception) -> int:
@@ -108,6 +122,9 @@ def print_error(error: Exception, *, debug: bool) -> None:
         if isinstance(error, click.NoSuchOption) and error.option_name in _FORMATS and _has_output(error.ctx):
             format_ = error.option_name.removeprefix("--")
             error = click.NoSuchOption(error.option_name, possibilities=[f"--output {format_}"], ctx=error.ctx)
+        elif isinstance(error, click.NoSuchOption) and _OPTIONS_OF_1X.fullmatch(error.option_name):
+            text = f"{error.option_name} is an option of `gradient` 1.x. Here, the spec file and the options of --help replace it."
+            error = click.UsageError(text, error.ctx)
         usage = io.StringIO()
         error.show(usage)
         print_message(usage.getvalue().rstrip())

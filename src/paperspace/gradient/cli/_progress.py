@@ -24,8 +24,12 @@ _MIN_COLUMNS_FOR_STATES = 60
 
 def wait_with_progress(client: Client, id: str, timeout: float = DEFAULT_WAIT) -> DeploymentStatus:
     """Wait until the newest revision of a deployment is ready, and show the events."""
-    with _progress() as show_event:
-        return client.deployments.wait_for_deployment(id, timeout=timeout, on_event=show_event)
+    try:
+        with _progress() as show_event:
+            return client.deployments.wait_for_deployment(id, timeout=timeout, on_event=show_event)
+    except KeyboardInterrupt as interrupt:
+        interrupt.add_note(f"Only the wait was interrupted. To wait again:\n  gradient deployments wait {id}")
+        raise
 
 
 @contextmanager

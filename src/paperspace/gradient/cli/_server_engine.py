@@ -161,7 +161,7 @@ async def choose_engine(options: EngineOptions, gateway_options: GatewayOptions,
     if auto and remembered == EngineOption.SIMULATED:
         return Choice(None, f"{_SIMULATED} This database was used with the simulation. {_FOR_CONTAINERS}")
     if auto and str(database) == IN_MEMORY:
-        return Choice(None, f"{_SIMULATED} {_FOR_CONTAINERS}")
+        return Choice(None, f"{_SIMULATED} The database is in memory. {_FOR_CONTAINERS}")
     try:
         return await _choose_docker(options, gateway_options, database, keep=remembered == EngineOption.DOCKER)
     except (EngineUnavailableError, GatewayUnavailableError) as error:

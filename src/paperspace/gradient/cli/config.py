@@ -54,8 +54,15 @@ def api_key(key: str | None) -> None:
     config.Settings.resolve(key, api_url, argument_names=config.ArgumentNames(source, API_URL_OPTION))  # validates both
     store_in_config(_valid_config, {"apiKey": key} | ({"apiUrl": options.api_url} if options.api_url else {}))
     print_message(f"Stored the API key in {config.config_path()}")
-    if os.environ.get("PAPERSPACE_API_KEY"):
-        print_message("PAPERSPACE_API_KEY is set in this shell and takes precedence over the stored API key.")
+    warn_of_environment("PAPERSPACE_API_KEY")
+
+
+def warn_of_environment(*names: str) -> None:
+    """Say which of these environment variables take precedence over what has just been stored."""
+    present = [name for name in names if os.environ.get(name)]
+    if present:
+        verbs = ("is", "takes") if len(present) == 1 else ("are", "take")
+        print_message(f"{' and '.join(present)} {verbs[0]} set in this shell and {verbs[1]} precedence over the file.")
 
 
 @click.command(cls=Command)

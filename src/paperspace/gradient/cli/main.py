@@ -40,8 +40,10 @@ _SUBCOMMANDS = {
 _RETIRED = {
     "clusters": "You do not need to create a cluster: pass any id as --cluster-id.",
     "login": "Use `gradient apiKey KEY`.",
+    "models": "`gradient server --models DIR` serves the models of a folder to deployments.",
     "projects": "You do not need to create a project: pass any id as --project-id.",
-    **dict.fromkeys(("datasets", "machines", "models", "notebooks", "secrets", "storageProviders", "workflows")),
+    "secrets": "`gradient server secrets` stores secrets for specs, on the machine of the server.",
+    **dict.fromkeys(("datasets", "machines", "notebooks", "storageProviders", "workflows")),
 }
 
 
@@ -71,7 +73,10 @@ class MainGroup(Group):
         if args[0] in _RETIRED:
             instead = _RETIRED[args[0]] or "This command manages deployments only."
             ctx.fail(f"`gradient {args[0]}` of the retired official client does not exist here. {instead}")
-        return super().resolve_command(ctx, args)
+        try:
+            return super().resolve_command(ctx, args)
+        except click.exceptions.NoSuchCommand as error:  # click does not know the lazy commands
+            raise click.exceptions.NoSuchCommand(args[0], possibilities=self.lazy_commands, ctx=ctx) from error
 
     def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:  # noqa: ARG002  # the same
         """Write the list of commands in the help without importing them."""

@@ -191,7 +191,8 @@ def _start_errors(host: str, port: int) -> Iterator[None]:
     except (OSError, UnicodeError) as error:
         if isinstance(error, OSError) and error.errno == errno.EADDRINUSE:
             raise click.ClickException(
-                f"Port {port} of {host} is in use. Pass another one with --port; 0 selects a free port."
+                f"Port {port} of {host} is in use, perhaps by another `gradient server`: use or stop that one, or pass "
+                "another port with --port; 0 selects a free port."
             ) from error
         raise click.ClickException(f"Cannot start the server: {error}.") from error
 
@@ -215,8 +216,9 @@ def _read_key(file: Path) -> str | None:
 
 def _save_config(server: LocalServer) -> None:
     """Store the API URL and the API key in the client's configuration file. Other entries are kept."""
-    from paperspace.gradient.cli.config import store_in_config
+    from paperspace.gradient.cli.config import store_in_config, warn_of_environment
     from paperspace.gradient.config import config_path, read_config
 
     store_in_config(read_config, {"apiUrl": server.url, "apiKey": server.api_key})
     print_message(f"Saved the API URL and the API key in {config_path()}")
+    warn_of_environment("PAPERSPACE_API_KEY", "PAPERSPACE_API_URL", "PAPERSPACE_API_HOST")

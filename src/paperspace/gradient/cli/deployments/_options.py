@@ -23,7 +23,7 @@ if TYPE_CHECKING:
 else:
     [files] = lazy_modules("paperspace.gradient._spec", "files")
 
-MISSING_ID = "Missing deployment id. `gradient deployments list` shows the ids."
+MISSING_ID = "Missing deployment: pass its name or its id. `gradient deployments list` shows both."
 
 # The line of the retired client for an id that does not exist. `get` and `delete` print it to standard output, as that did.
 NOT_FOUND = "Deployment not found"

@@ -49,8 +49,6 @@ def wait_for_several(client: Client, names: Mapping[str, str], timeout: float, o
     if output:
         unknown = {"state": None}
         print_data([statuses.get(id_, {"id": id_, "name": name, **unknown}) for id_, name in names.items()], output)
-    elif not names:
-        click.echo("No deployments found")
     else:
         for id_, name in names.items():
             click.echo(printable(_end(id_, name, statuses.get(id_))))

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 import click
 
 from paperspace.gradient.cli._completion import complete_id, complete_id_or_name
+from paperspace.gradient.cli._exit_codes import ExitCode
 from paperspace.gradient.cli._output import printable
 from paperspace.gradient.cli.deployments._options import MISSING_ID
 
@@ -20,6 +21,12 @@ if TYPE_CHECKING:
     Function = Callable[..., Any]
 
 _UUID = re.compile(r"[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}", re.IGNORECASE)
+
+
+class EmptyProjectError(click.ClickException):
+    """A project has no deployments."""
+
+    exit_code = ExitCode.NOT_FOUND
 
 
 class Target(NamedTuple):
@@ -113,9 +120,12 @@ def find_all(client: Client, targets: Sequence[Target], project_id: str | None) 
     Raises:
         click.UsageError: Several deployments have one of the names. The message lists them.
         NotFoundError: A deployment does not exist.
+        EmptyProjectError: The project has no deployments. Its id may be misspelled.
     """
     if not targets:
         statuses = client.deployments.list_deployment_statuses(project_id=project_id, first=None)
+        if not statuses:
+            raise EmptyProjectError(f"There are no deployments in project {project_id}.")
         return {status["id"]: status["name"] for status in statuses}
     found = [(target.find(client, project_id), target.name) for target in targets]
     return {id_: name or client.deployments.get_deployment_status(id_)["name"] for id_, name in found}

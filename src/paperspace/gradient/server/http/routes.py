@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 
 from aiohttp import hdrs, web
 
+from paperspace.gradient._shared.error_codes import Code
 from paperspace.gradient._shared.model_messages import ModelRequest
 from paperspace.gradient.server.http.authentication import authenticate
 from paperspace.gradient.server.http.graphql_http import (
@@ -99,7 +100,8 @@ class Routes:
     async def _handle_top(self, request: web.Request) -> web.StreamResponse:
         """Send a browser the console. For programs, there is nothing at this URL."""
         if self._console is None or not (_is_read(request) and _accepts_html(request)):
-            raise web.HTTPNotFound
+            message = f"only browsers get a page here, the console; the GraphQL API is at {API_PATHS[0]}"
+            raise HTTPRequestError(HTTPStatus.NOT_FOUND, message, Code.NOT_FOUND)
         return await self._console.handle(request)
 
     async def _handle_graphql(self, request: web.Request) -> web.Response:
