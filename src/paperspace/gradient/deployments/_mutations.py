@@ -161,7 +161,7 @@ async def _explained(
         call: The call, for its deadline.
         rejection: The error of the change.
         name: The new name. None: it does not change.
-        project_id: The project. None: not known, as the API does not return the project of a deployment.
+        project_id: The project. None: unknown, because some servers do not return the project of a deployment.
         id: The id of the deployment that is changed. Empty: it would be new.
     """
     attempts = rejection.attempts
