@@ -343,7 +343,7 @@ LIVES: dict[str, tuple[Wanted, str, Report | None, Sequence[Step]]] = {
         None,
         [
             Unroute("a1"),
-            SetState("a1", "Pending", "pending", "The container was removed; starting another one.", Reason.LOST),
+            SetState("a1", "Pending", "pending", "The container was removed; starting a new container.", Reason.LOST),
             Start("a1", 1),
         ],
     ),

@@ -42,7 +42,7 @@ if TYPE_CHECKING:
     "deployment to update."
 )
 @project_option(
-    help="With an id: move the deployment to this project. With a name: the project in which to look for it; it is not "
+    help="With an id: move the deployment to this project. With a name: the project of the deployment, which is not "
     "moved."
 )
 @spec_option()

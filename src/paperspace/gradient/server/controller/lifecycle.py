@@ -110,7 +110,7 @@ def _run(replica: Replica, now: datetime, progress_limit: float | None) -> Itera
         yield AssignPort(instance.id)
     elif container is None or container.state == "created":
         if instance.state == HEALTHY:
-            message = "The container was removed; starting another one."
+            message = "The container was removed; starting a new container."
             yield SetState(instance.id, "Pending", PENDING, message, Reason.LOST)
         if seconds := restarts.remaining(instance.restart_at, now):
             yield Wake(seconds)
