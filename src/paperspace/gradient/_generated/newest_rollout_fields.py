@@ -33,7 +33,7 @@ class DeploymentRun(TypedDict):
     """The number of instances that are ready to serve. Null: not known yet."""
 
     deploymentRunInstances: DeploymentRunInstanceConnection | None
-    """The instances, including removed ones: of many, those that were removed last."""
+    """The instances, and the newest removed instances: at most 100."""
 
 
 class DeploymentRunConnection(TypedDict):
