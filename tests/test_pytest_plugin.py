@@ -10,6 +10,7 @@ import subprocess
 import sys
 import threading
 import time
+from base64 import b64encode
 from concurrent.futures import ThreadPoolExecutor
 from email.message import Message
 from pathlib import Path
@@ -23,8 +24,10 @@ from tools import TOP
 from tools.docs.blocks import blocks_of
 
 from paperspace.gradient import (
+    APIConnectionError,
     APITimeoutError,
     Client,
+    ClientClosedError,
     RateLimitError,
     deployments,
 )
@@ -63,6 +66,53 @@ def test_each_test_has_its_own_server(gradient_server: GradientServer) -> None:
     """The next test has a new server without deployments, and the functions use it."""
     assert deployments.list_deployments() == []
     assert gradient_server.url == os.environ["PAPERSPACE_API_URL"]
+
+
+@pytest.mark.usefixtures("gradient_server")
+def test_as_default() -> None:
+    """The environment and the default client use a server only during the block, without the user's configuration file."""
+    deployments.create_deployment("a", "p", SPEC)
+    before = dict(os.environ)
+    with GradientServer() as server:
+        assert len(deployments.list_deployments()) == 1
+        with server.as_default():
+            assert deployments.list_deployments() == []
+            assert os.environ["PAPERSPACE_API_KEY"] == server.api_key
+            assert list(Path(os.environ["PAPERSPACE_CONFIG_PATH"]).iterdir()) == []
+        assert (dict(os.environ), len(deployments.list_deployments())) == (before, 1)
+    with Client(server.api_key, server.url, max_retries=0) as client, pytest.raises(APIConnectionError):
+        client.deployments.list_deployments()
+
+
+def test_a_wait_ends_with_the_test() -> None:
+    """A thread that still waits in a test does not delay the end of pytest: its default client is closed."""
+    ended: list[BaseException] = []
+
+    def wait(id: str) -> None:
+        try:
+            deployments.wait_for_deployment(id, timeout=600)
+        except ClientClosedError as error:
+            ended.append(error)
+
+    with GradientServer() as server, server.as_default():
+        server.stay_pending("a")
+        created = deployments.create_deployment("a", "p", SPEC)
+        thread = threading.Thread(target=wait, args=(created["id"],))
+        thread.start()
+        while len(server.requests) < 2:
+            time.sleep(0.01)
+    thread.join(60)
+    assert len(ended) == 1
+
+
+def test_endpoint_password(gradient_server: GradientServer) -> None:
+    """It is the password that the protected endpoint accepts."""
+    spec: Any = {"image": "i", "endpointSecurity": {"protected": True}}
+    created = deployments.create_deployment("a", "p", spec, wait=True)
+    url = deployments.get_deployment_status(created["id"])["endpointUrl"] or ""
+    header = b64encode(f"gradient:{gradient_server.endpoint_password(created['id'])}".encode()).decode()
+    assert fetch(url)[0] == 401
+    assert fetch(url, Authorization=f"Basic {header}")[0] == 200
 
 
 def test_containers_start_fast(gradient_server: GradientServer) -> None:
@@ -345,7 +395,7 @@ def documented(tmp_path: Path) -> Path:
 @pytest.mark.skipif(not importlib.util.find_spec("xdist"), reason="pytest-xdist is not installed")
 def test_the_examples_work_side_by_side(documented: Path) -> None:
     """The documented examples pass in several processes at once."""
-    assert "11 passed" in pytest_run(documented, "-n", "3")
+    assert "14 passed" in pytest_run(documented, "-n", "3")
 
 
 def test_the_plugin_is_light(tmp_path: Path) -> None:

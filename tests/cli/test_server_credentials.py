@@ -79,3 +79,34 @@ def test_a_secret_that_was_deleted(run: Run, tmp_path: Path) -> None:
     assert "there is no such file" in missing.stderr
     memory = run("server", "credentials", "b", "--database", ":memory:")
     assert memory.exit_code == 2
+
+
+@pytest.mark.parametrize(
+    "command",
+    [
+        "credentials a",
+        "status",
+        "down --yes",
+        "prune",
+        "backup b.db",
+        "secrets list",
+        "registries list",
+        "instance-types list",
+        "secrets delete a",
+    ],
+)
+def test_no_folder_without_a_server(run: Run, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, command: str) -> None:
+    """A command that only reads the default database, or deletes from it, does not create its folder."""
+    monkeypatch.setenv("XDG_DATA_HOME", str(tmp_path / "data"))
+    monkeypatch.chdir(tmp_path)
+    run("server", *command.split())
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_a_stored_secret_creates_the_folder(run: Run, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A command that stores something next to the default database creates its folder, only for its owner."""
+    monkeypatch.setenv("XDG_DATA_HOME", str(tmp_path / "data"))
+    result = run("server", "secrets", "set", "web", stdin=f"{PASSWORD}\n")
+    assert result.exit_code == 0, result.stderr
+    [folder] = (tmp_path / "data").iterdir()
+    assert folder.stat().st_mode & 0o777 == 0o700

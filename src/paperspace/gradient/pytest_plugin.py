@@ -34,13 +34,5 @@ def gradient_server() -> Iterator[GradientServer]:
         ...     deployments.create_deployment("mnist", "p1", {"image": "nginx"})
         ...     assert len(deployments.list_deployments()) == 1
     """
-    test_server = GradientServer()
-    try:
-        with pytest.MonkeyPatch.context() as patch:
-            patch.setenv("PAPERSPACE_API_URL", test_server.url)
-            patch.setenv("PAPERSPACE_API_HOST", test_server.url)
-            patch.setenv("PAPERSPACE_API_KEY", test_server.api_key)
-            patch.setattr("paperspace.gradient._default_client._session", None)
-            yield test_server
-    finally:
-        test_server.stop()
+    with GradientServer() as test_server, test_server.as_default():
+        yield test_server

@@ -2,22 +2,29 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from contextlib import contextmanager
+from typing import TYPE_CHECKING, Self
 
+import pytest
+
+from paperspace.gradient import _default_client
 from paperspace.gradient._shared.lazy import lazy_modules
 from paperspace.gradient._shared.spec_rules import normalize_name
 from paperspace.gradient._testing.fault_injection import FaultInjection, check_numbers
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Iterator
     from datetime import datetime
+    from types import TracebackType
 
     from paperspace.gradient import server
     from paperspace.gradient._shared import event_loops
     from paperspace.gradient._shared.model_messages import ModelRequest
+    from paperspace.gradient._sync import loop_thread
     from paperspace.gradient.server.engines import simulation
 else:
     [server] = lazy_modules("paperspace.gradient", "server")
+    [loop_thread] = lazy_modules("paperspace.gradient._sync", "loop_thread")
     [event_loops] = lazy_modules("paperspace.gradient._shared", "event_loops")
     [simulation] = lazy_modules("paperspace.gradient.server.engines", "simulation")
 
@@ -26,7 +33,9 @@ _STEP = 0.01
 
 
 class GradientServer(FaultInjection):
-    """A local server for one test, with methods that control its clock, its containers and its responses.
+    """A local server for tests, with methods that control its clock, its containers and its responses.
+
+    It starts at once, and stops at the end of a `with` block, or by `stop`.
 
     Methods that take the name of a deployment affect existing deployments and those created later. Methods that take
     `times` affect that many of the next requests to the API, from any client: of one operation, or of all.
@@ -37,11 +46,9 @@ class GradientServer(FaultInjection):
 
     Example:
         >>> from paperspace.gradient.pytest_plugin import GradientServer
-        >>> server = GradientServer()
-        >>> with Client(server.api_key, server.url) as client:
+        >>> with GradientServer() as server, Client(server.api_key, server.url) as client:
         ...     client.deployments.list_deployments()
         []
-        >>> server.stop()
     """
 
     def __init__(self) -> None:
@@ -56,6 +63,39 @@ class GradientServer(FaultInjection):
         self._server.start()
         self.url = self._server.url
         self.api_key = self._server.api_key
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.stop()
+
+    @contextmanager
+    def as_default(self) -> Iterator[None]:
+        """Let the environment and the default client use the server during a block, and no configuration file.
+
+        At the end of the block, the default client of the block is closed, and the one before is used again.
+
+        Example:
+            >>> with GradientServer() as server, server.as_default():
+            ...     deployments.list_deployments()
+            []
+        """
+        from tempfile import TemporaryDirectory
+
+        with TemporaryDirectory() as folder, pytest.MonkeyPatch.context() as patch:
+            patch.setenv("PAPERSPACE_API_URL", self.url)
+            patch.setenv("PAPERSPACE_API_HOST", self.url)
+            patch.setenv("PAPERSPACE_API_KEY", self.api_key)
+            patch.setenv("PAPERSPACE_CONFIG_PATH", folder)
+            patch.setattr(_default_client, "_session", None)
+            try:
+                yield
+            finally:
+                if session := _default_client._session:  # noqa: SLF001  # `default_session` would create one
+                    loop_thread.run(session.close())  # a thread that still waits would delay the end of the process
 
     def stop(self) -> None:
         """Stop the server. The fixture does this at the end of the test.
@@ -203,6 +243,22 @@ class GradientServer(FaultInjection):
         if handler is not None and (not callable(handler) or iscoroutinefunction(handler)):
             raise TypeError("handler: expected a function that is not async, or None")
         self._server.respond(name, handler)
+
+    def endpoint_password(self, id: str) -> str:
+        """Return the generated password of a protected endpoint. The user name is `gradient`.
+
+        It does not apply if the spec names a secret.
+
+        Args:
+            id: The id of the deployment.
+
+        Example:
+            >>> spec = {"image": "nginx", "endpointSecurity": {"protected": True}}
+            >>> created = deployments.create_deployment("mnist", "p1", spec)
+            >>> len(gradient_server.endpoint_password(created["id"]))
+            22
+        """
+        return self._server.endpoint_password(id)
 
     def _now(self) -> datetime:
         """Return the time of the server. It continues while a test freezes the time: otherwise no instance would start."""

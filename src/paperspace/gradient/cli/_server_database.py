@@ -24,8 +24,8 @@ database_option = click.option(
 )
 
 
-def database_path(database: str | None) -> str | Path:
-    """Return the path of the database: the option, or else the default file."""
+def database_path(database: str | None, *, create_folder: bool = False) -> str | Path:
+    """Return the path of the database: the option, or else the default file, whose folder may be created."""
     from paperspace.gradient.server.defaults import default_database
 
     if database is not None:
@@ -33,7 +33,7 @@ def database_path(database: str | None) -> str | Path:
             raise click.BadParameter("The path is empty. Pass :memory: to store nothing.", param_hint="'--database'")
         return database
     try:
-        return default_database()
+        return default_database(create_folder=create_folder)
     except (OSError, RuntimeError) as error:
         reason = f"{error.filename}: {error.strerror}" if isinstance(error, OSError) else str(error).rstrip(".")
         raise click.ClickException(
@@ -44,12 +44,13 @@ def database_path(database: str | None) -> str | Path:
 def database_file(
     database: str | None,
     *,
+    create_folder: bool = False,
     in_memory: str = "This command needs a database file: a database in memory exists only in its server.",
 ) -> Path:
     """Return the path of a database that is a file, for a subcommand. `in_memory` is the message if it is not one."""
     from paperspace.gradient.server.storage.files import IN_MEMORY
 
-    path = database_path(database)
+    path = database_path(database, create_folder=create_folder)
     if path == IN_MEMORY:
         raise click.BadParameter(in_memory, param_hint="'--database'")
     return Path(path)

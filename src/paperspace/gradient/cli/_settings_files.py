@@ -20,14 +20,12 @@ if TYPE_CHECKING:
     from paperspace.gradient.server.settings_files import Entry
 
 
-def settings_path(database: str | None, name: str) -> Path:
-    """Return the path of a settings file of a database; None selects the default database."""
+def settings_path(database: str | None, name: str, *, create_folder: bool = False) -> Path:
+    """Return the path of a settings file of a database; None selects the default database, whose folder may be created."""
     from paperspace.gradient.server.defaults import beside
 
-    return beside(
-        database_file(database, in_memory="This command needs a database file: a database in memory has no settings."),
-        name,
-    )
+    in_memory = "This command needs a database file: a database in memory has no settings."
+    return beside(database_file(database, create_folder=create_folder, in_memory=in_memory), name)
 
 
 def read_entries(read: Callable[[Path], dict[str, Any]], path: Path) -> dict[str, Any]:

@@ -125,7 +125,7 @@ def command(
     if api_key is None and not is_loopback(host):
         raise click.UsageError(f"With --host {host}, other machines can connect: set an API key with --api-key.")
     log_to_stderr()
-    path = database_path(database)
+    path = database_path(database, create_folder=True)
     if reset:
         reset_database(context, path, yes=yes)
     file = None if api_key is not None or path == IN_MEMORY else key_file(Path(path))

@@ -174,6 +174,6 @@ def gateway(envoy: Path | None, database: str | None) -> None:
 
     signal.signal(signal.SIGTERM, signal.SIG_DFL)  # while it waits, it ends as Envoy does
     try:
-        run_envoy(gateway_folder(database_file(database)), find_envoy(envoy), print_message)
+        run_envoy(gateway_folder(database_file(database, create_folder=True)), find_envoy(envoy), print_message)
     except GatewayUnavailableError as error:
         raise click.ClickException(str(error)) from error

@@ -109,7 +109,7 @@ def set_instance_type(
     check_name(name)
     if gpus and devices:
         raise click.UsageError("Pass --gpus or --device, not both.")
-    path = settings_path(database, INSTANCE_TYPES)
+    path = settings_path(database, INSTANCE_TYPES, create_folder=True)
     entry = InstanceType(cpus, memory, gpus, tuple(devices))
     store_entry(read_own_types, path, name, entry)
     print_message(f"Stored instance type {name} ({entry.describe()}) in {path}")

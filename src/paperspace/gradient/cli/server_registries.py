@@ -89,7 +89,7 @@ def set_registry(name: str, url: str, username: str, database: str | None) -> No
         host = registry_host(url)
     except ValueError as error:
         raise click.BadParameter("The URL has no host.", param_hint="'--url'") from error
-    path = settings_path(database, REGISTRIES)
+    path = settings_path(database, REGISTRIES, create_folder=True)
     read_entries(read_registries, path)  # before the password is asked for
     text, source = read_secret("Password")
     password = text.rstrip("\r\n")

@@ -72,7 +72,7 @@ def set_secret(name: str, database: str | None) -> None:
     from paperspace.gradient.server.secrets import Secret, read_secrets
 
     check_name(name)
-    path = settings_path(database, SECRETS)
+    path = settings_path(database, SECRETS, create_folder=True)
     read_entries(read_secrets, path)  # before the value is asked for
     text, source = read_secret("Value")
     value = text.removesuffix("\n").removesuffix("\r")

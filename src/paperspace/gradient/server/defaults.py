@@ -12,11 +12,12 @@ from paperspace.gradient.server.protection import Passwords
 from paperspace.gradient.server.storage.files import IN_MEMORY
 
 
-def default_database() -> Path:
-    """Return the path of the database in the user's data folder; create the folder if it is missing."""
+def default_database(*, create_folder: bool = False) -> Path:
+    """Return the path of the database in the user's data folder. Only what writes there creates the folder."""
     home = os.environ.get("XDG_DATA_HOME") or Path.home() / ".local" / "share"
     folder = Path(home) / "paperspace-gradient"
-    folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+    if create_folder:
+        folder.mkdir(mode=0o700, parents=True, exist_ok=True)
     return folder / "gradient.db"
 
 
