@@ -79,6 +79,7 @@ class GradientServer(FaultInjection):
         At the end of the block, the default client of the block is closed, and the one before is used again.
 
         Example:
+            >>> from paperspace.gradient.pytest_plugin import GradientServer
             >>> with GradientServer() as server, server.as_default():
             ...     deployments.list_deployments()
             []
