@@ -16,11 +16,11 @@ class ReceivedRequest(NamedTuple):
     """
 
     operation: str | None
-    """The name of the operation, such as `DeploymentCreate`. None: it has no name, or the request is not valid."""
+    """The name of the operation, such as `DeploymentCreate`; None if the request has no name, or is not valid."""
     status: int | None = None
-    """The HTTP status of the response. None: there was no response, or the request is in progress."""
+    """The HTTP status of the response; None if there was no response, or the request is in progress."""
     fault: str | None = None
-    """The fault that was injected, such as `drop`. None: no fault."""
+    """The fault that was injected, such as `drop`; None if no fault was injected."""
 
 
 class PendingFault(NamedTuple):
@@ -35,4 +35,4 @@ class PendingFault(NamedTuple):
     fault: str
     """The name of the fault, such as `drop`."""
     operation: str | None = None
-    """The operation that it waits for. None: any request."""
+    """The operation whose request gets the fault; None for the next request of any operation."""
