@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+import asyncio
 import re
 from itertools import islice
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import pytest
 from tests.altering_proxy import altered
@@ -13,7 +14,12 @@ from tests.samples import SPEC, spec
 from paperspace.gradient import APIConnectionError, Client, ConflictError, MalformedResponseError, RateLimitError
 from paperspace.gradient.deployments import _watch
 from paperspace.gradient.pytest_plugin import GradientServer
-from paperspace.gradient.server import LocalServer
+from paperspace.gradient.server import LocalServer, drop
+
+if TYPE_CHECKING:
+    from aiohttp import web
+
+    from paperspace.gradient.server.http.middleware import Handler
 
 
 @pytest.fixture(autouse=True)
@@ -146,6 +152,57 @@ class TestRevise:
             assert slow.deployments.scale_deployment(created["id"], 4) == created
         [newest, *_] = client.deployments.get_deployment_history(created["id"])
         assert newest["data"]["resources"] == {"replicas": 4, "instanceType": "A100", "autoscaling": None}
+
+    def test_response_without_specs(self, server: LocalServer, client: Client) -> None:
+        """The response of a change of one field is small, however large the specs are: the server resolves it field by field."""
+        big: Any = {**SPEC, "env": [{"name": f"V{number}", "value": "1"} for number in range(1000)]}
+        id_ = client.deployments.create_deployment("n", "p", big)["id"]
+        responses: list[Any] = []
+        with altered(server, response=responses.append) as url, Client(server.api_key, url) as watched:
+            watched.deployments.stop_deployment(id_)
+        read, changed = responses
+        assert len(str(changed)) < 500 < len(str(read))
+
+    def test_lost_response_of_a_large_spec(self, server: LocalServer, client: Client) -> None:
+        """If another client changes a deployment before the retry, the change of the first attempt is not taken for the other."""
+        big: Any = {**SPEC, "env": [{"name": "BIG", "value": "x" * 100_000}]}
+        id_ = client.deployments.create_deployment("n", "p", big)["id"]
+
+        async def lose(request: web.Request, handler: Handler) -> web.StreamResponse:
+            await handler(request)
+            await asyncio.to_thread(client.deployments.update_deployment, id=id_, spec=spec(1))
+            return await drop(executed=False)(request, handler)
+
+        server.inject_fault(lose, operation="DeploymentRevise")
+        with Client(server.api_key, server.url) as other:
+            assert other.deployments.scale_deployment(id_, 4) == {"id": id_}
+        ports = [revision["data"]["port"] for revision in client.deployments.get_deployment_history(id_)]
+        assert ports == [1, 8501, 8501]
+
+    def test_specs_that_cannot_be_compared(self, server: LocalServer, client: Client) -> None:
+        """If the specs cannot be read after the change, the conflict still says that the change was applied, and the ids."""
+        created = client.deployments.create_deployment("n", "p", SPEC)
+        names: list[str] = []
+
+        def interfere(payload: dict[str, Any]) -> None:
+            names.append(payload["operationName"])
+            if names[-1] == "DeploymentRevise":
+                client.deployments.update_deployment(id=created["id"], spec=spec(1))
+
+        def lose_deployment(response: Any) -> None:
+            if len(names) == 3:
+                response["data"]["deployment"] = None
+
+        with (
+            altered(server, request=interfere, response=lose_deployment) as url,
+            Client(server.api_key, url) as slow,
+            pytest.raises(ConflictError) as caught,
+        ):
+            slow.deployments.scale_deployment(created["id"], 4)
+        assert names == ["DeploymentHistory", "DeploymentRevise", "DeploymentHistory"]
+        newest, other, _ = client.deployments.get_deployment_history(created["id"])
+        assert f"spec {newest['id']} of this call replaced spec {other['id']} of the other" in str(caught.value)
+        assert (caught.value.may_have_executed, caught.value.attempts) == ("yes", 1)
 
 
 NAMES = ["get_deployment_status", "get_deployment_history", "stop_deployment"]

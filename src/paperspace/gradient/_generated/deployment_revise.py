@@ -5,10 +5,16 @@ from __future__ import annotations
 
 from typing_extensions import TypedDict
 
-from paperspace.gradient._generated.deployment_revision_fields import DeploymentSpec
 from paperspace.gradient._generated.inputs import UpdateDeploymentInput
 from paperspace.gradient._generated.scalars import UUID
 from paperspace.gradient._shared.operation import Operation
+
+
+class DeploymentSpec(TypedDict):
+    """What a deployment runs. A spec never changes; each change of the deployment adds a new spec."""
+
+    id: UUID
+    """The id."""
 
 
 class DeploymentSpecConnection(TypedDict):

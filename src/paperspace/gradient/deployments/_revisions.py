@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from contextlib import aclosing
 from typing import TYPE_CHECKING, Any, cast
 
 from paperspace.gradient._core.documents import load_document
@@ -10,7 +11,7 @@ from paperspace.gradient._generated.deployment_history import DEPLOYMENT_HISTORY
 from paperspace.gradient._generated.deployment_revise import DEPLOYMENT_REVISE, DeploymentReviseVariables
 from paperspace.gradient.deployments._errors import deployment_not_found
 from paperspace.gradient.deployments._queries import same_id, verify_same_deployment
-from paperspace.gradient.errors import ConflictError
+from paperspace.gradient.errors import ConflictError, GradientError
 
 if TYPE_CHECKING:
     from collections.abc import AsyncGenerator, Mapping
@@ -23,10 +24,11 @@ if TYPE_CHECKING:
     from paperspace.gradient.types import DeploymentRef
 
 
-def iter_revision_pages(session: Session, id: str) -> AsyncGenerator[list[Revision]]:
+def iter_revision_pages(session: Session, id: str, call: Call | None = None) -> AsyncGenerator[list[Revision]]:
     """Iterate over pages of the revisions of a deployment, newest first."""
     return iter_pages(
-        lambda size, after: fetch_revision_page(session, id, first=size, after=after), operation=DEPLOYMENT_HISTORY.name
+        lambda size, after: fetch_revision_page(session, id, first=size, after=after, call=call),
+        operation=DEPLOYMENT_HISTORY.name,
     )
 
 
@@ -75,21 +77,60 @@ async def add_revision(
         call=call,
         verify=lambda result: verify_same_deployment(id, result["updateDeployment"]["deployment"], require_spec=True),
     )
-    created, *earlier = result["updateDeployment"]["deployment"]["deploymentSpecs"]["nodes"]
-    # An equal revision below the new one is from an attempt whose response was lost, or another client wanted the same.
-    while earlier and not same_id(earlier[0]["id"], expected["id"]) and _same_content(earlier[0], created):
-        del earlier[0]
-    if earlier and not same_id(earlier[0]["id"], expected["id"]):
+    created, *before = [spec["id"] for spec in result["updateDeployment"]["deployment"]["deploymentSpecs"]["nodes"]]
+    if before and not same_id(before[0], expected["id"]):
+        await _check_replaced(session, call, id, created, before[0], expected)
+    return {"id": id}
+
+
+async def _check_replaced(session: Session, call: Call, id: str, created: str, before: str, expected: Revision) -> None:
+    """Check the revisions between the created and the expected one, which are read only now: they may be large.
+
+    Args:
+        session: The session to read them with.
+        call: The call that it is part of.
+        id: The id of the deployment.
+        created: The id of the new spec.
+        before: The id of the spec before it.
+        expected: The revision that the new one was to replace.
+
+    Raises:
+        ConflictError: One of them is a change of another client, or they cannot be read.
+    """
+    replaced: str | None = before
+    attempts, cause = call.attempts, None  # of the change
+    try:
+        replaced = await _other_change(session, call, id, created, expected)
+    except GradientError as error:
+        cause = error
+    if replaced:
         raise ConflictError(
             "the change was applied, but another client changed the deployment at the same time: "
-            f"spec {created['id']} of this call replaced spec {earlier[0]['id']} of the other client; "
+            f"spec {created} of this call replaced spec {replaced} of the other client; "
             "compare the two specs, and apply the lost parts of the other change again",
             operation=DEPLOYMENT_REVISE.name,
-            attempts=call.attempts,
+            attempts=attempts,
             elapsed=call.elapsed,
             may_have_executed="yes",
-        )
-    return {"id": id}
+        ) from cause
+
+
+async def _other_change(session: Session, call: Call, id: str, created: str, expected: Revision) -> str | None:
+    """Return the id of the newest revision between two others that differs from the created one. None: all are equal.
+
+    An equal one is from an attempt whose response was lost, or another client wanted the same.
+    """
+    new: Revision | None = None
+    async with aclosing(iter_revision_pages(session, id, call)) as pages:
+        async for page in pages:
+            for revision in page:
+                if same_id(revision["id"], created):
+                    new = revision
+                elif same_id(revision["id"], expected["id"]):
+                    return None
+                elif new and not _same_content(revision, new):
+                    return revision["id"]
+    return None
 
 
 def set_fields(operation: Operation[Any, Any], data: Mapping[str, Any]) -> dict[str, Any]:
