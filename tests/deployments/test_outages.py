@@ -170,7 +170,7 @@ class TestRevise:
 
         async def lose(request: web.Request, handler: Handler) -> web.StreamResponse:
             await handler(request)
-            await asyncio.to_thread(client.deployments.update_deployment, id=id_, spec=spec(1))
+            await asyncio.to_thread(lambda: client.deployments.update_deployment(id=id_, spec=spec(1)))
             return await drop(executed=False)(request, handler)
 
         server.inject_fault(lose, operation="DeploymentRevise")
