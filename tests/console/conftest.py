@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import AsyncIterator, Mapping
+from collections.abc import AsyncGenerator, AsyncIterator, Mapping
 from typing import Any
 
 import aiohttp
@@ -44,7 +44,7 @@ class Page:
         assert status == 200
         self.token = content["token"]
 
-    async def lines(self, name: str, arguments: dict[str, Any]) -> AsyncIterator[dict[str, Any]]:
+    async def lines(self, name: str, arguments: dict[str, Any]) -> AsyncGenerator[dict[str, Any]]:
         """Yield the lines of a stream."""
         headers = {"Origin": self.base, "X-Console-Token": self.token}
         url = f"{self.base}/console/stream/{name}"

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import json
 from collections.abc import AsyncGenerator
+from contextlib import aclosing
 from typing import Any
 
 import pytest
@@ -166,3 +167,22 @@ async def test_a_list_of_more_than_a_page(
     value = (await anext(values))["value"]
     assert (value["complete"], [row["id"] for row in value["rows"]]) == (True, ids[:1])
     assert server.url
+
+
+@pytest.mark.parametrize("name", [*ACTIONS, *STREAMS])
+async def test_no_argument_is_a_bug(page: Page, aclient: AsyncClient, name: str) -> None:
+    """Whatever an argument is, the response is a result, or an error that says what is wrong."""
+    id_ = (await aclient.deployments.create_deployment("web", "p1", {"image": "nginx"}))["id"]
+    sent = {"id": id_, "text": SPEC, "name": "web", "projectId": "p1", "replicas": 1, "to": id_, "since": "1m"}
+    sent |= {"method": "GET", "path": "/", "headers": "A: b", "body": "", "login": "", "instance": None, "tail": 1}
+
+    async def kind_of(arguments: dict[str, Any]) -> str | None:
+        if name in STREAMS:
+            async with aclosing(page.lines(name, arguments)) as lines:
+                return (await anext(lines)).get("error", {}).get("kind")
+        _, content = await page.post(f"/console/api/{name}", arguments)
+        return content.get("error", {}).get("kind") if isinstance(content, dict) else None
+
+    wrong = [{**sent, argument: value} for argument in sent for value in (5, None, [], "\ud800")]
+    kinds = await asyncio.gather(*map(kind_of, wrong))
+    assert [arguments for arguments, kind in zip(wrong, kinds, strict=True) if kind == "InternalError"] == []

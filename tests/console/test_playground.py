@@ -89,7 +89,7 @@ async def model() -> AsyncIterator[tuple[Model, str]]:
 def request(
     endpoint: str = ENDPOINT, path: str = "/", method: str = "GET", **arguments: Any
 ) -> playground.EndpointRequest:
-    return playground.build_request(endpoint, {"method": method, "path": path, **arguments})
+    return playground.build_request(endpoint, Arguments(method=method, path=path, **arguments))
 
 
 @pytest.mark.parametrize(

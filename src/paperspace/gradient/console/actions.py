@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 async def _check(client: AsyncClient, arguments: Arguments) -> dict[str, Any]:  # noqa: ARG001  # it sends nothing
     """Check a text: return its problems, and the name and the project that it sets."""
     try:
-        file = parse_text(arguments["text"])
+        file = parse_text(arguments.text("text"))
     except InvalidSpecError as error:
         return {"problems": problems_of(error)}
     return {"problems": [], "name": file.name, "projectId": file.project_id}
@@ -32,7 +32,7 @@ async def _apply_text(client: AsyncClient, arguments: Arguments) -> dict[str, An
 
 
 async def _apply(client: AsyncClient, arguments: Arguments, *, dry_run: bool) -> dict[str, Any]:
-    text, name, project_id = arguments["text"], arguments["name"], arguments["projectId"]
+    text, name, project_id = (arguments.text(argument) for argument in ("text", "name", "projectId"))
     spec = parse_text(text).spec
     applied = await client.deployments.apply_deployment(name, project_id, spec, dry_run=dry_run)
     return {

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 from aiohttp import ETag, hdrs, web
 
 from paperspace.gradient.console import access, actions, deployment_actions, deployment_streams, streams
+from paperspace.gradient.console.bodies import IncompleteBodyError, read_request
 from paperspace.gradient.console.calls import Arguments, error_json, lines
 from paperspace.gradient.console.files import INDEX, static_files
 from paperspace.gradient.errors import GradientError, InvalidArgumentError
@@ -20,8 +21,6 @@ if TYPE_CHECKING:
 
     from paperspace.gradient.client import AsyncClient
     from paperspace.gradient.console.calls import Action, Stream
-
-MAX_BODY = 2 * 1024 * 1024  # bytes: a spec file of 1 MB, as JSON
 
 ACTIONS: dict[str, Action] = {**actions.ACTIONS, **deployment_actions.ACTIONS}
 STREAMS: dict[str, Stream] = {**streams.STREAMS, **deployment_streams.STREAMS}
@@ -71,6 +70,10 @@ class Console:
             return await self._respond(request)
         except _RefusedError as error:
             return _json({"error": {"kind": error.kind, "message": str(error), "retryable": False}}, error.status)
+        except IncompleteBodyError as error:
+            response = _json({"error": {"kind": "HTTP", "message": str(error), "retryable": False}}, error.status)
+            response.force_close()
+            return response
         except GradientError as error:
             return _json({"error": error_json(error)}, HTTPStatus.UNPROCESSABLE_ENTITY)
         except web.HTTPException as error:
@@ -116,7 +119,7 @@ class Console:
         if request.content_type != "application/json":
             raise _RefusedError(HTTPStatus.UNSUPPORTED_MEDIA_TYPE, "HTTP", "the body must be application/json")
         try:
-            content = json.loads(await request.read())
+            content = json.loads(await read_request(request, self._closed))
         except (ValueError, RecursionError):
             content = None
         if not isinstance(content, dict):

@@ -6,7 +6,7 @@ import asyncio
 import json
 import logging
 from collections.abc import AsyncGenerator, Awaitable, Callable
-from contextlib import aclosing
+from contextlib import aclosing, suppress
 from typing import TYPE_CHECKING, Any
 
 from paperspace.gradient.deployments._watch import PERMANENT_ERRORS, TRANSIENT_ERRORS
@@ -23,10 +23,26 @@ _log = logging.getLogger(__name__)
 
 
 class Arguments(dict[str, Any]):
-    """The arguments of an action or a stream, by name. The functions of the library check their values."""
+    """The arguments of an action or a stream, by name. The functions of the library check those that they get."""
 
     def __missing__(self, name: str) -> Any:
         raise InvalidArgumentError(f"{name}: missing")
+
+    def text(self, name: str, default: str | None = None) -> str:
+        """Return an argument that the console itself uses as text.
+
+        Args:
+            name: The name of the argument.
+            default: The value if the argument is missing or null. None: it is required.
+        """
+        value = self[name] if default is None else self.get(name)
+        value = default if value is None else value
+        if not isinstance(value, str):
+            raise InvalidArgumentError(f"{name}: expected text, got a value of type {type(value).__name__}")
+        with suppress(UnicodeEncodeError):
+            value.encode()
+            return value
+        raise InvalidArgumentError(f"{name}: half of a surrogate pair is not text")
 
 
 Action = Callable[["AsyncClient", Arguments], Awaitable[object]]

@@ -23,9 +23,11 @@ from paperspace.gradient.console.bodies import read_first
 from paperspace.gradient.errors import InvalidArgumentError
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
+    from collections.abc import Sequence
 
     from aiohttp import ClientResponse
+
+    from paperspace.gradient.console.calls import Arguments
 
 METHODS = ("GET", "POST", "PUT", "PATCH", "DELETE", "HEAD", "OPTIONS")
 MAX_BYTES = 1024 * 1024  # of the body of a request, and of what is read of a response
@@ -81,7 +83,7 @@ class EndpointRequest(NamedTuple):
         return headers
 
 
-def build_request(endpoint_url: str, arguments: Mapping[str, Any]) -> EndpointRequest:
+def build_request(endpoint_url: str, arguments: Arguments) -> EndpointRequest:
     """Return the request that the page asks for.
 
     Args:
@@ -91,16 +93,15 @@ def build_request(endpoint_url: str, arguments: Mapping[str, Any]) -> EndpointRe
     Raises:
         InvalidArgumentError: An argument is invalid, or the request would go elsewhere.
     """
-    method, body, login = arguments["method"], arguments.get("body") or "", arguments.get("login") or None
+    method, path, headers = arguments.text("method"), arguments.text("path"), arguments.text("headers", "")
+    body, login = arguments.text("body", ""), arguments.text("login", "") or None
     if method not in METHODS:
         raise InvalidArgumentError(f"unknown method {method!r}: use one of {', '.join(METHODS)}")
     if len(body.encode()) > MAX_BYTES:
         raise InvalidArgumentError(f"the body has more than {MAX_BYTES} bytes; send it with another program")
     if login is not None and ":" not in login:
         raise InvalidArgumentError("the login needs the form user:password")
-    return EndpointRequest(
-        method, _url(endpoint_url, arguments["path"]), _headers(arguments.get("headers") or ""), body, login
-    )
+    return EndpointRequest(method, _url(endpoint_url, path), _headers(headers), body, login)
 
 
 def _url(endpoint_url: str, path: str) -> URL:

@@ -10,7 +10,7 @@ from aiohttp import web
 
 from paperspace.gradient.client import AsyncClient
 from paperspace.gradient.console.access import Tokens
-from paperspace.gradient.console.application import MAX_BODY, Console
+from paperspace.gradient.console.application import Console
 
 if TYPE_CHECKING:
     from types import TracebackType
@@ -54,7 +54,7 @@ async def serve_console(settings: Settings, host: str, port: int, *, or_free: bo
     async with AsyncExitStack() as stack:
         client = AsyncClient._from_settings(settings)  # noqa: SLF001  # inside the package
         console = Console(client, settings.api_key, host, Tokens())
-        application = web.Application(client_max_size=MAX_BODY)
+        application = web.Application()
         application.router.add_route("*", "/{path:.*}", console.handle)
         runner = web.AppRunner(application, access_log=None, handler_cancellation=True, shutdown_timeout=1.0)
         stack.push_async_callback(runner.cleanup)
