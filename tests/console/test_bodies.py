@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import json
-from collections.abc import AsyncGenerator, AsyncIterator, Iterator
+from collections.abc import AsyncGenerator, Iterator
 from contextlib import asynccontextmanager, suppress
 
 import pytest
@@ -33,14 +33,14 @@ def console_server(server_console: ServerConsole) -> Iterator[LocalServer]:
 
 
 @pytest.fixture(params=["server", "own port"])
-async def any_page(request: pytest.FixtureRequest, page: Page) -> AsyncIterator[Page]:
+async def any_page(request: pytest.FixtureRequest, page: Page) -> Page:
     """A page with a session, of both kinds of consoles."""
     if request.param == "server":
         request.getfixturevalue("console_server")
         console: ServerConsole = request.getfixturevalue("server_console")
         page = Page(page._session, console.link())
         await page.open_session()
-    yield page
+    return page
 
 
 @asynccontextmanager
