@@ -179,10 +179,12 @@ async def test_no_argument_is_a_bug(page: Page, aclient: AsyncClient, name: str)
     async def kind_of(arguments: dict[str, Any]) -> str | None:
         if name in STREAMS:
             async with aclosing(page.lines(name, arguments)) as lines:
-                return (await anext(lines)).get("error", {}).get("kind")
-        _, content = await page.post(f"/console/api/{name}", arguments)
-        return content.get("error", {}).get("kind") if isinstance(content, dict) else None
+                content: Any = await anext(lines)
+        else:
+            _, content = await page.post(f"/console/api/{name}", arguments)
+        return str(content["error"]["kind"]) if isinstance(content, dict) and "error" in content else None
 
-    wrong = [{**sent, argument: value} for argument in sent for value in (5, None, [], "\ud800")]
+    values: list[Any] = [5, None, [], "\ud800"]
+    wrong = [{**sent, argument: value} for argument in sent for value in values]
     kinds = await asyncio.gather(*map(kind_of, wrong))
     assert [arguments for arguments, kind in zip(wrong, kinds, strict=True) if kind == "InternalError"] == []
