@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from typing import TYPE_CHECKING, Any
 
 import pytest
@@ -98,6 +99,11 @@ def test_failed_update(run: Run, client: Client) -> None:
     assert waited.stderr.count(reason) == 1
     still = f"Revision {serving} still serves (1 of 1 replicas ready)."
     assert f"Error: deployment a ({id_}) failed: {reason} {still}\n" in waited.stderr
+    [hint] = re.findall(
+        r"^Hint: `gradient (.*)` deploys the revision again that still serves$", waited.stderr, re.MULTILINE
+    )
+    run(*hint.split(), "--wait")
+    assert client.deployments.get_deployment_status(id_)["state"] == "ready"
 
 
 def test_status_of_all(run: Run, client: Client) -> None:

@@ -217,6 +217,18 @@ def test_restart(run: Run, client: Client, id: str) -> None:
     assert client.deployments.get_deployment_status(id)["state"] == "ready"
 
 
+@pytest.mark.parametrize(
+    "words", [["scale", "--replicas", "3"], ["start"], ["rollback", "--previous"]], ids=lambda words: words[0]
+)
+def test_wait_for_a_change(run: Run, client: Client, id: str, words: list[str]) -> None:
+    """With --wait, the command ends when the new revision is ready."""
+    client.deployments.stop_deployment(id)
+    command, *options = words
+    assert run("deployments", command, "n", *options, "--wait").exit_code == 0
+    status = client.deployments.get_deployment_status(id)
+    assert status["state"] == ("stopped" if command == "scale" else "ready")
+
+
 def test_rollback_to_the_previous(run: Run, client: Client, id: str) -> None:
     """`rollback --previous` undoes the last change; either it or --to is required."""
     client.deployments.scale_deployment(id, 3)

@@ -22,7 +22,8 @@ if TYPE_CHECKING:
 @target_parameter()
 @lookup_project_option
 @click.option("--replicas", type=click.IntRange(0), required=True, metavar="N", help="The number of replicas to run.")
-def scale(target: Target, project_id: str | None, replicas: int) -> None:
+@wait_option
+def scale(target: Target, project_id: str | None, replicas: int, wait: bool) -> None:
     """Change the number of replicas of a deployment.
 
     \b
@@ -31,7 +32,9 @@ def scale(target: Target, project_id: str | None, replicas: int) -> None:
     """
     with connect() as client:
         scaled = client.deployments.scale_deployment(target.find(client, project_id), replicas)
-    print_line(f"Scaled deployment: {scaled['id']}")
+        print_line(f"Scaled deployment: {scaled['id']}")
+        if wait:
+            wait_with_progress(client, scaled["id"])
 
 
 @command.command()
@@ -54,7 +57,8 @@ def stop(target: Target, project_id: str | None) -> None:
 @command.command()
 @target_parameter()
 @lookup_project_option
-def start(target: Target, project_id: str | None) -> None:
+@wait_option
+def start(target: Target, project_id: str | None, wait: bool) -> None:
     """Start a stopped deployment.
 
     \b
@@ -63,7 +67,9 @@ def start(target: Target, project_id: str | None) -> None:
     """
     with connect() as client:
         started = client.deployments.start_deployment(target.find(client, project_id))
-    print_line(f"Started deployment: {started['id']}")
+        print_line(f"Started deployment: {started['id']}")
+        if wait:
+            wait_with_progress(client, started["id"])
 
 
 @command.command()
@@ -131,10 +137,12 @@ def _without_secrets(revision: DeploymentRevision, show_secrets: bool) -> dict[s
     is_flag=True,
     help="Undo the last change: deploy the most recent revision that differs from the current one.",
 )
-def rollback(target: Target, project_id: str | None, to: str | None, previous: bool) -> None:
+@wait_option
+def rollback(target: Target, project_id: str | None, to: str | None, previous: bool, wait: bool) -> None:
     """Deploy an earlier revision again, as a new revision.
 
-    Pass either --to or --previous.
+    Pass either --to or --previous. If the last update failed and an earlier revision still serves, --to with the id of that
+    revision keeps it: `gradient deployments status` shows it, as `specId` of `serving` with -o json.
 
     \b
     Examples:
@@ -149,4 +157,6 @@ def rollback(target: Target, project_id: str | None, to: str | None, previous: b
             restored = client.deployments.rollback_deployment(found, previous=True)
         else:
             restored = client.deployments.rollback_deployment(found, to)
-    print_line(f"Rolled back deployment: {restored['id']}")
+        print_line(f"Rolled back deployment: {restored['id']}")
+        if wait:
+            wait_with_progress(client, restored["id"])
