@@ -29,6 +29,10 @@ OTHER_NAMES = {
         "gradient_deployments",
         "api_sdk",
         "SdkClient",
+        "deployment_type",
+        "image_url",
+        "instance_count",
+        "machine_type",
         "DeploymentsClient",
     ),  # the official client
     *("freeze_time", "real_asyncio"),  # freezegun
