@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import json
+import threading
 from collections.abc import AsyncGenerator
 from contextlib import aclosing
 from typing import Any
@@ -12,7 +13,7 @@ import pytest
 from tests.console.conftest import Page
 
 from paperspace.gradient import AsyncClient, NotFoundError
-from paperspace.gradient.console import calls
+from paperspace.gradient.console import actions, calls
 from paperspace.gradient.console.application import ACTIONS, STREAMS
 from paperspace.gradient.server import LocalServer
 
@@ -90,6 +91,7 @@ async def test_names_of_actions_and_streams(page: Page) -> None:
     assert all(name == name.lower() and "_" not in name for name in [*ACTIONS, *STREAMS])
 
 
+@pytest.mark.filterwarnings("ignore:Sending a large body")
 async def test_a_text_is_checked_with_positions(page: Page) -> None:
     """Each problem has its line and column, also one of the syntax; a valid text has none."""
     _, content = await page.post("/console/api/check-spec", {"text": "image: nginx\nport: x\nprot: 1\n"})
@@ -99,6 +101,8 @@ async def test_a_text_is_checked_with_positions(page: Page) -> None:
     assert [problem["line"] for problem in content["problems"]] == [2]
     _, content = await page.post("/console/api/check-spec", {"text": ""})
     assert content["problems"][0]["message"]
+    _, content = await page.post("/console/api/check-spec", {"text": "#" * 1_000_001})
+    assert content["problems"] == [{"line": 0, "column": 0, "message": "cannot read spec.yaml: larger than 1 MB"}]
     _, content = await page.post("/console/api/check-spec", {"text": f"name: web\nprojectId: p1\n{SPEC}"})
     assert content == {"problems": [], "name": "web", "projectId": "p1"}
 
@@ -188,3 +192,39 @@ async def test_no_argument_is_a_bug(page: Page, aclient: AsyncClient, name: str)
     wrong = [{**sent, argument: value} for argument in sent for value in values]
     kinds = await asyncio.gather(*map(kind_of, wrong))
     assert [arguments for arguments, kind in zip(wrong, kinds, strict=True) if kind == "InternalError"] == []
+
+
+@pytest.mark.parametrize(
+    ("function", "name"),
+    [
+        ("parse_text", "check-spec"),
+        ("parse_text", "plan"),
+        ("text_of", "get-text"),
+        ("as_python", "plan"),
+    ],
+)
+async def test_work_on_a_text_does_not_block_others(
+    page: Page, aclient: AsyncClient, monkeypatch: pytest.MonkeyPatch, function: str, name: str
+) -> None:
+    """While a text is parsed, written or compared, the console responds to others, and works on one text at a time."""
+    id_ = (await aclient.deployments.create_deployment("web", "p1", {"image": "nginx"}))["id"]
+    started, others, running, most = threading.Event(), threading.Event(), 0, 0
+    work = getattr(actions, function)
+
+    def slow(*args: Any) -> Any:
+        nonlocal running, most
+        running += 1
+        most = max(most, running)
+        started.set()
+        assert others.wait(20)
+        running -= 1
+        return work(*args)
+
+    monkeypatch.setattr(f"paperspace.gradient.console.actions.{function}", slow)
+    arguments = {"id": id_, "text": SPEC, "name": "web", "projectId": "p1"}
+    waiting = [asyncio.ensure_future(page.post(f"/console/api/{name}", arguments)) for _ in range(3)]
+    assert await asyncio.to_thread(started.wait, 60)
+    assert (await page.post("/console/api/delete", {"id": id_, "name": "another"}))[0] == 422
+    others.set()
+    assert [status for status, _ in await asyncio.gather(*waiting)] == [200, 200, 200]
+    assert most == 1

@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import asyncio
 from typing import TYPE_CHECKING, Any
 
+from paperspace.gradient._shared.event_loops import new_event_loop
 from paperspace.gradient.console.spec_text import as_command, as_python, parse_text, problems_of, text_of
+from paperspace.gradient.console.turns import in_turn
 from paperspace.gradient.errors import InvalidSpecError
 
 if TYPE_CHECKING:
@@ -15,7 +18,7 @@ if TYPE_CHECKING:
 async def _check(client: AsyncClient, arguments: Arguments) -> dict[str, Any]:  # noqa: ARG001  # it sends nothing
     """Check a text: return its problems, and the name and the project that it sets."""
     try:
-        file = parse_text(arguments.text("text"))
+        file = await in_turn(parse_text, arguments.text("text"))
     except InvalidSpecError as error:
         return {"problems": problems_of(error)}
     return {"problems": [], "name": file.name, "projectId": file.project_id}
@@ -33,8 +36,14 @@ async def _apply_text(client: AsyncClient, arguments: Arguments) -> dict[str, An
 
 async def _apply(client: AsyncClient, arguments: Arguments, *, dry_run: bool) -> dict[str, Any]:
     text, name, project_id = (arguments.text(argument) for argument in ("text", "name", "projectId"))
+    return await in_turn(_apply_in_thread, client, text, name, project_id, dry_run=dry_run)
+
+
+def _apply_in_thread(client: AsyncClient, text: str, name: str, project_id: str, *, dry_run: bool) -> dict[str, Any]:
+    """Parse, validate, compare and apply a text, with an event loop of its own: all of this may take long."""
     spec = parse_text(text).spec
-    applied = await client.deployments.apply_deployment(name, project_id, spec, dry_run=dry_run)
+    with asyncio.Runner(loop_factory=new_event_loop) as runner:
+        applied = runner.run(client.deployments.apply_deployment(name, project_id, spec, dry_run=dry_run))
     return {
         **applied,
         "command": as_command(text, name, project_id),
@@ -46,7 +55,7 @@ async def _get_text(client: AsyncClient, arguments: Arguments) -> dict[str, Any]
     """Return a deployment as the editor shows it."""
     status = await client.deployments.get_deployment_status(arguments["id"])
     spec = await client.deployments.get_deployment_spec(arguments["id"])
-    return {"name": status["name"], "projectId": status["projectId"], "text": text_of(spec)}
+    return {"name": status["name"], "projectId": status["projectId"], "text": await in_turn(text_of, spec)}
 
 
 ACTIONS: dict[str, Action] = {

@@ -6,7 +6,7 @@ import re
 import shlex
 from typing import TYPE_CHECKING, Any
 
-from paperspace.gradient._spec.files import file_content, parse_file
+from paperspace.gradient._spec.files import decode, file_content, parse_file
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -20,12 +20,12 @@ _PROBLEM = re.compile(rf"{re.escape(_FILE)}(?::(\d+))?(?::(\d+))?: (.*)")
 
 
 def parse_text(text: str) -> SpecFile:
-    """Parse and validate the text of the editor, as YAML or JSON.
+    """Parse and validate the text of the editor, as YAML or JSON. The limit of its size is that of a file.
 
     Raises:
         InvalidSpecError: it is invalid; `problems_of` returns each problem.
     """
-    file = parse_file(text, _FILE, ".yaml")
+    file = parse_file(decode(text.encode(), _FILE), _FILE, ".yaml")
     file.validate()
     return file
 

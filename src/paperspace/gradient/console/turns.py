@@ -1,0 +1,26 @@
+"""Work on the text of a spec, which may take seconds: in a thread, and one after another.
+
+The event loop is also that of the API and of the endpoints. Other threads go on too, as long as few of them compute.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from typing import TYPE_CHECKING, ParamSpec, TypeVar
+from weakref import WeakKeyDictionary
+
+from paperspace.gradient._shared.daemon_threads import in_daemon_thread
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+P = ParamSpec("P")
+R = TypeVar("R")
+
+_turns: WeakKeyDictionary[asyncio.AbstractEventLoop, asyncio.Lock] = WeakKeyDictionary()
+
+
+async def in_turn(function: Callable[P, R], *args: P.args, **kwargs: P.kwargs) -> R:
+    """Run a function in a thread, after those of earlier calls. A caller that is cancelled does not stop its function."""
+    async with _turns.setdefault(asyncio.get_running_loop(), asyncio.Lock()):
+        return await in_daemon_thread(function, *args, **kwargs)
