@@ -13,6 +13,7 @@ import time
 from base64 import b64encode
 from concurrent.futures import ThreadPoolExecutor
 from email.message import Message
+from functools import partial
 from pathlib import Path
 from typing import Any
 from urllib.error import HTTPError
@@ -205,6 +206,29 @@ def test_load_must_be_a_number(gradient_server: GradientServer, load: float) -> 
         gradient_server.load("a", memory=load)
 
 
+@pytest.mark.parametrize(
+    "advance",
+    [{"hours": -1}, {"seconds": float("nan")}, {"minutes": "3"}, {"hours": 10**9}, {"hours": float("inf")}],
+)
+def test_wrong_times(gradient_server: GradientServer, advance: Any) -> None:
+    """The clock cannot go back, nor to times that the server cannot compute; an error changes nothing."""
+    with pytest.raises(ValueError, match=r"finite number, 0 or more|at most 100 years"):
+        gradient_server.advance(**advance)
+    gradient_server.advance(hours=99 * 365 * 24)
+    with pytest.raises(ValueError, match="at most 100 years"):
+        gradient_server.advance(hours=2 * 365 * 24)
+    assert deployments.list_deployments() == []
+
+
+@pytest.mark.parametrize("control", ["fail", "crash_loop", "stay_pending", "recover", "load"])
+@pytest.mark.parametrize("name", ["", None])
+def test_wrong_names(gradient_server: GradientServer, control: str, name: Any) -> None:
+    """A name that no deployment can have is an error; one that none has yet is not."""
+    with pytest.raises(ValueError, match="expected the name of a deployment"):
+        getattr(gradient_server, control)(name)
+    getattr(gradient_server, control)("later")
+
+
 def test_rate_limit(gradient_server: GradientServer) -> None:
     """So many requests get RateLimitError with `retry_after`; the one after them succeeds."""
     gradient_server.rate_limit(2, retry_after=7)
@@ -239,7 +263,7 @@ def test_drop(gradient_server: GradientServer, executed: bool) -> None:
     assert len(call("{ deployments { nodes { id } } }").data["deployments"]["nodes"]) == executed
 
 
-PREDICT = "/v1/models/mnist:predict?signature=a%20b"
+PREDICT = "/v1/models/mnist:predict?signature=a%20b&x=1&x=2"
 
 
 def endpoint(name: str) -> str:
@@ -277,7 +301,8 @@ def test_respond(gradient_server: GradientServer) -> None:
     )
     (request,) = requests
     assert (request.method, request.path) == ("POST", "/v1/models/mnist:predict")
-    assert (request.query, request.headers["content-encoding"]) == ({"signature": "a b"}, "gzip")
+    assert (request.query, request.headers["content-encoding"]) == ({"signature": "a b", "x": "1"}, "gzip")
+    assert (request.query_string, request.name) == ("signature=a%20b&x=1&x=2", "mnist")
     assert request.body == b'{"instances": [[1, 2]]}'
 
 
@@ -316,11 +341,18 @@ def test_respond_for_one_deployment(gradient_server: GradientServer) -> None:
     assert json.loads(fetch(url)[1])["simulated"] is True
 
 
+async def _coroutine_function(_request: ModelRequest) -> None: ...
+
+
 FAILING: list[Any] = [
     lambda _request: 1 / 0,
     lambda _request: {1, 2},
     lambda _request: next(iter(())),
     lambda _request: pytest.fail("wrong"),
+    lambda _request: {"score": float("nan")},
+    lambda request: _coroutine_function(request),  # noqa: PLW0108  # not async itself
+    lambda _request: ModelResponse(b"", 200, {"X-Name": "a\nb"}),
+    lambda _request: ModelResponse(b"", 200, {"X\r\nY": "a"}),
 ]
 
 
@@ -365,10 +397,13 @@ def test_handlers_run_side_by_side(gradient_server: GradientServer) -> None:
         assert [result.result()[:2] for result in results] == [(200, b'"done"')] * 2
 
 
-async def _coroutine_function(_request: ModelRequest) -> None: ...
+class _AsyncObject:
+    async def __call__(self, _request: ModelRequest) -> None: ...
 
 
-@pytest.mark.parametrize("handler", [_coroutine_function, {"predictions": []}])
+@pytest.mark.parametrize(
+    "handler", [_coroutine_function, partial(_coroutine_function), _AsyncObject(), {"predictions": []}]
+)
 def test_wrong_handlers(gradient_server: GradientServer, handler: Any) -> None:
     """A coroutine function, and a value in place of a function, are errors at once."""
     with pytest.raises(TypeError, match="expected a function that is not async, or None"):
@@ -395,7 +430,7 @@ def documented(tmp_path: Path) -> Path:
 @pytest.mark.skipif(not importlib.util.find_spec("xdist"), reason="pytest-xdist is not installed")
 def test_the_examples_work_side_by_side(documented: Path) -> None:
     """The documented examples pass in several processes at once."""
-    assert "14 passed" in pytest_run(documented, "-n", "3")
+    assert "15 passed" in pytest_run(documented, "-n", "3")
 
 
 def test_the_plugin_is_light(tmp_path: Path) -> None:

@@ -22,11 +22,15 @@ class ModelRequest(NamedTuple):
     path: str
     """The path below the endpoint, such as `/v1/models/mnist`; `/` for the endpoint itself."""
     query: Mapping[str, str]
-    """The parameters of the URL. Of several with the same name, the last one."""
+    """The parameters of the URL. Of several with the same name, the first one; `query_string` has all."""
     headers: Mapping[str, str]
     """The headers, with names in lower case."""
     body: bytes
     """The body, decompressed."""
+    query_string: str = ""
+    """The query of the URL as it was sent, such as `x=1&x=2`, for `urllib.parse.parse_qs`."""
+    name: str = ""
+    """The name of the deployment."""
 
     def json(self) -> Any:
         """Return the body, parsed as JSON.

@@ -31,6 +31,8 @@ else:
 # Seconds per step of a simulated container: with the default of the simulation, tests would wait for seconds.
 _STEP = 0.01
 
+_MAX_ADVANCE = 100 * 365 * 24 * 3600.0  # seconds; the simulation computes every step of that time
+
 
 class GradientServer(FaultInjection):
     """A local server for tests, with methods that control its clock, its containers and its responses.
@@ -114,6 +116,9 @@ class GradientServer(FaultInjection):
             minutes: The minutes to add.
             hours: The hours to add.
 
+        Raises:
+            ValueError: A number is not finite or negative, or the clock would be more than 100 years ahead.
+
         Example:
             >>> created = deployments.create_deployment("mnist", "p1", {"image": "nginx"})
             >>> gradient_server.advance(minutes=1)
@@ -122,7 +127,11 @@ class GradientServer(FaultInjection):
         """
         from datetime import timedelta
 
-        self._advanced += timedelta(seconds=seconds, minutes=minutes, hours=hours)
+        check_numbers(seconds=seconds, minutes=minutes, hours=hours)
+        total = self._advanced.total_seconds() + seconds + 60.0 * minutes + 3600.0 * hours
+        if total > _MAX_ADVANCE:
+            raise ValueError("the server's clock can be at most 100 years ahead")
+        self._advanced = timedelta(seconds=total)
 
     def fail(self, name: str, *, image: str | None = None) -> None:
         """Make the instances of a deployment fail to start: their state becomes `errored`.
@@ -213,7 +222,7 @@ class GradientServer(FaultInjection):
         """
         load = {"cpu": cpu, "memory": memory, "requestDuration": request_duration}
         check_numbers(cpu=cpu, memory=memory, request_duration=request_duration)
-        name = normalize_name(name)
+        name = _checked(name)
         self._simulation.loads[name] = load
         self._server.reconcile(name)
 
@@ -229,7 +238,7 @@ class GradientServer(FaultInjection):
             handler: The function. None: the simulation responds again.
 
         Raises:
-            TypeError: `handler` is not a function, or is a coroutine function.
+            TypeError: `handler` is not a function, or is async.
 
         Example:
             >>> import urllib.request
@@ -241,9 +250,12 @@ class GradientServer(FaultInjection):
         """
         from inspect import iscoroutinefunction
 
-        if handler is not None and (not callable(handler) or iscoroutinefunction(handler)):
+        called = getattr(type(handler), "__call__", None)  # noqa: B004  # it may be async, that of an object too
+        if handler is not None and (
+            not callable(handler) or iscoroutinefunction(handler) or iscoroutinefunction(called)
+        ):
             raise TypeError("handler: expected a function that is not async, or None")
-        self._server.respond(name, handler)
+        self._server.respond(_checked(name), handler)
 
     def endpoint_password(self, id: str) -> str:
         """Return the generated password of a protected endpoint. The user name is `gradient`.
@@ -270,7 +282,18 @@ class GradientServer(FaultInjection):
 
     def _set_scenario(self, name: str, scenario: str, image: str | None = None) -> None:
         """Set the scenario of an image; that of all images replaces every other one."""
-        name = normalize_name(name)
+        name = _checked(name)
         others = {} if image is None else self._simulation.scenarios.get(name, {})
         self._simulation.scenarios[name] = {**others, image: simulation.Scenario(scenario)}
         self._server.reconcile(name)
+
+
+def _checked(name: str) -> str:
+    """Return the name of a deployment as the server compares it. It need not exist yet.
+
+    Raises:
+        ValueError: It is not a text, or empty.
+    """
+    if not isinstance(name, str) or not name:
+        raise ValueError(f"name: expected the name of a deployment, got {name!r}")
+    return normalize_name(name)

@@ -3,9 +3,12 @@
 from __future__ import annotations
 
 import asyncio
+import json
 import logging
 from collections.abc import Callable
+from functools import partial
 from http import HTTPStatus
+from inspect import iscoroutine
 
 from aiohttp import web
 
@@ -16,6 +19,8 @@ from paperspace.gradient.server.http.request_errors import error_response
 Handler = Callable[[ModelRequest], object]
 
 TIMEOUT = 30.0  # seconds for a handler
+
+_to_json = partial(json.dumps, allow_nan=False)  # NaN and Infinity are not JSON
 
 _log = logging.getLogger(__name__)
 
@@ -40,6 +45,9 @@ def _response(handler: Handler, request: ModelRequest, name: str) -> web.Respons
     """Run a handler. If it raises, or if its result is not JSON, the status is 500."""
     try:
         result = handler(request)
+        if iscoroutine(result):
+            result.close()  # Python would warn that nothing awaits it
+            raise TypeError("it returned a coroutine; handlers cannot be async")  # noqa: TRY301
         return _http_response(result if isinstance(result, ModelResponse) else ModelResponse(result))
     except BaseException as error:  # noqa: BLE001  # also pytest.fail, which raises no Exception
         _log.exception("The handler of the deployment %s failed.", name)
@@ -51,7 +59,9 @@ def _http_response(returned: ModelResponse) -> web.Response:
     if isinstance(returned.body, bytes):
         response = web.Response(body=returned.body, status=returned.status)
     else:
-        response = web.json_response(returned.body, status=returned.status)
+        response = web.json_response(returned.body, status=returned.status, dumps=_to_json)
     for name, value in returned.headers.items():
+        if not f"{name}{value}".isprintable():
+            raise ValueError(f"the header {name!r} has a line break or another control character")
         response.headers[name] = str(value)
     return response

@@ -142,16 +142,18 @@ class Routes:
         if response.status == HTTPStatus.OK and (
             handler := self._handlers.get(name := response.body["deployment"]["name"])
         ):
-            return await respond(handler, await self._model_request(request), name)
+            return await respond(handler, await self._model_request(request, name), name)
         return web.json_response(response.body, status=response.status, headers=response.headers)
 
-    async def _model_request(self, request: web.Request) -> ModelRequest:
+    async def _model_request(self, request: web.Request, name: str) -> ModelRequest:
         return ModelRequest(
             request.method,
             request.match_info["path"] or "/",
             dict(request.query),
             {name.lower(): value for name, value in request.headers.items()},
             await self._middleware.read_body(request),
+            request.rel_url.raw_query_string,
+            name,
         )
 
     async def _handle_metrics(self, request: web.Request) -> web.Response:
