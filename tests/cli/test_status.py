@@ -100,7 +100,9 @@ def test_failed_update(run: Run, client: Client) -> None:
     still = f"Revision {serving} still serves (1 of 1 replicas ready)."
     assert f"Error: deployment a ({id_}) failed: {reason} {still}\n" in waited.stderr
     [hint] = re.findall(
-        r"^Hint: `gradient (.*)` deploys the revision again that still serves$", waited.stderr, re.MULTILINE
+        r"^Hint: an earlier revision still serves; to deploy it again, run `gradient (.*)`$",
+        waited.stderr,
+        re.MULTILINE,
     )
     run(*hint.split(), "--wait")
     assert client.deployments.get_deployment_status(id_)["state"] == "ready"

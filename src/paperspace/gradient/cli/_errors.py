@@ -146,7 +146,7 @@ def _message_and_hint(error: Exception) -> tuple[str, str | None]:
             return _MISSING_API_KEY, hint
         case errors.DeploymentFailedError(status={"id": id_, "serving": {"specId": str(spec_id)}}):
             command = f"gradient deployments rollback {id_} --to {spec_id}"
-            return str(error.args[0]), f"`{command}` deploys the revision again that still serves"
+            return str(error.args[0]), f"an earlier revision still serves; to deploy it again, run `{command}`"
         case errors.GradientError():
             return str(error.args[0]), hint  # str(error) would add the details that --debug shows
         case click.ClickException():

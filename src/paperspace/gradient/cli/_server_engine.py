@@ -111,7 +111,7 @@ engine_options = option_group(
         default=1000,
         show_default=True,
         metavar="MB",
-        help="The maximum size of the download of a git repository, and of its files, in megabytes each.",
+        help="The maximum size of a git repository, in megabytes: of its download, and of all its files together.",
     ),
     click.option(
         "--repository-timeout",

@@ -61,8 +61,8 @@ gateway_options = option_group(
         type=click.IntRange(0, 65535),
         default=8601,
         show_default=True,
-        help="The port that the gateway listens on. 0 selects a free port. The next starts with the same database use the "
-        "same port again if it is still free, until `gradient server down` stops the gateway.",
+        help="The port that the gateway listens on. 0 selects a free port: the server then "
+        "uses this port again each time it starts with the same database, until `gradient server down` stops the gateway.",
     ),
     click.option(
         "--endpoint-domain",

@@ -141,8 +141,8 @@ def _without_secrets(revision: DeploymentRevision, show_secrets: bool) -> dict[s
 def rollback(target: Target, project_id: str | None, to: str | None, previous: bool, wait: bool) -> None:
     """Deploy an earlier revision again, as a new revision.
 
-    Pass either --to or --previous. If the last update failed and an earlier revision still serves, --to with the id of that
-    revision keeps it: `gradient deployments status` shows it, as `specId` of `serving` with -o json.
+    Pass either --to or --previous. To return to a revision that still serves after failed updates, pass its id to --to. `gradient
+    deployments status` shows this id.
 
     \b
     Examples:

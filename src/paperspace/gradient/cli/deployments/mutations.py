@@ -76,7 +76,7 @@ def delete(targets: list[Target], project_id: str | None, yes: bool) -> None:
     On a terminal, the command shows the names and asks for confirmation. With --yes, or without a terminal, it does not
     ask. Without a terminal, it deletes more than one deployment only with --yes.
 
-    If one of the deployments does not exist, the exit code is 3. If the command asks for confirmation, it then deletes nothing.
+    If one of the deployments does not exist, the exit code is 3. A command that asks for confirmation then deletes no deployment at all.
     If the command does not ask, it deletes the other deployments. If several deployments have the same name, the command
     lists these deployments and deletes nothing.
 
