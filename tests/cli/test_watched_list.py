@@ -19,7 +19,9 @@ from paperspace.gradient._core.defaults import DEFAULT_MAX_RETRIES
 from paperspace.gradient.cli import _live
 from paperspace.gradient.cli._exit_codes import ExitCode
 from paperspace.gradient.cli.deployments import _watched_list
-from paperspace.gradient.server import LocalServer, delay, drop
+from paperspace.gradient.errors import APIError, AuthenticationError, TLSError
+from paperspace.gradient.server import LocalServer, delay, drop, server_error
+from paperspace.gradient.server.http.middleware import Fault
 from paperspace.gradient.types import DeploymentStatus
 
 pytestmark = pytest.mark.usefixtures("environment")
@@ -104,15 +106,33 @@ def limit_polls(monkeypatch: pytest.MonkeyPatch, times: int, before_second: Call
     monkeypatch.setattr(_watched_list.Filters, "statuses", poll)
 
 
-def test_outage(run: Run, server: LocalServer, client: Client, monkeypatch: pytest.MonkeyPatch) -> None:
-    """In a pipe, an outage is one message, and the changes go on after it."""
+@pytest.mark.parametrize("fault", [drop(executed=False), server_error(502, executed=False)], ids=["lost", "502"])
+def test_outage(run: Run, server: LocalServer, client: Client, monkeypatch: pytest.MonkeyPatch, fault: Fault) -> None:
+    """In a pipe, an outage of the server, or of a server behind a proxy, is one message, and the changes go on after it."""
     created = client.deployments.create_deployment("a", "p", WAITING)
-    outage = [drop(executed=False)] * 2 * (DEFAULT_MAX_RETRIES + 1)
+    outage = [fault] * 2 * (DEFAULT_MAX_RETRIES + 1)
     limit_polls(monkeypatch, 4, lambda: server.inject_fault(*outage))
     printed = run("deployments", "list", "--watch", "-o", "json")
     assert printed.exit_code == ExitCode.INTERRUPTED
     assert printed.stderr.count("The server does not respond") == 1
     assert [json.loads(line)["id"] for line in printed.stdout.splitlines()] == [created["id"]]
+
+
+@pytest.mark.parametrize("error", [AuthenticationError("the API key is wrong"), TLSError("the certificate is wrong")])
+def test_an_error_that_stays_ends_it(error: APIError, monkeypatch: pytest.MonkeyPatch) -> None:
+    """An error that no outage explains is raised."""
+    monkeypatch.setattr(_live, "INTERVAL", 0.0)
+    states = iter([1])
+
+    def latest() -> int:
+        for state in states:
+            return state
+        raise error
+
+    polls = _live.polls(latest)
+    assert next(polls) == 1
+    with pytest.raises(type(error)):
+        next(polls)
 
 
 def test_no_longer_listed(run: Run, client: Client, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -6,11 +6,16 @@ import sys
 import time
 from typing import TYPE_CHECKING, TypeVar
 
+from paperspace.gradient._shared.lazy import lazy_modules
 from paperspace.gradient.cli._output import is_plain_terminal, print_message, printable
-from paperspace.gradient.errors import APIConnectionError, APITimeoutError
+from paperspace.gradient.errors import APIError
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
+
+    from paperspace.gradient.deployments import _watch
+else:
+    [_watch] = lazy_modules("paperspace.gradient.deployments", "_watch")
 
 T = TypeVar("T")
 
@@ -25,17 +30,18 @@ def can_redraw() -> bool:
 def polls(latest: Callable[[], T]) -> Iterator[T]:
     """Yield the latest state again and again. An outage is a message, unless it is there from the start."""
     yield latest()
-    is_reported = False
+    is_reported, pause = False, INTERVAL
     while True:
-        time.sleep(INTERVAL)
+        time.sleep(pause)
         try:
             state = latest()
-        except (APIConnectionError, APITimeoutError) as error:
+        except APIError as error:
+            problem, pause = _outage(error)
             if not is_reported:
-                print_message(_describe(error))
+                print_message(problem)
             is_reported = True
         else:
-            is_reported = False
+            is_reported, pause = False, INTERVAL
             yield state
 
 
@@ -48,18 +54,22 @@ def redraw(latest: Callable[[], list[str]]) -> None:
     lines = latest()
     console = Console(markup=False, highlight=False)
     with Live(console=console, auto_refresh=False, transient=False) as live:
-        problem = ""
+        problem, pause = "", INTERVAL
         while True:
             title, *others = lines[: max(console.height - 1, 1)]
             rows = (Text.from_ansi(f"\n{line}") for line in others)
             live.update(Text.assemble((title, "bold"), *rows, f"\n{problem}", no_wrap=True), refresh=True)
-            time.sleep(INTERVAL)
+            time.sleep(pause)
             try:
                 lines = latest()
-                problem = ""
-            except (APIConnectionError, APITimeoutError) as error:
-                problem = printable(_describe(error)).replace("\n", " ")
+                problem, pause = "", INTERVAL
+            except APIError as error:
+                message, pause = _outage(error)
+                problem = printable(message).replace("\n", " ")
 
 
-def _describe(error: APIConnectionError | APITimeoutError) -> str:
-    return f"The server does not respond: {error.args[0]}"
+def _outage(error: APIError) -> tuple[str, float]:
+    """Return the message of an outage, and the seconds until the next poll. Raise an error that no outage explains."""
+    if not _watch.is_transient(error):
+        raise error
+    return f"The server does not respond: {error.args[0]}", max(INTERVAL, error.retry_after or 0.0)

@@ -9,7 +9,7 @@ from collections.abc import AsyncGenerator, Awaitable, Callable
 from contextlib import aclosing, suppress
 from typing import TYPE_CHECKING, Any
 
-from paperspace.gradient.deployments._watch import PERMANENT_ERRORS, TRANSIENT_ERRORS
+from paperspace.gradient.deployments._watch import is_transient
 from paperspace.gradient.errors import GradientError, InvalidArgumentError
 
 if TYPE_CHECKING:
@@ -55,8 +55,7 @@ def error_json(error: Exception) -> dict[str, Any]:
         _log.error("internal error of the console", exc_info=error)
         message = "internal error; the output of the command that serves the console has its traceback"
         return {"kind": "InternalError", "message": message, "retryable": False}
-    retryable = isinstance(error, TRANSIENT_ERRORS) and not isinstance(error, PERMANENT_ERRORS)
-    return {"kind": type(error).__name__, "message": str(error.args[0]), "retryable": retryable}
+    return {"kind": type(error).__name__, "message": str(error.args[0]), "retryable": is_transient(error)}
 
 
 async def lines(values: AsyncGenerator[object], closed: asyncio.Future[None]) -> AsyncGenerator[bytes]:

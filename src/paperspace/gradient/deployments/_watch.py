@@ -72,6 +72,11 @@ PERMANENT_ERRORS = (TLSError, EndpointNotFoundError, RedirectError)
 MIN_REQUEST = 0.05
 
 
+def is_transient(error: Exception) -> bool:
+    """Return whether an outage explains an error, so that polling goes on."""
+    return isinstance(error, TRANSIENT_ERRORS) and not isinstance(error, PERMANENT_ERRORS)
+
+
 async def deployment_status(session: Session, id: str, timeout: float | None = None) -> DeploymentStatus:
     """Return the status of a deployment, in at most `timeout` seconds, if that is given.
 
@@ -230,7 +235,7 @@ async def retry_in_outage(session: Session, read: Callable[[], Awaitable[T]], de
             return await read()
         except TRANSIENT_ERRORS as error:
             interval = max(error.retry_after or 0.0, OUTAGE_POLL)
-            if isinstance(error, PERMANENT_ERRORS) or monotonic() + interval >= end:
+            if not is_transient(error) or monotonic() + interval >= end:
                 raise
         await sleep(interval)
 
