@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import inspect
 import subprocess
 import sys
 from concurrent.futures import ThreadPoolExecutor
@@ -12,6 +13,7 @@ from tests.samples import SPEC
 
 from paperspace.gradient import Client, deployments
 from paperspace.gradient.aio import deployments as async_deployments
+from paperspace.gradient.deployments._api import AsyncDeployments
 
 CREATE = f"""
 from paperspace.gradient import deployments
@@ -86,3 +88,15 @@ def test_threads(client: Client) -> None:
 
     with ThreadPoolExecutor(16) as pool:
         assert all(pool.map(ask, range(16)))
+
+
+@pytest.mark.parametrize("name", ["iter_deployments", "watch_deployment", "get_deployment_logs"])
+def test_signature_of_a_generator(name: str) -> None:
+    """The signature of a sync version, as `help` shows it, is that of the async version, but returns a sync generator."""
+    for functions, asynchronous in ((deployments, async_deployments), (deployments.Deployments, AsyncDeployments)):
+        signature = inspect.signature(getattr(functions, name))
+        expected = inspect.signature(getattr(asynchronous, name))
+        assert signature.return_annotation == expected.return_annotation.replace("AsyncGenerator", "Generator")
+        assert signature.return_annotation.startswith("Generator[")
+        assert signature.parameters == expected.parameters
+        assert getattr(functions, name).__annotations__["return"] == signature.return_annotation

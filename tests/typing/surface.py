@@ -5,7 +5,7 @@ Lines that must be an error have an ignore comment for each checker, which repor
 
 from __future__ import annotations
 
-from collections.abc import AsyncGenerator, Iterator
+from collections.abc import AsyncGenerator, Generator
 from pathlib import Path
 from typing import Any
 
@@ -121,7 +121,7 @@ def synchronous() -> None:
     renamed: DeploymentRef = deployments.update_deployment(id=created["id"], name="m")
     deleted: DeploymentRef = deployments.delete_deployment(id=updated["id"])
     listed: list[Deployment] = deployments.list_deployments(name=None, project_id="p", cluster_id=None, first=None)
-    streamed: Iterator[Deployment] = deployments.iter_deployments(first=3)
+    streamed: Generator[Deployment] = deployments.iter_deployments(first=3)
     deployment: Deployment = deployments.get_deployment(id=renamed["id"] or deleted["id"] or listed[0]["id"])
     read(deployment)
     read(next(streamed))
@@ -212,8 +212,8 @@ def monitoring() -> None:
     statuses: list[DeploymentStatus] = deployments.list_deployment_statuses("n", "p", "c", first=None)
     print(statuses)
     done: DeploymentStatus = deployments.wait_for_deployment("id", timeout=60.0, on_event=print)
-    events: Iterator[WatchEvent] = deployments.watch_deployment("id", timeout=60.0)
-    lines: Iterator[LogLine] = deployments.get_deployment_logs("id", instance="i", tail=10, since=None, follow=True)
+    events: Generator[WatchEvent] = deployments.watch_deployment("id", timeout=60.0)
+    lines: Generator[LogLine] = deployments.get_deployment_logs("id", instance="i", tail=10, since=None, follow=True)
     happened: list[DeploymentEvent] = deployments.get_deployment_events("id", first=10)
     print([(event["reason"], event["severity"], event["count"], event["instanceName"]) for event in happened])
     points: list[DeploymentMetrics] = deployments.get_deployment_metrics("id", since=None, step=60)
@@ -230,7 +230,7 @@ async def clients() -> None:
     with Client("key", "https://a.example/graphql", timeout=1.0) as client:
         patient: Client = client.with_options(timeout=60.0, max_retries=9)
         created: DeploymentRef = patient.deployments.create_deployment(name="n", project_id="p", spec=spec)
-        streamed: Iterator[Deployment] = client.deployments.iter_deployments()
+        streamed: Generator[Deployment] = client.deployments.iter_deployments()
         read(next(streamed))
     async with AsyncClient() as other:
         deployment: Deployment = await other.deployments.get_deployment(created["id"])

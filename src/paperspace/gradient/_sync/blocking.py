@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import functools
-from typing import TYPE_CHECKING, ParamSpec, TypeVar
+from types import FunctionType
+from typing import TYPE_CHECKING, ParamSpec, TypeVar, cast
 
 from paperspace.gradient._shared.lazy import lazy_modules
 from paperspace.gradient.errors import GradientError
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncGenerator, Callable, Coroutine, Iterator
+    from collections.abc import AsyncGenerator, Callable, Coroutine, Generator
     from typing import Any, Concatenate, Protocol
 
     from paperspace.gradient._sync import loop_thread
@@ -64,10 +65,10 @@ def blocking(
 
 def blocking_iterator(
     method: Callable[Concatenate[A, P], AsyncGenerator[R]],
-) -> Callable[Concatenate[Blocking[A], P], Iterator[R]]:
+) -> Callable[Concatenate[Blocking[A], P], Generator[R]]:
     """Return the sync version of a generator method, which waits for each item."""
 
-    def iterate(generator: AsyncGenerator[R]) -> Iterator[R]:
+    def iterate(generator: AsyncGenerator[R]) -> Generator[R]:
         async def advance() -> R | _End:
             return await anext(generator, _END)
 
@@ -84,13 +85,25 @@ def blocking_iterator(
     public(iterate, method)
 
     @functools.wraps(method)
-    def call(self: Blocking[A], /, *args: P.args, **kwargs: P.kwargs) -> Iterator[R]:
+    def call(self: Blocking[A], /, *args: P.args, **kwargs: P.kwargs) -> Generator[R]:
         try:
             return iterate(method(self._async, *args, **kwargs))
         except GradientError as error:
             raise without_inner_frames(error)
 
+    described = _described_as_sync(method)
+    call.__wrapped__ = described  # `help` reads the signature from it
+    call.__annotations__ = described.__annotations__
     return public(call, method)
+
+
+def _described_as_sync(method: F) -> F:
+    """Return a copy of a generator method whose annotations are those of the sync version."""
+    copy = FunctionType(method.__code__, method.__globals__, method.__name__, method.__defaults__, method.__closure__)
+    copy.__kwdefaults__ = method.__kwdefaults__
+    returned = str(method.__annotations__["return"]).replace("AsyncGenerator", "Generator")
+    copy.__annotations__ = {**method.__annotations__, "return": returned}
+    return cast("F", copy)
 
 
 def public(call: F, method: Callable[..., object]) -> F:
