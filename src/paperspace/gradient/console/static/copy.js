@@ -11,7 +11,9 @@ import { element, setText } from "./dom.js";
 export function copyButton(text, label = "Copy") {
   const button = element("button", { type: "button", class: "quiet copy" }, label);
   button.addEventListener("click", async () => {
-    setText(button, (await copy(text())) ? "Copied" : "Not copied");
+    // Browsers have a clipboard only for pages of this machine and of https.
+    const result = await navigator.clipboard?.writeText(text()).then(() => "Copied", () => "Not copied");
+    setText(button, result ?? "Not copied");
     setTimeout(() => setText(button, label), 1500);
   });
   return button;
@@ -26,19 +28,4 @@ export function copyButton(text, label = "Copy") {
 export function codeBlock(title, code) {
   const head = element("header", {}, element("h3", {}, title), copyButton(() => code));
   return element("section", { class: "code", "aria-label": title }, head, element("pre", { tabIndex: 0 }, element("code", {}, code)));
-}
-
-/**
- * Copy a text. Browsers have a clipboard only for pages of this machine and of https.
- *
- * @param {string} text
- * @returns {Promise<boolean>}
- */
-async function copy(text) {
-  try {
-    await navigator.clipboard.writeText(text);
-  } catch {
-    return false;
-  }
-  return true;
 }

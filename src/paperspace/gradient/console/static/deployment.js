@@ -10,7 +10,7 @@ import { mountMetrics } from "./deployment/metrics.js";
 import { mountOverview } from "./deployment/overview.js";
 import { mountPlayground } from "./deployment/playground.js";
 import { mountRevisions } from "./deployment/revisions.js";
-import { element, linkInPlace, replace, setCurrent, setText } from "./dom.js";
+import { element, linkInPlace, replace, setText } from "./dom.js";
 import { every } from "./frames.js";
 import { age, dateTime, setState, stateBadge } from "./format.js";
 
@@ -99,7 +99,7 @@ export function mount(target, context) {
     leaveTab = new AbortController();
     const { signal: left } = leaveTab;
     const [name, , mountTab] = TABS.find(([known]) => known === tab) ?? TABS[0];
-    [...tabs.children].forEach((link, index) => setCurrent(link, TABS[index][0] === name));
+    [...tabs.children].forEach((link, index) => void (link.ariaCurrent = TABS[index][0] === name ? "page" : null));
     tabs.querySelector("[aria-current]")?.scrollIntoView({ block: "nearest", inline: "nearest" });
     replace(body);
     view.dataset.tab = name;

@@ -205,13 +205,15 @@ function createRow() {
  */
 function fillRow(element, row, index, reachable) {
   element.setAttribute("aria-rowindex", String(index + 2));
+  /** @type {Record<string, string>} */
+  const titles = { state: row.error ?? "", age: row.dtCreated, endpoint: row.endpointUrl };
   COLUMNS.forEach((column, number) => {
     const cell = /** @type {HTMLElement} */ (element.children[number]);
     const text = column.text(row);
     const inner = /** @type {HTMLElement | null} */ (cell.firstElementChild);
     if (column.name === "state" && inner) setState(inner, row.state);
     else setText(inner ?? cell, text);
-    cell.title = column.name === "state" ? (row.error ?? "") : column.name === "age" ? row.dtCreated : text;
+    cell.title = titles[column.name] ?? text;
   });
   const [name, endpoint] = element.querySelectorAll("a");
   name.href = addressOf(["deployments", row.id]);

@@ -12,27 +12,34 @@ import { element } from "./dom.js";
  */
 export function differenceTable(changes, { before = "Before", after = "After" } = {}) {
   if (changes.length === 0) return element("p", { class: "empty" }, "No changes.");
-  const head = ["Field", before, after].map((title) => element("th", { scope: "col" }, title));
+  // Of a new deployment, there is nothing before.
+  const sides = /** @type {const} */ ([["before", before], ["after", after]]).filter(([side]) => changes.some((change) => isSet(change[side])));
+  const head = ["Field", ...sides.map(([, title]) => title)].map((title) => element("th", { scope: "col" }, title));
   const rows = changes.map((change) => {
     const hidden = change.before !== null && JSON.stringify(change.before) === JSON.stringify(change.after);
     return element(
       "tr",
       {},
-      element("th", { scope: "row" }, ...breakable(change.path)),
-      cell("before", change.before, ""),
-      cell("after", change.after, hidden ? ", changed" : ""),
+      element("th", { scope: "row" }, ...breakable(change.path, /(?=\.)/)),
+      ...sides.map(([side]) => cell(side, change[side], hidden && side === "after" ? ", changed" : "")),
     );
   });
   return element("table", { class: "difference" }, element("thead", {}, element("tr", {}, ...head)), element("tbody", {}, ...rows));
 }
 
+/** @param {unknown} value */
+function isSet(value) {
+  return value !== null && value !== undefined;
+}
+
 /**
- * A path that may be broken in front of each dot.
+ * A text that may be broken where a pattern matches, rather than in a word.
  *
- * @param {string} path
+ * @param {string} text
+ * @param {RegExp} where
  */
-function breakable(path) {
-  return path.split(/(?=\.)/).flatMap((step) => [element("wbr"), step]);
+function breakable(text, where) {
+  return text.split(where).flatMap((part) => [element("wbr"), part]);
 }
 
 /**
@@ -41,7 +48,7 @@ function breakable(path) {
  * @param {string} note
  */
 function cell(side, value, note) {
-  if (value === null || value === undefined) return element("td", { class: "not-set" }, "not set");
+  if (!isSet(value)) return element("td", { class: "not-set" }, "not set");
   const text = typeof value === "string" ? value : JSON.stringify(value);
-  return element("td", { class: side }, text + note);
+  return element("td", { class: side }, ...breakable(text + note, /(?<=[/:,@])/));
 }

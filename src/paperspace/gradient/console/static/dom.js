@@ -79,17 +79,6 @@ export function linkInPlace(href, act, ...children) {
 }
 
 /**
- * Mark the one link of several that shows where one is.
- *
- * @param {Element} link
- * @param {boolean} isCurrent
- */
-export function setCurrent(link, isCurrent) {
-  if (isCurrent) link.setAttribute("aria-current", "true");
-  else link.removeAttribute("aria-current");
-}
-
-/**
  * @param {Element} parent
  * @param {Child[]} children
  */

@@ -75,8 +75,7 @@ function edit(target, context, id, draft) {
   /** @type {string | null} */
   let planned = null;
   void check();
-  if (!id) (draft.name ? input : name).focus();
-  else input.focus();
+  (id || draft.name ? input : name).focus();
 
   function changed() {
     version++;

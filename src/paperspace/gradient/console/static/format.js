@@ -1,6 +1,6 @@
 // How values are written: the same everywhere.
 
-import { element } from "./dom.js";
+import { element, setText } from "./dom.js";
 
 /** @typedef {"pending" | "ready" | "stopped" | "failed"} State */
 
@@ -46,6 +46,5 @@ export function stateBadge(state, word = state) {
  */
 export function setState(badge, state, word = state) {
   badge.dataset.state = state;
-  const text = /** @type {HTMLElement} */ (badge.lastElementChild);
-  if (text.textContent !== word) text.textContent = word;
+  setText(/** @type {HTMLElement} */ (badge.lastElementChild), word);
 }

@@ -33,9 +33,18 @@ export const COLUMNS = [
   { name: "state", title: "State", text: (row) => row.state, order: (row) => STATES.indexOf(row.state) },
   { name: "replicas", title: "Replicas", text: (row) => `${row.readyReplicas}/${row.replicas}`, order: (row) => row.replicas },
   { name: "image", title: "Image", text: (row) => row.image },
-  { name: "endpoint", title: "Endpoint", text: (row) => row.endpointUrl.replace(/^https?:\/\//, "") },
+  { name: "endpoint", title: "Endpoint", text: (row) => withoutMiddle(row.endpointUrl.replace(/^https?:\/\//, "")) },
   { name: "age", title: "Age", text: (row) => age(row.dtCreated), order: (row) => -Date.parse(row.dtCreated) },
 ];
+
+/**
+ * The start and the end of a long text. The ends of endpoints differ, and the starts say where they are.
+ *
+ * @param {string} text
+ */
+function withoutMiddle(text) {
+  return text.length > 36 ? `${text.slice(0, 20)}…${text.slice(-14)}` : text;
+}
 
 const { compare } = new Intl.Collator(undefined, { numeric: true });
 

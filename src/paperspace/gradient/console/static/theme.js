@@ -7,7 +7,7 @@ const dark = matchMedia("(prefers-color-scheme: dark)");
 
 /** @returns {"light" | "dark"} */
 const systemTheme = () => (dark.matches ? "dark" : "light");
-const theme = () => localStorage.getItem(STORED) ?? systemTheme();
+const theme = () => localStorage.getItem(STORED) || systemTheme();
 
 /** A button that switches between light and dark. */
 export function themeButton() {
@@ -18,15 +18,12 @@ export function themeButton() {
 
   function switchTheme() {
     const other = theme() === "dark" ? "light" : "dark";
-    if (other === systemTheme()) localStorage.removeItem(STORED); // follow the system again
-    else localStorage.setItem(STORED, other);
+    localStorage.setItem(STORED, other === systemTheme() ? "" : other); // "": follow the system
     apply();
   }
 
   function apply() {
-    const stored = localStorage.getItem(STORED);
-    if (stored) document.documentElement.dataset.theme = stored;
-    else delete document.documentElement.dataset.theme; // the style sheet follows the system
+    document.documentElement.dataset.theme = localStorage.getItem(STORED) ?? "";
     const other = theme() === "dark" ? "light" : "dark";
     setText(button, other === "dark" ? "Dark" : "Light");
     button.title = `Use ${other} colors`;

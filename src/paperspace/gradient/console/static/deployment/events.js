@@ -38,7 +38,7 @@ export function mountEvents(parent, page, _signal, bind) {
 export function eventTable() {
   const body = element("tbody");
   const show = keyedChildren(body, (/** @type {Event} */ event) => event.id, createRow, fillRow);
-  const titles = ["Last", "Reason", "Count", "Replica", "Message"].map((title) => element("th", { scope: "col" }, title));
+  const titles = ["Last seen", "Reason", "Count", "Replica", "Message"].map((title) => element("th", { scope: "col" }, title));
   const table = element("table", { class: "events" }, element("thead", {}, element("tr", {}, ...titles)), body);
   return {
     element: table,

@@ -214,8 +214,7 @@ export function mountLogs(parent, page, signal, bind) {
    */
   function fill(row, line) {
     const before = drawn.get(row);
-    const isSelected = page.parameter("line") === `${line.number} ${line.instance}`;
-    row.toggleAttribute("aria-current", isSelected);
+    row.ariaCurrent = page.parameter("line") === `${line.number} ${line.instance}` ? "true" : null;
     if (before?.line === line && before.search === lines.search) return;
     drawn.set(row, { line, search: lines.search });
     row.classList.toggle("is-remark", !line.number);

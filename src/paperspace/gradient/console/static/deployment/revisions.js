@@ -3,7 +3,7 @@
 import { attempt } from "../api.js";
 import { confirmAction } from "../dialog.js";
 import { differenceTable } from "../difference.js";
-import { element, linkInPlace, replace, setCurrent, setText } from "../dom.js";
+import { element, linkInPlace, replace, setText } from "../dom.js";
 import { age, dateTime } from "../format.js";
 import { keyedChildren } from "../keyed.js";
 
@@ -107,6 +107,6 @@ export function mountRevisions(parent, page, signal, bind) {
     const facts = [revision.number, `${age(revision.dtCreated)} ago`, revision.actor, serves ? "serves" : null];
     setText(title, facts.filter(Boolean).join(" · "));
     setText(what, revision.summary);
-    setCurrent(link, revision === selected());
+    link.ariaCurrent = revision === selected() ? "true" : null;
   }
 }

@@ -20,6 +20,9 @@ const SHAPES = { pending: [7, 6], healthy: [3, 14], retrying: [7, 6], failed: [3
 /** The shape beside the state of a replica. @type {Record<string, string>} */
 const BADGES = { healthy: "ready", retrying: "pending", errored: "failed", stopping: "stopped", removed: "stopped" };
 
+/** Half the width of a label of the axis, in pixels. */
+const HALF_LABEL = 28;
+
 /** How near to an event the pointer has to be, in pixels. */
 const NEAR = 6;
 
@@ -52,7 +55,9 @@ export function mountTimeline(parent, page, signal) {
     table.hidden = !lanes.length;
     none.hidden = Boolean(lanes.length);
     const ticks = timeTicks(from, to, Math.max(2, Math.floor(axis.clientWidth / 80)));
-    replace(axis, ...ticks.map(({ time, label }) => svg("text", { x: `${percent(time)}%`, y: 12, "text-anchor": "middle" }, label)));
+    const margin = (HALF_LABEL / axis.clientWidth) * 100; // a label there would be beside the drawing
+    const shown = ticks.filter(({ time }) => percent(time) >= margin && percent(time) <= 100 - margin);
+    replace(axis, ...shown.map(({ time, label }) => svg("text", { x: `${percent(time)}%`, y: 12, "text-anchor": "middle" }, label)));
     show(lanes);
   }
 
