@@ -5,7 +5,10 @@ from PyInstaller.utils.hooks import collect_data_files, collect_submodules, copy
 
 from paperspace.gradient._shared.graphql_files import graphql_folder
 
-hiddenimports = collect_submodules("paperspace.gradient", filter=lambda name: not name.endswith("pytest_plugin"))
+# The pytest plugin needs pytest, which programs do not have.
+hiddenimports = collect_submodules(
+    "paperspace.gradient", filter=lambda name: not name.endswith("pytest_plugin") and "._testing" not in name
+)
 datas = [
     *collect_data_files("paperspace.gradient"),
     # In a checkout, this folder is outside the package.
