@@ -14,12 +14,30 @@ import pytest
 
 from paperspace.gradient.server import UnusableDatabaseError
 from paperspace.gradient.server.controller.host_lock import locked_containers
+from paperspace.gradient.server.gateway.folder import RUNNER, locked_folder
 
 HOLD = """
 import sys, time
 from paperspace.gradient.server.controller.host_lock import locked_containers
 with locked_containers(sys.argv[1]):
     print("locked", flush=True)
+    time.sleep(60)
+"""
+
+
+FORK = """
+import os, sys, time
+from pathlib import Path
+from paperspace.gradient.server.controller.host_lock import locked_containers
+from paperspace.gradient.server.gateway.folder import RUNNER, locked_folder
+with locked_containers(sys.argv[1]), locked_folder(Path(sys.argv[2])), locked_folder(Path(sys.argv[2]), RUNNER):
+    child = os.fork()
+    if child and sys.argv[3] == "ends":
+        os.waitpid(child, 0)
+    if child:
+        print(child, flush=True)
+    elif sys.argv[3] == "ends":
+        sys.exit()  # the blocks end in the child too
     time.sleep(60)
 """
 
@@ -54,6 +72,27 @@ def test_killed_holder() -> None:
         process.wait()
     with locked_containers(id_):
         pass
+
+
+@pytest.mark.parametrize("child", ["goes on", "ends"])
+def test_forked_child(tmp_path: Path, child: str) -> None:
+    """A forked child does not have the locks: if it ends, they remain, and if the parent is killed, they end."""
+    id_, folder = str(uuid4()), tmp_path / "gateway"
+    command = [sys.executable, "-c", FORK, id_, str(folder), child]
+    with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as process:
+        assert process.stdout is not None
+        forked = int(process.stdout.readline())
+        try:
+            with pytest.raises(UnusableDatabaseError), locked_containers(id_):
+                pass
+            os.kill(process.pid, signal.SIGKILL)
+            process.wait()
+            with locked_containers(id_), locked_folder(folder), locked_folder(folder, RUNNER):
+                pass
+        finally:
+            process.kill()
+            if child == "goes on":
+                os.kill(forked, signal.SIGKILL)
 
 
 def test_symbolic_link(tmp_path: Path) -> None:

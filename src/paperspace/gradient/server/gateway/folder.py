@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-import os
 import shutil
 from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
 from paperspace.gradient.server import sockets
 from paperspace.gradient.server.controller.gateway import GatewayUnavailableError
-from paperspace.gradient.server.locks import lock_file
+from paperspace.gradient.server.locks import lock_file, unlock
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -50,7 +49,7 @@ def locked_folder(folder: Path, lock: str = SERVER) -> Iterator[int]:
     try:
         yield descriptor
     finally:
-        os.close(descriptor)
+        unlock(descriptor)
 
 
 def socket_path(folder: Path) -> Path:
