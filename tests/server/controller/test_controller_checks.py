@@ -12,8 +12,10 @@ from tests.server.controller.test_controller import PATIENCE, World, run, runnin
 from tests.server.controller.test_events import message, told
 
 from paperspace.gradient.server.controller import command_limit, monitor
+from paperspace.gradient.server.controller.checks import checks_of
 from paperspace.gradient.server.controller.controller import Options
 from paperspace.gradient.server.controller.engine import Execution
+from paperspace.gradient.server.storage.budget import UNLIMITED, Budget
 from paperspace.gradient.server.tasks import cancel
 
 if TYPE_CHECKING:
@@ -147,6 +149,21 @@ def test_new_checks_apply_to_running_containers() -> None:
 
 def probes(world: World, id_: str) -> list[object]:
     return list(world._controller._workers[id_]._tasks)
+
+
+def test_checks_of_a_large_spec() -> None:
+    """The controller reads the checks of a spec without the rest, which may be large or secret."""
+
+    async def test(world: World) -> None:
+        env = [{"name": "BIG", "value": "x" * 100_000}]
+        world.engine.statuses["/ready"] = 200
+        id_ = world.create("good-1", port=8080, env=env, healthChecks={"readiness": request("/ready")})
+        await until(lambda: world.states(id_) == ["healthy"])
+        with world.database.reading(Budget(UNLIMITED._replace(read_bytes=10_000))):
+            (instance,) = world.records.instances(id_)
+        assert instance.checks == checks_of({"port": 8080, "healthChecks": {"readiness": request("/ready")}})
+
+    run(test)
 
 
 def test_an_engine_that_is_away() -> None:

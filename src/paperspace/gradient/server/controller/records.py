@@ -7,12 +7,11 @@ from __future__ import annotations
 
 import json
 from datetime import datetime
-from functools import lru_cache
 from typing import TYPE_CHECKING, NamedTuple
 
 from paperspace.gradient._shared.spec_rules import DEFAULT_PROTOCOL
 from paperspace.gradient.server.clock import iso
-from paperspace.gradient.server.controller.checks import NO_CHECKS, Checks, checks_of
+from paperspace.gradient.server.controller.checks import NO_CHECKS, checks_of
 from paperspace.gradient.server.controller.engine import ContainerKey, Workload
 from paperspace.gradient.server.controller.events import event_of
 from paperspace.gradient.server.controller.pins import Pins
@@ -56,8 +55,8 @@ _NO_PORT = "Waiting for a free port in --port-range."
 # The tables, not their views: what exists does not depend on the clock, which may have been wrong.
 _INSTANCE = """
 SELECT instances.*, latest.phase, latest.state, latest.message AS state_message, latest.timestamp AS since,
-    (SELECT data FROM deployment_specs WHERE deployment_specs.id = instances.spec_id
-        AND data ->> '$.healthChecks' IS NOT NULL) AS spec_with_checks
+    (SELECT json_object('port', data -> '$.port', 'healthChecks', data -> '$.healthChecks') FROM deployment_specs
+        WHERE deployment_specs.id = instances.spec_id AND data ->> '$.healthChecks' IS NOT NULL) AS spec_with_checks
 FROM instances JOIN instance_states AS latest ON latest.seq = (
     SELECT max(seq) FROM instance_states WHERE deployment_run_instance_id = instances.id
 )
@@ -197,7 +196,7 @@ class Records:
                 crashes=row["crashes"],
                 restart_at=row["restartAt"] and datetime.fromisoformat(row["restartAt"]),
                 leaving_since=row["leavingSince"] and datetime.fromisoformat(row["leavingSince"]),
-                checks=_checks(row["specWithChecks"]) if row["specWithChecks"] else NO_CHECKS,
+                checks=checks_of(json.loads(row["specWithChecks"])) if row["specWithChecks"] else NO_CHECKS,
             )
             for row in rows
         )
@@ -337,8 +336,3 @@ class Records:
 
     def _ids(self, sql: str, *values: object) -> list[str]:
         return [row["id"] for row in self._db.rows(sql, *values)]
-
-
-@lru_cache(1000)
-def _checks(spec: str) -> Checks:
-    return checks_of(json.loads(spec))
