@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import itertools
 import sqlite3
 import time
 from contextlib import closing
@@ -28,7 +29,7 @@ from paperspace.gradient.server.clock import iso
 from paperspace.gradient.server.storage import purge
 from paperspace.gradient.server.storage.budget import UNLIMITED, Budget
 from paperspace.gradient.server.storage.files import open_writer
-from paperspace.gradient.server.storage.purge import GRACE, STEP, Rule, remove_some
+from paperspace.gradient.server.storage.purge import GRACE, STEP, Rule, removable
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -101,6 +102,13 @@ def rows_of(connection: sqlite3.Connection, owner: str) -> dict[str, list[Any]]:
         rows = connection.execute(f"SELECT * FROM {table} ORDER BY rowid").fetchall()
         found[table] = [row for row in rows if any(str(value).startswith(f"{owner} ") for value in row)]
     return found
+
+
+def remove_some(database: Database, rule: Rule) -> bool:
+    """Look for deployments to remove and remove the rows of one step; return whether there were any."""
+    ids = removable(database, rule)
+    purge.remove_some(database, rule=rule, ids=ids)
+    return bool(ids)
 
 
 def violations(database: Database) -> list[Any]:
@@ -197,6 +205,40 @@ def test_small_steps(tmp_path: Path, clock: Clock) -> None:
         assert max(before - after for before, after in pairwise(specs)) <= STEP / 20 + 1
         assert [row[0] for row in connection.execute("SELECT name FROM deployments")] == ["d1", "d4", "d5"]
         assert {row[0] for row in connection.execute("SELECT count(*) FROM deployment_specs")} == {3}
+
+
+def test_those_that_are_kept(tmp_path: Path, clock: Clock) -> None:
+    """A step takes the same work however many deleted deployments are older and still needed, and they are read once."""
+    work: list[int] = []
+    for kept in (0, 2000):
+        file = tmp_path / f"{kept}.db"
+        with closing(backend_of(LocalServer(database=file, now=clock))) as backend:
+            connection = backend.database._connection
+            add_deployments(connection, kept + 40)
+            connection.execute("UPDATE deployments SET dt_deleted = ?", [EARLIER])
+            connection.execute("UPDATE instances SET dt_deleted = ?", [EARLIER])
+            connection.execute(
+                "UPDATE instances SET template = 't' WHERE deployment_id IN (SELECT id FROM deployments ORDER BY seq LIMIT ?)",
+                [kept],
+            )
+            connection.commit()
+            ids = removable(backend.database, SIMULATED)
+            assert len(ids) == 40
+            instructions = itertools.count()
+            connection.set_progress_handler(lambda count=instructions: next(count) < 0, 100)  # type: ignore[misc]
+            assert len(purge.remove_some(backend.database, rule=SIMULATED, ids=ids)) < 40
+            work.append(next(instructions))
+    assert work[1] < 1.5 * work[0]
+
+
+def test_what_is_needed_since(backend: Backend) -> None:
+    """A deployment that may not be removed any more when its step begins is kept."""
+    connection = backend.database._connection
+    fill(connection, "a")
+    ids = removable(backend.database, ON_AN_ENGINE)
+    connection.execute("UPDATE instances SET dt_deleted = NULL")
+    assert purge.remove_some(backend.database, rule=ON_AN_ENGINE, ids=ids) == []
+    assert present(backend.database) == 1
 
 
 def test_a_stop_between_steps(tmp_path: Path, clock: Clock) -> None:

@@ -47,7 +47,7 @@ class Dispatcher:
         self._light = self._heavy = self._own = self._changes
         self._lanes = [self._changes]  # in the order in which they are opened
         self._checkpoints: Checkpoints | None = None
-        self.purge = Purge(self._remove, simulated=settings.runtime.simulated)
+        self.purge = Purge(self._look_up, self._remove, simulated=settings.runtime.simulated)
         if str(settings.database) != IN_MEMORY:
             self._checkpoints = Checkpoints(settings.database)
             open_reader = partial(open_backend, settings, read_only=True)
@@ -113,6 +113,11 @@ class Dispatcher:
             )
         finally:
             self._changed()
+
+    async def _look_up(self, function: Callable[[Database, Budget], T]) -> T:
+        """Run a function that reads much, in a transaction of its own."""
+        budget = Budget(UNLIMITED)
+        return await self._own.run(lambda backend: function(backend.database, budget), budget, background=True)
 
     async def _remove(self, function: Callable[[Database, Budget], T]) -> T:
         """Run a function that removes rows that nothing needs any more, in a transaction of its own."""

@@ -1,8 +1,9 @@
 """The removal of deleted deployments, with all that belongs to them: soon after the delete, in small steps.
 
 A delete only marks the deployment, because its instances still end. When nothing of it is left outside of the database,
-its rows are removed. A step is one short transaction in the lane of changes; other changes run between two steps. After
-each step, no row refers to a removed one, so the removal can stop after any step. The next start continues it.
+its rows are removed. Which ones these are is read in another lane: there may be many that are still needed. A step is
+one short transaction in the lane of changes; other changes run between two steps. After each step, no row refers to a
+removed one, so the removal can stop after any step. The next start continues it.
 """
 
 from __future__ import annotations
@@ -13,15 +14,17 @@ import logging
 import sqlite3
 from contextlib import suppress
 from datetime import timedelta
+from functools import partial
 from typing import TYPE_CHECKING, NamedTuple, TypeVar
 
+from paperspace.gradient._shared.event_loops import monotonic
 from paperspace.gradient.server.clock import iso
 from paperspace.gradient.server.errors import ApplicationError, StoppedError
 from paperspace.gradient.server.storage.store import RESPONSE_LIFETIME
 from paperspace.gradient.server.tasks import cancel
 
 if TYPE_CHECKING:
-    from collections.abc import Awaitable, Callable, Collection
+    from collections.abc import Awaitable, Callable, Collection, Sequence
     from typing import Protocol
 
     from paperspace.gradient.server.storage.budget import Budget
@@ -30,7 +33,7 @@ if TYPE_CHECKING:
     T = TypeVar("T")
 
     class Run(Protocol):
-        """Runs a function in the lane of changes."""
+        """Runs a function in a lane."""
 
         def __call__(self, function: Callable[[Database, Budget], T]) -> Awaitable[T]:
             """Return what the function returns."""
@@ -46,6 +49,10 @@ PAUSE = 0.02  # seconds between two steps, about as long as a step takes
 # it only if the database still knows the instance.
 GRACE = timedelta(seconds=60)
 STEP = 200  # rows
+_BATCH = 1000  # deployments that are looked up at once
+_REST = (
+    20  # times as long as a look-up takes, until the next one: all that is deleted and still needed is read each time
+)
 
 # The tables whose rows belong to a row, in the order in which they are emptied: nothing refers to a removed row.
 CHILDREN: dict[str, tuple[tuple[str, str], ...]] = {
@@ -93,7 +100,8 @@ class Purge:
     """Remove deleted deployments, in a task. All methods belong to one event loop.
 
     Args:
-        run: Runs each step.
+        read: Runs what looks for deployments to remove.
+        run: Runs each step, in the lane of changes.
         simulated: Whether no containers run.
 
     Attributes:
@@ -101,8 +109,9 @@ class Purge:
             nothing is removed.
     """
 
-    def __init__(self, run: Run, *, simulated: bool) -> None:
+    def __init__(self, read: Run, run: Run, *, simulated: bool) -> None:
         self.in_use: Callable[[], Awaitable[Collection[str] | None]] = _nothing if simulated else unknown
+        self._read = read
         self._run = run
         self._simulated = simulated
         self._changed = asyncio.Event()
@@ -122,60 +131,77 @@ class Purge:
         self._changed.set()
 
     async def _run_forever(self) -> None:
+        pause = DELAY
         while True:
-            await asyncio.sleep(DELAY)
+            await asyncio.sleep(pause)
             self._changed.clear()
+            started = monotonic()
             try:
                 await self._remove_all()
             except (StoppedError, ApplicationError, sqlite3.Error) as error:  # on a full disk; it continues later
                 _log.debug("Deleted deployments cannot be removed: %s", error)
             except Exception:  # noqa: BLE001  # whatever it is, the server must go on
                 _log.exception("the removal of deleted deployments failed; it tries again")
+            pause = max(DELAY, min(_REST * (monotonic() - started), RECHECK_INTERVAL))
             with suppress(TimeoutError):
                 async with asyncio.timeout(RECHECK_INTERVAL):
                     await self._changed.wait()
 
     async def _remove_all(self) -> None:
         rule = Rule(self._simulated)
-        if not await self._run(lambda database, budget: _has_removable(database, rule, budget)):
+        if not await self._read(lambda database, budget: removable(database, rule, 1, budget)):
             return
         in_use = await self.in_use()
         if in_use is None:
             return
-        rule = rule._replace(in_use=in_use)
-        removed = True
-        while removed:
-            removed = await self._run(lambda database, budget: remove_some(database, rule, budget))
-            await asyncio.sleep(PAUSE)
+        unused = rule._replace(in_use=in_use)
+        while ids := await self._read(lambda database, budget: removable(database, unused, _BATCH, budget)):
+            while ids:
+                ids = await self._run(partial(remove_some, rule=rule, ids=ids))
+                await asyncio.sleep(PAUSE)
 
 
-def remove_some(database: Database, rule: Rule, budget: Budget | None = None) -> bool:
-    """Remove the rows of one step, in a transaction; return whether there were any."""
+def removable(database: Database, rule: Rule, number: int = _BATCH, budget: Budget | None = None) -> list[str]:
+    """Return the ids of deployments that may be removed, up to a number."""
+    with database.reading(budget):
+        return _removable(database, rule, "LIMIT :number", number=number)
+
+
+def remove_some(database: Database, budget: Budget | None = None, *, rule: Rule, ids: Sequence[str]) -> list[str]:
+    """Remove the rows of one step, in a transaction; return the ids of the deployments that are left for further steps.
+
+    Args:
+        database: The database.
+        budget: The budget of the transaction.
+        rule: Which deployments may be removed. It may have changed since they were looked up.
+        ids: The ids of deployments that could be removed.
+    """
+    waiting = list(reversed(ids))
     # Columns that refer to specs have no index: to check them would read whole tables for each spec.
     with database.writing_without_checks(budget):
         left = STEP
-        while left > 0 and (id_ := _next_removable(database, rule)):
-            database.execute("UPDATE deployments SET serving_spec_id = NULL WHERE id = ?", id_)
-            left = remove_row(database, "deployments", id_, left)
+        while left > 0 and waiting:
+            id_ = waiting[-1]
+            if _removable(database, rule, "AND id = :id", id=id_):
+                database.execute("UPDATE deployments SET serving_spec_id = NULL WHERE id = ?", id_)
+                left = remove_row(database, "deployments", id_, left)
+            if left > 0:  # otherwise, the next step continues with it
+                waiting.pop()
         if left < STEP:  # time continues from here if the clock is set back: the newest spec may be removed
             database.execute("UPDATE server SET last_removal = ?", iso(database.transaction_time))
-    return left < STEP
+    return waiting[::-1]
 
 
-def _has_removable(database: Database, rule: Rule, budget: Budget) -> bool:
-    with database.reading(budget):
-        return _next_removable(database, rule) is not None
-
-
-def _next_removable(database: Database, rule: Rule) -> str | None:
+def _removable(database: Database, rule: Rule, condition: str, **values: object) -> list[str]:
     now = database.transaction_time
     rows = database.rows(
-        f"{_REMOVABLE} {_SIMULATED if rule.simulated else ''} LIMIT 1",
+        f"{_REMOVABLE} {_SIMULATED if rule.simulated else ''} {condition}",
         before=iso(now if rule.simulated else now - GRACE),
         expired=iso(now - RESPONSE_LIFETIME),
         in_use=json.dumps(list(rule.in_use)),
+        **values,
     )
-    return rows[0]["id"] if rows else None
+    return [row["id"] for row in rows]
 
 
 def remove_row(database: Database, table: str, id_: str, left: int) -> int:
