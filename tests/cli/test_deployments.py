@@ -212,7 +212,10 @@ def test_machine_formats(run: Run, client: Client, mnist: str, output: str, read
     """-o json and -o yaml print the documented dicts; `list` adds the state to each."""
     assert read(run("deployments", "get", mnist, "-o", output).stdout) == client.deployments.get_deployment(mnist)
     [status] = client.deployments.list_deployment_statuses()
-    state = {key: status[key] for key in ("state", "readyReplicas", "replicas", "serving", "endpointUrl", "error")}
+    state = {
+        key: status[key]
+        for key in ("state", "readyReplicas", "replicas", "serving", "endpointUrl", "protected", "error")
+    }
     [listed] = read(run("deployments", "list", "--output", output).stdout)
     assert listed == {**client.deployments.list_deployments()[0], **state}
     updated = run("deployments", "update", "--id", mnist, "--name", "digits", "-o", output)

@@ -52,10 +52,14 @@ def test_status_of_a_deployment(run: Run, client: Client) -> None:
 
 
 def test_protected_endpoints(run: Run, client: Client) -> None:
-    """`status` and `open` say that an endpoint is protected; the standard output of `open` is the URL alone."""
+    """`status`, `list` and `open` say that an endpoint is protected; the standard output of `open` is the URL alone."""
     id_ = client.deployments.create_deployment("a", "p1", {**SPEC, "endpointSecurity": {"protected": True}})["id"]
     url = client.deployments.get_deployment_status(id_)["endpointUrl"]
     assert f"Endpoint:  {url}, protected" in run("deployments", "status", "a").stdout.splitlines()
+    assert f"  {url}, protected  " in run("deployments", "list").stdout
+    for options in (["status", "a"], ["list"]):
+        shown = json.loads(run("deployments", *options, "-o", "json").stdout)
+        assert (shown[0] if isinstance(shown, list) else shown)["protected"] is True
     opened = run("deployments", "open", id_)
     assert opened.stdout == f"{url}\n"
     assert opened.stderr == (

@@ -220,10 +220,12 @@ class TestServerThatLacksIt:
         assert len(wire) == 1
 
     def test_protection_is_refused(self, old_client: Client) -> None:
-        """A spec whose endpoint must be protected is refused, so that it is not open instead."""
+        """A spec whose endpoint must be protected is refused, so that it is not open instead. Statuses do not say it is open."""
         with pytest.raises(InvalidSpecError, match=r"endpointSecurity: unknown field \(this server does not have it"):
             old_client.deployments.create_deployment("n", "p", PROTECTED)
         assert old_client.deployments.list_deployments() == []
+        id_ = old_client.deployments.create_deployment("n", "p", SPEC)["id"]
+        assert old_client.deployments.get_deployment_status(id_)["protected"] is None
 
     def test_diff_of_schemas(self) -> None:
         """`gradient schema diff` names only the functions of operations that the hosted API lacked as a whole."""

@@ -209,6 +209,9 @@ class DeploymentStatus(TypedDict):
     endpointUrl: str
     """The URL of the endpoint of the deployment."""
 
+    protected: bool | None
+    """Whether the newest spec protects the endpoint: requests need a user name and a password. None: the server does not say it."""
+
     error: str | None
     """Why the deployment failed: the error of the newest spec, or the message of an instance. None: it has not failed."""
 

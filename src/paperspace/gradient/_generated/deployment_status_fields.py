@@ -6,6 +6,7 @@ from __future__ import annotations
 from typing_extensions import TypedDict
 
 from paperspace.gradient._generated.added_deployment_fields import Deployment as AddedDeploymentFields
+from paperspace.gradient._generated.added_security_fields import DeploymentSpecData as AddedSecurityFields
 from paperspace.gradient._generated.deployment_rollout_fields import DeploymentRollout
 from paperspace.gradient._generated.newest_rollout_fields import Deployment as NewestRolloutFields
 from paperspace.gradient._generated.page_info_fields import PageInfo
@@ -19,7 +20,7 @@ class DeploymentSpecResources(TypedDict):
     """The number of replicas; 0 stops the deployment. 1 if the spec omits it."""
 
 
-class DeploymentSpecData(TypedDict):
+class DeploymentSpecData(AddedSecurityFields):
     """What to run. Omitted fields are null here; they run with their defaults."""
 
     image: str

@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Mapping, Sequence
 
     from paperspace.gradient._generated.deployment_run_instance_fields import DeploymentRunInstance
-    from paperspace.gradient._generated.deployment_status_fields import Deployment
+    from paperspace.gradient._generated.deployment_status_fields import Deployment, DeploymentSpecData
     from paperspace.gradient._generated.newest_rollout_fields import DeploymentRun
     from paperspace.gradient.types import DeploymentStatus, ServingRevision, WatchEvent
 
@@ -72,6 +72,7 @@ def status_of(
         "readyReplicas": (run and run["readyReplicas"]) or 0,
         "serving": None,
         "endpointUrl": spec["endpointUrl"],
+        "protected": _is_protected(spec["data"]),
         "error": spec["error"] or _instance_error(instances),
         "instances": [
             {
@@ -88,6 +89,13 @@ def status_of(
     if status["state"] in {"pending", "failed"}:
         status["serving"] = next((_serving(run) for run in earlier if run.ready_replicas), None)
     return status
+
+
+def _is_protected(data: DeploymentSpecData) -> bool | None:
+    if "endpointSecurity" not in data:  # of a server without it
+        return None
+    security = data["endpointSecurity"]
+    return security is not None and security["protected"]
 
 
 def _instance_error(instances: Sequence[DeploymentRunInstance]) -> str | None:

@@ -13,7 +13,6 @@ from paperspace.gradient.cli._tables import Column, print_table, table_lines
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from paperspace.gradient.client import Client
     from paperspace.gradient.deployments import _queries
     from paperspace.gradient.types import Deployment, DeploymentStatus
 else:
@@ -43,15 +42,15 @@ def with_state(deployment: Deployment, status: DeploymentStatus) -> dict[str, ob
         "replicas": status["replicas"],
         "serving": status["serving"],
         "endpointUrl": status["endpointUrl"],
+        "protected": status["protected"],
         "error": status["error"],
         **deployment,
     }
 
 
-def is_protected(client: Client, id: str) -> bool:
-    """Return whether the newest revision protects the endpoint of a deployment."""
-    security = client.deployments.get_deployment_spec(id).get("endpointSecurity")
-    return bool(security and security["protected"])
+def endpoint(status: DeploymentStatus) -> str:
+    """Return the URL of the endpoint, and whether it is protected."""
+    return status["endpointUrl"] + (", protected" if status["protected"] else "")
 
 
 def ready_replicas(status: DeploymentStatus) -> str:
@@ -89,6 +88,6 @@ _COLUMNS: dict[Column, Callable[[DeploymentStatus], str]] = {
     Column("Image", rank=4, min_width=16): lambda status: status["image"],
     Column("Replicas", rank=2, right=True): ready_replicas,
     Column("State", min_width=len("stopped"), color=_color): _state,
-    Column("Endpoint", rank=1): lambda status: status["endpointUrl"],
+    Column("Endpoint", rank=1): endpoint,
     Column("Age", rank=3, right=True): _age,
 }

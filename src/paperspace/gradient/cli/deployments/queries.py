@@ -13,7 +13,7 @@ from paperspace.gradient.cli._commands import connect
 from paperspace.gradient.cli._output import output_option, print_data, print_message, printable
 from paperspace.gradient.cli.deployments._group import command
 from paperspace.gradient.cli.deployments._options import NOT_FOUND, cluster_option, name_option, project_option
-from paperspace.gradient.cli.deployments._statuses import is_protected, print_statuses, with_state
+from paperspace.gradient.cli.deployments._statuses import print_statuses, with_state
 from paperspace.gradient.cli.deployments._target import Target, lookup_project_option, target_parameter
 from paperspace.gradient.cli.deployments._watched_list import Filters, watch_list
 from paperspace.gradient.errors import NotFoundError
@@ -135,10 +135,9 @@ def open_(target: Target, project_id: str | None, no_browser: bool) -> None:
     """
     with connect() as client:
         status = client.deployments.get_deployment_status(target.find(client, project_id))
-        protected = is_protected(client, status["id"])
     url = status["endpointUrl"]
     click.echo(printable(url))
-    if protected:
+    if status["protected"]:
         print_message(
             f"The endpoint is protected. On the machine of the server, `gradient server credentials {status['name']}` prints "
             "the user name and the password."

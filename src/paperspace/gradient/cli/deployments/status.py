@@ -11,7 +11,7 @@ from paperspace.gradient.cli._commands import connect
 from paperspace.gradient.cli._output import output_option, print_data, printable
 from paperspace.gradient.cli.deployments._group import command
 from paperspace.gradient.cli.deployments._options import project_option
-from paperspace.gradient.cli.deployments._statuses import is_protected, print_statuses, ready_replicas
+from paperspace.gradient.cli.deployments._statuses import endpoint, print_statuses, ready_replicas
 from paperspace.gradient.cli.deployments._target import Target, target_parameter
 
 if TYPE_CHECKING:
@@ -47,15 +47,14 @@ def status(target: Target | None, project_id: str | None, output: str | None) ->
                 print_statuses(statuses)
             return
         shown = client.deployments.get_deployment_status(target.find(client, project_id))
-        protected = not output and is_protected(client, shown["id"])
     if output:
         print_data(shown, output)
     else:
-        for line in _lines(shown, protected=protected):
+        for line in _lines(shown):
             click.echo(printable(line))
 
 
-def _lines(status: DeploymentStatus, *, protected: bool) -> Iterator[str]:
+def _lines(status: DeploymentStatus) -> Iterator[str]:
     """Yield the lines that describe a status."""
     facts = {
         "Name": status["name"],
@@ -63,7 +62,7 @@ def _lines(status: DeploymentStatus, *, protected: bool) -> Iterator[str]:
         "State": _status.state_text(status),
         "Replicas": f"{ready_replicas(status)} ready",
         "Image": status["image"],
-        "Endpoint": status["endpointUrl"] + (", protected" if protected else ""),
+        "Endpoint": endpoint(status),
         "Revision": status["specId"],
     }
     if not status["applied"] and not status["error"]:
