@@ -101,6 +101,9 @@ def test_no_api_key(environment: dict[str, str]) -> None:
     assert "no API key" in done.stderr
 
 
+CONSOLE_ONLY = "only browsers get a page here, the console; the GraphQL API is at /graphql"
+
+
 class TestServer:
     """The console of `gradient server`."""
 
@@ -114,13 +117,13 @@ class TestServer:
             yield server.url.removesuffix("/graphql")
 
     def test_programs_get_json(self, base: str) -> None:
-        """A program that asks `/` gets what it gets from a server without a console."""
+        """A program that asks `/` gets JSON with status 404, which says where the API is if browsers get a page here."""
         with LocalServer() as plain:
             others = plain.url.removesuffix("/graphql")
             for accept in ("application/json", "*/*", "application/graphql-response+json"):
-                responses = [fetch(f"{url}/", accept) for url in (base, others)]
-                assert responses[0] == responses[1]
-                assert responses[0][0] == 404
+                for url, message in ((base, CONSOLE_ONLY), (others, "Not Found")):
+                    status, content = fetch(f"{url}/", accept)
+                    assert (status, json.loads(content)["errors"][0]["message"]) == (404, message)
             assert fetch(f"{others}/", "text/html")[0] == 404
 
     def test_browsers_get_pages(self, base: str, console: ServerConsole) -> None:

@@ -192,18 +192,6 @@ def test_save_config(tmp_path: Path, before: Any) -> None:
         assert shown == b"[]\n"
 
 
-def test_programs_get_json(tmp_path: Path) -> None:
-    """A program that asks for the page of the server gets JSON, which says where the API is."""
-    with running(tmp_path, "--database", ":memory:") as command:
-        connection = http.client.HTTPConnection(urlsplit(command.url).netloc)
-        with closing(connection):
-            connection.request("GET", "/", headers={"Accept": "*/*"})
-            response = connection.getresponse()
-            [error] = json.loads(response.read())["errors"]
-    assert (response.status, error["extensions"]["code"]) == (404, "NOT_FOUND")
-    assert error["message"] == "only browsers get a page here, the console; the GraphQL API is at /graphql"
-
-
 def test_saved_config_that_is_not_used(tmp_path: Path) -> None:
     """--save-config says which variables of the environment take precedence over what it has stored."""
     options = ("--database", ":memory:", "--save-config")
