@@ -139,7 +139,7 @@ def test_errors_are_wrapped(columns: int) -> None:
     wrong = run_on_terminal("deployments", "get", columns=columns)
     assert wrong.code == ExitCode.USAGE
     assert max(map(len, wrong.text.splitlines())) <= columns
-    assert "`gradient deployments list` shows the ids." in " ".join(wrong.text.split())
+    assert "`gradient deployments list` shows both." in " ".join(wrong.text.split())
 
 
 @pytest.mark.parametrize(

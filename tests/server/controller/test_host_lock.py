@@ -32,12 +32,13 @@ from paperspace.gradient.server.controller.host_lock import locked_containers
 from paperspace.gradient.server.gateway.folder import RUNNER, locked_folder
 with locked_containers(sys.argv[1]), locked_folder(Path(sys.argv[2])), locked_folder(Path(sys.argv[2]), RUNNER):
     child = os.fork()
-    if child and sys.argv[3] == "ends":
-        os.waitpid(child, 0)
-    if child:
-        print(child, flush=True)
-    elif sys.argv[3] == "ends":
+    if sys.argv[3] == "goes on" and not child:
+        print(os.getpid(), flush=True)  # now it does not have the locks any more
+    elif sys.argv[3] == "ends" and not child:
         sys.exit()  # the blocks end in the child too
+    elif sys.argv[3] == "ends":
+        os.waitpid(child, 0)
+        print(child, flush=True)
     time.sleep(60)
 """
 
