@@ -6,7 +6,10 @@ import os
 import signal
 from collections.abc import AsyncIterator, Callable, Iterator
 from datetime import UTC, datetime, timedelta
+from importlib import import_module
 from itertools import count
+from pathlib import Path
+from pkgutil import iter_modules
 from typing import Any
 from uuid import UUID
 
@@ -14,6 +17,7 @@ import pytest
 from tests.raw_client import Caller
 from tests.samples import API_KEY
 
+import paperspace.gradient
 from paperspace.gradient import AsyncClient, Client
 from paperspace.gradient import _default_client as _default
 from paperspace.gradient._core.transport import HTTPTransport
@@ -22,6 +26,13 @@ from paperspace.gradient.server import LocalServer
 # A shell that runs the tests in the background makes them ignore Ctrl-C, and every child process inherits that.
 if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
     signal.signal(signal.SIGINT, signal.default_int_handler)
+
+
+# The library imports these modules when it needs them, some in the loop thread. pytest parses the modules that it imports, which
+# Python 3.11 cannot do in two threads at the same time ("AST constructor recursion depth mismatch").
+for _package in ("_core", "_shared", "_spec", "_sync", "deployments"):
+    for _module in iter_modules([str(Path(paperspace.gradient.__file__).with_name(_package))]):
+        import_module(f"paperspace.gradient.{_package}.{_module.name}")
 
 
 class Clock:
