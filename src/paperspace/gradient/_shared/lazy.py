@@ -116,7 +116,7 @@ def _before_fork() -> None:
 
     A thread that is held needs no import any more, but one that imports may start work that has to be held.
     """
-    while get_ident() not in _locked_by_forks:  # the second time that it is called for a fork
+    while get_ident() not in _locked_by_forks:  # it is registered twice, and called twice for a fork
         for hold, _ in _holders:
             hold()
         locked = _import_lock.acquire(timeout=FORK_TIMEOUT)

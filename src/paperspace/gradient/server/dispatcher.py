@@ -1,9 +1,10 @@
 """The dispatcher: executes each request in the lane that its work needs.
 
 Changes run in one lane, one after another; those of the server itself, such as the state of instances, take turns with
-those of requests, so that a request does not wait for all of them. Reads run in two others: first in the light lane, with a small budget; a read
-that needs more starts again in the heavy lane. Neither light reads nor changes wait for heavy reads. What the server reads
-for itself, such as its metrics, runs in a lane of its own: it may read much, and does not wait for requests.
+those of requests, so that a request does not wait for all of them. Reads run in two others: first in the light lane, with a
+small budget; a read that needs more starts again in the heavy lane. Neither light reads nor changes wait for heavy reads.
+What the server reads for itself, such as its metrics, runs in a lane of its own: it may read much, and does not wait for
+requests.
 """
 
 from __future__ import annotations

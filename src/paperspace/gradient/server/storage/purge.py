@@ -50,9 +50,8 @@ PAUSE = 0.02  # seconds between two steps, about as long as a step takes
 GRACE = timedelta(seconds=60)
 STEP = 200  # rows
 _BATCH = 1000  # deployments that are looked up at once
-_REST = (
-    20  # times as long as a look-up takes, until the next one: all that is deleted and still needed is read each time
-)
+# The pause after a pass, in multiples of the time that it took: each pass reads all that is deleted and still needed.
+_REST = 20
 
 # The tables whose rows belong to a row, in the order in which they are emptied: nothing refers to a removed row.
 CHILDREN: dict[str, tuple[tuple[str, str], ...]] = {
