@@ -9,13 +9,15 @@ import threading
 import time
 from datetime import timedelta
 from typing import Any
+from unittest.mock import patch
 
 from playwright.sync_api import sync_playwright
 from tests.browser.talkative import Talkative
 
 from paperspace.gradient import Client
 from paperspace.gradient.cli._server_console import ServerConsole
-from paperspace.gradient.server import LocalServer
+from paperspace.gradient.server import LocalServer, dispatcher
+from paperspace.gradient.server.storage.budget import UNLIMITED
 
 SPEC: Any = {"image": "nginx", "port": 80}
 TEXT = "INFO request {n} POST /v1/models/mnist:predict 200 in 12 ms from 10.0.0.7 python-requests/2.32 batch=16"
@@ -59,7 +61,9 @@ def measure(minutes: float, per_minute: int) -> bool:
         Client(server.api_key, server.url, timeout=300.0) as client,
         sync_playwright() as driver,
     ):
-        id_ = client.deployments.create_deployment("talk", "p1", SPEC)["id"]
+        # The simulation plans all lines at once, which is more than one request may write.
+        with patch.object(dispatcher, "MAXIMUM", UNLIMITED):
+            id_ = client.deployments.create_deployment("talk", "p1", SPEC)["id"]
         browser = driver.chromium.launch(
             executable_path=os.environ["GRADIENT_TEST_BROWSER"], args=["--no-sandbox", "--disable-gpu"]
         )
