@@ -306,6 +306,26 @@ def test_respond(gradient_server: GradientServer) -> None:
     assert request.body == b'{"instances": [[1, 2]]}'
 
 
+def test_respond_knows_the_revision(gradient_server: GradientServer) -> None:
+    """A request says which revision of which deployment responds. A new one does so when it is ready, in its project only."""
+    gradient_server.respond("mnist", lambda request: [request.name, request.project_id, request.image, request.spec_id])
+    gradient_server.stay_pending("mnist", image="v2")
+    urls = {}
+    for project in ("p1", "p2"):
+        created = deployments.create_deployment("mnist", project, {"image": "v1"}, wait=True)
+        urls[project] = deployments.get_deployment_status(created["id"])["endpointUrl"]
+    old = json.loads(fetch(urls["p2"])[1])
+    revised = deployments.update_deployment("mnist", "p2", {"image": "v2"})
+    new = deployments.get_deployment_status(revised["id"])["specId"]
+    gradient_server.advance(minutes=1)
+    assert json.loads(fetch(urls["p2"])[1]) == old == ["mnist", "p2", "v1", old[3]]
+    assert old[3] not in {new, ""}
+    gradient_server.recover("mnist")
+    gradient_server.advance(minutes=1)
+    assert json.loads(fetch(urls["p2"])[1]) == ["mnist", "p2", "v2", new]
+    assert json.loads(fetch(urls["p1"])[1])[:3] == ["mnist", "p1", "v1"]
+
+
 @pytest.mark.parametrize(
     ("result", "status", "body"),
     [

@@ -31,6 +31,12 @@ class ModelRequest(NamedTuple):
     """The query of the URL as it was sent, such as `x=1&x=2`, for `urllib.parse.parse_qs`."""
     name: str = ""
     """The name of the deployment."""
+    project_id: str = ""
+    """The id of its project."""
+    image: str = ""
+    """The container image of the revision that responds."""
+    spec_id: str = ""
+    """The id of the spec of this revision."""
 
     def json(self) -> Any:
         """Return the body, parsed as JSON.

@@ -18,12 +18,22 @@ if TYPE_CHECKING:
     from paperspace.gradient.server.storage.store import Store
 
 
+class ServedModel(NamedTuple):
+    """The deployment whose model responds, and its revision."""
+
+    name: str
+    project_id: str
+    image: str
+    spec_id: str
+
+
 class EndpointResponse(NamedTuple):
-    """The status and JSON body of an endpoint's response."""
+    """The status and JSON body of an endpoint's response, and the model that would respond in its place, if one is ready."""
 
     status: HTTPStatus
     body: Mapping[str, Any]
     headers: Mapping[str, str] = {}
+    model: ServedModel | None = None
 
 
 _UNAUTHORIZED = EndpointResponse(
@@ -54,18 +64,20 @@ class Endpoints:
             if deployment is None:
                 return EndpointResponse(HTTPStatus.NOT_FOUND, {})
             serving = self._workloads.serving(deployment_id)
-            access = access_of(self._db, self._workloads.passwords, deployment_id, serving.spec_id)
+            spec_id = serving.spec_id if serving else None
+            access = access_of(self._db, self._workloads.passwords, deployment_id, spec_id)
         if access and not access.allows(authorization):
             return _UNAUTHORIZED
         body = {
             "deployment": {"id": deployment_id, "name": deployment["name"]},
-            "spec": {"id": serving.spec_id} if serving.spec_id else None,
+            "spec": {"id": spec_id} if spec_id else None,
             "simulated": self._workloads.simulated,
-            "readyReplicas": serving.ready_replicas,
+            "readyReplicas": serving.ready_replicas if serving else 0,
         }
-        if not serving.ready_replicas:
+        if not serving:
             return EndpointResponse(HTTPStatus.SERVICE_UNAVAILABLE, body, {"Retry-After": "1"})
-        return EndpointResponse(HTTPStatus.OK, body)
+        model = ServedModel(deployment["name"], deployment["projectId"], serving.image, serving.spec_id)
+        return EndpointResponse(HTTPStatus.OK, body, model=model)
 
 
 def elsewhere(endpoint_url: Callable[[str], str]) -> Callable[[str, str | None], Awaitable[EndpointResponse]]:

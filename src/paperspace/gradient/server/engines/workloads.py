@@ -73,7 +73,8 @@ def instance_name(spec_id: str, index: int) -> str:
 class Serving(NamedTuple):
     """What serves the endpoint of a deployment: the newest spec with ready instances, and all ready instances."""
 
-    spec_id: str | None
+    spec_id: str
+    image: str
     ready_replicas: int
 
 
@@ -334,14 +335,16 @@ class Workloads:
         pages = self._logs.pages(logs, window, self._db.budget) if self._logs else {}
         return pages | self._db.child_pages(LINES, [log["id"] for log in logs if log["id"] not in pages], window)
 
-    def serving(self, deployment_id: str) -> Serving:
-        """Return what serves the endpoint of a deployment."""
+    def serving(self, deployment_id: str) -> Serving | None:
+        """Return what serves the endpoint of a deployment. None: no instance is ready."""
         rows = self._db.rows(
-            f"SELECT spec_id, count(*) AS ready FROM instances_now WHERE {_PRESENT} AND state = 'healthy'"  # noqa: S608
-            " GROUP BY spec_id ORDER BY max(seq) DESC",
+            "SELECT spec_id, count(*) AS ready,"  # noqa: S608
+            " (SELECT json_extract(data, '$.image') FROM deployment_specs WHERE id = spec_id) AS image"
+            f" FROM instances_now WHERE {_PRESENT} AND state = 'healthy' GROUP BY spec_id ORDER BY max(seq) DESC",
             deployment_id,
         )
-        return Serving(rows[0]["specId"] if rows else None, sum(row["ready"] for row in rows))
+        ready_replicas = sum(row["ready"] for row in rows)
+        return Serving(rows[0]["specId"], rows[0]["image"], ready_replicas) if rows else None
 
 
 def _revision(spec: Row) -> Revision:

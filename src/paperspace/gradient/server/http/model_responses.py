@@ -25,23 +25,22 @@ _to_json = partial(json.dumps, allow_nan=False)  # NaN and Infinity are not JSON
 _log = logging.getLogger(__name__)
 
 
-async def respond(handler: Handler, request: ModelRequest, name: str) -> web.Response:
+async def respond(handler: Handler, request: ModelRequest) -> web.Response:
     """Return the response of a handler, which runs in a thread.
 
     Args:
         handler: The handler of the deployment.
         request: The request.
-        name: The name of the deployment.
     """
     try:
         async with asyncio.timeout(TIMEOUT):
-            return await in_daemon_thread(_response, handler, request, name)
+            return await in_daemon_thread(_response, handler, request)
     except TimeoutError:
-        message = f"the handler of {name} did not return within {TIMEOUT:g} seconds"
+        message = f"the handler of {request.name} did not return within {TIMEOUT:g} seconds"
         return error_response(HTTPStatus.GATEWAY_TIMEOUT, message, {})
 
 
-def _response(handler: Handler, request: ModelRequest, name: str) -> web.Response:
+def _response(handler: Handler, request: ModelRequest) -> web.Response:
     """Run a handler. If it raises, or if its result is not JSON, the status is 500."""
     try:
         result = handler(request)
@@ -50,8 +49,8 @@ def _response(handler: Handler, request: ModelRequest, name: str) -> web.Respons
             raise TypeError("it returned a coroutine; handlers cannot be async")  # noqa: TRY301
         return _http_response(result if isinstance(result, ModelResponse) else ModelResponse(result))
     except BaseException as error:  # noqa: BLE001  # also pytest.fail, which raises no Exception
-        _log.exception("The handler of the deployment %s failed.", name)
-        message = f"the handler of {name} raised {type(error).__name__}: {error}"
+        _log.exception("The handler of the deployment %s failed.", request.name)
+        message = f"the handler of {request.name} raised {type(error).__name__}: {error}"
         return error_response(HTTPStatus.INTERNAL_SERVER_ERROR, message, {})
 
 

@@ -29,7 +29,7 @@ from paperspace.gradient.server.http.request_errors import HTTPRequestError
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable, Mapping
 
-    from paperspace.gradient.server.engines.endpoints import EndpointResponse
+    from paperspace.gradient.server.engines.endpoints import EndpointResponse, ServedModel
     from paperspace.gradient.server.graphql.execution import Request
     from paperspace.gradient.server.graphql.responses import Response
     from paperspace.gradient.server.http.console import ConsolePage
@@ -139,13 +139,11 @@ class Routes:
         response = await self._endpoint(request.match_info["id"], request.headers.get(hdrs.AUTHORIZATION))
         if response.status == HTTPStatus.NOT_FOUND:
             raise web.HTTPNotFound
-        if response.status == HTTPStatus.OK and (
-            handler := self._handlers.get(name := response.body["deployment"]["name"])
-        ):
-            return await respond(handler, await self._model_request(request, name), name)
+        if (model := response.model) and (handler := self._handlers.get(model.name)):
+            return await respond(handler, await self._model_request(request, model))
         return web.json_response(response.body, status=response.status, headers=response.headers)
 
-    async def _model_request(self, request: web.Request, name: str) -> ModelRequest:
+    async def _model_request(self, request: web.Request, model: ServedModel) -> ModelRequest:
         return ModelRequest(
             request.method,
             request.match_info["path"] or "/",
@@ -153,7 +151,7 @@ class Routes:
             {name.lower(): value for name, value in request.headers.items()},
             await self._middleware.read_body(request),
             request.rel_url.raw_query_string,
-            name,
+            **model._asdict(),
         )
 
     async def _handle_metrics(self, request: web.Request) -> web.Response:
