@@ -14,7 +14,7 @@ import paperspace.gradient
 from paperspace.gradient import Client, _generated, schema, types
 from paperspace.gradient import deployments as functions
 from paperspace.gradient._core import validation
-from paperspace.gradient._generated import deployment, deployment_create, deployments, inputs
+from paperspace.gradient._generated import deployment, deployment_delete, deployments, inputs
 
 PAGINATION_FIELDS = {"pageInfo", "edges", "cursor", "__typename"}
 
@@ -35,8 +35,8 @@ def test_results() -> None:
     found = get_type_hints(deployment.DeploymentResult)["deployment"]
     assert shape(listed) == (list, [shape(types.Deployment)])
     assert shape(found)[1] == [shape(types.Deployment), type(None)]
-    created = get_type_hints(deployment_create.CreateDeploymentPayload)["deployment"]
-    assert shape(created) == shape(types.DeploymentRef)
+    deleted = get_type_hints(deployment_delete.DeleteDeploymentPayload)["deployment"]
+    assert shape(deleted) == shape(types.DeploymentRef)
 
 
 def test_every_public_type_is_generated() -> None:
@@ -50,7 +50,7 @@ def test_every_public_type_is_generated() -> None:
     assert not_generated == {
         *("Deployment", "DeploymentSpecs"),  # compared above
         # The library itself builds these.
-        *("AppliedDeployment", "DeploymentRevision", "SpecChange", "SpecDifference"),
+        *("AppliedDeployment", "DeploymentRevision", "RevisedDeployment", "SpecChange", "SpecDifference"),
         *("WatchEvent", "DeploymentStatus", "ServingRevision", "InstanceStatus", "ClientOptions"),
     }
 

@@ -278,3 +278,27 @@ def test_schema_of_a_spec(run: Run, tmp_path: Path) -> None:
     assert (written.stdout, written.stderr) == ("", f"Wrote {file}\n")
     assert file.read_text(encoding="utf-8") == printed
     assert run("schema", "spec", "--output", str(tmp_path)).exit_code == 2
+
+
+def test_timeout_of_wait_option(run: Run, file: str, tmp_path: Path) -> None:
+    """--timeout limits the wait of --wait, and is refused without it."""
+    refused = run("deployments", "create", *NAMED, "--spec", file, "--timeout", "5")
+    assert (refused.exit_code, deployments.list_deployments()) == (2, [])
+    assert "--timeout works only with --wait." in refused.stderr
+    pending = tmp_path / "pending.yaml"
+    pending.write_text("image: x\nenv: [{name: GRADIENT_SIMULATE, value: pending}]\n", encoding="utf-8")
+    waited = run("deployments", "create", *NAMED, "--spec", str(pending), "--wait", "--timeout", "0.5")
+    assert waited.exit_code == 7
+    assert "Error: deployment n is not ready after 0.5 s" in waited.stderr
+
+
+def test_wait_for_a_revision(run: Run, id: str) -> None:
+    """`wait --revision` waits for this revision, and fails if another has replaced it. It needs one deployment."""
+    scaled = deployments.scale_deployment(id, 2)
+    first = deployments.get_deployment_history(id)[1]
+    assert run("deployments", "wait", "n", "--revision", scaled["specId"]).exit_code == 0
+    replaced = run("deployments", "wait", "n", "--revision", first["id"])
+    assert (replaced.exit_code, replaced.stdout) == (1, "")
+    assert f"spec {first['id']} of deployment n ({id}) is not the newest: spec {scaled['specId']} is" in replaced.stderr
+    deployments.create_deployment("other", "p", spec())
+    assert run("deployments", "wait", "n", "other", "--revision", first["id"]).exit_code == 2

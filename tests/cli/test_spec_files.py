@@ -196,7 +196,9 @@ class TestFolder:
             ("a", "unchanged"),
             ("b", "unchanged"),
         ]
-        assert run("deployments", "apply", "--project-id", "p", "team", "--wait").exit_code == 0
+        waited = run("deployments", "apply", "--project-id", "p", "team", "--wait")
+        assert waited.exit_code == 0
+        assert {"a | all replicas ready", "b | all replicas ready"} <= set(waited.stderr.splitlines())
 
     def test_nothing_is_sent_if_one_is_invalid(self, run: Run, wire: list[Any]) -> None:
         """All files are validated first, and the problems of all are reported."""

@@ -8,12 +8,14 @@ from typing import Any
 
 import pytest
 import yaml
+from tests.altering_proxy import altered
 from tests.cli.conftest import GRADIENT, Run
 from tests.deployments.test_changes import FULL, NOTHING
 from tests.samples import SPEC, spec
 
 from paperspace.gradient import Client
 from paperspace.gradient.cli._exit_codes import ExitCode
+from paperspace.gradient.server import LocalServer
 
 pytestmark = pytest.mark.usefixtures("environment")
 
@@ -215,6 +217,35 @@ def test_restart(run: Run, client: Client, id: str) -> None:
     assert (shown.stdout, shown.exit_code) == (f"Restarted deployment: {id}\n", 0)
     assert newest_change(client, id) == []
     assert client.deployments.get_deployment_status(id)["state"] == "ready"
+
+
+@pytest.mark.parametrize(
+    "words",
+    [
+        ["update", "--spec", "-"],
+        ["update", "--env", "A=2"],
+        ["restart"],
+        ["rollback", "--previous"],
+        ["apply", "--spec", "-"],
+    ],
+    ids=" ".join,
+)
+def test_waits_for_its_own_revision(server: LocalServer, run: Run, client: Client, id: str, words: list[str]) -> None:
+    """If another client replaces the revision of a command, --wait ends with an error that names both."""
+    client.deployments.scale_deployment(id, 3)
+
+    def interfere(request: Any) -> None:
+        if request["operationName"] == "DeploymentStatus":
+            client.deployments.update_deployment(id=id, spec={**SPEC, "port": 7})
+
+    command, *options = words
+    named = ["--name", "n", "--project-id", "p"] if command == "apply" else ["n"]
+    with altered(server, request=interfere) as url:
+        address = ["--api-url", url]
+        waited = run(*address, "deployments", command, *named, *options, "--wait", stdin="image: x\nport: 9\n")
+    assert waited.exit_code == ExitCode.FAILED
+    other, own, *_ = [revision["id"] for revision in client.deployments.get_deployment_history(id)]
+    assert f"spec {own} of deployment n ({id}) is not the newest: spec {other} is" in waited.stderr
 
 
 @pytest.mark.parametrize(

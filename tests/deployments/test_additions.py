@@ -115,7 +115,7 @@ def test_no_additional_requests(client: Client, wire: list[dict[str, Any]]) -> N
         "DeploymentCreate",
         "DeploymentHistory",
         "DeploymentHistory",
-        "DeploymentRevise",
+        "DeploymentUpdate",
     ]
 
 
@@ -147,7 +147,7 @@ class TestServerThatLacksIt:
         old_client.deployments.get_deployment_history(id_)
         old_client.with_options(timeout=5.0).deployments.scale_deployment(id_, 2)
         names = [request["operationName"] for request in wire]
-        assert names == ["DeploymentHistory", "DeploymentHistory", "DeploymentHistory", "DeploymentRevise"]
+        assert names == ["DeploymentHistory", "DeploymentHistory", "DeploymentHistory", "DeploymentUpdate"]
 
     def test_an_upgrade(self, client: Client) -> None:
         """After some time, a client asks again: it does not remove a field that a server has got in the meantime."""

@@ -263,7 +263,7 @@ class TestRevise:
 
     def test_scale(self, client: Client, id: str) -> None:
         """Only the number of replicas changes; secrets and cluster stay the same."""
-        assert client.deployments.scale_deployment(id, 4) == {"id": id}
+        assert client.deployments.scale_deployment(id, 4)["id"] == id
         newest, first = client.deployments.get_deployment_history(id)
         assert newest["difference"]["text"] == "~ resources.replicas: 2 -> 4"
         assert newest["cluster"] == {"id": "cl-1"}
@@ -296,7 +296,7 @@ class TestRevise:
         """A rollback adds a revision with the earlier spec and its cluster."""
         client.deployments.update_deployment("n", "p", SPEC, "cl-2")
         *_, first = client.deployments.get_deployment_history(id)
-        assert client.deployments.rollback_deployment(id, to=first["id"]) == {"id": id}
+        assert client.deployments.rollback_deployment(id, to=first["id"])["id"] == id
         newest, *_ = client.deployments.get_deployment_history(id)
         assert (newest["data"], newest["cluster"]) == (first["data"], {"id": "cl-1"})
         assert newest["id"] != first["id"]
@@ -308,7 +308,7 @@ class TestRevise:
         newest, _ = client.deployments.get_deployment_history(id)
         wire.clear()
         for revision in (newest, first):
-            assert client.deployments.rollback_deployment(id, to=revision["id"]) == {"id": id}
+            assert client.deployments.rollback_deployment(id, to=revision["id"])["id"] == id
         assert {request["operationName"] for request in wire} == {"DeploymentHistory"}
         client.deployments.update_deployment(id=id, cluster_id="cl-2")
         client.deployments.rollback_deployment(id, to=first["id"])

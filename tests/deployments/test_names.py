@@ -85,7 +85,7 @@ def test_same_result(client: Client, call: Call, function: str) -> None:
     if name == "one":
         assert by_name == by_id
     else:
-        assert (by_id, by_name) == ({"id": ids[0]}, {"id": ids[1]})
+        assert [by_id["id"], by_name["id"]] == ids
         states = [client.deployments.list_deployments(each, "p") for each in ("one", "two")]
         data = [[spec["data"] for entry in state for spec in entry["deploymentSpecs"]["nodes"]] for state in states]
         assert data[0] == data[1]

@@ -127,7 +127,7 @@ class TestRevise:
         ports = iter([1])
 
         def interfere(payload: dict[str, Any]) -> None:
-            if payload["operationName"] == "DeploymentRevise" and (port := next(ports, None)):
+            if payload["operationName"] == "DeploymentUpdate" and (port := next(ports, None)):
                 client.deployments.update_deployment(id=created["id"], spec=spec(port))
 
         with (
@@ -145,7 +145,7 @@ class TestRevise:
         rounds = iter([4])
 
         def interfere(payload: dict[str, Any]) -> None:
-            if payload["operationName"] == "DeploymentRevise" and (replicas := next(rounds, None)):
+            if payload["operationName"] == "DeploymentUpdate" and (replicas := next(rounds, None)):
                 client.deployments.scale_deployment(created["id"], replicas)
 
         with altered(server, request=interfere) as url, Client(server.api_key, url) as slow:
@@ -173,9 +173,9 @@ class TestRevise:
             await asyncio.to_thread(lambda: client.deployments.update_deployment(id=id_, spec=spec(1)))
             return await drop(executed=False)(request, handler)
 
-        server.inject_fault(lose, operation="DeploymentRevise")
+        server.inject_fault(lose, operation="DeploymentUpdate")
         with Client(server.api_key, server.url) as other:
-            assert other.deployments.scale_deployment(id_, 4) == {"id": id_}
+            assert other.deployments.scale_deployment(id_, 4)["id"] == id_
         ports = [revision["data"]["port"] for revision in client.deployments.get_deployment_history(id_)]
         assert ports == [1, 8501, 8501]
 
@@ -186,7 +186,7 @@ class TestRevise:
 
         def interfere(payload: dict[str, Any]) -> None:
             names.append(payload["operationName"])
-            if names[-1] == "DeploymentRevise":
+            if names[-1] == "DeploymentUpdate":
                 client.deployments.update_deployment(id=created["id"], spec=spec(1))
 
         def lose_deployment(response: Any) -> None:
@@ -199,7 +199,7 @@ class TestRevise:
             pytest.raises(ConflictError) as caught,
         ):
             slow.deployments.scale_deployment(created["id"], 4)
-        assert names == ["DeploymentHistory", "DeploymentRevise", "DeploymentHistory"]
+        assert names == ["DeploymentHistory", "DeploymentUpdate", "DeploymentHistory"]
         newest, other, _ = client.deployments.get_deployment_history(created["id"])
         assert f"spec {newest['id']} of this call replaced spec {other['id']} of the other" in str(caught.value)
         assert (caught.value.may_have_executed, caught.value.attempts) == ("yes", 1)

@@ -73,7 +73,7 @@ class TestPatch:
     )
     def test_one_field(self, client: Client, id: str, changes: dict[str, Any], lines: list[str]) -> None:
         """Only the given field changes; the cluster stays the same."""
-        assert client.deployments.patch_deployment(id, **changes) == {"id": id}
+        assert client.deployments.patch_deployment(id, **changes)["id"] == id
         assert newest_change(client, id) == lines
         assert client.deployments.get_deployment_history(id)[0]["cluster"] == {"id": "cl-1"}
 
@@ -164,7 +164,7 @@ def test_concurrent_change(server: LocalServer, client: Client, id: str, change:
     client.deployments.scale_deployment(id, 3)
 
     def interfere(request: dict[str, Any]) -> None:
-        if request["operationName"] == "DeploymentRevise":
+        if request["operationName"] == "DeploymentUpdate":
             client.deployments.update_deployment(id=id, spec=SPEC)
 
     with (
@@ -184,7 +184,7 @@ class TestRestart:
         """The new revision has the same spec and cluster, and replicas of its own."""
         client.deployments.wait_for_deployment(id)
         before = client.deployments.get_deployment_status(id)
-        assert client.deployments.restart_deployment(id, wait=True) == {"id": id}
+        assert client.deployments.restart_deployment(id, wait=True)["id"] == id
         newest, first = client.deployments.get_deployment_history(id)
         assert (newest["data"], newest["cluster"]) == (first["data"], first["cluster"])
         after = client.deployments.get_deployment_status(id)
@@ -204,7 +204,7 @@ class TestRollbackToThePrevious:
     def test_twice(self, client: Client, id: str) -> None:
         """The spec and cluster of the revision before are restored; the second time, those of the newest."""
         client.deployments.update_deployment(id=id, spec=SPEC, cluster_id="cl-2")
-        assert client.deployments.rollback_deployment(id, previous=True) == {"id": id}
+        assert client.deployments.rollback_deployment(id, previous=True)["id"] == id
         assert client.deployments.diff_deployment("n", "p", FULL, "cl-1") == NOTHING
         client.deployments.rollback_deployment(id, previous=True)
         assert client.deployments.diff_deployment("n", "p", SPEC, "cl-2") == NOTHING

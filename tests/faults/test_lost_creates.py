@@ -9,7 +9,7 @@ from email.utils import format_datetime
 from typing import Any
 
 import pytest
-from tests.faults.server import ID, Behaviour, Exchange, FaultServer, good_data
+from tests.faults.server import ID, OTHER_ID, Behaviour, Exchange, FaultServer, good_data
 from tests.stress.fault_proxy import Proxy, ProxyFault
 
 from paperspace.gradient import (
@@ -228,7 +228,7 @@ def look_up_of(
         unset = dict.fromkeys(("containerRegistry", "enabled", "protocol", "repositories"))
         data = {**unset, **SPEC, "resources": {**SPEC["resources"], "autoscaling": None}, **changes}
         moment = created or (MOMENT - timedelta(seconds=age)).isoformat()
-        specs = {"nodes": [{"data": data, "cluster": None}]}
+        specs = {"nodes": [{"id": OTHER_ID, "data": data, "cluster": None}]}
         node = {"id": ID, "name": name, "dtCreated": moment, "deploymentSpecs": specs}
         page = {"nodes": [node], "pageInfo": {"hasNextPage": False, "endCursor": None}}
         await exchange.respond(body={"data": {"deployments": page}}, Date=date)

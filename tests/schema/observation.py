@@ -238,12 +238,33 @@ def _calls(server: LocalServer, client: Client, ids: dict[str, str]) -> list[tup
             ("update_deployment(wait=True)", partial(update, id=ids["target"], spec=spec, wait=True)),
             ("patch_deployment(wait=True)", partial(functions.patch_deployment, ids["target"], env=env, wait=True)),
             ("restart_deployment(wait=True)", partial(functions.restart_deployment, ids["target"], wait=True)),
+            ("scale_deployment(wait=True)", partial(functions.scale_deployment, ids["target"], 3, wait=True)),
+            ("stop_deployment(wait=True)", partial(functions.stop_deployment, ids["target"], wait=True)),
+            ("start_deployment(wait=True)", partial(functions.start_deployment, ids["target"], wait=True)),
+            (
+                "rollback_deployment(wait=True)",
+                partial(functions.rollback_deployment, ids["target"], previous=True, wait=True),
+            ),
+            (
+                "apply_deployment(wait=True)",
+                partial(functions.apply_deployment, f"{name} too", "p1", spec, wait=True),
+            ),
         ]
     calls += [
         ("update_deployment", partial(update, id=ids["target"], name="renamed")),
         ("update_deployment(wait=True)", partial(update, id=ids["stopped"], cluster_id="c3", wait=True)),
         ("patch_deployment(wait=True)", partial(functions.patch_deployment, ids["stopped"], image="new", wait=True)),
         ("restart_deployment(wait=True)", partial(functions.restart_deployment, ids["stopped"], wait=True)),
+        ("scale_deployment(wait=True)", partial(functions.scale_deployment, ids["stopped"], 3, wait=True)),
+        ("stop_deployment(wait=True)", partial(functions.stop_deployment, ids["stopped"], wait=True)),
+        (
+            "rollback_deployment(wait=True)",
+            partial(functions.rollback_deployment, ids["stopped"], previous=True, wait=True),
+        ),
+        (
+            "apply_deployment(wait=True)",
+            partial(functions.apply_deployment, "stopped", "p3", {**MINIMAL_SPEC, "enabled": False}, wait=True),
+        ),
         ("start_deployment", partial(functions.start_deployment, ids["stopped"])),
         ("start_deployment", partial(functions.start_deployment, ids["stopped minimal"])),
         ("delete_deployment", partial(functions.delete_deployment, ids["deleted"])),

@@ -74,6 +74,7 @@ from paperspace.gradient.types import (
     Protocol,
     RepositoriesInput,
     RepositoryInput,
+    RevisedDeployment,
     ServingRevision,
     SpecChange,
     SpecDifference,
@@ -167,8 +168,8 @@ def changes_of_state() -> None:
     applied: AppliedDeployment = deployments.apply_deployment("n", "p", spec, "c", dry_run=True, show_secrets=True)
     difference: SpecDifference = deployments.diff_deployment("n", "p", spec, show_secrets=True)
     changes: list[SpecChange] = difference["changes"] + applied["difference"]["changes"]
-    refs: list[DeploymentRef] = [
-        deployments.scale_deployment("id", 2),
+    refs: list[RevisedDeployment] = [
+        deployments.scale_deployment("id", 2, wait=True, wait_timeout=60.0),
         deployments.stop_deployment("id"),
         deployments.start_deployment("id"),
         deployments.restart_deployment("id", wait=True),
@@ -183,11 +184,14 @@ def changes_of_state() -> None:
         deployments.rollback_deployment(name="n", project_id="p", previous=True),
         deployments.restart_deployment(name="n", project_id="p"),
         deployments.patch_deployment(name="n", project_id="p", image="nginx"),
-        deployments.delete_deployment(name="n", project_id="p"),
     ]
+    deleted: DeploymentRef = deployments.delete_deployment(name="n", project_id="p")
+    status: DeploymentStatus = deployments.wait_for_deployment(refs[0]["id"], spec_id=refs[0]["specId"])
     revisions: list[DeploymentRevision] = deployments.get_deployment_history("id", show_secrets=True)
     cluster: Cluster | None = revisions[0]["cluster"]
-    print(applied["id"], applied["action"], changes[0]["path"], refs, cluster, revisions[0]["dtCreated"])
+    print(
+        applied["id"], applied["action"], deleted, status, changes[0]["path"], refs, cluster, revisions[0]["dtCreated"]
+    )
 
 
 def round_trip(plain: dict[str, Any], inferred: int) -> None:

@@ -16,7 +16,7 @@ from typing import Literal
 
 from typing_extensions import TypedDict
 
-from paperspace.gradient._generated.deployment_create import Deployment as DeploymentRef
+from paperspace.gradient._generated.deployment_delete import Deployment as DeploymentRef
 from paperspace.gradient._generated.deployment_events import DeploymentEvent
 from paperspace.gradient._generated.deployment_log_lines import DeploymentLogLine as LogLine
 from paperspace.gradient._generated.deployment_metrics_fields import DeploymentMetrics
@@ -70,6 +70,7 @@ __all__ = [
     "Protocol",
     "RepositoriesInput",
     "RepositoryInput",
+    "RevisedDeployment",
     "ServingRevision",
     "SpecChange",
     "SpecDifference",
@@ -120,11 +121,24 @@ class SpecDifference(TypedDict):
     """The same changes as text, one line each."""
 
 
+class RevisedDeployment(TypedDict):
+    """The result of a function that changes parts of a spec: the deployment and its revision."""
+
+    id: str
+    """The id of the deployment."""
+
+    specId: str
+    """The id of the spec that the call added; if nothing had to change, of the newest spec."""
+
+
 class AppliedDeployment(TypedDict):
     """The result of `apply_deployment`: what it did or, in a dry run, would do."""
 
     id: str | None
     """The id of the deployment. None: a dry run, and the deployment does not exist."""
+
+    specId: str | None
+    """The id of the spec that the call added; if it changed nothing, of the newest spec. None: as for `id`."""
 
     action: Literal["created", "updated", "unchanged"]
     """The action."""

@@ -23,6 +23,9 @@ class Cluster(TypedDict):
 class DeploymentSpec(TypedDict):
     """What a deployment runs. A spec never changes; each change of the deployment adds a new spec."""
 
+    id: UUID
+    """The id."""
+
     cluster: Cluster | None
     """The cluster to run on. Null: the cluster no longer exists."""
 

@@ -7,20 +7,6 @@ the error is raised without it.
 
 from __future__ import annotations
 
-_WAIT = (
-    "wait_for_deployment",
-    "create_deployment(wait=True)",
-    "patch_deployment(wait=True)",
-    "restart_deployment(wait=True)",
-    "update_deployment(wait=True)",
-)
-_STATUS = (
-    *_WAIT,
-    "get_deployment_logs(follow=True)",
-    "get_deployment_status",
-    "list_deployment_statuses",
-    "watch_deployment",
-)
 _REVISE = (
     "patch_deployment",
     "restart_deployment",
@@ -28,6 +14,17 @@ _REVISE = (
     "scale_deployment",
     "start_deployment",
     "stop_deployment",
+)
+_STATUS = (
+    "wait_for_deployment",
+    "apply_deployment(wait=True)",
+    "create_deployment(wait=True)",
+    "update_deployment(wait=True)",
+    *(f"{function}(wait=True)" for function in _REVISE),
+    "get_deployment_logs(follow=True)",
+    "get_deployment_status",
+    "list_deployment_statuses",
+    "watch_deployment",
 )
 _GET_COMMAND = ("gradient deployments get",)
 
@@ -42,11 +39,10 @@ FUNCTIONS: dict[str, tuple[str, ...]] = {
     "DeploymentLogLines": ("get_deployment_logs",),
     "DeploymentLogs": ("get_deployment_logs",),
     "DeploymentMetrics": ("get_deployment_metrics", "gradient deployments top"),
-    "DeploymentRevise": _REVISE,
     "DeploymentRuns": (*_GET_COMMAND, *_STATUS),
     "DeploymentStatus": _STATUS,
     "DeploymentStatuses": ("list_deployment_statuses",),
-    "DeploymentUpdate": ("update_deployment", "apply_deployment"),
+    "DeploymentUpdate": ("update_deployment", "apply_deployment", *_REVISE),
     "Deployments": (
         "iter_deployments",
         "list_deployments",

@@ -7,7 +7,6 @@ from collections import Counter
 from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
-from paperspace.gradient._core.defaults import DEFAULT_WAIT
 from paperspace.gradient.cli._output import is_plain_terminal, print_message, printable, wrap
 
 if TYPE_CHECKING:
@@ -22,11 +21,18 @@ if TYPE_CHECKING:
 _MIN_COLUMNS_FOR_STATES = 60
 
 
-def wait_with_progress(client: Client, id: str, timeout: float = DEFAULT_WAIT) -> DeploymentStatus:
-    """Wait until the newest revision of a deployment is ready, and show the events."""
+def wait_with_progress(client: Client, id: str, timeout: float, spec_id: str | None = None) -> DeploymentStatus:
+    """Wait until a revision of a deployment is ready, and show the events.
+
+    Args:
+        client: The client.
+        id: The id of the deployment.
+        timeout: The seconds to wait.
+        spec_id: The id of the revision. None: the newest one.
+    """
     try:
         with _progress() as show_event:
-            return client.deployments.wait_for_deployment(id, timeout=timeout, on_event=show_event)
+            return client.deployments.wait_for_deployment(id, spec_id=spec_id, timeout=timeout, on_event=show_event)
     except KeyboardInterrupt as interrupt:
         interrupt.add_note(f"Only the wait was interrupted. To wait again:\n  gradient deployments wait {id}")
         raise

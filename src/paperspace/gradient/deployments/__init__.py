@@ -94,6 +94,8 @@ class Deployments:
     list_deployment_statuses = blocking(AsyncDeployments.list_deployment_statuses)
     watch_deployment = blocking_iterator(AsyncDeployments.watch_deployment)
     # The sync versions of private methods of the same class.
+    _create = blocking(AsyncDeployments._create)  # noqa: SLF001
+    _update = blocking(AsyncDeployments._update)  # noqa: SLF001
     _failure = blocking(AsyncDeployments._failure)  # noqa: SLF001
     _patch = blocking(AsyncDeployments._patch)  # noqa: SLF001
     _find_deployments = blocking(AsyncDeployments._find_deployments)  # noqa: SLF001
@@ -107,13 +109,15 @@ class Deployments:
         *,
         name: str | None = None,
         project_id: str | None = None,
+        spec_id: str | None = None,
         timeout: float = DEFAULT_WAIT,
         on_event: Callable[[WatchEvent], object] | None = None,
     ) -> DeploymentStatus:
         """See `AsyncDeployments.wait_for_deployment`, whose docstring replaces this one."""
         # Not `blocking`: the callback runs on the caller's thread, where it may block, exit and call the library.
         status: DeploymentStatus | None = None
-        for event in self.watch_deployment(id, name=name, project_id=project_id, timeout=timeout):
+        watched = self.watch_deployment(id, name=name, project_id=project_id, spec_id=spec_id, timeout=timeout)
+        for event in watched:
             status = event["status"]
             if on_event is not None:
                 on_event(event)

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any, overload
 
+from paperspace.gradient._core.defaults import DEFAULT_WAIT
 from paperspace.gradient._shared.lazy import lazy_modules
 from paperspace.gradient.deployments._changes_api import ChangesAPI
-from paperspace.gradient.deployments._patch_api import PatchAPI
 
 if TYPE_CHECKING:
     from collections.abc import AsyncGenerator
@@ -14,6 +14,7 @@ if TYPE_CHECKING:
     from paperspace.gradient._core import pagination
     from paperspace.gradient._generated.deployment_fields import Deployment as DeploymentPage
     from paperspace.gradient.deployments import _arguments, _details, _mutations, _queries
+    from paperspace.gradient.deployments._mutations import Changed
     from paperspace.gradient.types import Deployment, DeploymentRef, DeploymentSpecInput
 else:
     [pagination] = lazy_modules("paperspace.gradient._core", "pagination")
@@ -22,7 +23,7 @@ else:
     )
 
 
-class AsyncDeployments(ChangesAPI, PatchAPI):
+class AsyncDeployments(ChangesAPI):
     """The async version of the functions, created by a client: `AsyncClient(...).deployments`."""
 
     async def create_deployment(
@@ -33,6 +34,7 @@ class AsyncDeployments(ChangesAPI, PatchAPI):
         cluster_id: str | None = None,
         *,
         wait: bool = False,
+        wait_timeout: float = DEFAULT_WAIT,
     ) -> DeploymentRef:
         """Create a deployment and start it.
 
@@ -43,6 +45,7 @@ class AsyncDeployments(ChangesAPI, PatchAPI):
             spec: What to run: `image` and, as needed, `port`, `resources`, `env` and other fields.
             cluster_id: The id of the cluster to deploy to. None: the server's default cluster.
             wait: Whether to return only when the deployment is ready; see `wait_for_deployment`.
+            wait_timeout: The maximum number of seconds to wait (only with `wait`).
 
         Returns:
             A dict with the `id` of the new deployment.
@@ -50,7 +53,7 @@ class AsyncDeployments(ChangesAPI, PatchAPI):
         Raises:
             InvalidSpecError: The spec is invalid; the message lists every problem. Nothing was sent.
             InvalidArgumentError: Another argument is invalid. Nothing was sent.
-            ConflictError: The name is already in use.
+            ConflictError: The name is already in use. Or another client has changed the spec during the wait (only with `wait`).
             OutcomeUnknownError: The response was lost; the deployment may have been created.
             DeploymentFailedError: The deployment failed (only with `wait`).
             WaitTimeoutError: The deployment was not ready in time (only with `wait`).
@@ -60,12 +63,24 @@ class AsyncDeployments(ChangesAPI, PatchAPI):
             >>> deployments.create_deployment(name="fashion", project_id="p1", spec=spec)  # doctest: +ELLIPSIS
             {'id': '...'}
         """
+        _arguments.require(_arguments.check_timeout(wait_timeout, "wait_timeout"))
+        created = await self._create(name, project_id, spec, cluster_id, with_specs=wait)
+        await self._wait_after_change(created.id, created.spec_id, "created", wait=wait, timeout=wait_timeout)
+        return {"id": created.id}
+
+    async def _create(
+        self,
+        name: str,
+        project_id: str,
+        spec: DeploymentSpecInput | dict[str, Any],
+        cluster_id: str | None,
+        *,
+        with_specs: bool,
+    ) -> Changed:
+        """Create a deployment, and return its id; `with_specs`, also that of its spec."""
         values = _arguments.create_input(name, project_id, spec, cluster_id)
         session = self._session()
-        created = await _mutations.create(session, session.start(), values)
-        if wait:
-            await self._wait_after_change(created, "created")
-        return created
+        return await _mutations.create(session, session.start(), values, with_specs=with_specs)
 
     @overload
     async def update_deployment(
@@ -76,6 +91,7 @@ class AsyncDeployments(ChangesAPI, PatchAPI):
         cluster_id: str | None = None,
         *,
         wait: bool = False,
+        wait_timeout: float = DEFAULT_WAIT,
     ) -> DeploymentRef: ...
 
     @overload
@@ -88,6 +104,7 @@ class AsyncDeployments(ChangesAPI, PatchAPI):
         *,
         id: str,
         wait: bool = False,
+        wait_timeout: float = DEFAULT_WAIT,
     ) -> DeploymentRef: ...
 
     async def update_deployment(
@@ -99,6 +116,7 @@ class AsyncDeployments(ChangesAPI, PatchAPI):
         *,
         id: str | None = None,
         wait: bool = False,
+        wait_timeout: float = DEFAULT_WAIT,
     ) -> DeploymentRef:
         """Update a deployment: replace its spec, rename it, or move it.
 
@@ -114,6 +132,7 @@ class AsyncDeployments(ChangesAPI, PatchAPI):
             cluster_id: The id of the cluster to move it to. None: no change.
             id: The id of the deployment.
             wait: Whether to return only when the newest spec is running; see `wait_for_deployment`.
+            wait_timeout: The maximum number of seconds to wait (only with `wait`).
 
         Returns:
             A dict with the `id` of the deployment.
@@ -122,7 +141,8 @@ class AsyncDeployments(ChangesAPI, PatchAPI):
             InvalidSpecError: The spec is invalid; the message lists every problem. Nothing was sent.
             InvalidArgumentError: Another argument is invalid, or there is nothing to change. Nothing was sent.
             NotFoundError: No such deployment exists.
-            ConflictError: The new name is already in use, or several deployments have the name.
+            ConflictError: The new name is already in use, or several deployments have the name. Or another client has changed
+                the spec during the wait (only with `wait`).
             OutcomeUnknownError: The response was lost; the update may have been applied.
             DeploymentFailedError: The deployment failed (only with `wait`).
             WaitTimeoutError: The deployment was not ready in time (only with `wait`).
@@ -132,15 +152,28 @@ class AsyncDeployments(ChangesAPI, PatchAPI):
             >>> deployments.update_deployment(name="mnist", project_id="p1", spec=spec)  # doctest: +ELLIPSIS
             {'id': '...'}
         """
+        _arguments.require(_arguments.check_timeout(wait_timeout, "wait_timeout"))
+        updated = await self._update(name, project_id, spec, cluster_id, id, with_specs=wait)
+        await self._wait_after_change(updated.id, updated.spec_id, "updated", wait=wait, timeout=wait_timeout)
+        return {"id": updated.id}
+
+    async def _update(
+        self,
+        name: str | None,
+        project_id: str | None,
+        spec: DeploymentSpecInput | dict[str, Any] | None,
+        cluster_id: str | None,
+        id: str | None,
+        *,
+        with_specs: bool,
+    ) -> Changed:
+        """Update a deployment, and return its id; `with_specs`, also those of its two newest specs."""
         values = _arguments.update_input(name, project_id, spec, cluster_id, id)
         session = self._session()
         call = session.start()
         if "id" not in values:
             values["id"] = await _queries.find_id(session, call, name or "", project_id or "")
-        updated = await _mutations.update(session, call, values)
-        if wait:
-            await self._wait_after_change(updated, "updated")
-        return updated
+        return await _mutations.update(session, call, values, with_specs=with_specs)
 
     async def delete_deployment(
         self, id: str | None = None, *, name: str | None = None, project_id: str | None = None

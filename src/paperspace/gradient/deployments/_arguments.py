@@ -101,10 +101,10 @@ def check_count(value: object, argument: str, minimum: int = 0) -> Iterator[Prob
         yield Problem((argument,), hide_unless_plain(value), f"an integer, {minimum} or more")
 
 
-def check_timeout(value: object) -> Iterator[Problem]:
+def check_timeout(value: object, argument: str = "timeout") -> Iterator[Problem]:
     """Yield the problems of a timeout."""
     if not is_timeout(value):
-        yield Problem(("timeout",), hide_unless_plain(value), "a number of seconds above 0")
+        yield Problem((argument,), hide_unless_plain(value), "a number of seconds above 0")
 
 
 def check_since(value: object) -> Iterator[Problem]:

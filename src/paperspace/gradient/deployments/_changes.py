@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from contextlib import aclosing
 from itertools import pairwise
-from typing import TYPE_CHECKING, Any, cast
+from typing import TYPE_CHECKING, Any, Literal, cast
 
 from paperspace.gradient._generated.deployment_history import DEPLOYMENT_HISTORY
 from paperspace.gradient._spec.diff import difference
@@ -28,7 +28,7 @@ if TYPE_CHECKING:
     from paperspace.gradient._generated.deployment_revision_fields import DeploymentSpec as Revision
     from paperspace.gradient._generated.deployments_current import Deployment as CurrentDeployment
     from paperspace.gradient._generated.inputs import CreateDeploymentInput, UpdateDeploymentInput
-    from paperspace.gradient.types import AppliedDeployment, DeploymentRef, DeploymentRevision, DeploymentSpecInput
+    from paperspace.gradient.types import AppliedDeployment, DeploymentRevision, DeploymentSpecInput, RevisedDeployment
 
 # How often apply reads and writes, when other clients create or delete the deployment in between.
 _MAX_ROUNDS = 5
@@ -49,15 +49,15 @@ async def apply(
             return planned
         try:
             if current is None:
-                changed = await create(session, call, desired)
+                changed = await create(session, call, desired, with_specs=True)
             else:
-                changed = await update(session, call, _update_input(current["id"], desired))
+                changed = await update(session, call, _update_input(current["id"], desired), with_specs=True)
         except (ConflictError, NotFoundError):
             # Another client created or deleted it after it was read.
             if rounds == _MAX_ROUNDS:
                 raise
         else:
-            return {**planned, "id": changed["id"]}
+            return {**planned, "id": changed.id, "specId": changed.spec_id}
 
 
 async def newest_spec(session: Session, call: Call, id: str) -> DeploymentSpecInput:
@@ -72,7 +72,7 @@ async def revise(
     id: str,
     change: Callable[[dict[str, Any]], None],
     others: dict[str, Any] | None = None,
-) -> DeploymentRef:
+) -> RevisedDeployment:
     """Change the newest spec of a deployment in place, and send it if it differs.
 
     Args:
@@ -88,11 +88,11 @@ async def revise(
     if difference(spec_of(newest), spec)["changes"]:
         return await add_revision(session, call, id, newest, {"spec": spec, **(others or {})})
     if others:
-        return await update(session, call, cast("UpdateDeploymentInput", {"id": id, **others}))
-    return {"id": id}
+        await update(session, call, cast("UpdateDeploymentInput", {"id": id, **others}))
+    return {"id": id, "specId": newest["id"]}
 
 
-async def restart(session: Session, call: Call, id: str) -> DeploymentRef:
+async def restart(session: Session, call: Call, id: str) -> RevisedDeployment:
     """Add a revision with the spec of the newest one."""
     [newest], _ = await fetch_revision_page(session, id, first=1, call=call)
     return await add_revision(session, call, id, newest, {"spec": spec_of(newest)})
@@ -115,7 +115,7 @@ async def history(session: Session, id: str, *, show_secrets: bool) -> list[Depl
     ]
 
 
-async def rollback(session: Session, id: str, to: str | None) -> DeploymentRef:
+async def rollback(session: Session, id: str, to: str | None) -> RevisedDeployment:
     """Add a revision with the spec of an earlier one, if that differs from the newest.
 
     Args:
@@ -130,7 +130,9 @@ async def rollback(session: Session, id: str, to: str | None) -> DeploymentRef:
                 newest = newest or revision
                 differs = _differs(newest, revision)
                 if differs if to is None else same_id(revision["id"], to):
-                    return await _restore(session, id, newest, revision) if differs else {"id": id}
+                    if differs:
+                        return await _restore(session, id, newest, revision)
+                    return {"id": id, "specId": newest["id"]}
     missing = "no earlier spec that differs from the newest one" if to is None else f"no spec {to}"
     raise part_not_found("spec", f"deployment {id} has {missing}", DEPLOYMENT_HISTORY.name)
 
@@ -141,7 +143,7 @@ def _differs(newest: Revision, earlier: Revision) -> bool:
     return not same_cluster or bool(difference(spec_of(newest), spec_of(earlier))["changes"])
 
 
-async def _restore(session: Session, id: str, newest: Revision, earlier: Revision) -> DeploymentRef:
+async def _restore(session: Session, id: str, newest: Revision, earlier: Revision) -> RevisedDeployment:
     cluster = earlier["cluster"]
     values = {"spec": spec_of(earlier), **({"clusterId": cluster["id"]} if cluster else {})}
     return await add_revision(session, session.start(), id, newest, values)
@@ -155,11 +157,13 @@ def _plan(
     if "clusterId" in desired:
         after["cluster"] = desired["clusterId"]
     if current is None:
-        return {"id": None, "action": "created", "difference": difference(None, after, show_secrets=show_secrets)}
+        created = difference(None, after, show_secrets=show_secrets)
+        return {"id": None, "specId": None, "action": "created", "difference": created}
     newest = current["deploymentSpecs"]["nodes"][0]
     before = spec_and_cluster_of(newest) if "clusterId" in desired else spec_of(newest)
     changes = difference(before, after, show_secrets=show_secrets)
-    return {"id": current["id"], "action": "updated" if changes["changes"] else "unchanged", "difference": changes}
+    action: Literal["updated", "unchanged"] = "updated" if changes["changes"] else "unchanged"
+    return {"id": current["id"], "specId": newest["id"], "action": action, "difference": changes}
 
 
 def _update_input(id: str, desired: CreateDeploymentInput) -> UpdateDeploymentInput:

@@ -4,19 +4,18 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any, Literal, overload
 
+from paperspace.gradient._core.defaults import DEFAULT_WAIT
 from paperspace.gradient._shared.lazy import lazy_modules
+from paperspace.gradient.deployments._lifecycle_api import LifecycleAPI
 from paperspace.gradient.errors import InvalidArgumentError
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
-
-    from paperspace.gradient._core.session import Session
     from paperspace.gradient.deployments import _arguments, _changes, _queries
     from paperspace.gradient.types import (
         AppliedDeployment,
-        DeploymentRef,
         DeploymentRevision,
         DeploymentSpecInput,
+        RevisedDeployment,
         SpecDifference,
     )
 else:
@@ -25,11 +24,8 @@ else:
     )
 
 
-class ChangesAPI:
+class ChangesAPI(LifecycleAPI):
     """Part of `AsyncDeployments`: the functions that change a deployment depending on its current state."""
-
-    def __init__(self, session: Callable[[], Session]) -> None:
-        self._session = session
 
     async def apply_deployment(
         self,
@@ -40,6 +36,8 @@ class ChangesAPI:
         *,
         dry_run: bool = False,
         show_secrets: bool = False,
+        wait: bool = False,
+        wait_timeout: float = DEFAULT_WAIT,
     ) -> AppliedDeployment:
         """Create a deployment, or update it if it differs from the spec.
 
@@ -54,18 +52,23 @@ class ChangesAPI:
                 server's default.
             dry_run: Whether to compute the result without changing anything.
             show_secrets: Whether `difference` shows the values of environment variables; see `diff_deployment`.
+            wait: Whether to return only when the spec is running; see `wait_for_deployment`. A dry run does not wait.
+            wait_timeout: The maximum number of seconds to wait (only with `wait`).
 
         Returns:
-            A dict with `action` (`created`, `updated` or `unchanged`), `id` (None in a dry run that would create it),
-            and `difference`, as `diff_deployment` returns it.
+            A dict with `action` (`created`, `updated` or `unchanged`), `id`, `specId` (the id of the new spec, or of the newest
+            one if nothing was changed) and `difference`, as `diff_deployment` returns it. `id` and `specId` are None in a
+            dry run that would create the deployment.
 
         Raises:
             InvalidSpecError: The spec is invalid; the message lists every problem. Nothing was sent.
             InvalidArgumentError: Another argument is invalid. Nothing was sent.
             ConflictError: Other clients kept creating and deleting the deployment, or the server reports another
-                conflict.
+                conflict. Or another client has changed the spec during the wait (only with `wait`).
             NotFoundError: Other clients kept deleting the deployment before it could be updated.
             OutcomeUnknownError: The response was lost; the change may have been applied. Apply the spec again.
+            DeploymentFailedError: The deployment failed (only with `wait`).
+            WaitTimeoutError: The deployment was not ready in time (only with `wait`).
 
         Example:
             >>> spec = {"image": "tensorflow/serving", "port": 8501, "resources": {"replicas": 3}}
@@ -77,7 +80,11 @@ class ChangesAPI:
             'unchanged'
         """
         desired = _arguments.create_input(name, project_id, spec, cluster_id)
-        return await _changes.apply(self._session(), desired, dry_run=dry_run, show_secrets=show_secrets)
+        _arguments.require(_arguments.check_timeout(wait_timeout, "wait_timeout"))
+        applied = await _changes.apply(self._session(), desired, dry_run=dry_run, show_secrets=show_secrets)
+        if not dry_run and applied["id"] is not None:
+            await self._wait_after_change(applied["id"], applied["specId"], "applied", wait=wait, timeout=wait_timeout)
+        return applied
 
     async def diff_deployment(
         self,
@@ -153,8 +160,7 @@ class ChangesAPI:
 
         Example:
             >>> [mnist] = deployments.list_deployments(name="mnist")
-            >>> deployments.scale_deployment(mnist["id"], 4) == {"id": mnist["id"]}
-            True
+            >>> scaled = deployments.scale_deployment(mnist["id"], 4)
             >>> newest, first = deployments.get_deployment_history(mnist["id"])
             >>> newest["difference"]["text"]
             '~ resources.replicas: 1 -> 4'
@@ -165,18 +171,36 @@ class ChangesAPI:
         return await _changes.history(session, found, show_secrets=show_secrets)
 
     @overload
-    async def rollback_deployment(self, id: str, to: str) -> DeploymentRef: ...
-
-    @overload
-    async def rollback_deployment(self, id: str, *, previous: Literal[True]) -> DeploymentRef: ...
-
-    @overload
-    async def rollback_deployment(self, *, to: str, name: str, project_id: str | None = None) -> DeploymentRef: ...
+    async def rollback_deployment(
+        self, id: str, to: str, *, wait: bool = False, wait_timeout: float = DEFAULT_WAIT
+    ) -> RevisedDeployment: ...
 
     @overload
     async def rollback_deployment(
-        self, *, name: str, project_id: str | None = None, previous: Literal[True]
-    ) -> DeploymentRef: ...
+        self, id: str, *, previous: Literal[True], wait: bool = False, wait_timeout: float = DEFAULT_WAIT
+    ) -> RevisedDeployment: ...
+
+    @overload
+    async def rollback_deployment(
+        self,
+        *,
+        to: str,
+        name: str,
+        project_id: str | None = None,
+        wait: bool = False,
+        wait_timeout: float = DEFAULT_WAIT,
+    ) -> RevisedDeployment: ...
+
+    @overload
+    async def rollback_deployment(
+        self,
+        *,
+        name: str,
+        project_id: str | None = None,
+        previous: Literal[True],
+        wait: bool = False,
+        wait_timeout: float = DEFAULT_WAIT,
+    ) -> RevisedDeployment: ...
 
     async def rollback_deployment(
         self,
@@ -186,7 +210,9 @@ class ChangesAPI:
         name: str | None = None,
         project_id: str | None = None,
         previous: bool = False,
-    ) -> DeploymentRef:
+        wait: bool = False,
+        wait_timeout: float = DEFAULT_WAIT,
+    ) -> RevisedDeployment:
         """Restore an earlier spec and its cluster, as a new revision. Pass either `to` or `previous=True`.
 
         Nothing is changed if the newest spec means the same and is on the same cluster.
@@ -198,9 +224,12 @@ class ChangesAPI:
             project_id: The project in which to look for the name. None: any project.
             previous: Whether to undo the last change: to restore the most recent spec that differs from the current one in
                 meaning or cluster. A second call undoes the first one.
+            wait: Whether to return only when the newest spec is running; see `wait_for_deployment`.
+            wait_timeout: The maximum number of seconds to wait (only with `wait`).
 
         Returns:
-            A dict with the `id` of the deployment.
+            A dict with the `id` of the deployment and `specId`, the id of the new spec, or of the newest one if nothing had to
+            change.
 
         Raises:
             InvalidArgumentError: An argument is invalid. Nothing was sent.
@@ -208,26 +237,31 @@ class ChangesAPI:
                 with `previous`, if all specs are equal.
             ConflictError: Several deployments have the name; the message lists them. Or another client changed the spec
                 at the same time. The change of this call was applied, and it replaced the change of the other client.
-                The message has the ids of both specs.
+                The message has the ids of both specs. Or that client did so during the wait (only with `wait`).
             OutcomeUnknownError: The response was lost; the change may have been applied.
+            DeploymentFailedError: The deployment failed (only with `wait`).
+            WaitTimeoutError: The deployment was not ready in time (only with `wait`).
 
         Example:
             >>> [mnist] = deployments.list_deployments(name="mnist")
-            >>> deployments.scale_deployment(mnist["id"], 4) == {"id": mnist["id"]}
-            True
+            >>> scaled = deployments.scale_deployment(mnist["id"], 4)
             >>> newest, first = deployments.get_deployment_history(mnist["id"])
-            >>> deployments.rollback_deployment(mnist["id"], to=first["id"]) == {"id": mnist["id"]}
-            True
-            >>> deployments.rollback_deployment(mnist["id"], previous=True) == {"id": mnist["id"]}
-            True
+            >>> restored = deployments.rollback_deployment(mnist["id"], to=first["id"])
+            >>> restored = deployments.rollback_deployment(mnist["id"], previous=True)
             >>> deployments.get_deployment_spec(mnist["id"])["resources"]["replicas"]
             4
         """
         if (to is None) is not previous:
             raise InvalidArgumentError("rollback_deployment: pass either to= or previous=True")
         _arguments.require(
-            _arguments.check_target(id, name, project_id), () if to is None else _arguments.check_id(to, "to")
+            _arguments.check_target(id, name, project_id),
+            () if to is None else _arguments.check_id(to, "to"),
+            _arguments.check_timeout(wait_timeout, "wait_timeout"),
         )
         session = self._session()
         found = await _queries.id_of(session, session.start(), id, name, project_id)
-        return await _changes.rollback(session, found, to)
+        restored = await _changes.rollback(session, found, to)
+        await self._wait_after_change(
+            restored["id"], restored["specId"], "rolled back", wait=wait, timeout=wait_timeout
+        )
+        return restored

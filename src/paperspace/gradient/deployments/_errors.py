@@ -12,6 +12,8 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
     from typing import Literal
 
+    from paperspace.gradient.types import DeploymentStatus
+
 E = TypeVar("E", bound=APIError)
 
 
@@ -25,6 +27,14 @@ def part_not_found(resource: Literal["spec", "instance"], message: str, operatio
     error = NotFoundError(message, operation=operation)
     error.resource = resource
     return error
+
+
+def spec_replaced(status: DeploymentStatus, spec_id: str, operation: str) -> ConflictError:
+    """Return the error for a spec that is not the newest of its deployment."""
+    replaced = (
+        f"spec {spec_id} of deployment {status['name']} ({status['id']}) is not the newest: spec {status['specId']} is"
+    )
+    return ConflictError(f"{replaced}, from another change", operation=operation)
 
 
 def name_taken(rejection: APIError, name: str, project_id: str | None, **facts: object) -> ConflictError:

@@ -34,8 +34,8 @@ _CERTAINLY_OLDER = timedelta(minutes=1)
 
 async def find_created(
     session: Session, call: Call, values: CreateDeploymentInput, unknown: OutcomeUnknownError
-) -> str:
-    """Return the id of the deployment that an earlier attempt of this call created.
+) -> tuple[str, list[str]]:
+    """Return the id of the deployment that an earlier attempt of this call created, and the id of its first spec.
 
     Args:
         session: The session to look it up with.
@@ -73,7 +73,7 @@ async def find_created(
     for node in found:
         age = _age(node, call)
         if age is not None and age <= _TOLERANCE and _created_from(values, node):
-            return node["id"]
+            return node["id"], [spec["id"] for spec in node["deploymentSpecs"]["nodes"]]
         older += age is not None and age > _CERTAINLY_OLDER
     if not found or older < len(found):
         hint = f" (deployment {found[0]['id']} is named {name!r}; this call may have created it)" if found else ""

@@ -14,7 +14,7 @@ if TYPE_CHECKING:
     from collections.abc import AsyncGenerator, Callable
 
     from paperspace.gradient.deployments import _arguments, _errors, _wait_errors, _watch
-    from paperspace.gradient.types import DeploymentRef, DeploymentStatus, WatchEvent
+    from paperspace.gradient.types import DeploymentStatus, WatchEvent
 else:
     _arguments, _errors, _wait_errors, _watch = lazy_modules(
         "paperspace.gradient.deployments", "_arguments", "_errors", "_wait_errors", "_watch"
@@ -88,6 +88,7 @@ class MonitoringAPI(RecordsAPI):
         *,
         name: str | None = None,
         project_id: str | None = None,
+        spec_id: str | None = None,
         timeout: float = DEFAULT_WAIT,
     ) -> AsyncGenerator[WatchEvent]:
         """Yield the events of a deployment until it is ready, stopped or failed.
@@ -99,6 +100,7 @@ class MonitoringAPI(RecordsAPI):
             id: The id of the deployment.
             name: Its exact name, instead of its id.
             project_id: The project in which to look for the name. None: any project.
+            spec_id: The id of the spec to watch, such as the `specId` of `patch_deployment`. None: whichever is the newest.
             timeout: The maximum number of seconds until the last event.
 
         Yields:
@@ -109,7 +111,8 @@ class MonitoringAPI(RecordsAPI):
             InvalidArgumentError: An argument is invalid. Raised when the function is called, not at
                 the first iteration. Nothing was sent.
             NotFoundError: No deployment has this id or name, or it was deleted.
-            ConflictError: Several deployments have the name; the message lists them.
+            ConflictError: Several deployments have the name; the message lists them. Or the spec `spec_id` is not the newest,
+                because another change has replaced it.
             WaitTimeoutError: The timeout has passed; `status` is the last known status, and `events` has the last
                 warnings of the newest spec.
 
@@ -118,8 +121,12 @@ class MonitoringAPI(RecordsAPI):
             >>> [event["type"] for event in deployments.watch_deployment(mnist["id"])][-1]
             'ready'
         """
-        _arguments.require(_arguments.check_target(id, name, project_id), _arguments.check_timeout(timeout))
-        return self._found(id, name, project_id, lambda session, found: _watch.watch(session, found, timeout))
+        _arguments.require(
+            _arguments.check_target(id, name, project_id),
+            () if spec_id is None else _arguments.check_id(spec_id, "spec_id"),
+            _arguments.check_timeout(timeout),
+        )
+        return self._found(id, name, project_id, lambda session, found: _watch.watch(session, found, timeout, spec_id))
 
     async def wait_for_deployment(
         self,
@@ -127,6 +134,7 @@ class MonitoringAPI(RecordsAPI):
         *,
         name: str | None = None,
         project_id: str | None = None,
+        spec_id: str | None = None,
         timeout: float = DEFAULT_WAIT,
         on_event: Callable[[WatchEvent], object] | None = None,
     ) -> DeploymentStatus:
@@ -139,6 +147,7 @@ class MonitoringAPI(RecordsAPI):
             id: The id of the deployment.
             name: Its exact name, instead of its id.
             project_id: The project in which to look for the name. None: any project.
+            spec_id: The id of the spec to wait for, such as the `specId` of `patch_deployment`. None: whichever is the newest.
             timeout: The maximum number of seconds to wait. Reading what explains an error can take four seconds more.
             on_event: A function to call with each event that `watch_deployment` yields. In the async version it may be
                 a coroutine function.
@@ -151,18 +160,23 @@ class MonitoringAPI(RecordsAPI):
             DeploymentFailedError: The deployment failed. The message has the reason, `status` the last status, `logs`
                 the last log lines of the failed instances, and `events` the last warnings of the newest spec.
             NotFoundError: No deployment has this id or name, or it was deleted.
-            ConflictError: Several deployments have the name; the message lists them.
+            ConflictError: Several deployments have the name; the message lists them. Or the spec `spec_id` is not the newest,
+                because another change has replaced it.
             WaitTimeoutError: The timeout has passed; `status` is the last known status, and `events` has the last
                 warnings of the newest spec.
 
         Example:
             >>> deployments.wait_for_deployment(name="mnist", project_id="p1", timeout=60.0)["state"]
             'ready'
+            >>> scaled = deployments.scale_deployment(name="mnist", project_id="p1", replicas=2)
+            >>> deployments.wait_for_deployment(scaled["id"], spec_id=scaled["specId"])["readyReplicas"]
+            2
         """
         from inspect import isawaitable
 
         status: DeploymentStatus | None = None
-        async with aclosing(self.watch_deployment(id, name=name, project_id=project_id, timeout=timeout)) as events:
+        watched = self.watch_deployment(id, name=name, project_id=project_id, spec_id=spec_id, timeout=timeout)
+        async with aclosing(watched) as events:
             async for event in events:
                 status = event["status"]
                 if on_event is not None and isawaitable(result := on_event(event)):
@@ -176,10 +190,14 @@ class MonitoringAPI(RecordsAPI):
         """Return the error for the last status of a watch. None: the deployment did not fail."""
         return await _wait_errors.deployment_failed(self._session(), status) if status["state"] == "failed" else None
 
-    async def _wait_after_change(self, changed: DeploymentRef, change: str) -> None:
-        """Wait until a changed deployment is ready. An error of the wait says that the change was applied."""
+    async def _wait_after_change(
+        self, id: str, spec_id: str | None, change: str, *, wait: bool, timeout: float
+    ) -> None:
+        """With `wait`, wait until a changed deployment is ready. An error of the wait says that the change was applied."""
+        if not wait:
+            return
         try:
-            await self.wait_for_deployment(changed["id"])
+            await self.wait_for_deployment(id, spec_id=spec_id, timeout=timeout)
         except APIError as error:
-            message = f"deployment {changed['id']} was {change}, but the wait for it failed: {error.args[0]}"
+            message = f"deployment {id} was {change}, but the wait for it failed: {error.args[0]}"
             raise _errors.rebuilt(error, message, may_have_executed="yes") from error

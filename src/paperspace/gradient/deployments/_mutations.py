@@ -14,7 +14,7 @@ up too, so that the error is a conflict with every server.
 from __future__ import annotations
 
 from contextlib import suppress
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NamedTuple
 
 from paperspace.gradient._core.documents import load_document
 from paperspace.gradient._generated.deployment_create import DEPLOYMENT_CREATE, DeploymentCreateVariables
@@ -33,6 +33,8 @@ if TYPE_CHECKING:
     from collections.abc import Mapping
 
     from paperspace.gradient._core.session import Call, Session
+    from paperspace.gradient._generated.deployment_create import Deployment as CreatedDeployment
+    from paperspace.gradient._generated.deployment_update import Deployment as UpdatedDeployment
     from paperspace.gradient._generated.inputs import CreateDeploymentInput, UpdateDeploymentInput
     from paperspace.gradient.deployments import _lost_creates
     from paperspace.gradient.types import DeploymentRef
@@ -51,41 +53,79 @@ _NOT_ABOUT_VALUES = {
 _TOO_LARGE = 413
 
 
-async def create(session: Session, call: Call, values: CreateDeploymentInput) -> DeploymentRef:
+class Changed(NamedTuple):
+    """A deployment that a mutation created or updated.
+
+    Attributes:
+        id: The id of the deployment.
+        spec_ids: The ids of its newest specs, newest first: that of the new spec and, after an update, of the one before.
+            Empty: they were not asked for.
+    """
+
+    id: str
+    spec_ids: list[str]
+
+    @property
+    def spec_id(self) -> str | None:
+        """The id of the newest spec. None: it was not asked for."""
+        return self.spec_ids[0] if self.spec_ids else None
+
+
+async def create(session: Session, call: Call, values: CreateDeploymentInput, *, with_specs: bool = False) -> Changed:
     """Create a deployment, or find the one that an earlier attempt of this call created.
+
+    Args:
+        session: The session to send it with.
+        call: The call that it is part of.
+        values: The input.
+        with_specs: Whether the result has the id of the spec.
 
     Raises:
         InvalidSpecError: The server lacks a field of the spec.
     """
     require_known_fields(session, values["spec"])
+    variables: DeploymentCreateVariables = {"input": values}
+    if with_specs:
+        variables["withSpecs"] = True
     try:
-        result = await session.run(DEPLOYMENT_CREATE, DeploymentCreateVariables(input=values), call=call)
+        result = await session.run(DEPLOYMENT_CREATE, variables, call=call)
     except OutcomeUnknownError as error:
         if not call.rejected_after_lost_response:
             raise
-        return {"id": await _lost_creates.find_created(session, call, values, error)}
+        return Changed(*await _lost_creates.find_created(session, call, values, error))
     except BadRequestError as error:
         await _require_known_fields_now(session, call, values["spec"], error)
         if _rejects_values(error):
             raise await _explained(session, call, error, values["name"], values["projectId"]) from error
         raise
-    return result["createDeployment"]["deployment"]
+    return _changed(result["createDeployment"]["deployment"])
 
 
-async def update(session: Session, call: Call, values: UpdateDeploymentInput) -> DeploymentRef:
+async def update(session: Session, call: Call, values: UpdateDeploymentInput, *, with_specs: bool = False) -> Changed:
     """Change the given fields of a deployment.
+
+    Args:
+        session: The session to send it with.
+        call: The call that it is part of.
+        values: The input.
+        with_specs: Whether the result has the ids of the two newest specs.
 
     Raises:
         InvalidSpecError: The server lacks a field of the spec.
     """
     spec = values.get("spec") or {}
     require_known_fields(session, spec)
+    variables: DeploymentUpdateVariables = {"input": values}
+    if with_specs:
+        variables["withSpecs"] = True
     try:
         result = await session.run(
             DEPLOYMENT_UPDATE,
-            DeploymentUpdateVariables(input=values),
+            variables,
             call=call,
-            verify=lambda result: verify_same_deployment(values["id"], result["updateDeployment"]["deployment"]),
+            verify=lambda result: verify_same_deployment(
+                values["id"], result["updateDeployment"]["deployment"], require_spec=with_specs
+            ),
         )
     except BadRequestError as error:
         await _require_known_fields_now(session, call, spec, error)
@@ -93,7 +133,12 @@ async def update(session: Session, call: Call, values: UpdateDeploymentInput) ->
             name, project_id = values.get("name"), values.get("projectId")
             raise await _explained(session, call, error, name, project_id, id=values["id"]) from error
         raise
-    return result["updateDeployment"]["deployment"]
+    return _changed(result["updateDeployment"]["deployment"])
+
+
+def _changed(deployment: CreatedDeployment | UpdatedDeployment) -> Changed:
+    specs = deployment["deploymentSpecs"]["nodes"] if "deploymentSpecs" in deployment else ()
+    return Changed(deployment["id"], [spec["id"] for spec in specs])
 
 
 async def delete(session: Session, call: Call, id: str) -> DeploymentRef:

@@ -1,9 +1,10 @@
-"""Functions that read the whole spec, and change parts of it: patch, scale, stop, start, restart."""
+"""Functions that read the whole spec, and change single fields of it."""
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any, overload
+from typing import TYPE_CHECKING, Any
 
+from paperspace.gradient._core.defaults import DEFAULT_WAIT
 from paperspace.gradient._shared.lazy import lazy_modules
 from paperspace.gradient.deployments._monitoring_api import MonitoringAPI
 from paperspace.gradient.errors import InvalidArgumentError
@@ -13,7 +14,7 @@ if TYPE_CHECKING:
 
     from paperspace.gradient._spec import patch
     from paperspace.gradient.deployments import _arguments, _changes, _queries
-    from paperspace.gradient.types import DeploymentRef, DeploymentSpecInput
+    from paperspace.gradient.types import DeploymentSpecInput, RevisedDeployment
 else:
     [patch] = lazy_modules("paperspace.gradient._spec", "patch")
     _arguments, _changes, _queries = lazy_modules(
@@ -22,7 +23,7 @@ else:
 
 
 class PatchAPI(MonitoringAPI):
-    """Part of `AsyncDeployments`: the functions that read the whole spec, and change parts of it."""
+    """Part of `AsyncDeployments`: the functions that read the whole spec, and change single fields of it."""
 
     async def get_deployment_spec(
         self, id: str | None = None, *, name: str | None = None, project_id: str | None = None
@@ -73,7 +74,8 @@ class PatchAPI(MonitoringAPI):
         instance_type: str | None = None,
         command: Sequence[str] | None = None,
         wait: bool = False,
-    ) -> DeploymentRef:
+        wait_timeout: float = DEFAULT_WAIT,
+    ) -> RevisedDeployment:
         """Change some fields of the newest spec. Everything else in it stays the same.
 
         Nothing is changed if the spec has these values already.
@@ -89,34 +91,38 @@ class PatchAPI(MonitoringAPI):
             instance_type: The new machine type. None: no change.
             command: The new command. An empty list: the command of the image. None: no change.
             wait: Whether to return only when the newest spec is running; see `wait_for_deployment`.
+            wait_timeout: The maximum number of seconds to wait (only with `wait`).
 
         Returns:
-            A dict with the `id` of the deployment.
+            A dict with the `id` of the deployment and `specId`, the id of the new spec, or of the newest one if nothing had to
+            change.
 
         Raises:
             InvalidArgumentError: An argument is invalid, or there is nothing to change. Nothing was sent.
             NotFoundError: No deployment has this id or name, or it is deleted.
             ConflictError: Several deployments have the name; the message lists them. Or another client changed the spec
                 at the same time. The change of this call was applied, and it replaced the change of the other client.
-                The message has the ids of both specs.
+                The message has the ids of both specs. Or that client did so during the wait (only with `wait`).
             OutcomeUnknownError: The response was lost; the change may have been applied.
             DeploymentFailedError: The deployment failed (only with `wait`).
             WaitTimeoutError: The deployment was not ready in time (only with `wait`).
 
         Example:
             >>> [mnist] = deployments.list_deployments(name="mnist")
-            >>> deployments.patch_deployment(mnist["id"], env={"MODE": "fast"}, replicas=2) == {"id": mnist["id"]}
+            >>> patched = deployments.patch_deployment(mnist["id"], env={"MODE": "fast"}, replicas=2)
+            >>> newest, first = deployments.get_deployment_history(mnist["id"])
+            >>> patched == {"id": mnist["id"], "specId": newest["id"]}
             True
-            >>> print(deployments.get_deployment_history(mnist["id"])[0]["difference"]["text"])
+            >>> print(newest["difference"]["text"])
             ~ resources.replicas: 1 -> 2
             + env.MODE: (hidden)
         """
         changes = patch.Patch(image, env, unset_env, replicas, instance_type, command)
         if changes.is_empty():
             raise InvalidArgumentError("patch_deployment: nothing to change; pass image, env or another field")
+        _arguments.require(_arguments.check_timeout(wait_timeout, "wait_timeout"))
         patched = await self._patch(id, changes, name=name, project_id=project_id)
-        if wait:
-            await self._wait_after_change(patched, "changed")
+        await self._wait_after_change(patched["id"], patched["specId"], "changed", wait=wait, timeout=wait_timeout)
         return patched
 
     async def _patch(
@@ -127,174 +133,10 @@ class PatchAPI(MonitoringAPI):
         *,
         name: str | None = None,
         project_id: str | None = None,
-    ) -> DeploymentRef:
+    ) -> RevisedDeployment:
         """Patch a deployment. `others` are its other fields to change, as in the input of an update."""
         _arguments.require(_arguments.check_target(id, name, project_id), changes.problems())
         return await self._revise(id, name, project_id, changes.change, others)
-
-    async def restart_deployment(
-        self,
-        id: str | None = None,
-        *,
-        name: str | None = None,
-        project_id: str | None = None,
-        wait: bool = False,
-    ) -> DeploymentRef:
-        """Start new replicas with the same spec, as a new revision.
-
-        Use it when the image behind a tag such as `:latest` has changed. A deployment that is stopped stays stopped.
-
-        Args:
-            id: The id of the deployment.
-            name: Its exact name, instead of its id.
-            project_id: The project in which to look for the name. None: any project.
-            wait: Whether to return only when the new revision is running; see `wait_for_deployment`.
-
-        Returns:
-            A dict with the `id` of the deployment.
-
-        Raises:
-            InvalidArgumentError: An argument is invalid. Nothing was sent.
-            NotFoundError: No deployment has this id or name, or it is deleted.
-            ConflictError: Several deployments have the name; the message lists them. Or another client changed the spec
-                in the meantime. The message has the ids of both specs; the restart replaced the change of the other
-                client.
-            OutcomeUnknownError: The response was lost; the deployment may have been restarted.
-            DeploymentFailedError: The deployment failed (only with `wait`).
-            WaitTimeoutError: The deployment was not ready in time (only with `wait`).
-
-        Example:
-            >>> [mnist] = deployments.list_deployments(name="mnist")
-            >>> deployments.restart_deployment(mnist["id"]) == {"id": mnist["id"]}
-            True
-            >>> len(deployments.get_deployment_history(mnist["id"]))
-            2
-        """
-        _arguments.require(_arguments.check_target(id, name, project_id))
-        session = self._session()
-        call = session.start()
-        found = await _queries.id_of(session, call, id, name, project_id)
-        restarted = await _changes.restart(session, call, found)
-        if wait:
-            await self._wait_after_change(restarted, "restarted")
-        return restarted
-
-    @overload
-    async def scale_deployment(self, id: str, replicas: int) -> DeploymentRef: ...
-
-    @overload
-    async def scale_deployment(self, *, replicas: int, name: str, project_id: str | None = None) -> DeploymentRef: ...
-
-    async def scale_deployment(
-        self,
-        id: str | None = None,
-        replicas: int | None = None,
-        *,
-        name: str | None = None,
-        project_id: str | None = None,
-    ) -> DeploymentRef:
-        """Change the number of replicas. Everything else in the newest spec stays the same.
-
-        Nothing is changed if the spec already has this number.
-
-        Args:
-            id: The id of the deployment.
-            replicas: The number of replicas to run. 0: stop the deployment.
-            name: Its exact name, instead of its id.
-            project_id: The project in which to look for the name. None: any project.
-
-        Returns:
-            A dict with the `id` of the deployment.
-
-        Raises:
-            InvalidArgumentError: An argument is invalid. Nothing was sent.
-            NotFoundError: No deployment has this id or name, or it is deleted.
-            ConflictError: Several deployments have the name; the message lists them. Or another client changed the spec
-                at the same time. The change of this call was applied, and it replaced the change of the other client.
-                The message has the ids of both specs.
-            OutcomeUnknownError: The response was lost; the change may have been applied.
-
-        Example:
-            >>> [mnist] = deployments.list_deployments(name="mnist")
-            >>> deployments.scale_deployment(mnist["id"], 4) == {"id": mnist["id"]}
-            True
-            >>> deployments.get_deployment(mnist["id"])["deploymentSpecs"]["nodes"][0]["data"]["resources"]
-            {'instanceType': 'A100', 'replicas': 4}
-        """
-
-        def set_replicas(spec: dict[str, Any]) -> None:
-            spec["resources"] = {**spec.get("resources", {}), "replicas": replicas}
-
-        _arguments.require(_arguments.check_target(id, name, project_id), _arguments.check_count(replicas, "replicas"))
-        return await self._revise(id, name, project_id, set_replicas)
-
-    async def stop_deployment(
-        self, id: str | None = None, *, name: str | None = None, project_id: str | None = None
-    ) -> DeploymentRef:
-        """Stop a deployment: it runs no replicas until it is started again. The rest of its spec stays the same.
-
-        Nothing is changed if it is already stopped.
-
-        Args:
-            id: The id of the deployment.
-            name: Its exact name, instead of its id.
-            project_id: The project in which to look for the name. None: any project.
-
-        Returns:
-            A dict with the `id` of the deployment.
-
-        Raises:
-            InvalidArgumentError: An argument is invalid. Nothing was sent.
-            NotFoundError: No deployment has this id or name, or it is deleted.
-            ConflictError: Several deployments have the name; the message lists them. Or another client changed the spec
-                at the same time. The change of this call was applied, and it replaced the change of the other client.
-                The message has the ids of both specs.
-            OutcomeUnknownError: The response was lost; the change may have been applied.
-
-        Example:
-            >>> [mnist] = deployments.list_deployments(name="mnist")
-            >>> deployments.stop_deployment(mnist["id"]) == {"id": mnist["id"]}
-            True
-        """
-        _arguments.require(_arguments.check_target(id, name, project_id))
-        return await self._revise(id, name, project_id, lambda spec: spec.update(enabled=False))
-
-    async def start_deployment(
-        self, id: str | None = None, *, name: str | None = None, project_id: str | None = None
-    ) -> DeploymentRef:
-        """Start a stopped deployment with the number of replicas in its spec.
-
-        Nothing is changed if it is not stopped.
-
-        Args:
-            id: The id of the deployment.
-            name: Its exact name, instead of its id.
-            project_id: The project in which to look for the name. None: any project.
-
-        Returns:
-            A dict with the `id` of the deployment.
-
-        Raises:
-            InvalidArgumentError: An argument is invalid, or the spec has 0 replicas: use `scale_deployment` first.
-            NotFoundError: No deployment has this id or name, or it is deleted.
-            ConflictError: Several deployments have the name; the message lists them. Or another client changed the spec
-                at the same time. The change of this call was applied, and it replaced the change of the other client.
-                The message has the ids of both specs.
-            OutcomeUnknownError: The response was lost; the change may have been applied.
-
-        Example:
-            >>> [mnist] = deployments.list_deployments(name="mnist")
-            >>> deployments.start_deployment(mnist["id"]) == {"id": mnist["id"]}
-            True
-        """
-
-        def enable(spec: dict[str, Any]) -> None:
-            if spec.get("resources", {}).get("replicas") == 0:
-                raise InvalidArgumentError(f"deployment {id or name} has 0 replicas; scale it first")
-            spec["enabled"] = True
-
-        _arguments.require(_arguments.check_target(id, name, project_id))
-        return await self._revise(id, name, project_id, enable)
 
     async def _revise(
         self,
@@ -303,7 +145,7 @@ class PatchAPI(MonitoringAPI):
         project_id: str | None,
         change: Callable[[dict[str, Any]], None],
         others: dict[str, Any] | None = None,
-    ) -> DeploymentRef:
+    ) -> RevisedDeployment:
         """Change the newest spec of a deployment in place, and send it if it differs. `others` are its other fields."""
         session = self._session()
         call = session.start()

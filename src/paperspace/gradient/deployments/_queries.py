@@ -210,7 +210,7 @@ def verify_same_deployment(id: str, deployment: Mapping[str, Any] | None, *, req
 def verify_has_spec(*deployments: Mapping[str, Any]) -> str | None:
     """Return which of the deployments has no spec. None: each has one."""
     for deployment in deployments:
-        if not deployment["deploymentSpecs"]["nodes"]:
+        if "deploymentSpecs" not in deployment or not deployment["deploymentSpecs"]["nodes"]:
             return f"deployment {deployment['id']} has no spec"
     return None
 

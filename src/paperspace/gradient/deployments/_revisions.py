@@ -8,8 +8,9 @@ from typing import TYPE_CHECKING, Any, cast
 from paperspace.gradient._core.documents import load_document
 from paperspace.gradient._core.pagination import MAX_PAGE, iter_pages
 from paperspace.gradient._generated.deployment_history import DEPLOYMENT_HISTORY, DeploymentHistoryVariables
-from paperspace.gradient._generated.deployment_revise import DEPLOYMENT_REVISE, DeploymentReviseVariables
+from paperspace.gradient._generated.deployment_update import DEPLOYMENT_UPDATE
 from paperspace.gradient.deployments._errors import deployment_not_found
+from paperspace.gradient.deployments._mutations import update
 from paperspace.gradient.deployments._queries import same_id, verify_same_deployment
 from paperspace.gradient.errors import ConflictError, GradientError
 
@@ -21,7 +22,7 @@ if TYPE_CHECKING:
     from paperspace.gradient._generated.deployment_revision_fields import DeploymentSpec as Revision
     from paperspace.gradient._generated.inputs import UpdateDeploymentInput
     from paperspace.gradient._shared.operation import Operation
-    from paperspace.gradient.types import DeploymentRef
+    from paperspace.gradient.types import RevisedDeployment
 
 
 def iter_revision_pages(session: Session, id: str, call: Call | None = None) -> AsyncGenerator[list[Revision]]:
@@ -54,7 +55,7 @@ async def fetch_revision_page(
 
 async def add_revision(
     session: Session, call: Call, id: str, expected: Revision, values: dict[str, Any]
-) -> DeploymentRef:
+) -> RevisedDeployment:
     """Add a revision to a deployment, and check that it replaced the expected one.
 
     The API has no conditional update, but it keeps every spec: the spec before the new one has to be the expected one.
@@ -70,17 +71,11 @@ async def add_revision(
     Raises:
         ConflictError: Another client added a different revision in the meantime. The update has been applied.
     """
-    variables = DeploymentReviseVariables(input=cast("UpdateDeploymentInput", {"id": id, **values}))
-    result = await session.run(
-        DEPLOYMENT_REVISE,
-        variables,
-        call=call,
-        verify=lambda result: verify_same_deployment(id, result["updateDeployment"]["deployment"], require_spec=True),
-    )
-    created, *before = [spec["id"] for spec in result["updateDeployment"]["deployment"]["deploymentSpecs"]["nodes"]]
+    changed = await update(session, call, cast("UpdateDeploymentInput", {"id": id, **values}), with_specs=True)
+    created, *before = changed.spec_ids
     if before and not same_id(before[0], expected["id"]):
         await _check_replaced(session, call, id, created, before[0], expected)
-    return {"id": id}
+    return {"id": id, "specId": created}
 
 
 async def _check_replaced(session: Session, call: Call, id: str, created: str, before: str, expected: Revision) -> None:
@@ -108,7 +103,7 @@ async def _check_replaced(session: Session, call: Call, id: str, created: str, b
             "the change was applied, but another client changed the deployment at the same time: "
             f"spec {created} of this call replaced spec {replaced} of the other client; "
             "compare the two specs, and apply the lost parts of the other change again",
-            operation=DEPLOYMENT_REVISE.name,
+            operation=DEPLOYMENT_UPDATE.name,
             attempts=attempts,
             elapsed=call.elapsed,
             may_have_executed="yes",

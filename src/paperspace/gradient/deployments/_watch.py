@@ -14,10 +14,10 @@ from paperspace.gradient._generated.deployment_status import DEPLOYMENT_STATUS, 
 from paperspace.gradient._generated.deployment_statuses import DEPLOYMENT_STATUSES, DeploymentStatusesVariables
 from paperspace.gradient._shared.event_loops import monotonic
 from paperspace.gradient._shared.lazy import lazy_modules
-from paperspace.gradient.deployments._errors import deployment_not_found
+from paperspace.gradient.deployments._errors import deployment_not_found, spec_replaced
 from paperspace.gradient.deployments._events import unread_events
 from paperspace.gradient.deployments._logs import LogReader, written_since
-from paperspace.gradient.deployments._queries import same_text, verify_has_spec, verify_same_deployment
+from paperspace.gradient.deployments._queries import same_id, same_text, verify_has_spec, verify_same_deployment
 from paperspace.gradient.deployments._rollouts import iter_rollout_pages, rollouts_with_instances
 from paperspace.gradient.deployments._status import events_between, newest_run, remaining_runs, status_of
 from paperspace.gradient.deployments._wait_errors import wait_timeout
@@ -188,11 +188,18 @@ async def deployment_statuses(
     return statuses[:first]
 
 
-async def watch(session: Session, id: str, timeout: float) -> AsyncGenerator[WatchEvent]:
+async def watch(session: Session, id: str, timeout: float, spec_id: str | None) -> AsyncGenerator[WatchEvent]:
     """Poll the status of a deployment until it is not pending any more, and yield what changes.
+
+    Args:
+        session: The session to read it with.
+        id: The id of the deployment.
+        timeout: The seconds until the last event.
+        spec_id: The id of the spec to watch. None: whichever is the newest.
 
     Raises:
         NotFoundError: No deployment has this id, or it was deleted in the meantime.
+        ConflictError: Another spec is the newest.
         WaitTimeoutError: It is still pending after `timeout` seconds.
     """
     deadline = monotonic() + timeout
@@ -212,6 +219,8 @@ async def watch(session: Session, id: str, timeout: float) -> AsyncGenerator[Wat
             raise await wait_timeout(session, id, timeout, status) from error
         except TimeoutError as error:
             raise await wait_timeout(session, id, timeout, status) from error
+        if spec_id is not None and not same_id(new_status["specId"], spec_id):
+            raise spec_replaced(new_status, spec_id, DEPLOYMENT_STATUS.name)
         for event in events_between(status, new_status):
             yield event
         status = new_status

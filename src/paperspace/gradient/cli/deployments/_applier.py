@@ -10,6 +10,7 @@ from paperspace.gradient.cli._exit_codes import ExitCode
 from paperspace.gradient.cli._output import print_data, print_line, print_message, printable
 from paperspace.gradient.cli._progress import wait_with_progress
 from paperspace.gradient.cli.deployments import _prune
+from paperspace.gradient.cli.deployments._several import watch_several
 from paperspace.gradient.errors import APIConnectionError, AuthenticationError, GradientError
 
 if TYPE_CHECKING:
@@ -90,15 +91,16 @@ class Applier:
             self._applied.append((named.name, applied))
             self._print(named.name, applied)
 
-    def wait(self) -> None:
-        """Wait until each deployment is ready. The error of one is reported, and the others are waited for."""
-        for name, applied in self._applied:
-            try:
-                wait_with_progress(self._client, str(applied["id"]))
-            except GradientError as error:
-                if len(self._applied) == 1 and not self.code:
-                    raise
-                self._report(name, error)
+    def wait(self, timeout: float) -> None:
+        """Wait until all deployments are ready. The error of one is reported, and the others are waited for."""
+        names = {str(applied["id"]): name for name, applied in self._applied}
+        spec_ids = {str(applied["id"]): applied["specId"] for _, applied in self._applied}
+        if self._as_list:
+            _, code = watch_several(self._client, names, timeout, spec_ids)
+            self.code = self.code or code
+            return
+        for id_ in names:
+            wait_with_progress(self._client, id_, timeout, spec_ids[id_])
 
     def prune(self, superfluous: dict[str, str]) -> None:
         """Delete these deployments, by id and name, unless there was an error."""

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 import click
 
+from paperspace.gradient._core.defaults import DEFAULT_WAIT
 from paperspace.gradient._shared.lazy import lazy_modules
 from paperspace.gradient.cli._completion import complete_name
 from paperspace.gradient.cli._output import print_data, print_line, print_message
@@ -28,7 +29,34 @@ MISSING_ID = "Missing deployment: pass its name or its id. `gradient deployments
 # The line of the retired client for an id that does not exist. `get` and `delete` print it to standard output, as that did.
 NOT_FOUND = "Deployment not found"
 
-wait_option = click.option("--wait", is_flag=True, help="Wait until the deployment is ready.")
+timeout_option = click.option(
+    "--timeout",
+    type=click.FloatRange(0, min_open=True),
+    default=DEFAULT_WAIT,
+    show_default=True,
+    metavar="SECONDS",
+    help="The seconds to wait.",
+)
+
+
+def wait_options(function: Function) -> Function:
+    """Add the options `--wait` and `--timeout`. The function gets them as `wait`: the seconds to wait, or None."""
+
+    @click.option("--wait", "waits", is_flag=True, help="Wait until the deployment is ready.")
+    @click.option(
+        "--timeout",
+        type=click.FloatRange(0, min_open=True),
+        metavar="SECONDS",
+        help=f"With --wait: the seconds to wait. Default: {DEFAULT_WAIT:g}.",
+    )
+    @wraps(function)
+    def with_wait(*, waits: bool, timeout: float | None, **others: Any) -> Any:
+        if timeout is not None and not waits:
+            raise click.UsageError("--timeout works only with --wait.")
+        return function(wait=(timeout or DEFAULT_WAIT) if waits else None, **others)
+
+    return with_wait
+
 
 show_secrets_option = click.option(
     "--show-secrets",

@@ -34,10 +34,35 @@ def wait_for_several(client: Client, names: Mapping[str, str], timeout: float, o
         timeout: The seconds to wait.
         output: The output format. None: a line for each.
     """
+    statuses, code = watch_several(client, names, timeout)
+    if output:
+        unknown = {"state": None}
+        print_data([statuses.get(id_, {"id": id_, "name": name, **unknown}) for id_, name in names.items()], output)
+    else:
+        for id_, name in names.items():
+            click.echo(printable(_end(id_, name, statuses.get(id_))))
+    return code
+
+
+def watch_several(
+    client: Client, names: Mapping[str, str], timeout: float, spec_ids: Mapping[str, str | None] | None = None
+) -> tuple[dict[str, DeploymentStatus], int]:
+    """Wait until all deployments have ended. Print their events and errors to standard error, each line with its name.
+
+    Args:
+        client: The client.
+        names: The names of the deployments by id.
+        timeout: The seconds to wait.
+        spec_ids: The revisions to wait for, by the id of the deployment. None: the newest of each.
+
+    Returns:
+        The last statuses that are known, by id, and the exit code of the first failure.
+    """
     labels = labels_of(names)
     failures = Failures(labels)
     statuses: dict[str, DeploymentStatus] = {}
-    for id_, item in together({id_: partial(_watch, client, id_, timeout) for id_ in names}):
+    streams = {id_: partial(_watch, client, id_, timeout, (spec_ids or {}).get(id_)) for id_ in names}
+    for id_, item in together(streams):
         if not isinstance(item, Ended):
             statuses[id_] = item["status"]
             if item["type"] != "failed":
@@ -46,18 +71,12 @@ def wait_for_several(client: Client, names: Mapping[str, str], timeout: float, o
             failures.report(id_, item.error)
             if not isinstance(item.error, DeploymentFailedError | WaitTimeoutError):
                 statuses.pop(id_, None)  # it may have changed since
-    if output:
-        unknown = {"state": None}
-        print_data([statuses.get(id_, {"id": id_, "name": name, **unknown}) for id_, name in names.items()], output)
-    else:
-        for id_, name in names.items():
-            click.echo(printable(_end(id_, name, statuses.get(id_))))
-    return failures.code
+    return statuses, failures.code
 
 
-def _watch(client: Client, id: str, timeout: float) -> Iterator[WatchEvent]:
+def _watch(client: Client, id: str, timeout: float, spec_id: str | None) -> Iterator[WatchEvent]:
     """Yield the events of a deployment. If it fails, raise the error of a wait."""
-    for event in client.deployments.watch_deployment(id, timeout=timeout):
+    for event in client.deployments.watch_deployment(id, spec_id=spec_id, timeout=timeout):
         yield event
         if failure := client.deployments._failure(event["status"]):  # noqa: SLF001  # inside the package
             raise failure

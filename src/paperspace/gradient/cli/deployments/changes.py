@@ -11,7 +11,7 @@ from paperspace.gradient.cli._commands import connect
 from paperspace.gradient.cli._output import output_option, print_data, print_line, printable
 from paperspace.gradient.cli._progress import wait_with_progress
 from paperspace.gradient.cli.deployments._group import command
-from paperspace.gradient.cli.deployments._options import show_secrets_option, wait_option
+from paperspace.gradient.cli.deployments._options import show_secrets_option, wait_options
 from paperspace.gradient.cli.deployments._target import Target, lookup_project_option, target_parameter
 
 if TYPE_CHECKING:
@@ -22,8 +22,8 @@ if TYPE_CHECKING:
 @target_parameter()
 @lookup_project_option
 @click.option("--replicas", type=click.IntRange(0), required=True, metavar="N", help="The number of replicas to run.")
-@wait_option
-def scale(target: Target, project_id: str | None, replicas: int, wait: bool) -> None:
+@wait_options
+def scale(target: Target, project_id: str | None, replicas: int, wait: float | None) -> None:
     """Change the number of replicas of a deployment.
 
     \b
@@ -34,13 +34,14 @@ def scale(target: Target, project_id: str | None, replicas: int, wait: bool) -> 
         scaled = client.deployments.scale_deployment(target.find(client, project_id), replicas)
         print_line(f"Scaled deployment: {scaled['id']}")
         if wait:
-            wait_with_progress(client, scaled["id"])
+            wait_with_progress(client, scaled["id"], wait, scaled["specId"])
 
 
 @command.command()
 @target_parameter()
 @lookup_project_option
-def stop(target: Target, project_id: str | None) -> None:
+@wait_options
+def stop(target: Target, project_id: str | None, wait: float | None) -> None:
     """Stop all replicas of a deployment.
 
     In its spec, only `enabled` changes. `gradient deployments start` starts the replicas again.
@@ -51,14 +52,16 @@ def stop(target: Target, project_id: str | None) -> None:
     """
     with connect() as client:
         stopped = client.deployments.stop_deployment(target.find(client, project_id))
-    print_line(f"Stopped deployment: {stopped['id']}")
+        print_line(f"Stopped deployment: {stopped['id']}")
+        if wait:
+            wait_with_progress(client, stopped["id"], wait, stopped["specId"])
 
 
 @command.command()
 @target_parameter()
 @lookup_project_option
-@wait_option
-def start(target: Target, project_id: str | None, wait: bool) -> None:
+@wait_options
+def start(target: Target, project_id: str | None, wait: float | None) -> None:
     """Start a stopped deployment.
 
     \b
@@ -69,14 +72,14 @@ def start(target: Target, project_id: str | None, wait: bool) -> None:
         started = client.deployments.start_deployment(target.find(client, project_id))
         print_line(f"Started deployment: {started['id']}")
         if wait:
-            wait_with_progress(client, started["id"])
+            wait_with_progress(client, started["id"], wait, started["specId"])
 
 
 @command.command()
 @target_parameter()
 @lookup_project_option
-@wait_option
-def restart(target: Target, project_id: str | None, wait: bool) -> None:
+@wait_options
+def restart(target: Target, project_id: str | None, wait: float | None) -> None:
     """Start new replicas with the same spec, as a new revision.
 
     Use it when the image behind a tag such as `:latest` has changed. A deployment that is stopped stays stopped.
@@ -89,7 +92,7 @@ def restart(target: Target, project_id: str | None, wait: bool) -> None:
         restarted = client.deployments.restart_deployment(target.find(client, project_id))
         print_line(f"Restarted deployment: {restarted['id']}")
         if wait:
-            wait_with_progress(client, restarted["id"])
+            wait_with_progress(client, restarted["id"], wait, restarted["specId"])
 
 
 @command.command()
@@ -137,8 +140,8 @@ def _without_secrets(revision: DeploymentRevision, show_secrets: bool) -> dict[s
     is_flag=True,
     help="Undo the last change: deploy the most recent revision that differs from the current one.",
 )
-@wait_option
-def rollback(target: Target, project_id: str | None, to: str | None, previous: bool, wait: bool) -> None:
+@wait_options
+def rollback(target: Target, project_id: str | None, to: str | None, previous: bool, wait: float | None) -> None:
     """Deploy an earlier revision again, as a new revision.
 
     Pass either --to or --previous. To return to a revision that still serves after failed updates, pass its id to --to. `gradient
@@ -159,4 +162,4 @@ def rollback(target: Target, project_id: str | None, to: str | None, previous: b
             restored = client.deployments.rollback_deployment(found, to)
         print_line(f"Rolled back deployment: {restored['id']}")
         if wait:
-            wait_with_progress(client, restored["id"])
+            wait_with_progress(client, restored["id"], wait, restored["specId"])

@@ -7,7 +7,6 @@ from typing import TYPE_CHECKING
 
 import click
 
-from paperspace.gradient._core.defaults import DEFAULT_WAIT
 from paperspace.gradient._shared.lazy import lazy_modules
 from paperspace.gradient.cli._commands import connect
 from paperspace.gradient.cli._exit_codes import ExitCode
@@ -16,7 +15,7 @@ from paperspace.gradient.cli._output import output_option, print_data, printable
 from paperspace.gradient.cli._progress import wait_with_progress
 from paperspace.gradient.cli._tables import Column, print_table, table_lines
 from paperspace.gradient.cli.deployments._group import command
-from paperspace.gradient.cli.deployments._options import project_option
+from paperspace.gradient.cli.deployments._options import project_option, timeout_option
 from paperspace.gradient.cli.deployments._several import (
     LogOptions,
     log_text,
@@ -43,16 +42,15 @@ else:
 
 @command.command()
 @targets_parameter(or_project=True)
+@timeout_option
 @click.option(
-    "--timeout",
-    type=click.FloatRange(0, min_open=True),
-    default=DEFAULT_WAIT,
-    show_default=True,
-    metavar="SECONDS",
-    help="The seconds to wait.",
+    "--revision",
+    "spec_id",
+    metavar="REVISION-ID",
+    help="Wait for this revision, and fail if it is not the newest. Default: whichever is the newest.",
 )
 @output_option("json", "yaml")
-def wait(targets: list[Target], project_id: str | None, timeout: float, output: str | None) -> int:
+def wait(targets: list[Target], project_id: str | None, timeout: float, spec_id: str | None, output: str | None) -> int:
     """Wait until the newest revision is ready, or the deployment is stopped.
 
     Events are printed to standard error. On a terminal, a progress bar is shown too. The exit code is 6 if the deployment
@@ -69,8 +67,10 @@ def wait(targets: list[Target], project_id: str | None, timeout: float, output: 
     """
     with connect() as client:
         if len(targets) != 1:
+            if spec_id is not None:
+                raise click.UsageError("--revision works with one deployment only.")
             return wait_for_several(client, find_all(client, targets, project_id), timeout, output)
-        status = wait_with_progress(client, targets[0].find(client, project_id), timeout)
+        status = wait_with_progress(client, targets[0].find(client, project_id), timeout, spec_id)
     if output:
         print_data(status, output)
     else:

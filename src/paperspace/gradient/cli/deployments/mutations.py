@@ -23,7 +23,7 @@ from paperspace.gradient.cli.deployments._options import (
     project_option,
     read_spec,
     spec_option,
-    wait_option,
+    wait_options,
 )
 from paperspace.gradient.cli.deployments._target import Target, find_all, targets_parameter
 from paperspace.gradient.errors import NotFoundError
@@ -38,7 +38,7 @@ if TYPE_CHECKING:
 @spec_option(required=True)
 @override_options
 @cluster_option(help="The cluster to deploy to. Default: the server's default cluster.")
-@wait_option
+@wait_options
 @output_option("json", "yaml", "id")
 def create(
     *,
@@ -47,7 +47,7 @@ def create(
     spec: str,
     overrides: Overrides,
     cluster_id: str | None,
-    wait: bool,
+    wait: float | None,
     output: str | None,
 ) -> None:
     """Create a deployment.
@@ -61,10 +61,12 @@ def create(
     file = read_spec(spec, overrides)
     name, project_id = name_and_project(file, name, project_id)
     with file.located_errors(), connect() as client:
-        created = client.deployments.create_deployment(name, project_id, file.spec, cluster_id)
-        print_result("Created", created, output)
+        created = client.deployments._create(  # noqa: SLF001  # inside the package
+            name, project_id, file.spec, cluster_id, with_specs=wait is not None
+        )
+        print_result("Created", {"id": created.id}, output)
         if wait:
-            wait_with_progress(client, created["id"])
+            wait_with_progress(client, created.id, wait, created.spec_id)
 
 
 @command.command()

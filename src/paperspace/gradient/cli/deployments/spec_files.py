@@ -26,7 +26,7 @@ from paperspace.gradient.cli.deployments._options import (
     read_spec,
     show_secrets_option,
     spec_option,
-    wait_option,
+    wait_options,
 )
 from paperspace.gradient.errors import InvalidSpecError
 
@@ -51,7 +51,7 @@ else:
 @click.option("--prune", is_flag=True, help="Also delete the deployments of the project that no file describes.")
 @click.option("--yes", "-y", is_flag=True, help="Do not ask for confirmation before --prune deletes.")
 @click.option("--dry-run", is_flag=True, help="Only show what would change.")
-@wait_option
+@wait_options
 @show_secrets_option
 @output_option("json", "yaml", "id")
 def apply(
@@ -65,7 +65,7 @@ def apply(
     prune: bool,
     yes: bool,
     dry_run: bool,
-    wait: bool,
+    wait: float | None,
     show_secrets: bool,
     output: str | None,
 ) -> int:
@@ -109,7 +109,7 @@ def apply(
         try:
             applier.apply(specs)
             if wait:
-                applier.wait()
+                applier.wait(wait)
             applier.prune(superfluous)
         finally:
             applier.print_list()

@@ -21,7 +21,7 @@ from paperspace.gradient.cli.deployments._options import (
     project_option,
     read_spec,
     spec_option,
-    wait_option,
+    wait_options,
 )
 from paperspace.gradient.cli.deployments._patch_options import patch_options
 from paperspace.gradient.cli.deployments._target import Target, target_parameter
@@ -32,7 +32,7 @@ if TYPE_CHECKING:
     from paperspace.gradient._spec.files import SpecFile
     from paperspace.gradient._spec.patch import Patch
     from paperspace.gradient.client import Client
-    from paperspace.gradient.types import DeploymentRef, DeploymentSpecInput
+    from paperspace.gradient.types import DeploymentSpecInput
 
 
 @command.command()
@@ -49,7 +49,7 @@ if TYPE_CHECKING:
 @override_options
 @patch_options
 @cluster_option(help="The cluster to deploy to. Default: no change.")
-@wait_option
+@wait_options
 @output_option("json", "yaml", "id")
 def update(
     *,
@@ -60,7 +60,7 @@ def update(
     overrides: Overrides,
     patch: Patch,
     cluster_id: str | None,
-    wait: bool,
+    wait: float | None,
     output: str | None,
 ) -> None:
     """Update the spec, cluster, name or project of a deployment.
@@ -98,10 +98,10 @@ def update(
         file.validate()  # before the name is looked up
     with nullcontext() if file is None else file.located_errors(), connect() as client:
         found = target.find(client, project_id)
-        updated = _update(client, found, content, patch, others)
-        print_result("Updated", updated, output)
+        spec_id = _update(client, found, content, patch, others, with_spec_id=wait is not None)
+        print_result("Updated", {"id": found}, output)
         if wait:
-            wait_with_progress(client, updated["id"])
+            wait_with_progress(client, found, wait, spec_id)
 
 
 def _overridden(overrides: Overrides, env: Mapping[str, str] | None) -> dict[str, Any]:
@@ -122,9 +122,19 @@ def _patched(file: SpecFile, patch: Patch) -> DeploymentSpecInput:
 
 
 def _update(
-    client: Client, id: str, spec: DeploymentSpecInput | None, patch: Patch, others: dict[str, str]
-) -> DeploymentRef:
+    client: Client,
+    id: str,
+    spec: DeploymentSpecInput | None,
+    patch: Patch,
+    others: dict[str, str],
+    *,
+    with_spec_id: bool,
+) -> str | None:
+    """Update a deployment, and return the id of its newest spec. None: it was not asked for."""
     if spec is None and not patch.is_empty():
-        return client.deployments._patch(id, patch, others)  # noqa: SLF001  # inside the package
+        return client.deployments._patch(id, patch, others)["specId"]  # noqa: SLF001  # inside the package
     name, project_id, cluster_id = (others.get(field) for field in ("name", "projectId", "clusterId"))
-    return client.deployments.update_deployment(name, project_id, spec, cluster_id, id=id)
+    updated = client.deployments._update(  # noqa: SLF001  # inside the package
+        name, project_id, spec, cluster_id, id, with_specs=with_spec_id
+    )
+    return updated.spec_id
