@@ -102,6 +102,22 @@ def test_databases_that_cannot_be_used(tmp_path: Path) -> None:
     assert (done.returncode, "exists only in its server" in done.stderr) == (2, True)
 
 
+def test_a_database_that_does_not_say_its_engine(tmp_path: Path, database: str) -> None:
+    """If the page that names the engine is damaged, no command says that there are no containers, and nothing is deleted."""
+    with open_writer(database) as connection:
+        [(page,)] = connection.execute("SELECT rootpage FROM sqlite_schema WHERE name = 'server'").fetchall()
+        [(size,)] = connection.execute("PRAGMA page_size").fetchall()
+    with Path(database).open("r+b") as file:
+        file.seek((page - 1) * size)
+        file.write(b"\xff" * size)
+    before = contents(tmp_path)
+    for arguments in (["down"], ["prune"], ["status"], ["--reset", "--yes", "--port", "0"]):
+        done = run_process("server", "--database", database, *arguments)
+        assert done.returncode == (3 if arguments == ["status"] else 1), arguments
+        assert "malformed. So it is not known which containers it has" in done.stderr + done.stdout, arguments
+        assert contents(tmp_path) == before, arguments
+
+
 def test_prune_with_the_simulation(database: str) -> None:
     """With the simulation there is nothing to prune."""
     with LocalServer(database=database):

@@ -138,6 +138,7 @@ class Choice(NamedTuple):
 
 _SIMULATED = "Deployments are simulated; no containers run."
 _FOR_CONTAINERS = "For containers, pass --engine docker."
+_UNKNOWN_CONTAINERS = "So it is not known which containers it has. `docker ps --all --filter label=gradient.server` lists those of all databases."
 _NO_EXTRA = "The extra docker is not installed. Install it with `pip install 'paperspace-gradient[docker]'`."
 
 
@@ -148,6 +149,7 @@ async def choose_engine(options: EngineOptions, gateway_options: GatewayOptions,
 
     Raises:
         ClickException: Docker was asked for and cannot be used.
+        UnusableDatabaseError: the database cannot be read.
     """
     from paperspace.gradient.server.controller.engine import EngineUnavailableError
     from paperspace.gradient.server.controller.gateway import GatewayUnavailableError
@@ -229,9 +231,13 @@ def engine_of(database: Path) -> Engine | EngineUnavailableError | None:
     """Return the engine that a database was used with. None: its deployments are simulated. Or why it cannot be used."""
     from paperspace.gradient.server.controller.engine import EngineUnavailableError
     from paperspace.gradient.server.storage.engine_choice import remembered_engine
+    from paperspace.gradient.server.storage.files import UnusableDatabaseError
 
-    if remembered_engine(database) != EngineOption.DOCKER:
-        return None
+    try:
+        if remembered_engine(database) != EngineOption.DOCKER:
+            return None
+    except UnusableDatabaseError as error:
+        return EngineUnavailableError(f"{error}. {_UNKNOWN_CONTAINERS}")
     if not find_spec("aiodocker"):
         return EngineUnavailableError(_NO_EXTRA)
     from paperspace.gradient.server.docker.engine import DockerEngine

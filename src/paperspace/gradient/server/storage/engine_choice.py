@@ -5,23 +5,28 @@ from __future__ import annotations
 import sqlite3
 from pathlib import Path
 
-from paperspace.gradient.server.storage.files import IN_MEMORY, open_unchanged
+from paperspace.gradient.server.storage.files import IN_MEMORY, check_origin, open_unchanged, unusable
 from paperspace.gradient.server.storage.identity import SIMULATED
 
 
 def remembered_engine(database: str | Path) -> str | None:
     """Return the name of the engine of a database; None if it is new.
 
-    A file that cannot be read counts as new: the error is reported when the server opens it.
+    Raises:
+        UnusableDatabaseError: the file is not ours, or cannot be read: it is not known whether it has containers.
     """
-    if str(database) == IN_MEMORY or not Path(database).is_file():
+    file = Path(database)
+    if str(database) == IN_MEMORY or not file.is_file():
         return None
     try:
-        with open_unchanged(Path(database)) as connection:
-            try:
+        with open_unchanged(file) as connection:
+            check_origin(connection, file)
+            tables = {name for (name,) in connection.execute("SELECT name FROM sqlite_schema")}
+            rows: list[tuple[str | None]] = []
+            if "server" in tables:
                 rows = connection.execute("SELECT engine FROM server").fetchall()
-            except sqlite3.OperationalError:  # from before there were engines
+            elif "deployments" in tables:  # from before there were engines
                 rows = connection.execute(f"SELECT '{SIMULATED}' FROM deployments LIMIT 1").fetchall()  # noqa: S608
-    except sqlite3.Error:
-        return None
+    except (OSError, sqlite3.Error) as error:
+        raise unusable(database, error) from error
     return rows[0][0] if rows else None
