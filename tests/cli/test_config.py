@@ -7,13 +7,18 @@ import os
 import stat
 import subprocess
 import sys
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import suppress
 from pathlib import Path
+from threading import Barrier, BrokenBarrierError
 
 import pytest
 import yaml
 from tests.cli.conftest import CALL, GRADIENT, TIMEOUT, Run
 
 from paperspace.gradient.cli._exit_codes import ExitCode
+from paperspace.gradient.cli.config import store_in_config
+from paperspace.gradient.config import read_config
 from paperspace.gradient.server import LocalServer
 
 KEY = "0123456789abcdef0123456789abcdef"
@@ -32,6 +37,21 @@ def test_key_is_stored(run: Run, config_file: Path) -> None:
     assert json.loads(config_file.read_text()) == {"apiKey": KEY}
     assert (mode(config_file), mode(config_file.parent)) == (0o600, 0o700)
     assert [entry.name for entry in config_file.parent.iterdir()] == ["config.json"]
+
+
+def test_two_first_commands(config_file: Path) -> None:
+    """Of two commands that create the file at the same time, none undoes the change of the other."""
+    both_read = Barrier(2)
+
+    def read() -> dict[str, object]:
+        content = read_config()
+        with suppress(BrokenBarrierError):  # the other command cannot read before this one has written
+            both_read.wait(0.5)
+        return content
+
+    with ThreadPoolExecutor(2) as pool:
+        list(pool.map(lambda entry: store_in_config(read, entry), ({"apiKey": KEY}, {"apiUrl": "https://example.com"})))
+    assert json.loads(config_file.read_text()) == {"apiKey": KEY, "apiUrl": "https://example.com"}
 
 
 @pytest.mark.parametrize(

@@ -112,17 +112,16 @@ def _real_path() -> Path:
 
 def store_in_config(read: Callable[[], dict[str, object]], entries: Mapping[str, object]) -> None:
     """Store entries in the configuration file, which `read` reads. The others are kept."""
+    if config.config_path().parts[0] == "~":
+        raise ConfigurationError("no home folder for the configuration file; set HOME or PAPERSPACE_CONFIG_PATH")
+    _real_path().parent.mkdir(mode=0o700, parents=True, exist_ok=True)  # first: the lock is on the folder
     with exclusive_change(_real_path()):
         _write_config({**read(), **entries})
 
 
 def _write_config(content: dict[str, object]) -> None:
     """Replace the configuration file. Only its owner can read it; a symbolic link to it is kept."""
-    if config.config_path().parts[0] == "~":
-        raise ConfigurationError("no home folder for the configuration file; set HOME or PAPERSPACE_CONFIG_PATH")
-    path = _real_path()
-    path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
-    write_private(path, json.dumps(content, indent=2) + "\n")
+    write_private(_real_path(), json.dumps(content, indent=2) + "\n")
 
 
 def _valid_config() -> dict[str, object]:
