@@ -67,12 +67,27 @@ def test_all_that_belongs_to_a_database(tmp_path: Path) -> None:
     written = back_up(file, copies / "x.db")
     names_ = ("", ".instance-types", ".key", ".logs", ".metrics", ".registries", ".secrets")
     expected = [f"x.db{name}" for name in names_]
-    assert sorted(path.name for path in copies.iterdir()) == expected == sorted(path.name for path in written)
+    assert sorted(path.name for path in copies.iterdir()) == expected == sorted(path.name for path in written.copies)
     assert {stat.S_IMODE(path.stat().st_mode) for path in copies.iterdir()} == {0o600}
     assert (copies / "x.db.key").read_text() == "key"
     for name in ("logs", "metrics"):
         with closing(sqlite3.connect(copies / f"x.db.{name}")) as side_file:
             assert side_file.execute("SELECT name FROM sqlite_schema").fetchall() == [("lines",)]
+
+
+def test_damaged_files_beside_a_database(tmp_path: Path) -> None:
+    """Logs and metrics that are damaged are left out, with the reason, and settings are copied whatever they are."""
+    file, copies = tmp_path / "gradient.db", tmp_path / "copies"
+    copies.mkdir()
+    with LocalServer(database=file):
+        pass
+    for name in ("logs", "metrics", "secrets"):
+        (tmp_path / f"gradient.db.{name}").write_bytes(b"\xff" * 5000)
+    done = back_up(file, copies / "x.db")
+    assert ["not a database" in str(reason) for reason in done.left_out] == [True, True]
+    assert sorted(path.name for path in copies.iterdir()) == ["x.db", "x.db.secrets"]
+    assert (copies / "x.db.secrets").read_bytes() == b"\xff" * 5000
+    assert sorted(done.copies) == sorted(copies.iterdir())
 
 
 @pytest.mark.parametrize("existing", ["x.db", "x.db.key"])

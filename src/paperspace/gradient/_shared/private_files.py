@@ -47,7 +47,7 @@ def exclusive_change(file: Path) -> Iterator[None]:
         yield
 
 
-def write_private(file: Path, text: str) -> None:
+def write_private(file: Path, content: str | bytes) -> None:
     """Write a file that only its owner can read, in one step: readers see the old content or the new.
 
     Raises:
@@ -57,8 +57,8 @@ def write_private(file: Path, text: str) -> None:
     try:
         handle, draft = tempfile.mkstemp(dir=file.parent, prefix=file.name)
         try:
-            with os.fdopen(handle, "w", encoding="utf-8") as stream:
-                stream.write(text)
+            with os.fdopen(handle, "wb") as stream:
+                stream.write(content.encode() if isinstance(content, str) else content)
             Path(draft).replace(file)
         except BaseException:
             Path(draft).unlink(missing_ok=True)

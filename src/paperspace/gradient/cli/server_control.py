@@ -145,12 +145,14 @@ def backup(file: Path, database: str | None) -> None:
     from paperspace.gradient.server.storage.files import UnusableDatabaseError
 
     try:
-        copies = back_up(_existing(database_file(database)), file)
+        done = back_up(_existing(database_file(database)), file)
     except UnusableDatabaseError as error:
         raise click.ClickException(f"{error}.") from error
     except OSError as error:
         raise click.ClickException(f"Cannot write {error.filename or file}: {error.strerror or error}.") from error
-    print_message("\n".join(f"Wrote {copy}" for copy in copies))
+    print_message(
+        "\n".join([*(f"Wrote {copy}" for copy in done.copies), *(f"Left out: {why}" for why in done.left_out)])
+    )
 
 
 @click.command("gateway")

@@ -5,12 +5,12 @@ from __future__ import annotations
 import errno
 import sqlite3
 from contextlib import closing
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NamedTuple
 
 from paperspace.gradient._shared import server_files
 from paperspace.gradient._shared.private_files import read_private, write_private
 from paperspace.gradient.server.defaults import beside
-from paperspace.gradient.server.storage.files import check_origin, create_private, unusable
+from paperspace.gradient.server.storage.files import UnusableDatabaseError, check_origin, create_private, unusable
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -19,8 +19,16 @@ if TYPE_CHECKING:
 _TIMEOUT = 10.0  # seconds to wait for a lock of the source
 
 
-def back_up(database: Path, target: Path) -> list[Path]:
-    """Copy a database and the files that belong to it, and return the copies. Their names start like the target.
+class Backup(NamedTuple):
+    """What was copied."""
+
+    copies: list[Path]
+    left_out: list[UnusableDatabaseError]
+    """Why the logs, or the metrics, have no copy: their file is damaged. It may be lost, so the rest is copied."""
+
+
+def back_up(database: Path, target: Path) -> Backup:
+    """Copy a database and the files that belong to it. The names of the copies start like the target.
 
     Each copy has the state of one moment, with all changes that were acknowledged before.
 
@@ -32,20 +40,27 @@ def back_up(database: Path, target: Path) -> list[Path]:
     if not database.is_file():
         raise unusable(database, "there is no such file")
     copies: list[Path] = []
+    left_out: list[UnusableDatabaseError] = []
     try:
         # The logs first: each of their lines then belongs to an instance that is in the copy of the database.
         for name in server_files.DATABASES:
             if (file := beside(database, name)).is_file():
-                _copy_database(file, _created(beside(target, name), copies))
+                copy = _created(beside(target, name), copies)
+                try:
+                    _copy_database(file, copy)
+                except UnusableDatabaseError as error:
+                    left_out.append(error)
+                    copies.remove(copy)
+                    copy.unlink()
         _copy_database(database, _created(target, copies), check=check_origin)
         for name in server_files.SETTINGS:
             if (file := beside(database, name)).is_file():
-                write_private(_created(beside(target, name), copies), read_private(file).decode())
+                write_private(_created(beside(target, name), copies), read_private(file))
     except BaseException:
         for copy in copies:
             copy.unlink(missing_ok=True)
         raise
-    return copies
+    return Backup(copies, left_out)
 
 
 def _created(file: Path, copies: list[Path]) -> Path:
