@@ -21,6 +21,8 @@ from paperspace.gradient._version import __version__
 from paperspace.gradient.cli._commands import CommonOptions
 from paperspace.gradient.cli._errors import exit_code
 from paperspace.gradient.cli._exit_codes import ExitCode
+from paperspace.gradient.cli._lazy_group import LazyGroup
+from paperspace.gradient.cli.deployments import command as deployments_group
 from paperspace.gradient.cli.main import main
 
 HEAVY = {"aiohttp", "asyncio", "gql", "graphql", "multiprocessing", "pydantic", "rich", "yaml"}
@@ -130,12 +132,14 @@ def test_commands_of_the_retired_client(run: Run, words: list[str], instead: str
     assert shown.stderr.endswith(f"{instead}\n")
 
 
-def test_lazy_summaries() -> None:
-    """The summaries in the help of `gradient` are the first sentences of the commands' help."""
-    context = click.Context(main)
-    for name, lazy in main.lazy_commands.items():
-        command = main.get_command(context, name)
+@pytest.mark.parametrize("group", [main, deployments_group], ids=lambda group: group.name)
+def test_lazy_summaries(group: LazyGroup) -> None:
+    """The summaries in the help of a group are the first sentences of the commands' help."""
+    context = click.Context(group)
+    for name, lazy in group.lazy_commands.items():
+        command = group.get_command(context, name)
         assert command
+        assert command.name == name
         assert command.get_short_help_str(200).removesuffix(".") == lazy.summary.removesuffix(".")
 
 

@@ -5,24 +5,15 @@ from __future__ import annotations
 import io
 import os
 import sys
-from importlib import import_module
-from typing import Any, NamedTuple, NoReturn
+from typing import Any, NoReturn
 
 import click
 
 from paperspace.gradient._version import __version__
-from paperspace.gradient.cli._commands import CommonOptions, Group
+from paperspace.gradient.cli._commands import CommonOptions
 from paperspace.gradient.cli._errors import exit_code
+from paperspace.gradient.cli._lazy_group import LazyCommand, LazyGroup
 from paperspace.gradient.cli._output import replace_missing_streams
-
-
-class LazyCommand(NamedTuple):
-    """A command that is imported when it runs: where it is defined, and its summary for the help until then."""
-
-    module: str
-    attribute: str
-    summary: str
-
 
 _PACKAGE = "paperspace.gradient.cli"
 _SUBCOMMANDS = {
@@ -47,24 +38,8 @@ _RETIRED = {
 }
 
 
-class MainGroup(Group):
-    """The top-level command. Printing a help text imports only the commands in it."""
-
-    def __init__(self, *args: Any, lazy_commands: dict[str, LazyCommand], **settings: Any) -> None:
-        super().__init__(*args, **settings)
-        self.lazy_commands = lazy_commands
-
-    def list_commands(self, ctx: click.Context) -> list[str]:  # noqa: ARG002  # click's signature
-        """Return the names of the commands in the order of the help."""
-        return list(self.lazy_commands)
-
-    def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:  # noqa: ARG002  # the same
-        """Import a command and return it."""
-        if cmd_name not in self.lazy_commands:
-            return None
-        lazy = self.lazy_commands[cmd_name]
-        command: click.Command = getattr(import_module(lazy.module), lazy.attribute)
-        return command
+class MainGroup(LazyGroup):
+    """The top-level command."""
 
     def resolve_command(
         self, ctx: click.Context, args: list[str]
@@ -73,15 +48,7 @@ class MainGroup(Group):
         if args[0] in _RETIRED:
             instead = _RETIRED[args[0]] or "This command manages deployments only."
             ctx.fail(f"`gradient {args[0]}` of the retired official client does not exist here. {instead}")
-        try:
-            return super().resolve_command(ctx, args)
-        except click.exceptions.NoSuchCommand as error:  # click does not know the lazy commands
-            raise click.exceptions.NoSuchCommand(args[0], possibilities=self.lazy_commands, ctx=ctx) from error
-
-    def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:  # noqa: ARG002  # the same
-        """Write the list of commands in the help without importing them."""
-        with formatter.section("Commands"):
-            formatter.write_dl([(name, lazy.summary) for name, lazy in self.lazy_commands.items()])
+        return super().resolve_command(ctx, args)
 
     def invoke(self, ctx: click.Context) -> Any:
         """Run the command that was called."""
