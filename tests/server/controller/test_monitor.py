@@ -131,6 +131,15 @@ def test_a_start_that_is_too_long() -> None:
     assert set(recorder.attempts) == {"startup"}
 
 
+def test_a_start_during_an_outage() -> None:
+    """After an outage of the engine, in which no result is known, failures count once in a period, as before it."""
+    checks = Checks(check("startup", 10, 3))
+    recorder = run(checks, lambda _, at: None if at < 600 else False, 1000)
+    [(at, state)] = recorder.changes
+    assert state == "dead: startup: GET / returned 503 (3 of 3 failures)"
+    assert 620 <= at < 623
+
+
 def test_ready_soon() -> None:
     """A container that becomes ready is ready within a second, whatever the period; then the period counts."""
     recorder = run(Checks(readiness=check("readiness", 60)), lambda _, at: at >= 3.3, 300)

@@ -95,7 +95,7 @@ class Monitor:
             result = await self._subject.attempt(check)
             if result and (result.passed or not self._starts(check) or self._loop.time() >= end_of_period):
                 self._count(check, result)
-                end_of_period += check.period
+                end_of_period = self._loop.time() + check.period  # also after an outage, in which nothing was counted
             elif result:
                 self._wait(check, result)
             if not self._health.alive or (check.name == "startup" and self._health.started):
