@@ -63,13 +63,14 @@ def token(page: Page) -> bytes:
 
 
 async def test_a_body_that_never_ends(any_page: Page, monkeypatch: pytest.MonkeyPatch) -> None:
-    """After the timeout, a request whose body is incomplete gets 408, and its connection is closed."""
+    """After the timeout, a request whose body is incomplete gets 408, and its connection is closed. It may be sent again."""
     monkeypatch.setattr(bodies, "TIMEOUT", 0.3)
     for path in ("/console/api/check-spec", "/console/stream/deployments"):
         async with sent(any_page, token(any_page) + HALF, path) as reader:
             response = await reader.read()
         assert response.startswith(b"HTTP/1.1 408 ")
         assert b"did not arrive within 0.3 seconds" in response
+        assert response.endswith(b'"retryable": true}}')
 
 
 async def test_the_end_does_not_wait_for_a_body(server_console: ServerConsole, page: Page) -> None:
@@ -82,7 +83,9 @@ async def test_the_end_does_not_wait_for_a_body(server_console: ServerConsole, p
         with suppress(TimeoutError):  # until the server has read the head, and waits for the body
             await asyncio.wait_for(reader.read(1), 0.3)
         await asyncio.to_thread(server.stop)
-        assert (await reader.read()).startswith(b"HTTP/1.1 503 ")
+        response = await reader.read()
+    assert response.startswith(b"HTTP/1.1 503 ")
+    assert response.endswith(b'"retryable": true}}')
 
 
 async def test_malformed_bodies(any_page: Page) -> None:

@@ -15,6 +15,7 @@ from tests.console.conftest import Page
 from paperspace.gradient import AsyncClient, NotFoundError
 from paperspace.gradient.console import actions, calls
 from paperspace.gradient.console.application import ACTIONS, STREAMS
+from paperspace.gradient.console.turns import in_turn
 from paperspace.gradient.server import LocalServer
 
 pytestmark = pytest.mark.anyio
@@ -228,3 +229,42 @@ async def test_work_on_a_text_does_not_block_others(
     others.set()
     assert [status for status, _ in await asyncio.gather(*waiting)] == [200, 200, 200]
     assert most == 1
+
+
+async def test_work_of_a_page_that_is_gone_has_its_turn_to_the_end() -> None:
+    """The work of a caller that was cancelled goes on in its thread, and other work waits for its end."""
+    started, end = threading.Event(), threading.Event()
+    done: list[str] = []
+
+    def slow() -> None:
+        started.set()
+        assert end.wait(20)
+        done.append("first")
+
+    first = asyncio.create_task(in_turn(slow))
+    assert await asyncio.to_thread(started.wait, 20)
+    first.cancel()
+    await asyncio.gather(first, return_exceptions=True)
+    second = asyncio.create_task(in_turn(done.append, "second"))
+    await asyncio.wait([second], timeout=0.3)
+    assert done == []
+    end.set()
+    await second
+    assert done == ["first", "second"]
+
+
+async def test_a_page_that_is_gone_is_no_error_of_the_console(page: Page, caplog: pytest.LogCaptureFixture) -> None:
+    """A stream whose page is closed before its response begins logs nothing."""
+    address = page.base.removeprefix("http://")
+    head = (
+        f"Host: {address}\r\nOrigin: {page.base}\r\nX-Console-Token: {page.token}\r\nContent-Type: application/json\r\n"
+    )
+    request = f"POST /console/stream/deployments HTTP/1.1\r\n{head}Content-Length: 2\r\n\r\n{{}}"
+    for turns in range(200):
+        _, writer = await asyncio.open_connection(*address.split(":"))
+        writer.write(request.encode())
+        for _ in range(turns % 20):
+            await asyncio.sleep(0)
+        writer.close()
+    assert (await page.post("/console/api/check-spec", {"text": SPEC}))[0] == 200
+    assert caplog.text == ""

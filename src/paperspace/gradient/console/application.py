@@ -71,7 +71,8 @@ class Console:
         except _RefusedError as error:
             return _json({"error": {"kind": error.kind, "message": str(error), "retryable": False}}, error.status)
         except IncompleteBodyError as error:
-            response = _json({"error": {"kind": "HTTP", "message": str(error), "retryable": False}}, error.status)
+            retryable = error.status in (HTTPStatus.REQUEST_TIMEOUT, HTTPStatus.SERVICE_UNAVAILABLE)
+            response = _json({"error": {"kind": "HTTP", "message": str(error), "retryable": retryable}}, error.status)
             response.force_close()
             return response
         except GradientError as error:
@@ -129,9 +130,9 @@ class Console:
     async def _stream(self, request: web.Request, values: AsyncGenerator[object]) -> web.StreamResponse:
         response = web.StreamResponse(headers={**access.HEADERS, hdrs.CACHE_CONTROL: "no-store"})
         response.content_type = "application/x-ndjson"
-        await response.prepare(request)
         async with aclosing(lines(values, self._closed)) as written:
             with suppress(ConnectionError):  # the page is gone
+                await response.prepare(request)
                 async for line in written:
                     await response.write(line)
         return response

@@ -21,6 +21,12 @@ _turns: WeakKeyDictionary[asyncio.AbstractEventLoop, asyncio.Lock] = WeakKeyDict
 
 
 async def in_turn(function: Callable[P, R], *args: P.args, **kwargs: P.kwargs) -> R:
-    """Run a function in a thread, after those of earlier calls. A caller that is cancelled does not stop its function."""
-    async with _turns.setdefault(asyncio.get_running_loop(), asyncio.Lock()):
-        return await in_daemon_thread(function, *args, **kwargs)
+    """Run a function in a thread, after those of earlier calls.
+
+    A caller that is cancelled does not stop its function, if that runs already; those of later calls wait for its end too.
+    """
+    turn = _turns.setdefault(asyncio.get_running_loop(), asyncio.Lock())
+    await turn.acquire()
+    running = asyncio.create_task(in_daemon_thread(function, *args, **kwargs))
+    running.add_done_callback(lambda _: turn.release())
+    return await asyncio.shield(running)
