@@ -51,6 +51,26 @@ def test_it_reconnects(page: Page, server: LocalServer, console: ServerConsole, 
         assert page.get_by_role("searchbox", name="Filter").input_value() == "p1"
 
 
+CONNECT_TWICE = """async () => {
+    const { Api } = await import("/console/static/api.js");
+    const bodies = ['{"value": 1}\\n', '{"value": 2}\\n{"end": true}\\n'];
+    const seen = [];
+    window.requestAnimationFrame = () => 0;
+    window.fetch = async () => new Response(bodies.shift());
+    const begin = () => (seen.push("begin"), {});
+    await new Api("", () => {}).stream("any", begin, (values) => seen.push(values), new AbortController().signal);
+    return seen;
+}"""
+
+
+def test_a_hidden_page_gets_values_in_order(page: Page) -> None:
+    """Without frames, as on a hidden page, what one connection sent is received before the next one begins.
+
+    The download of a log begins again with each connection: it had the lines of the connection before twice.
+    """
+    assert page.evaluate(CONNECT_TWICE) == ["begin", [1], "begin", [2]]
+
+
 def test_a_new_start_needs_a_new_link(page: Page, server: LocalServer, database: Path) -> None:
     """After the console was started again, its sessions are gone, and the page says how to get a link."""
     server.stop()

@@ -107,12 +107,12 @@ export class Api {
           this.#setLost(stream, error instanceof ApiError ? error.message : "The connection was lost.");
         } finally {
           connection.abort();
+          batches.flush(); // before the caller learns of the end, or of another connection: a hidden page has no frames
         }
         await event(AbortSignal.timeout(delay * (0.75 + Math.random() / 2)), "abort", signal);
         delay = Math.min(delay * 2, LAST_DELAY);
       }
     } finally {
-      batches.flush(); // before the caller learns of the end
       this.#setLost(stream, "");
     }
   }
@@ -216,7 +216,9 @@ async function untilShown(signal) {
  */
 function event(target, name, signal) {
   return new Promise((resolve) => {
-    target.addEventListener(name, () => resolve(), { once: true, signal });
-    signal.addEventListener("abort", () => resolve(), { once: true });
+    const waiting = new AbortController(); // removes both listeners
+    const finish = () => (waiting.abort(), resolve());
+    target.addEventListener(name, finish, { signal: waiting.signal });
+    signal.addEventListener("abort", finish, { signal: waiting.signal });
   });
 }
