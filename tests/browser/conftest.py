@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -14,7 +14,7 @@ from paperspace.gradient.cli._server_console import ServerConsole
 from paperspace.gradient.server import LocalServer
 
 if TYPE_CHECKING:
-    from playwright.sync_api import Browser, BrowserContext, Page, ViewportSize
+    from playwright.sync_api import Browser, BrowserContext, Page, Route, ViewportSize
 
 # These tests need a browser and its driver. scripts/test-browser runs them.
 collect_ignore_glob = [] if os.environ.get("GRADIENT_TEST_BROWSER") else ["*.py"]
@@ -85,6 +85,22 @@ def _note_foreign(url: str, server: LocalServer, errors: list[str]) -> None:
     base = server.url.removesuffix("/graphql")
     if not url.startswith((base, "blob:", "data:")):
         errors.append(f"the page loads {url}")
+
+
+def hold(page: Page, action: str) -> Callable[[], Route]:
+    """Hold the next request of an action. The returned function waits for it, and returns it."""
+    routes: list[Route] = []
+
+    def keep(route: Route) -> None:
+        routes.append(route)
+
+    def wait() -> Route:
+        while not routes:
+            page.wait_for_timeout(10)
+        return routes[0]
+
+    page.route(f"**/console/api/{action}", keep, times=1)
+    return wait
 
 
 @pytest.fixture(scope="session")

@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from typing import TYPE_CHECKING, Any
 
-from tests.browser.conftest import NARROW, violations
+from tests.browser.conftest import NARROW, hold, violations
 
 from paperspace.gradient import Client
 
@@ -52,6 +52,53 @@ def test_edit(page: Page, client: Client) -> None:
     page.keyboard.press("Control+Enter")
     page.wait_for_url(re.compile(f"#/deployments/{id_}$"))
     assert client.deployments.get_deployment_spec(id_)["image"] == "httpd"
+
+
+def edit(page: Page, client: Client) -> str:
+    """Open the editor of a new deployment, with another image that is not applied yet; return its address."""
+    id_ = client.deployments.create_deployment("web", "p1", SPEC)["id"]
+    address = f"{page.url.partition('#')[0]}#/deployments/{id_}/edit"
+    page.goto(address)
+    page.get_by_role("heading", name="Nothing would change").wait_for()
+    write(page, "image: httpd\nport: 80\n")
+    page.get_by_role("heading", name="Would update web").wait_for()
+    return address
+
+
+def test_apply_again_after_an_error(page: Page, client: Client) -> None:
+    """If the text cannot be applied, the error is shown, and the same text can be applied again."""
+    edit(page, client)
+    failure = {"error": {"kind": "ConflictError", "message": "try again", "retryable": False}}
+    page.route("**/console/api/apply", lambda route: route.fulfill(status=422, json=failure), times=1)
+    page.get_by_role("button", name="Apply").click()
+    page.get_by_text("try again").wait_for()
+    page.get_by_role("button", name="Apply").click()
+    page.wait_for_url(re.compile(r"#/deployments/[0-9a-f-]{36}$"))
+
+
+def test_an_outage_while_a_text_is_checked(page: Page, client: Client) -> None:
+    """After an outage, the text is checked by itself, and can be applied."""
+    edit(page, client)
+    for action in ("check-spec", "plan"):
+        page.route(f"**/console/api/{action}", lambda route: route.abort(), times=1)
+        write(page, f"image: {action}\nport: 80\n")
+        page.get_by_text("The console does not respond").wait_for()
+        page.get_by_text("The console does not respond").wait_for(state="detached")
+        page.get_by_role("button", name="Apply", disabled=False).wait_for()
+
+
+def test_what_is_typed_while_a_text_is_applied(page: Page, client: Client) -> None:
+    """A text that was changed while an earlier one is applied stays in the editor."""
+    address = edit(page, client)
+    request = hold(page, "apply")
+    page.get_by_role("button", name="Apply").click()
+    applying = request()
+    write(page, "image: caddy\nport: 80\n")
+    applying.continue_()
+    page.get_by_text("Updated web.").wait_for()
+    page.get_by_role("row", name="image httpd caddy").wait_for()
+    assert page.url == address
+    assert page.get_by_role("textbox", name="Spec").input_value() == "image: caddy\nport: 80\n"
 
 
 def test_errors_have_positions(page: Page) -> None:

@@ -1,7 +1,7 @@
 // Create a deployment, or edit one: the spec as text, what is wrong with it, and what it would change.
 
 import { addressOf } from "./address.js";
-import { attempt } from "./api.js";
+import { ApiError, attempt, messageOf } from "./api.js";
 import { codeBlock } from "./copy.js";
 import { differenceTable } from "./difference.js";
 import { element, replace, setText } from "./dom.js";
@@ -12,6 +12,7 @@ import { specArea } from "./spec_area.js";
 
 const CHECK_DELAY = 80; // milliseconds without a key until the text is checked
 const PLAN_DELAY = 250; // and until the server is asked what it would change
+const RETRY_DELAY = 2_000; // after an outage, until the text is checked again
 
 const NEW = "image: nginx\nport: 80\nresources:\n  replicas: 1\n";
 
@@ -116,10 +117,13 @@ function edit(target, context, id, draft) {
   async function run() {
     if (!planned || planned === "unchanged") return;
     setPlanned(null);
-    const applied = await call("apply", deployment());
-    if (!applied) return;
+    const sent = deployment();
+    const given = version;
+    const applied = await call("apply", sent);
+    if (!applied) return void makePlan(); // so that it can be applied again
+    context.announce(`${applied.action === "created" ? "Created" : "Updated"} ${sent.name}.`);
+    if (given !== version) return void check(); // what was typed in the meantime stays
     drafts.delete(context.address.path.join("/"));
-    context.announce(`${applied.action === "created" ? "Created" : "Updated"} ${deployment().name}.`);
     context.navigate(addressOf(["deployments", applied.id]));
   }
 
@@ -137,11 +141,22 @@ function edit(target, context, id, draft) {
   }
 
   /**
+   * Call an action. If it fails, its error is shown, and the result is undefined. After an outage, the text is checked again.
+   *
    * @param {string} name of an action
    * @param {object} args
    */
-  function call(name, args) {
-    return attempt(api.call(name, { ...args }, signal), (message) => showProblems([{ line: 0, column: 0, message }]), signal);
+  async function call(name, args) {
+    try {
+      return await api.call(name, { ...args }, signal);
+    } catch (error) {
+      if (signal.aborted) return undefined;
+      showProblems([{ line: 0, column: 0, message: messageOf(error) }]);
+      if (name === "apply" || !(error instanceof ApiError && error.retryable)) return undefined;
+      clearTimeout(timer);
+      timer = window.setTimeout(check, RETRY_DELAY);
+      return undefined;
+    }
   }
 
   /** @param {Problem[]} found */
