@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import pytest
-from tests.browser.conftest import NARROW, violations
+from tests.browser.conftest import NARROW, hold, violations
 from tests.browser.talkative import Talkative
 from tests.server.storage.test_metric_file import FULL, TRAFFIC
 
@@ -348,6 +348,23 @@ def test_playground(page: Page, client: Client) -> None:
     assert "urlopen" in page.get_by_role("region", name="Python").locator("code").inner_text()
 
 
+def test_the_code_of_the_last_request(page: Page, client: Client) -> None:
+    """If the code of an earlier request arrives later, that of the last one stays."""
+    open_page(page, create(client), "playground")
+    page.get_by_text("curl --include").wait_for()
+    request = hold(page, "request-code")
+    path = page.get_by_role("textbox", name="Path")
+    path.fill("/first")
+    earlier = request()
+    path.fill("/second")
+    code = page.locator("pre", has_text="curl --include")
+    code.filter(has_text="/second").wait_for()
+    with page.expect_response("**/console/api/request-code"):
+        earlier.continue_()
+    page.wait_for_timeout(100)
+    assert "/second" in code.inner_text()
+
+
 def test_the_playground_stays_at_its_endpoint(page: Page, client: Client) -> None:
     """A path that leaves the endpoint is refused, with the reason."""
     open_page(page, create(client), "playground", "path=/../../graphql")
@@ -383,6 +400,44 @@ def test_metrics(page: Page, client: Client, database: Path) -> None:
         r"p50 [\d.]+ m?s", page.locator("figure", has_text="Duration of requests").locator(".legend").inner_text()
     )
     assert re.search(r"Requests per second: requests [\d.]+\. Maximum", plots.first.get_attribute("aria-label") or "")
+
+
+def test_metrics_of_another_time(page: Page, client: Client) -> None:
+    """If the figures of the time chosen before arrive later, those of the chosen time stay."""
+    id_ = create(client)
+    request = hold(page, "metrics")
+    open_page(page, id_, "metrics")
+    earlier = request()
+    page.get_by_label("Time").select_option("15m")
+    page.get_by_text("No figures in this time.").wait_for()
+    fields = (
+        "replicas",
+        "readyReplicas",
+        "cpu",
+        "cpuLimit",
+        "memory",
+        "memoryLimit",
+        "requestsPerSecond",
+        "errorsPerSecond",
+    )
+    point = {"time": "2024-05-17T09:30:00.000Z", "requestDurationP50": None, "requestDurationP95": None}
+    with page.expect_response("**/console/api/metrics"):
+        earlier.fulfill(json=[point | dict.fromkeys(fields)])
+    page.wait_for_timeout(100)
+    assert page.get_by_text("No figures in this time.").is_visible()
+
+
+def test_a_rollback_whose_changes_cannot_be_read(page: Page, client: Client) -> None:
+    """After an outage, what a rollback would change is shown by itself; until then, there is no rollback."""
+    id_ = create(client)
+    client.deployments.patch_deployment(id_, image="nginx:2")
+    page.route("**/console/api/rollback-changes", lambda route: route.abort(), times=1)
+    open_page(page, id_, "revisions", "revision=1")
+    page.get_by_text("The console does not respond").wait_for()
+    button = page.get_by_role("button", name="Roll back to revision 1")
+    assert button.is_disabled()
+    page.get_by_text("The console does not respond").wait_for(state="detached")
+    page.get_by_role("button", name="Roll back to revision 1", disabled=False).wait_for()
 
 
 def test_updates_keep_focus_and_selection(page: Page, client: Client) -> None:

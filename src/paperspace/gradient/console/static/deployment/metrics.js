@@ -43,8 +43,9 @@ export function mountMetrics(parent, page, signal) {
   }
 
   async function load() {
-    const found = await attempt(page.call("metrics", { since: since() }, signal), (message) => setText(note, message), signal);
-    if (!found) return;
+    const asked = since();
+    const found = await attempt(page.call("metrics", { since: asked }, signal), (message) => setText(note, message), signal);
+    if (!found || asked !== since()) return; // another time was chosen
     points = found;
     setText(note, points.length ? "" : "No figures in this time. They come every 10 seconds; simulated deployments have none.");
     const now = Date.now();

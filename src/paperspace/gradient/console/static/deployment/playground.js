@@ -38,6 +38,7 @@ export function mountPlayground(parent, page, signal, bind) {
   /** @type {AbortController | null} */
   let sending = null;
   let timer = 0;
+  let version = 0; // of the code: an earlier one may arrive later
   bind("Ctrl+Enter", "Send the request", () => form.requestSubmit());
   bind("Escape", "Cancel the request", () => sending?.abort());
   signal.addEventListener("abort", () => (clearTimeout(timer), sending?.abort()));
@@ -57,8 +58,9 @@ export function mountPlayground(parent, page, signal, bind) {
   }
 
   async function showCode() {
-    const found = await attempt(page.call("request-code", request(), signal), fail, signal);
-    if (!found) return;
+    const asked = ++version;
+    const found = await attempt(page.call("request-code", request(), signal), (message) => asked === version && fail(message), signal);
+    if (!found || asked !== version) return;
     fail("");
     replace(code, codeBlock("curl", found.curl), codeBlock("Python", found.python));
   }

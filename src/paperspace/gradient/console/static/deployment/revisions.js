@@ -67,9 +67,16 @@ export function mountRevisions(parent, page, signal, bind) {
     setText(button, `Roll back to revision ${revision.number}`);
     rollback.hidden = isNewest;
     if (isNewest) return;
-    const fail = (/** @type {string} */ message) => replace(rollbackChanges, element("p", { class: "error" }, message));
+    const asked = shown;
+    button.disabled = true;
+    replace(rollbackChanges);
+    const fail = (/** @type {string} */ message) => {
+      if (shown !== asked) return;
+      replace(rollbackChanges, element("p", { class: "error" }, message));
+      shown = ""; // the next update tries again
+    };
     const difference = await attempt(page.call("rollback-changes", { to: revision.id }, signal), fail, signal);
-    if (!difference || selected() !== revision) return;
+    if (!difference || shown !== asked) return; // another one is shown
     replace(rollbackChanges, differenceTable(difference, { before: "Now", after: `Revision ${revision.number}` }));
     button.disabled = !difference.length;
   }
