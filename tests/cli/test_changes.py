@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import re
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import pytest
 import yaml
@@ -86,6 +86,21 @@ def test_scale_stop_start(run: Run, id: str) -> None:
         "~ enabled: True -> False",
         "~ resources.replicas: 1 -> 3",
     ]
+
+
+@pytest.mark.parametrize(
+    "words",
+    [["scale", "--replicas", "3"], ["stop"], ["start"], ["restart"], ["rollback", "--previous"]],
+    ids=lambda words: words[0],
+)
+@pytest.mark.parametrize(("output", "read"), [("json", json.loads), ("yaml", yaml.safe_load)])
+def test_changes_for_scripts(run: Run, id: str, words: list[str], output: str, read: Any) -> None:
+    """-o json and -o yaml print what the function returns, before a wait too; -o id prints the id."""
+    deployments.scale_deployment(id, 2)
+    shown = run("deployments", *words, id, "--wait", "-o", output)
+    assert read(shown.stdout) == {"id": id, "specId": deployments.get_deployment_status(id)["specId"]}
+    assert shown.exit_code == 0
+    assert run("deployments", *words, id, "-o", "id").output == f"{id}\n"
 
 
 def test_history_and_rollback(run: Run, id: str) -> None:

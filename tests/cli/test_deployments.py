@@ -354,6 +354,19 @@ def test_delete_several(run: Run, client: Client, mnist: str) -> None:
     assert client.deployments.list_deployments() == []
 
 
+@pytest.mark.parametrize(("output", "read"), [("json", json.loads), ("yaml", yaml.safe_load)])
+def test_delete_for_scripts(run: Run, client: Client, mnist: str, output: str, read: Any) -> None:
+    """-o json and -o yaml print the deployment that was deleted; for several, a list; nothing of one that is missing."""
+    names = ["a", "b", "c"]
+    a, b, c = [client.deployments.create_deployment(name, "p1", spec())["id"] for name in names]
+    assert read(run("deployments", "delete", mnist, "-o", output).stdout) == {"id": mnist}
+    missing = run("deployments", "delete", mnist, "-o", output)
+    assert (missing.exit_code, missing.stdout) == (ExitCode.NOT_FOUND, "")
+    several = run("deployments", "delete", "--yes", "a", "nothing", mnist, "b", "-o", output)
+    assert (several.exit_code, read(several.stdout)) == (ExitCode.NOT_FOUND, [{"id": a}, {"id": b}])
+    assert run("deployments", "delete", c, "-o", "id").output == f"{c}\n"
+
+
 def test_delete_by_name(run: Run, client: Client, mnist: str) -> None:
     """A name is looked up in the project or in all. If several deployments have one of the names, nothing is deleted."""
     other = client.deployments.create_deployment("mnist", "p2", spec())["id"]

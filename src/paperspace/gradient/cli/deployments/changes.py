@@ -8,14 +8,15 @@ import click
 
 from paperspace.gradient._shared.secrets import hide_in_spec
 from paperspace.gradient.cli._commands import connect
-from paperspace.gradient.cli._output import output_option, print_data, print_line, printable
+from paperspace.gradient.cli._output import output_option, print_data, printable
 from paperspace.gradient.cli._progress import wait_with_progress
 from paperspace.gradient.cli.deployments._group import command
-from paperspace.gradient.cli.deployments._options import show_secrets_option, wait_options
+from paperspace.gradient.cli.deployments._options import print_result, show_secrets_option, wait_options
 from paperspace.gradient.cli.deployments._target import Target, lookup_project_option, target_parameter
 
 if TYPE_CHECKING:
-    from paperspace.gradient.types import DeploymentRevision
+    from paperspace.gradient.client import Client
+    from paperspace.gradient.types import DeploymentRevision, RevisedDeployment
 
 
 @command.command()
@@ -23,7 +24,8 @@ if TYPE_CHECKING:
 @lookup_project_option
 @click.option("--replicas", type=click.IntRange(0), required=True, metavar="N", help="The number of replicas to run.")
 @wait_options
-def scale(target: Target, project_id: str | None, replicas: int, wait: float | None) -> None:
+@output_option("json", "yaml", "id")
+def scale(target: Target, project_id: str | None, replicas: int, wait: float | None, output: str | None) -> None:
     """Change the number of replicas of a deployment.
 
     \b
@@ -32,16 +34,15 @@ def scale(target: Target, project_id: str | None, replicas: int, wait: float | N
     """
     with connect() as client:
         scaled = client.deployments.scale_deployment(target.find(client, project_id), replicas)
-        print_line(f"Scaled deployment: {scaled['id']}")
-        if wait:
-            wait_with_progress(client, scaled["id"], wait, scaled["specId"])
+        _print_and_wait(client, "Scaled", scaled, wait, output)
 
 
 @command.command()
 @target_parameter()
 @lookup_project_option
 @wait_options
-def stop(target: Target, project_id: str | None, wait: float | None) -> None:
+@output_option("json", "yaml", "id")
+def stop(target: Target, project_id: str | None, wait: float | None, output: str | None) -> None:
     """Stop all replicas of a deployment.
 
     In its spec, only `enabled` changes. `gradient deployments start` starts the replicas again.
@@ -52,16 +53,15 @@ def stop(target: Target, project_id: str | None, wait: float | None) -> None:
     """
     with connect() as client:
         stopped = client.deployments.stop_deployment(target.find(client, project_id))
-        print_line(f"Stopped deployment: {stopped['id']}")
-        if wait:
-            wait_with_progress(client, stopped["id"], wait, stopped["specId"])
+        _print_and_wait(client, "Stopped", stopped, wait, output)
 
 
 @command.command()
 @target_parameter()
 @lookup_project_option
 @wait_options
-def start(target: Target, project_id: str | None, wait: float | None) -> None:
+@output_option("json", "yaml", "id")
+def start(target: Target, project_id: str | None, wait: float | None, output: str | None) -> None:
     """Start a stopped deployment.
 
     \b
@@ -70,16 +70,15 @@ def start(target: Target, project_id: str | None, wait: float | None) -> None:
     """
     with connect() as client:
         started = client.deployments.start_deployment(target.find(client, project_id))
-        print_line(f"Started deployment: {started['id']}")
-        if wait:
-            wait_with_progress(client, started["id"], wait, started["specId"])
+        _print_and_wait(client, "Started", started, wait, output)
 
 
 @command.command()
 @target_parameter()
 @lookup_project_option
 @wait_options
-def restart(target: Target, project_id: str | None, wait: float | None) -> None:
+@output_option("json", "yaml", "id")
+def restart(target: Target, project_id: str | None, wait: float | None, output: str | None) -> None:
     """Start new replicas with the same spec, as a new revision.
 
     Use it when the image behind a tag such as `:latest` has changed. A deployment that is stopped stays stopped.
@@ -90,9 +89,7 @@ def restart(target: Target, project_id: str | None, wait: float | None) -> None:
     """
     with connect() as client:
         restarted = client.deployments.restart_deployment(target.find(client, project_id))
-        print_line(f"Restarted deployment: {restarted['id']}")
-        if wait:
-            wait_with_progress(client, restarted["id"], wait, restarted["specId"])
+        _print_and_wait(client, "Restarted", restarted, wait, output)
 
 
 @command.command()
@@ -141,7 +138,10 @@ def _without_secrets(revision: DeploymentRevision, show_secrets: bool) -> dict[s
     help="Undo the last change: deploy the most recent revision that differs from the current one.",
 )
 @wait_options
-def rollback(target: Target, project_id: str | None, to: str | None, previous: bool, wait: float | None) -> None:
+@output_option("json", "yaml", "id")
+def rollback(
+    target: Target, project_id: str | None, to: str | None, previous: bool, wait: float | None, output: str | None
+) -> None:
     """Deploy an earlier revision again, as a new revision.
 
     Pass either --to or --previous. To return to a revision that still serves after failed updates, pass its id to --to. `gradient
@@ -160,6 +160,13 @@ def rollback(target: Target, project_id: str | None, to: str | None, previous: b
             restored = client.deployments.rollback_deployment(found, previous=True)
         else:
             restored = client.deployments.rollback_deployment(found, to)
-        print_line(f"Rolled back deployment: {restored['id']}")
-        if wait:
-            wait_with_progress(client, restored["id"], wait, restored["specId"])
+        _print_and_wait(client, "Rolled back", restored, wait, output)
+
+
+def _print_and_wait(
+    client: Client, action: str, revised: RevisedDeployment, wait: float | None, output: str | None
+) -> None:
+    """Print the deployment that a command changed, and wait for its new revision. None: do not wait."""
+    print_result(action, revised, output)
+    if wait:
+        wait_with_progress(client, revised["id"], wait, revised["specId"])

@@ -3,17 +3,16 @@
 from __future__ import annotations
 
 import sys
-from typing import TYPE_CHECKING
 
 import click
 
 from paperspace.gradient.cli._commands import connect
 from paperspace.gradient.cli._exit_codes import ExitCode
-from paperspace.gradient.cli._output import output_option, print_line, print_message, printable
+from paperspace.gradient.cli._output import output_option, print_message, printable
 from paperspace.gradient.cli._progress import wait_with_progress
+from paperspace.gradient.cli.deployments._deleter import Deleter
 from paperspace.gradient.cli.deployments._group import command
 from paperspace.gradient.cli.deployments._options import (
-    NOT_FOUND,
     Overrides,
     cluster_option,
     name_and_project,
@@ -26,10 +25,6 @@ from paperspace.gradient.cli.deployments._options import (
     wait_options,
 )
 from paperspace.gradient.cli.deployments._target import Target, find_all, targets_parameter
-from paperspace.gradient.errors import NotFoundError
-
-if TYPE_CHECKING:
-    from paperspace.gradient.client import Client
 
 
 @command.command()
@@ -72,7 +67,8 @@ def create(
 @command.command()
 @targets_parameter(or_project=False)
 @click.option("--yes", "-y", is_flag=True, help="Do not ask for confirmation.")
-def delete(targets: list[Target], project_id: str | None, yes: bool) -> None:
+@output_option("json", "yaml", "id")
+def delete(targets: list[Target], project_id: str | None, *, yes: bool, output: str | None) -> None:
     """Delete one or more deployments.
 
     On a terminal, the command shows the names and asks for confirmation. With --yes, or without a terminal, it does not
@@ -81,6 +77,8 @@ def delete(targets: list[Target], project_id: str | None, yes: bool) -> None:
     If one of the deployments does not exist, the exit code is 3. A command that asks for confirmation then deletes no deployment at all.
     If the command does not ask, it deletes the other deployments. If several deployments have the same name, the command
     lists these deployments and deletes nothing.
+
+    With several deployments, -o json and -o yaml print a list of those that were deleted.
 
     \b
     Examples:
@@ -91,8 +89,8 @@ def delete(targets: list[Target], project_id: str | None, yes: bool) -> None:
     interactive = sys.stdin.isatty() and sys.stderr.isatty()
     if len(targets) > 1 and not yes and not interactive:
         raise click.UsageError(f"Pass --yes to delete {len(targets)} deployments without a terminal.")
-    not_found: list[NotFoundError] = []
     with connect() as client:
+        deleter = Deleter(client, output, as_list=len(targets) > 1)
         if interactive and not yes:
             names = find_all(client, targets, project_id)
             if not click.confirm(f"Delete {', '.join(map(printable, names.values()))}?", err=True):
@@ -100,37 +98,5 @@ def delete(targets: list[Target], project_id: str | None, yes: bool) -> None:
                 raise click.exceptions.Exit(ExitCode.FAILED)
             ids = list(names)
         else:
-            ids = _find_existing(client, targets, project_id, not_found)
-        for deployment_id in ids:
-            try:
-                deleted = client.deployments.delete_deployment(deployment_id)
-            except NotFoundError as error:
-                print_line(NOT_FOUND)
-                not_found.append(error)
-            else:
-                print_result("Deleted", deleted, None)
-    if not_found:
-        raise _combine(not_found)
-
-
-def _find_existing(
-    client: Client, targets: list[Target], project_id: str | None, not_found: list[NotFoundError]
-) -> list[str]:
-    """Return the ids of deployments, each once. Report names that none has, and collect their errors."""
-    ids: dict[str, str] = {}
-    for target in targets:
-        try:
-            id_ = target.find(client, project_id)
-        except NotFoundError as error:
-            print_line(NOT_FOUND)
-            not_found.append(error)
-        else:
-            ids[id_.lower()] = id_
-    return list(ids.values())
-
-
-def _combine(not_found: list[NotFoundError]) -> NotFoundError:
-    """Return one error for several. A single error is returned unchanged."""
-    if len(not_found) == 1:
-        return not_found[0]
-    return NotFoundError("; ".join(str(error.args[0]) for error in not_found))
+            ids = deleter.find(targets, project_id)
+        deleter.delete(ids)
