@@ -95,7 +95,7 @@ def test_an_error_can_be_raised_again() -> None:
         assert frames(caught.value) == ["test_an_error_can_be_raised_again", "wait_for_deployment"]
 
 
-FUNCTIONS = [name for name in deployments.__all__ if name != "load_spec"]
+FUNCTIONS = [name for name in deployments.__all__ if name not in {"load_spec", "load_specs"}]
 
 
 @pytest.mark.parametrize("module", [deployments, aio_deployments], ids=["sync", "async"])

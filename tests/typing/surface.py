@@ -71,6 +71,7 @@ from paperspace.gradient.types import (
     InstanceStatus,
     LogLine,
     ModelInput,
+    NamedSpec,
     Protocol,
     RepositoriesInput,
     RepositoryInput,
@@ -119,6 +120,9 @@ def synchronous() -> None:
     updated: DeploymentRef = deployments.update_deployment(name="n", project_id="p", spec=spec, cluster_id="c")
     loaded: DeploymentSpecInput = deployments.load_spec("paperspace.yaml", image="nginx")
     deployments.create_deployment("n", "p", loaded)
+    named: list[NamedSpec] = deployments.load_specs(Path("specs"), "p", env_subst=True)
+    deployments.apply_deployment(named[0]["name"], named[0]["projectId"], named[0]["spec"])
+    print(named[0]["path"], async_deployments.load_specs("specs"))
     renamed: DeploymentRef = deployments.update_deployment(id=created["id"], name="m")
     deleted: DeploymentRef = deployments.delete_deployment(id=updated["id"])
     listed: list[Deployment] = deployments.list_deployments(name=None, project_id="p", cluster_id=None, first=None)

@@ -67,6 +67,7 @@ __all__ = [
     "InstanceStatus",
     "LogLine",
     "ModelInput",
+    "NamedSpec",
     "Protocol",
     "RepositoriesInput",
     "RepositoryInput",
@@ -145,6 +146,22 @@ class AppliedDeployment(TypedDict):
 
     difference: SpecDifference
     """The difference between the spec before the call and the spec after it."""
+
+
+class NamedSpec(TypedDict):
+    """A spec file, as `load_specs` returns it: the spec, and the deployment that it describes."""
+
+    path: str
+    """The path of the file."""
+
+    name: str
+    """The name of the deployment, as the file sets it."""
+
+    projectId: str
+    """The id of the project: the argument of `load_specs`, or what the file sets."""
+
+    spec: DeploymentSpecInput
+    """The spec."""
 
 
 class DeploymentRevision(_Revision):

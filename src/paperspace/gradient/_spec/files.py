@@ -59,13 +59,16 @@ class SpecFile:
     replaced_image: str | None
     positions: Positions
 
-    def validate(self) -> DeploymentSpecInput:
+    def validate(self, others: Iterable[Problem] = ()) -> DeploymentSpecInput:
         """Validate the spec, and return it.
 
+        Args:
+            others: Other problems of the file, for the same error.
+
         Raises:
-            InvalidSpecError: the spec is invalid; the message lists every problem with its line.
+            InvalidSpecError: the spec is invalid, or there are others; the message lists every problem with its line.
         """
-        problems = list(check_spec(self.spec))
+        problems = [*others, *check_spec(self.spec)]
         if problems:
             raise _invalid_file(self.path, problems, self.positions)
         return self.spec
@@ -93,14 +96,24 @@ def read_file(
     env: Mapping[str, str] | None = None,
 ) -> SpecFile:
     """Read a spec file; None: the first of the default files that exists. The arguments are those of `parse_file`."""
+    file = find_default_file() if path is None else path_of(path)
+    return parse_file(read_text(file), str(file), file.suffix.lower(), image=image, env_subst=env_subst, env=env)
+
+
+def path_of(path: str | PathLike[str]) -> Path:
+    """Return a path that a caller passes.
+
+    Raises:
+        InvalidSpecError: It is empty.
+        InvalidArgumentError: It is not a path.
+    """
     if path == "":
         raise InvalidSpecError("the path of the spec file is empty")
     try:
-        file = find_default_file() if path is None else Path(path)
+        return Path(path)
     except TypeError as error:
         problem = Problem(("path",), hide_unless_plain(path), "the path of a spec file")
         raise InvalidArgumentError(str(problem), problems=[problem]) from error
-    return parse_file(read_text(file), str(file), file.suffix.lower(), image=image, env_subst=env_subst, env=env)
 
 
 def read_text(file: Path) -> str:
@@ -213,23 +226,6 @@ def find_default_file() -> Path:
         if Path(name).is_file():
             return Path(name)
     raise InvalidSpecError(f"no spec file found; looked for {', '.join(DEFAULT_FILES)}")
-
-
-def files_in(folder: Path) -> list[Path]:
-    """Return the spec files in a folder, sorted by name. Its subfolders and hidden files are not searched.
-
-    A symbolic link to a file that does not exist is one of them: whoever reads it gets an error. Without it, `apply --prune`
-    would delete the deployment of that file.
-    """
-    try:
-        named = [path for path in folder.iterdir() if path.suffix.lower() in SUFFIXES]
-        files = sorted(path for path in named if path.is_file() or not path.exists())
-    except OSError as error:
-        raise InvalidSpecError(f"cannot read {folder}: {error.strerror or error}") from error
-    files = [path for path in files if not path.name.startswith(".")]
-    if not files:
-        raise InvalidSpecError(f"no spec files in {folder}; looked for *{', *'.join(SUFFIXES)}")
-    return files
 
 
 def _kind(content: Any) -> str:

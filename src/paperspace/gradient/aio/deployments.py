@@ -7,14 +7,14 @@
     >>> asyncio.run(names())
     ['mnist']
 
-`iter_deployments`, `watch_deployment` and `get_deployment_logs` return async generators, for `async for`. `load_spec` is
-the same function as in `paperspace.gradient.deployments`.
+`iter_deployments`, `watch_deployment` and `get_deployment_logs` return async generators, for `async for`. `load_spec`
+and `load_specs` are the same functions as in `paperspace.gradient.deployments`.
 """
 
 from __future__ import annotations
 
 from paperspace.gradient._default_client import default_session
-from paperspace.gradient.deployments import load_spec
+from paperspace.gradient.deployments import load_spec, load_specs
 from paperspace.gradient.deployments._api import AsyncDeployments
 
 __all__ = [
@@ -33,6 +33,7 @@ __all__ = [
     "list_deployment_statuses",
     "list_deployments",
     "load_spec",
+    "load_specs",
     "patch_deployment",
     "restart_deployment",
     "rollback_deployment",

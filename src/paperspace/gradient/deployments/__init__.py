@@ -29,10 +29,12 @@ if TYPE_CHECKING:
     from os import PathLike
 
     from paperspace.gradient._core.session import Session
-    from paperspace.gradient._spec import files
-    from paperspace.gradient.types import DeploymentSpecInput, DeploymentStatus, WatchEvent
+    from paperspace.gradient._spec import files, folders
+    from paperspace.gradient.deployments import _arguments
+    from paperspace.gradient.types import DeploymentSpecInput, DeploymentStatus, NamedSpec, WatchEvent
 else:
-    [files] = lazy_modules("paperspace.gradient._spec", "files")
+    files, folders = lazy_modules("paperspace.gradient._spec", "files", "folders")
+    [_arguments] = lazy_modules("paperspace.gradient.deployments", "_arguments")
 
 __all__ = [
     "apply_deployment",
@@ -50,6 +52,7 @@ __all__ = [
     "list_deployment_statuses",
     "list_deployments",
     "load_spec",
+    "load_specs",
     "patch_deployment",
     "restart_deployment",
     "rollback_deployment",
@@ -146,7 +149,7 @@ def load_spec(
     Returns:
         The spec, ready for `create_deployment` and the other functions. A spec in the older format (`apiVersion`,
         `resources.machineType`, `ports`) is converted. `name` and `projectId` of the file are left out, as a spec has
-        neither.
+        neither; `load_specs` returns them.
 
     Raises:
         InvalidSpecError: The file does not exist, cannot be read, is not a valid spec, or cannot be converted without
@@ -161,6 +164,41 @@ def load_spec(
         {'image': 'tensorflow/serving', 'port': 8501, 'resources': {'instanceType': 'A100'}}
     """
     return files.read_file(path, image=image, env_subst=env_subst).validate()
+
+
+def load_specs(path: str | PathLike[str], project_id: str | None = None, *, env_subst: bool = False) -> list[NamedSpec]:
+    """Load the spec files of a folder, each with the name of its deployment, and validate them.
+
+    The rules are those of `gradient deployments apply FOLDER`. Hidden files and subfolders are not read.
+
+    Args:
+        path: The path of a folder, or of one spec file. In a folder, the files are those that end with `.yaml`, `.yml`,
+            `.json`, `.jsonc` or `.toml`.
+        project_id: The project of the deployments, in place of that in the files. None: `projectId` in each file.
+        env_subst: Whether to substitute variables, as in `load_spec`.
+
+    Returns:
+        A list of dicts with `path`, `name`, `projectId` and `spec`, sorted by the names of the files.
+
+    Raises:
+        InvalidSpecError: A file is not a valid spec file, does not set `name`, or sets no `projectId` and `project_id` is
+            None. Or two files describe the same deployment, or the folder has no spec files. The message lists
+            every problem of all files, with its line and column (in TOML, with its path in the spec).
+        InvalidArgumentError: `path` is not a path, or `project_id` is invalid.
+
+    Example:
+        >>> from pathlib import Path
+        >>> Path("models").mkdir()
+        >>> _ = Path("models/digits.yaml").write_text("{name: digits, image: tensorflow/serving}")
+        >>> _ = Path("models/ranking.yaml").write_text("{name: ranking, image: tensorflow/serving}")
+        >>> for named in deployments.load_specs("models", "p1"):
+        ...     applied = deployments.apply_deployment(named["name"], named["projectId"], named["spec"])
+        ...     print(named["path"], applied["action"])
+        models/digits.yaml created
+        models/ranking.yaml created
+    """
+    _arguments.require(_arguments.check_optional_text(project_id, "project_id"))
+    return folders.load_specs(path, project_id, env_subst=env_subst)
 
 
 _default = Deployments(default_session)

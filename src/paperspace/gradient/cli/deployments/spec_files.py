@@ -28,14 +28,14 @@ from paperspace.gradient.cli.deployments._options import (
     spec_option,
     wait_options,
 )
-from paperspace.gradient.errors import InvalidSpecError
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from paperspace.gradient._spec import files
+    from paperspace.gradient._spec import folders
+    from paperspace.gradient._spec.files import SpecFile
 else:
-    [files] = lazy_modules("paperspace.gradient._spec", "files")
+    [folders] = lazy_modules("paperspace.gradient._spec", "folders")
 
 
 @command.command()
@@ -121,7 +121,9 @@ def _list_files(paths: Sequence[str]) -> tuple[list[str | None], bool]:
     found: list[str | None] = []
     for path in paths:
         is_folder = path != "-" and Path(path).is_dir()
-        found += map(str, files.files_in(Path(path))) if is_folder else [path]
+        found += map(str, folders.files_in(Path(path))) if is_folder else [path]
+    if repeated := next((path for path in found if found.count(path) > 1), None):
+        raise click.UsageError(f"{repeated} is passed twice.")
     several = len(paths) > 1 or (len(paths) == 1 and found != list(paths))
     return found or [None], several
 
@@ -130,29 +132,16 @@ def _read_specs(
     paths: list[str | None], name: str | None, project_id: str | None, overrides: Overrides
 ) -> list[NamedSpec]:
     """Read all files before anything is sent. The spec of a single file is validated by the function that sends it."""
-    specs: list[NamedSpec] = []
-    invalid: list[InvalidSpecError] = []
-    names: dict[tuple[str, str], str] = {}
-    for path in paths:
-        try:
-            file = read_spec(path, overrides)
-            if len(paths) > 1:
-                file.validate()
-        except InvalidSpecError as error:
-            invalid.append(error)
-            continue
-        named = NamedSpec(file, *name_and_project(file, name, project_id))
-        if other := names.get(named[1:]):
-            if other == file.path:
-                raise click.UsageError(f"{other} is passed twice.")
-            raise click.UsageError(
-                f"{other} and {file.path} describe the same deployment, {named.name}: set another `name` in one of them."
-            )
-        names[named[1:]] = file.path
-        specs.append(named)
-    if invalid:
-        problems = [problem for error in invalid for problem in error.problems]
-        raise InvalidSpecError("\n".join(str(error.args[0]) for error in invalid), problems=problems)
+
+    def read(path: str | None) -> SpecFile:
+        file = read_spec(path, overrides)
+        if len(paths) > 1:
+            file.validate()
+        return file
+
+    files = folders.read_each(paths, read)
+    specs = [NamedSpec(file, *name_and_project(file, name, project_id)) for file in files]
+    folders.refuse_duplicates((named.file.path, named.name, named.project_id) for named in specs)
     return specs
 
 
