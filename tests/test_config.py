@@ -99,6 +99,21 @@ def test_plain_http_is_for_loopback(monkeypatch: pytest.MonkeyPatch) -> None:
     Client(KEY, "http://a.example/graphql")
 
 
+def test_poll_interval() -> None:
+    """It comes from the argument, else from the environment, else it is 5 seconds. An error names the variable."""
+
+    def interval(variable: str, **options: Any) -> float:
+        environment = {"PAPERSPACE_API_KEY": KEY, "PAPERSPACE_MAX_POLL_INTERVAL": variable}
+        return Settings.resolve(environment=environment, **options).max_poll_interval
+
+    assert (interval(""), interval("0.5"), interval("0.5", max_poll_interval=2)) == (5, 0.5, 2)
+    for wrong in ("0", "-1", "nan", "fast"):
+        with pytest.raises(
+            ConfigurationError, match=f"PAPERSPACE_MAX_POLL_INTERVAL: expected .* above 0, got '{wrong}'"
+        ):
+            interval(wrong)
+
+
 def test_file_with_a_byte_order_mark(tmp_path: Path) -> None:
     """A configuration file that an editor of Windows wrote is read."""
     environment = write_config(tmp_path, f'\ufeff{{"apiKey": "{KEY}"}}')
@@ -116,6 +131,7 @@ def test_invalid_numbers() -> None:
     """Zero, negative numbers and integers that exceed all floats raise an error that names the setting."""
     huge = 10**5000  # repr refuses it
     wrongs: list[dict[str, Any]] = [{"timeout": 0.0}, {"max_retries": -1}, {"max_response_bytes": 0}]
+    wrongs += [{"max_poll_interval": 0}, {"max_poll_interval": float("nan")}]
     wrongs += [{"timeout": huge}, {"timeout": -huge}, {"max_retries": -huge}, {"max_response_bytes": -huge}]
     for wrong in wrongs:
         with pytest.raises(ConfigurationError, match=next(iter(wrong))):

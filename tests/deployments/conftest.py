@@ -8,15 +8,13 @@ import pytest
 from tests.deployments.manual_clock import ManualClock
 from tests.samples import API_KEY
 
-from paperspace.gradient.deployments import _watch
 from paperspace.gradient.server import LocalServer
 
 
 @pytest.fixture
 def fast_polls(monkeypatch: pytest.MonkeyPatch) -> None:
     """Polls follow each other quickly, as tests move the clock of the server instead of waiting."""
-    monkeypatch.setattr(_watch, "FIRST_POLL", 0.01)
-    monkeypatch.setattr(_watch, "LAST_POLL", 0.01)
+    monkeypatch.setenv("PAPERSPACE_MAX_POLL_INTERVAL", "0.01")
 
 
 @pytest.fixture

@@ -24,9 +24,8 @@ if TYPE_CHECKING:
 
 @pytest.fixture(autouse=True)
 def _fast_polls(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Polls follow each other quickly."""
+    """Polls during an outage follow each other quickly."""
     monkeypatch.setattr(_watch, "OUTAGE_POLL", 0.01)
-    monkeypatch.setattr(_watch, "FIRST_POLL", 0.01)
 
 
 def test_wait_continues_after_an_outage(gradient_server: GradientServer) -> None:

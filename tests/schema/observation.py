@@ -23,7 +23,7 @@ from tests.schema.other_schema import Field, Value, changed_fields, executable
 
 from paperspace.gradient import Client, DeploymentFailedError
 from paperspace.gradient._core import retry
-from paperspace.gradient.deployments import _queries, _watch
+from paperspace.gradient.deployments import _queries
 from paperspace.gradient.server import LocalServer, delay, drop
 from paperspace.gradient.server.engines import simulation
 from paperspace.gradient.server.graphql import documents, execution
@@ -88,7 +88,10 @@ class Prepared(NamedTuple):
 def prepare(folder: Path) -> Prepared:
     """Create deployments with the pinned schema."""
     ids = {}
-    with _server(folder, server_schema.executable_schema()) as server, Client(server.api_key, server.url) as client:
+    with (
+        _server(folder, server_schema.executable_schema()) as server,
+        Client(server.api_key, server.url, max_poll_interval=0.001) as client,
+    ):
         create, update = client.deployments.create_deployment, client.deployments.update_deployment
         for name, spec in (
             ("full", FULL_SPEC),
@@ -135,7 +138,7 @@ def _run(prepared: Prepared, schema: GraphQLSchema, known: dict[str, Exception])
     broken: dict[str, Exception] = {}
     with (
         _server(prepared.folder, schema) as server,
-        Client(server.api_key, server.url, max_retries=0, timeout=120) as client,
+        Client(server.api_key, server.url, max_retries=0, timeout=120, max_poll_interval=0.001) as client,
     ):
         for function, call in _calls(server, client, prepared.ids):
             if function in known or function in broken:
@@ -152,12 +155,10 @@ def _run(prepared: Prepared, schema: GraphQLSchema, known: dict[str, Exception])
 
 @contextmanager
 def _server(folder: Path, schema: GraphQLSchema) -> Iterator[LocalServer]:
-    """A server that knows no idempotency keys, with polls and pages that need few requests."""
+    """A server that knows no idempotency keys, with pages that need few requests."""
     with (
         patch.object(documents, "executable_schema", lambda: schema),
         patch.object(execution, "executable_schema", lambda: schema),
-        patch.object(_watch, "FIRST_POLL", 0.001),
-        patch.object(_watch, "POLL_GROWTH", 1.0),
         patch.object(retry, "FIRST_BACKOFF", 0.001),
         patch.object(_queries, "MAX_PAGE", 1),
         patch.object(simulation, "MAX_REPLICAS", 101),

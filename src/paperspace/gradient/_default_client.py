@@ -51,6 +51,8 @@ def configure(api_key: str | None = None, api_url: str | None = None, **options:
         max_retries: Retries after the first attempt. Default: 5.
         max_response_bytes: The largest response in bytes, decompressed. Default: 32 MiB.
         allow_http_hosts: Hosts to which the API key may be sent over plain http. Loopback addresses are always allowed.
+        max_poll_interval: Seconds between two polls of a wait or a log, at most; they are shorter at first. Default:
+            `PAPERSPACE_MAX_POLL_INTERVAL`, or 5.
 
     Raises:
         ConfigurationError: There is no API key, or a setting is invalid.

@@ -152,6 +152,8 @@ class Client(_BaseClient):
         max_retries: Retries after the first attempt. Default: 5.
         max_response_bytes: The largest response in bytes, decompressed. Default: 32 MiB.
         allow_http_hosts: Hosts to which the API key may be sent over plain http. Loopback addresses are always allowed.
+        max_poll_interval: Seconds between two polls of a wait or a log, at most; they are shorter at first. Default:
+            `PAPERSPACE_MAX_POLL_INTERVAL`, or 5.
 
     Attributes:
         deployments: The functions of `paperspace.gradient.deployments`, with the settings of this client.
@@ -206,6 +208,8 @@ class AsyncClient(_BaseClient, _CustomOperations):
         max_retries: Retries after the first attempt. Default: 5.
         max_response_bytes: The largest response in bytes, decompressed. Default: 32 MiB.
         allow_http_hosts: Hosts to which the API key may be sent over plain http. Loopback addresses are always allowed.
+        max_poll_interval: Seconds between two polls of a wait or a log, at most; they are shorter at first. Default:
+            `PAPERSPACE_MAX_POLL_INTERVAL`, or 5.
 
     Attributes:
         deployments: The functions of `paperspace.gradient.aio.deployments`, with the settings of this client.

@@ -1,7 +1,7 @@
 """Settings of a client: what they are, and where they are read from.
 
 By precedence: arguments; the environment (`PAPERSPACE_API_KEY`, `PAPERSPACE_API_URL` and its older name
-`PAPERSPACE_API_HOST`, `PAPERSPACE_ALLOW_HTTP_HOSTS`); the file `~/.paperspace/config.json` (`apiKey`, `apiUrl`), whose
+`PAPERSPACE_API_HOST`, `PAPERSPACE_ALLOW_HTTP_HOSTS`, `PAPERSPACE_MAX_POLL_INTERVAL`); the file `~/.paperspace/config.json` (`apiKey`, `apiUrl`), whose
 folder and name `PAPERSPACE_CONFIG_PATH` and `PAPERSPACE_CONFIG_FILE_NAME` change.
 """
 
@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, NamedTuple, cast
 
 from paperspace.gradient._core.defaults import (
     DEFAULT_API_URL,
+    DEFAULT_MAX_POLL_INTERVAL,
     DEFAULT_MAX_RESPONSE_BYTES,
     DEFAULT_MAX_RETRIES,
     DEFAULT_TIMEOUT,
@@ -68,6 +69,7 @@ class Settings:
         max_retries: Retries after the first attempt.
         max_response_bytes: Bytes of a response, decompressed.
         allow_http_hosts: Hosts to which the API key may be sent over plain http.
+        max_poll_interval: Seconds between two polls of a wait or a log.
     """
 
     api_key: str = field(repr=False)
@@ -78,6 +80,7 @@ class Settings:
     max_retries: int = DEFAULT_MAX_RETRIES
     max_response_bytes: int = DEFAULT_MAX_RESPONSE_BYTES
     allow_http_hosts: Iterable[str] = ()
+    max_poll_interval: float = DEFAULT_MAX_POLL_INTERVAL
 
     def __post_init__(self) -> None:
         if not is_timeout(self.timeout):
@@ -86,6 +89,8 @@ class Settings:
             raise _invalid("max_retries", "an integer, 0 or more", self.max_retries)
         if not (isinstance(self.max_response_bytes, int) and self.max_response_bytes > 0):
             raise _invalid("max_response_bytes", "an integer, 1 or more", self.max_response_bytes)
+        if not is_timeout(self.max_poll_interval):
+            raise _invalid("max_poll_interval", "a number of seconds above 0", self.max_poll_interval)
 
     def masked(self, text: str) -> str:
         """Return a text of the server without the API key, which the server may repeat."""
@@ -110,6 +115,7 @@ class Settings:
         url = find_api_url(api_url, environment, argument_names)
         _check_key(key)
         _check_url(url, _allowed_hosts(options.get("allow_http_hosts", ()), environment))
+        options = {"max_poll_interval": _max_poll_interval(environment), **options}
         return cls(
             api_key=key.value, api_url=url.value, api_key_source=key.source, api_url_source=url.source, **options
         )
@@ -221,6 +227,20 @@ def _allowed_hosts(argument: Iterable[str], environment: Mapping[str, str]) -> s
         raise ConfigurationError(f"allow_http_hosts: expected a tuple such as ({argument!r},), got {argument!r}")
     hosts = [*argument, *environment.get("PAPERSPACE_ALLOW_HTTP_HOSTS", "").split(",")]
     return {host.strip().lower() for host in hosts}
+
+
+def _max_poll_interval(environment: Mapping[str, str]) -> float:
+    """Return the interval from the environment, or the default."""
+    text = environment.get("PAPERSPACE_MAX_POLL_INTERVAL")
+    if not text:
+        return DEFAULT_MAX_POLL_INTERVAL
+    try:
+        interval = float(text)
+    except ValueError:
+        interval = 0.0
+    if not is_timeout(interval):
+        raise _invalid("PAPERSPACE_MAX_POLL_INTERVAL", "a number of seconds above 0", text)
+    return interval
 
 
 def _check_url(url: SettingValue, allowed_hosts: set[str]) -> None:

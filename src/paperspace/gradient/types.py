@@ -278,3 +278,7 @@ class ClientOptions(TypedDict, total=False):
 
     allow_http_hosts: Iterable[str]
     """Hosts to which the API key may be sent over plain http. Loopback addresses are always allowed. Default: none."""
+
+    max_poll_interval: float
+    """Seconds between two polls of a wait or a log, at most; they are shorter at first. Default:
+    `PAPERSPACE_MAX_POLL_INTERVAL`, or 5."""

@@ -14,5 +14,8 @@ DEFAULT_MAX_RETRIES = 5
 # Bytes of a response, decompressed.
 DEFAULT_MAX_RESPONSE_BYTES = 32 * 1024 * 1024
 
+# Seconds between two polls of a wait or a log. They are shorter at first.
+DEFAULT_MAX_POLL_INTERVAL = 5.0
+
 # Seconds to wait for a deployment: fifteen minutes, as the vendor's own action did.
 DEFAULT_WAIT = 900.0

@@ -31,6 +31,9 @@ else:
 # Seconds per step of a simulated container: with the default of the simulation, tests would wait for seconds.
 _STEP = 0.01
 
+# Seconds between two polls of a wait, so that it soon sees what a test has changed.
+_POLL_INTERVAL = 0.05
+
 _MAX_ADVANCE = 100 * 365 * 24 * 3600.0  # seconds; the simulation computes every step of that time
 
 
@@ -93,6 +96,7 @@ class GradientServer(FaultInjection):
             patch.setenv("PAPERSPACE_API_HOST", self.url)
             patch.setenv("PAPERSPACE_API_KEY", self.api_key)
             patch.setenv("PAPERSPACE_CONFIG_PATH", folder)
+            patch.setenv("PAPERSPACE_MAX_POLL_INTERVAL", str(_POLL_INTERVAL))
             patch.setattr(_default_client, "_session", None)
             try:
                 yield

@@ -53,9 +53,8 @@ else:
 
 T = TypeVar("T")
 
-# Seconds between two polls: short at first, then growing.
+# Seconds between two polls: short at first, then growing to `max_poll_interval` of the client.
 FIRST_POLL = 0.25
-LAST_POLL = 5.0
 POLL_GROWTH = 1.5
 
 # Seconds between two polls of logs, however long nothing is written: each is one small request.
@@ -204,7 +203,8 @@ async def watch(session: Session, id: str, timeout: float, spec_id: str | None) 
     """
     deadline = monotonic() + timeout
     status: DeploymentStatus | None = None
-    interval = FIRST_POLL
+    longest = session.settings.max_poll_interval
+    interval = min(FIRST_POLL, longest)
 
     async def poll() -> DeploymentStatus:
         return await deployment_status(session, id, max(deadline - monotonic(), MIN_REQUEST))
@@ -230,7 +230,7 @@ async def watch(session: Session, id: str, timeout: float, spec_id: str | None) 
         if remaining <= 0:
             raise await wait_timeout(session, id, timeout, status)
         await sleep(min(interval, remaining))
-        interval = min(interval * POLL_GROWTH, LAST_POLL)
+        interval = min(interval * POLL_GROWTH, longest)
 
 
 async def retry_in_outage(session: Session, read: Callable[[], Awaitable[T]], deadline: float = inf) -> T:
@@ -255,7 +255,9 @@ async def log_lines(
     """Yield the log lines of a deployment by time; with `follow`, until it is stopped or deleted."""
     reader = LogReader(session, id, instance)
     lines = await (reader.new_lines() if tail is None else reader.last_lines(tail))
-    interval, status_due = FIRST_POLL, monotonic()
+    longest = session.settings.max_poll_interval
+    interval = first = min(FIRST_POLL, longest)
+    status_due = monotonic()
     while True:
         for line in lines:
             if since is None or written_since(line, since):
@@ -263,14 +265,14 @@ async def log_lines(
         if not follow:
             return
         if lines:
-            interval, status_due = FIRST_POLL, min(status_due, monotonic() + FIRST_POLL)
+            interval, status_due = first, min(status_due, monotonic() + first)
         await sleep(min(interval, LOG_POLL))
         try:
             # The status first: what was written before it became `stopped` is still read below.
             if monotonic() >= status_due:
                 status = await retry_in_outage(session, partial(deployment_status, session, id))
                 follow = status["state"] != "stopped"
-                interval = min(interval * POLL_GROWTH, LAST_POLL)
+                interval = min(interval * POLL_GROWTH, longest)
                 status_due = monotonic() + interval
             lines = await retry_in_outage(session, reader.new_lines)
         except NotFoundError:
@@ -288,12 +290,13 @@ async def follow_events(session: Session, id: str, first: int | None) -> AsyncGe
     read: dict[str, str] = {}  # the last time of each event
     events = await unread_events(session, id, read)
     newest = events[:first]
-    interval = FIRST_POLL
+    longest = session.settings.max_poll_interval
+    interval = first_interval = min(FIRST_POLL, longest)
     while True:
         read |= {event["id"]: event["dtLast"] for event in events}
         for event in reversed(newest):
             yield event
-        interval = FIRST_POLL if newest else min(interval * POLL_GROWTH, LAST_POLL)
+        interval = first_interval if newest else min(interval * POLL_GROWTH, longest)
         await sleep(interval)
         try:
             events = newest = await retry_in_outage(session, partial(unread_events, session, id, read))
