@@ -31,28 +31,39 @@ class Field(NamedTuple):
 
 def page() -> str:
     """The text of the page."""
-    head = "# Types\n\nThe functions take and return plain dicts. Use these types to annotate them.\n"
+    head = (
+        "# Types\n\nThe [functions](deployments.md) take and return plain dicts. These types describe the keys of the dicts. Use them"
+        " as annotations.\n"
+    )
     parts = [head, "```{py:module} paperspace.gradient.types\n```\n"]
     for name in types.__all__:
         type_ = getattr(types, name)
         described = _class(name, type_) if isinstance(type_, type) else _alias(name)
-        parts.append(f"````{{py:class}} {name}\n{described}````\n")
+        parts.append(f"````{{py:class}} {name}\n{described}\n````\n")
     return "\n".join(parts)
 
 
 def _class(name: str, type_: type) -> str:
     module = sys.modules[type_.__module__]
     fields = [
-        f"- `{field.name}`: `{_public(field.type)}`\\\n  {field.text}" for field in _fields(type_.__name__, module)
+        f"```{{py:attribute}} {field.name}\n:type: {_public(field.type)}\n:no-contents-entry:\n\n{field.text}\n```"
+        for field in _fields(type_.__name__, module)
     ]
-    return "\n".join([f"{inspect.getdoc(getattr(types, name))}\n", *fields, ""])
+    return "\n\n".join([f"{inspect.getdoc(getattr(types, name))}", *fields])
 
 
 def _alias(name: str) -> str:
-    for node, following in _pairs(_tree(enums).body):
-        if isinstance(node, ast.AnnAssign) and node.value and ast.unparse(node.target) == name:
-            return f"`{ast.unparse(node.value)}`: {_text(following)}\n"
-    raise SystemExit(f"{name} is neither a class nor an enum")
+    values, text = _enums()[name]
+    return f"`{values}`: {text}"
+
+
+def _enums() -> dict[str, tuple[str, str]]:
+    """The values of each enum, and its docstring."""
+    return {
+        ast.unparse(node.target): (ast.unparse(node.value), _text(following))
+        for node, following in _pairs(_tree(enums).body)
+        if isinstance(node, ast.AnnAssign) and node.value
+    }
 
 
 def _fields(name: str, module: ModuleType) -> Iterator[Field]:
@@ -83,9 +94,10 @@ def _text(node: ast.stmt) -> str:
 
 
 def _public(annotation: str) -> str:
-    """The annotation with public names."""
+    """The annotation with public names, and with the values of enums that have none."""
     public_names = {type_.__name__: name for name in types.__all__ if isinstance(type_ := getattr(types, name), type)}
-    names = dict.fromkeys(("UUID", "DateTime"), "str") | public_names
+    values = {name: values for name, (values, _) in _enums().items() if name not in types.__all__}
+    names = dict.fromkeys(("UUID", "DateTime"), "str") | values | public_names
     return re.sub(r"\w+", lambda match: names.get(match[0], match[0]), annotation)
 
 
