@@ -314,6 +314,9 @@ def test_wait_for_a_revision(run: Run, id: str) -> None:
     assert run("deployments", "wait", "n", "--revision", scaled["specId"]).exit_code == 0
     replaced = run("deployments", "wait", "n", "--revision", first["id"])
     assert (replaced.exit_code, replaced.stdout) == (1, "")
-    assert f"spec {first['id']} of deployment n ({id}) is not the newest: spec {scaled['specId']} is" in replaced.stderr
+    assert (
+        f"spec {first['id']} of deployment n ({id}) is not the newest: another change added spec {scaled['specId']}"
+        in replaced.stderr
+    )
     deployments.create_deployment("other", "p", spec())
     assert run("deployments", "wait", "n", "other", "--revision", first["id"]).exit_code == 2

@@ -101,7 +101,7 @@ def test_no_api_key(environment: dict[str, str]) -> None:
     assert "no API key" in done.stderr
 
 
-CONSOLE_ONLY = "only browsers get a page here, the console; the GraphQL API is at /graphql"
+CONSOLE_ONLY = "this URL is the console, for browsers; the GraphQL API is at /graphql"
 
 
 class TestServer:

@@ -245,7 +245,7 @@ def test_waits_for_its_own_revision(server: LocalServer, run: Run, client: Clien
         waited = run(*address, "deployments", command, *named, *options, "--wait", stdin="image: x\nport: 9\n")
     assert waited.exit_code == ExitCode.FAILED
     other, own, *_ = [revision["id"] for revision in client.deployments.get_deployment_history(id)]
-    assert f"spec {own} of deployment n ({id}) is not the newest: spec {other} is" in waited.stderr
+    assert f"spec {own} of deployment n ({id}) is not the newest: another change added spec {other}" in waited.stderr
 
 
 @pytest.mark.parametrize(

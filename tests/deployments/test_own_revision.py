@@ -86,7 +86,9 @@ def test_replaced_during_the_wait(manual_server: LocalServer, client: Client, id
         pytest.raises(ConflictError) as caught,
     ):
         (CHANGES | DOCUMENTED)[change](slow, id_, wait=True)
-    found = re.search(r"deployment \S+ was [\w ]+, but the wait .* spec (\S+) of .*: spec (\S+) is,", str(caught.value))
+    found = re.search(
+        r"deployment \S+ was [\w ]+, but the wait .* spec (\S+) of .* added spec ([0-9a-f-]+)", str(caught.value)
+    )
     assert found
     own, other = found.groups()
     [listed] = client.deployments.list_deployments(name="other" if change == "create" else "n")
@@ -111,7 +113,9 @@ def test_timeout_of_the_wait(client: Client, id_: str, change: str) -> None:
 def test_wait_for_an_earlier_revision(client: Client, id_: str) -> None:
     """A wait for a revision that is not the newest does not wait: it has been replaced."""
     newest, first = client.deployments.get_deployment_history(id_)
-    with pytest.raises(ConflictError, match=f"spec {first['id']} .* is not the newest: spec {newest['id']} is"):
+    with pytest.raises(
+        ConflictError, match=f"spec {first['id']} .* is not the newest: another change added spec {newest['id']}"
+    ):
         client.deployments.wait_for_deployment(id_, spec_id=first["id"])
     assert client.deployments.wait_for_deployment(id_, spec_id=newest["id"].upper())["state"] == "stopped"
     with pytest.raises(InvalidArgumentError, match="spec_id"):

@@ -243,7 +243,7 @@ def test_reset(docker: PrivateEngine, folder: Path) -> None:
     refusal = CliRunner().invoke(
         main, ["server", "--reset", "--yes", *arguments], env=environment(docker.url, folder) | unreachable
     )
-    assert (refusal.exit_code, "because its containers may be left" in refusal.stderr) == (1, True)
+    assert (refusal.exit_code, "its containers may still exist" in refusal.stderr) == (1, True)
     assert len(Site(docker, folder).containers()) == 1
     with running(docker.url, folder, *arguments, "--reset", "--yes") as command:
         assert command.client.deployments.list_deployments() == []

@@ -148,7 +148,7 @@ REFUSED = {
         )
     ],
     "s21_metrics_gpu.yaml": [
-        "6:5: resources.autoscaling.minReplicas: unknown field (use `resources.replicas`: autoscaling removes no replicas below this number)",
+        "6:5: resources.autoscaling.minReplicas: unknown field (use `resources.replicas`: autoscaling keeps at least this many)",
         "9:18: resources.autoscaling.metrics[0].metric: expected one of cpu, memory, requestDuration, got 'gpu'",
         "10:48: resources.autoscaling.metrics[1].value: expected a number, got '70' (write 70, without quotes)",
     ],

@@ -166,7 +166,7 @@ def test_a_gateway_that_does_not_respond(world: World) -> None:
     world.roll_out(id_)
     assert [world.decide(id_, 0, durations=None) for _ in range(40)] == [2] * 40
     assert world.decide(id_, 90, durations=None) == 3
-    unknown = "The load by requestDuration is unknown, so requestDuration cannot add replicas, and the server removes no replicas."
+    unknown = "The value of requestDuration is unknown, so requestDuration cannot add replicas, and the server removes no replicas."
     assert world.events(id_, "MetricUnknown") == [(unknown, 1)]
     world.roll_out(id_)
     assert [world.decide(id_) for _ in range(32)][-1] == 1

@@ -58,7 +58,7 @@ _HINTS: dict[Path, str] = {
         "resources",
         "autoscaling",
         "minreplicas",
-    ): "use `resources.replicas`: autoscaling removes no replicas below this number",
+    ): "use `resources.replicas`: autoscaling keeps at least this many",
     ("resources", "machinetype"): "use `resources.instanceType`",
     ("resources", "ports"): "use `port` at the top of the spec; a spec has one port",
     ("resources", "port"): "use `port` at the top of the spec",

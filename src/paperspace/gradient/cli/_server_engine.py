@@ -138,7 +138,7 @@ class Choice(NamedTuple):
 
 _SIMULATED = "Deployments are simulated; no containers run."
 _FOR_CONTAINERS = "For containers, pass --engine docker."
-_UNKNOWN_CONTAINERS = "So it is not known which containers it has. `docker ps --all --filter label=gradient.server` lists those of all databases."
+_UNKNOWN_CONTAINERS = "So it is not known which containers it has. `docker ps --all --filter label=gradient.server` lists the containers of all databases."
 _NO_EXTRA = "The extra docker is not installed. Install it with `pip install 'paperspace-gradient[docker]'`."
 
 

@@ -45,7 +45,7 @@ def reset(context: click.Context, database: str | Path, *, yes: bool) -> None:
         delete(file)
     except click.ClickException as error:
         raise click.ClickException(
-            f"The database was not deleted, because its containers may be left: {error.message}"
+            f"The database was not deleted: its containers may still exist: {error.message}"
         ) from error
     except UnusableDatabaseError as error:
         raise click.ClickException(f"{error}.") from error

@@ -108,7 +108,7 @@ class Console:
         token = self._tokens.new_session(request.headers.get(access.TOKEN, ""))
         if token is None:
             message = (
-                "this link was used before, or is of an earlier start: run `gradient console`, which prints a new one"
+                "this link was used before, or is from before a restart: run `gradient console`, which prints a new one"
             )
             raise _RefusedError(HTTPStatus.UNAUTHORIZED, "NoSession", message)
         return _json({"token": token})

@@ -53,7 +53,7 @@ class AsyncDeployments(ChangesAPI):
         Raises:
             InvalidSpecError: The spec is invalid; the message lists every problem. Nothing was sent.
             InvalidArgumentError: Another argument is invalid. Nothing was sent.
-            ConflictError: The name is already in use. Or another client has changed the spec during the wait (only with `wait`).
+            ConflictError: The name is already in use. Or the spec was replaced during the wait (only with `wait`).
             OutcomeUnknownError: The response was lost; the deployment may have been created.
             DeploymentFailedError: The deployment failed (only with `wait`).
             WaitTimeoutError: The deployment was not ready in time (only with `wait`).
@@ -120,9 +120,9 @@ class AsyncDeployments(ChangesAPI):
     ) -> DeploymentRef:
         """Update a deployment: replace its spec, rename it, or move it.
 
-        Without `id`, `name` and `project_id` identify the deployment, and `spec` or `cluster_id` changes. With `id`,
-        every other argument is optional, and `name` and `project_id` are the new ones. Arguments that are not passed
-        change nothing. A new spec or cluster adds a revision; earlier revisions remain in the history.
+        If `id` is not passed, `name` and `project_id` identify the deployment: pass `spec`, `cluster_id` or both to change it.
+        If `id` is passed, `name` and `project_id` are the new ones: pass at least one of the other arguments. Arguments that are
+        not passed change nothing. A new spec or cluster adds a revision; earlier revisions remain in the history.
 
         Args:
             name: The exact name of the deployment; with `id`, its new name.
@@ -131,7 +131,7 @@ class AsyncDeployments(ChangesAPI):
                 defaults. To change single fields, start from `get_deployment_spec`, or use `patch_deployment`.
             cluster_id: The id of the cluster to move it to. None: no change.
             id: The id of the deployment.
-            wait: Whether to return only when the newest spec is running; see `wait_for_deployment`.
+            wait: Whether to return only when the new spec is running; see `wait_for_deployment`.
             wait_timeout: The maximum number of seconds to wait (only with `wait`).
 
         Returns:
@@ -141,8 +141,8 @@ class AsyncDeployments(ChangesAPI):
             InvalidSpecError: The spec is invalid; the message lists every problem. Nothing was sent.
             InvalidArgumentError: Another argument is invalid, or there is nothing to change. Nothing was sent.
             NotFoundError: No such deployment exists.
-            ConflictError: The new name is already in use, or several deployments have the name. Or another client has changed
-                the spec during the wait (only with `wait`).
+            ConflictError: The new name is already in use, or several deployments have the name. Or the spec
+                was replaced during the wait (only with `wait`).
             OutcomeUnknownError: The response was lost; the update may have been applied.
             DeploymentFailedError: The deployment failed (only with `wait`).
             WaitTimeoutError: The deployment was not ready in time (only with `wait`).

@@ -64,7 +64,7 @@ class ChangesAPI(LifecycleAPI):
             InvalidSpecError: The spec is invalid; the message lists every problem. Nothing was sent.
             InvalidArgumentError: Another argument is invalid. Nothing was sent.
             ConflictError: Other clients kept creating and deleting the deployment, or the server reports another
-                conflict. Or another client has changed the spec during the wait (only with `wait`).
+                conflict. Or the spec was replaced during the wait (only with `wait`).
             NotFoundError: Other clients kept deleting the deployment before it could be updated.
             OutcomeUnknownError: The response was lost; the change may have been applied. Apply the spec again.
             DeploymentFailedError: The deployment failed (only with `wait`).
@@ -215,7 +215,7 @@ class ChangesAPI(LifecycleAPI):
     ) -> RevisedDeployment:
         """Restore an earlier spec and its cluster, as a new revision. Pass either `to` or `previous=True`.
 
-        Nothing is changed if the newest spec means the same and is on the same cluster.
+        Nothing is changed if the newest spec already has this meaning and this cluster.
 
         Args:
             id: The id of the deployment.
@@ -224,7 +224,7 @@ class ChangesAPI(LifecycleAPI):
             project_id: The project in which to look for the name. None: any project.
             previous: Whether to undo the last change: to restore the most recent spec that differs from the current one in
                 meaning or cluster. A second call undoes the first one.
-            wait: Whether to return only when the newest spec is running; see `wait_for_deployment`.
+            wait: Whether to return only when the new spec is running; see `wait_for_deployment`.
             wait_timeout: The maximum number of seconds to wait (only with `wait`).
 
         Returns:
@@ -237,7 +237,7 @@ class ChangesAPI(LifecycleAPI):
                 with `previous`, if all specs are equal.
             ConflictError: Several deployments have the name; the message lists them. Or another client changed the spec
                 at the same time. The change of this call was applied, and it replaced the change of the other client.
-                The message has the ids of both specs. Or that client did so during the wait (only with `wait`).
+                The message has the ids of both specs. Or the spec was replaced during the wait (only with `wait`).
             OutcomeUnknownError: The response was lost; the change may have been applied.
             DeploymentFailedError: The deployment failed (only with `wait`).
             WaitTimeoutError: The deployment was not ready in time (only with `wait`).

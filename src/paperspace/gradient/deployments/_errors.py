@@ -31,10 +31,8 @@ def part_not_found(resource: Literal["spec", "instance"], message: str, operatio
 
 def spec_replaced(status: DeploymentStatus, spec_id: str, operation: str) -> ConflictError:
     """Return the error for a spec that is not the newest of its deployment."""
-    replaced = (
-        f"spec {spec_id} of deployment {status['name']} ({status['id']}) is not the newest: spec {status['specId']} is"
-    )
-    return ConflictError(f"{replaced}, from another change", operation=operation)
+    replaced = f"spec {spec_id} of deployment {status['name']} ({status['id']}) is not the newest"
+    return ConflictError(f"{replaced}: another change added spec {status['specId']}", operation=operation)
 
 
 def name_taken(rejection: APIError, name: str, project_id: str | None, **facts: object) -> ConflictError:

@@ -38,19 +38,18 @@ class LifecycleAPI(PatchAPI):
             id: The id of the deployment.
             name: Its exact name, instead of its id.
             project_id: The project in which to look for the name. None: any project.
-            wait: Whether to return only when the newest spec is running; see `wait_for_deployment`.
+            wait: Whether to return only when the new spec is running; see `wait_for_deployment`.
             wait_timeout: The maximum number of seconds to wait (only with `wait`).
 
         Returns:
-            A dict with the `id` of the deployment and `specId`, the id of the new spec, or of the newest one if nothing had to
-            change.
+            A dict with the `id` of the deployment and `specId`, the id of the new spec.
 
         Raises:
             InvalidArgumentError: An argument is invalid. Nothing was sent.
             NotFoundError: No deployment has this id or name, or it is deleted.
             ConflictError: Several deployments have the name; the message lists them. Or another client changed the spec
                 in the meantime. The message has the ids of both specs; the restart replaced the change of the other
-                client. Or that client did so during the wait (only with `wait`).
+                client. Or the spec was replaced during the wait (only with `wait`).
             OutcomeUnknownError: The response was lost; the deployment may have been restarted.
             DeploymentFailedError: The deployment failed (only with `wait`).
             WaitTimeoutError: The deployment was not ready in time (only with `wait`).
@@ -109,7 +108,7 @@ class LifecycleAPI(PatchAPI):
             replicas: The number of replicas to run. 0: stop the deployment.
             name: Its exact name, instead of its id.
             project_id: The project in which to look for the name. None: any project.
-            wait: Whether to return only when the newest spec is running; see `wait_for_deployment`.
+            wait: Whether to return only when the new spec is running; see `wait_for_deployment`.
             wait_timeout: The maximum number of seconds to wait (only with `wait`).
 
         Returns:
@@ -121,7 +120,7 @@ class LifecycleAPI(PatchAPI):
             NotFoundError: No deployment has this id or name, or it is deleted.
             ConflictError: Several deployments have the name; the message lists them. Or another client changed the spec
                 at the same time. The change of this call was applied, and it replaced the change of the other client.
-                The message has the ids of both specs. Or that client did so during the wait (only with `wait`).
+                The message has the ids of both specs. Or the spec was replaced during the wait (only with `wait`).
             OutcomeUnknownError: The response was lost; the change may have been applied.
             DeploymentFailedError: The deployment failed (only with `wait`).
             WaitTimeoutError: The deployment was not ready in time (only with `wait`).
@@ -163,7 +162,7 @@ class LifecycleAPI(PatchAPI):
             id: The id of the deployment.
             name: Its exact name, instead of its id.
             project_id: The project in which to look for the name. None: any project.
-            wait: Whether to return only when the newest spec is running; see `wait_for_deployment`.
+            wait: Whether to return only when all replicas have stopped; see `wait_for_deployment`.
             wait_timeout: The maximum number of seconds to wait (only with `wait`).
 
         Returns:
@@ -175,7 +174,7 @@ class LifecycleAPI(PatchAPI):
             NotFoundError: No deployment has this id or name, or it is deleted.
             ConflictError: Several deployments have the name; the message lists them. Or another client changed the spec
                 at the same time. The change of this call was applied, and it replaced the change of the other client.
-                The message has the ids of both specs. Or that client did so during the wait (only with `wait`).
+                The message has the ids of both specs. Or the spec was replaced during the wait (only with `wait`).
             OutcomeUnknownError: The response was lost; the change may have been applied.
             DeploymentFailedError: The deployment failed (only with `wait`).
             WaitTimeoutError: The deployment was not ready in time (only with `wait`).
@@ -209,7 +208,7 @@ class LifecycleAPI(PatchAPI):
             id: The id of the deployment.
             name: Its exact name, instead of its id.
             project_id: The project in which to look for the name. None: any project.
-            wait: Whether to return only when the newest spec is running; see `wait_for_deployment`.
+            wait: Whether to return only when the new spec is running; see `wait_for_deployment`.
             wait_timeout: The maximum number of seconds to wait (only with `wait`).
 
         Returns:
@@ -221,7 +220,7 @@ class LifecycleAPI(PatchAPI):
             NotFoundError: No deployment has this id or name, or it is deleted.
             ConflictError: Several deployments have the name; the message lists them. Or another client changed the spec
                 at the same time. The change of this call was applied, and it replaced the change of the other client.
-                The message has the ids of both specs. Or that client did so during the wait (only with `wait`).
+                The message has the ids of both specs. Or the spec was replaced during the wait (only with `wait`).
             OutcomeUnknownError: The response was lost; the change may have been applied.
             DeploymentFailedError: The deployment failed (only with `wait`).
             WaitTimeoutError: The deployment was not ready in time (only with `wait`).

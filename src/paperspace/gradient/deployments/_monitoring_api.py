@@ -39,8 +39,8 @@ class MonitoringAPI(RecordsAPI):
         Returns:
             A dict with `state` (`pending`, `ready`, `stopped` or `failed`), `replicas`, `readyReplicas`, `instances`
             (each with `name`, `phase`, `state` and `message`), `applied`, `error` (why it failed), `serving` (the earlier
-            revision that still serves, with `specId`, `replicas` and `readyReplicas`, or None), `endpointUrl`, `specId`,
-            `image`, `id`, `name`, `projectId` and `dtCreated`.
+            revision that still serves, with `specId`, `replicas` and `readyReplicas`, or None), `endpointUrl`, `protected`
+            (whether the endpoint needs a password), `specId`, `image`, `id`, `name`, `projectId` and `dtCreated`.
 
         Raises:
             InvalidArgumentError: An argument is invalid. Nothing was sent.
@@ -148,7 +148,7 @@ class MonitoringAPI(RecordsAPI):
             name: Its exact name, instead of its id.
             project_id: The project in which to look for the name. None: any project.
             spec_id: The id of the spec to wait for, such as the `specId` of `patch_deployment`. None: whichever is the newest.
-            timeout: The maximum number of seconds to wait. Reading what explains an error can take four seconds more.
+            timeout: The maximum number of seconds to wait. If the wait fails, reading logs and events for the error can take four seconds more.
             on_event: A function to call with each event that `watch_deployment` yields. In the async version it may be
                 a coroutine function.
 

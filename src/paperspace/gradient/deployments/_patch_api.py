@@ -90,7 +90,7 @@ class PatchAPI(MonitoringAPI):
             replicas: The new number of replicas. 0: stop the deployment. None: no change.
             instance_type: The new machine type. None: no change.
             command: The new command. An empty list: the command of the image. None: no change.
-            wait: Whether to return only when the newest spec is running; see `wait_for_deployment`.
+            wait: Whether to return only when the new spec is running; see `wait_for_deployment`.
             wait_timeout: The maximum number of seconds to wait (only with `wait`).
 
         Returns:
@@ -102,7 +102,7 @@ class PatchAPI(MonitoringAPI):
             NotFoundError: No deployment has this id or name, or it is deleted.
             ConflictError: Several deployments have the name; the message lists them. Or another client changed the spec
                 at the same time. The change of this call was applied, and it replaced the change of the other client.
-                The message has the ids of both specs. Or that client did so during the wait (only with `wait`).
+                The message has the ids of both specs. Or the spec was replaced during the wait (only with `wait`).
             OutcomeUnknownError: The response was lost; the change may have been applied.
             DeploymentFailedError: The deployment failed (only with `wait`).
             WaitTimeoutError: The deployment was not ready in time (only with `wait`).

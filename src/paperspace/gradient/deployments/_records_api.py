@@ -97,7 +97,7 @@ class RecordsAPI:
             since: The start: a datetime, a time such as `"2024-05-17T09:30"`, or a duration such as `"10m"` (10 minutes ago;
                 units: `s`, `m`, `h`, `d`). A time without a time zone is in UTC. None: an hour ago.
             step: The seconds between two points, rounded up to a multiple of 10. The server uses more if there would be
-                more than 360 points. None: as few as possible.
+                more than 360 points. None: the smallest possible step.
 
         Returns:
             A list of dicts with `time`, `replicas` and `readyReplicas` (of the newest spec), `cpu` (how many CPUs all

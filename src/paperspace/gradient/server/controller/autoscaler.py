@@ -142,4 +142,4 @@ def _scaled(wanted: Wanted, decision: Decision, now: datetime) -> Iterator[Scale
 
 def _unknown(metrics: Iterable[str]) -> str:
     names = " and ".join(sorted(metrics))
-    return f"The load by {names} is unknown, so {names} cannot add replicas, and the server removes no replicas."
+    return f"The value of {names} is unknown, so {names} cannot add replicas, and the server removes no replicas."

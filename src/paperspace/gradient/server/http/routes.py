@@ -100,7 +100,7 @@ class Routes:
     async def _handle_top(self, request: web.Request) -> web.StreamResponse:
         """Send a browser the console. For programs, there is nothing at this URL."""
         if self._console is None or not (_is_read(request) and _accepts_html(request)):
-            message = f"only browsers get a page here, the console; the GraphQL API is at {API_PATHS[0]}"
+            message = f"this URL is the console, for browsers; the GraphQL API is at {API_PATHS[0]}"
             raise HTTPRequestError(HTTPStatus.NOT_FOUND, message, Code.NOT_FOUND)
         return await self._console.handle(request)
 
