@@ -111,6 +111,7 @@ def test_history_and_rollback(run: Run, id: str) -> None:
     assert shown[0].startswith(f"{newest['id']}  {newest['dtCreated']}  First Last")
     assert shown[1] == "    ~ resources.replicas: 1 -> 3"
     assert run("deployments", "history", id, "-o", "id").stdout.split() == [newest["id"], first["id"]]
+    assert run("deployments", "history", id, "--limit", "1").stdout.splitlines() == shown[:2]
     assert run("deployments", "rollback", id, "--to", first["id"]).stdout == f"Rolled back deployment: {id}\n"
     assert deployments.diff_deployment("n", "p", SPEC)["changes"] == []
 

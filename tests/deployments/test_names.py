@@ -19,6 +19,7 @@ CALLS: dict[str, dict[str, Any]] = {
     "get_deployment_spec": {},
     "get_deployment_status": {},
     "get_deployment_history": {},
+    "iter_deployment_history": {"first": 1},
     "get_deployment_events": {"first": 1},
     "get_deployment_metrics": {},
     "get_deployment_logs": {"tail": 1},
@@ -32,7 +33,7 @@ CALLS: dict[str, dict[str, Any]] = {
     "start_deployment": {},
     "delete_deployment": {},
 }
-ITERATORS = {"get_deployment_logs", "watch_deployment"}
+ITERATORS = {"get_deployment_logs", "iter_deployment_history", "watch_deployment"}
 
 
 def functions_with_an_id() -> set[str]:
@@ -80,7 +81,7 @@ def test_same_result(client: Client, call: Call, function: str) -> None:
         for id_ in ids:
             client.deployments.scale_deployment(id_, 3)
     by_id = call(client, function, id=ids[0], **CALLS[function])
-    name = "one" if function.startswith(("get_", "watch_", "wait_")) else "two"
+    name = "one" if function.startswith(("get_", "iter_", "watch_", "wait_")) else "two"
     by_name = call(client, function, name=name, project_id="p", **CALLS[function])
     if name == "one":
         assert by_name == by_id

@@ -193,6 +193,7 @@ def _calls(server: LocalServer, client: Client, ids: dict[str, str]) -> list[tup
         ("get_deployment", partial(get, ids["minimal"])),
         ("get_deployment_spec", partial(functions.get_deployment_spec, ids["full"])),
         ("get_deployment_history", partial(functions.get_deployment_history, ids["full"])),
+        ("iter_deployment_history", lambda: list(functions.iter_deployment_history(ids["full"]))),
         ("get_deployment_status", partial(functions.get_deployment_status, ids["full"])),
         ("get_deployment_status", partial(functions.get_deployment_status, ids["minimal"])),
         ("get_deployment_status", partial(functions.get_deployment_status, ids["stopped"])),

@@ -90,7 +90,9 @@ def test_threads(client: Client) -> None:
         assert all(pool.map(ask, range(16)))
 
 
-@pytest.mark.parametrize("name", ["iter_deployments", "watch_deployment", "get_deployment_logs"])
+@pytest.mark.parametrize(
+    "name", ["iter_deployments", "iter_deployment_history", "watch_deployment", "get_deployment_logs"]
+)
 def test_signature_of_a_generator(name: str) -> None:
     """The signature of a sync version, as `help` shows it, is that of the async version, but returns a sync generator."""
     for functions, asynchronous in ((deployments, async_deployments), (deployments.Deployments, AsyncDeployments)):

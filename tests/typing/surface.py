@@ -191,7 +191,9 @@ def changes_of_state() -> None:
     ]
     deleted: DeploymentRef = deployments.delete_deployment(name="n", project_id="p")
     status: DeploymentStatus = deployments.wait_for_deployment(refs[0]["id"], spec_id=refs[0]["specId"])
-    revisions: list[DeploymentRevision] = deployments.get_deployment_history("id", show_secrets=True)
+    revisions: list[DeploymentRevision] = deployments.get_deployment_history("id", 3, show_secrets=True)
+    earlier: Generator[DeploymentRevision] = deployments.iter_deployment_history(name="n", first=3)
+    revisions.append(next(earlier))
     cluster: Cluster | None = revisions[0]["cluster"]
     print(
         applied["id"], applied["action"], deleted, status, changes[0]["path"], refs, cluster, revisions[0]["dtCreated"]

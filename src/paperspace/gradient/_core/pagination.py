@@ -23,6 +23,10 @@ MAX_EMPTY_PAGES = 100
 # How many times smaller the pages become that a server cannot return, or that are too large for the client.
 SMALLER = 4
 
+# The first page for a caller that often needs a few nodes only, and how many times larger each of the next pages is.
+SMALL_PAGE = 10
+LARGER = 4
+
 N = TypeVar("N")
 
 if TYPE_CHECKING:
@@ -50,10 +54,11 @@ async def iter_pages(
     limit: int | None = None,
     first_page: Page[N] | None = None,
     after: str | None = None,
+    first_size: int = MAX_PAGE,
 ) -> AsyncGenerator[list[N]]:
     """Iterate over the pages of a connection; each node comes once.
 
-    If a page is too large, it is requested again as a smaller one, and so are all further pages.
+    If a page is too large, it is requested again as a smaller one, and all further pages have that size at most.
 
     Args:
         fetch: Fetches one page: the size to ask for, and the cursor to continue after.
@@ -62,6 +67,7 @@ async def iter_pages(
         limit: The maximum number of nodes. None: all.
         first_page: The first page, if the caller has it already.
         after: The cursor to start after. None: the start of the list.
+        first_size: The size of the first page. The next pages are larger, up to the largest page.
 
     Raises:
         PaginationError: The server repeats a cursor or a page, or sends too many empty pages.
@@ -70,7 +76,7 @@ async def iter_pages(
     cursors = {None, after}
     cursor = after
     empty_pages = requests = 0
-    max_size = MAX_PAGE
+    size, max_size = first_size, MAX_PAGE
     page = first_page
     started = monotonic()
 
@@ -80,9 +86,10 @@ async def iter_pages(
 
     while True:
         if page is None:
-            size = max_size if limit is None else min(limit - len(seen), max_size)
-            page, fitting = await _fetch_fitting(fetch, size, cursor)
-            max_size = fitting if fitting < size else max_size
+            wanted = size if limit is None else min(limit - len(seen), size)
+            page, fitting = await _fetch_fitting(fetch, wanted, cursor)
+            max_size = fitting if fitting < wanted else max_size
+            size = min(size * LARGER, max_size)
             requests += 1
         nodes, info = page
         page = None

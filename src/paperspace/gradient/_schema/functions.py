@@ -35,7 +35,7 @@ FUNCTIONS: dict[str, tuple[str, ...]] = {
     "DeploymentDelete": ("delete_deployment",),
     "DeploymentDetails": _GET_COMMAND,
     "DeploymentEvents": ("get_deployment_events", "gradient deployments events"),
-    "DeploymentHistory": (*_REVISE, "get_deployment_history", "get_deployment_spec"),
+    "DeploymentHistory": (*_REVISE, "get_deployment_history", "get_deployment_spec", "iter_deployment_history"),
     "DeploymentLogLines": ("get_deployment_logs",),
     "DeploymentLogs": ("get_deployment_logs",),
     "DeploymentMetrics": ("get_deployment_metrics", "gradient deployments top"),

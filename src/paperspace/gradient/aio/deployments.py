@@ -7,8 +7,8 @@
     >>> asyncio.run(names())
     ['mnist']
 
-`iter_deployments`, `watch_deployment` and `get_deployment_logs` return async generators, for `async for`. `load_spec`
-and `load_specs` are the same functions as in `paperspace.gradient.deployments`.
+`iter_deployments`, `iter_deployment_history`, `watch_deployment` and `get_deployment_logs` return async generators, for
+`async for`. `load_spec` and `load_specs` are the same functions as in `paperspace.gradient.deployments`.
 """
 
 from __future__ import annotations
@@ -29,6 +29,7 @@ __all__ = [
     "get_deployment_metrics",
     "get_deployment_spec",
     "get_deployment_status",
+    "iter_deployment_history",
     "iter_deployments",
     "list_deployment_statuses",
     "list_deployments",
@@ -62,6 +63,7 @@ stop_deployment = _default.stop_deployment
 start_deployment = _default.start_deployment
 restart_deployment = _default.restart_deployment
 get_deployment_history = _default.get_deployment_history
+iter_deployment_history = _default.iter_deployment_history
 rollback_deployment = _default.rollback_deployment
 get_deployment_logs = _default.get_deployment_logs
 get_deployment_events = _default.get_deployment_events

@@ -48,6 +48,7 @@ __all__ = [
     "get_deployment_metrics",
     "get_deployment_spec",
     "get_deployment_status",
+    "iter_deployment_history",
     "iter_deployments",
     "list_deployment_statuses",
     "list_deployments",
@@ -89,6 +90,7 @@ class Deployments:
     start_deployment = blocking(AsyncDeployments.start_deployment)
     restart_deployment = blocking(AsyncDeployments.restart_deployment)
     get_deployment_history = blocking(AsyncDeployments.get_deployment_history)
+    iter_deployment_history = blocking_iterator(AsyncDeployments.iter_deployment_history)
     rollback_deployment = blocking(AsyncDeployments.rollback_deployment)
     get_deployment_logs = blocking_iterator(AsyncDeployments.get_deployment_logs)
     get_deployment_events = blocking(AsyncDeployments.get_deployment_events)
@@ -218,6 +220,7 @@ stop_deployment = _default.stop_deployment
 start_deployment = _default.start_deployment
 restart_deployment = _default.restart_deployment
 get_deployment_history = _default.get_deployment_history
+iter_deployment_history = _default.iter_deployment_history
 rollback_deployment = _default.rollback_deployment
 get_deployment_logs = _default.get_deployment_logs
 get_deployment_events = _default.get_deployment_events

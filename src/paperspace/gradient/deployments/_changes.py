@@ -1,9 +1,8 @@
-"""Changes that depend on the current state: apply, revise, restart, history and rollback."""
+"""Changes that depend on the current state: apply, revise, restart and rollback."""
 
 from __future__ import annotations
 
 from contextlib import aclosing
-from itertools import pairwise
 from typing import TYPE_CHECKING, Any, Literal, cast
 
 from paperspace.gradient._generated.deployment_history import DEPLOYMENT_HISTORY
@@ -15,7 +14,6 @@ from paperspace.gradient.deployments._revisions import (
     add_revision,
     fetch_revision_page,
     iter_revision_pages,
-    set_fields,
     spec_and_cluster_of,
     spec_of,
 )
@@ -28,7 +26,7 @@ if TYPE_CHECKING:
     from paperspace.gradient._generated.deployment_revision_fields import DeploymentSpec as Revision
     from paperspace.gradient._generated.deployments_current import Deployment as CurrentDeployment
     from paperspace.gradient._generated.inputs import CreateDeploymentInput, UpdateDeploymentInput
-    from paperspace.gradient.types import AppliedDeployment, DeploymentRevision, DeploymentSpecInput, RevisedDeployment
+    from paperspace.gradient.types import AppliedDeployment, DeploymentSpecInput, RevisedDeployment
 
 # How often apply reads and writes, when other clients create or delete the deployment in between.
 _MAX_ROUNDS = 5
@@ -96,23 +94,6 @@ async def restart(session: Session, call: Call, id: str) -> RevisedDeployment:
     """Add a revision with the spec of the newest one."""
     [newest], _ = await fetch_revision_page(session, id, first=1, call=call)
     return await add_revision(session, call, id, newest, {"spec": spec_of(newest)})
-
-
-async def history(session: Session, id: str, *, show_secrets: bool) -> list[DeploymentRevision]:
-    """Return the revisions of a deployment, newest first, each with its difference to the one before."""
-    revisions = [revision async for page in iter_revision_pages(session, id) for revision in page]
-    differences = [
-        difference(spec_and_cluster_of(older), spec_and_cluster_of(newer), show_secrets=show_secrets)
-        for newer, older in pairwise(revisions)
-    ]
-    differences.append(difference(None, spec_of(revisions[-1]), show_secrets=show_secrets))
-    return [
-        cast(
-            "DeploymentRevision",
-            {**revision, "data": set_fields(DEPLOYMENT_HISTORY, revision["data"]), "difference": change},
-        )
-        for revision, change in zip(revisions, differences, strict=True)
-    ]
 
 
 async def rollback(session: Session, id: str, to: str | None) -> RevisedDeployment:

@@ -1,4 +1,4 @@
-"""Functions that change a deployment depending on its current state: apply, diff, rollback; and its history."""
+"""Functions that change a deployment depending on its current state: apply, diff and rollback."""
 
 from __future__ import annotations
 
@@ -13,7 +13,6 @@ if TYPE_CHECKING:
     from paperspace.gradient.deployments import _arguments, _changes, _queries
     from paperspace.gradient.types import (
         AppliedDeployment,
-        DeploymentRevision,
         DeploymentSpecInput,
         RevisedDeployment,
         SpecDifference,
@@ -131,44 +130,6 @@ class ChangesAPI(LifecycleAPI):
             name, project_id, spec, cluster_id, dry_run=True, show_secrets=show_secrets
         )
         return applied["difference"]
-
-    async def get_deployment_history(
-        self,
-        id: str | None = None,
-        *,
-        name: str | None = None,
-        project_id: str | None = None,
-        show_secrets: bool = False,
-    ) -> list[DeploymentRevision]:
-        """Get all specs of a deployment, newest first: who created each, when, and what it changed.
-
-        Args:
-            id: The id of the deployment.
-            name: Its exact name, instead of its id.
-            project_id: The project in which to look for the name. None: any project.
-            show_secrets: Whether `difference` shows the values of environment variables; see `diff_deployment`.
-
-        Returns:
-            A list of dicts with `id`, `dtCreated`, `actor`, `cluster`, `data` (the complete spec), and `difference`
-            (what changed from the spec before, as `diff_deployment` returns it). `data` contains the secrets of the
-            spec; `difference` hides them.
-
-        Raises:
-            InvalidArgumentError: An argument is invalid. Nothing was sent.
-            NotFoundError: No deployment has this id or name, or it is deleted.
-            ConflictError: Several deployments have the name; the message lists them.
-
-        Example:
-            >>> [mnist] = deployments.list_deployments(name="mnist")
-            >>> scaled = deployments.scale_deployment(mnist["id"], 4)
-            >>> newest, first = deployments.get_deployment_history(mnist["id"])
-            >>> newest["difference"]["text"]
-            '~ resources.replicas: 1 -> 4'
-        """
-        _arguments.require(_arguments.check_target(id, name, project_id))
-        session = self._session()
-        found = await _queries.id_of(session, session.start(), id, name, project_id)
-        return await _changes.history(session, found, show_secrets=show_secrets)
 
     @overload
     async def rollback_deployment(

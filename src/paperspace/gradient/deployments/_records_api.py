@@ -1,4 +1,4 @@
-"""Functions that read what a deployment did: its events, its metrics, its logs."""
+"""Functions that read what a deployment did: its history, its events, its metrics, its logs."""
 
 from __future__ import annotations
 
@@ -13,11 +13,11 @@ if TYPE_CHECKING:
 
     from paperspace.gradient._core.session import Session
     from paperspace.gradient._generated.deployments_metrics import Deployment as DeploymentWithMetrics
-    from paperspace.gradient.deployments import _arguments, _events, _metrics, _queries, _watch
-    from paperspace.gradient.types import DeploymentEvent, DeploymentMetrics, LogLine
+    from paperspace.gradient.deployments import _arguments, _events, _history, _metrics, _queries, _watch
+    from paperspace.gradient.types import DeploymentEvent, DeploymentMetrics, DeploymentRevision, LogLine
 else:
-    _arguments, _events, _metrics, _queries, _watch = lazy_modules(
-        "paperspace.gradient.deployments", "_arguments", "_events", "_metrics", "_queries", "_watch"
+    _arguments, _events, _history, _metrics, _queries, _watch = lazy_modules(
+        "paperspace.gradient.deployments", "_arguments", "_events", "_history", "_metrics", "_queries", "_watch"
     )
 
 T = TypeVar("T")
@@ -28,6 +28,98 @@ class RecordsAPI:
 
     def __init__(self, session: Callable[[], Session]) -> None:
         self._session = session
+
+    async def get_deployment_history(
+        self,
+        id: str | None = None,
+        first: int | None = None,
+        *,
+        name: str | None = None,
+        project_id: str | None = None,
+        show_secrets: bool = False,
+    ) -> list[DeploymentRevision]:
+        """Get the specs of a deployment, newest first: who created each, when, and what it changed.
+
+        All of them are in memory at the same time. `iter_deployment_history` keeps one page of them.
+
+        Args:
+            id: The id of the deployment.
+            first: The maximum number of revisions. None: no limit.
+            name: Its exact name, instead of its id.
+            project_id: The project in which to look for the name. None: any project.
+            show_secrets: Whether `difference` shows the values of environment variables; see `diff_deployment`.
+
+        Returns:
+            A list of dicts with `id`, `dtCreated`, `actor`, `cluster`, `data` (the complete spec), and `difference`
+            (what changed from the spec before, as `diff_deployment` returns it). `data` contains the secrets of the
+            spec; `difference` hides them.
+
+        Raises:
+            InvalidArgumentError: An argument is invalid. Nothing was sent.
+            NotFoundError: No deployment has this id or name, or it is deleted.
+            ConflictError: Several deployments have the name; the message lists them.
+
+        Example:
+            >>> [mnist] = deployments.list_deployments(name="mnist")
+            >>> scaled = deployments.scale_deployment(mnist["id"], 4)
+            >>> newest, oldest = deployments.get_deployment_history(mnist["id"])
+            >>> newest["difference"]["text"]
+            '~ resources.replicas: 1 -> 4'
+        """
+        _arguments.require(
+            _arguments.check_target(id, name, project_id),
+            () if first is None else _arguments.check_count(first, "first"),
+        )
+        found = await self._find(id, name, project_id)
+        return await _history.list_history(self._session(), found, first, show_secrets=show_secrets)
+
+    def iter_deployment_history(
+        self,
+        id: str | None = None,
+        first: int | None = None,
+        *,
+        name: str | None = None,
+        project_id: str | None = None,
+        show_secrets: bool = False,
+    ) -> AsyncGenerator[DeploymentRevision]:
+        """Iterate over the specs of a deployment, newest first, fetching one page at a time.
+
+        Without `first`, the first page has 10 specs, and the next ones are larger, up to 100.
+
+        Args:
+            id: The id of the deployment.
+            first: The maximum number of revisions. None: no limit.
+            name: Its exact name, instead of its id.
+            project_id: The project in which to look for the name. None: any project.
+            show_secrets: Whether `difference` shows the values of environment variables; see `diff_deployment`.
+
+        Yields:
+            Dicts as `get_deployment_history` returns them.
+
+        Raises:
+            InvalidArgumentError: An argument is invalid. Raised when the function is called, not at
+                the first iteration. Nothing was sent.
+            NotFoundError: No deployment has this id or name, or it is deleted.
+            ConflictError: Several deployments have the name; the message lists them.
+
+        Example:
+            >>> [mnist] = deployments.list_deployments(name="mnist")
+            >>> for revision in deployments.iter_deployment_history(mnist["id"]):
+            ...     if revision["data"]["image"] == "tensorflow/serving":
+            ...         print(revision["actor"]["fullName"])
+            ...         break
+            First Last
+        """
+        _arguments.require(
+            _arguments.check_target(id, name, project_id),
+            () if first is None else _arguments.check_count(first, "first"),
+        )
+        return self._found(
+            id,
+            name,
+            project_id,
+            lambda session, found: _history.iter_history(session, found, first, show_secrets=show_secrets),
+        )
 
     async def get_deployment_events(
         self,

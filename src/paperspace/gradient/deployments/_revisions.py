@@ -25,11 +25,15 @@ if TYPE_CHECKING:
     from paperspace.gradient.types import RevisedDeployment
 
 
-def iter_revision_pages(session: Session, id: str, call: Call | None = None) -> AsyncGenerator[list[Revision]]:
-    """Iterate over pages of the revisions of a deployment, newest first."""
+def iter_revision_pages(
+    session: Session, id: str, call: Call | None = None, *, limit: int | None = None, first_size: int = MAX_PAGE
+) -> AsyncGenerator[list[Revision]]:
+    """Iterate over pages of the revisions of a deployment, newest first; `limit` and `first_size` as in `iter_pages`."""
     return iter_pages(
         lambda size, after: fetch_revision_page(session, id, first=size, after=after, call=call),
         operation=DEPLOYMENT_HISTORY.name,
+        limit=limit,
+        first_size=first_size,
     )
 
 

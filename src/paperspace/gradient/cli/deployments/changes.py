@@ -95,9 +95,12 @@ def restart(target: Target, project_id: str | None, wait: float | None, output: 
 @command.command()
 @target_parameter()
 @lookup_project_option
+@click.option("--limit", type=click.IntRange(0), metavar="N", help="Only the newest N revisions.")
 @show_secrets_option
 @output_option("json", "yaml", "id")
-def history(target: Target, project_id: str | None, *, show_secrets: bool, output: str | None) -> None:
+def history(
+    target: Target, project_id: str | None, *, limit: int | None, show_secrets: bool, output: str | None
+) -> None:
     """List the revisions of a deployment, newest first.
 
     For each revision, it prints the author, the time and the changes. -o json and -o yaml print what
@@ -105,23 +108,27 @@ def history(target: Target, project_id: str | None, *, show_secrets: bool, outpu
 
     \b
     Examples:
-      gradient deployments history mnist
+      gradient deployments history mnist --limit 10
       gradient deployments history mnist --show-secrets
     """
     with connect() as client:
         found = target.find(client, project_id)
-        revisions = client.deployments.get_deployment_history(found, show_secrets=show_secrets)
-    if output in {"json", "yaml"}:
-        print_data([_without_secrets(revision, show_secrets) for revision in revisions], output or "json")
-        return
-    for revision in revisions:
-        if output == "id":
-            click.echo(revision["id"])
-            continue
-        author = revision["actor"]["fullName"] or "unknown"
-        click.echo(printable(f"{revision['id']}  {revision['dtCreated']}  {author}"))
-        for line in revision["difference"]["text"].splitlines() or ["no changes"]:
-            click.echo(printable(f"    {line}"))
+        revisions = client.deployments.iter_deployment_history(found, limit, show_secrets=show_secrets)
+        if output in {"json", "yaml"}:
+            print_data([_without_secrets(revision, show_secrets) for revision in revisions], output or "json")
+            return
+        for revision in revisions:
+            if output == "id":
+                click.echo(revision["id"])
+            else:
+                _print_revision(revision)
+
+
+def _print_revision(revision: DeploymentRevision) -> None:
+    author = revision["actor"]["fullName"] or "unknown"
+    click.echo(printable(f"{revision['id']}  {revision['dtCreated']}  {author}"))
+    for line in revision["difference"]["text"].splitlines() or ["no changes"]:
+        click.echo(printable(f"    {line}"))
 
 
 def _without_secrets(revision: DeploymentRevision, show_secrets: bool) -> dict[str, object]:
