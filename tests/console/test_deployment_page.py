@@ -123,6 +123,28 @@ async def test_the_stream_of_a_deployment_has_what_changes(
     assert rest[-1] == {"deleted": True}
 
 
+async def test_the_stream_reads_only_new_revisions(
+    aclient: AsyncClient, id_: str, monkeypatch: pytest.MonkeyPatch, wire: list[dict[str, Any]]
+) -> None:
+    """After the first time, a change of a deployment with many revisions reads one small page of them."""
+    monkeypatch.setattr(deployment_streams, "FAST_POLL", 0.01)
+    monkeypatch.setattr(deployment_streams, "SLOW_POLL", 0.01)
+    for replicas in range(2, 62):
+        await aclient.deployments.update_deployment(id=id_, spec={**SPEC, "resources": {"replicas": replicas}})
+    async with aclosing(stream(aclient, "deployment", id=id_)) as values:
+        before = (await anext(values))["revisions"]
+        assert [revision["number"] for revision in before] == [*range(61, 0, -1)]
+        wire.clear()
+        await aclient.deployments.update_deployment(id=id_, spec={**SPEC, "image": "nginx:2"})
+        changes = await anext(values)
+        while "revisions" not in changes:
+            changes = await anext(values)
+    assert [revision["number"] for revision in changes["revisions"]] == [*range(62, 0, -1)]
+    assert changes["revisions"][1:] == before
+    pages = [request["variables"]["first"] for request in wire if request["operationName"] == "DeploymentHistory"]
+    assert pages == [10]
+
+
 async def test_the_stream_of_no_deployment_says_so(aclient: AsyncClient) -> None:
     """A deployment that does not exist counts as deleted."""
     values = stream(aclient, "deployment", id="00000000-0000-0000-0000-000000000000")

@@ -7,7 +7,6 @@ from typing import Any
 import pytest
 
 from paperspace.gradient.console.lanes import REMOVED, lanes_of
-from paperspace.gradient.console.revisions import shown_revisions
 from paperspace.gradient.console.summary import reason_of, sentence_of
 
 SPEC = "spec-2"
@@ -114,16 +113,3 @@ def test_the_reason() -> None:
     assert reason_of(status(("a", "healthy")), warnings) == "pullfailed"
     assert reason_of(status(("a", "healthy")), []) == ""
     assert reason_of(status(("b", "pending"), state="ready"), warnings) == ""
-
-
-def test_what_a_revision_has_changed() -> None:
-    """A few words: the paths, or that it was created or restarted."""
-
-    def revision(*paths: str) -> Any:
-        changes = [{"path": path, "before": 1, "after": 2} for path in paths]
-        data = {"image": "nginx"}
-        return {"id": "i", "dtCreated": at(0), "actor": None, "data": data, "difference": {"changes": changes}}
-
-    history = [revision("a", "b", "c", "d", "e"), revision("a"), revision(), revision("image")]
-    summaries = [entry["summary"] for entry in shown_revisions(history)]
-    assert summaries == ["a, b, c and 2 more", "a", "restarted", "created"]

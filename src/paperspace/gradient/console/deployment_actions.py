@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from contextlib import aclosing
 from typing import TYPE_CHECKING, Any
 
 from paperspace.gradient.console import playground
@@ -41,9 +42,13 @@ async def roll_back(client: AsyncClient, arguments: Arguments) -> DeploymentRef:
 
 async def rollback_changes(client: AsyncClient, arguments: Arguments) -> list[SpecChange]:
     """Return what a rollback to a revision would change."""
-    hidden = await client.deployments.get_deployment_history(arguments["id"])
-    shown = await client.deployments.get_deployment_history(arguments["id"], show_secrets=True)
-    return changes_between(hidden, shown, arguments["to"])
+    newest = None
+    async with aclosing(client.deployments.iter_deployment_history(arguments["id"])) as history:
+        async for revision in history:
+            newest = newest or revision
+            if revision["id"] == arguments["to"]:
+                return changes_between(newest, revision)
+    raise InvalidArgumentError(f"the deployment has no revision {arguments['to']}")
 
 
 async def delete(client: AsyncClient, arguments: Arguments) -> DeploymentRef:

@@ -7,7 +7,7 @@ from contextlib import aclosing
 from typing import TYPE_CHECKING, Any
 
 from paperspace.gradient.console.lanes import lanes_of
-from paperspace.gradient.console.revisions import shown_revisions
+from paperspace.gradient.console.revisions import read_newer
 from paperspace.gradient.console.summary import reason_of, sentence_of
 from paperspace.gradient.errors import BadRequestError, NotFoundError
 
@@ -40,7 +40,7 @@ async def deployment(client: AsyncClient, arguments: Arguments) -> AsyncGenerato
             events = await _events(client, id_)
             revisions = sent.get("revisions", [])
             if status["specId"] != sent.get("status", {}).get("specId"):
-                revisions = shown_revisions(await client.deployments.get_deployment_history(id_))
+                revisions = await read_newer(client.deployments.iter_deployment_history(id_), revisions)
         except NotFoundError:
             yield {"deleted": True}
             return

@@ -1,83 +1,70 @@
-"""The revisions of a deployment, as the page shows them: pure functions over its history."""
+"""The revisions of a deployment, as the page shows them. The specs themselves stay in Python: they contain secrets."""
 
 from __future__ import annotations
 
+from contextlib import aclosing
 from typing import TYPE_CHECKING, Any
 
-from paperspace.gradient.errors import InvalidArgumentError
+from paperspace.gradient._spec.diff import difference
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import AsyncGenerator
 
     from paperspace.gradient.types import DeploymentRevision, SpecChange
 
+ShownRevision = dict[str, Any]
 
-def shown_revisions(history: Sequence[DeploymentRevision]) -> list[dict[str, Any]]:
-    """Return the revisions, newest first, with their numbers. The specs themselves stay here: they contain secrets."""
-    return [
-        {
-            "id": revision["id"],
-            "number": len(history) - index,
-            "dtCreated": revision["dtCreated"],
-            "actor": revision["actor"] and revision["actor"]["fullName"],
-            "image": revision["data"]["image"],
-            "summary": _summary(revision, is_first=index == len(history) - 1),
-            "changes": revision["difference"]["changes"],
-        }
-        for index, revision in enumerate(history)
-    ]
+
+async def read_newer(history: AsyncGenerator[DeploymentRevision], known: list[ShownRevision]) -> list[ShownRevision]:
+    """Return the revisions, newest first, with their numbers. The history is read only up to the newest known one.
+
+    Args:
+        history: The history, newest first. It is closed.
+        known: What an earlier call returned, or an empty list.
+    """
+    newer: list[ShownRevision] = []
+    async with aclosing(history):
+        async for revision in history:
+            if known and revision["id"] == known[0]["id"]:
+                break
+            newer.append(_shown(revision))
+        else:
+            known = []
+    if newer and not known:
+        newer[-1]["summary"] = "created"
+    count = len(newer) + len(known)
+    return [{**revision, "number": count - index} for index, revision in enumerate(newer)] + known
+
+
+def _shown(revision: DeploymentRevision) -> ShownRevision:
+    """Return what the page shows of a revision, without its number."""
+    changes = revision["difference"]["changes"]
+    return {
+        "id": revision["id"],
+        "dtCreated": revision["dtCreated"],
+        "actor": revision["actor"] and revision["actor"]["fullName"],
+        "image": revision["data"]["image"],
+        "summary": _summary(changes),
+        "changes": changes,
+    }
 
 
 _SHOWN_PATHS = 3
 
 
-def _summary(revision: DeploymentRevision, *, is_first: bool) -> str:
+def _summary(changes: list[SpecChange]) -> str:
     """Say in a few words what a revision has changed."""
-    paths = [change["path"] for change in revision["difference"]["changes"]]
-    if is_first:
-        return "created"
+    paths = [change["path"] for change in changes]
     if not paths:
         return "restarted"
     more = f" and {len(paths) - _SHOWN_PATHS} more" if len(paths) > _SHOWN_PATHS else ""
     return ", ".join(paths[:_SHOWN_PATHS]) + more
 
 
-def changes_between(
-    hidden: Sequence[DeploymentRevision], shown: Sequence[DeploymentRevision], to: str
-) -> list[SpecChange]:
-    """Return the changes from the newest revision back to an earlier one.
-
-    Args:
-        hidden: The history, newest first, with secrets hidden. Its values are returned.
-        shown: The same history with secrets. Values are compared by it. It may have newer revisions.
-        to: The id of the earlier revision.
-
-    Raises:
-        InvalidArgumentError: The history has no such revision.
-    """
-    ids = [revision["id"] for revision in hidden]
-    if to not in ids:
-        raise InvalidArgumentError(f"the deployment has no revision {to}")
-    newer = ids[: ids.index(to)]
-    secrets = [_entries(revision) for revision in shown if revision["id"] in newer]
-    values = [_entries(revision) for revision in hidden if revision["id"] in newer]
-    differing = {path for path, (now, then) in _combine(secrets).items() if now != then}
-    combined = _combine(values)
-    return [
-        {"path": path, "before": combined[path][0], "after": combined[path][1]}
-        for path in sorted(differing & set(combined))
-    ]
+def changes_between(now: DeploymentRevision, then: DeploymentRevision) -> list[SpecChange]:
+    """Return the changes from one revision to another, with secrets hidden."""
+    return difference(_content(now), _content(then))["changes"]
 
 
-def _entries(revision: DeploymentRevision) -> dict[str, tuple[object, object]]:
-    return {change["path"]: (change["before"], change["after"]) for change in revision["difference"]["changes"]}
-
-
-def _combine(revisions: Sequence[dict[str, tuple[object, object]]]) -> dict[str, tuple[object, object]]:
-    """Return the value after the newest change of each path, and the one before its oldest change."""
-    combined: dict[str, tuple[object, object]] = {}
-    for changes in revisions:  # newest first
-        for path, (before, after) in changes.items():
-            now = combined[path][0] if path in combined else after
-            combined[path] = now, before
-    return combined
+def _content(revision: DeploymentRevision) -> dict[str, Any]:
+    return {**revision["data"], "cluster": revision["cluster"] and revision["cluster"]["id"]}
