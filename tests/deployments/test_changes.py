@@ -169,8 +169,10 @@ class TestApply:
         created = apply("n", "p", SPEC)
         assert created["action"] == "created"
         assert "+ image: 'tensorflow/serving'" in created["difference"]["text"]
-        assert apply("n", "p", spec(replicas=3)) == {
+        updated = apply("n", "p", spec(replicas=3))
+        assert updated == {
             "id": created["id"],
+            "specId": client.deployments.get_deployment_status(str(created["id"]))["specId"],
             "action": "updated",
             "difference": {
                 "changes": [{"path": "resources.replicas", "before": 1, "after": 3}],
