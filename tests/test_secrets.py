@@ -354,12 +354,12 @@ def test_functions(server: LocalServer, caplog: pytest.LogCaptureFixture) -> Non
         difference = functions.diff_deployment("n", "p", after)
         texts.append(repr(difference))
         applied = functions.apply_deployment("n", "p", after)
-        texts += [repr(applied), repr(functions.list_deployments()), repr(functions.get_deployment(str(applied["id"])))]
+        texts += [repr(applied), repr(functions.list_deployments()), repr(functions.get_deployment(applied["id"]))]
         with pytest.raises(ConflictError) as caught:
             functions.create_deployment("n", "p", after)
         texts.append(shown_by(caught.value))
-        texts.append(repr(functions.wait_for_deployment(str(applied["id"]), timeout=30)))
-        history = functions.get_deployment_history(str(applied["id"]))
+        texts.append(repr(functions.wait_for_deployment(applied["id"], timeout=30)))
+        history = functions.get_deployment_history(applied["id"])
         texts += [repr(revision["difference"]) for revision in history]
         assert history[0]["data"]["env"][0]["value"] == f"{MARKER}-2-TOKEN"  # type: ignore[index]
     lines = difference["text"].splitlines()

@@ -50,7 +50,15 @@ def test_every_public_type_is_generated() -> None:
     assert not_generated == {
         *("Deployment", "DeploymentSpecs"),  # compared above
         # The library itself builds these.
-        *("AppliedDeployment", "DeploymentRevision", "RevisedDeployment", "NamedSpec", "SpecChange", "SpecDifference"),
+        *(
+            "AppliedDeployment",
+            "PlannedDeployment",
+            "DeploymentRevision",
+            "RevisedDeployment",
+            "NamedSpec",
+            "SpecChange",
+            "SpecDifference",
+        ),
         *("WatchEvent", "DeploymentStatus", "ServingRevision", "InstanceStatus", "ClientOptions"),
     }
 

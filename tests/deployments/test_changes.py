@@ -172,7 +172,7 @@ class TestApply:
         updated = apply("n", "p", spec(replicas=3))
         assert updated == {
             "id": created["id"],
-            "specId": client.deployments.get_deployment_status(str(created["id"]))["specId"],
+            "specId": client.deployments.get_deployment_status(created["id"])["specId"],
             "action": "updated",
             "difference": {
                 "changes": [{"path": "resources.replicas", "before": 1, "after": 3}],
@@ -372,7 +372,6 @@ class TestRevise:
 async def test_async(aclient: AsyncClient) -> None:
     """The async versions do the same."""
     applied = await aclient.deployments.apply_deployment("n", "p", SPEC)
-    assert applied["id"] is not None
     await aclient.deployments.scale_deployment(applied["id"], 2)
     newest, first = await aclient.deployments.get_deployment_history(applied["id"])
     await aclient.deployments.rollback_deployment(applied["id"], to=first["id"])

@@ -67,7 +67,7 @@ def test_apply_of_a_new_deployment(client: Client) -> None:
     """`apply_deployment` returns the revision that it creates a deployment with. A dry run has none."""
     assert client.deployments.apply_deployment("new", "p", SPEC, dry_run=True)["specId"] is None
     applied = client.deployments.apply_deployment("new", "p", SPEC)
-    assert applied["specId"] == newest_spec_id(client, str(applied["id"]))
+    assert applied["specId"] == newest_spec_id(client, applied["id"])
 
 
 @pytest.mark.parametrize("change", [*CHANGES, *DOCUMENTED])

@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import pytest
 from tests.deployments.test_changes import FULL
 
 from paperspace.gradient import Client, InvalidSpecError
 from paperspace.gradient._shared.secrets import HIDDEN
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
 
 REPOSITORY = {"name": "code", "url": "https://git.example/code"}
 
@@ -36,11 +39,12 @@ def test_refused(client: Client, wire: list[dict[str, Any]], changes: dict[str, 
     """A hidden value is refused in every field before anything is sent; the message says where the value is shown."""
     spec = {**FULL, **changes}
     deployments = client.deployments
-    for call in (
+    calls: list[Callable[[], object]] = [
         lambda: deployments.create_deployment("n", "p", spec),
         lambda: deployments.update_deployment("n", "p", spec),
         lambda: deployments.apply_deployment("n", "p", spec),
-    ):
+    ]
+    for call in calls:
         with pytest.raises(InvalidSpecError, match="get_deployment_spec") as caught:
             call()
         assert [problem.field for problem in caught.value.problems] == [path]

@@ -72,6 +72,7 @@ from paperspace.gradient.types import (
     LogLine,
     ModelInput,
     NamedSpec,
+    PlannedDeployment,
     Protocol,
     RepositoriesInput,
     RepositoryInput,
@@ -169,7 +170,10 @@ async def asynchronous() -> None:
 
 def changes_of_state() -> None:
     """The functions that change a deployment depending on its state."""
-    applied: AppliedDeployment = deployments.apply_deployment("n", "p", spec, "c", dry_run=True, show_secrets=True)
+    applied: AppliedDeployment = deployments.apply_deployment("n", "p", spec, "c", show_secrets=True, wait=True)
+    planned: PlannedDeployment = deployments.apply_deployment("n", "p", spec, dry_run=True)
+    applied_id: str = applied["id"] + applied["specId"]
+    planned_id: str | None = planned["id"] or planned["specId"]
     difference: SpecDifference = deployments.diff_deployment("n", "p", spec, show_secrets=True)
     changes: list[SpecChange] = difference["changes"] + applied["difference"]["changes"]
     refs: list[RevisedDeployment] = [
@@ -196,14 +200,27 @@ def changes_of_state() -> None:
     revisions.append(next(earlier))
     cluster: Cluster | None = revisions[0]["cluster"]
     print(
-        applied["id"], applied["action"], deleted, status, changes[0]["path"], refs, cluster, revisions[0]["dtCreated"]
+        *(applied_id, planned_id, applied["action"], planned["action"], deleted, status, changes[0]["path"]),
+        *(refs, cluster, revisions[0]["dtCreated"]),
     )
+
+
+def apply_or_plan(dry_run: bool) -> str | None:
+    """A dry run may have no id. Whether it is one, a variable may say."""
+    return deployments.apply_deployment("n", "p", spec, dry_run=dry_run)["id"]
+
+
+async def asynchronous_apply() -> str:
+    """The async version has the same types."""
+    planned: PlannedDeployment = await async_deployments.apply_deployment("n", "p", spec, dry_run=True)
+    return (await async_deployments.apply_deployment("n", "p", spec))["id"] + planned["action"]
 
 
 def round_trip(plain: dict[str, Any], inferred: int) -> None:
     """Specs are typed dicts or plain ones."""
     current: DeploymentSpecInput = deployments.get_deployment_spec("id")
     current["image"] = "nginx"
+    current["resources"] = {**(current.get("resources") or {}), "replicas": 3}
     deployments.update_deployment(id="id", spec=current)
     deployments.create_deployment("n", "p", plain)
     deployments.update_deployment("n", "p", plain)
@@ -298,6 +315,13 @@ def errors(error: APIError, mistake: InvalidArgumentError) -> None:
     print(facts, more, doubt, places)
 
 
+def failures(failed: DeploymentFailedError, late: WaitTimeoutError) -> None:
+    """The status of the errors of a wait: a deployment that failed has one."""
+    why: str | None = failed.status["error"]
+    last: DeploymentStatus | None = late.status
+    print(why, last, failed.logs[0]["message"], failed.events[0]["reason"], late.events)
+
+
 def mistakes(deployment: Deployment) -> None:
     """The mistakes that the checkers must report."""
     deployment["nmae"]  # type: ignore[typeddict-item]  # pyright: ignore[reportGeneralTypeIssues]
@@ -305,8 +329,9 @@ def mistakes(deployment: Deployment) -> None:
     wrong_type: DeploymentSpecInput = {"image": "nginx", "port": "80"}  # type: ignore[typeddict-item]  # pyright: ignore[reportAssignmentType]
     unknown_key: DeploymentSpecInput = {"imgae": "nginx"}  # type: ignore[typeddict-unknown-key]  # pyright: ignore[reportAssignmentType]
     wrong_value: Protocol = "grpc"  # type: ignore[assignment]  # pyright: ignore[reportAssignmentType]
+    planned_id: str = deployments.apply_deployment("n", "p", {}, dry_run=True)["id"]  # type: ignore[assignment]  # pyright: ignore[reportAssignmentType]
     deployments.create_deployment("n")  # type: ignore[call-arg]  # pyright: ignore[reportCallIssue]
     deployments.rollback_deployment("id")  # type: ignore[call-overload]  # pyright: ignore[reportCallIssue]
     deployments.update_deployment(name="n")  # type: ignore[call-overload]  # pyright: ignore[reportCallIssue]
     deployments.list_deployments(first="3")  # type: ignore[arg-type]  # pyright: ignore[reportArgumentType]
-    print(wrong_type, unknown_key, wrong_value)
+    print(wrong_type, unknown_key, wrong_value, planned_id)

@@ -34,7 +34,7 @@ Their tree::
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Literal
+from typing import TYPE_CHECKING, Literal, cast
 
 from paperspace.gradient._shared.problems import Problem
 
@@ -116,7 +116,7 @@ class DeploymentFailedError(GradientError):
     """A deployment failed during a wait.
 
     Attributes:
-        status: Its last status.
+        status: Its last status. None only if you create the error without one, as in a test.
         logs: The last lines of its logs. Empty if they could not be read.
         events: Its last warnings, by time. Empty if the server has no events, or they could not be read.
     """
@@ -130,7 +130,7 @@ class DeploymentFailedError(GradientError):
         events: Iterable[DeploymentEvent] = (),
     ) -> None:
         super().__init__(message)
-        self.status = status
+        self.status = cast("DeploymentStatus", status)  # the library always passes one
         self.logs = list(logs)
         self.events = list(events)
 

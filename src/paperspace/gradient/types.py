@@ -68,6 +68,7 @@ __all__ = [
     "LogLine",
     "ModelInput",
     "NamedSpec",
+    "PlannedDeployment",
     "Protocol",
     "RepositoriesInput",
     "RepositoryInput",
@@ -133,19 +134,35 @@ class RevisedDeployment(TypedDict):
 
 
 class AppliedDeployment(TypedDict):
-    """The result of `apply_deployment`: what it did or, in a dry run, would do."""
+    """The result of `apply_deployment`: what it did."""
 
-    id: str | None
-    """The id of the deployment. None: a dry run, and the deployment does not exist."""
+    id: str
+    """The id of the deployment."""
 
-    specId: str | None
-    """The id of the spec that the call added; if it changed nothing, of the newest spec. None: as for `id`."""
+    specId: str
+    """The id of the spec that the call added; if it changed nothing, of the newest spec."""
 
     action: Literal["created", "updated", "unchanged"]
     """The action."""
 
     difference: SpecDifference
     """The difference between the spec before the call and the spec after it."""
+
+
+class PlannedDeployment(TypedDict):
+    """The result of `apply_deployment` in a dry run: what it would do."""
+
+    id: str | None
+    """The id of the deployment. None: it does not exist."""
+
+    specId: str | None
+    """The id of its newest spec. None: as for `id`."""
+
+    action: Literal["created", "updated", "unchanged"]
+    """The action."""
+
+    difference: SpecDifference
+    """The difference between the newest spec and the desired one."""
 
 
 class NamedSpec(TypedDict):

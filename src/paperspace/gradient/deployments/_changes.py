@@ -26,7 +26,12 @@ if TYPE_CHECKING:
     from paperspace.gradient._generated.deployment_revision_fields import DeploymentSpec as Revision
     from paperspace.gradient._generated.deployments_current import Deployment as CurrentDeployment
     from paperspace.gradient._generated.inputs import CreateDeploymentInput, UpdateDeploymentInput
-    from paperspace.gradient.types import AppliedDeployment, DeploymentSpecInput, RevisedDeployment
+    from paperspace.gradient.types import (
+        AppliedDeployment,
+        DeploymentSpecInput,
+        PlannedDeployment,
+        RevisedDeployment,
+    )
 
 # How often apply reads and writes, when other clients create or delete the deployment in between.
 _MAX_ROUNDS = 5
@@ -34,7 +39,7 @@ _MAX_ROUNDS = 5
 
 async def apply(
     session: Session, desired: CreateDeploymentInput, *, dry_run: bool, show_secrets: bool
-) -> AppliedDeployment:
+) -> AppliedDeployment | PlannedDeployment:
     """Create the deployment of this name, update it, or do nothing, so that it has the desired spec."""
     call = session.start()
     rounds = 0
@@ -132,7 +137,7 @@ async def _restore(session: Session, id: str, newest: Revision, earlier: Revisio
 
 def _plan(
     current: CurrentDeployment | None, desired: CreateDeploymentInput, *, show_secrets: bool
-) -> AppliedDeployment:
+) -> PlannedDeployment:
     """Return what `apply` has to do, in the form of its result."""
     after = dict(desired["spec"])
     if "clusterId" in desired:

@@ -14,6 +14,7 @@ if TYPE_CHECKING:
     from paperspace.gradient.types import (
         AppliedDeployment,
         DeploymentSpecInput,
+        PlannedDeployment,
         RevisedDeployment,
         SpecDifference,
     )
@@ -26,6 +27,48 @@ else:
 class ChangesAPI(LifecycleAPI):
     """Part of `AsyncDeployments`: the functions that change a deployment depending on its current state."""
 
+    @overload
+    async def apply_deployment(
+        self,
+        name: str,
+        project_id: str,
+        spec: DeploymentSpecInput | dict[str, Any],
+        cluster_id: str | None = None,
+        *,
+        dry_run: Literal[False] = False,
+        show_secrets: bool = False,
+        wait: bool = False,
+        wait_timeout: float = DEFAULT_WAIT,
+    ) -> AppliedDeployment: ...
+
+    @overload
+    async def apply_deployment(
+        self,
+        name: str,
+        project_id: str,
+        spec: DeploymentSpecInput | dict[str, Any],
+        cluster_id: str | None = None,
+        *,
+        dry_run: Literal[True],
+        show_secrets: bool = False,
+        wait: bool = False,
+        wait_timeout: float = DEFAULT_WAIT,
+    ) -> PlannedDeployment: ...
+
+    @overload
+    async def apply_deployment(
+        self,
+        name: str,
+        project_id: str,
+        spec: DeploymentSpecInput | dict[str, Any],
+        cluster_id: str | None = None,
+        *,
+        dry_run: bool,
+        show_secrets: bool = False,
+        wait: bool = False,
+        wait_timeout: float = DEFAULT_WAIT,
+    ) -> AppliedDeployment | PlannedDeployment: ...
+
     async def apply_deployment(
         self,
         name: str,
@@ -37,7 +80,7 @@ class ChangesAPI(LifecycleAPI):
         show_secrets: bool = False,
         wait: bool = False,
         wait_timeout: float = DEFAULT_WAIT,
-    ) -> AppliedDeployment:
+    ) -> AppliedDeployment | PlannedDeployment:
         """Create a deployment, or update it if it differs from the spec.
 
         The deployment is the one with exactly this name in this project. Applying the same spec again changes nothing,
@@ -57,7 +100,8 @@ class ChangesAPI(LifecycleAPI):
         Returns:
             A dict with `action` (`created`, `updated` or `unchanged`), `id`, `specId` (the id of the new spec, or of the newest
             one if nothing was changed) and `difference`, as `diff_deployment` returns it. `id` and `specId` are None in a
-            dry run that would create the deployment.
+            dry run that would create the deployment; so the type of a dry run is `PlannedDeployment`, and otherwise
+            `AppliedDeployment`.
 
         Raises:
             InvalidSpecError: The spec is invalid; the message lists every problem. Nothing was sent.

@@ -16,7 +16,7 @@ from paperspace.gradient.errors import APIConnectionError, AuthenticationError, 
 if TYPE_CHECKING:
     from paperspace.gradient._spec.files import SpecFile
     from paperspace.gradient.client import Client
-    from paperspace.gradient.types import AppliedDeployment
+    from paperspace.gradient.types import AppliedDeployment, PlannedDeployment
 
 # Errors that every further call would have too.
 _FATAL = (APIConnectionError, AuthenticationError)
@@ -63,7 +63,7 @@ class Applier:
         self._dry_run = dry_run
         self._show_secrets = show_secrets
         self._as_list = as_list
-        self._applied: list[tuple[str, AppliedDeployment]] = []
+        self._applied: list[tuple[str, AppliedDeployment | PlannedDeployment]] = []
         self._deleted: list[dict[str, object]] = []
 
     def apply(self, specs: list[NamedSpec]) -> None:
@@ -126,7 +126,7 @@ class Applier:
         if self._as_list and self._output in {"json", "yaml"}:
             print_data([*({"name": name, **applied} for name, applied in self._applied), *self._deleted], self._output)
 
-    def _print(self, name: str, applied: AppliedDeployment) -> None:
+    def _print(self, name: str, applied: AppliedDeployment | PlannedDeployment) -> None:
         match self._output:
             case "json" | "yaml":
                 if not self._as_list:
