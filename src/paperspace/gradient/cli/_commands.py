@@ -52,10 +52,11 @@ def connect(
         MissingAPIKeyError: no API key is set.
         ConfigurationError: a setting is invalid.
     """
+    from paperspace.gradient.cli._outages import outages_reported
     from paperspace.gradient.client import Client
 
     settings = settings_of_command(api_url, timeout=timeout, max_retries=max_retries)
-    with Client._from_settings(settings) as client:  # noqa: SLF001  # inside the package
+    with outages_reported(), Client._from_settings(settings) as client:  # noqa: SLF001  # inside the package
         yield client
 
 

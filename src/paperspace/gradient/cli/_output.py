@@ -73,7 +73,8 @@ def print_message(text: str, *, label: str = "") -> None:
     """
     text = printable(text)
     try:
-        click.echo(label + (wrap(text) if sys.stderr.isatty() else text), err=True)
+        # With err=True, click would write past a progress bar, which has replaced sys.stderr.
+        click.echo(label + (wrap(text) if sys.stderr.isatty() else text), file=sys.stderr)
     except OSError:
         redirect_to_null(sys.stderr)
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 from asyncio import sleep
 from asyncio import timeout as time_limit
 from contextlib import aclosing, suppress
@@ -52,6 +53,8 @@ else:
     [_on_cluster] = lazy_modules("paperspace.gradient.deployments", "_on_cluster")
 
 T = TypeVar("T")
+
+_log = logging.getLogger("paperspace.gradient.outages")
 
 # Seconds between two polls: short at first, then growing to `max_poll_interval` of the client.
 FIRST_POLL = 0.25
@@ -236,16 +239,24 @@ async def watch(session: Session, id: str, timeout: float, spec_id: str | None) 
 async def retry_in_outage(session: Session, read: Callable[[], Awaitable[T]], deadline: float = inf) -> T:
     """Call `read` again while it fails with a transient error, for as long as one call may take.
 
-    A restart of the server can take longer than the retries of one request.
+    A restart of the server can take longer than the retries of one request. The log says when an outage begins and ends.
     """
     end = min(monotonic() + session.settings.timeout, deadline)
+    is_outage = False
     while True:
         try:
-            return await read()
+            result = await read()
         except TRANSIENT_ERRORS as error:
             interval = max(error.retry_after or 0.0, OUTAGE_POLL)
             if not is_transient(error) or monotonic() + interval >= end:
                 raise
+            if not is_outage:
+                _log.info("The server does not respond; trying again: %s", error.args[0])
+            is_outage = True
+        else:
+            if is_outage:
+                _log.info("The server responds again.")
+            return result
         await sleep(interval)
 
 
