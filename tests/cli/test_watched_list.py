@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import signal
 import subprocess
 from collections.abc import Callable, Iterator
@@ -80,6 +81,15 @@ def test_terminal(server: LocalServer, client: Client) -> None:
     assert shown.text.count("live") >= 2
     assert "\x1b[1A" in shown.text  # the second table is drawn over the first one
     assert "\x1b[32mready" in shown.text
+
+
+@pytest.mark.parametrize("terminal", ["xterm-256color", "dumb"])
+def test_narrow_terminal(client: Client, terminal: str) -> None:
+    """Below the table, a note names the columns that a narrow terminal hides, also on one that cannot redraw the table."""
+    client.deployments.create_deployment("live", "p", SPEC)
+    shown = run_on_terminal("deployments", "list", "-w", columns=60, interrupt="to see them.", TERM=terminal)
+    assert shown.code == ExitCode.INTERRUPTED
+    assert "Hidden columns: ID, Endpoint. Use a wider terminal, or `|\n" in re.sub(r" +\n", "\n", shown.text)
 
 
 def test_other_formats(run: Run) -> None:

@@ -7,7 +7,7 @@ import time
 from typing import TYPE_CHECKING, TypeVar
 
 from paperspace.gradient._shared.lazy import lazy_modules
-from paperspace.gradient.cli._output import is_plain_terminal, print_message, printable
+from paperspace.gradient.cli._output import is_plain_terminal, print_message, printable, wrap
 from paperspace.gradient.errors import APIError
 
 if TYPE_CHECKING:
@@ -45,23 +45,28 @@ def polls(latest: Callable[[], T]) -> Iterator[T]:
             yield state
 
 
-def redraw(latest: Callable[[], list[str]]) -> None:
-    """Show the latest lines of a table, the first of which has the titles, in the place of those before."""
+def redraw(latest: Callable[[], tuple[list[str], str]]) -> None:
+    """Show the latest table in the place of the one before.
+
+    Args:
+        latest: Returns the lines of the table, the first one with the titles, and a note to show below it.
+    """
     from rich.console import Console
     from rich.live import Live
     from rich.text import Text
 
-    lines = latest()
+    lines, note = latest()
     console = Console(markup=False, highlight=False)
     with Live(console=console, auto_refresh=False, transient=False) as live:
         problem, pause = "", INTERVAL
         while True:
-            title, *others = lines[: max(console.height - 1, 1)]
+            footer = wrap(problem or note) or " "
+            title, *others = lines[: max(console.height - len(footer.splitlines()), 1)]
             rows = (Text.from_ansi(f"\n{line}") for line in others)
-            live.update(Text.assemble((title, "bold"), *rows, f"\n{problem}", no_wrap=True), refresh=True)
+            live.update(Text.assemble((title, "bold"), *rows, f"\n{footer}", no_wrap=True), refresh=True)
             time.sleep(pause)
             try:
-                lines = latest()
+                lines, note = latest()
                 problem, pause = "", INTERVAL
             except APIError as error:
                 message, pause = _outage(error)

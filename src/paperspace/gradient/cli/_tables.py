@@ -37,16 +37,16 @@ class Column(NamedTuple):
 
 
 def print_table(columns: dict[Column, Callable[[Row], str]], rows: Sequence[Row]) -> None:
-    """Print a table. A message names the columns that were dropped."""
-    lines, dropped = table_lines(columns, rows)
+    """Print a table. A message names the columns that are hidden."""
+    lines, note = table_lines(columns, rows)
     for index, line in enumerate(lines):
         click.echo(click.style(line, bold=True) if index == 0 and not is_plain_terminal() else line)
-    if dropped:
-        print_message(f"Hidden columns: {', '.join(dropped)}. Use a wider terminal, or `| cat`, to see them.")
+    if note:
+        print_message(note)
 
 
-def table_lines(columns: dict[Column, Callable[[Row], str]], rows: Sequence[Row]) -> tuple[list[str], list[str]]:
-    """Return the lines of a table, the first one with the titles, and the titles of the columns that were dropped."""
+def table_lines(columns: dict[Column, Callable[[Row], str]], rows: Sequence[Row]) -> tuple[list[str], str]:
+    """Return the lines of a table, the first one with the titles, and a note that names the hidden columns, if there are any."""
     cells = {
         column: [column.title, *(printable(cell(row)).replace("\n", " ") for row in rows)]
         for column, cell in columns.items()
@@ -58,7 +58,8 @@ def table_lines(columns: dict[Column, Callable[[Row], str]], rows: Sequence[Row]
         colored = index > 0 and may_color()
         texts = (_fit(cells[column][index], width, column, colored=colored) for column, width in widths.items())
         lines.append(_GAP.join(texts).rstrip())
-    return lines, [column.title for column in columns if column not in widths]
+    hidden = ", ".join(column.title for column in columns if column not in widths)
+    return lines, f"Hidden columns: {hidden}. Use a wider terminal, or `| cat`, to see them." if hidden else ""
 
 
 def _widths(cells: dict[Column, list[str]], max_width: int | None) -> dict[Column, int]:

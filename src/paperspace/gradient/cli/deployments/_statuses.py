@@ -27,9 +27,9 @@ def print_statuses(statuses: list[DeploymentStatus]) -> None:
         click.echo("No deployments found")
 
 
-def status_lines(statuses: list[DeploymentStatus]) -> list[str]:
-    """Return the lines of the table, the first one with the titles."""
-    return table_lines(_COLUMNS, statuses)[0]
+def status_lines(statuses: list[DeploymentStatus]) -> tuple[list[str], str]:
+    """Return the lines of the table, the first one with the titles, and the note that names the hidden columns."""
+    return table_lines(_COLUMNS, statuses)
 
 
 def with_state(deployment: Deployment, status: DeploymentStatus) -> dict[str, object]:

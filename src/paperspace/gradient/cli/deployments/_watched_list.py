@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple, cast
 import click
 
 from paperspace.gradient.cli._live import can_redraw, polls, redraw
+from paperspace.gradient.cli._output import print_message
 from paperspace.gradient.cli.deployments._statuses import status_lines, with_state
 from paperspace.gradient.errors import NotFoundError
 
@@ -48,11 +49,13 @@ def watch_list(client: Client, filters: Filters, output: str | None) -> None:
         if output:
             _print_objects(client, changed)
         else:
-            titles, *rows = status_lines([*statuses, *deleted])
+            (titles, *rows), note = status_lines([*statuses, *deleted])
             ids = {status["id"] for status in changed}
             shown = [row for row, status in zip(rows, [*statuses, *deleted], strict=True) if status["id"] in ids]
             for line in [titles, *shown] if is_first else shown:
                 click.echo(line)
+            if is_first and note:  # on a terminal that cannot redraw
+                print_message(note)
         is_first = False
 
 

@@ -233,7 +233,7 @@ def top(target: Target | None, project_id: str | None, *, once: bool, output: st
             else:
                 click.echo("No deployments found")
         else:
-            redraw(lambda: table_lines(_USAGE_COLUMNS, latest())[0])
+            redraw(lambda: table_lines(_USAGE_COLUMNS, latest()))
 
 
 def _figure(show: Callable[[DeploymentMetrics], str | None]) -> Callable[[DeploymentWithMetrics], str]:
