@@ -148,7 +148,7 @@ class TestRevise:
                 client.deployments.scale_deployment(created["id"], replicas)
 
         with altered(server, request=interfere) as url, Client(server.api_key, url) as slow:
-            assert slow.deployments.scale_deployment(created["id"], 4) == created
+            assert slow.deployments.scale_deployment(created["id"], 4)["id"] == created["id"]
         [newest, *_] = client.deployments.get_deployment_history(created["id"])
         assert newest["data"]["resources"] == {"replicas": 4, "instanceType": "A100", "autoscaling": None}
 
