@@ -5,6 +5,7 @@ from __future__ import annotations
 import gzip
 import importlib.util
 import json
+import logging
 import os
 import subprocess
 import sys
@@ -415,6 +416,16 @@ def test_handlers_run_side_by_side(gradient_server: GradientServer) -> None:
         assert len(deployments.list_deployments()) == 1
         both.wait()
         assert [result.result()[:2] for result in results] == [(200, b'"done"')] * 2
+
+
+def test_the_log_of_a_test(gradient_server: GradientServer, caplog: pytest.LogCaptureFixture) -> None:
+    """At the level INFO, the log of a test has lines of the client and none of the server."""
+    with caplog.at_level(logging.INFO):
+        gradient_server.drop(executed=True, operation="DeploymentDelete")
+        created = deployments.create_deployment("a", "p", SPEC, wait=True)
+        fetch(deployments.get_deployment_status(created["id"])["endpointUrl"])
+        deployments.delete_deployment(created["id"])
+    assert [name for name, _, _ in caplog.record_tuples if name != "paperspace.gradient"] == []  # a retry of the client
 
 
 class _AsyncObject:

@@ -80,7 +80,8 @@ class LocalServer:
         allow_origins: The origins of web pages that may use the server from a browser (CORS), such as
             `http://localhost:3000`; `*` allows all. By default none.
         console: The page that browsers get at `/`. By default none; `gradient server` has one.
-        record_requests: Whether to record the API requests in `requests`, for tests.
+        record_requests: Whether to record the API requests in `requests`, for tests. Then the access log has the level
+            DEBUG in place of INFO.
 
     Example:
         >>> from paperspace.gradient import Client

@@ -65,7 +65,8 @@ class RequestMiddleware:
         loopback: Whether the server listens on a loopback address. Then it rejects requests whose Host header names
             another host, which protects against DNS rebinding by web pages.
         allow_origins: The origins of web pages that may use the server.
-        record_requests: Whether to record the API requests, for tests.
+        record_requests: Whether to record the API requests, for tests. Then the access log has the level DEBUG, so that
+            tests of the log of a program see only what the program itself logs.
 
     Attributes:
         injected: Faults that are applied to the next API requests, and the record of requests.
@@ -81,6 +82,7 @@ class RequestMiddleware:
         record_requests: bool = False,
     ) -> None:
         self.injected = InjectedFaults(record=record_requests)
+        self._access_level = logging.DEBUG if record_requests else logging.INFO
         self.counts = RequestCounts()
         self._new_request_id = new_request_id
         self._loopback = loopback
@@ -111,9 +113,10 @@ class RequestMiddleware:
                 cors.allow(request, response)
         seconds = monotonic() - started
         if _is_dropped(request):
-            _log.info("%s %s dropped %.1f ms", request_id, _describe(request), seconds * 1000)
+            _log.log(self._access_level, "%s %s dropped %.1f ms", request_id, _describe(request), seconds * 1000)
             return response
-        _log.info("%s %s %d %.1f ms", request_id, _describe(request), response.status, seconds * 1000)
+        line = (request_id, _describe(request), response.status, seconds * 1000)
+        _log.log(self._access_level, "%s %s %d %.1f ms", *line)
         if request.path in API_PATHS:
             self.counts.count(request.get(OPERATION), response.status, seconds)
             self.injected.respond(request.get(_NUMBER, -1), response.status)
