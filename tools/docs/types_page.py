@@ -40,7 +40,7 @@ def page() -> str:
         type_ = getattr(types, name)
         described = _class(name, type_) if isinstance(type_, type) else _alias(name)
         parts.append(f"````{{py:class}} {name}\n{described}\n````\n")
-    return "\n".join(parts)
+    return "\n".join(parts).replace("Null:", "None:")  # descriptions from the schema have the word of GraphQL
 
 
 def _class(name: str, type_: type) -> str:
