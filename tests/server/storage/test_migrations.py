@@ -190,7 +190,8 @@ def older_file(file: Path, monkeypatch: pytest.MonkeyPatch, caller: type[Caller]
         with open_writer(file):
             pass
     connection = sqlite3.connect(file)
-    connection.execute("INSERT INTO clusters VALUES ('local', 'local', '2024', '2024')")
+    for cluster in ("local", "unused"):
+        connection.execute("INSERT INTO clusters VALUES (?, ?, '2024', '2024')", (cluster, cluster))
     connection.execute(
         "INSERT INTO deployments (id, project_id, name, dt_created) VALUES (?, 'p', 'old', '2024')", (ID,)
     )
@@ -204,7 +205,7 @@ def older_file(file: Path, monkeypatch: pytest.MonkeyPatch, caller: type[Caller]
 
 
 def test_older_version(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caller: type[Caller]) -> None:
-    """An older database is copied and migrated, and its deployments run."""
+    """An older database is copied and migrated, and its deployments run. Clusters that no spec refers to are removed."""
     file = tmp_path / "gradient.db"
     older_file(file, monkeypatch, caller)
     with LocalServer(database=file) as server:
@@ -222,6 +223,9 @@ def test_older_version(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caller: 
             "old",
             [{"replicas": 1}],
         )
+    connection = sqlite3.connect(file)
+    assert connection.execute("SELECT id FROM clusters").fetchall() == [("local",)]
+    connection.close()
     copy = tmp_path / "gradient.db.version-1"
     assert stat.S_IMODE(copy.stat().st_mode) == 0o600
     connection = sqlite3.connect(copy)

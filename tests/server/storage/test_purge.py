@@ -10,6 +10,7 @@ from contextlib import closing
 from datetime import timedelta
 from itertools import pairwise
 from typing import TYPE_CHECKING, Any
+from uuid import uuid4
 
 import pytest
 from tests.raw_client import Caller
@@ -30,6 +31,7 @@ from paperspace.gradient.server.storage import purge
 from paperspace.gradient.server.storage.budget import UNLIMITED, Budget
 from paperspace.gradient.server.storage.files import open_writer
 from paperspace.gradient.server.storage.purge import GRACE, STEP, Rule, removable
+from paperspace.gradient.server.storage.store import Store
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -127,6 +129,30 @@ def test_all_tables(backend: Backend) -> None:
     assert violations(backend.database) == []
     assert connection.execute("PRAGMA foreign_keys").fetchone() == (1,)
     assert [len(connection.execute(f"SELECT * FROM {name}").fetchall()) for name in ("clusters", "server")] == [1, 1]
+
+
+def test_clusters(backend: Backend) -> None:
+    """A cluster is removed with the last spec that refers to it, also if that is an earlier spec of its deployment."""
+    connection = backend.database._connection
+    store = Store(backend.database, actor="A", new_id=uuid4)
+
+    def clusters() -> list[str]:
+        return [id_ for (id_,) in connection.execute("SELECT id FROM clusters ORDER BY id")]
+
+    with backend.database.writing():
+        one, _ = (
+            store.create_deployment(name=name, project_id="p", cluster_id=cluster, data={"image": "i"})["id"]
+            for name, cluster in (("one", "a"), ("other", "b"))
+        )
+        for cluster in ("b", "c"):
+            store.update_deployment(one, name=None, project_id=None, cluster_id=cluster, data=None)
+    assert clusters() == ["a", "b", "c"]
+    with backend.database.writing():
+        store.delete_deployment(one)
+    assert clusters() == ["a", "b", "c"]
+    assert remove_some(backend.database, SIMULATED)
+    assert clusters() == ["b"]
+    assert violations(backend.database) == []
 
 
 def present(database: Database) -> int:

@@ -269,6 +269,17 @@ MIGRATIONS = (
         # When rows of deleted deployments were last removed.
         "ALTER TABLE server ADD COLUMN last_removal TEXT",
     ),
+    (
+        # A cluster is kept as long as a spec refers to it.
+        "CREATE INDEX deployment_specs_of_cluster ON deployment_specs (cluster_id)",
+        "DELETE FROM clusters WHERE id NOT IN (SELECT cluster_id FROM deployment_specs)",
+        """
+        CREATE TRIGGER cluster_unused AFTER DELETE ON deployment_specs
+        WHEN NOT EXISTS (SELECT 1 FROM deployment_specs WHERE cluster_id = OLD.cluster_id) BEGIN
+            DELETE FROM clusters WHERE id = OLD.cluster_id;
+        END
+        """,
+    ),
 )
 
 
