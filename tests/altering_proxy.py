@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from collections.abc import AsyncIterator, Callable, Iterator
 from contextlib import asynccontextmanager, contextmanager
+from datetime import UTC, datetime, timedelta
+from email.utils import format_datetime
 from typing import Any
 
 import aiohttp
@@ -16,14 +18,32 @@ Change = Callable[[dict[str, Any]], None]
 
 
 @contextmanager
-def altered(server: LocalServer, *, request: Change | None = None, response: Change | None = None) -> Iterator[str]:
-    """Yield the API URL of a server that behaves like this one, except for the changes, which edit the JSON in place."""
-    with start_blocking_portal() as portal, portal.wrap_async_context_manager(_proxy(server, request, response)) as url:
+def altered(
+    server: LocalServer,
+    *,
+    request: Change | None = None,
+    response: Change | None = None,
+    clock: timedelta = timedelta(0),
+) -> Iterator[str]:
+    """Yield the API URL of a server that behaves like this one, except for some changes.
+
+    Args:
+        server: This server.
+        request: Edits the JSON of a request in place.
+        response: Edits the JSON of a response in place.
+        clock: How much later the Date header is than our clock.
+    """
+    with (
+        start_blocking_portal() as portal,
+        portal.wrap_async_context_manager(_proxy(server, request, response, clock)) as url,
+    ):
         yield url
 
 
 @asynccontextmanager
-async def _proxy(server: LocalServer, request: Change | None, response: Change | None) -> AsyncIterator[str]:
+async def _proxy(
+    server: LocalServer, request: Change | None, response: Change | None, clock: timedelta
+) -> AsyncIterator[str]:
     async with aiohttp.ClientSession() as session:
 
         async def forward(incoming: web.Request) -> web.Response:
@@ -35,7 +55,8 @@ async def _proxy(server: LocalServer, request: Change | None, response: Change |
                 result = await outgoing.json(content_type=None)
                 if response:
                     response(result)
-                return web.json_response(result, status=outgoing.status)
+                date = format_datetime(datetime.now(UTC) + clock, usegmt=True)
+                return web.json_response(result, status=outgoing.status, headers={"Date": date})
 
         app = web.Application()
         app.router.add_post("/graphql", forward)

@@ -127,6 +127,20 @@ def test_async(server: LocalServer, database: Path) -> None:
     assert point["cpu"] == 0.5
 
 
+def test_duration(server: LocalServer, client: Client, database: Path, wire: list[dict[str, Any]]) -> None:
+    """A duration counts back from the clock of the server, also if only the response says what that is."""
+    id_ = client.deployments.create_deployment("n", "p", SPEC)["id"]
+    for ago in (1000, 30, 3, 2, 1, 0):  # times 10 seconds
+        store(database, {id_: FULL}, ago)
+    points = client.deployments.get_deployment_metrics(id_, since=NOW - timedelta(hours=1), step=20)
+    assert points
+    with altered(server, clock=NOW - datetime.now(UTC)) as url, Client(server.api_key, url) as other:
+        for requests in (2, 1):
+            wire.clear()
+            assert other.deployments.get_deployment_metrics(id_, since="1h", step=20) == points
+            assert len(wire) == requests
+
+
 def test_errors(client: Client) -> None:
     """Invalid arguments are reported before anything is sent; an unknown deployment is not found."""
     arguments: list[Any] = [

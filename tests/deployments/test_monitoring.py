@@ -7,7 +7,7 @@ import sys
 import threading
 import time
 from collections.abc import Iterator
-from datetime import datetime
+from datetime import UTC, datetime, timedelta
 from itertools import islice
 from typing import Any, NoReturn
 
@@ -465,6 +465,15 @@ class TestLogs:
         assert self.lines(client, id, since=moment) == later
         assert self.lines(client, id, since=moment.replace(tzinfo=None)) == later
         assert self.lines(client, id, since=moment.isoformat()) == later
+
+    def test_duration(self, manual_server: LocalServer, client: Client, id: str) -> None:
+        """A duration counts back from the clock of the server, as its responses say."""
+        lines = self.lines(client, id)
+        later = timedelta(seconds=2)
+        clock = datetime.fromisoformat(lines[-1]["dtCreated"]) + later - datetime.now(UTC)
+        with altered(manual_server, clock=clock) as url, Client(manual_server.api_key, url) as other:
+            assert self.lines(other, id, since="1d") == lines
+            assert self.lines(other, id, since="0s") == []
 
     def test_instance(self, client: Client, id: str) -> None:
         """`instance` yields only the lines of this instance."""

@@ -113,18 +113,18 @@ def parse_retry_after(value: str | None, date: str | None) -> float | None:
     if value.isascii() and value.isdigit():
         seconds = float(value)
     else:
-        moment = _parse_date(value)
+        moment = parse_date(value)
         if moment is None:
             return None
-        now = (_parse_date(date) if date else None) or datetime.now(UTC)
+        now = parse_date(date) or datetime.now(UTC)
         seconds = (moment - now) / timedelta(seconds=1)
     return min(max(seconds, 0.0), MAX_RETRY_AFTER)
 
 
-def _parse_date(value: str) -> datetime | None:
-    """Parse an HTTP date in any of its three formats."""
+def parse_date(value: str | None) -> datetime | None:
+    """Parse an HTTP date in any of its three formats. None: there is none, or it is invalid."""
     try:
-        moment = parsedate_to_datetime(value)
+        moment = parsedate_to_datetime(value or "")
     except (ValueError, OverflowError):
         return None
     return moment if moment.tzinfo else moment.replace(tzinfo=UTC)

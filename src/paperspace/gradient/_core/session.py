@@ -5,6 +5,7 @@ from __future__ import annotations
 import logging
 import time
 from dataclasses import replace
+from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING, Any, TypeVar, cast
 from uuid import uuid4
 
@@ -12,7 +13,7 @@ from paperspace.gradient._core.connections import Connections, running_loop
 from paperspace.gradient._core.documents import Document, load_document
 from paperspace.gradient._core.failures import AttemptFailed
 from paperspace.gradient._core.responses import HTTPResponse, data_of, parse_result
-from paperspace.gradient._core.retry import FailureKind, RetryBudget, retry_delay
+from paperspace.gradient._core.retry import FailureKind, RetryBudget, parse_date, retry_delay
 from paperspace.gradient._core.validation import read_data, require_shape, validate
 from paperspace.gradient._shared.event_loops import monotonic
 from paperspace.gradient._shared.secrets import without_secrets
@@ -91,7 +92,11 @@ class Call:
 
 
 class Session:
-    """Runs operations with the settings of a client, over its connections."""
+    """Runs operations with the settings of a client, over its connections.
+
+    Attributes:
+        clock_difference: How much later it is by the clock of the server than by ours, as far as the latest response says.
+    """
 
     def __init__(
         self,
@@ -104,6 +109,7 @@ class Session:
         self._connections = connections or Connections(settings)
         self._budget = budget or RetryBudget()
         self._missing = {} if missing is None else missing
+        self.clock_difference = timedelta(0)
 
     def with_settings(self, **changes: Any) -> Session:
         """Return a session with other settings over the same connections."""
@@ -213,6 +219,8 @@ class Session:
                 failure = attempt_failed
             else:
                 call.server_date = response.headers.get("Date")
+                if server_time := parse_date(call.server_date):
+                    self.clock_difference = server_time - datetime.now(UTC)
                 _log.debug("%s: HTTP %d after %.3f s", document.name, response.status, call.elapsed)
                 self._budget.refund(len(failures))
                 return data

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import re
 from contextlib import suppress
-from datetime import UTC, datetime, timedelta
+from datetime import datetime, timedelta
 from typing import TYPE_CHECKING, Any, cast
 
 from paperspace.gradient._shared.problems import Problem, hide_unless_plain, join_problems
@@ -119,8 +119,8 @@ def check_since(value: object) -> Iterator[Problem]:
     yield Problem(("since",), hide_unless_plain(value), expected)
 
 
-def parse_since(value: datetime | str) -> datetime:
-    """Return the time that a text means: a time in ISO 8601, or the duration that has passed since then, such as `10m`.
+def parse_since(value: datetime | str) -> datetime | timedelta:
+    """Return what a text means: a time in ISO 8601, or the duration that has passed since then, such as `10m`.
 
     Raises:
         ValueError: It is neither.
@@ -131,7 +131,7 @@ def parse_since(value: datetime | str) -> datetime:
     if unit not in _UNITS or not (number.isascii() and number.isdigit()):
         return datetime.fromisoformat(value)
     try:
-        return datetime.now(UTC) - timedelta(**{_UNITS[unit]: int(number)})
+        return timedelta(**{_UNITS[unit]: int(number)})
     except OverflowError:
         raise ValueError("the duration is too long") from None
 

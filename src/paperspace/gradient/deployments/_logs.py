@@ -11,7 +11,7 @@ from paperspace.gradient._core.pagination import empty_page, iter_pages, reverse
 from paperspace.gradient._generated.deployment_log_lines import DEPLOYMENT_LOG_LINES, DeploymentLogLinesVariables
 from paperspace.gradient._generated.deployment_logs import DEPLOYMENT_LOGS, DeploymentLogsVariables
 from paperspace.gradient.deployments._errors import deployment_not_found, part_not_found
-from paperspace.gradient.deployments._queries import in_utc, parse_time, verify_same_deployment
+from paperspace.gradient.deployments._queries import parse_time, verify_same_deployment
 from paperspace.gradient.errors import PaginationError
 
 if TYPE_CHECKING:
@@ -267,4 +267,4 @@ def sorted_lines(lines: list[LogLine]) -> list[LogLine]:
 
 def written_since(line: LogLine, since: datetime) -> bool:
     """Whether a line was written at this time or later."""
-    return parse_time(line["dtCreated"]) >= in_utc(since)
+    return parse_time(line["dtCreated"]) >= since

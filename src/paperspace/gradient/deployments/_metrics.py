@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+from datetime import timedelta
 from typing import TYPE_CHECKING
 
 from paperspace.gradient._core.pagination import iter_pages
 from paperspace.gradient._generated.deployment_metrics import DEPLOYMENT_METRICS, DeploymentMetricsVariables
 from paperspace.gradient._generated.deployments_metrics import DEPLOYMENTS_METRICS, DeploymentsMetricsVariables
 from paperspace.gradient.deployments._errors import deployment_not_found, naming_what_is_missing
-from paperspace.gradient.deployments._queries import in_utc, verify_same_deployment
+from paperspace.gradient.deployments._queries import start_of, verify_same_deployment
 
 if TYPE_CHECKING:
     from datetime import datetime
@@ -23,7 +24,13 @@ if TYPE_CHECKING:
     T = TypeVar("T")
 
 
-async def list_metrics(session: Session, id: str, since: datetime | None, step: int | None) -> list[DeploymentMetrics]:
+# How much the clocks of client and server may differ: the time between two points.
+_CLOCK_TOLERANCE = timedelta(seconds=10)
+
+
+async def list_metrics(
+    session: Session, id: str, since: datetime | timedelta | None, step: int | None
+) -> list[DeploymentMetrics]:
     """Return the metrics of a deployment, oldest first.
 
     Raises:
@@ -32,8 +39,14 @@ async def list_metrics(session: Session, id: str, since: datetime | None, step: 
     """
     variables = DeploymentMetricsVariables(id=id, step=step)
     if since is not None:
-        variables["since"] = in_utc(since).isoformat()
-    return (await _fetch(session, id, variables))["metrics"]
+        variables["since"] = start_of(since, session).isoformat()
+    known = session.clock_difference
+    found = await _fetch(session, id, variables)
+    if isinstance(since, timedelta) and abs(session.clock_difference - known) > _CLOCK_TOLERANCE:
+        # The clock of the server, from which the duration counts back, is known only now.
+        variables["since"] = start_of(since, session).isoformat()
+        found = await _fetch(session, id, variables)
+    return found["metrics"]
 
 
 async def latest_metrics(session: Session, id: str | None, project_id: str | None) -> list[ListedDeployment]:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from contextlib import aclosing
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING
 
 from paperspace.gradient._core.pagination import MAX_PAGE, iter_pages
@@ -235,6 +235,14 @@ def parse_time(text: str) -> datetime:
         return in_utc(datetime.fromisoformat(text))
     except ValueError:
         raise MalformedResponseError(f"the response has an invalid time: {shorten(repr(text))}") from None
+
+
+def start_of(since: datetime | timedelta, session: Session) -> datetime:
+    """Return the time of `since`. A duration counts back from the clock of the server, as far as its responses say."""
+    if isinstance(since, datetime):
+        return in_utc(since)
+    now = datetime.now(UTC) + session.clock_difference
+    return now - min(since, now - datetime.min.replace(tzinfo=UTC))
 
 
 def in_utc(moment: datetime) -> datetime:

@@ -187,7 +187,8 @@ class RecordsAPI:
             name: Its exact name, instead of its id.
             project_id: The project in which to look for the name. None: any project.
             since: The start: a datetime, a time such as `"2024-05-17T09:30"`, or a duration such as `"10m"` (10 minutes ago;
-                units: `s`, `m`, `h`, `d`). A time without a time zone is in UTC. None: an hour ago.
+                units: `s`, `m`, `h`, `d`; by the clock of the server). A time without a time zone is in UTC. None: an hour
+                ago.
             step: The seconds between two points, rounded up to a multiple of 10. The server uses more if there would be
                 more than 360 points. None: the smallest possible step.
 
@@ -242,8 +243,8 @@ class RecordsAPI:
             instance: Only the log of the instance with this name. None: the logs of all instances.
             tail: Only the last `tail` lines. None: all lines.
             since: Only lines written at this time or later: a datetime, a time such as `"2024-05-17T09:30"`, or a duration
-                such as `"10m"` (10 minutes ago; units: `s`, `m`, `h`, `d`). A time without a time zone is in UTC. None: any
-                time.
+                such as `"10m"` (10 minutes ago; units: `s`, `m`, `h`, `d`; by the clock of the server). A time without a
+                time zone is in UTC. None: any time.
             follow: Whether to continue with new lines as they are written, until the deployment is stopped or deleted.
 
         Yields:

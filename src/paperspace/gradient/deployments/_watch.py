@@ -18,7 +18,13 @@ from paperspace.gradient._shared.lazy import lazy_modules
 from paperspace.gradient.deployments._errors import deployment_not_found, spec_replaced
 from paperspace.gradient.deployments._events import unread_events
 from paperspace.gradient.deployments._logs import LogReader, written_since
-from paperspace.gradient.deployments._queries import same_id, same_text, verify_has_spec, verify_same_deployment
+from paperspace.gradient.deployments._queries import (
+    same_id,
+    same_text,
+    start_of,
+    verify_has_spec,
+    verify_same_deployment,
+)
 from paperspace.gradient.deployments._rollouts import iter_rollout_pages, rollouts_with_instances
 from paperspace.gradient.deployments._status import events_between, newest_run, remaining_runs, status_of
 from paperspace.gradient.deployments._wait_errors import wait_timeout
@@ -37,7 +43,7 @@ from paperspace.gradient.errors import (
 
 if TYPE_CHECKING:
     from collections.abc import AsyncGenerator, Awaitable, Callable
-    from datetime import datetime
+    from datetime import datetime, timedelta
 
     from paperspace.gradient._core.pagination import FetchPage, Page
     from paperspace.gradient._core.session import Session
@@ -261,17 +267,24 @@ async def retry_in_outage(session: Session, read: Callable[[], Awaitable[T]], de
 
 
 async def log_lines(
-    session: Session, id: str, instance: str | None, tail: int | None, since: datetime | None, *, follow: bool
+    session: Session,
+    id: str,
+    instance: str | None,
+    tail: int | None,
+    since: datetime | timedelta | None,
+    *,
+    follow: bool,
 ) -> AsyncGenerator[LogLine]:
     """Yield the log lines of a deployment by time; with `follow`, until it is stopped or deleted."""
     reader = LogReader(session, id, instance)
     lines = await (reader.new_lines() if tail is None else reader.last_lines(tail))
+    start = None if since is None else start_of(since, session)  # here, where the clock of the server is known
     longest = session.settings.max_poll_interval
     interval = first = min(FIRST_POLL, longest)
     status_due = monotonic()
     while True:
         for line in lines:
-            if since is None or written_since(line, since):
+            if start is None or written_since(line, start):
                 yield line
         if not follow:
             return

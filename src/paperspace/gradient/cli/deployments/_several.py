@@ -15,7 +15,6 @@ from paperspace.gradient.errors import DeploymentFailedError, GradientError, Wai
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Mapping
-    from datetime import datetime
 
     from paperspace.gradient.cli.deployments._together import Label
     from paperspace.gradient.client import Client
@@ -93,7 +92,7 @@ class LogOptions(NamedTuple):
     """Which lines are printed, as in `get_deployment_logs`."""
 
     tail: int | None
-    since: datetime | None
+    since: str | None
     follow: bool
 
 

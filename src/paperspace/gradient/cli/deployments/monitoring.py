@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from datetime import datetime
 from typing import TYPE_CHECKING
 
 import click
@@ -133,18 +132,19 @@ _EVENT_COLUMNS: dict[Column, Callable[[DeploymentEvent], str]] = {
 }
 
 
-class Time(click.ParamType[datetime]):
+class Time(click.ParamType[str]):
     """A time in ISO 8601, or the time that passed since then, such as 10m."""
 
     name = "time"
 
-    def convert(self, value: object, param: click.Parameter | None, ctx: click.Context | None) -> datetime:
-        """Return the time as a datetime."""
+    def convert(self, value: object, param: click.Parameter | None, ctx: click.Context | None) -> str:
+        """Check the text, and return it."""
         text = str(value)
         try:
-            return _arguments.parse_since(text)
+            _arguments.parse_since(text)
         except ValueError:
             self.fail(f"expected a time such as 2024-05-17T09:30 or a duration such as 10m, got {text}.", param, ctx)
+        return text
 
 
 @command.command()
@@ -165,7 +165,7 @@ def logs(
     project_id: str | None,
     follow: bool,
     tail: int | None,
-    since: datetime | None,
+    since: str | None,
     instance: str | None,
     output: str | None,
 ) -> int:
