@@ -128,6 +128,32 @@ def test_outage(run: Run, server: LocalServer, client: Client, monkeypatch: pyte
     assert [json.loads(line)["id"] for line in printed.stdout.splitlines()] == [created["id"]]
 
 
+@pytest.mark.parametrize(("output", "operation"), [((), "DeploymentStatus"), (("-o", "json"), "Deployment")])
+def test_an_outage_after_the_list_was_read(
+    run: Run,
+    server: LocalServer,
+    client: Client,
+    monkeypatch: pytest.MonkeyPatch,
+    output: tuple[str, ...],
+    operation: str,
+) -> None:
+    """An outage between the requests of one poll is a message too, and what changed is printed after it."""
+    gone = client.deployments.create_deployment("gone", "p", WAITING)
+
+    def change() -> None:
+        client.deployments.create_deployment("new", "p", WAITING)
+        client.deployments.delete_deployment(gone["id"])
+        outage = [server_error(502, executed=False)] * (DEFAULT_MAX_RETRIES + 1)
+        server.inject_fault(*outage, operation=operation)
+
+    limit_polls(monkeypatch, 4, change)
+    printed = run("deployments", "list", "--watch", *output)
+    assert printed.exit_code == ExitCode.INTERRUPTED
+    assert printed.stderr.count("The server does not respond") == 1
+    _, *changes = [line for line in printed.stdout.splitlines() if not line.startswith("Name")]
+    assert [("new" in line, "deleted" in line) for line in changes] == [(True, False), (False, True)]
+
+
 @pytest.mark.parametrize("error", [AuthenticationError("the API key is wrong"), TLSError("the certificate is wrong")])
 def test_an_error_that_stays_ends_it(error: APIError, monkeypatch: pytest.MonkeyPatch) -> None:
     """An error that no outage explains is raised."""

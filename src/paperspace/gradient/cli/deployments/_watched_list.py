@@ -12,7 +12,7 @@ from paperspace.gradient.cli.deployments._statuses import status_lines, with_sta
 from paperspace.gradient.errors import NotFoundError
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Iterator, Sequence
 
     from paperspace.gradient.client import Client
     from paperspace.gradient.types import Deployment, DeploymentStatus
@@ -38,25 +38,45 @@ def watch_list(client: Client, filters: Filters, output: str | None) -> None:
     if output is None and can_redraw():
         redraw(lambda: status_lines(filters.statuses(client)))
         return
-    known: dict[str, DeploymentStatus] = {}
-    is_first = True
-    for statuses in polls(lambda: filters.statuses(client)):
+    changes = _Changes(client, filters, output)
+    for lines, note in polls(changes.latest):
+        for line in lines:
+            click.echo(line)
+        if note:  # on a terminal that cannot redraw
+            print_message(note)
+
+
+class _Changes:
+    """What changes in the list, from one poll to the next."""
+
+    def __init__(self, client: Client, filters: Filters, output: str | None) -> None:
+        self._client = client
+        self._filters = filters
+        self._output = output
+        self._known: dict[str, DeploymentStatus] | None = None
+
+    def latest(self) -> tuple[list[str], str]:
+        """Return the lines of what has changed; the first time, those of the list, with its note.
+
+        After an error, the next call returns what this one would have returned, and what has changed since.
+        """
+        known, statuses, note = self._known or {}, self._filters.statuses(self._client), ""
         current = {status["id"]: status for status in statuses}
         missing = [status for id_, status in known.items() if id_ not in current]
-        deleted = [_deleted(status) for status in missing if _is_deleted(client, status["id"])]
+        deleted = [_deleted(status) for status in missing if _is_deleted(self._client, status["id"])]
         changed = [status for status in statuses if _differs(known.get(status["id"]), status)] + deleted
-        known = current
-        if output:
-            _print_objects(client, changed)
+        if self._output:
+            lines = list(_objects(self._client, changed))
         else:
             (titles, *rows), note = status_lines([*statuses, *deleted])
             ids = {status["id"] for status in changed}
-            shown = [row for row, status in zip(rows, [*statuses, *deleted], strict=True) if status["id"] in ids]
-            for line in [titles, *shown] if is_first else shown:
-                click.echo(line)
-            if is_first and note:  # on a terminal that cannot redraw
-                print_message(note)
-        is_first = False
+            lines = [row for row, status in zip(rows, [*statuses, *deleted], strict=True) if status["id"] in ids]
+            if self._known is None:
+                lines.insert(0, titles)
+            else:
+                note = ""
+        self._known = current
+        return lines, note
 
 
 def _differs(before: DeploymentStatus | None, after: DeploymentStatus) -> bool:
@@ -79,8 +99,8 @@ def _deleted(status: DeploymentStatus) -> DeploymentStatus:
     return cast("DeploymentStatus", {**status, **last})
 
 
-def _print_objects(client: Client, statuses: Sequence[DeploymentStatus]) -> None:
-    """Print what `list -o json` prints of each deployment, on a line of its own."""
+def _objects(client: Client, statuses: Sequence[DeploymentStatus]) -> Iterator[str]:
+    """Yield what `list -o json` prints of each deployment, as a line of its own."""
     import json
 
     for status in statuses:
@@ -90,4 +110,4 @@ def _print_objects(client: Client, statuses: Sequence[DeploymentStatus]) -> None
                 deployment = client.deployments.get_deployment(status["id"])
             except NotFoundError:
                 continue  # deleted in the meantime, as the next poll shows
-        click.echo(json.dumps(with_state(deployment, status)))
+        yield json.dumps(with_state(deployment, status))
