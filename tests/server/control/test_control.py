@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Any
 from uuid import uuid4
 
+import aiohttp
 import pytest
 from tests.ports import ports
 from tests.server.controller.memory_engine import ServingEngine
@@ -19,6 +20,7 @@ from tests.server.controller.test_controller import PATIENCE
 from tests.server.controller.test_server import in_thread, spec
 
 from paperspace.gradient.server import LocalServer
+from paperspace.gradient.server.control import client as control_client
 from paperspace.gradient.server.control.client import RemoteControl, listens, remote_control
 from paperspace.gradient.server.control.interface import ControlError
 from paperspace.gradient.server.control.listener import ControlListener, control_path
@@ -283,6 +285,22 @@ async def test_prune(database: Path, up: bool) -> None:
         assert [container["id"] for container in await control.unknown()] == [first, second]
         assert await control.remove([first, known]) == [first]
     assert list(engine.by_id) == [known, second]
+    engine.close_all()
+
+
+async def test_prune_waits_for_containers(database: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Many containers that stop slowly may take longer than any other request."""
+    engine = ServingEngine()
+    unknown = add_unknown(engine)
+    monkeypatch.setattr(control_client, "_TIMEOUT", aiohttp.ClientTimeout(total=0.2))
+
+    async def remove(container_id: str) -> None:
+        await asyncio.sleep(0.5)
+        engine.lose(container_id)
+
+    monkeypatch.setattr(engine, "remove", remove)
+    async with controlled(database, engine) as (_, client, _stop):
+        assert await client.remove([unknown]) == [unknown]
     engine.close_all()
 
 

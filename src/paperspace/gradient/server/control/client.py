@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
 _TIMEOUT = aiohttp.ClientTimeout(total=60)
-_UNLIMITED = aiohttp.ClientTimeout()  # `down` waits for requests and containers
+_UNLIMITED = aiohttp.ClientTimeout()  # `down` and `prune` wait for containers, and `down` also for requests
 _EXIT_TIMEOUT = 30.0  # seconds
 
 
@@ -63,7 +63,7 @@ class RemoteControl:
 
     async def remove(self, container_ids: Iterable[str]) -> list[str]:
         """Remove those of the containers that the database does not know. Return their ids."""
-        removed: list[str] = await self._call("POST", "remove", list(container_ids))
+        removed: list[str] = await self._call("POST", "remove", list(container_ids), _UNLIMITED)
         return removed
 
     async def take_down(self, *, now: bool, report: Callable[[str], None]) -> dict[str, Any]:
@@ -83,9 +83,12 @@ class RemoteControl:
         await _until_ended(pid)
         return dict(last["result"])
 
-    async def _call(self, method: str, name: str, data: object = None) -> Any:
+    async def _call(
+        self, method: str, name: str, data: object = None, timeout: aiohttp.ClientTimeout | None = None
+    ) -> Any:
+        url = f"http://server/{name}"
         try:
-            async with self._session.request(method, f"http://server/{name}", json=data) as response:
+            async with self._session.request(method, url, json=data, timeout=timeout or _TIMEOUT) as response:
                 content = await response.json()
         except (aiohttp.ClientError, TimeoutError, OSError, ValueError) as error:
             raise ControlError(
@@ -100,7 +103,7 @@ class RemoteControl:
 async def remote_control(path: Path) -> AsyncIterator[RemoteControl]:
     """Connect to a running server."""
     connector = aiohttp.UnixConnector(str(socket_path(path)))
-    async with aiohttp.ClientSession(connector=connector, timeout=_TIMEOUT) as session:
+    async with aiohttp.ClientSession(connector=connector) as session:
         yield RemoteControl(path, session)
 
 
