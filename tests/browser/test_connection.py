@@ -14,7 +14,7 @@ from paperspace.gradient.cli._server_console import ServerConsole
 from paperspace.gradient.server import LocalServer
 
 if TYPE_CHECKING:
-    from playwright.sync_api import Page
+    from playwright.sync_api import BrowserContext, Page
 
 SPEC: Any = {"image": "nginx", "port": 80, "resources": {"replicas": 1}}
 
@@ -49,6 +49,29 @@ def test_it_reconnects(page: Page, server: LocalServer, console: ServerConsole, 
         page.get_by_role("link", name="deleted").wait_for(state="detached")
         page.get_by_text("Reconnecting").wait_for(state="detached")
         assert page.get_by_role("searchbox", name="Filter").input_value() == "p1"
+
+
+def test_many_windows(page: Page, context: BrowserContext, server: LocalServer) -> None:
+    """The streams of some windows leave connections for actions, and for other windows, which say what they wait for."""
+    with Client(server.api_key, server.url) as client:
+        id_ = client.deployments.create_deployment("web", "p1", SPEC)["id"]
+        address = f"{page.url.partition('#')[0]}#/deployments/{id_}/logs"
+        windows = [context.new_page() for _ in range(3)]
+        for window in windows[:2]:
+            window.goto(address)
+            window.get_by_label("Search the log").wait_for()
+            window.get_by_text("[simulated] ready").wait_for()
+        windows[2].goto(address)  # the list has a stream, and each of the two other windows has two
+        windows[2].get_by_text("Other windows of the console use all connections").wait_for()
+        windows[0].keyboard.press("s")
+        dialog = windows[0].get_by_role("dialog")
+        dialog.get_by_label("Replicas").fill("2")
+        dialog.get_by_role("button", name="Scale").click()
+        windows[0].get_by_text("2 of 2 replicas ready").wait_for()
+        windows[0].evaluate("Object.defineProperty(document, 'hidden', { get: () => true })")
+        windows[2].reload()  # it asks again, and the window that is hidden now gives back its connections
+        windows[2].get_by_text("2 of 2 replicas ready").wait_for()
+        windows[2].get_by_text("[simulated] ready").first.wait_for()
 
 
 CONNECT_TWICE = """async () => {

@@ -1,5 +1,6 @@
 // Calls of Python: actions, and streams that connect again by themselves. `console/__init__.py` describes the requests.
 
+import { askForConnection, takeConnection, whenAsked } from "./connections.js";
 import { collected } from "./frames.js";
 
 /** @typedef {{kind: string, message: string, retryable: boolean}} Failure */
@@ -45,6 +46,7 @@ export async function attempt(call, showError, signal) {
 
 const SILENCE = 15_000; // milliseconds after which a connection is lost: three heartbeats
 const HIDDEN = 20_000; // milliseconds after which a hidden page ends its connections, until it is shown again
+const WAIT = 1_000; // milliseconds after which the page says that it waits for a connection
 const FIRST_DELAY = 500;
 const LAST_DELAY = 5_000;
 
@@ -91,7 +93,9 @@ export class Api {
     try {
       while (!signal.aborted) {
         await untilShown(signal);
+        if (signal.aborted) return;
         const connection = connectionOf(signal);
+        const giveBack = await this.#takeConnection(stream, connection.signal);
         try {
           for await (const line of this.#lines(name, typeof args === "function" ? args() : args, connection)) {
             this.#setLost(stream, "");
@@ -107,6 +111,7 @@ export class Api {
           this.#setLost(stream, error instanceof ApiError ? error.message : "The connection was lost.");
         } finally {
           connection.abort();
+          giveBack();
           batches.flush(); // before the caller learns of the end, or of another connection: a hidden page has no frames
         }
         await event(AbortSignal.timeout(delay * (0.75 + Math.random() / 2)), "abort", signal);
@@ -114,6 +119,22 @@ export class Api {
       }
     } finally {
       this.#setLost(stream, "");
+    }
+  }
+
+  /**
+   * Wait for a connection, and say so if that takes long.
+   *
+   * @param {object} stream
+   * @param {AbortSignal} signal
+   */
+  async #takeConnection(stream, signal) {
+    const message = "Other windows of the console use all connections of the browser. Close or hide one.";
+    const timer = setTimeout(() => (askForConnection(), this.#setLost(stream, message)), WAIT);
+    try {
+      return await takeConnection(signal);
+    } finally {
+      clearTimeout(timer);
     }
   }
 
@@ -177,7 +198,8 @@ export class Api {
 }
 
 /**
- * Return a controller that is aborted with a signal, and when the page has been hidden for a while.
+ * Return a controller that is aborted with a signal, and when the page has been hidden for a while or another one needs a
+ * connection.
  *
  * A browser has few connections to one server, and the hidden pages of the console would use them up.
  *
@@ -192,6 +214,7 @@ function connectionOf(signal) {
     if (document.hidden) timer = window.setTimeout(() => connection.abort(), HIDDEN);
   };
   document.addEventListener("visibilitychange", hideOrShow, { signal: ended });
+  whenAsked(() => document.hidden && connection.abort(), ended);
   signal.addEventListener("abort", () => connection.abort(), { signal: ended });
   ended.addEventListener("abort", () => clearTimeout(timer));
   hideOrShow();
