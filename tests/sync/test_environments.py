@@ -90,6 +90,19 @@ def test_threads(client: Client) -> None:
         assert all(pool.map(ask, range(16)))
 
 
+@pytest.mark.parametrize("name", deployments.__all__)
+def test_both_versions_have_the_same_parameters(name: str) -> None:
+    """Each function has a sync and an async version, with the same parameters, defaults and annotations."""
+    versions = [getattr(deployments, name), getattr(async_deployments, name)]
+    sync, asynchronous = (inspect.signature(version).parameters.values() for version in versions)
+    assert list(sync) == list(asynchronous)  # in the same order
+
+
+def test_same_names() -> None:
+    """Both modules export the same names."""
+    assert deployments.__all__ == async_deployments.__all__
+
+
 @pytest.mark.parametrize(
     "name", ["iter_deployments", "iter_deployment_history", "watch_deployment", "get_deployment_logs"]
 )
