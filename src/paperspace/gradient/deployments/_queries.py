@@ -241,8 +241,10 @@ def start_of(since: datetime | timedelta, session: Session) -> datetime:
     """Return the time of `since`. A duration counts back from the clock of the server, as far as its responses say."""
     if isinstance(since, datetime):
         return in_utc(since)
-    now = datetime.now(UTC) + session.clock_difference
-    return now - min(since, now - datetime.min.replace(tzinfo=UTC))
+    try:
+        return datetime.now(UTC) + (session.clock_difference - since)
+    except OverflowError:  # longer ago than a datetime can be
+        return datetime.min.replace(tzinfo=UTC)
 
 
 def in_utc(moment: datetime) -> datetime:
