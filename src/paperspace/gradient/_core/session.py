@@ -92,11 +92,7 @@ class Call:
 
 
 class Session:
-    """Runs operations with the settings of a client, over its connections.
-
-    Attributes:
-        clock_difference: How much later it is by the clock of the server than by ours, as far as the latest response says.
-    """
+    """Runs operations with the settings of a client, over its connections."""
 
     def __init__(
         self,
@@ -109,11 +105,19 @@ class Session:
         self._connections = connections or Connections(settings)
         self._budget = budget or RetryBudget()
         self._missing = {} if missing is None else missing
-        self.clock_difference = timedelta(0)
+        # The Date header of the latest response, and the time of our clock then.
+        self._dates: tuple[str | None, datetime] = (None, datetime.now(UTC))
 
     def with_settings(self, **changes: Any) -> Session:
         """Return a session with other settings over the same connections."""
         return Session(replace(self.settings, **changes), self._connections, self._budget, self._missing)
+
+    @property
+    def clock_difference(self) -> timedelta:
+        """How much later it is by the clock of the server than by ours, as far as the latest response says."""
+        server_date, now = self._dates
+        server_time = parse_date(server_date)
+        return server_time - now if server_time else timedelta(0)
 
     @property
     def missing(self) -> frozenset[str]:
@@ -219,8 +223,7 @@ class Session:
                 failure = attempt_failed
             else:
                 call.server_date = response.headers.get("Date")
-                if server_time := parse_date(call.server_date):
-                    self.clock_difference = server_time - datetime.now(UTC)
+                self._dates = (call.server_date, datetime.now(UTC))
                 _log.debug("%s: HTTP %d after %.3f s", document.name, response.status, call.elapsed)
                 self._budget.refund(len(failures))
                 return data
