@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 import json
+import os
 import stat
+import subprocess
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from types import ModuleType
 
 import pytest
-from tests.cli.conftest import Run
+from tests.cli.conftest import GRADIENT, Run
 
 from paperspace.gradient.cli import server_registries, server_secrets
 from paperspace.gradient.cli._settings_files import store_entry
@@ -154,6 +156,17 @@ def test_secrets(run: Run, database: str) -> None:
     assert (unknown.exit_code, unknown.stderr) == (1, "Error: There is no secret other. Stored: git-token.\n")
     assert run("server", "secrets", "delete", "git-token", *options).exit_code == 0
     assert read_secrets(file) == {}
+
+
+def test_secrets_into_a_closed_pipe(run: Run, database: str) -> None:
+    """If the reader of the list is gone, the exit code is 1, as of every command that reads."""
+    run("server", "secrets", "set", "token", "--database", database, stdin="value")
+    reading, writing = os.pipe()
+    os.close(reading)
+    command = [*GRADIENT, "server", "secrets", "list", "--database", database]
+    done = subprocess.run(command, stdout=writing, stderr=subprocess.PIPE, check=False)
+    os.close(writing)
+    assert (done.returncode, done.stderr) == (1, b"")
 
 
 @pytest.mark.parametrize(

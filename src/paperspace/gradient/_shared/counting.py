@@ -2,5 +2,5 @@
 
 
 def count(number: int, noun: str) -> str:
-    """Return a number with its noun, such as "1 container"."""
-    return f"{number} {noun}{'' if number == 1 else 's'}"
+    """Return a number with its noun, such as "1 container" or "1,000 containers"."""
+    return f"{number:,} {noun}{'' if number == 1 else 's'}"

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import click
 
-from paperspace.gradient.cli._output import output_option, print_data, print_line
+from paperspace.gradient.cli._output import output_option, print_data
 from paperspace.gradient.cli._server_database import database_file, database_option
 
 
@@ -36,4 +36,4 @@ def credentials(deployment: str, database: str | None, output: str | None) -> No
     if output:
         print_data({"username": found.username, "password": found.password}, output)
     else:
-        print_line(f"{found.username}:{found.password}")
+        click.echo(f"{found.username}:{found.password}")

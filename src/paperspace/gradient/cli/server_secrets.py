@@ -5,7 +5,7 @@ from __future__ import annotations
 import click
 
 from paperspace.gradient._shared.server_files import SECRETS
-from paperspace.gradient.cli._output import output_option, print_data, print_line, print_message
+from paperspace.gradient.cli._output import output_option, print_data, print_message
 from paperspace.gradient.cli._secrets import read_secret
 from paperspace.gradient.cli._server_database import database_option
 from paperspace.gradient.cli._settings_files import (
@@ -54,7 +54,7 @@ def list_secrets(database: str | None, output: str | None) -> None:
         print_data([{"name": name} for name in names], output)
         return
     for name in names:
-        print_line(name)
+        click.echo(name)
 
 
 @secrets.command("set")

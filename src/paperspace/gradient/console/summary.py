@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
+from paperspace.gradient._shared.counting import count
+
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
@@ -18,7 +20,7 @@ def sentence_of(status: DeploymentStatus, revisions: Sequence[Mapping[str, Any]]
         revisions: Its revisions, with `id` and `number`.
     """
     ready, replicas, serving = status["readyReplicas"], status["replicas"], status["serving"]
-    progress = f"{ready} of {_count(replicas, 'replica')} ready"
+    progress = f"{ready} of {count(replicas, 'replica')} ready"
     if status["state"] == "stopped":
         return "no replicas run"
     if status["state"] == "ready":
@@ -27,7 +29,7 @@ def sentence_of(status: DeploymentStatus, revisions: Sequence[Mapping[str, Any]]
     if serving:
         numbers = {revision["id"]: f"revision {revision['number']}" for revision in revisions}
         name = numbers.get(serving["specId"], "an earlier revision")
-        meanwhile = f"; {name} serves, with {_count(serving['readyReplicas'], 'ready replica')}"
+        meanwhile = f"; {name} serves, with {count(serving['readyReplicas'], 'ready replica')}"
     if status["state"] == "failed":
         return f"the newest revision does not run{meanwhile or f'; {progress}'}"
     if not status["applied"]:
@@ -48,7 +50,3 @@ def reason_of(status: DeploymentStatus, events: Sequence[DeploymentEvent]) -> st
             return f"{instance['name']}: {instance['message']}"
     of_newest = (event for event in events if event["deploymentSpecId"] == status["specId"])
     return next((event["message"] for event in of_newest if event["severity"] == "WARNING"), "")
-
-
-def _count(number: int, noun: str) -> str:
-    return f"{number:,} {noun}{'' if number == 1 else 's'}"

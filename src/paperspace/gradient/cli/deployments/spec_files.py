@@ -75,7 +75,7 @@ def apply(
 
     If you pass several files or a folder, set `name` in each file. All files are validated before anything is sent. Then
     they are applied one after the other. If a file fails, the command continues with the next file; the exit code is that
-    of the first error.
+    of the first error. If the server cannot be reached or rejects the API key, the command skips the other files.
 
     --prune also deletes the deployments of the project that no file describes. First, the command lists these deployments
     and asks for confirmation. If a file could not be applied, it deletes nothing. Without a terminal, --prune needs --yes.
