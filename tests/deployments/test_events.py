@@ -147,14 +147,14 @@ class TestErrorsOfWaits:
         return caught.value
 
     def test_failed(self, client: Client, clock: ManualClock) -> None:
-        """The message says how often what happened; the attribute has the whole events."""
+        """The message says what happened, where and how often; the attribute has the whole events."""
         created = client.deployments.create_deployment("n", "p", spec_with_fate("crash-loop"))
         clock.move(60)
         error = self.failed(client, created["id"])
         assert reasons(error.events) == ["Crashed"]
         assert error.events[0]["count"] == 4
         assert str(error).count("Simulated: exited with code 1 (crash 4); no more restarts.") == 1
-        assert str(error).splitlines()[-1] == "  Crashed (4 times)"
+        assert str(error).splitlines()[-1] == f"  {error.events[0]['instanceName']}: Crashed (4 times)"
 
     def test_what_the_message_says_already(self, client: Client, clock: ManualClock) -> None:
         """A warning whose text is the reason of the failure is not repeated in the message."""
@@ -198,7 +198,8 @@ class TestErrorsOfWaits:
         assert reasons(caught.value.events) == ["Crashed"]
         assert str(caught.value) == (
             "deployment n is not ready after 60 s: 0 of 1 replicas ready\n"
-            "  Crashed (2 times): Simulated: exited with code 1 (crash 2); restarting."
+            f"  {caught.value.events[0]['instanceName']}: Crashed (2 times): "
+            "Simulated: exited with code 1 (crash 2); restarting."
         )
         check_pickle(caught.value)
 

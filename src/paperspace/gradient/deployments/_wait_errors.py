@@ -82,11 +82,12 @@ async def _explaining(session: Session) -> AsyncGenerator[Session]:
 
 
 def _with_events(text: str, events: Sequence[DeploymentEvent], known: Sequence[str] = ()) -> str:
-    """Add events to a message, one line each. Of one whose message is known already, only the number of times is new."""
+    """Add events to a message, a line for each: where it happened, what, how often, and why unless that is known already."""
     for event in events:
-        title = event["reason"] if event["count"] == 1 else f"{event['reason']} ({event['count']} times)"
-        if event["message"] not in known:
-            text += f"\n  {title}: {event['message']}"
-        elif event["count"] > 1:
-            text += f"\n  {title}"
+        is_known = event["message"] in known
+        if is_known and event["count"] == 1:
+            continue
+        what = event["reason"] if event["count"] == 1 else f"{event['reason']} ({event['count']} times)"
+        parts = (event["instanceName"], what, None if is_known else event["message"])
+        text += f"\n  {': '.join(filter(None, parts))}"
     return text
