@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import re
 import sys
 import threading
 import time
@@ -28,7 +29,7 @@ from paperspace.gradient import (
 )
 from paperspace.gradient.deployments import _wait_errors, _watch
 from paperspace.gradient.deployments._logs import LogReader
-from paperspace.gradient.server import LocalServer
+from paperspace.gradient.server import LocalServer, delay
 from paperspace.gradient.types import DeploymentSpecInput, LogLine
 
 UNKNOWN_ID = "00000000-0000-0000-0000-0000000000ff"
@@ -297,6 +298,16 @@ class TestWait:
         with pytest.raises(WaitTimeoutError, match="n is not ready after 1 s") as caught:
             client.deployments.wait_for_deployment(name="n", project_id="p", timeout=1, on_event=block)
         assert (caught.value.events, type(caught.value.__cause__)) == ([], TimeoutError)
+
+    def test_the_timeout_includes_the_look_up_of_a_name(self, manual_server: LocalServer, client: Client) -> None:
+        """A wait for a name that is not found in time ends at its timeout, not at that of a request."""
+        client.deployments.create_deployment("n", "p", SPEC)
+        manual_server.inject_fault(delay(3600))
+        with pytest.raises(
+            WaitTimeoutError, match=r"deployment 'n' is not ready after 0\.2 s: no status was received"
+        ) as caught:
+            client.with_options(timeout=2).deployments.wait_for_deployment(name="n", project_id="p", timeout=0.2)
+        assert re.search(r"\(timeout: 0\.[0-9]+ s", str(caught.value.__cause__))
 
     def test_timeout_of_a_stop(self, client: Client, clock: ManualClock, monkeypatch: pytest.MonkeyPatch) -> None:
         """If a deployment has to stop, the error of the timeout says that it has not."""

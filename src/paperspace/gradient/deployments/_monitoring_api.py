@@ -126,7 +126,7 @@ class MonitoringAPI(RecordsAPI):
             () if spec_id is None else _arguments.check_id(spec_id, "spec_id"),
             _arguments.check_timeout(timeout),
         )
-        return self._found(id, name, project_id, lambda session, found: _watch.watch(session, found, timeout, spec_id))
+        return _watch.watch(self._session(), id, name, project_id, timeout, spec_id)
 
     async def wait_for_deployment(
         self,

@@ -49,7 +49,7 @@ async def wait_timeout(session: Session, id: str, timeout: float, status: Deploy
 
     Args:
         session: The session to read them with.
-        id: The id of the deployment.
+        id: The id of the deployment; or its name, if the id was not found in time.
         timeout: The seconds of the wait.
         status: The last status. None: it was never read.
     """

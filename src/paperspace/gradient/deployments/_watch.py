@@ -5,7 +5,7 @@ from __future__ import annotations
 import logging
 from asyncio import sleep
 from asyncio import timeout as time_limit
-from contextlib import aclosing, suppress
+from contextlib import aclosing, asynccontextmanager, suppress
 from functools import partial
 from math import inf
 from typing import TYPE_CHECKING, TypeVar
@@ -19,6 +19,7 @@ from paperspace.gradient.deployments._errors import deployment_not_found, spec_r
 from paperspace.gradient.deployments._events import unread_events
 from paperspace.gradient.deployments._logs import LogReader, written_since
 from paperspace.gradient.deployments._queries import (
+    id_of,
     same_id,
     same_text,
     start_of,
@@ -92,11 +93,24 @@ async def deployment_status(session: Session, id: str, timeout: float | None = N
         NotFoundError: No deployment has this id.
         TimeoutError: Several requests together took too long.
     """
+    async with _limited(session, timeout) as limited:
+        return await _complete_status(limited, await _fetch_status(limited, id))
+
+
+async def _find(session: Session, id: str | None, name: str | None, project_id: str | None, timeout: float) -> str:
+    """Return the id of the deployment with this id or name, in at most `timeout` seconds."""
+    async with _limited(session, timeout) as limited:
+        return await id_of(limited, limited.start(), id, name, project_id)
+
+
+@asynccontextmanager
+async def _limited(session: Session, timeout: float | None) -> AsyncGenerator[Session]:
+    """Run a block whose requests together take at most `timeout` seconds, if that is given. Yield the session for them."""
     if timeout is not None and timeout < session.settings.timeout:
         session = session.with_settings(timeout=timeout)
     # A single request that takes too long has the better error, so its limit is a little earlier.
     async with time_limit(None if timeout is None else timeout + MIN_REQUEST):
-        return await _complete_status(session, await _fetch_status(session, id))
+        yield session
 
 
 async def _fetch_status(session: Session, id: str, instances_after: str | None = None) -> Deployment:
@@ -196,27 +210,34 @@ async def deployment_statuses(
     return statuses[:first]
 
 
-async def watch(session: Session, id: str, timeout: float, spec_id: str | None) -> AsyncGenerator[WatchEvent]:
+async def watch(
+    session: Session, id: str | None, name: str | None, project_id: str | None, timeout: float, spec_id: str | None
+) -> AsyncGenerator[WatchEvent]:
     """Poll the status of a deployment until it is not pending any more, and yield what changes.
 
     Args:
         session: The session to read it with.
-        id: The id of the deployment.
+        id: The id of the deployment. None: look for its name.
+        name: Its exact name.
+        project_id: The project in which to look for the name. None: any project.
         timeout: The seconds until the last event.
         spec_id: The id of the spec to watch. None: whichever is the newest.
 
     Raises:
-        NotFoundError: No deployment has this id, or it was deleted in the meantime.
-        ConflictError: Another spec is the newest.
+        NotFoundError: No deployment has this id or name, or it was deleted in the meantime.
+        ConflictError: Several deployments have the name, or another spec is the newest.
         WaitTimeoutError: It is still pending after `timeout` seconds.
     """
     deadline = monotonic() + timeout
     status: DeploymentStatus | None = None
     longest = session.settings.max_poll_interval
     interval = min(FIRST_POLL, longest)
+    found = id
 
     async def poll() -> DeploymentStatus:
-        return await deployment_status(session, id, max(deadline - monotonic(), MIN_REQUEST))
+        nonlocal found
+        found = await _find(session, found, name, project_id, max(deadline - monotonic(), MIN_REQUEST))
+        return await deployment_status(session, found, max(deadline - monotonic(), MIN_REQUEST))
 
     while True:
         try:
@@ -225,9 +246,9 @@ async def watch(session: Session, id: str, timeout: float, spec_id: str | None) 
         except TRANSIENT_ERRORS as error:
             if deadline - monotonic() > 0:
                 raise
-            raise await wait_timeout(session, id, timeout, status) from error
+            raise await wait_timeout(session, found or repr(name), timeout, status) from error
         except TimeoutError as error:
-            raise await wait_timeout(session, id, timeout, status) from error
+            raise await wait_timeout(session, found or repr(name), timeout, status) from error
         if spec_id is not None and not same_id(new_status["specId"], spec_id):
             raise spec_replaced(new_status, spec_id, DEPLOYMENT_STATUS.name)
         for event in events_between(status, new_status):
@@ -237,7 +258,7 @@ async def watch(session: Session, id: str, timeout: float, spec_id: str | None) 
             return
         remaining = deadline - monotonic()
         if remaining <= 0:
-            raise await wait_timeout(session, id, timeout, status)
+            raise await wait_timeout(session, found or repr(name), timeout, status)
         await sleep(min(interval, remaining))
         interval = min(interval * POLL_GROWTH, longest)
 
