@@ -60,7 +60,7 @@ def main() -> None:
         )
         for theme in THEMES:
             for width, size in (("wide", WIDE), ("narrow", NARROW)):
-                page = browser.new_page(viewport=size, color_scheme=theme)
+                page = browser.new_page(viewport=size, color_scheme=theme, reduced_motion="reduce")
                 page.goto(console.link())
                 shoot(page, ids, lambda name: folder / f"console-{name}-{width}-{theme}.png")  # noqa: B023  # called at once
                 page.close()

@@ -383,7 +383,7 @@ def test_metrics(page: Page, client: Client, database: Path) -> None:
     file.close()
     page.get_by_role("combobox", name="Time").select_option("15m")
     plots = page.locator(".plot")
-    page.wait_for_function("() => [...document.querySelectorAll('.plot path')].every((path) => path.getAttribute('d'))")
+    plots.last.locator("path[d^=M]").first.wait_for(state="attached")
     assert plots.count() == 6
     assert "NaN" not in plots.evaluate_all("(plots) => plots.map((plot) => plot.outerHTML).join()")
     assert page.locator("figure", has_text="Replicas").locator("svg text[text-anchor=end]").all_text_contents() == [
@@ -409,7 +409,7 @@ def test_metrics_of_another_time(page: Page, client: Client) -> None:
     open_page(page, id_, "metrics")
     earlier = request()
     page.get_by_label("Time").select_option("15m")
-    page.get_by_text("No figures in this time.").wait_for()
+    page.get_by_text("No metrics in this time.").wait_for()
     fields = (
         "replicas",
         "readyReplicas",
@@ -424,7 +424,7 @@ def test_metrics_of_another_time(page: Page, client: Client) -> None:
     with page.expect_response("**/console/api/metrics"):
         earlier.fulfill(json=[point | dict.fromkeys(fields)])
     page.wait_for_timeout(100)
-    assert page.get_by_text("No figures in this time.").is_visible()
+    assert page.get_by_text("No metrics in this time.").is_visible()
 
 
 def test_a_rollback_whose_changes_cannot_be_read(page: Page, client: Client) -> None:

@@ -80,9 +80,10 @@ def test_an_outage_while_a_text_is_checked(page: Page, client: Client) -> None:
     """After an outage, the text is checked by itself, and can be applied."""
     edit(page, client)
     for action in ("check-spec", "plan"):
-        page.route(f"**/console/api/{action}", lambda route: route.abort(), times=1)
+        page.route(f"**/console/api/{action}", lambda route: route.abort())
         write(page, f"image: {action}\nport: 80\n")
         page.get_by_text("The console does not respond").wait_for()
+        page.unroute(f"**/console/api/{action}")
         page.get_by_text("The console does not respond").wait_for(state="detached")
         page.get_by_role("button", name="Apply", disabled=False).wait_for()
 
@@ -99,6 +100,23 @@ def test_what_is_typed_while_a_text_is_applied(page: Page, client: Client) -> No
     page.get_by_role("row", name="image httpd caddy").wait_for()
     assert page.url == address
     assert page.get_by_role("textbox", name="Spec").input_value() == "image: caddy\nport: 80\n"
+
+
+def test_what_is_typed_while_a_text_is_checked(page: Page) -> None:
+    """One check runs at a time. The newest text is checked next, and nothing can be created until then."""
+    page.goto(f"{page.url.partition('#')[0]}#/new")
+    page.get_by_text("Set a name and a project").wait_for()
+    assert page.get_by_role("button", name="Create").is_disabled()
+    checks: list[Any] = []
+    page.on("request", lambda sent: checks.append(sent.post_data_json) if "check-spec" in sent.url else None)
+    request = hold(page, "check-spec")
+    write(page, "imag: nginx\n")
+    first = request()
+    for text in ("image: [\n", "image: nginx\n", "image: nginx\nprot: 80\n"):
+        write(page, text)
+    first.continue_()
+    page.get_by_role("button", name="prot: unknown field").wait_for()
+    assert [check["text"] for check in checks] == ["imag: nginx\n", "image: nginx\nprot: 80\n"]
 
 
 def test_errors_have_positions(page: Page) -> None:

@@ -118,6 +118,25 @@ def test_keys(page: Page, client: Client) -> None:
     page.wait_for_url(re.compile(r"#/deployments/[0-9a-f-]{36}$"))
 
 
+def test_escape_leads_back(page: Page, client: Client) -> None:
+    """Esc on the page of a deployment opens the list with its filter. In a field, it leaves the field first."""
+    create(client, "web", "other")
+    row(page, "web").wait_for()
+    page.keyboard.press("/")
+    page.keyboard.type("web")
+    page.keyboard.press("Enter")
+    page.keyboard.press("Enter")
+    page.get_by_role("heading", name="web").wait_for()
+    page.keyboard.press("3")
+    page.keyboard.press("/")
+    page.keyboard.press("Escape")
+    assert "/events" in page.url
+    page.keyboard.press("Escape")
+    page.wait_for_url(re.compile(r"#/deployments\?filter=web$"))
+    row(page, "web").wait_for()
+    assert names(page) == ["web"]
+
+
 def test_the_focus_survives_updates(page: Page, client: Client) -> None:
     """A row that has the focus keeps it, while others come and go."""
     create(client, "kept")

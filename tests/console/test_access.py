@@ -68,7 +68,7 @@ async def test_a_link_works_once(stranger: Page) -> None:
     await stranger.open_session()
     status, content = await stranger.post("/console/session", X_Console_Token=stranger.link_token)
     assert (status, content["error"]["kind"]) == (401, "NoSession")
-    assert "gradient console" in content["error"]["message"]
+    assert "used before" in content["error"]["message"]
     status, _ = await stranger.post("/console/api/check-spec", {"text": ""})
     assert status == 200
 

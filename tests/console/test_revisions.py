@@ -34,7 +34,7 @@ async def test_what_a_revision_has_changed() -> None:
     """A few words: the paths, or that it was created or restarted."""
     revisions = [revision("4", "a", "b", "c", "d", "e"), revision("3", "a"), revision("2"), revision("1", "image")]
     shown = await read_newer(history(*revisions), [])
-    assert [entry["summary"] for entry in shown] == ["a, b, c and 2 more", "a", "restarted", "created"]
+    assert [entry["summary"] for entry in shown] == ["changed a, b, c and 2 more", "changed a", "restarted", "created"]
     assert "secret" not in str(shown)
 
 
@@ -52,9 +52,9 @@ async def test_new_revisions_are_added() -> None:
     known = await read_newer(history(revision("2", "2"), revision("1", "1")), [])
     shown = await read_newer(longer(), known)
     assert [(entry["number"], entry["id"], entry["summary"]) for entry in shown] == [
-        (4, "4", "4"),
-        (3, "3", "3"),
-        (2, "2", "2"),
+        (4, "4", "changed 4"),
+        (3, "3", "changed 3"),
+        (2, "2", "changed 2"),
         (1, "1", "created"),
     ]
     assert closed == ["2"]
@@ -65,4 +65,7 @@ async def test_a_history_without_the_known_revision() -> None:
     """It replaces what is known: the database is another one, such as a restored backup."""
     known = await read_newer(history(revision("2", "2"), revision("1", "1")), [])
     shown = await read_newer(history(revision("3", "3"), revision("1", "1")), known)
-    assert [(entry["number"], entry["id"], entry["summary"]) for entry in shown] == [(2, "3", "3"), (1, "1", "created")]
+    assert [(entry["number"], entry["id"], entry["summary"]) for entry in shown] == [
+        (2, "3", "changed 3"),
+        (1, "1", "created"),
+    ]

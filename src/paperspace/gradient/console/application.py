@@ -107,9 +107,7 @@ class Console:
     def _new_session(self, request: web.Request) -> web.Response:
         token = self._tokens.new_session(request.headers.get(access.TOKEN, ""))
         if token is None:
-            message = (
-                "this link was used before, or is from before a restart: run `gradient console`, which prints a new one"
-            )
+            message = "this link was used before, or is from before a restart"  # the page says how to get a link
             raise _RefusedError(HTTPStatus.UNAUTHORIZED, "NoSession", message)
         return _json({"token": token})
 

@@ -58,7 +58,7 @@ def _summary(changes: list[SpecChange]) -> str:
     if not paths:
         return "restarted"
     more = f" and {len(paths) - _SHOWN_PATHS} more" if len(paths) > _SHOWN_PATHS else ""
-    return ", ".join(paths[:_SHOWN_PATHS]) + more
+    return f"changed {', '.join(paths[:_SHOWN_PATHS])}{more}"
 
 
 def changes_between(now: DeploymentRevision, then: DeploymentRevision) -> list[SpecChange]:

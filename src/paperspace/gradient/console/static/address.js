@@ -6,6 +6,9 @@
  * @property {URLSearchParams} parameters
  */
 
+/** The address of the list of deployments, with the filter that it had when it was left. */
+export const listAddress = { current: "#/" };
+
 /**
  * Parse the fragment of a URL.
  *

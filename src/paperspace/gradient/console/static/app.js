@@ -46,9 +46,7 @@ const keys = new Keys();
 
 /** @param {Api} api */
 function startShell(api) {
-  const header = element(
-    "header",
-    { class: "shell" },
+  const header = element("header", { class: "shell" },
     element("a", { class: "home", href: "#/" }, "Gradient Deployments"),
     connection,
     element("button", { type: "button", class: "quiet", title: "Show the keys", onclick: () => keys.showList() }, "Keys"),

@@ -26,6 +26,6 @@ export function copyButton(text, label = "Copy") {
  * @param {string} code
  */
 export function codeBlock(title, code) {
-  const head = element("header", {}, element("h3", {}, title), copyButton(() => code));
+  const head = element("header", {}, element("h2", {}, title), copyButton(() => code));
   return element("section", { class: "code", "aria-label": title }, head, element("pre", { tabIndex: 0 }, element("code", {}, code)));
 }

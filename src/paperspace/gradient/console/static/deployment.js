@@ -1,6 +1,6 @@
 // The page of one deployment: its state, what can be done with it, and its tabs.
 
-import { addressOf } from "./address.js";
+import { addressOf, listAddress } from "./address.js";
 import { attempt } from "./api.js";
 import { copyButton } from "./copy.js";
 import { isStopped, remove, restart, scale, stopOrStart } from "./deployment/actions.js";
@@ -10,9 +10,10 @@ import { mountMetrics } from "./deployment/metrics.js";
 import { mountOverview } from "./deployment/overview.js";
 import { mountPlayground } from "./deployment/playground.js";
 import { mountRevisions } from "./deployment/revisions.js";
-import { element, linkInPlace, replace, setText } from "./dom.js";
+import { element, failurePage, linkInPlace, replace, setText } from "./dom.js";
 import { every } from "./frames.js";
 import { age, dateTime, setState, stateBadge } from "./format.js";
+import { leaveField } from "./keys.js";
 
 /** @type {[string, string, import("./deployment/types.js").Tab][]} */
 const TABS = [
@@ -54,6 +55,7 @@ export function mount(target, context) {
     },
     address: (name, values = {}) => addressOf(["deployments", id, name], values),
     announce: context.announce,
+    leave: () => void (leaveField() || context.navigate(listAddress.current)),
   };
 
   const head = createHead(id, [
@@ -69,6 +71,8 @@ export function mount(target, context) {
   const view = element("div", { class: "deployment-page" }, head.element, tabs, body);
   head.actions.forEach(({ key, label, run }) => context.bind(key, `${label} the deployment`, () => isShown && run()));
   TABS.forEach(([name, title], index) => context.bind(String(index + 1), title, () => isShown && goTo(name)));
+
+  context.bind("Escape", "Leave the field, then the page", page.leave);
 
   every(5000, update, signal); // times say how long ago something was
   context.title("Deployment");
@@ -118,7 +122,7 @@ export function mount(target, context) {
   function showEnd(message) {
     leaveTab.abort();
     isShown = false;
-    replace(target, element("section", { class: "ended" }, element("h1", {}, message), element("p", {}, element("a", { href: "#/" }, "All deployments"))));
+    replace(target, failurePage(message));
   }
 }
 
@@ -144,7 +148,7 @@ function createHead(id, actions) {
     element("div", {}, element("dt", {}, "Image"), image),
     element("div", {}, element("dt", {}, "Revision"), revision));
   const head = element("header", { class: "deployment" },
-    element("div", { class: "title" }, name,
+    element("div", { class: "title" }, element("a", { class: "up", href: listAddress.current }, "Deployments"), name,
       element("span", { class: "identity" }, element("span", { class: "mono" }, id), " · created ", created),
       element("div", { class: "bar", role: "toolbar", "aria-label": "Actions" }, ...buttons)),
     element("p", { class: "sentence", role: "status" }, badge, sentence, progress), why, facts);

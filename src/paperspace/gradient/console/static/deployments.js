@@ -1,6 +1,6 @@
 // The list of deployments, as they change.
 
-import { addressOf } from "./address.js";
+import { addressOf, listAddress } from "./address.js";
 import { attempt } from "./api.js";
 import { element, replace, setText } from "./dom.js";
 import { every, inNextFrame } from "./frames.js";
@@ -25,6 +25,7 @@ let current = null;
 export function mount(target, context) {
   const { parameters } = context.address;
   const view = { filter: parameters.get("filter") ?? "", state: parameters.get("state") ?? "", sort: parameters.get("sort") ?? "age" };
+  const inAddress = () => ({ ...view, sort: view.sort === "age" ? "" : view.sort });
   /** @type {Set<string>} */
   let unseen = new Set();
 
@@ -62,7 +63,10 @@ export function mount(target, context) {
   void attempt(context.api.stream("deployments", {}, receive, context.signal), fail, context.signal);
   show();
   list.scrollTo(scrolled);
-  return () => void (scrolled = scroller.scrollTop);
+  return () => {
+    scrolled = scroller.scrollTop;
+    listAddress.current = addressOf(["deployments"], inAddress());
+  };
 
   /** @param {{first: boolean, rows: Row[], removed: string[], complete: boolean}[]} batch */
   function receive(batch) {
@@ -108,13 +112,13 @@ export function mount(target, context) {
 
   /** @param {string} message */
   function fail(message) {
-    replace(scroller, element("p", { class: "error", role: "alert" }, message));
+    replace(scroller, element("div", { class: "empty" }, element("p", { class: "error", role: "alert" }, message)));
   }
 
   /** @param {Partial<typeof view>} changed */
   function change(changed) {
     Object.assign(view, changed);
-    context.remember(["deployments"], { ...view, sort: view.sort === "age" ? "" : view.sort });
+    context.remember(["deployments"], inAddress());
     scroller.scrollTop = 0;
     update();
   }

@@ -41,12 +41,8 @@ export function confirmAction({ title, text, verb, danger = false, field, action
   const button = element("button", { class: danger ? "danger" : "primary", autofocus: !field }, verb);
   const message = element("p", { class: "error", role: "alert" });
   openDialog(title, (body, close) => {
-    const form = element(
-      "form",
-      { onsubmit: (/** @type {Event} */ event) => (event.preventDefault(), run(close)) },
-      element("p", {}, text),
-      field && element("label", {}, label, input),
-      message,
+    const form = element("form", { onsubmit: (/** @type {Event} */ event) => (event.preventDefault(), run(close)) },
+      element("p", {}, text), field && element("label", {}, label, input), message,
       element("div", { class: "actions" }, element("button", { type: "button", onclick: close }, "Cancel"), button),
     );
     body.append(form);

@@ -17,20 +17,15 @@ export function differenceTable(changes, { before = "Before", after = "After" } 
   const head = ["Field", ...sides.map(([, title]) => title)].map((title) => element("th", { scope: "col" }, title));
   const rows = changes.map((change) => {
     const hidden = change.before !== null && JSON.stringify(change.before) === JSON.stringify(change.after);
-    return element(
-      "tr",
-      {},
-      element("th", { scope: "row" }, ...breakable(change.path, /(?=\.)/)),
+    return element("tr", {},
+      element("th", { scope: "row" }, ...breakable(change.path, /(?=\.)|(?<=_)/)),
       ...sides.map(([side]) => cell(side, change[side], hidden && side === "after" ? ", changed" : "")),
     );
   });
   return element("table", { class: "difference" }, element("thead", {}, element("tr", {}, ...head)), element("tbody", {}, ...rows));
 }
 
-/** @param {unknown} value */
-function isSet(value) {
-  return value !== null && value !== undefined;
-}
+const isSet = (/** @type {unknown} */ value) => value !== null && value !== undefined;
 
 /**
  * A text that may be broken where a pattern matches, rather than in a word.

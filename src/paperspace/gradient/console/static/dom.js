@@ -62,6 +62,15 @@ export function setText(target, text) {
 }
 
 /**
+ * What a page shows instead of its content, if it has none.
+ *
+ * @param {string} message
+ */
+export function failurePage(message) {
+  return element("section", { class: "empty", role: "alert" }, element("h1", {}, message), element("a", { class: "button", href: "#/" }, "All deployments"));
+}
+
+/**
  * A link that acts in place. With a modifier key, it opens another tab of the browser, as all links do.
  *
  * @param {string} href

@@ -1,17 +1,17 @@
 // Create a deployment, or edit one: the spec as text, what is wrong with it, and what it would change.
 
-import { addressOf } from "./address.js";
+import { addressOf, listAddress } from "./address.js";
 import { ApiError, attempt, messageOf } from "./api.js";
 import { codeBlock } from "./copy.js";
 import { differenceTable } from "./difference.js";
-import { element, replace, setText } from "./dom.js";
+import { element, failurePage, replace, setText } from "./dom.js";
+import { leaveField } from "./keys.js";
 import { specArea } from "./spec_area.js";
 
 /** @typedef {import("./spec_area.js").Problem} Problem */
 /** @typedef {{name: string, projectId: string, text: string}} Draft */
 
-const CHECK_DELAY = 80; // milliseconds without a key until the text is checked
-const PLAN_DELAY = 250; // and until the server is asked what it would change
+const PLAN_DELAY = 250; // milliseconds without a key until the server is asked what the text would change
 const RETRY_DELAY = 2_000; // after an outage, until the text is checked again
 
 const NEW = "image: nginx\nport: 80\nresources:\n  replicas: 1\n";
@@ -28,21 +28,20 @@ export function mount(target, context) {
   const id = path[0] === "deployments" ? path[1] : null;
   const draft = drafts.get(path.join("/"));
   context.title(id ? "Edit" : "New deployment");
-  context.bind("Escape", "Leave the field, then the page", () => {
-    if (/^(INPUT|TEXTAREA)$/.test(document.activeElement?.tagName ?? "")) /** @type {HTMLElement} */ (document.activeElement).blur();
-    else context.navigate(id ? addressOf(["deployments", id]) : "#/");
-  });
+  context.bind("Escape", "Leave the field, then the page", () => leaveField() || context.navigate(addressBefore(id)));
   if (draft) edit(target, context, id, draft);
   else if (!id) edit(target, context, id, { name: parameters.get("name") ?? "", projectId: parameters.get("project") ?? "", text: NEW });
   else void load();
   return () => {};
 
   async function load() {
-    const fail = (/** @type {string} */ message) => replace(target, element("p", { class: "error", role: "alert" }, message));
+    const fail = (/** @type {string} */ message) => replace(target, failurePage(message));
     const loaded = await attempt(context.api.call("get-text", { id }, context.signal), fail, context.signal);
     if (loaded) edit(target, context, id, loaded);
   }
 }
+
+const addressBefore = (/** @type {string | null} */ id) => (id ? addressOf(["deployments", id]) : listAddress.current);
 
 /**
  * @param {HTMLElement} target
@@ -57,14 +56,12 @@ function edit(target, context, id, draft) {
   const { area, input, mark, select } = specArea(draft.text, changed);
   const problems = element("div", { class: "problems", id: "problems", role: "status" });
   const plan = element("section", { class: "plan", "aria-label": "What would change" });
-  const apply = element("button", { type: "submit", class: "primary", title: "Ctrl+Enter" }, id ? "Apply" : "Create");
-  const cancel = element("a", { class: "button", href: id ? addressOf(["deployments", id]) : "#/" }, "Cancel");
-  const form = element(
-    "form",
-    { class: "editor", onsubmit: (/** @type {Event} */ event) => (event.preventDefault(), void run()) },
+  const apply = element("button", { type: "submit", class: "primary", title: "Ctrl+Enter", disabled: true }, id ? "Apply" : "Create");
+  const cancel = element("a", { class: "button", href: addressBefore(id) }, "Cancel");
+  const form = element("form", { class: "editor", onsubmit: (/** @type {Event} */ event) => (event.preventDefault(), void run()) },
     element("div", { class: "bar" }, element("h1", {}, id ? `Edit ${draft.name}` : "New deployment"), cancel, apply),
-    element("div", { class: "source" }, element("div", { class: "fields" }, element("label", {}, "Name", name), element("label", {}, "Project", project)), area, problems),
-    plan,
+    element("div", { class: "source" }, element("div", { class: "fields" }, element("label", {}, "Name", name), element("label", {}, "Project", project)), area),
+    element("div", { class: "outcome" }, problems, plan),
   );
   replace(target, form);
   context.bind("Ctrl+Enter", "Apply the spec", () => form.requestSubmit());
@@ -73,6 +70,7 @@ function edit(target, context, id, draft) {
   /** @type {number | undefined} */
   let timer;
   let version = 0; // of the text; what is known about an earlier version is dropped
+  let checking = false;
   /** @type {string | null} */
   let planned = null;
   void check();
@@ -81,20 +79,26 @@ function edit(target, context, id, draft) {
   function changed() {
     version++;
     setPlanned(null);
+    plan.classList.add("outdated");
     drafts.set(context.address.path.join("/"), { name: name.value, projectId: project.value, text: input.value });
     clearTimeout(timer);
-    timer = window.setTimeout(check, CHECK_DELAY);
+    void check();
   }
 
+  /** Check the text. One check runs at a time; what was typed in the meantime is checked next. */
   async function check() {
+    if (checking) return;
+    checking = true;
     const checked = version;
     const found = await call("check-spec", { text: input.value });
-    if (!found || checked !== version) return;
+    checking = false;
+    if (checked !== version) return void check();
+    if (!found) return;
     name.placeholder = found.name ?? "";
     project.placeholder = found.projectId ?? "";
     showProblems(found.problems);
-    if (found.problems.length) return replace(plan);
-    if (!deployment().name || !deployment().projectId) return replace(plan, element("p", { class: "hint" }, "Set a name and a project to see what would change."));
+    if (found.problems.length) return showPlan();
+    if (!deployment().name || !deployment().projectId) return showPlan(element("p", { class: "hint" }, "Set a name and a project to see what would change."));
     clearTimeout(timer);
     timer = window.setTimeout(makePlan, PLAN_DELAY);
   }
@@ -105,8 +109,7 @@ function edit(target, context, id, draft) {
     if (!made || checked !== version) return;
     setPlanned(made.action);
     const titles = { created: `Would create ${deployment().name}`, updated: `Would update ${deployment().name}`, unchanged: "Nothing would change" };
-    replace(
-      plan,
+    showPlan(
       element("h2", {}, titles[/** @type {keyof typeof titles} */ (made.action)]),
       made.action === "unchanged" ? null : differenceTable(made.difference.changes, { before: "Now", after: "After" }),
       codeBlock("The same in a shell", made.command),
@@ -137,7 +140,12 @@ function edit(target, context, id, draft) {
     planned = action;
     apply.disabled = action === null || action === "unchanged";
     if (action) setText(apply, action === "created" ? "Create" : "Apply");
-    plan.classList.toggle("outdated", action === null);
+  }
+
+  /** @param {...import("./dom.js").Child} children */
+  function showPlan(...children) {
+    plan.classList.remove("outdated");
+    replace(plan, ...children);
   }
 
   /**

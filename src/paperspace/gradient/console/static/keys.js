@@ -61,9 +61,17 @@ export class Keys {
   }
 }
 
+/** Take the focus from the field that is edited. Returns whether there was one. */
+export function leaveField() {
+  const { activeElement } = document;
+  if (!isEdited(activeElement)) return false;
+  activeElement.blur();
+  return true;
+}
+
 /**
  * @param {EventTarget | null} target
- * @returns {boolean}
+ * @returns {target is HTMLElement}
  */
 function isEdited(target) {
   return target instanceof HTMLElement && (target.isContentEditable || /^(INPUT|TEXTAREA|SELECT)$/.test(target.tagName));

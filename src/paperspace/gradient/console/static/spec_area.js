@@ -11,13 +11,8 @@ import { element, replace } from "./dom.js";
 export function specArea(text, onChange) {
   const numbers = element("div", { class: "numbers", "aria-hidden": true });
   const input = element("textarea", {
-    value: text,
-    wrap: "off",
-    spellcheck: false,
-    autocapitalize: "off",
-    autocomplete: "off",
-    "aria-label": "Spec, as YAML or JSON",
-    "aria-describedby": "problems",
+    value: text, wrap: "off", spellcheck: false, autocapitalize: "off", autocomplete: "off",
+    "aria-label": "Spec, as YAML or JSON", "aria-describedby": "problems",
   });
   const area = element("div", { class: "spec-area" }, numbers, input);
   /** @type {Set<number>} */

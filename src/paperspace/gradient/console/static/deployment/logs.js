@@ -55,7 +55,7 @@ export function mountLogs(parent, page, signal, bind) {
   bind("f", "Follow the log, or pause", () => follow(!following));
   bind("ArrowDown", "Select the next line of the log", () => move(1));
   bind("ArrowUp", "Select the line before", () => move(-1));
-  bind("Escape", "End the search, or close the line", () => (search.value ? clearSearch() : select(null)));
+  bind("Escape", "End the search, close the line, or leave the page", () => (search.value ? clearSearch() : detail.hidden ? page.leave() : select(null)));
   open();
   return () => {
     addInstances();

@@ -31,7 +31,8 @@ export function mountMetrics(parent, page, signal) {
     createPlot("Memory", [first("used", "memory"), second("limit", "memoryLimit", true)], size, onPoint, { base: 2 }),
     createPlot("Replicas", [first("ready", "readyReplicas"), second("desired", "replicas")], decimal, onPoint, { steps: true }),
   ];
-  parent.append(element("div", { class: "bar" }, range, note), element("div", { class: "plots" }, ...plots.map((plot) => plot.element)), reading);
+  const shown = element("div", { class: "plots", hidden: true }, ...plots.map((plot) => plot.element));
+  parent.append(element("div", { class: "bar" }, range, note), shown, reading);
   every(INTERVAL, load, signal);
   signal.addEventListener("abort", hideTooltip);
   void load();
@@ -47,7 +48,8 @@ export function mountMetrics(parent, page, signal) {
     const found = await attempt(page.call("metrics", { since: asked }, signal), (message) => setText(note, message), signal);
     if (!found || asked !== since()) return; // another time was chosen
     points = found;
-    setText(note, points.length ? "" : "No figures in this time. They come every 10 seconds; simulated deployments have none.");
+    shown.hidden = !points.length;
+    setText(note, points.length ? "" : "No metrics in this time. They come every 10 seconds; simulated deployments have none.");
     const now = Date.now();
     for (const plot of plots) plot.show(points, now - RANGES[since()][1] * 60_000, now);
   }

@@ -24,23 +24,23 @@ export function mountPlayground(parent, page, signal, bind) {
   const path = element("input", { class: "mono", "aria-label": "Path", value: draft.path, spellcheck: false, autocomplete: "off" });
   const headers = element("textarea", { class: "mono", rows: 2, value: draft.headers, spellcheck: false, placeholder: "Name: value" });
   const login = element("input", { value: draft.login, autocomplete: "off", spellcheck: false, placeholder: "user:password, if it is protected" });
-  const body = element("textarea", { class: "mono", rows: 8, value: draft.body, spellcheck: false });
+  const body = element("textarea", { class: "mono", rows: 5, value: draft.body, spellcheck: false });
   const button = element("button", { class: "primary", title: "Ctrl+Enter" }, "Send");
   const failure = element("p", { class: "error", role: "alert" });
   const response = element("section", { class: "response", "aria-label": "Response", "aria-live": "polite" },
-    element("p", { class: "empty" }, "The response will be here."));
+    element("p", { class: "muted" }, "The response will be here."));
   const code = element("div", { class: "columns" });
   const form = element("form", { class: "request", onsubmit: submit, oninput: edit },
-    element("p", { class: "mono muted endpoint" }, endpointUrl), element("div", { class: "request-line" }, method, path, button),
-    element("label", {}, "Headers", headers), element("label", {}, "Login", login), element("label", {}, "Body", body), failure);
-  parent.append(element("div", { class: "columns" }, form, response), element("section", {}, element("h2", {}, "The same request"), code));
+    element("p", { class: "mono muted endpoint" }, endpointUrl), element("div", { class: "request-line" }, method, path, button), failure,
+    element("label", {}, "Headers", headers), element("label", {}, "Login", login), element("label", {}, "Body", body));
+  parent.append(element("div", { class: "columns" }, form, response), code);
 
   /** @type {AbortController | null} */
   let sending = null;
   let timer = 0;
   let version = 0; // of the code: an earlier one may arrive later
   bind("Ctrl+Enter", "Send the request", () => form.requestSubmit());
-  bind("Escape", "Cancel the request", () => sending?.abort());
+  bind("Escape", "Cancel the request, or leave the page", () => (sending ? sending.abort() : page.leave()));
   signal.addEventListener("abort", () => (clearTimeout(timer), sending?.abort()));
   void showCode();
   return () => {};
@@ -60,9 +60,11 @@ export function mountPlayground(parent, page, signal, bind) {
   async function showCode() {
     const asked = ++version;
     const found = await attempt(page.call("request-code", request(), signal), (message) => asked === version && fail(message), signal);
-    if (!found || asked !== version) return;
+    if (asked !== version) return;
+    replace(code);
+    if (!found) return;
     fail("");
-    replace(code, codeBlock("curl", found.curl), codeBlock("Python", found.python));
+    code.append(codeBlock("The same with curl", found.curl), codeBlock("The same in Python", found.python));
   }
 
   /** @param {SubmitEvent} event */
@@ -100,7 +102,7 @@ function showResponse(target, { status, reason, headers, body, size: bytes, trun
   const details = element("details", {}, element("summary", {}, `Headers (${headers.length})`), list);
   const note = status === 401 ? element("p", { class: "muted" }, "The endpoint is protected: fill in the login.") : null;
   if (!body) {
-    replace(target, line, details, note, element("p", { class: "empty" }, body === null ? "The body is binary." : "The body is empty."));
+    replace(target, line, details, note, element("p", { class: "muted" }, body === null ? "The body is binary." : "The body is empty."));
     return;
   }
   const text = indented(body);

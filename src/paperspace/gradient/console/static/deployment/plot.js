@@ -21,7 +21,7 @@ import { timeTicks, valueTicks } from "./axis.js";
 
 const HEIGHT = 150;
 const LEFT = 56;
-const RIGHT = 8;
+const RIGHT = 20;
 const TOP = 8;
 const BOTTOM = 20;
 const NEAR = 3; // a limit is drawn up to this multiple of the largest value
@@ -48,6 +48,8 @@ export function createPlot(title, series, format, onPoint, { base = 10, steps = 
   /** @type {number | null} */
   let marked = null;
   let width = 0;
+  const inner = () => Math.max(1, width - LEFT - RIGHT);
+  const x = (/** @type {number} */ time) => LEFT + ((time - range.from) / (range.to - range.from)) * inner();
   new ResizeObserver(([{ contentRect }]) => {
     width = contentRect.width;
     draw();
@@ -88,21 +90,12 @@ export function createPlot(title, series, format, onPoint, { base = 10, steps = 
     return series.map(({ name }, index) => `${name} ${values[index].textContent}`);
   }
 
-  function inner() {
-    return Math.max(1, width - LEFT - RIGHT);
-  }
-
-  /** @param {number} time */
-  function x(time) {
-    return LEFT + ((time - range.from) / (range.to - range.from)) * inner();
-  }
-
   function draw() {
     if (!width) return;
     const [maximum, limit] = [false, true].map((ofLimit) => Math.max(0, ...series.filter((one) => Boolean(one.limit) === ofLimit)
       .flatMap(({ field }) => points.map((point) => point[field] ?? 0))));
     const largest = limit <= NEAR * maximum ? Math.max(limit, maximum) : maximum;
-    const ticks = valueTicks(largest, { base, least: steps ? 1 : 0 });
+    const ticks = valueTicks(largest, { base, least: steps || base === 2 ? 1 : 0 }); // replicas and bytes are whole numbers
     const top = ticks[ticks.length - 1];
     const y = (/** @type {number} */ value) => HEIGHT - BOTTOM - (value / top) * (HEIGHT - TOP - BOTTOM);
     const times = timeTicks(range.from, range.to, Math.max(2, Math.floor(inner() / 80)));

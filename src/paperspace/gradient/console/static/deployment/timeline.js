@@ -105,10 +105,7 @@ export function mountTimeline(parent, page, signal) {
   }
 }
 
-/** @param {{to: string | null}} phase */
-function endOf({ to }) {
-  return to === null ? Date.now() : Date.parse(to);
-}
+const endOf = (/** @type {{to: string | null}} */ { to }) => (to === null ? Date.now() : Date.parse(to));
 
 /**
  * Describe what happened to a replica at a time: the nearest event, or its phase.

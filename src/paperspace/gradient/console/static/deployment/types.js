@@ -34,6 +34,7 @@
  * @property {(values: Record<string, string>) => void} remember changes parameters of the address
  * @property {(tab: string, parameters?: Record<string, string>) => string} address returns the address of a tab
  * @property {(message: string) => void} announce
+ * @property {() => void} leave leaves the field that is edited, or opens the list
  */
 
 /**

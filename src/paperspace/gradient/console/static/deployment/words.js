@@ -20,10 +20,7 @@ export function clock(time) {
   return localTime(Date.now()).startsWith(day) ? clockTime : `${day} ${clockTime}`;
 }
 
-/** @param {string | number} time */
-function localTime(time) {
-  return new Date(time).toLocaleString("sv"); // Swedish: as in ISO 8601
-}
+const localTime = (/** @type {string | number} */ time) => new Date(time).toLocaleString("sv"); // Swedish: as in ISO 8601
 
 /**
  * A number of bytes in the largest unit that fits, such as "1.5 MiB".
