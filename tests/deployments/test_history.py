@@ -79,6 +79,16 @@ def test_the_iterator_reads_as_it_goes(client: Client, id_: str, wire: Wire) -> 
     assert sizes(wire) == [100, 100]
 
 
+def test_a_rollback_reads_what_it_needs(client: Client, wire: Wire) -> None:
+    """The undoing of the last change reads a small page of a history, however large the specs are."""
+    id_ = client.deployments.create_deployment("undone", "p", SPEC)["id"]
+    client.deployments.scale_deployment(id_, 2)
+    wire.clear()
+    client.deployments.rollback_deployment(id_, previous=True)
+    assert sizes(wire[:1]) == [10]
+    assert [request["operationName"] for request in wire] == ["DeploymentHistory", "DeploymentUpdate"]
+
+
 def test_secrets_are_hidden(client: Client) -> None:
     """The differences show no secrets, unless the caller asks for them."""
     spec: Any = {"image": "nginx", "env": [{"name": "KEY", "value": "secret"}]}

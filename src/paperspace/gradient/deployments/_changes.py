@@ -5,6 +5,7 @@ from __future__ import annotations
 from contextlib import aclosing
 from typing import TYPE_CHECKING, Any, Literal, cast
 
+from paperspace.gradient._core.pagination import SMALL_PAGE
 from paperspace.gradient._generated.deployment_history import DEPLOYMENT_HISTORY
 from paperspace.gradient._spec.diff import difference
 from paperspace.gradient.deployments._errors import part_not_found
@@ -110,7 +111,7 @@ async def rollback(session: Session, id: str, to: str | None) -> RevisedDeployme
         to: The id of the earlier revision. None: the latest one that differs from the newest.
     """
     newest = None
-    async with aclosing(iter_revision_pages(session, id)) as pages:
+    async with aclosing(iter_revision_pages(session, id, first_size=SMALL_PAGE)) as pages:
         async for page in pages:
             for revision in page:
                 newest = newest or revision
