@@ -36,7 +36,9 @@ def test_status_for_scripts(run: Run, client: Client, output: str, read: Any) ->
 def test_status_of_a_deployment(run: Run, client: Client) -> None:
     """Without -o, each fact has a line, and each instance too."""
     id_ = client.deployments.create_deployment("a", "p1", SPEC, wait=True)["id"]
+    client.deployments.restart_deployment(id_, wait=True)
     status = client.deployments.get_deployment_status(id_)
+    newest, _ = client.deployments.get_deployment_history(id_)
     [instance] = status["instances"]
     assert run("deployments", "status", "a").stdout.splitlines() == [
         "Name:      a",
@@ -45,7 +47,7 @@ def test_status_of_a_deployment(run: Run, client: Client) -> None:
         "Replicas:  1/1 ready",
         f"Image:     {SPEC['image']}",
         f"Endpoint:  {status['endpointUrl']}",
-        f"Revision:  {status['specId']}",
+        f"Revision:  {status['specId']}, created {newest['dtCreated']}",
         "Instances:",
         f"  {instance['name']}  healthy  {instance['message']}",
     ]

@@ -235,6 +235,9 @@ class DeploymentStatus(TypedDict):
     specId: str
     """The id of the newest spec."""
 
+    dtSpecCreated: str
+    """When the newest spec was created, in ISO 8601."""
+
     image: str
     """The container image of the newest spec."""
 

@@ -40,7 +40,8 @@ class MonitoringAPI(RecordsAPI):
             A dict with `state` (`pending`, `ready`, `stopped` or `failed`), `replicas`, `readyReplicas`, `instances`
             (each with `name`, `phase`, `state` and `message`), `applied`, `error` (why it failed), `serving` (the earlier
             revision that still serves, with `specId`, `replicas` and `readyReplicas`, or None), `endpointUrl`, `protected`
-            (whether the endpoint needs a password), `specId`, `image`, `id`, `name`, `projectId` and `dtCreated`.
+            (whether the endpoint needs a password), `specId`, `dtSpecCreated` (when that spec was created), `image`, `id`,
+            `name`, `projectId` and `dtCreated`.
 
         Raises:
             InvalidArgumentError: An argument is invalid. Nothing was sent.

@@ -66,6 +66,7 @@ def status_of(
         "dtCreated": deployment["dtCreated"],
         "image": spec["data"]["image"],
         "specId": spec["id"],
+        "dtSpecCreated": spec["dtCreated"],
         "state": "pending",
         "applied": spec["externalApplied"] is not None,
         "replicas": desired_replicas(deployment),

@@ -63,7 +63,7 @@ def _lines(status: DeploymentStatus) -> Iterator[str]:
         "Replicas": f"{ready_replicas(status)} ready",
         "Image": status["image"],
         "Endpoint": endpoint(status),
-        "Revision": status["specId"],
+        "Revision": f"{status['specId']}, created {status['dtSpecCreated']}",
     }
     if not status["applied"] and not status["error"]:
         facts["Revision"] += ", not applied yet"
