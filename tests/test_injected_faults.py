@@ -83,6 +83,7 @@ CALLS: dict[str, Callable[[str], object]] = {
     "update_deployment (by id)": lambda created: D.update_deployment(id=created, spec={"image": "x"}),
     "delete_deployment": D.delete_deployment,
     "list_deployments": lambda _created: D.list_deployments(name="a"),
+    "iter_deployments": lambda _created: list(D.iter_deployments(name="a")),
     "get_deployment": D.get_deployment,
     "apply_deployment (new)": lambda _created: D.apply_deployment("b", "p", SPEC),
     "apply_deployment (changed)": lambda _created: D.apply_deployment("a", "p", {"image": "x"}),
@@ -98,6 +99,7 @@ CALLS: dict[str, Callable[[str], object]] = {
         D.rollback_deployment(created, previous=True),
     ),
     "get_deployment_history": D.get_deployment_history,
+    "iter_deployment_history": lambda created: list(D.iter_deployment_history(created)),
     "get_deployment_spec": D.get_deployment_spec,
     "get_deployment_status": D.get_deployment_status,
     "wait_for_deployment": D.wait_for_deployment,
@@ -149,7 +151,7 @@ def test_requests_in_progress(gradient_server: GradientServer) -> None:
 
 def test_dropped_requests_have_no_status(gradient_server: GradientServer, caplog: pytest.LogCaptureFixture) -> None:
     """Neither the metrics nor the log report a status for a request without a response."""
-    caplog.set_level("INFO", "paperspace.gradient.server")
+    caplog.set_level("DEBUG", "paperspace.gradient.server")
     gradient_server.drop()
     gradient_server.drop(executed=True)
     deployments.list_deployments()
