@@ -14,6 +14,7 @@ from typing import Any, NoReturn
 
 import pytest
 from tests.altering_proxy import altered
+from tests.browser.talkative import Talkative
 from tests.deployments.manual_clock import ManualClock
 from tests.samples import SPEC, spec
 
@@ -561,8 +562,8 @@ class TestLogs:
         before = len(self.lines(client, id))
         read_end = LogReader.last_lines
 
-        async def read_end_and_go_on(reader: LogReader, count: int) -> list[LogLine]:
-            lines = await read_end(reader, count)
+        async def read_end_and_go_on(reader: LogReader, count: int | None, since: Any = None) -> list[LogLine]:
+            lines = await read_end(reader, count, since)
             clock.move(60)
             return lines
 
@@ -611,3 +612,23 @@ async def test_async(manual_server: LocalServer, clock: ManualClock) -> None:
         assert [event["type"] async for event in client.deployments.watch_deployment(created["id"])][-1] == "ready"
         lines = [line async for line in client.deployments.get_deployment_logs(created["id"])]
         assert lines[-1]["message"] == "[simulated] ready"
+
+
+@pytest.mark.parametrize("tail", [None, 50, 5000])
+def test_since_reads_the_end_of_a_log_only(clock: ManualClock, tail: int | None) -> None:
+    """`since` reads a log from its end up to this time: of 3,000 lines of each instance, those of the last 20 seconds."""
+    runtime = Talkative(rate=10, lines=3000)
+    with (
+        LocalServer(now=clock, runtime=runtime, record_requests=True) as server,
+        Client(server.api_key, server.url) as client,
+    ):
+        id_ = client.deployments.create_deployment("talk", "p", spec(replicas=2))["id"]
+        clock.move(310)
+        everything = list(client.deployments.get_deployment_logs(id_))
+        since = datetime.fromisoformat(everything[-1]["dtCreated"]) - timedelta(seconds=20)
+        expected = [line for line in everything if datetime.fromisoformat(line["dtCreated"]) >= since]
+        before = len(server.requests)
+        lines = list(client.deployments.get_deployment_logs(id_, tail=tail, since=since))
+        assert len(expected) > 300
+        assert lines == (expected[-tail:] if tail else expected)
+        assert len(server.requests) - before <= 10

@@ -11,10 +11,12 @@ from paperspace.gradient._core.pagination import empty_page, iter_pages, reverse
 from paperspace.gradient._generated.deployment_log_lines import DEPLOYMENT_LOG_LINES, DeploymentLogLinesVariables
 from paperspace.gradient._generated.deployment_logs import DEPLOYMENT_LOGS, DeploymentLogsVariables
 from paperspace.gradient.deployments._errors import deployment_not_found, part_not_found
-from paperspace.gradient.deployments._queries import parse_time, verify_same_deployment
+from paperspace.gradient.deployments._queries import parse_time, start_of, verify_same_deployment
 from paperspace.gradient.errors import PaginationError
 
 if TYPE_CHECKING:
+    from datetime import timedelta
+
     from paperspace.gradient._core.pagination import Page
     from paperspace.gradient._core.session import Session
     from paperspace.gradient._generated.deployment_log_lines import DeploymentLog as LogPage
@@ -74,8 +76,12 @@ class LogReader:
         lines, self._pending = self._pending, []
         return sorted_lines(lines)
 
-    async def last_lines(self, count: int) -> list[LogLine]:
-        """Return the last `count` lines over all instances, by time. All earlier lines count as read.
+    async def last_lines(self, count: int | None, since: datetime | timedelta | None = None) -> list[LogLine]:
+        """Return the last lines over all instances, by time. All earlier lines count as read.
+
+        Args:
+            count: How many lines at most. None: no limit.
+            since: Lines before this time are not needed, and not read, but for some before it. None: any line is.
 
         Raises:
             NotFoundError: No deployment has this id, or the only instance to read has no log.
@@ -85,14 +91,20 @@ class LogReader:
         # stopped before the first of them cannot contribute.
         for instance in sorted(await self._instances(), key=self._end_time, reverse=True):
             stopped = self._stopped(instance)
-            enough = len(lines) >= count and (
-                count == 0 or self._end_time(instance) < parse_time(lines[-count]["dtCreated"])
-            )
-            if stopped is not None and enough:
+            start = self._start(lines, count, since)
+            if stopped is not None and start is not None and self._end_time(instance) < start:
                 self._finished[instance] = stopped
                 continue
-            lines = sorted_lines(lines + await self._read_backward(instance, count))
-        return lines[-count:] if count else []
+            lines = sorted_lines(lines + await self._read_backward(instance, count, since))
+        return lines if count is None else lines[len(lines) - min(count, len(lines)) :]
+
+    def _start(self, lines: list[LogLine], count: int | None, since: datetime | timedelta | None) -> datetime | None:
+        """Return the time before which no line is needed, if these lines were read. None: any line may be needed."""
+        start = None if since is None else start_of(since, self._session)
+        if count is None or len(lines) < count:
+            return start
+        oldest = parse_time(lines[-count]["dtCreated"]) if count else _STILL_RUNNING
+        return oldest if start is None else max(oldest, start)
 
     async def _read_forward(self, instance: str) -> None:
         """Read the log of an instance from where it was read to, up to the end that it has now.
@@ -133,8 +145,13 @@ class LogReader:
                 if end is not None and self._last.get(instance, _START).line >= end.line:
                     break
 
-    async def _read_backward(self, instance: str, count: int) -> list[LogLine]:
-        """Return the last `count` lines of an instance, last line first, and remember the end of its log."""
+    async def _read_backward(
+        self, instance: str, count: int | None, since: datetime | timedelta | None
+    ) -> list[LogLine]:
+        """Return the last lines of an instance, last line first, and remember the end of its log.
+
+        The arguments are those of `last_lines`.
+        """
 
         async def fetch(size: int, before: str | None) -> Page[LogLine]:
             log = await self._fetch_lines(instance, last=size, before=before)
@@ -146,9 +163,17 @@ class LogReader:
                 self._last[instance] = _mark(lines[-1]) if lines else _START
             return reverse_page(lines, info)
 
-        limit = max(count, 1)  # with no line at all, the end of the log would stay unknown
+        limit = None if count is None else max(count, 1)  # with no line at all, the end of the log would stay unknown
+        lines: list[LogLine] = []
         pages = iter_pages(fetch, operation=DEPLOYMENT_LOG_LINES.name, key=_line_key, limit=limit)
-        return [line async for page in pages for line in page]
+        async with aclosing(pages):
+            async for page in pages:
+                lines += page
+                # A whole page: after a clock was set back, single lines are in another order than their times.
+                start = None if since is None else start_of(since, self._session)
+                if start and page and not any(written_since(line, start) for line in page):
+                    break
+        return lines
 
     def _stopped(self, instance: str) -> str | None:
         """Return when an instance stopped. None: it runs, as far as is known."""

@@ -298,7 +298,8 @@ async def log_lines(
 ) -> AsyncGenerator[LogLine]:
     """Yield the log lines of a deployment by time; with `follow`, until it is stopped or deleted."""
     reader = LogReader(session, id, instance)
-    lines = await (reader.new_lines() if tail is None else reader.last_lines(tail))
+    is_whole_log = tail is None and since is None
+    lines = await (reader.new_lines() if is_whole_log else reader.last_lines(tail, since))
     start = None if since is None else start_of(since, session)  # here, where the clock of the server is known
     longest = session.settings.max_poll_interval
     interval = first = min(FIRST_POLL, longest)
