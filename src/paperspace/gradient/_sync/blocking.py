@@ -6,6 +6,7 @@ import functools
 from types import FunctionType
 from typing import TYPE_CHECKING, ParamSpec, TypeVar, cast
 
+from paperspace.gradient._shared.interrupts import noted_interrupts
 from paperspace.gradient._shared.lazy import lazy_modules
 from paperspace.gradient.errors import GradientError
 
@@ -56,7 +57,8 @@ def blocking(
     @functools.wraps(method)
     def call(self: Blocking[A], /, *args: P.args, **kwargs: P.kwargs) -> R:
         try:
-            return loop_thread.run(method(self._async, *args, **kwargs))
+            with noted_interrupts():
+                return loop_thread.run(method(self._async, *args, **kwargs))
         except GradientError as error:
             raise without_inner_frames(error)
 

@@ -6,6 +6,7 @@ from contextlib import aclosing
 from typing import TYPE_CHECKING
 
 from paperspace.gradient._core.defaults import DEFAULT_WAIT
+from paperspace.gradient._shared.interrupts import note_for_interrupt
 from paperspace.gradient._shared.lazy import lazy_modules
 from paperspace.gradient.deployments._records_api import RecordsAPI
 from paperspace.gradient.errors import APIError, DeploymentFailedError
@@ -194,9 +195,10 @@ class MonitoringAPI(RecordsAPI):
     async def _wait_after_change(
         self, id: str, spec_id: str | None, change: str, *, wait: bool, timeout: float
     ) -> None:
-        """With `wait`, wait until a changed deployment is ready. An error of the wait says that the change was applied."""
+        """With `wait`, wait until a changed deployment is ready. An error or interrupt of the wait says what was changed."""
         if not wait:
             return
+        note_for_interrupt(f"deployment {id} was {change}; only the wait for it was interrupted")
         try:
             await self.wait_for_deployment(id, spec_id=spec_id, timeout=timeout)
         except APIError as error:
