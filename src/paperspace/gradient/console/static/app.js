@@ -67,14 +67,11 @@ function startShell(api) {
     const { signal } = controller;
     replace(main);
     const unmount = page.mount(main, {
-      api,
-      address,
-      signal,
+      api, address, signal, announce,
       navigate: (target) => void (location.hash = target),
       remember: (path, parameters) => history.replaceState(null, "", addressOf(path, parameters)),
       bind: (key, description, action, until = signal) => keys.bind(key, description, action, until),
       title: (title) => void (document.title = `${title} · Gradient Deployments`),
-      announce,
     });
     leave = () => (unmount(), controller.abort());
   };

@@ -43,13 +43,10 @@ export function mount(target, context) {
   const chipButtons = new Map(STATES.map((state) => [state, chip(state)]));
   const headButtons = new Map(COLUMNS.map((column) => [column.name, headCell(column)]));
   const list = new WindowedList({
-    scroller,
-    body,
+    scroller, body, create: createRow, signal: context.signal,
     rowHeight: () => parseFloat(getComputedStyle(table).getPropertyValue("--row")),
     key: (/** @type {Row} */ row) => row.id,
-    create: createRow,
     fill: (element, row, index) => fillRow(element, row, index, row.id === current || (current === null && index === 0)),
-    signal: context.signal,
   });
   const update = inNextFrame(show);
 

@@ -48,6 +48,7 @@ export function createPlot(title, series, format, onPoint, { base = 10, steps = 
   /** @type {number | null} */
   let marked = null;
   let width = 0;
+  const figures = () => series.map(({ name }, index) => `${name} ${values[index].textContent}`);
   const inner = () => Math.max(1, width - LEFT - RIGHT);
   const x = (/** @type {number} */ time) => LEFT + ((time - range.from) / (range.to - range.from)) * inner();
   new ResizeObserver(([{ contentRect }]) => {
@@ -84,10 +85,6 @@ export function createPlot(title, series, format, onPoint, { base = 10, steps = 
     series.forEach(({ field }, order) => setText(values[order], point?.[field] == null ? "–" : format(point[field])));
     cursor.setAttribute("visibility", index === null || !point ? "hidden" : "visible");
     if (point) for (const end of ["x1", "x2"]) cursor.setAttribute(end, String(x(Date.parse(point.time))));
-  }
-
-  function figures() {
-    return series.map(({ name }, index) => `${name} ${values[index].textContent}`);
   }
 
   function draw() {

@@ -45,6 +45,7 @@ export function mountTimeline(parent, page, signal) {
   const show = keyedChildren(body, (/** @type {Lane} */ { name }) => name, createRow, updateRow);
   let from = 0;
   let to = 0;
+  const percent = (/** @type {number} */ time) => Math.max(0, Math.min(100, ((time - from) / (to - from)) * 100));
   return draw;
 
   function draw() {
@@ -59,11 +60,6 @@ export function mountTimeline(parent, page, signal) {
     const shown = ticks.filter(({ time }) => percent(time) >= margin && percent(time) <= 100 - margin);
     replace(axis, ...shown.map(({ time, label }) => svg("text", { x: `${percent(time)}%`, y: 12, "text-anchor": "middle" }, label)));
     show(lanes);
-  }
-
-  /** @param {number} time */
-  function percent(time) {
-    return Math.max(0, Math.min(100, ((time - from) / (to - from)) * 100));
   }
 
   /** @param {Lane} lane */
