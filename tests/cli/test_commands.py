@@ -327,7 +327,7 @@ def test_output_formats_of_other_commands(run: Run, format_: str) -> None:
     """`--json`, as other commands have it, is answered with the right option, where there is one."""
     refused = run("deployments", "list", f"--{format_}")
     assert (refused.exit_code, f"Did you mean '--output {format_}'?" in refused.stderr) == (ExitCode.USAGE, True)
-    refused = run("deployments", "delete", f"--{format_}")
+    refused = run("deployments", "open", f"--{format_}")
     assert (refused.exit_code, "Did you mean" in refused.stderr) == (ExitCode.USAGE, False)
 
 
