@@ -1,6 +1,6 @@
 // Calls of Python: actions, and streams that connect again by themselves. `console/__init__.py` describes the requests.
 
-import { askForConnection, takeConnection, whenAsked } from "./connections.js";
+import { requests, takeConnection } from "./connections.js";
 import { collected } from "./frames.js";
 
 /** @typedef {{kind: string, message: string, retryable: boolean}} Failure */
@@ -31,7 +31,7 @@ export function messageOf(error) {
  *
  * @template T
  * @param {Promise<T>} call
- * @param {(message: string) => void} showError
+ * @param {(message: string, error: unknown) => void} showError
  * @param {AbortSignal} [signal] once it is aborted, nothing is shown
  * @returns {Promise<T | undefined>}
  */
@@ -39,7 +39,7 @@ export async function attempt(call, showError, signal) {
   try {
     return await call;
   } catch (error) {
-    if (!signal?.aborted) showError(messageOf(error));
+    if (!signal?.aborted) showError(messageOf(error), error);
     return undefined;
   }
 }
@@ -92,7 +92,7 @@ export class Api {
     let delay = FIRST_DELAY;
     try {
       while (!signal.aborted) {
-        await untilShown(signal);
+        while (document.hidden && !signal.aborted) await event(document, "visibilitychange", signal);
         if (signal.aborted) return;
         const connection = connectionOf(signal);
         const giveBack = await this.#takeConnection(stream, connection.signal);
@@ -130,7 +130,7 @@ export class Api {
    */
   async #takeConnection(stream, signal) {
     const message = "Other windows of the console use all connections of the browser. Close or hide one.";
-    const timer = setTimeout(() => (askForConnection(), this.#setLost(stream, message)), WAIT);
+    const timer = setTimeout(() => (requests.postMessage(null), this.#setLost(stream, message)), WAIT);
     try {
       return await takeConnection(signal);
     } finally {
@@ -214,19 +214,11 @@ function connectionOf(signal) {
     if (document.hidden) timer = window.setTimeout(() => connection.abort(), HIDDEN);
   };
   document.addEventListener("visibilitychange", hideOrShow, { signal: ended });
-  whenAsked(() => document.hidden && connection.abort(), ended);
+  requests.addEventListener("message", () => document.hidden && connection.abort(), { signal: ended });
   signal.addEventListener("abort", () => connection.abort(), { signal: ended });
   ended.addEventListener("abort", () => clearTimeout(timer));
   hideOrShow();
   return connection;
-}
-
-/**
- * @param {AbortSignal} signal
- * @returns {Promise<void>}
- */
-async function untilShown(signal) {
-  while (document.hidden && !signal.aborted) await event(document, "visibilitychange", signal);
 }
 
 /**

@@ -3,22 +3,8 @@
 
 const LIMIT = 5;
 
-const channel = new BroadcastChannel("console-connections");
-
-/** Ask the other windows for connections that they do not need. */
-export function askForConnection() {
-  channel.postMessage({});
-}
-
-/**
- * Call a function whenever another window asks for a connection.
- *
- * @param {() => void} action
- * @param {AbortSignal} signal
- */
-export function whenAsked(action, signal) {
-  channel.addEventListener("message", action, { signal });
-}
+/** A message asks the other windows for connections that they do not need. */
+export const requests = new BroadcastChannel("console-connections");
 
 /**
  * Wait for a connection that no other stream uses, in any window, and return the function that gives it back. A window that

@@ -1,7 +1,7 @@
 // Create a deployment, or edit one: the spec as text, what is wrong with it, and what it would change.
 
 import { addressOf, listAddress } from "./address.js";
-import { ApiError, attempt, messageOf } from "./api.js";
+import { ApiError, attempt } from "./api.js";
 import { codeBlock } from "./copy.js";
 import { differenceTable } from "./difference.js";
 import { element, failurePage, replace, setText } from "./dom.js";
@@ -154,17 +154,14 @@ function edit(target, context, id, draft) {
    * @param {string} name of an action
    * @param {object} args
    */
-  async function call(name, args) {
-    try {
-      return await api.call(name, { ...args }, signal);
-    } catch (error) {
-      if (signal.aborted) return undefined;
-      showProblems([{ line: 0, column: 0, message: messageOf(error) }]);
-      if (name === "apply" || !(error instanceof ApiError && error.retryable)) return undefined;
+  function call(name, args) {
+    const fail = (/** @type {string} */ message, /** @type {unknown} */ error) => {
+      showProblems([{ line: 0, column: 0, message }]);
+      if (name === "apply" || !(error instanceof ApiError && error.retryable)) return;
       clearTimeout(timer);
       timer = window.setTimeout(check, RETRY_DELAY);
-      return undefined;
-    }
+    };
+    return attempt(api.call(name, { ...args }, signal), fail, signal);
   }
 
   /** @param {Problem[]} found */

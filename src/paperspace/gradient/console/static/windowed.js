@@ -64,15 +64,14 @@ export class WindowedList {
   /**
    * Scroll as far as needed to make a row visible.
    *
-   * @param {number} index
+   * @param {number} index -1: none
    */
   reveal(index) {
     const { scroller, body } = this.#options;
-    const { rowHeight } = this;
-    const top = body.offsetTop + index * rowHeight;
-    const sticky = body.offsetTop; // what is above the rows sticks to the top
-    if (top - sticky < scroller.scrollTop) scroller.scrollTop = top - sticky;
-    else if (top + rowHeight > scroller.scrollTop + scroller.clientHeight) scroller.scrollTop = top + rowHeight - scroller.clientHeight;
+    const top = index * this.rowHeight; // what is above the rows sticks to the top
+    const bottom = body.offsetTop + top + this.rowHeight;
+    if (index >= 0 && top < scroller.scrollTop) scroller.scrollTop = top;
+    else if (bottom > scroller.scrollTop + scroller.clientHeight) scroller.scrollTop = bottom - scroller.clientHeight;
     this.#draw();
   }
 

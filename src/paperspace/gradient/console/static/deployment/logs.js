@@ -55,7 +55,7 @@ export function mountLogs(parent, page, signal, bind) {
   bind("f", "Follow the log, or pause", () => follow(!following));
   bind("ArrowDown", "Select the next line of the log", () => move(1));
   bind("ArrowUp", "Select the line before", () => move(-1));
-  bind("Escape", "End the search, close the line, or leave the page", () => (search.value ? clearSearch() : detail.hidden ? page.leave() : select(null)));
+  bind("Escape", "End the search, close the line, or leave the page", () => (search.value ? ((search.value = ""), filter()) : detail.hidden ? page.leave() : select(null)));
   open();
   return () => {
     addInstances();
@@ -154,12 +154,7 @@ export function mountLogs(parent, page, signal, bind) {
     lines.filter(search.value);
     unseen = 0;
     draw();
-    if (line && !following) reveal(line);
-  }
-
-  function clearSearch() {
-    search.value = "";
-    filter();
+    if (line && !following) list.reveal(lines.shown.indexOf(line));
   }
 
   /** @returns {Line | null} the line of the address */
@@ -177,15 +172,9 @@ export function mountLogs(parent, page, signal, bind) {
       const facts = `Line ${line.number} of ${line.instance}, ${new Date(line.time).toISOString()}`;
       replace(detail, element("header", {}, element("span", { class: "muted" }, facts),
         copyButton(() => line.text, "Copy line"), copyButton(() => location.href, "Copy link")), element("pre", { tabIndex: 0 }, line.text));
-      reveal(line);
+      list.reveal(lines.shown.indexOf(line));
     }
     list.draw();
-  }
-
-  /** @param {Line} line */
-  function reveal(line) {
-    const index = lines.shown.indexOf(line);
-    if (index >= 0) list.reveal(index);
   }
 
   /** @param {HTMLElement} row */
