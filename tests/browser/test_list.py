@@ -19,10 +19,14 @@ SPEC: Any = {"image": "nginx", "port": 80, "resources": {"replicas": 1}}
 
 
 def names(page: Page) -> list[str]:
-    """The names of the rows that are shown, from top to bottom."""
-    rows = page.locator("[data-key]").all()
-    placed = [(row.bounding_box(), row.get_by_role("rowheader").inner_text()) for row in rows]
-    return [name for box, name in sorted(placed, key=lambda entry: entry[0]["y"] if entry[0] else 0)]
+    """The names of the rows that are shown, from top to bottom, after the frame in which the page draws the latest change."""
+    shown: list[str] = page.evaluate("""async () => {
+        for (let frame = 0; frame < 2; frame++) await new Promise(requestAnimationFrame);
+        const top = (row) => row.getBoundingClientRect().top;
+        const rows = [...document.querySelectorAll("[data-key]")].sort((one, other) => top(one) - top(other));
+        return rows.map((row) => row.querySelector("[role=rowheader]").innerText);
+    }""")
+    return shown
 
 
 def row(page: Page, name: str) -> Any:
