@@ -110,6 +110,14 @@ def test_timeout_of_the_wait(client: Client, id_: str, change: str) -> None:
         (CHANGES | DOCUMENTED)[change](client, id_, wait=True, wait_timeout=0.1)
 
 
+@pytest.mark.parametrize("function", ["create_deployment", "apply_deployment"])
+def test_all_problems_at_once(client: Client, function: str) -> None:
+    """An invalid `wait_timeout` is reported together with the problems of the other arguments."""
+    with pytest.raises(InvalidArgumentError) as caught:
+        getattr(client.deployments, function)("", "p", {"image": 3}, wait=True, wait_timeout=-1)
+    assert [problem.path[0] for problem in caught.value.problems] == ["name", "spec", "wait_timeout"]
+
+
 def test_wait_for_an_earlier_revision(client: Client, id_: str) -> None:
     """A wait for a revision that is not the newest does not wait: it has been replaced."""
     newest, first = client.deployments.get_deployment_history(id_)

@@ -63,8 +63,7 @@ class AsyncDeployments(ChangesAPI):
             >>> deployments.create_deployment(name="fashion", project_id="p1", spec=spec)  # doctest: +ELLIPSIS
             {'id': '...'}
         """
-        _arguments.require(_arguments.check_timeout(wait_timeout, "wait_timeout"))
-        created = await self._create(name, project_id, spec, cluster_id, with_specs=wait)
+        created = await self._create(name, project_id, spec, cluster_id, wait_timeout, with_specs=wait)
         await self._wait_after_change(created.id, created.spec_id, "created", wait=wait, timeout=wait_timeout)
         return {"id": created.id}
 
@@ -74,11 +73,13 @@ class AsyncDeployments(ChangesAPI):
         project_id: str,
         spec: DeploymentSpecInput | dict[str, Any],
         cluster_id: str | None,
+        wait_timeout: float = DEFAULT_WAIT,
         *,
         with_specs: bool,
     ) -> Changed:
         """Create a deployment, and return its id; `with_specs`, also that of its spec."""
-        values = _arguments.create_input(name, project_id, spec, cluster_id)
+        others = _arguments.check_timeout(wait_timeout, "wait_timeout")
+        values = _arguments.create_input(name, project_id, spec, cluster_id, others)
         session = self._session()
         return await _mutations.create(session, session.start(), values, with_specs=with_specs)
 
@@ -152,8 +153,7 @@ class AsyncDeployments(ChangesAPI):
             >>> deployments.update_deployment(name="mnist", project_id="p1", spec=spec)  # doctest: +ELLIPSIS
             {'id': '...'}
         """
-        _arguments.require(_arguments.check_timeout(wait_timeout, "wait_timeout"))
-        updated = await self._update(name, project_id, spec, cluster_id, id, with_specs=wait)
+        updated = await self._update(name, project_id, spec, cluster_id, id, wait_timeout, with_specs=wait)
         await self._wait_after_change(updated.id, updated.spec_id, "updated", wait=wait, timeout=wait_timeout)
         return {"id": updated.id}
 
@@ -164,11 +164,13 @@ class AsyncDeployments(ChangesAPI):
         spec: DeploymentSpecInput | dict[str, Any] | None,
         cluster_id: str | None,
         id: str | None,
+        wait_timeout: float = DEFAULT_WAIT,
         *,
         with_specs: bool,
     ) -> Changed:
         """Update a deployment, and return its id; `with_specs`, also those of its two newest specs."""
-        values = _arguments.update_input(name, project_id, spec, cluster_id, id)
+        others = _arguments.check_timeout(wait_timeout, "wait_timeout")
+        values = _arguments.update_input(name, project_id, spec, cluster_id, id, others)
         session = self._session()
         call = session.start()
         if "id" not in values:

@@ -146,9 +146,13 @@ def check_filters(name: object, project_id: object, cluster_id: object, first: o
 
 
 def create_input(
-    name: str, project_id: str, spec: DeploymentSpecInput | dict[str, Any], cluster_id: str | None
+    name: str,
+    project_id: str,
+    spec: DeploymentSpecInput | dict[str, Any],
+    cluster_id: str | None,
+    others: Iterable[Problem] = (),
 ) -> CreateDeploymentInput:
-    """Validate the arguments of a create, and return its input.
+    """Validate the arguments of a create, and return its input. `others` are the problems of other arguments.
 
     Raises:
         InvalidArgumentError: An argument is invalid; the message lists every problem.
@@ -158,6 +162,7 @@ def create_input(
         check_text(project_id, "project_id"),
         check_spec(spec),
         check_optional_text(cluster_id, "cluster_id"),
+        others,
     )
     values: CreateDeploymentInput = {"name": name, "projectId": project_id, "spec": copy_of(spec)}
     if cluster_id is not None:
@@ -171,8 +176,9 @@ def update_input(
     spec: DeploymentSpecInput | dict[str, Any] | None,
     cluster_id: str | None,
     id: str | None,
+    others: Iterable[Problem] = (),
 ) -> UpdateDeploymentInput:
-    """Validate the arguments of an update, and return its input.
+    """Validate the arguments of an update, and return its input. `others` are the problems of other arguments.
 
     Without an id, name and project only serve to find the deployment; they and the id are left out of the input.
 
@@ -192,6 +198,7 @@ def update_input(
         check_optional_text(project_id, "project_id"),
         () if spec is None else check_spec(spec),
         check_optional_text(cluster_id, "cluster_id"),
+        others,
     )
     candidates: dict[str, object] = {"spec": spec and copy_of(spec), "clusterId": cluster_id}
     if id is not None:

@@ -122,8 +122,8 @@ class ChangesAPI(LifecycleAPI):
             >>> deployments.apply_deployment("mnist", "p1", spec)["action"]
             'unchanged'
         """
-        desired = _arguments.create_input(name, project_id, spec, cluster_id)
-        _arguments.require(_arguments.check_timeout(wait_timeout, "wait_timeout"))
+        others = _arguments.check_timeout(wait_timeout, "wait_timeout")
+        desired = _arguments.create_input(name, project_id, spec, cluster_id, others)
         applied = await _changes.apply(self._session(), desired, dry_run=dry_run, show_secrets=show_secrets)
         if not dry_run and applied["id"] is not None:
             await self._wait_after_change(applied["id"], applied["specId"], "applied", wait=wait, timeout=wait_timeout)

@@ -120,8 +120,7 @@ class PatchAPI(MonitoringAPI):
         changes = patch.Patch(image, env, unset_env, replicas, instance_type, command)
         if changes.is_empty():
             raise InvalidArgumentError("patch_deployment: nothing to change; pass image, env or another field")
-        _arguments.require(_arguments.check_timeout(wait_timeout, "wait_timeout"))
-        patched = await self._patch(id, changes, name=name, project_id=project_id)
+        patched = await self._patch(id, changes, name=name, project_id=project_id, wait_timeout=wait_timeout)
         await self._wait_after_change(patched["id"], patched["specId"], "changed", wait=wait, timeout=wait_timeout)
         return patched
 
@@ -133,9 +132,14 @@ class PatchAPI(MonitoringAPI):
         *,
         name: str | None = None,
         project_id: str | None = None,
+        wait_timeout: float = DEFAULT_WAIT,
     ) -> RevisedDeployment:
         """Patch a deployment. `others` are its other fields to change, as in the input of an update."""
-        _arguments.require(_arguments.check_target(id, name, project_id), changes.problems())
+        _arguments.require(
+            _arguments.check_target(id, name, project_id),
+            changes.problems(),
+            _arguments.check_timeout(wait_timeout, "wait_timeout"),
+        )
         return await self._revise(id, name, project_id, changes.change, others)
 
     async def _revise(
