@@ -54,6 +54,12 @@ class Block(NamedTuple):
         return int(match[1]) if match else None
 
     @property
+    def program(self) -> str | None:
+        """The program without which the block is not run."""
+        match = re.search(r"\bprogram=(\S+)", self.info)
+        return match and match[1]
+
+    @property
     def reason(self) -> str | None:
         """The reason why the block is not run."""
         match = re.search(r"\bno-run: (.+)", self.info)

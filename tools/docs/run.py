@@ -14,6 +14,7 @@ An attribute may follow the language:
 
     file=NAME          save the block as a file; a Python block with a file is not run
     columns=N          run the shell session on a terminal of this width
+    program=NAME       the block is run only where this program is installed
     engine             the block needs a Docker engine: tests/engine/test_pages.py runs it, and not the other blocks
     no-run: REASON     do not run the block
 
@@ -33,6 +34,7 @@ import io
 import os
 import re
 import shlex
+import shutil
 import subprocess
 import sys
 import tempfile
@@ -87,6 +89,8 @@ class Runner:
         if block.file:
             Path(block.file).parent.mkdir(parents=True, exist_ok=True)
             Path(block.file).write_text(block.text, encoding="utf-8")
+        if block.program and not shutil.which(block.program):
+            return block.text
         if block.reason or block.language.startswith("{") or block.needs_engine != self._engine:
             return block.text
         if block.language in SPECS:

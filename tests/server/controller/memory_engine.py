@@ -10,6 +10,7 @@
 from __future__ import annotations
 
 import asyncio
+from contextlib import suppress
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING
 
@@ -275,8 +276,9 @@ class ServingEngine(MemoryEngine):
 
     async def _listen(self, port: int) -> asyncio.Server:
         async def respond(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-            path = (await reader.readuntil(b"\r\n\r\n")).decode().split()[1]
-            writer.write(b"HTTP/1.1 %d Status\r\nContent-Length: 0\r\n\r\n" % self.statuses.get(path, 404))
+            with suppress(asyncio.IncompleteReadError):  # a check was cancelled before it sent its request
+                path = (await reader.readuntil(b"\r\n\r\n")).decode().split()[1]
+                writer.write(b"HTTP/1.1 %d Status\r\nContent-Length: 0\r\n\r\n" % self.statuses.get(path, 404))
             writer.close()
 
         try:

@@ -221,7 +221,14 @@ async def test_random_changes(new_gateway: Callable[..., EnvoyGateway], folder: 
         replicas = [await stack.enter_async_context(Replica(f"r{number}").running()) for number in range(12)]
         gateway = new_gateway()
         await gateway.open()
+
+        def pid() -> str:
+            """Return the id of the process of Envoy. Empty: none runs now."""
+            file = folder / "envoy.pid"
+            return file.read_text() if file.exists() else ""
+
         for _ in range(5):
+            killed = ""
             tasks: list[asyncio.Task[None]] = []
             for _ in range(choose.randint(5, 40)):
                 tasks.append(asyncio.create_task(_change(gateway, replicas, choose)))
@@ -230,13 +237,15 @@ async def test_random_changes(new_gateway: Callable[..., EnvoyGateway], folder: 
                     choose.choice(tasks).cancel()
                 if choose.random() < 0.02:
                     with suppress(OSError, ValueError):  # it is being started
-                        os.kill(int((folder / "envoy.pid").read_text()), signal.SIGKILL)
+                        killed = pid()
+                        os.kill(int(killed), signal.SIGKILL)
             for error in await asyncio.gather(*tasks, return_exceptions=True):
                 assert error is None or isinstance(error, GatewayUnavailableError | asyncio.CancelledError)
             if choose.random() < 0.5:
                 await gateway.close()
                 gateway = new_gateway()
                 await gateway.open()
+            await until(lambda killed=killed: pid() not in {"", killed})  # type: ignore[misc]  # the end was noticed
             await _check_responses(gateway)
 
 
