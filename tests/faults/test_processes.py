@@ -19,6 +19,7 @@ from tests.faults.harness import CANARY, wait_for
 from tests.faults.programs import program, run_program
 from tests.faults.server import FaultServer
 
+from paperspace.gradient import deployments
 from paperspace.gradient._sync import loop_thread as _portal
 
 
@@ -38,6 +39,26 @@ def test_interrupt_at_the_start(monkeypatch: pytest.MonkeyPatch, passed_on: bool
         with pytest.raises(KeyboardInterrupt):
             _portal.run(call)
     wait_for(lambda: inspect.getcoroutinestate(call) == inspect.CORO_CLOSED)
+
+
+@pytest.mark.parametrize("iterates", [False, True])
+@pytest.mark.usefixtures("gradient_server")
+def test_interrupt_before_the_call_begins(monkeypatch: pytest.MonkeyPatch, iterates: bool) -> None:
+    """Ctrl-C at the beginning of a call, or between two items, leaves no coroutine behind: Python would print a warning."""
+    created = deployments.create_deployment("n", "p", {"image": "x"})
+    events = deployments.watch_deployment(created["id"])
+    next(events)
+    passed: list[Coroutine[Any, Any, object]] = []
+
+    def interrupted(coroutine: Coroutine[Any, Any, object]) -> None:
+        passed.append(coroutine)
+        raise KeyboardInterrupt
+
+    with monkeypatch.context() as context:
+        context.setattr(_portal, "run", interrupted)
+        with pytest.raises(KeyboardInterrupt):
+            next(events) if iterates else deployments.get_deployment(created["id"])
+    wait_for(lambda: inspect.getcoroutinestate(passed[0]) == inspect.CORO_CLOSED)
 
 
 def test_interrupt() -> None:

@@ -56,11 +56,15 @@ def blocking(
 
     @functools.wraps(method)
     def call(self: Blocking[A], /, *args: P.args, **kwargs: P.kwargs) -> R:
+        coroutine = method(self._async, *args, **kwargs)
         try:
             with noted_interrupts():
-                return loop_thread.run(method(self._async, *args, **kwargs))
+                return loop_thread.run(coroutine)
         except GradientError as error:
             raise without_inner_frames(error)
+        except KeyboardInterrupt:  # perhaps before `run` began: Python warns of a coroutine that is dropped
+            loop_thread.cancel(coroutine)
+            raise
 
     return public(call, method)
 
@@ -76,10 +80,14 @@ def blocking_iterator(
 
         # If this iterator is dropped before its end, asyncio closes the async generator on its own loop.
         while True:
+            coroutine = advance()
             try:
-                item = loop_thread.run(advance())
+                item = loop_thread.run(coroutine)
             except GradientError as error:
                 raise without_inner_frames(error)
+            except KeyboardInterrupt:  # as in `blocking`
+                loop_thread.cancel(coroutine)
+                raise
             if isinstance(item, _End):
                 return
             yield item

@@ -135,6 +135,14 @@ def run(coroutine: Coroutine[Any, Any, R]) -> R:
         raise
 
 
+def cancel(coroutine: Coroutine[Any, Any, object]) -> None:
+    """Cancel a coroutine that was to be run, whether or not it runs already."""
+    if _running is None:  # nothing can run it
+        coroutine.close()
+    else:
+        _running.loop.call_soon_threadsafe(_cancel, coroutine)
+
+
 def _cancel(coroutine: Coroutine[Any, Any, object]) -> None:
     """Cancel a coroutine, on its loop, whether or not it has become a task there."""
     task = next((task for task in asyncio.all_tasks() if task.get_coro() is coroutine), None)
