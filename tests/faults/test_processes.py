@@ -8,6 +8,7 @@ import signal
 import subprocess
 import sys
 import textwrap
+import threading
 from collections.abc import Coroutine
 from pathlib import Path
 from typing import Any
@@ -21,6 +22,7 @@ from tests.faults.server import FaultServer
 
 from paperspace.gradient import deployments
 from paperspace.gradient._sync import loop_thread as _portal
+from paperspace.gradient._sync.blocking import blocking
 
 
 @pytest.mark.parametrize("passed_on", [False, True])
@@ -59,6 +61,36 @@ def test_interrupt_before_the_call_begins(monkeypatch: pytest.MonkeyPatch, itera
         with pytest.raises(KeyboardInterrupt):
             next(events) if iterates else deployments.get_deployment(created["id"])
     wait_for(lambda: inspect.getcoroutinestate(passed[0]) == inspect.CORO_CLOSED)
+
+
+def test_interrupt_cancels_once(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Ctrl-C cancels a call once: a second time would interrupt the clean-up of the call."""
+    started, ending, ended = threading.Event(), threading.Event(), threading.Event()
+    cancel = _portal.cancel
+    monkeypatch.setattr(_portal, "cancel", lambda coroutine: (ending.wait(), cancel(coroutine)))
+
+    class Slow:
+        async def method(self) -> None:
+            try:
+                started.set()
+                await asyncio.sleep(60)
+            finally:
+                ending.set()
+                await asyncio.sleep(0.2)  # such as the end of a connection
+                ended.set()
+
+    class Caller:
+        _async = Slow()
+        call = blocking(Slow.method)
+
+    def interrupt() -> None:
+        started.wait()
+        signal.pthread_kill(threading.main_thread().ident or 0, signal.SIGINT)
+
+    threading.Thread(target=interrupt, daemon=True).start()
+    with pytest.raises(KeyboardInterrupt):
+        Caller().call()
+    wait_for(ended.is_set)
 
 
 def test_interrupt() -> None:

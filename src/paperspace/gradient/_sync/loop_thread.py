@@ -137,18 +137,22 @@ def run(coroutine: Coroutine[Any, Any, R]) -> R:
 
 def cancel(coroutine: Coroutine[Any, Any, object]) -> None:
     """Cancel a coroutine that was to be run, whether or not it runs already."""
-    if _running is None:  # nothing can run it
+    loop_thread = _running
+    if loop_thread is None:  # nothing can run it
         coroutine.close()
     else:
-        _running.loop.call_soon_threadsafe(_cancel, coroutine)
+        loop_thread.loop.call_soon_threadsafe(_cancel, coroutine)
 
 
 def _cancel(coroutine: Coroutine[Any, Any, object]) -> None:
-    """Cancel a coroutine, on its loop, whether or not it has become a task there."""
+    """Cancel a coroutine, on its loop, whether or not it has become a task there.
+
+    A task that is cancelled already is left alone: a second time would interrupt what it does to end.
+    """
     task = next((task for task in asyncio.all_tasks() if task.get_coro() is coroutine), None)
     if task is None:
         coroutine.close()
-    else:
+    elif not task.cancelling():
         task.cancel()
 
 
