@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import sys
+from collections import Counter
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -122,7 +123,7 @@ def _list_files(paths: Sequence[str]) -> tuple[list[str | None], bool]:
     for path in paths:
         is_folder = path != "-" and Path(path).is_dir()
         found += map(str, folders.files_in(Path(path))) if is_folder else [path]
-    if repeated := next((path for path in found if found.count(path) > 1), None):
+    if repeated := next((path for path, count in Counter(found).items() if count > 1), None):
         raise click.UsageError(f"{repeated} is passed twice.")
     several = len(paths) > 1 or (len(paths) == 1 and found != list(paths))
     return found or [None], several
