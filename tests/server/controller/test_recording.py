@@ -8,17 +8,22 @@ import sqlite3
 from contextlib import closing
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
 
 import pytest
 from tests.ports import ports
 from tests.server.controller.memory_engine import ServingEngine
 from tests.server.controller.test_controller import PATIENCE, until
+from tests.server.controller.test_sampling import World as SampledWorld
 from tests.server.controller.test_server import in_thread, spec
 
 from paperspace.gradient.server import LocalServer
 from paperspace.gradient.server.controller import sampling
 from paperspace.gradient.server.controller.controller import Options
-from paperspace.gradient.server.controller.recording import point_of
+from paperspace.gradient.server.controller.gateway import Statistics
+from paperspace.gradient.server.controller.recording import Recorder, point_of
+from paperspace.gradient.server.controller.side_store import SideStore
 from paperspace.gradient.server.storage.metric_file import Point
 from paperspace.gradient.server.storage.summary import DeploymentState
 from paperspace.gradient.server.usage import NO_TRAFFIC, Load, Reading, Traffic, Usage
@@ -71,6 +76,35 @@ UNKNOWN = Load("c", None, None)
 def test_figures(readings: list[Reading], expected: Point) -> None:
     """The figures of an interval are what two readings say; what they do not say is unknown."""
     assert point_of(STATE, readings) == expected
+
+
+async def test_a_reading_while_another_one_is_stored() -> None:
+    """Each interval has the requests of its own reading, also if the next one is taken before these are stored."""
+    world = SampledWorld(Statistics({"x": NO_TRAFFIC}))
+    stored: dict[int, int] = {}
+
+    def append(number: int, points: dict[str, Point]) -> None:
+        traffic = points["x"].traffic
+        stored[number] = traffic.requests if traffic else 0
+
+    async def sample(requests: int) -> None:
+        world.gateway.counted = Statistics({"x": Traffic(requests=requests)})
+        await world.sample()
+
+    async def states() -> list[DeploymentState]:
+        if not stored:
+            await sample(7)
+        return [STATE]
+
+    store: Any = SideStore("test", lambda: SimpleNamespace(append=append, close=lambda: None))
+    recorder = Recorder(world.sampler, store, states)
+    await store.open()
+    await sample(0)
+    await sample(3)
+    await recorder.run()
+    await recorder.run()
+    await store.close()
+    assert list(stored.values()) == [3, 4]
 
 
 async def test_from_container_to_function(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -14,7 +14,13 @@ from paperspace.gradient.server.controller import sampling
 from paperspace.gradient.server.controller.engine import Container, ContainerKey, EngineUnavailableError, Workload
 from paperspace.gradient.server.controller.gateway import GatewayUnavailableError, NoGateway, Statistics
 from paperspace.gradient.server.controller.listing import Listing
-from paperspace.gradient.server.controller.sampling import KEPT_READINGS, MAX_READS, Sampler
+from paperspace.gradient.server.controller.sampling import (
+    INTERVAL,
+    KEPT_READINGS,
+    MAX_READS,
+    Sampler,
+    seconds_until_due,
+)
 from paperspace.gradient.server.usage import NO_TRAFFIC, Reading, Traffic, Usage, cpus_by_instance
 
 pytestmark = pytest.mark.anyio
@@ -69,6 +75,35 @@ async def test_a_reading() -> None:
     assert reading.loads is not None
     assert reading.loads["a"] == (first.id, Usage(world.time, 0.0, 0, 4.0, 2**30), 3)
     assert reading.loads["b"] == (second.id, Usage(world.time, 0.0, 1000, 4.0, 2**30), 0)
+
+
+async def test_a_reading_that_takes_seconds(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The time of a reading is that when it began."""
+    world = World()
+    world.start("x", "a")
+    began, read = world.time, world.engine.usage
+
+    async def usage(container: Container) -> Usage | None:
+        world.time += timedelta(seconds=4)
+        return await read(container)
+
+    monkeypatch.setattr(world.engine, "usage", usage)
+    assert (await world.sample(0))["x"].at == began
+
+
+@pytest.mark.parametrize("start", [0, 4.5, 5, 9.97])
+def test_each_interval_has_one_reading(start: float) -> None:
+    """Each ten seconds have one reading, whenever the first one is, and although some readings take longer than others.
+
+    Every second reading is early, because the clock is corrected meanwhile.
+    """
+    now = datetime(2024, 5, 17, tzinfo=UTC) + timedelta(seconds=start)
+    numbers: list[int] = []
+    for index, seconds in enumerate((0.01, 0.01, 1.2, 4, 0.01, 0.01, 5, 0, 0)):
+        now += timedelta(seconds=seconds_until_due(now) - 0.8 * (index % 2))
+        numbers.append(int(now.timestamp() // INTERVAL))
+        now += timedelta(seconds=seconds)
+    assert numbers == list(range(numbers[0], numbers[0] + len(numbers)))
 
 
 async def test_two_readings_make_a_rate() -> None:
@@ -136,13 +171,13 @@ async def test_without_the_engine() -> None:
     world = World(Statistics({"x": traffic}))
     world.start("x", "a")
     world.start("y", "b")
-    taken: list[Mapping[str, Reading]] = []
+    taken: list[datetime] = []
     world.sampler.call_after_reading(taken.append)
     await world.sample()
     world.engine.available = False
     readings = await world.sample()
     assert readings == {"x": Reading(world.time, None, traffic), "y": Reading(world.time, None, None)}
-    assert taken[1] == readings
+    assert taken == [world.time - timedelta(seconds=10), world.time]
     before, after = world.sampler.readings("x")
     assert cpus_by_instance(before, after) == {}
 

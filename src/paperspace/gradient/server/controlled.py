@@ -117,7 +117,6 @@ class ControlledDeployments:
             controller.sampler,
             self._metrics,
             lambda: self._dispatcher.read(lambda backend: deployment_states(backend.database)),
-            self._now,
         )
         task = asyncio.create_task(run_forever(recorder.run))
         self._controlling.push_async_callback(cancel, [task])

@@ -64,6 +64,7 @@ class Reading(NamedTuple):
     """What is known of a deployment at one moment."""
 
     at: datetime
+    """When it began."""
     loads: Mapping[str, Load] | None
     """The replicas whose containers run, by the id of the instance. None: unknown, because the engine does not respond."""
     traffic: Traffic | None

@@ -34,7 +34,6 @@ class Recorder:
         sampler: Takes the readings.
         store: Where they are stored.
         states: Returns all deployments.
-        now: Returns the current time.
     """
 
     def __init__(
@@ -42,21 +41,25 @@ class Recorder:
         sampler: Sampler,
         store: SideStore[MetricFile],
         states: Callable[[], Awaitable[Sequence[DeploymentState]]],
-        now: Callable[[], datetime],
     ) -> None:
         self._sampler = sampler
         self._store = store
         self._states = states
-        self._now = now
+        self._at: datetime
         self._taken = asyncio.Event()
-        sampler.call_after_reading(lambda _: self._taken.set())
+        sampler.call_after_reading(self._take)
+
+    def _take(self, at: datetime) -> None:
+        self._at = at
+        self._taken.set()
 
     async def run(self) -> None:
         """Wait for a reading, and store its figures. What cannot be stored is left out: the store reports it."""
         await self._taken.wait()
         self._taken.clear()
-        number = int(self._now().timestamp()) // metric_file.INTERVAL
-        points = {state.id: point_of(state, self._sampler.readings(state.id)) for state in await self._states()}
+        number = int(self._at.timestamp()) // metric_file.INTERVAL
+        readings = {id_: self._sampler.readings(id_) for id_ in self._sampler.latest()}  # before others are taken
+        points = {state.id: point_of(state, readings.get(state.id, ())) for state in await self._states()}
         with suppress(SideFileError):
             await self._store.run(lambda file: file.append(number, points))
 

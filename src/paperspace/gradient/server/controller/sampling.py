@@ -1,4 +1,8 @@
-"""The sampler: takes a reading of every deployment each ten seconds, beside the loops of the controller."""
+"""The sampler: takes a reading of every deployment each ten seconds, beside the loops of the controller.
+
+A reading is due in the middle of each ten seconds of the clock. So the figures of each ten seconds are those of one reading,
+although a reading can take seconds, and some take longer than others.
+"""
 
 from __future__ import annotations
 
@@ -20,6 +24,7 @@ if TYPE_CHECKING:
     from paperspace.gradient.server.usage import Usage
 
 INTERVAL = 10.0  # seconds
+_TOO_SOON = 0.1  # of an interval: while a clock is corrected slowly, a reading can be so early
 KEPT_READINGS = 7  # of each deployment: one minute
 
 # Of containers at the same time. Each takes Docker 10 ms of CPU. Docker 20.10 responds to all that wait once a second, so
@@ -44,7 +49,7 @@ class Sampler:
         self._router = router
         self._now = now
         self._readings: dict[str, deque[Reading]] = {}
-        self._callbacks: list[Callable[[Mapping[str, Reading]], None]] = []
+        self._callbacks: list[Callable[[datetime], None]] = []
 
     def readings(self, deployment_id: str) -> Sequence[Reading]:
         """Return the last readings of a deployment, oldest first. Empty: there are none yet."""
@@ -54,25 +59,23 @@ class Sampler:
         """Return the newest reading of each deployment with containers or an endpoint, by its id."""
         return {id_: readings[-1] for id_, readings in self._readings.items()}
 
-    def call_after_reading(self, callback: Callable[[Mapping[str, Reading]], None]) -> None:
-        """Call a function with the new readings, by deployment id, whenever they were taken."""
+    def call_after_reading(self, callback: Callable[[datetime], None]) -> None:
+        """Call a function with the time of the new readings, whenever they were taken."""
         self._callbacks.append(callback)
 
     async def run(self) -> None:
-        """Take one reading of every deployment, and wait until the next one is due."""
-        loop = asyncio.get_running_loop()
-        due = loop.time() + INTERVAL
+        """Wait until a reading is due, and take one of every deployment."""
+        await asyncio.sleep(seconds_until_due(self._now()))
         await self.sample()
-        await asyncio.sleep(max(due - loop.time(), 0.0))
 
     async def sample(self) -> None:
         """Take one reading of every deployment. What cannot be read is unknown."""
+        now = self._now()
         running = await self._list_running()
         exposed = self._router.deployments()
         ids = exposed | (running.keys() if running is not None else self._readings.keys())
+        statistics = await self._read_statistics()  # first: Docker can take a second
         usage = await self._read_usage(container for some in (running or {}).values() for container in some)
-        statistics = await self._read_statistics()
-        now = self._now()
         taken: dict[str, Reading] = {}
         for id_ in ids:
             loads = None if running is None else _loads(running.get(id_, ()), usage, statistics)
@@ -81,7 +84,7 @@ class Sampler:
             self._readings.setdefault(id_, deque(maxlen=KEPT_READINGS)).append(reading)
         self._readings = {id_: readings for id_, readings in self._readings.items() if id_ in taken}
         for callback in self._callbacks:
-            callback(taken)
+            callback(now)
 
     async def _list_running(self) -> dict[str, list[Container]] | None:
         """Return the containers that run, by the id of the deployment. None: they are unknown."""
@@ -115,6 +118,12 @@ class Sampler:
                 return await self._router.statistics()
         except (GatewayUnavailableError, TimeoutError):
             return None
+
+
+def seconds_until_due(now: datetime) -> float:
+    """Return the seconds until the next reading is due, if one was taken just before."""
+    seconds = (INTERVAL / 2 - now.timestamp()) % INTERVAL
+    return seconds if seconds > _TOO_SOON * INTERVAL else seconds + INTERVAL
 
 
 def _loads(
