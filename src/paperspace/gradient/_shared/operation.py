@@ -5,10 +5,10 @@ from __future__ import annotations
 from typing import Generic, TypeVar
 
 V = TypeVar("V")
-R = TypeVar("R")
+R_co = TypeVar("R_co", covariant=True)
 
 
-class Operation(Generic[V, R]):
+class Operation(Generic[V, R_co]):
     """An operation in `graphql/operations/`.
 
     Attributes:
@@ -19,7 +19,7 @@ class Operation(Generic[V, R]):
 
     __slots__ = ("name", "result", "variables")
 
-    def __init__(self, name: str, variables: type[V], result: type[R]) -> None:
+    def __init__(self, name: str, variables: type[V], result: type[R_co]) -> None:
         self.name = name
         self.variables = variables
         self.result = result

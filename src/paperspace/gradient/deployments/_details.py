@@ -6,8 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 from paperspace.gradient._core.pagination import iter_pages
 from paperspace.gradient._generated.deployment_details import DEPLOYMENT_DETAILS, DeploymentDetailsVariables
-from paperspace.gradient.deployments._errors import deployment_not_found
-from paperspace.gradient.deployments._queries import parse_time, verify_same_deployment
+from paperspace.gradient.deployments._queries import fetch_by_id, parse_time
 from paperspace.gradient.deployments._revisions import set_fields
 from paperspace.gradient.deployments._rollouts import iter_rollout_pages
 
@@ -31,16 +30,10 @@ async def fetch_details(session: Session, id: str) -> dict[str, Any]:
 
     async def fetch_specs(size: int, after: str | None) -> Page[DeploymentSpec]:
         nonlocal deployment
-        result = await session.run(
-            DEPLOYMENT_DETAILS,
-            DeploymentDetailsVariables(id=id, first=size, after=after),
-            verify=lambda result: verify_same_deployment(id, result["deployment"]),
-        )
-        if result["deployment"] is None:
-            raise deployment_not_found(id, DEPLOYMENT_DETAILS.name)
-        deployment = deployment or result["deployment"]
-        specs = result["deployment"]["deploymentSpecs"]
-        return specs["nodes"], specs["pageInfo"]
+        variables = DeploymentDetailsVariables(id=id, first=size, after=after)
+        fetched = await fetch_by_id(session, DEPLOYMENT_DETAILS, variables)
+        deployment = deployment or fetched
+        return fetched["deploymentSpecs"]["nodes"], fetched["deploymentSpecs"]["pageInfo"]
 
     # The rollouts first: one of a spec that is created in between would count as that of the spec before.
     rollouts = [rollout async for page in iter_rollout_pages(session, id) for rollout in page]

@@ -17,11 +17,6 @@ if TYPE_CHECKING:
 E = TypeVar("E", bound=APIError)
 
 
-def deployment_not_found(id: str, operation: str) -> NotFoundError:
-    """Return the error for an id that no deployment has."""
-    return NotFoundError(f"no deployment has the id {id}, or it is deleted", operation=operation)
-
-
 def part_not_found(resource: Literal["spec", "instance"], message: str, operation: str) -> NotFoundError:
     """Return the error for a spec or an instance that a deployment does not have."""
     error = NotFoundError(message, operation=operation)

@@ -7,8 +7,8 @@ from typing import TYPE_CHECKING
 
 from paperspace.gradient._core.pagination import MAX_PAGE, iter_pages
 from paperspace.gradient._generated.deployment_events import DEPLOYMENT_EVENTS, DeploymentEventsVariables
-from paperspace.gradient.deployments._errors import deployment_not_found, naming_what_is_missing
-from paperspace.gradient.deployments._queries import same_id, verify_same_deployment
+from paperspace.gradient.deployments._errors import naming_what_is_missing
+from paperspace.gradient.deployments._queries import fetch_by_id, same_id
 
 if TYPE_CHECKING:
     from collections.abc import AsyncGenerator, Mapping
@@ -63,15 +63,10 @@ def _iter_event_pages(session: Session, id: str, limit: int | None = None) -> As
 
 
 async def _fetch_event_page(session: Session, id: str, size: int, after: str | None) -> Page[DeploymentEvent]:
+    variables = DeploymentEventsVariables(id=id, first=size, after=after)
     with naming_what_is_missing("events"):
-        result = await session.run(
-            DEPLOYMENT_EVENTS,
-            DeploymentEventsVariables(id=id, first=size, after=after),
-            verify=lambda result: verify_same_deployment(id, result["deployment"]),
-        )
-    if result["deployment"] is None:
-        raise deployment_not_found(id, DEPLOYMENT_EVENTS.name)
-    return result["deployment"]["events"]["nodes"], result["deployment"]["events"]["pageInfo"]
+        events = (await fetch_by_id(session, DEPLOYMENT_EVENTS, variables))["events"]
+    return events["nodes"], events["pageInfo"]
 
 
 async def last_warnings(session: Session, id: str, spec_id: str) -> list[DeploymentEvent]:

@@ -10,8 +10,8 @@ from typing import TYPE_CHECKING, NamedTuple
 from paperspace.gradient._core.pagination import empty_page, iter_pages, reverse_page
 from paperspace.gradient._generated.deployment_log_lines import DEPLOYMENT_LOG_LINES, DeploymentLogLinesVariables
 from paperspace.gradient._generated.deployment_logs import DEPLOYMENT_LOGS, DeploymentLogsVariables
-from paperspace.gradient.deployments._errors import deployment_not_found, part_not_found
-from paperspace.gradient.deployments._queries import parse_time, start_of, verify_same_deployment
+from paperspace.gradient.deployments._errors import part_not_found
+from paperspace.gradient.deployments._queries import fetch_by_id, parse_time, start_of
 from paperspace.gradient.errors import PaginationError
 
 if TYPE_CHECKING:
@@ -212,12 +212,8 @@ class LogReader:
         async def fetch(size: int, after: str | None) -> Page[DeploymentLog]:
             first = min(size, _UPDATE_PAGE) if self._logs else size
             variables = DeploymentLogsVariables(id=self._id, first=first, after=after)
-            result = await self._session.run(
-                DEPLOYMENT_LOGS, variables, verify=lambda result: verify_same_deployment(self._id, result["deployment"])
-            )
-            if result["deployment"] is None:
-                raise deployment_not_found(self._id, DEPLOYMENT_LOGS.name)
-            return result["deployment"]["logs"]["nodes"], result["deployment"]["logs"]["pageInfo"]
+            page = (await fetch_by_id(self._session, DEPLOYMENT_LOGS, variables))["logs"]
+            return page["nodes"], page["pageInfo"]
 
         logs: dict[str, DeploymentLog] = {}
         async with aclosing(iter_pages(fetch, operation=DEPLOYMENT_LOGS.name, key=_instance_name)) as pages:
@@ -242,14 +238,7 @@ class LogReader:
         variables = DeploymentLogLinesVariables(
             id=self._id, instanceName=instance, first=first, after=after, last=last, before=before
         )
-        result = await self._session.run(
-            DEPLOYMENT_LOG_LINES,
-            variables,
-            verify=lambda result: verify_same_deployment(self._id, result["deployment"]),
-        )
-        if result["deployment"] is None:
-            raise deployment_not_found(self._id, DEPLOYMENT_LOG_LINES.name)
-        log = result["deployment"]["log"]
+        log = (await fetch_by_id(self._session, DEPLOYMENT_LOG_LINES, variables))["log"]
         if log is None and instance == self._only_instance and not self._log_exists:
             raise part_not_found("instance", await self._no_log_message(), DEPLOYMENT_LOG_LINES.name)
         self._log_exists = True

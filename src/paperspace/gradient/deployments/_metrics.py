@@ -8,21 +8,17 @@ from typing import TYPE_CHECKING
 from paperspace.gradient._core.pagination import iter_pages
 from paperspace.gradient._generated.deployment_metrics import DEPLOYMENT_METRICS, DeploymentMetricsVariables
 from paperspace.gradient._generated.deployments_metrics import DEPLOYMENTS_METRICS, DeploymentsMetricsVariables
-from paperspace.gradient.deployments._errors import deployment_not_found, naming_what_is_missing
-from paperspace.gradient.deployments._queries import start_of, verify_same_deployment
+from paperspace.gradient.deployments._errors import naming_what_is_missing
+from paperspace.gradient.deployments._queries import fetch_by_id, start_of
 
 if TYPE_CHECKING:
     from datetime import datetime
-    from typing import TypeVar
 
     from paperspace.gradient._core.pagination import Page
     from paperspace.gradient._core.session import Session
     from paperspace.gradient._generated.deployment_metrics import Deployment
     from paperspace.gradient._generated.deployments_metrics import Deployment as ListedDeployment
     from paperspace.gradient.types import DeploymentMetrics
-
-    T = TypeVar("T")
-
 
 # How much the clocks of client and server may differ: the time between two points.
 _CLOCK_TOLERANCE = timedelta(seconds=10)
@@ -41,11 +37,11 @@ async def list_metrics(
     if since is not None:
         variables["since"] = start_of(since, session).isoformat()
     known = session.clock_difference
-    found = await _fetch(session, id, variables)
+    found = await _fetch(session, variables)
     if isinstance(since, timedelta) and abs(session.clock_difference - known) > _CLOCK_TOLERANCE:
         # The clock of the server, from which the duration counts back, is known only now.
         variables["since"] = start_of(since, session).isoformat()
-        found = await _fetch(session, id, variables)
+        found = await _fetch(session, variables)
     return found["metrics"]
 
 
@@ -62,7 +58,7 @@ async def latest_metrics(session: Session, id: str | None, project_id: str | Non
         BadRequestError: The server has no metrics.
     """
     if id is not None:
-        return [await _fetch(session, id, DeploymentMetricsVariables(id=id, last=1))]
+        return [await _fetch(session, DeploymentMetricsVariables(id=id, last=1))]
 
     async def fetch(size: int, after: str | None) -> Page[ListedDeployment]:
         variables = DeploymentsMetricsVariables(projectId=project_id, first=size, after=after)
@@ -73,11 +69,6 @@ async def latest_metrics(session: Session, id: str | None, project_id: str | Non
     return [node async for page in iter_pages(fetch, operation=DEPLOYMENTS_METRICS.name) for node in page]
 
 
-async def _fetch(session: Session, id: str, variables: DeploymentMetricsVariables) -> Deployment:
+async def _fetch(session: Session, variables: DeploymentMetricsVariables) -> Deployment:
     with naming_what_is_missing("metrics"):
-        result = await session.run(
-            DEPLOYMENT_METRICS, variables, verify=lambda result: verify_same_deployment(id, result["deployment"])
-        )
-    if result["deployment"] is None:
-        raise deployment_not_found(id, DEPLOYMENT_METRICS.name)
-    return result["deployment"]
+        return await fetch_by_id(session, DEPLOYMENT_METRICS, variables)

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from contextlib import aclosing
+from collections.abc import Mapping
+from contextlib import aclosing, suppress
 from datetime import UTC, datetime, timedelta
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any, Generic, TypedDict, TypeVar
 
 from paperspace.gradient._core.pagination import MAX_PAGE, iter_pages
 from paperspace.gradient._generated.deployment import DEPLOYMENT, DeploymentVariables
@@ -13,25 +14,31 @@ from paperspace.gradient._generated.deployments_current import DEPLOYMENTS_CURRE
 from paperspace.gradient._shared.lazy import lazy_modules
 from paperspace.gradient._shared.problems import shorten
 from paperspace.gradient._shared.spec_rules import normalize_name
-from paperspace.gradient.deployments._errors import deployment_not_found
 from paperspace.gradient.errors import ConflictError, MalformedResponseError, NotFoundError
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncGenerator, Mapping
-    from typing import Any
+    from collections.abc import AsyncGenerator
 
     from paperspace.gradient._core.pagination import FetchPage, Page
     from paperspace.gradient._core.session import Call, Session
     from paperspace.gradient._generated.deployment_fields import Deployment as DeploymentPage
     from paperspace.gradient._generated.deployments_current import Deployment as CurrentDeployment
+    from paperspace.gradient._shared.operation import Operation
     from paperspace.gradient.deployments import _on_cluster
     from paperspace.gradient.types import Deployment, DeploymentSpec
 else:
     [_on_cluster] = lazy_modules("paperspace.gradient.deployments", "_on_cluster")
 
+D = TypeVar("D", bound=Mapping[str, Any])
+V = TypeVar("V", bound="_IdVariables")
 
-class _DeletedError(Exception):
-    """The deployment was deleted while its specs were fetched."""
+
+class _IdVariables(TypedDict):
+    id: str
+
+
+class _DeploymentResult(TypedDict, Generic[D]):
+    deployment: D | None
 
 
 async def iter_deployment_pages(
@@ -60,10 +67,10 @@ async def iter_deployment_pages(
             for node in page:
                 if name is not None and not same_text(node["name"], name):
                     continue
-                specs = await _fetch_all_specs(session, node, cluster_id)
-                if specs is None or (cluster_id is not None and not specs):
-                    continue
-                deployments.append(_with_specs(node, specs))
+                with suppress(NotFoundError):  # it was deleted in the meantime
+                    complete = await _with_all_specs(session, node, cluster_id)
+                    if cluster_id is None or complete["deploymentSpecs"]["nodes"]:
+                        deployments.append(complete)
             if remaining is not None:
                 deployments = deployments[:remaining]
                 remaining -= len(deployments)
@@ -147,49 +154,65 @@ async def fetch_deployment(session: Session, id: str) -> Deployment:
     Raises:
         NotFoundError: No deployment has this id.
     """
-    deployment = await _fetch_spec_page(session, id)
-    specs = deployment and await _fetch_all_specs(session, deployment)
-    if deployment is None or specs is None:
-        raise deployment_not_found(id, DEPLOYMENT.name)
-    return _with_specs(deployment, specs)
+    return await _with_all_specs(session, await _fetch_spec_page(session, id))
 
 
-async def _fetch_all_specs(
-    session: Session, deployment: DeploymentPage, cluster_id: str | None = None
-) -> list[DeploymentSpec] | None:
-    """Complete the specs of a deployment from their first page. None: it was deleted in the meantime."""
-    first_page = deployment["deploymentSpecs"]
-    if not first_page["pageInfo"]["hasNextPage"]:
-        return first_page["nodes"]
+async def _with_all_specs(session: Session, deployment: DeploymentPage, cluster_id: str | None = None) -> Deployment:
+    """Return a deployment with all its specs, as documented. It has the first page of them.
+
+    Raises:
+        NotFoundError: It was deleted in the meantime.
+    """
 
     async def fetch(_size: int, after: str | None) -> Page[DeploymentSpec]:
         page = await _fetch_spec_page(session, deployment["id"], cluster_id, after)
-        if page is None:
-            raise _DeletedError
         return page["deploymentSpecs"]["nodes"], page["deploymentSpecs"]["pageInfo"]
 
-    try:
-        pages = iter_pages(fetch, operation=DEPLOYMENT.name, first_page=(first_page["nodes"], first_page["pageInfo"]))
-        return [spec async for page in pages for spec in page]
-    except _DeletedError:
-        return None
+    specs, info = deployment["deploymentSpecs"]["nodes"], deployment["deploymentSpecs"]["pageInfo"]
+    if info["hasNextPage"]:
+        pages = iter_pages(fetch, operation=DEPLOYMENT.name, first_page=(specs, info))
+        specs = [spec async for page in pages for spec in page]
+    return {**deployment, "deploymentSpecs": {"nodes": specs}}
 
 
 async def _fetch_spec_page(
     session: Session, id: str, cluster_id: str | None = None, after: str | None = None
-) -> DeploymentPage | None:
-    """Fetch a deployment with one page of its specs. None: no deployment has this id."""
+) -> DeploymentPage:
+    """Fetch a deployment with one page of its specs."""
+    variables = DeploymentVariables(id=id, clusterId=cluster_id, specsFirst=MAX_PAGE, specsAfter=after)
+    return await fetch_by_id(session, DEPLOYMENT, variables)
+
+
+async def fetch_by_id(
+    session: Session,
+    operation: Operation[V, _DeploymentResult[D]],
+    variables: V,
+    *,
+    call: Call | None = None,
+    require_spec: bool = False,
+) -> D:
+    """Run an operation that reads one deployment by its id, and return the deployment.
+
+    Args:
+        session: The session to run it with.
+        operation: The operation.
+        variables: Its variables, with the id.
+        call: The call that the request belongs to. None: a call of its own.
+        require_spec: As in `verify_same_deployment`.
+
+    Raises:
+        NotFoundError: No deployment has this id.
+    """
     result = await session.run(
-        DEPLOYMENT,
-        DeploymentVariables(id=id, clusterId=cluster_id, specsFirst=MAX_PAGE, specsAfter=after),
-        verify=lambda result: verify_same_deployment(id, result["deployment"]),
+        operation,
+        variables,
+        call=call,
+        verify=lambda result: verify_same_deployment(variables["id"], result["deployment"], require_spec=require_spec),
     )
+    if result["deployment"] is None:
+        message = f"no deployment has the id {variables['id']}, or it is deleted"
+        raise NotFoundError(message, operation=operation.name)
     return result["deployment"]
-
-
-def _with_specs(deployment: DeploymentPage, specs: list[DeploymentSpec]) -> Deployment:
-    """Return the documented dict: all specs, no page info."""
-    return {**deployment, "deploymentSpecs": {"nodes": specs}}
 
 
 def verify_same_deployment(id: str, deployment: Mapping[str, Any] | None, *, require_spec: bool = False) -> str | None:

@@ -9,9 +9,8 @@ from paperspace.gradient._core.documents import load_document
 from paperspace.gradient._core.pagination import MAX_PAGE, iter_pages
 from paperspace.gradient._generated.deployment_history import DEPLOYMENT_HISTORY, DeploymentHistoryVariables
 from paperspace.gradient._generated.deployment_update import DEPLOYMENT_UPDATE
-from paperspace.gradient.deployments._errors import deployment_not_found
 from paperspace.gradient.deployments._mutations import update
-from paperspace.gradient.deployments._queries import same_id, verify_same_deployment
+from paperspace.gradient.deployments._queries import fetch_by_id, same_id
 from paperspace.gradient.errors import ConflictError, GradientError
 
 if TYPE_CHECKING:
@@ -45,15 +44,9 @@ async def fetch_revision_page(
     Raises:
         NotFoundError: No deployment has this id.
     """
-    result = await session.run(
-        DEPLOYMENT_HISTORY,
-        DeploymentHistoryVariables(id=id, first=first, after=after),
-        call=call,
-        verify=lambda result: verify_same_deployment(id, result["deployment"], require_spec=after is None),
-    )
-    if result["deployment"] is None:
-        raise deployment_not_found(id, DEPLOYMENT_HISTORY.name)
-    specs = result["deployment"]["deploymentSpecs"]
+    variables = DeploymentHistoryVariables(id=id, first=first, after=after)
+    deployment = await fetch_by_id(session, DEPLOYMENT_HISTORY, variables, call=call, require_spec=after is None)
+    specs = deployment["deploymentSpecs"]
     return specs["nodes"], specs["pageInfo"]
 
 

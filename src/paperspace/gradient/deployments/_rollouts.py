@@ -10,8 +10,7 @@ from paperspace.gradient._generated.deployment_rollouts_with_instances import (
     DeploymentRolloutsWithInstancesVariables,
 )
 from paperspace.gradient._generated.deployment_runs import DEPLOYMENT_RUNS, DeploymentRunsVariables
-from paperspace.gradient.deployments._errors import deployment_not_found
-from paperspace.gradient.deployments._queries import verify_same_deployment
+from paperspace.gradient.deployments._queries import fetch_by_id
 
 if TYPE_CHECKING:
     from collections.abc import AsyncGenerator
@@ -34,14 +33,8 @@ def iter_rollout_pages(session: Session, id: str, *, first_page: Page[Any] | Non
     """
 
     async def fetch(size: int, after: str | None) -> Page[Any]:
-        result = await session.run(
-            DEPLOYMENT_RUNS,
-            DeploymentRunsVariables(id=id, first=size, after=after),
-            verify=lambda result: verify_same_deployment(id, result["deployment"]),
-        )
-        if result["deployment"] is None:
-            raise deployment_not_found(id, DEPLOYMENT_RUNS.name)
-        rollouts = result["deployment"]["deploymentRollouts"]
+        variables = DeploymentRunsVariables(id=id, first=size, after=after)
+        rollouts = (await fetch_by_id(session, DEPLOYMENT_RUNS, variables))["deploymentRollouts"]
         return rollouts["nodes"], rollouts["pageInfo"]
 
     return iter_pages(fetch, operation=DEPLOYMENT_RUNS.name, first_page=first_page)
@@ -54,11 +47,6 @@ async def rollouts_with_instances(session: Session, id: str) -> list[DeploymentR
         BadRequestError: The server cannot filter rollouts.
         NotFoundError: No deployment has this id.
     """
-    result = await session.run(
-        DEPLOYMENT_ROLLOUTS_WITH_INSTANCES,
-        DeploymentRolloutsWithInstancesVariables(id=id),
-        verify=lambda result: verify_same_deployment(id, result["deployment"]),
-    )
-    if result["deployment"] is None:
-        raise deployment_not_found(id, DEPLOYMENT_ROLLOUTS_WITH_INSTANCES.name)
-    return result["deployment"]["deploymentRollouts"]["nodes"]
+    variables = DeploymentRolloutsWithInstancesVariables(id=id)
+    deployment = await fetch_by_id(session, DEPLOYMENT_ROLLOUTS_WITH_INSTANCES, variables)
+    return deployment["deploymentRollouts"]["nodes"]

@@ -15,16 +15,16 @@ from paperspace.gradient._generated.deployment_status import DEPLOYMENT_STATUS, 
 from paperspace.gradient._generated.deployment_statuses import DEPLOYMENT_STATUSES, DeploymentStatusesVariables
 from paperspace.gradient._shared.event_loops import monotonic
 from paperspace.gradient._shared.lazy import lazy_modules
-from paperspace.gradient.deployments._errors import deployment_not_found, spec_replaced
+from paperspace.gradient.deployments._errors import spec_replaced
 from paperspace.gradient.deployments._events import unread_events
 from paperspace.gradient.deployments._logs import LogReader, written_since
 from paperspace.gradient.deployments._queries import (
+    fetch_by_id,
     id_of,
     same_id,
     same_text,
     start_of,
     verify_has_spec,
-    verify_same_deployment,
 )
 from paperspace.gradient.deployments._rollouts import iter_rollout_pages, rollouts_with_instances
 from paperspace.gradient.deployments._status import events_between, newest_run, remaining_runs, status_of
@@ -115,14 +115,8 @@ async def _limited(session: Session, timeout: float | None) -> AsyncGenerator[Se
 
 async def _fetch_status(session: Session, id: str, instances_after: str | None = None) -> Deployment:
     """Fetch a deployment with one page of the instances of its newest run, newest first."""
-    result = await session.run(
-        DEPLOYMENT_STATUS,
-        DeploymentStatusVariables(id=id, instancesAfter=instances_after),
-        verify=lambda result: verify_same_deployment(id, result["deployment"], require_spec=True),
-    )
-    if result["deployment"] is None:
-        raise deployment_not_found(id, DEPLOYMENT_STATUS.name)
-    return result["deployment"]
+    variables = DeploymentStatusVariables(id=id, instancesAfter=instances_after)
+    return await fetch_by_id(session, DEPLOYMENT_STATUS, variables, require_spec=True)
 
 
 async def _complete_status(session: Session, deployment: Deployment) -> DeploymentStatus:
