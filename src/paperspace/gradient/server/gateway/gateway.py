@@ -235,7 +235,9 @@ class EnvoyGateway:
         """
         admin = self._envoy.admin
         try:
-            traffic = await self._counting.read(admin.request_counters, lambda: self._changes.applied.slots)
+            traffic = await self._counting.read(
+                admin.request_counters, lambda: self._changes.applied.slots, lambda: self._supervisor.process
+            )
             active = await admin.active_requests()
         except (AdminError, ValueError) as error:
             raise GatewayUnavailableError(

@@ -77,6 +77,7 @@ class Counting:
 
     def __init__(self) -> None:
         self._counted: Counted | None = None
+        self._process: object = None
         self._retired: set[int] = set()
 
     @property
@@ -90,19 +91,28 @@ class Counting:
             self._retired.add(slot)
 
     async def read(
-        self, counters: Callable[[], Awaitable[str]], slots: Callable[[], Mapping[str, int]]
+        self,
+        counters: Callable[[], Awaitable[str]],
+        slots: Callable[[], Mapping[str, int]],
+        process: Callable[[], object | None],
     ) -> Mapping[str, Traffic]:
         """Return the requests of each deployment.
 
         Args:
             counters: Reads the counters of Envoy.
             slots: Returns the slot of each deployment.
+            process: Returns the process of Envoy. The counters of another one have started at zero.
 
         Raises:
-            ValueError: the counters are not what Envoy sends.
+            ValueError: the counters are not what Envoy sends, or the process changed meanwhile.
         """
-        retired = self.avoid
+        retired, read_from = self.avoid, process()
         read = await in_daemon_thread(parse, await counters())
+        if read_from is None or process() is not read_from:
+            raise ValueError("it was started again meanwhile")
+        if self._counted and self._process is not read_from:
+            self._counted = self._counted._replace(read={})
+        self._process = read_from
         self._counted = count(self._counted, read, slots())
         self._retired -= retired
         return self._counted.totals

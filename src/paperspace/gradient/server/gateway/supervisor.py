@@ -41,6 +41,11 @@ class Supervisor:
         self._starting = False
 
     @property
+    def process(self) -> Process | None:
+        """The process. None: none runs."""
+        return self._process
+
+    @property
     def alive(self) -> bool:
         """Whether a process runs or is being started. It may not serve yet."""
         return self._starting or (self._process is not None and self._process.alive)
