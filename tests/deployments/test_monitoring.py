@@ -28,7 +28,7 @@ from paperspace.gradient import (
     PaginationError,
     WaitTimeoutError,
 )
-from paperspace.gradient.deployments import _wait_errors, _watch
+from paperspace.gradient.deployments import _status_queries, _wait_errors, _watch
 from paperspace.gradient.deployments._logs import LogReader
 from paperspace.gradient.server import LocalServer, delay
 from paperspace.gradient.types import DeploymentSpecInput, LogLine
@@ -256,14 +256,14 @@ class TestWait:
             client.deployments.update_deployment(id=created["id"], spec={**SPEC, "port": 1 + number})
         client.deployments.scale_deployment(created["id"], 0)
         clock.move(60)
-        read_all = _watch._all_remaining_runs
+        read_all = _status_queries._all_remaining_runs
 
         async def delete_first(*arguments: Any) -> Any:
             async with AsyncClient(manual_server.api_key, manual_server.url) as other:
                 await other.deployments.delete_deployment(created["id"])
             return await read_all(*arguments)
 
-        monkeypatch.setattr(_watch, "_all_remaining_runs", delete_first)
+        monkeypatch.setattr(_status_queries, "_all_remaining_runs", delete_first)
         assert [status["id"] for status in client.deployments.list_deployment_statuses()] == [kept["id"]]
 
     def test_timeout(self, client: Client, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -292,7 +292,7 @@ class TestWait:
             raise AssertionError
 
         def block(_: object) -> None:
-            monkeypatch.setattr(_watch, "_complete_status", never)
+            monkeypatch.setattr(_status_queries, "_complete_status", never)
 
         monkeypatch.setattr(_wait_errors, "last_warnings", never)
         monkeypatch.setattr(_wait_errors, "EXPLANATION_TIMEOUT", 0.05)

@@ -12,7 +12,7 @@ from tests.altering_proxy import altered
 from tests.samples import SPEC, spec
 
 from paperspace.gradient import APIConnectionError, Client, ConflictError, MalformedResponseError, RateLimitError
-from paperspace.gradient.deployments import _watch
+from paperspace.gradient.deployments import _outages
 from paperspace.gradient.pytest_plugin import GradientServer
 from paperspace.gradient.server import LocalServer, drop
 
@@ -25,7 +25,7 @@ if TYPE_CHECKING:
 @pytest.fixture(autouse=True)
 def _fast_polls(monkeypatch: pytest.MonkeyPatch) -> None:
     """Polls during an outage follow each other quickly."""
-    monkeypatch.setattr(_watch, "OUTAGE_POLL", 0.01)
+    monkeypatch.setattr(_outages, "OUTAGE_POLL", 0.01)
 
 
 def test_wait_continues_after_an_outage(gradient_server: GradientServer) -> None:

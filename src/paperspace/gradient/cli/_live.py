@@ -13,9 +13,9 @@ from paperspace.gradient.errors import APIError
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
-    from paperspace.gradient.deployments import _watch
+    from paperspace.gradient.deployments import _outages
 else:
-    [_watch] = lazy_modules("paperspace.gradient.deployments", "_watch")
+    [_outages] = lazy_modules("paperspace.gradient.deployments", "_outages")
 
 T = TypeVar("T")
 
@@ -75,6 +75,6 @@ def redraw(latest: Callable[[], tuple[list[str], str]]) -> None:
 
 def _outage(error: APIError) -> tuple[str, float]:
     """Return the message of an outage, and the seconds until the next poll. Raise an error that no outage explains."""
-    if not _watch.is_transient(error):
+    if not _outages.is_transient(error):
         raise error
     return f"The server does not respond: {error.args[0]}", max(INTERVAL, error.retry_after or 0.0)

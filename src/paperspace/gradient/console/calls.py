@@ -9,7 +9,7 @@ from collections.abc import AsyncGenerator, Awaitable, Callable
 from contextlib import aclosing, suppress
 from typing import TYPE_CHECKING, Any
 
-from paperspace.gradient.deployments._watch import is_transient
+from paperspace.gradient.deployments._outages import is_transient
 from paperspace.gradient.errors import GradientError, InvalidArgumentError
 
 if TYPE_CHECKING:

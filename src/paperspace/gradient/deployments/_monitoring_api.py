@@ -14,11 +14,11 @@ from paperspace.gradient.errors import APIError, DeploymentFailedError
 if TYPE_CHECKING:
     from collections.abc import AsyncGenerator, Callable
 
-    from paperspace.gradient.deployments import _arguments, _errors, _wait_errors, _watch
+    from paperspace.gradient.deployments import _arguments, _errors, _status_queries, _wait_errors, _watch
     from paperspace.gradient.types import DeploymentStatus, WatchEvent
 else:
-    _arguments, _errors, _wait_errors, _watch = lazy_modules(
-        "paperspace.gradient.deployments", "_arguments", "_errors", "_wait_errors", "_watch"
+    _arguments, _errors, _status_queries, _wait_errors, _watch = lazy_modules(
+        "paperspace.gradient.deployments", "_arguments", "_errors", "_status_queries", "_wait_errors", "_watch"
     )
 
 
@@ -54,7 +54,7 @@ class MonitoringAPI(RecordsAPI):
             1
         """
         _arguments.require(_arguments.check_target(id, name, project_id))
-        return await _watch.deployment_status(self._session(), await self._find(id, name, project_id))
+        return await _status_queries.deployment_status(self._session(), await self._find(id, name, project_id))
 
     async def list_deployment_statuses(
         self,
@@ -82,7 +82,7 @@ class MonitoringAPI(RecordsAPI):
             [('mnist', 'tensorflow/serving')]
         """
         _arguments.require(_arguments.check_filters(name, project_id, cluster_id, first))
-        return await _watch.deployment_statuses(self._session(), name, project_id, cluster_id, first)
+        return await _status_queries.deployment_statuses(self._session(), name, project_id, cluster_id, first)
 
     def watch_deployment(
         self,
