@@ -16,7 +16,11 @@ CPUS, MEMORY_LIMIT = 0.5, 2**30
 
 
 def readings(
-    at: datetime, cpu: Mapping[str, float], memory: float = 0, durations: Sequence[float] | None = ()
+    at: datetime,
+    cpu: Mapping[str, float],
+    memory: float = 0,
+    durations: Sequence[float] | None = (),
+    active: Mapping[str, int] = {},
 ) -> Readings:
     """Return two readings with an interval in between.
 
@@ -25,6 +29,7 @@ def readings(
         cpu: The percent of the CPU of each instance that runs.
         memory: The percent of memory of each of them.
         durations: The seconds of the requests that ended in the interval. None: the gateway does not respond.
+        active: How many requests of each instance run.
     """
     counts = [0] * (len(BOUNDS) + 1)
     for seconds in durations or ():
@@ -34,7 +39,7 @@ def readings(
     def reading(time: datetime, seconds: float, traffic: Traffic) -> Reading:
         used = int(memory / 100 * MEMORY_LIMIT)
         loads = {
-            id_: Load(id_, Usage(time, percent / 100 * CPUS * seconds, used, CPUS, MEMORY_LIMIT), 0)
+            id_: Load(id_, Usage(time, percent / 100 * CPUS * seconds, used, CPUS, MEMORY_LIMIT), active.get(id_, 0))
             for id_, percent in cpu.items()
         }
         return Reading(time, loads, None if durations is None else traffic)

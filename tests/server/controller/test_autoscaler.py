@@ -159,6 +159,22 @@ def test_no_requests_are_no_load(world: World) -> None:
     assert [world.decide(id_) for _ in range(32)][-1] == 1
 
 
+def test_requests_that_take_longer_than_the_window(world: World) -> None:
+    """While requests run and none has ended, a replica stays for each of them, and none is added."""
+    id_ = world.create(spec(1, 5, {"metric": "requestDuration", "value": 0.5}))
+    world.decide(id_, durations=[2.0])
+    world.roll_out(id_)
+    first, second, third, _ = world.ready(id_)
+    assert [world.decide(id_, active={first: 1, second: 9}) for _ in range(40)] == [4] * 40
+    assert world.decide(id_, active={first: 1, second: 1, third: 1}) == 4
+    for _ in range(40):
+        world.decide(id_, active={first: 1, second: 1, third: 1})
+    assert world.replicas(id_) == 3
+    world.roll_out(id_)
+    assert [world.decide(id_, durations=[0.1], active={first: 9}) for _ in range(32)][-1] == 1
+    assert world.events(id_, "MetricUnknown") == []
+
+
 def test_a_gateway_that_does_not_respond(world: World) -> None:
     """While the duration of requests is unknown, no replicas are removed, and one event says so; other metrics add some."""
     id_ = world.create(spec(1, 5, CPU, {"metric": "requestDuration", "value": 0.5}))

@@ -111,7 +111,7 @@ async def test_last_requests_of_a_removed_deployment(
 
 
 @pytest.mark.parametrize(("before", "after"), [(3, 1), (1, 3), (2, 2)])
-async def test_envoy_starts_again(  # fixtures
+async def test_envoy_starts_again(
     gateway: EnvoyGateway, visitor: Visitor, replicas: list[Replica], folder: Path, before: int, after: int
 ) -> None:
     """When Envoy was started again, its counters start at zero, however soon they are higher; those of the deployment continue."""

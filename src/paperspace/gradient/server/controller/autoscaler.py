@@ -12,7 +12,7 @@ from paperspace.gradient.server.engines.runtime import ERRORED, FAILED, HEALTHY,
 from paperspace.gradient.server.usage import cpu_fractions, mean_duration, memory_fractions, requests_between
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+    from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
     from datetime import datetime
 
     from paperspace.gradient.server.controller.records import Records
@@ -113,6 +113,7 @@ def measure(instances: Sequence[Instance], readings: Readings | None, now: datet
             for instance in ready
         ],
         len(present) - len(ready),
+        _unfinished(readings, {instance.id for instance in ready}) if values else 0,
     )
 
 
@@ -127,6 +128,15 @@ def _values(readings: Readings) -> dict[str, Mapping[str, float]]:
         MEMORY: {id_: 100 * fraction for id_, fraction in memory_fractions(after).items()},
         REQUEST_DURATION: {} if duration is None else dict.fromkeys(after.loads or (), duration),
     }
+
+
+def _unfinished(readings: Readings, instance_ids: Collection[str]) -> int:
+    """Return how many requests the instances have, if none of their deployment has ended between the readings."""
+    requests = requests_between(*readings)
+    if requests is None or requests.timed:
+        return 0
+    loads = readings.after.loads or {}
+    return sum(load.active_requests or 0 for id_, load in loads.items() if id_ in instance_ids)
 
 
 def _scaled(wanted: Wanted, decision: Decision, now: datetime) -> Iterator[Scaled]:

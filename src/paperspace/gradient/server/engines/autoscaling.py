@@ -8,6 +8,8 @@ The algorithm is that of the Horizontal Pod Autoscaler of Kubernetes, with its d
   missing counts as 0 if the others are above the target, and as the target if they are below it. Neither can turn more
   replicas into fewer, or fewer into more.
 - A metric of which nothing is known prevents that replicas are removed.
+- While requests run and none has ended, their duration is not known yet: it proposes a replica for each of them, but no more
+  than there are.
 - One decision adds at most as many replicas as there are, or 4 if that is more.
 - Replicas are removed down to the highest proposal of the last 5 minutes.
 """
@@ -64,6 +66,8 @@ class Measured(NamedTuple):
     that is not known is left out."""
     starting: int = 0
     """How many other replicas are starting."""
+    unfinished: int = 0
+    """How many requests the ready replicas have, if none has ended."""
 
 
 class Proposal(NamedTuple):
@@ -153,6 +157,8 @@ def _minimum(resources: Mapping[str, Any]) -> int:
 
 def _proposal(target: Target, replicas: int, measured: Measured) -> int | None:
     """Return how many replicas a metric proposes. None: nothing is known of it."""
+    if target.metric == REQUEST_DURATION and measured.unfinished:
+        return min(measured.unfinished, replicas)
     values = _values(target.metric, measured.replicas)
     if not values:
         return None
