@@ -402,6 +402,21 @@ def test_metrics(page: Page, client: Client, database: Path) -> None:
     assert re.search(r"Requests per second: requests [\d.]+\. Maximum", plots.first.get_attribute("aria-label") or "")
 
 
+def test_metrics_with_a_gap(page: Page, client: Client, database: Path) -> None:
+    """Where the server has no figures, because it did not run, the lines have a gap."""
+    id_ = create(client)
+    file = MetricFile(location_beside(database, KIND.name))
+    for ago in (*range(50, 30, -1), 28, *range(20, 0, -1)):  # two are missing, and seven
+        file.append(int(time.time()) // INTERVAL - ago, {id_: FULL})
+    file.close()
+    open_page(page, id_, "metrics")
+    lines = page.locator(".plot path[d^=M]")
+    lines.first.wait_for(state="attached")
+    assert {
+        line.count("M") for line in lines.evaluate_all("(lines) => lines.map((line) => line.getAttribute('d'))")
+    } == {3}
+
+
 def test_metrics_of_another_time(page: Page, client: Client) -> None:
     """If the figures of the time chosen before arrive later, those of the chosen time stay."""
     id_ = create(client)

@@ -10,6 +10,7 @@ import { clock, duration, size } from "./words.js";
 /** The times that can be chosen: their name, and their length in minutes. @type {Record<string, [string, number]>} */
 const RANGES = { "15m": ["15 minutes", 15], "1h": ["hour", 60], "6h": ["6 hours", 360], "24h": ["day", 1440] };
 const INTERVAL = 10_000; // milliseconds: the server takes figures as often
+const MAX_POINTS = 360; // that the server returns
 
 const decimal = (/** @type {number} */ value) => (value >= 100 ? value.toFixed(0) : String(Number(value.toPrecision(2))));
 const first = (/** @type {string} */ name, /** @type {string} */ field) => ({ name, field, style: "series-1" });
@@ -51,7 +52,8 @@ export function mountMetrics(parent, page, signal) {
     shown.hidden = !points.length;
     setText(note, points.length ? "" : "No metrics in this time. They come every 10 seconds; simulated deployments have none.");
     const now = Date.now();
-    for (const plot of plots) plot.show(points, now - RANGES[since()][1] * 60_000, now);
+    const length = RANGES[since()][1] * 60_000;
+    for (const plot of plots) plot.show(points, now - length, now, Math.max(INTERVAL, length / MAX_POINTS));
   }
 
   /**

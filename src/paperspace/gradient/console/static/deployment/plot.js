@@ -14,7 +14,7 @@ import { timeTicks, valueTicks } from "./axis.js";
 /**
  * @typedef {object} Plot
  * @property {HTMLElement} element
- * @property {(points: import("./types.js").Point[], from: number, to: number) => void} show
+ * @property {(points: import("./types.js").Point[], from: number, to: number, step: number) => void} show `step`: milliseconds between points
  * @property {(index: number | null) => void} mark marks a point; null: none
  * @property {() => string[]} figures the values of the marked or newest point, as text
  */
@@ -44,7 +44,7 @@ export function createPlot(title, series, format, onPoint, { base = 10, steps = 
 
   /** @type {import("./types.js").Point[]} */
   let points = [];
-  let range = { from: 0, to: 1 };
+  let range = { from: 0, to: 1, step: 1 };
   /** @type {number | null} */
   let marked = null;
   let width = 0;
@@ -72,9 +72,9 @@ export function createPlot(title, series, format, onPoint, { base = 10, steps = 
   return { element: figure, show, mark, figures };
 
   /** @type {Plot["show"]} */
-  function show(shown, from, to) {
+  function show(shown, from, to, step) {
     points = shown;
-    range = { from, to };
+    range = { from, to, step };
     draw();
   }
 
@@ -107,7 +107,7 @@ export function createPlot(title, series, format, onPoint, { base = 10, steps = 
   }
 
   /**
-   * The path of a line. It has a gap where a value is unknown.
+   * The path of a line. It has a gap where a value is unknown, or where points are missing, because the server did not run.
    *
    * @param {string} field
    * @param {(value: number) => number} y
@@ -115,10 +115,13 @@ export function createPlot(title, series, format, onPoint, { base = 10, steps = 
   function path(field, y) {
     let path = "";
     let begun = false;
+    let before = 0;
     for (const point of points) {
-      if (point[field] == null) begun = false;
-      else {
-        const [atX, atY] = [x(Date.parse(point.time)).toFixed(1), y(point[field]).toFixed(1)];
+      const time = Date.parse(point.time);
+      if (point[field] == null || time - before > 2 * range.step) begun = false;
+      before = time;
+      if (point[field] != null) {
+        const [atX, atY] = [x(time).toFixed(1), y(point[field]).toFixed(1)];
         path += begun ? (steps ? `H${atX}V${atY}` : `L${atX} ${atY}`) : `M${atX} ${atY}`;
         if (!begun) path += "h0.1"; // a single point is visible
         begun = true;
