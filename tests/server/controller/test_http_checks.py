@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import socket
 from typing import TYPE_CHECKING
 
 import pytest
@@ -48,7 +49,7 @@ def test_an_informational_response_comes_first() -> None:
 
 
 def test_request() -> None:
-    """The request has the path with its query, the host and the headers of the check, which replace the default ones."""
+    """The request has the path with its query, the host and all headers of the check, which replace the default ones."""
     received = bytearray()
 
     async def respond(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
@@ -56,15 +57,18 @@ def test_request() -> None:
         writer.write(b"HTTP/1.1 200 OK\r\n\r\n")
         writer.close()
 
-    request = Request("/a?key=1", 80, "models.example.com", (("X-Check", "1"), ("user-agent", "é")))
+    headers = (("X-Check", "1"), ("user-agent", "é"), ("x-check", "2"), ("X-Check", ""))
+    request = Request("/a?key=1", 80, "models.example.com", headers)
     assert attempt(respond, request) == Result(True, "GET /a returned 200")
     assert received.decode().split("\r\n") == [
         "GET /a?key=1 HTTP/1.1",
         "Host: models.example.com",
         "Connection: close",
-        "user-agent: é",
         "Accept: */*",
         "X-Check: 1",
+        "user-agent: é",
+        "x-check: 2",
+        "X-Check: ",
         "",
         "",
     ]
@@ -94,6 +98,19 @@ async def silent(_reader: asyncio.StreamReader, writer: asyncio.StreamWriter) ->
 def test_timeout() -> None:
     """A response that does not arrive in time is a failure."""
     assert attempt(silent, timeout=0.1) == Result(False, "GET /health had no response in 0.1 s")
+
+
+def test_a_container_that_reads_nothing(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A request that the container does not read ends with the timeout: its rest does not have to be sent first."""
+
+    async def main(port: int) -> Result | None:
+        request = Request("/health", 80, headers=(("X-Large", "x" * 10_000_000),))
+        return await asyncio.wait_for(http_checks.attempt(request, port, 0.5), 20)
+
+    monkeypatch.setattr(http_checks, "_PUNCTUAL", 20)
+    with socket.create_server(("127.0.0.1", 0)) as listener:
+        result = asyncio.run(main(listener.getsockname()[1]))
+    assert result == Result(False, "GET /health had no response in 0.5 s")
 
 
 def test_a_late_timeout_says_nothing(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -17,6 +17,7 @@ if TYPE_CHECKING:
 
 _PASSES = range(200, 400)
 _INFORMATIONAL = range(100, 200)
+_DEFAULT_HEADERS = (("User-Agent", "gradient-probe"), ("Accept", "*/*"))
 _STATUS = re.compile(r"HTTP/1\.[01] ([0-9]{3})\b")
 
 # Seconds after its end at which a timeout is noticed. Later, this process did not run, and may have missed the response.
@@ -47,13 +48,15 @@ async def attempt(request: Request, port: int, timeout: float, *, http2: bool = 
 
 
 async def _status(request: Request, port: int, *, http2: bool) -> int:
-    headers = {"user-agent": ("User-Agent", "gradient-probe"), "accept": ("Accept", "*/*")}
-    headers |= {name.lower(): (name, value) for name, value in request.headers}
-    _, host = headers.pop("host", ("Host", request.host or f"127.0.0.1:{port}"))
+    hosts = [value for name, value in request.headers if name.lower() == "host"]
+    host = hosts[-1] if hosts else request.host or f"127.0.0.1:{port}"
+    names = {name.lower() for name, _ in request.headers}
+    headers = [(name, value) for name, value in _DEFAULT_HEADERS if name.lower() not in names]
+    headers += [(name, value) for name, value in request.headers if name.lower() != "host"]
     async with connected(port) as (reader, writer):
         if http2:
-            return await get_status(reader, writer, request.path, host, headers.values())
-        writer.write(_head(request.path, [("Host", host), ("Connection", "close"), *headers.values()]))
+            return await get_status(reader, writer, request.path, host, headers)
+        writer.write(_head(request.path, [("Host", host), ("Connection", "close"), *headers]))
         while (status := await _next_status(reader)) in _INFORMATIONAL:
             while (await reader.readline()).strip():
                 pass

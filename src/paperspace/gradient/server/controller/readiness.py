@@ -93,11 +93,14 @@ async def _exchange(port: int, request: bytes, length: int) -> bytes:
 
 @asynccontextmanager
 async def connected(port: int) -> AsyncIterator[tuple[asyncio.StreamReader, asyncio.StreamWriter]]:
-    """Connect to a port of 127.0.0.1 for the block."""
+    """Connect to a port of 127.0.0.1 for the block.
+
+    What was not sent at the end of the block is dropped: a container that reads nothing would never let the connection close.
+    """
     reader, writer = await asyncio.open_connection("127.0.0.1", port)
     try:
         yield reader, writer
     finally:
-        writer.close()
+        writer.transport.abort()
         with suppress(OSError):
             await writer.wait_closed()
