@@ -91,6 +91,14 @@ INVALID: list[tuple[Any, list[str]]] = [
         ["readiness.headers[0].value: expected no control characters, got a string with U+000D"],
     ),
     ({"path": "/", "headers": [{"name": "a"}]}, ["readiness.headers[0].value: missing; expected a string"]),
+    (
+        {
+            "path": "/" + "a" * 8191,
+            "host": "h" * 100,
+            "headers": [{"name": "b", "value": "s" * 8091}, {"name": "c", "value": ""}],
+        },
+        ["readiness: expected path, host and headers with at most 16384 characters together, got 16385 characters"],
+    ),
     ({"exec": {}}, ["readiness.exec.command: missing; expected a program and its arguments"]),
     ({"exec": {"command": []}}, ["readiness.exec.command: expected a program and its arguments, got []"]),
     (

@@ -153,7 +153,7 @@ class DeploymentSpecHealthCheckInput(TypedDict, total=False):
     """The number of failures in a row after which the check has failed, 1 or more. Null: 3."""
 
     headers: list[DeploymentSpecHealthCheckHeaderInput] | None
-    """The headers of the request. Null: none."""
+    """The headers of the request. With the path and the host, they have at most 16384 characters. Null: none."""
 
     host: str | None
     """The `Host` header of the request. The connection is to the container, whatever it is. Null: the address of the

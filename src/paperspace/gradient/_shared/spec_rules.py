@@ -25,6 +25,7 @@ DEFAULT_MAX_REPLICAS = 1  # only where autoscaling is disabled; otherwise the li
 DEFAULT_PROTOCOL = "http"
 DEFAULT_SUMMARY = "average"
 HEALTH_CHECKS = ("startup", "readiness", "liveness")
+MAX_CHECK_REQUEST = 16_384  # characters; few programs read more, and to compress more for HTTP/2 takes seconds
 CHECK_DEFAULTS = {"initialDelaySeconds": 0, "periodSeconds": 10, "timeoutSeconds": 1, "failureThreshold": 3}
 
 # Cc: control characters, Cs: lone surrogates, Zl and Zp: line and paragraph separators.
@@ -169,7 +170,12 @@ def _health_checks_problems(checks: Spec, path: Path) -> Iterator[Problem]:
 
 def _request_problems(check: Spec, path: Path) -> Iterator[Problem]:
     """Yield the problems of a check that is an HTTP request."""
-    target, host = check.get("path"), check.get("host")
+    target, host, headers = check.get("path"), check.get("host"), check.get("headers") or ()
+    texts = [target, host, *(header.get(field) for header in headers for field in ("name", "value"))]
+    size = sum(len(text) for text in texts if text)
+    if size > MAX_CHECK_REQUEST:
+        expected = f"path, host and headers with at most {MAX_CHECK_REQUEST} characters together"
+        yield Problem(path, Placeholder(f"{size} characters"), expected)
     if target is None:
         yield Problem((*path, "path"), None, "a path such as '/health', or `exec`", kind="missing")
     elif not _HTTP_PATH.fullmatch(target):
@@ -180,7 +186,7 @@ def _request_problems(check: Spec, path: Path) -> Iterator[Problem]:
         yield Problem((*path, "host"), host, "a host such as 'models.example.com'")
     else:
         yield from text_problems(host, (*path, "host"))
-    for index, header in enumerate(check.get("headers") or ()):
+    for index, header in enumerate(headers):
         name = header.get("name")
         if not _HEADER_NAME.fullmatch(name or ""):
             shown = name and "".join(name.partition(":")[:2])  # the text after a colon is probably a value

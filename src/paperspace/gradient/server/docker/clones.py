@@ -76,7 +76,18 @@ class Clones:
         """
         stem = self._stem(remote, owner)
         lock = self._locks.setdefault(stem, asyncio.Lock())
-        async with lock, self._clones:  # another replica may need the same one
+        async with lock:  # another replica may need the same one
+            if commit and _use(_archive(stem, commit)):
+                return commit  # without waiting for the clones of others, whose hosts may not respond
+            return await self._fetch_archive(remote, stem, commit)
+
+    async def _fetch_archive(self, remote: Remote, stem: Path, commit: str | None) -> str:
+        """Clone a repository that is not present, as soon as not too many others are being cloned.
+
+        Raises:
+            CloneError: it cannot be cloned.
+        """
+        async with limited(self._clones):
             try:
                 async with asyncio.timeout(self._timeout):
                     return await self._clone(remote, stem, commit)
