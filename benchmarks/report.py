@@ -98,7 +98,7 @@ def markdown(measurements: Iterable[Measurement], results: Iterable[Result]) -> 
     lines = ["| measurement | compared with | result | goal: at most |", "| --- | --- | ---: | ---: |"]
     for result in results:
         missed = "" if result.reached else " (missed)"
-        measured = f"{result.measured:.2f} {result.unit}{missed}"
+        measured = f"{result.measured:.3g} {result.unit}{missed}"
         lines.append(f"| {result.what} | {result.peer} | {measured} | {result.most:.2f} {result.unit} |")
     lines += ["", "| measurement | time of | client | median | quartiles |", "| --- | --- | --- | ---: | ---: |"]
     for measurement in measurements:

@@ -21,6 +21,7 @@ from urllib.error import HTTPError
 from urllib.request import Request, urlopen
 
 import pytest
+from freezegun import freeze_time
 from tests.raw_client import Caller
 from tools import TOP
 from tools.docs.blocks import blocks_of
@@ -198,6 +199,16 @@ def test_load(gradient_server: GradientServer, metric: str) -> None:
         gradient_server.advance(minutes=minutes)
         counts.append(run(call, "a")["readyReplicas"])
     assert counts == [2, 3, 4, 4, 2]
+
+
+def test_durations_follow_the_clock(gradient_server: GradientServer) -> None:
+    """A duration counts back from the clock of the server, also after `advance`, and while the time of the test is frozen."""
+    with freeze_time("2020-05-17"):
+        created = deployments.create_deployment("a", "p1", {"image": "nginx"}, wait=True)
+        assert list(deployments.get_deployment_logs(created["id"], since="1h"))
+        gradient_server.advance(hours=2)
+        assert not list(deployments.get_deployment_logs(created["id"], since="1h"))
+        assert list(deployments.get_deployment_logs(created["id"], since="3h"))
 
 
 @pytest.mark.parametrize("load", [-1, float("inf"), float("nan")])

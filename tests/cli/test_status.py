@@ -96,7 +96,7 @@ def test_failed_update(run: Run, client: Client) -> None:
     assert f"State:     failed; revision {serving} still serves (1 of 1 replicas ready)\n" in shown
     assert shown.count(reason) == 1
     assert f"Error:     {reason}\n" in shown
-    assert "failed; earlier revision serves, 1 of 1" in run("deployments", "list").stdout
+    assert "failed; earlier revision: 1 of 1 ready" in run("deployments", "list").stdout
     [listed] = json.loads(run("deployments", "list", "-o", "json").stdout)
     assert (listed["state"], listed["error"]) == ("failed", reason)
     assert listed["serving"] == {"specId": serving, "replicas": 1, "readyReplicas": 1}

@@ -322,7 +322,7 @@ class TestWait:
             nonlocal passed
             passed = 60.0
 
-        with pytest.raises(WaitTimeoutError, match=r"^deployment n is not stopped after 60 s: a run has not ended$"):
+        with pytest.raises(WaitTimeoutError, match=r"^deployment n is not stopped after 60 s: instances still run$"):
             client.deployments.wait_for_deployment(created["id"], timeout=60, on_event=expire)
 
     def test_deleted_meanwhile(self, client: Client) -> None:

@@ -113,8 +113,8 @@ def test_ambiguous_and_unknown_names(client: Client, call: Call) -> None:
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
-        ({}, "id: expected an id, or name= with project_id=, got None"),
-        ({"project_id": "p"}, "id: expected an id, or name= with project_id=, got None"),
+        ({}, "id: expected an id, or name=, got None"),
+        ({"project_id": "p"}, "id: expected an id, or name=, got None"),
         ({"id": "mnist"}, r"id: expected a UUID .* got 'mnist' \(pass a name as name=\)"),
         ({"id": ""}, "id: expected a UUID .* got ''$"),
         ({"name": ""}, "name: expected a non-empty string, got ''"),

@@ -49,13 +49,13 @@ INVALID: list[tuple[Any, list[str]]] = [
     ({"port": 80}, ["readiness.path: missing; expected a path such as '/health', or `exec`"]),
     (
         {"path": "/", **COMMAND},
-        ["readiness.path: expected no value beside `exec`, got '/' (a check is a request or a command)"],
+        ["readiness.path: expected no value next to `exec`, got '/' (a check is a request or a command)"],
     ),
     (
         {"host": "h", "port": 1, **COMMAND},
         [
-            "readiness.port: expected no value beside `exec`, got 1 (a check is a request or a command)",
-            "readiness.host: expected no value beside `exec`, got 'h' (a check is a request or a command)",
+            "readiness.port: expected no value next to `exec`, got 1 (a check is a request or a command)",
+            "readiness.host: expected no value next to `exec`, got 'h' (a check is a request or a command)",
         ],
     ),
     (

@@ -249,7 +249,7 @@ class DeploymentStatus(TypedDict):
     """Whether the newest spec is applied to the cluster."""
 
     replicas: int
-    """The desired number of replicas, after autoscaling, and those that are being removed but still run."""
+    """The desired number of replicas after autoscaling, plus the replicas that are being removed but still run."""
 
     readyReplicas: int
     """The number of replicas that are ready to serve."""

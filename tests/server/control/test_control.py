@@ -140,7 +140,7 @@ async def test_status(database: Path) -> None:
         "The server does not run",
         "The disk of x",
         "Deployment c: There is no image missing-1",
-        "1 container with the label of this server, but not in its database, as after the restore of an older backup",
+        "1 container of this server is not in its database, perhaps because an older backup was restored",
     ]
     engine.close_all()
 

@@ -198,7 +198,7 @@ def _exec_problems(check: Spec, command: Spec, path: Path) -> Iterator[Problem]:
     """Yield the problems of a check that is a command."""
     for field in _REQUEST_FIELDS:
         if check.get(field) is not None:
-            yield Problem((*path, field), check[field], "no value beside `exec`", "a check is a request or a command")
+            yield Problem((*path, field), check[field], "no value next to `exec`", "a check is a request or a command")
     arguments = command.get("command") or ()
     if not arguments or not arguments[0]:
         yield _required((*path, "exec", "command"), command.get("command"), "a program and its arguments")

@@ -111,7 +111,7 @@ engine_options = option_group(
         default=1000,
         show_default=True,
         metavar="MB",
-        help="The maximum size of a git repository, in megabytes: of its download, and of all its files together.",
+        help="The maximum size of a git repository, in megabytes; it applies to the download and to the files, separately.",
     ),
     click.option(
         "--repository-timeout",

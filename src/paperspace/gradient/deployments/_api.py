@@ -122,8 +122,8 @@ class AsyncDeployments(ChangesAPI):
         """Update a deployment: replace its spec, rename it, or move it.
 
         If `id` is not passed, `name` and `project_id` identify the deployment: pass `spec`, `cluster_id` or both to change it.
-        If `id` is passed, `name` and `project_id` are the new ones: pass at least one of the other arguments. Arguments that are
-        not passed change nothing. A new spec or cluster adds a revision; earlier revisions remain in the history.
+        If `id` is passed, `name` and `project_id` are new values: pass one or more of `name`, `project_id`, `spec` and
+        `cluster_id`. Arguments that are not passed change nothing. A new spec or cluster adds a revision; earlier revisions remain in the history.
 
         Args:
             name: The exact name of the deployment; with `id`, its new name.
@@ -140,7 +140,7 @@ class AsyncDeployments(ChangesAPI):
 
         Raises:
             InvalidSpecError: The spec is invalid; the message lists every problem. Nothing was sent.
-            InvalidArgumentError: Another argument is invalid, or there is nothing to change. Nothing was sent.
+            InvalidArgumentError: Another argument is invalid, or no change is passed. Nothing was sent.
             NotFoundError: No such deployment exists.
             ConflictError: The new name is already in use, or several deployments have the name. Or the spec
                 was replaced during the wait (only with `wait`).

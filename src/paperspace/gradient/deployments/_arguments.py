@@ -63,7 +63,7 @@ def check_id(value: object, argument: str = "id") -> Iterator[Problem]:
 def check_target(id: object, name: object, project_id: object) -> Iterator[Problem]:
     """Yield the problems of what identifies a deployment: either its id, or its name and perhaps its project."""
     if id is None and name is None:
-        yield Problem(("id",), None, "an id, or name= with project_id=")
+        yield Problem(("id",), None, "an id, or name=")
     elif id is None:
         yield from check_text(name, "name")
         yield from check_optional_text(project_id, "project_id")

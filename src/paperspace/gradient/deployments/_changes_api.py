@@ -93,7 +93,7 @@ class ChangesAPI(LifecycleAPI):
             cluster_id: The id of the cluster to deploy to. None: the current cluster; for a new deployment, the
                 server's default.
             dry_run: Whether to compute the result without changing anything.
-            show_secrets: Whether `difference` shows the values of environment variables; see `diff_deployment`.
+            show_secrets: Whether `difference` shows secrets; see `diff_deployment`.
             wait: Whether to return only when the spec is running; see `wait_for_deployment`. A dry run does not wait.
             wait_timeout: The maximum number of seconds to wait (only with `wait`).
 
@@ -141,16 +141,16 @@ class ChangesAPI(LifecycleAPI):
         """Return what `apply_deployment` would change, without changing anything.
 
         The specs are compared by their meaning: defaults, nulls and the order of environment variables make no
-        difference. Secrets are compared too, but not shown: `(hidden)` replaces the values of environment variables, and
-        the user names, passwords and credentials in URLs of repositories.
+        difference. Secrets are compared too, but not shown: `(hidden)` replaces the values of environment variables and
+        of headers of health checks and, for repositories, user names, passwords and credentials that are part of the URL.
 
         Args:
             name: The name of the deployment.
             project_id: The id of the project.
             spec: The whole desired spec.
             cluster_id: The id of the desired cluster. None: do not compare the cluster.
-            show_secrets: Whether to show the values of environment variables, and user names. Passwords and
-                credentials in URLs stay hidden.
+            show_secrets: Whether to show the values of environment variables and headers, and user names. Passwords, and
+                credentials that are part of a URL, stay hidden.
 
         Returns:
             A dict with `changes`, a list of dicts with `path`, `before` and `after` (None: not set), and `text`, the
@@ -220,7 +220,7 @@ class ChangesAPI(LifecycleAPI):
     ) -> RevisedDeployment:
         """Restore an earlier spec and its cluster, as a new revision. Pass either `to` or `previous=True`.
 
-        Nothing is changed if the newest spec already has this meaning and this cluster.
+        Nothing is changed if the newest spec already means the same and has this cluster.
 
         Args:
             id: The id of the deployment.

@@ -30,8 +30,8 @@ class PatchAPI(MonitoringAPI):
     ) -> DeploymentSpecInput:
         """Get the whole newest spec of a deployment, ready to be changed and sent back.
 
-        `update_deployment`, `create_deployment`, `apply_deployment` and `diff_deployment` accept it unchanged. Sent
-        back without a change, it makes no difference.
+        `update_deployment`, `create_deployment`, `apply_deployment` and `diff_deployment` accept it unchanged. Applied
+        without a change, it makes no difference.
 
         Args:
             id: The id of the deployment.
@@ -98,7 +98,7 @@ class PatchAPI(MonitoringAPI):
             change.
 
         Raises:
-            InvalidArgumentError: An argument is invalid, or there is nothing to change. Nothing was sent.
+            InvalidArgumentError: An argument is invalid, or no change is passed. Nothing was sent.
             NotFoundError: No deployment has this id or name, or it is deleted.
             ConflictError: Several deployments have the name; the message lists them. Or another client changed the spec
                 at the same time. The change of this call was applied, and it replaced the change of the other client.

@@ -47,7 +47,7 @@ class RecordsAPI:
             first: The maximum number of revisions. None: no limit.
             name: Its exact name, instead of its id.
             project_id: The project in which to look for the name. None: any project.
-            show_secrets: Whether `difference` shows the values of environment variables; see `diff_deployment`.
+            show_secrets: Whether `difference` shows secrets; see `diff_deployment`.
 
         Returns:
             A list of dicts with `id`, `dtCreated`, `actor`, `cluster`, `data` (the complete spec), and `difference`
@@ -91,7 +91,7 @@ class RecordsAPI:
             first: The maximum number of revisions. None: no limit.
             name: Its exact name, instead of its id.
             project_id: The project in which to look for the name. None: any project.
-            show_secrets: Whether `difference` shows the values of environment variables; see `diff_deployment`.
+            show_secrets: Whether `difference` shows secrets; see `diff_deployment`.
 
         Yields:
             Dicts as `get_deployment_history` returns them.
@@ -179,8 +179,8 @@ class RecordsAPI:
     ) -> list[DeploymentMetrics]:
         """Get what a deployment used and which requests it got, oldest first.
 
-        The server takes figures every 10 seconds, and keeps them for a day. A point has the figures of the time since the
-        point before.
+        The server takes figures every 10 seconds, and keeps them for a day. Each item of the list has the figures of the
+        time since the previous item.
 
         Args:
             id: The id of the deployment.
@@ -189,8 +189,8 @@ class RecordsAPI:
             since: The start: a datetime, a time such as `"2024-05-17T09:30"`, or a duration such as `"10m"` (10 minutes ago;
                 units: `s`, `m`, `h`, `d`; by the clock of the server). A time without a time zone is in UTC. None: an hour
                 ago.
-            step: The seconds between two points, rounded up to a multiple of 10. The server uses more if there would be
-                more than 360 points. None: the smallest possible step.
+            step: The seconds between two items, rounded up to a multiple of 10. The server increases it if there would be
+                over 360 items. None: the smallest possible step.
 
         Returns:
             A list of dicts with `time`, `replicas` and `readyReplicas` (of the newest spec), `cpu` (how many CPUs all

@@ -179,7 +179,7 @@ def _outcome(status: DeploymentStatus) -> str:
     if status["state"] == "ready":
         scaling = status["readyReplicas"] < status["replicas"]
         return f"{replica_counts(status)}; autoscaling is still adding replicas" if scaling else "all replicas ready"
-    return {"stopped": "stopped; all runs have ended"}.get(status["state"], "")
+    return {"stopped": "stopped; no instances run"}.get(status["state"], "")
 
 
 def failure_text(status: DeploymentStatus) -> str:

@@ -59,7 +59,7 @@ async def wait_timeout(session: Session, id: str, timeout: float, status: Deploy
     if not status["applied"]:
         progress += "; the newest spec is not applied yet"
     elif status["replicas"] == 0:
-        goal, progress = "stopped", "a run has not ended"
+        goal, progress = "stopped", "instances still run"
     if (serving := status["serving"]) and goal == "ready":
         progress += f"; {serving_text(serving)}"
     message = f"deployment {status['name']} is not {goal} after {timeout:g} s: {progress}"

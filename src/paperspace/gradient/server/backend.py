@@ -49,7 +49,7 @@ class Settings(NamedTuple):
     clock: SteadyClock
     runtime: Runtime
     engine: str | None
-    """The name of the engine. None: the simulation, if the database has no other engine."""
+    """The name of the engine. None: the engine of the database, or else the simulation."""
     actor: str
     new_id: Callable[[], UUID]
     endpoint_url: Callable[[str], str]

@@ -72,7 +72,7 @@ def _state(status: DeploymentStatus) -> str:
     serving = status["serving"] if status["state"] == "failed" else None
     if serving is None:
         return status["state"]
-    return f"failed; earlier revision serves, {serving['readyReplicas']} of {serving['replicas']}"
+    return f"failed; earlier revision: {serving['readyReplicas']} of {serving['replicas']} ready"
 
 
 def _color(state: str) -> str | None:

@@ -123,8 +123,8 @@ def problems(report: dict[str, Any], version: str) -> Iterator[str]:
         yield from map(_describe_problem, deployments["problems"])
     if unknown:
         yield (
-            f"{count(len(unknown), 'container')} with the label of this server, but not in its database, as after the "
-            "restore of an older backup. `gradient server prune` shows and removes them."
+            f"{count(len(unknown), 'container')} of this server {'is' if len(unknown) == 1 else 'are'} not in its database, "
+            "perhaps because an older backup was restored. `gradient server prune` shows and removes them."
         )
 
 

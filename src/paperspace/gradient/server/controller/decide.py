@@ -29,7 +29,7 @@ class Decision(NamedTuple):
     exists: bool
     """Whether the deployment is not deleted."""
     finished: bool
-    """Whether nothing of it runs, nor has to. Containers that the database does not know are kept, and do not count."""
+    """Whether nothing runs, and nothing has to run. Containers that the database does not know are kept, and do not count."""
     restarts: int = 0
     """How many instances were restarted because they had crashed."""
     access: Access | None = None

@@ -41,7 +41,7 @@ class Mark(NamedTuple):
 
     at: int = 0
     number: int = 0
-    """Among the pieces of the stream with this time, from 1. 0: no piece is stored."""
+    """Its number among the pieces of the stream with this time; the first is 1. 0: no piece is stored."""
 
 
 class Progress(NamedTuple):
@@ -54,7 +54,7 @@ class Progress(NamedTuple):
     newest: int = 0
     """The latest time of a stored piece."""
     begun: tuple[bytes, bytes] = (b"", b"")
-    """The begin of the line of each stream that has no end yet."""
+    """For each stream, the start of its unfinished line."""
 
     @property
     def since(self) -> int:

@@ -76,7 +76,7 @@ class Progress(NamedTuple):
     """Reports of an earlier phase no longer count."""
     message: str
     reason: Reason | None = None
-    """Its reason among the events of the deployment. None: it is none of them."""
+    """The reason of the event of the deployment. None: there is no such event."""
 
 
 class Responded(NamedTuple):
@@ -94,9 +94,9 @@ class Ended(NamedTuple):
     output: str = ""
     """The last lines of its output."""
     permanent: bool = False
-    """Whether each other attempt would end in the same way."""
+    """Whether all further attempts would end in the same way."""
     unseen: bool = False
-    """Whether the engine or the server was down then, which may be why."""
+    """Whether the engine or the server was down then, which may be the reason."""
     cause: Reason = Reason.CRASHED
     """The reason of its event."""
 

@@ -96,7 +96,7 @@ class SetState:
     state: str
     message: str
     reason: Reason | None = None
-    """Its reason among the events of the deployment. None: it is none of them."""
+    """The reason of the event of the deployment. None: there is no such event."""
 
 
 Change = Serve | Fail | Adopt | Add | Leave | Gone | AssignPort | Restart | Started | SetState

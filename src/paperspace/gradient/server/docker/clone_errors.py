@@ -89,7 +89,7 @@ def unknown_ref(remote: Remote) -> CloneError:
     if remote.ref is None:
         return permanent(remote, "it is empty, or has no default branch.")
     return permanent(
-        remote, f"it has no branch and no tag {remote.ref}. The id of a commit must have all of its characters."
+        remote, f"it has no branch and no tag {remote.ref}. If this is the id of a commit, write the whole id."
     )
 
 

@@ -29,7 +29,7 @@ class Pull(StrEnum):
     """When to pull the image of a new revision."""
 
     MISSING = "missing"
-    """If it is not present; and if its tag is `latest` and it came from a registry, which may have a newer one."""
+    """If it is not present, or if its tag is `latest` and it came from a registry, which may have a newer one."""
     ALWAYS = "always"
     NEVER = "never"
 

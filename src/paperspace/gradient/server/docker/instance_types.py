@@ -20,7 +20,7 @@ class InstanceType(NamedTuple):
     cpus: float | None = None
     memory: float | None = None
     gpus: int = 0
-    """How many GPUs, of those that are free or not."""
+    """How many GPUs, whether they are free or not."""
     devices: tuple[str, ...] = ()
     """The ids of the GPUs, such as `0` or `GPU-5f1b…`. They take the place of `gpus`."""
 

@@ -53,7 +53,7 @@ class StateChanged(NamedTuple):
     state: str
     message: str
     reason: Reason | None = None
-    """Its reason among the events of the deployment. None: it is none of them."""
+    """The reason of the event of the deployment. None: there is no such event."""
 
 
 class LineLogged(NamedTuple):

@@ -23,7 +23,7 @@ class Options(NamedTuple):
     """How to run the gateway."""
 
     folder: Path
-    """Its files. Only one server can use a folder. A short path: longer ones need another folder for the socket."""
+    """Its files. Only one server can use a folder. If its path is long, the socket is in another folder."""
     host: str = DEFAULT_HOST
     """The host that it listens on."""
     port: int = DEFAULT_PORT
@@ -37,4 +37,4 @@ class Options(NamedTuple):
     ephemeral: bool = False
     """Whether it ends with the server, and its folder is removed."""
     external: bool = False
-    """Whether `gradient server gateway` starts the process. Then the server only configures it."""
+    """Whether `gradient server gateway` starts the process. Then the server only configures it, and ends it if its version is another one."""

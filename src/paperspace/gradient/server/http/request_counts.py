@@ -10,7 +10,7 @@ from typing import NamedTuple
 BOUNDS = (0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0)
 
 OTHER = "other"
-"""The operation of requests without a name, and of those with a name after the first `MAX_OPERATIONS`."""
+"""The operation of requests without a name, and of all names after the first `MAX_OPERATIONS`."""
 
 MAX_OPERATIONS = 100  # clients choose the names
 
@@ -21,7 +21,7 @@ class Durations(NamedTuple):
     """The durations of the requests of an operation."""
 
     counts: tuple[int, ...]
-    """How many took at most each of `BOUNDS` and longer than the one before. The last number: longer than all."""
+    """For each of `BOUNDS`, how many took at most this long and longer than the previous bound. The last number: longer than all."""
     seconds: float
     """Their sum."""
 

@@ -24,7 +24,7 @@ class Backup(NamedTuple):
 
     copies: list[Path]
     left_out: list[UnusableDatabaseError]
-    """Why the logs, or the metrics, have no copy: their file is damaged. It may be lost, so the rest is copied."""
+    """Why the logs, or the metrics, have no copy: their file is damaged. The rest is copied without it."""
 
 
 def back_up(database: Path, target: Path) -> Backup:

@@ -18,7 +18,7 @@ MAX_LOG = 20_000_000  # bytes of the lines of one instance
 MAX_LINE = 2**31 - 1  # the largest number of a line, which is an Int in the API
 
 LINES_OF_LOG = 1 << 32
-"""The number of a line in the table is the number of its log times this, plus its number in the log."""
+"""The number of a line in the table: this, multiplied by the number of its log, plus its number in the log."""
 
 _LINE_OVERHEAD = 24  # bytes that a line takes in addition to its text, so that empty lines count too
 _TRIMMED = 0.05  # how much of a full log is removed at once

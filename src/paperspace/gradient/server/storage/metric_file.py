@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from paperspace.gradient.server.storage.side_file import Location
 
 INTERVAL = 10
-"""Seconds between two rows of a deployment. The number of a row is its time in these intervals since 1970."""
+"""Seconds between two rows of a deployment. The number of a row is how many of these intervals have passed since 1970."""
 
 KEPT = 86_400 // INTERVAL
 """How many rows of a deployment are kept."""
