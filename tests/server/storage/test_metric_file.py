@@ -118,6 +118,8 @@ def test_rows_count(files: Files) -> None:
     ("arguments", "expected"),
     [
         pytest.param((None, None, None), (NUMBER - 359, NUMBER, 1), id="an hour"),
+        pytest.param((timedelta(hours=1), None, None), (NUMBER - 359, NUMBER, 1), id="an hour that is named"),
+        pytest.param((timedelta(hours=6), None, None), (NUMBER // 6 * 6 - 359 * 6, NUMBER, 6), id="six hours"),
         pytest.param((timedelta(minutes=5), None, None), (NUMBER - 30, NUMBER, 1), id="five minutes"),
         pytest.param((timedelta(minutes=5), 60, None), (NUMBER - 30, NUMBER, 6), id="with a step"),
         pytest.param((timedelta(minutes=5), 61, None), (NUMBER - 30, NUMBER, 7), id="a step is rounded up"),

@@ -45,7 +45,8 @@ class Range(NamedTuple):
         end = int(now.timestamp()) // INTERVAL
         start = int(since.timestamp()) // INTERVAL if since else end - DEFAULT_SECONDS // INTERVAL + 1
         start = max(start, end - KEPT + 1)
-        size = max(-(-(step or INTERVAL) // INTERVAL), -(-(end - start + 1) // MAX_POINTS), 1)
+        # One interval does not count: an hour, from within one interval to within another, needs no longer step.
+        size = max(-(-(step or INTERVAL) // INTERVAL), -(-(end - start) // MAX_POINTS), 1)
         # All series have their points at the same times, so the first and the last one may have fewer intervals.
         start = max(start, (end // size - MAX_POINTS + 1) * size)
         if last is not None:
