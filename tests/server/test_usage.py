@@ -43,6 +43,11 @@ def usage(seconds: float, cpu_seconds: float, memory: int = 0, cpus: float = 2.0
     return Usage(START + timedelta(seconds=seconds), cpu_seconds, memory, cpus, 1000)
 
 
+def asked(asked: float, received: float, usage: Usage) -> Usage:
+    """Return the same, with the times when the engine was asked for it and responded."""
+    return usage._replace(asked=asked, received=received)
+
+
 def reading(traffic: Traffic | None = None, usages: dict[str, Usage | None] | None = None) -> Reading:
     """Return a reading with replicas, by `instance_container`."""
     usages = usages or {}
@@ -85,6 +90,30 @@ def test_unknown_requests() -> None:
         pytest.param({"a_1": usage(0, 5)}, {"a_2": usage(10, 6)}, {}, id="another container"),
         pytest.param({"a_1": usage(0, 5)}, {"a_1": usage(10, 4)}, {}, id="the container was started again"),
         pytest.param({"a_1": usage(0, 5)}, {"a_1": usage(0, 5)}, {}, id="the same reading"),
+        pytest.param(
+            {"a_1": asked(100, 104, usage(0, 5))},
+            {"a_1": asked(110, 113, usage(10, 10))},
+            {"a": 0.5},
+            id="the engine says when it has read them, although it responds later",
+        ),
+        pytest.param(
+            {"a_1": asked(100, 100, usage(0, 5))},
+            {"a_1": asked(110, 110, usage(0.5, 10))},
+            {"a": 0.5},
+            id="the clock of the engine was set back by less than the interval",
+        ),
+        pytest.param(
+            {"a_1": asked(100, 100, usage(0, 5))},
+            {"a_1": asked(110, 110, usage(-3590, 10))},
+            {"a": 0.5},
+            id="the clock of the engine was set back",
+        ),
+        pytest.param(
+            {"a_1": asked(100, 100, usage(0, 5))},
+            {"a_1": asked(110, 110, usage(3610, 10))},
+            {"a": 0.5},
+            id="the clock of the engine was set forward",
+        ),
         pytest.param({"a_1": None}, {"a_1": usage(10, 4)}, {}, id="unknown before"),
         pytest.param({"a_1": usage(0, 5)}, {"a_1": None}, {}, id="unknown now"),
         pytest.param({}, {"a_1": usage(10, 4)}, {}, id="new"),

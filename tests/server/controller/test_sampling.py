@@ -51,7 +51,11 @@ class World:
         self.time = datetime(2024, 5, 17, tzinfo=UTC)
         self.engine = MemoryEngine(lambda: self.time)
         self.gateway = CountingGateway(statistics)
-        self.sampler = Sampler(self.engine, Listing(self.engine), self.gateway, lambda: self.time)
+        listing = Listing(self.engine)
+        self.sampler = Sampler(self.engine, listing, self.gateway, lambda: self.time, self.seconds)
+
+    def seconds(self) -> float:
+        return self.time.timestamp()
 
     def start(self, deployment_id: str, instance_id: str) -> Container:
         key = ContainerKey(deployment_id, instance_id, 0, "template")
@@ -73,8 +77,9 @@ async def test_a_reading() -> None:
     assert reading.at == world.time
     assert reading.traffic == traffic
     assert reading.loads is not None
-    assert reading.loads["a"] == (first.id, Usage(world.time, 0.0, 0, 4.0, 2**30), 3)
-    assert reading.loads["b"] == (second.id, Usage(world.time, 0.0, 1000, 4.0, 2**30), 0)
+    times = {"asked": world.seconds(), "received": world.seconds()}
+    assert reading.loads["a"] == (first.id, Usage(world.time, 0.0, 0, 4.0, 2**30, **times), 3)
+    assert reading.loads["b"] == (second.id, Usage(world.time, 0.0, 1000, 4.0, 2**30, **times), 0)
 
 
 async def test_a_reading_that_takes_seconds(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -112,6 +117,18 @@ async def test_two_readings_make_a_rate() -> None:
     container = world.start("x", "a")
     await world.sample()
     world.engine.cpu_seconds[container.id] = 5.0
+    await world.sample()
+    before, after = world.sampler.readings("x")
+    assert cpus_by_instance(before, after) == {"a": 0.5}
+
+
+async def test_the_clock_of_the_engine_is_set(monkeypatch: pytest.MonkeyPatch) -> None:
+    """What a replica used is known also if the clock of the engine is set between two readings."""
+    world = World()
+    container = world.start("x", "a")
+    await world.sample()
+    world.engine.cpu_seconds[container.id] = 5.0
+    monkeypatch.setattr(world.engine, "_now", lambda: world.time - timedelta(seconds=9))
     await world.sample()
     before, after = world.sampler.readings("x")
     assert cpus_by_instance(before, after) == {"a": 0.5}

@@ -5,6 +5,7 @@ Counters only grow, except when what counts is started again: then a reading is 
 
 from __future__ import annotations
 
+from math import inf
 from typing import TYPE_CHECKING, NamedTuple
 
 if TYPE_CHECKING:
@@ -19,7 +20,7 @@ class Usage(NamedTuple):
     """What a container uses, and what it may use."""
 
     at: datetime
-    """When it was read."""
+    """When it was read, by the clock of the engine."""
     cpu_seconds: float
     """Of all its CPUs together, since it was started."""
     memory: int
@@ -28,6 +29,10 @@ class Usage(NamedTuple):
     """How many it may use."""
     memory_limit: int
     """Bytes."""
+    asked: float = -inf
+    """When the engine was asked for it, in seconds of a clock that nobody sets."""
+    received: float = inf
+    """When it responded."""
 
 
 class Traffic(NamedTuple):
@@ -96,10 +101,14 @@ def requests_between(before: Reading, after: Reading) -> Traffic | None:
 
 
 def cpus_between(before: Usage | None, after: Usage | None) -> float | None:
-    """Return how many CPUs a container used on average between two readings. None: it is unknown."""
+    """Return how many CPUs a container used on average between two readings. None: it is unknown.
+
+    The clock of the engine is exact, but it may have been set meanwhile.
+    """
     if before is None or after is None:
         return None
-    seconds = (after.at - before.at).total_seconds()
+    least, most = after.asked - before.received, after.received - before.asked
+    seconds = max(least, min((after.at - before.at).total_seconds(), most))
     used = after.cpu_seconds - before.cpu_seconds
     return used / seconds if seconds > 0 and used >= 0 else None
 

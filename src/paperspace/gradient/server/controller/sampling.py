@@ -10,6 +10,7 @@ import asyncio
 from collections import deque
 from typing import TYPE_CHECKING
 
+from paperspace.gradient._shared.event_loops import monotonic
 from paperspace.gradient.server.controller.engine import EngineUnavailableError
 from paperspace.gradient.server.controller.gateway import GatewayUnavailableError
 from paperspace.gradient.server.usage import Load, Reading
@@ -41,13 +42,22 @@ class Sampler:
         listing: Lists them.
         router: Counts the requests.
         now: Returns the current time.
+        seconds: Returns the seconds of a clock that nobody sets.
     """
 
-    def __init__(self, engine: Engine, listing: Listing, router: Router, now: Callable[[], datetime]) -> None:
+    def __init__(
+        self,
+        engine: Engine,
+        listing: Listing,
+        router: Router,
+        now: Callable[[], datetime],
+        seconds: Callable[[], float] = monotonic,
+    ) -> None:
         self._engine = engine
         self._listing = listing
         self._router = router
         self._now = now
+        self._seconds = seconds
         self._readings: dict[str, deque[Reading]] = {}
         self._callbacks: list[Callable[[datetime], None]] = []
 
@@ -103,11 +113,13 @@ class Sampler:
 
         async def read(container: Container) -> tuple[str, Usage | None]:
             async with limit:
+                asked = self._seconds()
                 try:
                     async with asyncio.timeout(READ_TIMEOUT):
-                        return container.id, await self._engine.usage(container)
+                        usage = await self._engine.usage(container)
                 except (EngineUnavailableError, TimeoutError):
-                    return container.id, None
+                    usage = None
+            return container.id, usage and usage._replace(asked=asked, received=self._seconds())
 
         return dict(await asyncio.gather(*map(read, containers)))
 
