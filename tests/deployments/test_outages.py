@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import asyncio
 import re
-from itertools import islice
+from itertools import count, islice
+from math import inf
 from typing import TYPE_CHECKING, Any
 
 import pytest
@@ -50,6 +51,21 @@ def test_long_outage(gradient_server: GradientServer) -> None:
         gradient_server.drop(1000)
         with pytest.raises(APIConnectionError):
             list(events)
+
+
+def test_wait_continues_after_the_process_was_stopped(
+    gradient_server: GradientServer, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A wait continues if all the time of a call passes during one request, as it does while Ctrl-Z stops the process."""
+    monkeypatch.setattr(_outages, "monotonic", count(step=3600.0).__next__)
+    with Client(gradient_server.api_key, gradient_server.url, max_retries=0) as client:
+        gradient_server.stay_pending("n")
+        created = client.deployments.create_deployment("n", "p", SPEC)
+        events = client.deployments.watch_deployment(created["id"], timeout=inf)
+        next(events)
+        gradient_server.recover("n")
+        gradient_server.drop(1)
+        assert [event["type"] for event in events][-1] == "ready"
 
 
 def test_logs_continue_after_an_outage(gradient_server: GradientServer) -> None:

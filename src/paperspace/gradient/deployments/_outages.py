@@ -42,24 +42,27 @@ def is_transient(error: Exception) -> bool:
 
 
 async def retry_in_outage(session: Session, read: Callable[[], Awaitable[T]], deadline: float = inf) -> T:
-    """Call `read` again while it fails with a transient error, for as long as one call may take.
+    """Call `read` again while it fails with a transient error, until this takes longer than one call may take.
 
-    A restart of the server can take longer than the retries of one request. The log says when an outage begins and ends.
+    A restart of the server can take longer than the retries of one request. The time counts from the first failure: a process
+    that is stopped during a request, by Ctrl-Z for example, has used up the time of that request when it continues. The log
+    says when an outage begins and ends.
     """
-    end = min(monotonic() + session.settings.timeout, deadline)
-    is_outage = False
+    end: float | None = None  # of the outage. None: there is none
     while True:
         try:
             result = await read()
         except TRANSIENT_ERRORS as error:
-            interval = max(error.retry_after or 0.0, OUTAGE_POLL)
-            if not is_transient(error) or monotonic() + interval >= end:
+            now, interval = monotonic(), max(error.retry_after or 0.0, OUTAGE_POLL)
+            is_new = end is None
+            if end is None:
+                end = min(now + session.settings.timeout, deadline)
+            if not is_transient(error) or now + interval >= end:
                 raise
-            if not is_outage:
+            if is_new:
                 _log.info("The server does not respond; trying again: %s", error.args[0])
-            is_outage = True
         else:
-            if is_outage:
+            if end is not None:
                 _log.info("The server responds again.")
             return result
         await sleep(interval)
