@@ -8,7 +8,7 @@ import re
 import time
 import traceback
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import jsonschema
 import pytest
@@ -21,7 +21,10 @@ from paperspace.gradient._shared.graphql_files import SPEC_SCHEMA
 from paperspace.gradient._spec.checks import check_spec
 from paperspace.gradient._spec.files import DEFAULT_FILES, parse_file, read_file
 from paperspace.gradient._spec.parsers import parse
-from paperspace.gradient.deployments import load_spec
+from paperspace.gradient.deployments import load_spec, load_specs
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
 
 YAML = """\
 image: tensorflow/serving
@@ -87,6 +90,14 @@ def test_search_order() -> None:
         assert load_spec()["image"] == name
     assert DEFAULT_FILES[0] == "paperspace.yaml"
     assert DEFAULT_FILES[-1] == ".paperspace/app.toml"
+
+
+def test_default_file_that_is_a_broken_link() -> None:
+    """A default file that is a link to a missing file is an error: another file is not loaded in its place."""
+    Path("paperspace.yml").write_text("image: other", encoding="utf-8")
+    Path("paperspace.yaml").symlink_to("missing.yaml")
+    with pytest.raises(InvalidSpecError, match=r"cannot read paperspace\.yaml: No such file or directory"):
+        load_spec()
 
 
 def test_image_of_the_caller() -> None:
@@ -273,13 +284,21 @@ def test_time_for_large_files(item: str) -> None:
     assert min(seconds(short * 2) for _ in range(3)) < min(seconds(short) for _ in range(3)) * 2
 
 
+@pytest.mark.parametrize("load", [load_spec, load_specs])
 @pytest.mark.parametrize(
-    "text", ['{"image": "hunter2"}', "image: hunter2", "image: a\nport: hunter2", "https://u:hunter2@a.example/s.yaml"]
+    "text",
+    [
+        '{"image": "hunter2"}',
+        "image: hunter2",
+        "image: a\nport: hunter2",
+        "https://u:hunter2@a.example/s.yaml",
+        '{"image": "hunter2", "command": ["' + 300 * "a" + '"]}',  # longer than the name of a file may be
+    ],
 )
-def test_text_instead_of_a_path(text: str) -> None:
+def test_text_instead_of_a_path(load: Callable[[str], object], text: str) -> None:
     """Text or a URL in place of a path is an error that does not show it, as it may hold secrets."""
     with pytest.raises(InvalidSpecError) as caught:
-        load_spec(text)
+        load(text)
     assert (
         str(caught.value)
         == "expected the path of a file, got text that is not a path; write the text to a file, and pass the path of the file"

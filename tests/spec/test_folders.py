@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from pathlib import Path
 from typing import Any
 
@@ -41,6 +42,16 @@ def test_folder() -> None:
         {"path": "team/a.yaml", "name": "a", "projectId": "p", "spec": {"image": "x"}},
         {"path": "team/b.json", "name": "b", "projectId": "q", "spec": {"image": "x"}},
     ]
+
+
+def test_pipe() -> None:
+    """A pipe in the folder is read as a file: without it, `apply --prune` would delete the deployment that it describes."""
+    reader, writer = os.pipe()
+    os.write(writer, b"name: c\nprojectId: p\nimage: x\n")
+    os.close(writer)
+    Path("team/c.yaml").symlink_to(f"/dev/fd/{reader}")
+    assert [named["name"] for named in load_specs("team", "p")] == ["a", "b", "c"]
+    os.close(reader)
 
 
 def test_file() -> None:

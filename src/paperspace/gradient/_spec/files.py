@@ -116,6 +116,11 @@ def path_of(path: str | PathLike[str]) -> Path:
         raise InvalidArgumentError(str(problem), problems=[problem]) from error
 
 
+def is_folder(path: Path) -> bool:
+    """Return whether a path is that of a folder. What is not may be no path at all: whoever reads it gets an error."""
+    return os.path.isdir(path)  # noqa: PTH112  # Path.is_dir raises OSError with the path, which may be secret text
+
+
 def read_text(file: Path) -> str:
     """Read a file, which may be a pipe.
 
@@ -221,9 +226,9 @@ def read_env_file(file: Path) -> dict[str, str]:
 
 
 def find_default_file() -> Path:
-    """Return the first of the default files that exists."""
+    """Return the first of the default files that exists, perhaps as a symbolic link to a file that does not."""
     for name in DEFAULT_FILES:
-        if Path(name).is_file():
+        if os.path.lexists(name) and not is_folder(Path(name)):
             return Path(name)
     raise InvalidSpecError(f"no spec file found; looked for {', '.join(DEFAULT_FILES)}")
 

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, cast
 
 from paperspace.gradient._shared.problems import Problem
 from paperspace.gradient._shared.spec_rules import normalize_name
-from paperspace.gradient._spec.files import SUFFIXES, path_of, read_file
+from paperspace.gradient._spec.files import SUFFIXES, is_folder, path_of, read_file
 from paperspace.gradient.errors import InvalidSpecError
 
 if TYPE_CHECKING:
@@ -34,7 +34,7 @@ def load_specs(path: str | PathLike[str], project_id: str | None, *, env_subst: 
         InvalidSpecError: A file is invalid or sets no name or no project, or two files describe the same deployment.
     """
     path = path_of(path)
-    paths = files_in(path) if path.is_dir() else [path]
+    paths = files_in(path) if is_folder(path) else [path]
     specs = read_each(paths, lambda path: _named(read_file(path, env_subst=env_subst), project_id))
     refuse_duplicates((named["path"], named["name"], named["projectId"]) for named in specs)
     return specs
@@ -55,15 +55,14 @@ def _named(file: SpecFile, project_id: str | None) -> NamedSpec:
 def files_in(folder: Path) -> list[Path]:
     """Return the spec files in a folder, sorted by name. Its subfolders and hidden files are not searched.
 
-    A symbolic link to a file that does not exist is one of them: whoever reads it gets an error. Without it, `apply --prune`
-    would delete the deployment of that file.
+    Whatever is not a folder is one of them, also a pipe, and a symbolic link to a file that does not exist: whoever reads it
+    gets an error. Without it, `apply --prune` would delete the deployment of that file.
     """
     try:
         named = [path for path in folder.iterdir() if path.suffix.lower() in SUFFIXES]
-        files = sorted(path for path in named if path.is_file() or not path.exists())
     except OSError as error:
         raise InvalidSpecError(f"cannot read {folder}: {error.strerror or error}") from error
-    files = [path for path in files if not path.name.startswith(".")]
+    files = sorted(path for path in named if not path.name.startswith(".") and not is_folder(path))
     if not files:
         raise InvalidSpecError(f"no spec files in {folder}; looked for *{', *'.join(SUFFIXES)}")
     return files
