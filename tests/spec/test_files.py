@@ -284,6 +284,18 @@ def test_time_for_large_files(item: str) -> None:
     assert min(seconds(short * 2) for _ in range(3)) < min(seconds(short) for _ in range(3)) * 2
 
 
+def test_time_for_many_problems() -> None:
+    """The time to check a spec grows with the number of its problems, not with the square of it."""
+
+    def seconds(variables: int) -> float:
+        spec = {"image": "a", "env": [{"name": "", "value": 1}] * variables}
+        start = time.process_time()
+        assert len(list(check_spec(spec))) >= variables
+        return time.process_time() - start
+
+    assert min(seconds(4000) for _ in range(3)) < min(seconds(500) for _ in range(3)) * 20
+
+
 @pytest.mark.parametrize("load", [load_spec, load_specs])
 @pytest.mark.parametrize(
     "text",

@@ -99,7 +99,7 @@ def check_spec(value: object) -> Iterator[Problem]:
         rest = _without(value, wrong, ("spec",)) if wrong else value
         for problem in (*spec_problems(rest), *_hidden_problems(rest)):
             missing.pop(problem.path, None)  # the rule says more about it
-            if not any(problem.path[: len(path)] == path for path in wrong):
+            if not any(problem.path[:length] in wrong for length in range(1, len(problem.path) + 1)):
                 yield problem
     yield from missing.values()
 
@@ -200,7 +200,7 @@ def _suggestion(path: Path) -> str:
     from difflib import get_close_matches
 
     *parents, name = path
-    fields = sorted(get_type_hints(_typed_dict(_annotation(tuple(parents)))))
+    fields = sorted(_fields(_typed_dict(_annotation(tuple(parents)))))
     lowered = {field.lower(): field for field in fields}
     close = get_close_matches(str(name).lower(), lowered, n=1)
     return f"did you mean {lowered[close[0]]!r}?" if close else f"valid fields: {', '.join(fields)}"
@@ -211,8 +211,14 @@ def _annotation(path: Path) -> Any:
     annotation: Any = DeploymentSpecDataInput
     for step in path:
         if isinstance(step, str):
-            annotation = get_type_hints(_typed_dict(annotation))[step]
+            annotation = _fields(_typed_dict(annotation))[step]
     return annotation
+
+
+@cache
+def _fields(typed_dict: Any) -> dict[str, Any]:
+    """Return the annotations of the fields of a TypedDict."""
+    return get_type_hints(typed_dict)
 
 
 def _typed_dict(annotation: Any) -> Any:
