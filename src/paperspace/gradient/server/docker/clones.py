@@ -87,7 +87,7 @@ class Clones:
         Raises:
             CloneError: it cannot be cloned.
         """
-        async with limited(self._clones):
+        async with self._clones:
             try:
                 async with asyncio.timeout(self._timeout):
                     return await self._clone(remote, stem, commit)
