@@ -132,6 +132,19 @@ async def test_envoy_starts_again(
     assert (counted.requests, counted.timed) == (before + after, before + after)
 
 
+async def test_the_gateway_is_opened_again(gateway: EnvoyGateway, replicas: list[Replica]) -> None:
+    """If Envoy keeps running while the gateway is closed and opened, its requests are counted once."""
+    await gateway.route("x", "a", replicas[0].target)
+    await gateway.statistics()
+    for _ in range(2):
+        async with visiting(gateway) as visitor:
+            await visitor.send("/endpoints/x/")
+        await gateway.statistics()
+        await gateway.close()
+        await gateway.open()
+    assert (await traffic(gateway)).requests == 2
+
+
 async def test_another_server(
     gateway: EnvoyGateway, new_gateway: Callable[..., EnvoyGateway], replicas: list[Replica]
 ) -> None:

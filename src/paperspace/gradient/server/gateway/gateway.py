@@ -236,7 +236,7 @@ class EnvoyGateway:
         admin = self._envoy.admin
         try:
             traffic = await self._counting.read(
-                admin.request_counters, lambda: self._changes.applied.slots, lambda: self._supervisor.process
+                admin.request_counters, lambda: self._changes.applied.slots, lambda: self._supervisor.pid
             )
             active = await admin.active_requests()
         except (AdminError, ValueError) as error:

@@ -77,7 +77,7 @@ class Counting:
 
     def __init__(self) -> None:
         self._counted: Counted | None = None
-        self._process: object = None
+        self._pid: int | None = None
         self._retired: set[int] = set()
 
     @property
@@ -94,25 +94,25 @@ class Counting:
         self,
         counters: Callable[[], Awaitable[str]],
         slots: Callable[[], Mapping[str, int]],
-        process: Callable[[], object | None],
+        pid: Callable[[], int | None],
     ) -> Mapping[str, Traffic]:
         """Return the requests of each deployment.
 
         Args:
             counters: Reads the counters of Envoy.
             slots: Returns the slot of each deployment.
-            process: Returns the process of Envoy. The counters of another one have started at zero.
+            pid: Returns the id of Envoy's process. The counters of another one have started at zero.
 
         Raises:
             ValueError: the counters are not what Envoy sends, or the process changed meanwhile.
         """
-        retired, read_from = self.avoid, process()
+        retired, before = self.avoid, pid()
         read = await in_daemon_thread(parse, await counters())
-        if read_from is None or process() is not read_from:
+        if before is None or pid() != before:
             raise ValueError("it was started again meanwhile")
-        if self._counted and self._process is not read_from:
+        if self._counted and self._pid != before:
             self._counted = self._counted._replace(read={})
-        self._process = read_from
+        self._pid = before
         self._counted = count(self._counted, read, slots())
         self._retired -= retired
         return self._counted.totals

@@ -41,9 +41,9 @@ class Supervisor:
         self._starting = False
 
     @property
-    def process(self) -> Process | None:
-        """The process. None: none runs."""
-        return self._process
+    def pid(self) -> int | None:
+        """The id of the process. None: none runs."""
+        return self._process and self._process.pid
 
     @property
     def alive(self) -> bool:
