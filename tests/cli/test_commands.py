@@ -355,7 +355,27 @@ def test_full_disk(environment: dict[str, str]) -> None:
     with open("/dev/full", "w") as full:  # noqa: PTH123  # a device
         words = [*GRADIENT, "deployments", "list"]
         done = subprocess.run(words, stdout=full, stderr=subprocess.PIPE, text=True, check=False, env=environment)
-    assert (done.returncode, done.stderr) == (1, "Error: No space left on device\n")
+    assert (done.returncode, done.stderr) == (1, "Error: cannot write to standard output: No space left on device\n")
+
+
+def test_changes_on_a_full_disk(tmp_path: Path, environment: dict[str, str]) -> None:
+    """If the results of changes cannot be written, all changes are made, the results are messages, and the exit code is 1."""
+    for name in ("a", "b"):
+        (tmp_path / f"{name}.yaml").write_text(f"name: {name}\nimage: nginx\n", encoding="utf-8")
+
+    def messages_of(*words: str) -> str:
+        with open("/dev/full", "w") as full:  # noqa: PTH123  # a device
+            command = [*GRADIENT, "deployments", *words]
+            done = subprocess.run(command, stdout=full, stderr=subprocess.PIPE, text=True, check=False, env=environment)
+        assert (done.returncode, done.stderr.count("Cannot write to standard output: No space")) == (1, 1)
+        return done.stderr
+
+    created = messages_of("apply", "--project-id", "p", str(tmp_path))
+    ids = {deployment["name"]: deployment["id"] for deployment in deployments.list_deployments()}
+    assert all(f"Created deployment: {ids[name]} ({name})\n" in created for name in ("a", "b"))
+    assert ids["a"] in messages_of("scale", ids["a"], "--replicas", "2", "-o", "json")
+    deleted = messages_of("delete", "--yes", *ids.values())
+    assert all(f"Deleted deployment: {id_}\n" in deleted for id_ in ids.values())
 
 
 @pytest.mark.parametrize("closed", ["<&-", ">&-", "2>&-", "<&- >&- 2>&-", "2>/dev/full"])

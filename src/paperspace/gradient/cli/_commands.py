@@ -25,11 +25,16 @@ API_URL_OPTION = "--api-url"
 
 @dataclass
 class CommonOptions:
-    """The values of the options that every command accepts."""
+    """The values of the options that every command accepts.
+
+    Attributes:
+        output_failed: Whether results of the command could not be written to standard output.
+    """
 
     api_key: str | None = None
     api_url: str | None = None
     debug: bool = False
+    output_failed: bool = False
 
 
 def common_options() -> CommonOptions:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import io
 import re
 import sys
@@ -54,6 +55,9 @@ _HINTS: tuple[tuple[type[Exception], str], ...] = (
 
 _MISSING_API_KEY = "no API key: pass --api-key, set PAPERSPACE_API_KEY, or store one with `gradient apiKey KEY`"
 
+# A file that cannot grow. If such an error names no file, it is that of standard output.
+_FULL = {errno.ENOSPC, errno.EDQUOT, errno.EFBIG}
+
 # As other commands call an option of `--output`.
 _FORMATS = {"--json", "--yaml"}
 
@@ -92,7 +96,8 @@ def exit_code(function: Callable[[], object], options: CommonOptions) -> int:
         if isinstance(error, OSError) and not isinstance(error, errors.GradientError):
             redirect_to_null(sys.stdout)  # which may be the stream that failed, for example on a full disk
         return code_of(error)
-    return code if isinstance(code, int) else ExitCode.SUCCESS
+    code = code if isinstance(code, int) else ExitCode.SUCCESS
+    return code or (ExitCode.FAILED if options.output_failed else ExitCode.SUCCESS)
 
 
 def _end_line(interrupt: BaseException | None) -> None:
@@ -152,7 +157,9 @@ def _message_and_hint(error: Exception) -> tuple[str, str | None]:
         case click.ClickException():
             return error.format_message(), None
         case OSError():
-            return ": ".join(part for part in (error.filename, error.strerror or str(error)) if part), None
+            is_output = error.filename is None and error.errno in _FULL
+            where = "cannot write to standard output" if is_output else error.filename
+            return ": ".join(part for part in (where, error.strerror or str(error)) if part), None
         case _:
             return (
                 f"internal error: {type(error).__name__}: {error}",

@@ -10,6 +10,8 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from paperspace.gradient.cli._commands import common_options
+
 if TYPE_CHECKING:
     from collections.abc import Callable
     from typing import TextIO
@@ -34,29 +36,42 @@ def output_option(*formats: str) -> Callable[[Callable[..., Any]], Callable[...,
 
 def print_data(data: object, output: str) -> None:
     """Print plain data as JSON or YAML."""
-    if output == "yaml":
-        import yaml
+    click.echo(data_text(data, output))
 
-        text = yaml.safe_dump(data, sort_keys=False, allow_unicode=_stdout_is_unicode())
-        if _YAML_LINE_BREAKS.intersection(text):
-            # PyYAML writes them unescaped, and reads them as spaces or line feeds. Without Unicode, it escapes them.
-            text = yaml.safe_dump(data, sort_keys=False)
-        click.echo(text, nl=False)
-    else:
+
+def data_text(data: object, output: str) -> str:
+    """Return plain data as JSON or YAML."""
+    if output != "yaml":
         import json
 
-        click.echo(json.dumps(data, indent=2, ensure_ascii=not _stdout_is_unicode()))
+        return json.dumps(data, indent=2, ensure_ascii=not _stdout_is_unicode())
+    import yaml
+
+    text: str = yaml.safe_dump(data, sort_keys=False, allow_unicode=_stdout_is_unicode())
+    if _YAML_LINE_BREAKS.intersection(text):
+        # PyYAML writes them unescaped, and reads them as spaces or line feeds. Without Unicode, it escapes them.
+        text = yaml.safe_dump(data, sort_keys=False)
+    return text.removesuffix("\n")
 
 
-def print_line(text: str) -> None:
-    """Print one line about a change that was made.
+def print_change(text: str) -> None:
+    """Print the result of a change that was made.
 
-    If nothing reads standard output any more, as after `| head -1`, the command continues with its other changes.
+    If nothing reads standard output any more, as after `| head -1`, the command continues with its other changes. If it
+    cannot be written to, as on a full disk, the command continues too, and results go to standard error.
     """
-    try:
-        click.echo(text)
-    except BrokenPipeError:
-        redirect_to_null(sys.stdout)
+    options = common_options()
+    if not options.output_failed:
+        try:
+            click.echo(text)
+        except BrokenPipeError:
+            redirect_to_null(sys.stdout)
+        except OSError as error:
+            redirect_to_null(sys.stdout)
+            options.output_failed = True
+            print_message(f"Cannot write to standard output: {error.strerror}. The results are:")
+    if options.output_failed:
+        print_message(text)
 
 
 def _stdout_is_unicode() -> bool:

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, NamedTuple
 from paperspace.gradient.cli._commands import common_options
 from paperspace.gradient.cli._errors import code_of, print_error
 from paperspace.gradient.cli._exit_codes import ExitCode
-from paperspace.gradient.cli._output import print_data, print_line, print_message, printable
+from paperspace.gradient.cli._output import data_text, print_change, print_message, printable
 from paperspace.gradient.cli._progress import wait_with_progress
 from paperspace.gradient.cli.deployments import _prune
 from paperspace.gradient.cli.deployments._several import watch_several
@@ -124,16 +124,17 @@ class Applier:
     def print_list(self) -> None:
         """Print everything that was done as one list, if the output is data for several deployments."""
         if self._as_list and self._output in {"json", "yaml"}:
-            print_data([*({"name": name, **applied} for name, applied in self._applied), *self._deleted], self._output)
+            listed = [*({"name": name, **applied} for name, applied in self._applied), *self._deleted]
+            print_change(data_text(listed, self._output))
 
     def _print(self, name: str, applied: AppliedDeployment | PlannedDeployment) -> None:
         match self._output:
             case "json" | "yaml":
                 if not self._as_list:
-                    print_data(applied, self._output)
+                    print_change(data_text(applied, self._output))
             case "id":
                 if applied["id"]:
-                    print_line(applied["id"])
+                    print_change(applied["id"])
             case _:
                 if difference := applied["difference"]["text"]:
                     print_message(f"{name}:\n{difference}" if self._as_list else difference)
@@ -144,7 +145,7 @@ class Applier:
         result = f"{done} deployment: {id_ or name}"
         if self._as_list and id_:
             result += f" ({printable(name)})"
-        print_line(result)
+        print_change(result)
 
     def _report(self, name: str, error: GradientError) -> None:
         print_message(f"{name}:")

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from paperspace.gradient.cli._output import print_data, print_line
+from paperspace.gradient.cli._output import data_text, print_change
 from paperspace.gradient.cli.deployments._options import NOT_FOUND, print_result
 from paperspace.gradient.errors import NotFoundError
 
@@ -49,7 +49,7 @@ class Deleter:
         finally:
             if self._is_data:
                 for data in [self._deleted] if self._as_list else self._deleted:
-                    print_data(data, self._output or "json")
+                    print_change(data_text(data, self._output or "json"))
         if self._not_found:
             raise _combine(self._not_found)
 
@@ -66,7 +66,7 @@ class Deleter:
     def _report(self, error: NotFoundError) -> None:
         self._not_found.append(error)
         if self._output is None:
-            print_line(NOT_FOUND)
+            print_change(NOT_FOUND)
 
 
 def _combine(not_found: list[NotFoundError]) -> NotFoundError:

@@ -11,7 +11,7 @@ import click
 from paperspace.gradient._core.defaults import DEFAULT_WAIT
 from paperspace.gradient._shared.lazy import lazy_modules
 from paperspace.gradient.cli._completion import complete_name
-from paperspace.gradient.cli._output import print_data, print_line, print_message
+from paperspace.gradient.cli._output import data_text, print_change, print_message
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -192,8 +192,8 @@ def print_result(action: str, deployment: DeploymentRef, output: str | None) -> 
     """Print the deployment that a command changed."""
     match output:
         case "id":
-            print_line(deployment["id"])
+            print_change(deployment["id"])
         case None:
-            print_line(f"{action} deployment: {deployment['id']}")
+            print_change(f"{action} deployment: {deployment['id']}")
         case _:
-            print_data(deployment, output)
+            print_change(data_text(deployment, output))
