@@ -293,7 +293,7 @@ class Session:
         """Build the error for a failed attempt, with everything that is known about the call."""
         message = without_secrets(self.settings.masked(failure.message), call.variables)
         if issubclass(failure.error_class, APITimeoutError):
-            message += f" (timeout: {self.settings.timeout:g} s for the whole call)"
+            message += f" (timeout: {self.settings.timeout:g} s with all retries)"
         elif issubclass(failure.error_class, AuthenticationError):
             message = f"{message.removesuffix('.')}; the API key comes from {self.settings.api_key_source}"
         if budget_exhausted:
