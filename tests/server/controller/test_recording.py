@@ -78,33 +78,57 @@ def test_figures(readings: list[Reading], expected: Point) -> None:
     assert point_of(STATE, readings) == expected
 
 
-async def test_a_reading_while_another_one_is_stored() -> None:
-    """Each interval has the requests of its own reading, also if the next one is taken before these are stored."""
-    world = SampledWorld(Statistics({"x": NO_TRAFFIC}))
-    stored: dict[int, int] = {}
+class RecordedWorld(SampledWorld):
+    """A sampler with a recorder, for one deployment. `stored` is the number of its requests in each interval."""
 
-    def append(number: int, points: dict[str, Point]) -> None:
-        traffic = points["x"].traffic
-        stored[number] = traffic.requests if traffic else 0
+    def __init__(self) -> None:
+        super().__init__(Statistics({"x": NO_TRAFFIC}))
+        self.stored: dict[int, int] = {}
+        self.requests_meanwhile: int | None = None
+        file = SimpleNamespace(append=self._append, close=lambda: None)
+        self.store: Any = SideStore("test", lambda: file)
+        self.recorder = Recorder(self.sampler, self.store, self._states)
 
-    async def sample(requests: int) -> None:
-        world.gateway.counted = Statistics({"x": Traffic(requests=requests)})
-        await world.sample()
+    async def count(self, requests: int) -> None:
+        """Take a reading, after so many requests in all."""
+        self.gateway.counted = Statistics({"x": Traffic(requests=requests)})
+        await self.sample()
 
-    async def states() -> list[DeploymentState]:
-        if not stored:
-            await sample(7)
+    async def _states(self) -> list[DeploymentState]:
+        if self.requests_meanwhile is not None:
+            requests, self.requests_meanwhile = self.requests_meanwhile, None
+            await self.count(requests)
         return [STATE]
 
-    store: Any = SideStore("test", lambda: SimpleNamespace(append=append, close=lambda: None))
-    recorder = Recorder(world.sampler, store, states)
-    await store.open()
-    await sample(0)
-    await sample(3)
-    await recorder.run()
-    await recorder.run()
-    await store.close()
-    assert list(stored.values()) == [3, 4]
+    def _append(self, number: int, points: dict[str, Point]) -> None:
+        traffic = points["x"].traffic
+        self.stored[number] = traffic.requests if traffic else 0
+
+
+async def test_a_reading_while_another_one_is_stored() -> None:
+    """Each interval has the requests of its own reading, also if the next one is taken before these are stored."""
+    world = RecordedWorld()
+    await world.store.open()
+    await world.count(0)
+    await world.count(3)
+    world.requests_meanwhile = 7
+    await world.recorder.run()
+    await world.recorder.run()
+    await world.store.close()
+    assert list(world.stored.values()) == [3, 4]
+
+
+async def test_the_first_reading_of_a_server() -> None:
+    """The first reading is not stored: it would replace the figures that the server before has stored of its interval."""
+    world = RecordedWorld()
+    await world.store.open()
+    recording = asyncio.create_task(world.recorder.run())
+    await world.count(3)
+    await asyncio.sleep(0.01)
+    await world.count(5)
+    await recording
+    await world.store.close()
+    assert list(world.stored.values()) == [2]
 
 
 async def test_from_container_to_function(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from collections import deque
 from contextlib import suppress
 from datetime import timedelta
 from typing import TYPE_CHECKING
@@ -45,19 +46,20 @@ class Recorder:
         self._sampler = sampler
         self._store = store
         self._states = states
-        self._at: datetime
+        self._times: deque[datetime] = deque(maxlen=2)
         self._taken = asyncio.Event()
         sampler.call_after_reading(self._take)
 
     def _take(self, at: datetime) -> None:
-        self._at = at
-        self._taken.set()
+        self._times.append(at)
+        if len(self._times) > 1:  # the first reading would replace what the server before has stored of its interval
+            self._taken.set()
 
     async def run(self) -> None:
         """Wait for a reading, and store its figures. What cannot be stored is left out: the store reports it."""
         await self._taken.wait()
         self._taken.clear()
-        number = int(self._at.timestamp()) // metric_file.INTERVAL
+        number = int(self._times[-1].timestamp()) // metric_file.INTERVAL
         readings = {id_: self._sampler.readings(id_) for id_ in self._sampler.latest()}  # before others are taken
         points = {state.id: point_of(state, readings.get(state.id, ())) for state in await self._states()}
         with suppress(SideFileError):

@@ -74,9 +74,9 @@ class Sampler:
         self._callbacks.append(callback)
 
     async def run(self) -> None:
-        """Wait until a reading is due, and take one of every deployment."""
+        """Take one reading of every deployment, and wait until the next one is due."""
+        await self.sample()  # at once at the start: requests count from the first reading
         await asyncio.sleep(seconds_until_due(self._now()))
-        await self.sample()
 
     async def sample(self) -> None:
         """Take one reading of every deployment. What cannot be read is unknown."""
