@@ -43,7 +43,7 @@ class Supervisor:
     @property
     def pid(self) -> int | None:
         """The id of the process. None: none runs."""
-        return self._process and self._process.pid
+        return None if self._process is None else self._process.pid
 
     @property
     def alive(self) -> bool:
