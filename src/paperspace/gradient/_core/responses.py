@@ -196,8 +196,8 @@ def _meaning_of_status(status: int) -> Meaning:
     return _BY_STATUS.get(status, _UNKNOWN_SERVER_STATUS if status >= _SERVER_ERROR else _UNKNOWN_CLIENT_STATUS)
 
 
-def _failure(meaning: Meaning, message: str, response: HTTPResponse, code: str | None = None) -> AttemptFailed:
-    return AttemptFailed(meaning.error_class, message, meaning.kind, response.facts(code))
+def _failure(meaning: Meaning, message: str, response: HTTPResponse) -> AttemptFailed:
+    return AttemptFailed(meaning.error_class, message, meaning.kind, response.facts())
 
 
 def _excerpt(response: HTTPResponse) -> str:

@@ -60,11 +60,6 @@ class Remote(NamedTuple):
     secret: Credentials | PrivateKey | None
 
     @property
-    def is_ssh(self) -> bool:
-        """Whether it is reached with ssh."""
-        return not self.url.startswith("https:")
-
-    @property
     def title(self) -> str:
         """What it is called in messages."""
         return f"Repository {self.name} ({self.url})"
