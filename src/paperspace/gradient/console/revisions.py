@@ -6,6 +6,7 @@ from contextlib import aclosing
 from typing import TYPE_CHECKING, Any
 
 from paperspace.gradient._spec.diff import difference
+from paperspace.gradient.deployments._revisions import spec_and_cluster_of
 
 if TYPE_CHECKING:
     from collections.abc import AsyncGenerator
@@ -63,8 +64,4 @@ def _summary(changes: list[SpecChange]) -> str:
 
 def changes_between(now: DeploymentRevision, then: DeploymentRevision) -> list[SpecChange]:
     """Return the changes from one revision to another, with secrets hidden."""
-    return difference(_content(now), _content(then))["changes"]
-
-
-def _content(revision: DeploymentRevision) -> dict[str, Any]:
-    return {**revision["data"], "cluster": revision["cluster"] and revision["cluster"]["id"]}
+    return difference(spec_and_cluster_of(now), spec_and_cluster_of(then))["changes"]

@@ -9,10 +9,10 @@ another one. In all other cases the outcome is unknown: servers may store a spec
 from __future__ import annotations
 
 from datetime import datetime, timedelta
-from email.utils import parsedate_to_datetime
 from typing import TYPE_CHECKING, Any, cast
 
 from paperspace.gradient._core.pagination import iter_nodes, iter_pages
+from paperspace.gradient._core.retry import parse_date
 from paperspace.gradient._generated.deployment_created import DEPLOYMENT_CREATED, DeploymentCreatedVariables
 from paperspace.gradient.deployments._errors import name_taken, rebuilt
 from paperspace.gradient.deployments._queries import in_utc, same_text
@@ -92,9 +92,11 @@ def _age(node: Deployment, call: Call) -> timedelta | None:
 
     None: it is unknown, as the server has no clock, or its clocks contradict each other.
     """
+    now = parse_date(call.server_date)
+    if now is None:
+        return None
     try:
         created = in_utc(datetime.fromisoformat(node["dtCreated"]))
-        now = in_utc(parsedate_to_datetime(call.server_date or ""))
         age = now - timedelta(seconds=call.elapsed) - created
     except (ValueError, OverflowError):
         return None

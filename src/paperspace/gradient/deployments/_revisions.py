@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     from paperspace.gradient._generated.deployment_revision_fields import DeploymentSpec as Revision
     from paperspace.gradient._generated.inputs import UpdateDeploymentInput
     from paperspace.gradient._shared.operation import Operation
-    from paperspace.gradient.types import RevisedDeployment
+    from paperspace.gradient.types import DeploymentRevision, RevisedDeployment
 
 
 def iter_revision_pages(
@@ -131,12 +131,12 @@ def set_fields(operation: Operation[Any, Any], data: Mapping[str, Any]) -> dict[
     return {field: value for field, value in data.items() if value is not None or field not in additions}
 
 
-def spec_of(revision: Revision) -> dict[str, Any]:
+def spec_of(revision: Revision | DeploymentRevision) -> dict[str, Any]:
     """Return the spec of a revision in the form of an input: without fields that are null."""
     return cast("dict[str, Any]", _without_null(revision["data"]))
 
 
-def spec_and_cluster_of(revision: Revision) -> dict[str, Any]:
+def spec_and_cluster_of(revision: Revision | DeploymentRevision) -> dict[str, Any]:
     """Return the spec of a revision, with the id of its cluster as a further field."""
     return {**spec_of(revision), "cluster": revision["cluster"] and revision["cluster"]["id"]}
 
