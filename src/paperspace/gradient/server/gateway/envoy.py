@@ -136,9 +136,10 @@ class Envoy:
             return False
         return True
 
-    def last_words(self) -> str:
-        """Return the last message of the log, without a period. Empty: there is none."""
-        return processes.last_words(self._log)
+    def explained(self, what: str) -> str:
+        """Return a sentence about what happened, with the last message of the log, if there is one."""
+        words = processes.last_words(self._log)
+        return f"{what}: {words}." if words else f"{what}."
 
     def limit_log(self) -> None:
         """Keep only the end of the log, if it has become too large."""
@@ -157,8 +158,7 @@ class Envoy:
             return False
 
     def _failed(self, what: str) -> GatewayUnavailableError:
-        words = self.last_words()
-        return GatewayUnavailableError(f"{what}{f': {words}' if words else ''}.")
+        return GatewayUnavailableError(self.explained(what))
 
 
 def envoy_command(program: Path, bootstrap_file: Path) -> list[str]:

@@ -55,8 +55,6 @@ class Secrets:
         try:
             await self._in_effect([SECRETS])
         except GatewayUnavailableError:
-            words = self._envoy.last_words()
+            problem = self._envoy.explained(f"The gateway refuses the TLS certificate {self._certificate.chain}")
             self._envoy.files.write(SECRETS, before)
-            raise GatewayUnavailableError(
-                f"The gateway refuses the TLS certificate {self._certificate.chain}: {words}."
-            ) from None
+            raise GatewayUnavailableError(problem) from None

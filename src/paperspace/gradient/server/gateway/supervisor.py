@@ -105,9 +105,8 @@ class Supervisor:
 
     def _end(self) -> str:
         """Return why the process does not run any more, and who starts it again."""
-        words = self._envoy.last_words()
         remedy = "Start it with `gradient server gateway`." if self._external else "The server starts it again."
-        return f"The gateway ended{f': {words}' if words else ''}. {remedy}"
+        return f"{self._envoy.explained('The gateway ended')} {remedy}"
 
     async def _start(self) -> None:
         self._starting = not self._external
