@@ -90,13 +90,20 @@ class Controller:
         self._server_id = server_id
         self._limits = Limits(options.progress_deadline, options.drain_timeout)
         self._listing = Listing(engine)
-        limits = asyncio.Semaphore(MAX_STARTS), asyncio.Semaphore(MAX_COMMANDS)
         self._router = router or NoGateway()
         self._router.call_on_change(self._resync_soon)
         self._logs = logs or NoLogs()
         self.sampler = Sampler(engine, self._listing, self._router, now)
         self._autoscaler = Autoscaler(self.sampler, change, self.wake)
-        self._tools = Tools(engine, self._router, change, options.stop_grace, *limits, self._logs)
+        self._tools = Tools(
+            engine,
+            self._router,
+            change,
+            options.stop_grace,
+            starts=asyncio.Semaphore(MAX_STARTS),
+            commands=asyncio.Semaphore(MAX_COMMANDS),
+            logs=self._logs,
+        )
         self._committed = asyncio.Event()
         self._resync_requested = asyncio.Event()
         self._workers: dict[str, Worker] = {}
