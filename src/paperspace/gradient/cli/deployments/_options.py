@@ -29,15 +29,6 @@ MISSING_ID = "Missing deployment: pass its name or its id. `gradient deployments
 # The line of the retired client for an id that does not exist. `get` and `delete` print it to standard output, as that did.
 NOT_FOUND = "Deployment not found"
 
-timeout_option = click.option(
-    "--timeout",
-    type=click.FloatRange(0, min_open=True),
-    default=DEFAULT_WAIT,
-    show_default=True,
-    metavar="SECONDS",
-    help="The seconds to wait.",
-)
-
 
 def wait_options(function: Function) -> Function:
     """Add the options `--wait` and `--timeout`. The function gets them as `wait`: the seconds to wait, or None."""

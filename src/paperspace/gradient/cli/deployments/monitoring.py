@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING
 
 import click
 
+from paperspace.gradient._core.defaults import DEFAULT_WAIT
 from paperspace.gradient._shared.lazy import lazy_modules
 from paperspace.gradient.cli._commands import connect
 from paperspace.gradient.cli._exit_codes import ExitCode
@@ -14,7 +15,7 @@ from paperspace.gradient.cli._output import output_option, print_data, printable
 from paperspace.gradient.cli._progress import wait_with_progress
 from paperspace.gradient.cli._tables import Column, print_table, table_lines
 from paperspace.gradient.cli.deployments._group import command
-from paperspace.gradient.cli.deployments._options import project_option, timeout_option
+from paperspace.gradient.cli.deployments._options import project_option
 from paperspace.gradient.cli.deployments._several import (
     LogOptions,
     log_text,
@@ -41,7 +42,14 @@ else:
 
 @command.command()
 @targets_parameter(or_project=True)
-@timeout_option
+@click.option(
+    "--timeout",
+    type=click.FloatRange(0, min_open=True),
+    default=DEFAULT_WAIT,
+    show_default=True,
+    metavar="SECONDS",
+    help="The seconds to wait.",
+)
 @click.option(
     "--revision",
     "spec_id",
