@@ -106,7 +106,7 @@ def open_backend(
         database = Database(settings.database, settings.clock, read_only=read_only, stopped=stopped)
         stack.callback(database.close)
         logs = LogPages(settings.logs)
-        workloads = Workloads(database, settings.runtime, logs, settings.passwords)
+        workloads = Workloads(database, settings.runtime, settings.passwords)
         store = Store(database, actor=settings.actor, new_id=settings.new_id)
         if not read_only:
             try:
@@ -123,7 +123,7 @@ def open_backend(
             except sqlite3.Error as error:
                 raise unusable(settings.database, error) from error
         metrics = MetricReader(settings.metrics)
-        context = Context(database, store, workloads, metrics, settings.endpoint_url)
+        context = Context(database, store, workloads, logs, metrics, settings.endpoint_url)
         executor = Executor(context, settings.documents)
         stack.pop_all()
     return Backend(database, workloads, executor, Endpoints(database, store, workloads), logs, metrics)

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 from paperspace.gradient._shared.error_codes import Code
 from paperspace.gradient.server.engines.access import access_of
+from paperspace.gradient.server.engines.observed_state import serving_of
 from paperspace.gradient.server.protection import UNAUTHORIZED
 
 if TYPE_CHECKING:
@@ -63,7 +64,7 @@ class Endpoints:
             deployment = self._store.deployments_by_id([deployment_id]).get(deployment_id)
             if deployment is None:
                 return EndpointResponse(HTTPStatus.NOT_FOUND, {})
-            serving = self._workloads.serving(deployment_id)
+            serving = serving_of(self._db, deployment_id)
             spec_id = serving.spec_id if serving else None
             access = access_of(self._db, self._workloads.passwords, deployment_id, spec_id)
         if access and not access.allows(authorization):

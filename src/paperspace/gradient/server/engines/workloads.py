@@ -1,14 +1,15 @@
-"""The observed state: rollouts, runs, instances, their states and logs; and the reconciliation with the specs."""
+"""Reconcile deployments with their specs, and store what happens: rollouts, runs, instances, their states and logs."""
 
 from __future__ import annotations
 
 import json
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import TYPE_CHECKING, Any
 
 from paperspace.gradient._shared.spec_rules import normalize_name
 from paperspace.gradient.server.clock import iso
 from paperspace.gradient.server.engines.autoscaling import autoscaling_of
 from paperspace.gradient.server.engines.deployment_events import DeploymentEvents
+from paperspace.gradient.server.engines.observed_state import PRESENT
 from paperspace.gradient.server.engines.reasons import Reason
 from paperspace.gradient.server.engines.runtime import (
     DesiredState,
@@ -25,39 +26,20 @@ from paperspace.gradient.server.engines.scales import Scales
 from paperspace.gradient.server.engines.spec_changes import Revision, change_of
 from paperspace.gradient.server.ids import derived_id
 from paperspace.gradient.server.protection import Passwords
-from paperspace.gradient.server.storage.database import ChildTable
 from paperspace.gradient.server.storage.purge import GRACE, STEP, remove_row
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Sequence
+    from collections.abc import Iterable
 
     from paperspace.gradient.server.engines.runtime import Event, Runtime
     from paperspace.gradient.server.storage.database import Database
-    from paperspace.gradient.server.storage.log_pages import LogPages
     from paperspace.gradient.server.storage.rows import Row
-    from paperspace.gradient.server.storage.window import Page, Window
-
-ROLLOUTS = ChildTable("rollouts", "deployment_id", newest_first=True)
-RUNS_OF_ROLLOUT = ChildTable("runs_now", "rollout_id", newest_first=True)
-RUNS_OF_SPEC = ChildTable("runs_now", "spec_id", newest_first=True)
-INSTANCES = ChildTable("instances_now", "run_id", newest_first=False)
-STATES = ChildTable("states_now", "deployment_run_instance_id", newest_first=False)
-LOGS = ChildTable("logs_now", "deployment_id", newest_first=False)
-LINES = ChildTable("lines_now", "deployment_run_instance_id", newest_first=False)
 
 MAX_STATES = 100  # of an instance; the oldest ones are deleted
 _DELETED_STATES = 5  # with each new one, at most: an earlier version has kept them all
 
 MAX_REMOVED = 100  # instances of a run; those that were removed first are deleted
 _DELETED_INSTANCES = 2  # with each removal, at most
-
-_PRESENT = "deployment_id = ? AND removal > now()"  # the condition of instances_now that are not removed
-
-# The condition of rollouts that have instances. Without an index, SQLite reads those instead of the history.
-_HAS_INSTANCES = """seq IN (
-    SELECT rollouts.seq FROM instances CROSS JOIN runs ON runs.id = run_id CROSS JOIN rollouts ON rollouts.id = rollout_id
-    WHERE instances.deployment_id = parent.value AND coalesce(instances.dt_deleted, 'never') > now()
-)"""
 
 
 def run_id(spec_id: str) -> str:
@@ -70,14 +52,6 @@ def instance_name(spec_id: str, index: int) -> str:
     return f"instance-{spec_id.rpartition('-')[2]}-{index}"
 
 
-class Serving(NamedTuple):
-    """What serves the endpoint of a deployment: the newest spec with ready instances, and all ready instances."""
-
-    spec_id: str
-    image: str
-    ready_replicas: int
-
-
 class Workloads:
     """Run the newest specs with a runtime, and record its events. Callers run the methods in a transaction.
 
@@ -85,22 +59,17 @@ class Workloads:
         scales: The decisions of autoscaling.
     """
 
-    def __init__(
-        self, database: Database, runtime: Runtime, logs: LogPages | None = None, passwords: Passwords | None = None
-    ) -> None:
+    def __init__(self, database: Database, runtime: Runtime, passwords: Passwords | None = None) -> None:
         self.scales = Scales(database)
         self._db = database
         self.passwords = passwords or Passwords()
         self._runtime = runtime
         self._deployment_events = DeploymentEvents(database)
-        self._logs = logs
 
     @property
     def simulated(self) -> bool:
         """Whether no containers run."""
         return self._runtime.simulated
-
-    # Reconciliation
 
     def apply_new_spec(self, deployment_id: str) -> None:
         """Reconcile a deployment if its newest spec was not applied yet."""
@@ -232,7 +201,7 @@ class Workloads:
 
     def _instances(self, deployment_id: str, *, current_spec_id: str | None) -> list[Instance]:
         rows = self._db.rows(
-            f"SELECT id, spec_id, state FROM instances_now WHERE {_PRESENT} ORDER BY seq",  # noqa: S608
+            f"SELECT id, spec_id, state FROM instances_now WHERE {PRESENT} ORDER BY seq",  # noqa: S608
             deployment_id,
         )
         return [Instance(row["id"], row["specId"] == current_spec_id, row["state"]) for row in rows]
@@ -292,7 +261,7 @@ class Workloads:
             for table in ("instance_states", "log_lines"):
                 self._db.execute(f"DELETE FROM {table} WHERE deployment_run_instance_id = ?", instance["id"])  # noqa: S608
             self._db.execute("DELETE FROM instances WHERE id = ?", instance["id"])
-        present = self._db.rows(f"SELECT id FROM instances_now WHERE {_PRESENT}", deployment_id)  # noqa: S608
+        present = self._db.rows(f"SELECT id FROM instances_now WHERE {PRESENT}", deployment_id)  # noqa: S608
         for instance in present:
             for table, time_column in (("instance_states", "timestamp"), ("log_lines", "dt_created")):
                 of_instance = f"FROM {table} WHERE deployment_run_instance_id = ?"
@@ -309,42 +278,6 @@ class Workloads:
             instance_id,
         )
         return next(iter(rows[0].values())) if rows else None
-
-    # Queries
-
-    def rollouts(self, deployment_ids: Sequence[str], window: Window, *, has_instances: bool) -> dict[str, Page]:
-        """Return, for each deployment, a page of its rollouts, or only of those with an instance that is not removed."""
-        if not has_instances:
-            return self._db.child_pages(ROLLOUTS, deployment_ids, window)
-        return self._db.child_pages(ROLLOUTS, deployment_ids, window, _HAS_INSTANCES, source="rollouts NOT INDEXED")
-
-    def log(self, deployment_ids: Sequence[str], instance_name: str) -> dict[str, Row]:
-        """Return the log of the instance with this name, by deployment id."""
-        rows = self._db.rows(
-            "SELECT * FROM logs_now WHERE instance_name = ? AND deployment_id IN (SELECT value FROM json_each(?))",
-            instance_name,
-            json.dumps(deployment_ids),
-        )
-        return {row["deploymentId"]: row for row in rows}
-
-    def lines(self, logs: Sequence[Row], window: Window) -> dict[str, Page]:
-        """Return, for each log, a page of its lines, by the id of its instance.
-
-        The lines of containers are in a file of their own. Those of the simulation are in the database.
-        """
-        pages = self._logs.pages(logs, window, self._db.budget) if self._logs else {}
-        return pages | self._db.child_pages(LINES, [log["id"] for log in logs if log["id"] not in pages], window)
-
-    def serving(self, deployment_id: str) -> Serving | None:
-        """Return what serves the endpoint of a deployment. None: no instance is ready."""
-        rows = self._db.rows(
-            "SELECT spec_id, count(*) AS ready,"  # noqa: S608
-            " (SELECT json_extract(data, '$.image') FROM deployment_specs WHERE id = spec_id) AS image"
-            f" FROM instances_now WHERE {_PRESENT} AND state = 'healthy' GROUP BY spec_id ORDER BY max(seq) DESC",
-            deployment_id,
-        )
-        ready_replicas = sum(row["ready"] for row in rows)
-        return Serving(rows[0]["specId"], rows[0]["image"], ready_replicas) if rows else None
 
 
 def _revision(spec: Row) -> Revision:

@@ -22,7 +22,7 @@ from paperspace.gradient._shared.spec_rules import (
     spec_problems,
     text_problems,
 )
-from paperspace.gradient.server.engines import workloads
+from paperspace.gradient.server.engines import observed_state
 from paperspace.gradient.server.engines.deployment_events import EVENTS
 from paperspace.gradient.server.errors import raise_for_problems
 from paperspace.gradient.server.graphql import pagination
@@ -35,6 +35,7 @@ if TYPE_CHECKING:
 
     from paperspace.gradient.server.engines.workloads import Workloads
     from paperspace.gradient.server.storage.database import ChildTable, Database
+    from paperspace.gradient.server.storage.log_pages import LogPages
     from paperspace.gradient.server.storage.metric_file import MetricReader
     from paperspace.gradient.server.storage.rows import Row
     from paperspace.gradient.server.storage.store import Store
@@ -44,11 +45,12 @@ Data = Mapping[str, Any]
 
 
 class Context(NamedTuple):
-    """What resolvers use: the desired state, the observed state, metrics, and the URLs of endpoints."""
+    """What resolvers use: the desired state, the observed state, logs, metrics, and the URLs of endpoints."""
 
     database: Database
     store: Store
     workloads: Workloads
+    logs: LogPages
     metrics: MetricReader
     endpoint_url: Callable[[str], str]
     """Returns the URL of the endpoint of a deployment."""
@@ -147,9 +149,9 @@ def _specs(deployment: Row, info: Info, **arguments: Any) -> Page:
 
 
 def _log(deployment: Row, info: Info, **arguments: Any) -> Row | None:
-    name, context = arguments["instanceName"], info.context
+    name, database = arguments["instanceName"], info.context.database
     logs = deployment.result_set.cached(
-        ("log", name), lambda deployments: context.workloads.log(deployments.distinct("id"), name)
+        ("log", name), lambda deployments: observed_state.log(database, deployments.distinct("id"), name)
     )
     return logs.get(deployment["id"])
 
@@ -233,12 +235,16 @@ def _page_info(page: Page, _info: Info) -> dict[str, object]:
 
 
 def _rollouts(deployment: Row, info: Info, **arguments: Any) -> Page:
-    window = window_from_arguments(arguments, workloads.ROLLOUTS.table, newest_first=workloads.ROLLOUTS.newest_first)
+    window = window_from_arguments(
+        arguments, observed_state.ROLLOUTS.table, newest_first=observed_state.ROLLOUTS.newest_first
+    )
     has_instances = bool(arguments.get("hasInstances"))
-    context = info.context
+    database = info.context.database
     pages = deployment.result_set.cached(
         ("rollouts", window, has_instances),
-        lambda deployments: context.workloads.rollouts(deployments.distinct("id"), window, has_instances=has_instances),
+        lambda deployments: observed_state.rollouts(
+            database, deployments.distinct("id"), window, has_instances=has_instances
+        ),
     )
     return pages[deployment["id"]]
 
@@ -256,9 +262,13 @@ def _child_connection(child: ChildTable) -> Callable[..., Page]:
 
 
 def _lines(log: Row, info: Info, **arguments: Any) -> Page:
-    window = window_from_arguments(arguments, workloads.LINES.table, newest_first=workloads.LINES.newest_first)
+    window = window_from_arguments(
+        arguments, observed_state.LINES.table, newest_first=observed_state.LINES.newest_first
+    )
     context = info.context
-    pages = log.result_set.cached(("lines", window), lambda logs: context.workloads.lines(logs.rows, window))
+    pages = log.result_set.cached(
+        ("lines", window), lambda logs: observed_state.lines(context.database, context.logs, logs.rows, window)
+    )
     return pages[log["id"]]
 
 
@@ -283,21 +293,21 @@ RESOLVERS: Mapping[tuple[str, str], Callable[..., Any]] = {
     ("Deployment", "deploymentRollouts"): _rollouts,
     ("Deployment", "events"): _child_connection(EVENTS),
     ("Deployment", "log"): _log,
-    ("Deployment", "logs"): _child_connection(workloads.LOGS),
+    ("Deployment", "logs"): _child_connection(observed_state.LOGS),
     ("Deployment", "metrics"): _metrics,
     ("DeploymentLog", "lines"): _lines,
     ("DeploymentRollout", "deployment"): _parent_deployment,
     ("DeploymentRollout", "deploymentSpecId"): _rollout_spec_id,
-    ("DeploymentRollout", "deploymentRuns"): _child_connection(workloads.RUNS_OF_ROLLOUT),
+    ("DeploymentRollout", "deploymentRuns"): _child_connection(observed_state.RUNS_OF_ROLLOUT),
     ("DeploymentRun", "availableReplicas"): _available_replicas,
-    ("DeploymentRun", "deploymentRunInstances"): _child_connection(workloads.INSTANCES),
-    ("DeploymentRunInstance", "history"): _child_connection(workloads.STATES),
+    ("DeploymentRun", "deploymentRunInstances"): _child_connection(observed_state.INSTANCES),
+    ("DeploymentRunInstance", "history"): _child_connection(observed_state.STATES),
     ("DeploymentSpec", "deployment"): _parent_deployment,
     ("DeploymentSpec", "cluster"): _spec_cluster,
     ("DeploymentSpec", "data"): _spec_data,
     ("DeploymentSpec", "actor"): _spec_actor,
     ("DeploymentSpec", "endpointUrl"): _spec_endpoint_url,
-    ("DeploymentSpec", "deploymentRuns"): _child_connection(workloads.RUNS_OF_SPEC),
+    ("DeploymentSpec", "deploymentRuns"): _child_connection(observed_state.RUNS_OF_SPEC),
     ("Cluster", "fqdn"): _cluster_fqdn,
     ("DeploymentSpecData", "resources"): _with_default("resources", {}),
     ("DeploymentSpecResources", "replicas"): _with_default("replicas", DEFAULT_REPLICAS),
