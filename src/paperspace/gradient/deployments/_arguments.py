@@ -5,11 +5,11 @@ Each check yields the problems of one argument; `require` raises one error for a
 
 from __future__ import annotations
 
-import re
 from contextlib import suppress
 from datetime import datetime, timedelta
 from typing import TYPE_CHECKING, Any, cast
 
+from paperspace.gradient._shared.ids import is_uuid
 from paperspace.gradient._shared.problems import Problem, hide_unless_plain, join_problems
 from paperspace.gradient._shared.spec_rules import MAX_INT, name_problems, surrogate_problems, text_problems
 from paperspace.gradient._spec.checks import check_spec, copy_of, invalid_spec
@@ -23,8 +23,6 @@ if TYPE_CHECKING:
     from paperspace.gradient.types import DeploymentSpecInput
 
 _UNITS = {"s": "seconds", "m": "minutes", "h": "hours", "d": "days"}
-
-_UUID = re.compile(r"[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}", re.IGNORECASE)
 
 
 def require(*checks: Iterable[Problem]) -> None:
@@ -55,7 +53,7 @@ def check_name(value: object) -> Iterator[Problem]:
 
 def check_id(value: object, argument: str = "id") -> Iterator[Problem]:
     """Yield the problems of the id of a deployment or a spec."""
-    if not _is_id(value):
+    if not is_uuid(value):
         example = "d4e74a9c-b125-4bd7-b143-8f5c386df8a9"
         yield Problem((argument,), hide_unless_plain(value), f"a UUID such as {example!r}")
 
@@ -74,10 +72,6 @@ def check_target(id: object, name: object, project_id: object) -> Iterator[Probl
         for argument, value in (("name", name), ("project_id", project_id)):
             if value is not None:
                 yield Problem((argument,), hide_unless_plain(value), "no value, because an id is passed")
-
-
-def _is_id(value: object) -> bool:
-    return isinstance(value, str) and _UUID.fullmatch(value) is not None
 
 
 def check_text(value: object, argument: str) -> Iterator[Problem]:
@@ -186,7 +180,7 @@ def update_input(
         InvalidArgumentError: An argument is invalid, or there is nothing to change; the message lists every problem.
     """
     by_name = project_id is not None and (isinstance(spec, dict) or (spec is None and isinstance(cluster_id, str)))
-    if id is None and _is_id(name) and not by_name:
+    if id is None and is_uuid(name) and not by_name:
         raise InvalidArgumentError(
             "update_deployment: the first positional argument is the name, got an id; pass the id as id="
         )

@@ -2,16 +2,16 @@
 
 from __future__ import annotations
 
-import re
 from functools import wraps
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 import click
 
+from paperspace.gradient._shared.ids import is_uuid
 from paperspace.gradient.cli._completion import complete_id, complete_id_or_name
 from paperspace.gradient.cli._exit_codes import ExitCode
 from paperspace.gradient.cli._output import printable
-from paperspace.gradient.cli.deployments._options import MISSING_ID
+from paperspace.gradient.cli.deployments._options import MISSING_ID, project_option
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
@@ -19,8 +19,6 @@ if TYPE_CHECKING:
     from paperspace.gradient.client import Client
 
     Function = Callable[..., Any]
-
-_UUID = re.compile(r"[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}", re.IGNORECASE)
 
 
 class EmptyProjectError(click.ClickException):
@@ -133,23 +131,15 @@ def find_all(client: Client, targets: Sequence[Target], project_id: str | None) 
 
 def _parse(argument: str) -> Target:
     """Return what an argument names. An empty one, from a shell variable that is not set, is an error as an id."""
-    is_id = not argument or _UUID.fullmatch(argument)
+    is_id = not argument or is_uuid(argument)
     return Target(argument, None) if is_id else Target(None, argument)
 
 
-lookup_project_option = click.option(
-    "--project-id",
-    "--projectId",
-    "project_id",
-    metavar="ID",
-    help="The project of the deployment, if you pass its name. Default: all projects.",
+lookup_project_option = project_option(
+    help="The project of the deployment, if you pass its name. Default: all projects."
 )
 
-_project_option = click.option(
-    "--project-id",
-    "--projectId",
-    "project_id",
-    metavar="ID",
+_project_option = project_option(
     help="With a name: the project of the deployment; default: all projects. Without a name or an id: all deployments of this "
     "project.",
 )

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 from datetime import datetime
 from functools import cache
 from typing import Any, cast
@@ -17,10 +16,9 @@ from graphql import (
 )
 
 from paperspace.gradient._shared.graphql_files import graphql_folder, package_loader
+from paperspace.gradient._shared.ids import is_uuid
 from paperspace.gradient.server.clock import iso
 from paperspace.gradient.server.graphql.resolvers import CONNECTION_RESOLVERS, RESOLVERS
-
-_UUID = re.compile(r"[0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{12}", re.IGNORECASE)
 
 
 @cache
@@ -44,7 +42,7 @@ def parse_uuid(value: object) -> str:
     Raises:
         ValueError: this is not a UUID.
     """
-    if not isinstance(value, str) or not _UUID.fullmatch(value):
+    if not is_uuid(value):
         raise ValueError("expected a UUID in its 36-character form")
     return value.lower()
 
