@@ -4,16 +4,13 @@ from __future__ import annotations
 
 import asyncio
 import re
-import threading
-from concurrent.futures import Future
-from contextlib import AsyncExitStack, suppress
+from contextlib import AsyncExitStack
 from typing import TYPE_CHECKING, Self, cast
 from uuid import UUID, uuid4
 
 from aiohttp import web
 
 from paperspace.gradient._shared import server_files
-from paperspace.gradient._shared.event_loops import new_event_loop
 from paperspace.gradient._shared.spec_rules import normalize_name
 from paperspace.gradient.server.backend import Settings
 from paperspace.gradient.server.clock import SteadyClock, utc_now
@@ -32,6 +29,7 @@ from paperspace.gradient.server.http.middleware import RequestMiddleware
 from paperspace.gradient.server.http.routes import Routes
 from paperspace.gradient.server.ids import ordered_id
 from paperspace.gradient.server.metrics import ServerMetrics
+from paperspace.gradient.server.own_thread import OwnThread
 from paperspace.gradient.server.storage.files import IN_MEMORY
 from paperspace.gradient.server.storage.identity import SIMULATED
 from paperspace.gradient.server.storage.side_file import location_beside
@@ -141,8 +139,7 @@ class LocalServer:
         self._record_requests = record_requests
         self._passwords = passwords_of(database)
         self._handlers: dict[str, Handler] = {}
-        self._starting = threading.Lock()
-        self._stop: Callable[[], None] | None = None
+        self._thread = OwnThread()
 
     def start(self) -> None:
         """Start the server and return when it is ready.
@@ -160,32 +157,7 @@ class LocalServer:
             'http://127.0.0.1:.../graphql'
             >>> server.stop()
         """
-        if not self._starting.acquire(blocking=False):
-            raise RuntimeError("the server is running already")
-        try:
-            if self._stop is not None:
-                raise RuntimeError("the server is running already")
-            self._stop = self._start()
-        finally:
-            self._starting.release()
-
-    def _start(self) -> Callable[[], None]:
-        """Start the server in a thread, and return the function that stops it."""
-        started: Future[Callable[[], object]] = Future()
-        thread = threading.Thread(target=self._run_thread, args=(started,), name="gradient server", daemon=True)
-        try:
-            thread.start()
-            request_stop = started.result()
-        except BaseException:
-            started.add_done_callback(_stop_started)  # after Ctrl-C, nothing else can stop the server
-            raise
-
-        def stop() -> None:
-            with suppress(RuntimeError):  # stopped already, by another thread or a stop that was interrupted
-                request_stop()
-            thread.join()
-
-        return stop
+        self._thread.start(self)
 
     def stop(self) -> None:
         """Finish active requests, stop the server and release all resources.
@@ -196,11 +168,7 @@ class LocalServer:
             >>> server.start()
             >>> server.stop()
         """
-        stop = self._stop
-        if stop is not None:
-            stop()
-            if self._stop is stop:  # another thread may have stopped it too, and started it again
-                self._stop = None
+        self._thread.stop()
 
     def inject_fault(self, *faults: Fault, operation: str | None = None) -> None:
         """Apply each fault to one of the next API requests, in this order.
@@ -288,21 +256,6 @@ class LocalServer:
     async def _summarize(self) -> Summary:
         """Return how many deployments are in which state, and what is wrong. The control socket calls it."""
         return await self._dispatcher.read(lambda backend: summarize(backend.database))
-
-    def _run_thread(self, started: Future[Callable[[], object]]) -> None:
-        try:
-            with asyncio.Runner(loop_factory=new_event_loop) as runner:
-                runner.run(self._run(runner.get_loop(), started))
-        except BaseException as error:
-            if started.done():
-                raise
-            started.set_exception(error)  # raised in the thread that waits for the start
-
-    async def _run(self, loop: asyncio.AbstractEventLoop, started: Future[Callable[[], object]]) -> None:
-        stop_requested = asyncio.Event()
-        async with self:
-            started.set_result(lambda: loop.call_soon_threadsafe(stop_requested.set))
-            await stop_requested.wait()
 
     def __enter__(self) -> Self:
         self.start()
@@ -400,9 +353,3 @@ class LocalServer:
             Documents(),
             self._passwords,
         )
-
-
-def _stop_started(started: Future[Callable[[], object]]) -> None:
-    """Stop the server of a start, unless it failed."""
-    if started.exception() is None:
-        started.result()()
