@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import signal
+import tempfile
 from collections.abc import AsyncIterator, Callable, Iterator
 from datetime import UTC, datetime, timedelta
 from importlib import import_module
@@ -13,6 +14,7 @@ from pkgutil import iter_modules
 from typing import Any
 from uuid import UUID
 
+import hypothesis
 import pytest
 from tests.raw_client import Caller
 from tests.samples import API_KEY
@@ -33,6 +35,11 @@ if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
 for _package in ("_core", "_shared", "_spec", "_sync", "deployments"):
     for _module in iter_modules([str(Path(paperspace.gradient.__file__).with_name(_package))]):
         import_module(f"paperspace.gradient.{_package}.{_module.name}")
+
+
+# How long an example takes depends on the machine.
+hypothesis.settings.register_profile("without deadline", deadline=None)
+hypothesis.settings.load_profile("without deadline")
 
 
 class Clock:
@@ -56,6 +63,19 @@ def counted_ids() -> Callable[[], UUID]:
 def anyio_backend() -> str:
     """Run the async tests on asyncio, the only event loop that the library supports."""
     return "asyncio"
+
+
+@pytest.fixture(autouse=True, scope="session")
+def _temporary_folder(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
+    """Use a temporary folder that is removed at the end: servers that are killed leave files in it. Its path is short, for sockets."""
+    tmp_path_factory.getbasetemp()  # elsewhere: pytest keeps the folders of the tests
+    with (
+        tempfile.TemporaryDirectory(prefix="gt", ignore_cleanup_errors=True) as folder,
+        pytest.MonkeyPatch.context() as patch,
+    ):
+        patch.setenv("TMPDIR", folder)
+        patch.setattr(tempfile, "tempdir", folder)
+        yield
 
 
 @pytest.fixture(autouse=True)

@@ -9,7 +9,6 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from paperspace.gradient import Client
 from paperspace.gradient.cli._server_console import ServerConsole
 from paperspace.gradient.server import LocalServer
 
@@ -47,13 +46,6 @@ def server(console: ServerConsole) -> Iterator[LocalServer]:
     """A server with a console, whose deployments are simulated."""
     with LocalServer(console=console) as server:
         yield server
-
-
-@pytest.fixture
-def client(server: LocalServer) -> Iterator[Client]:
-    """A client of the server, beside the console."""
-    with Client(server.api_key, server.url) as client:
-        yield client
 
 
 @pytest.fixture

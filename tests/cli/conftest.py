@@ -129,8 +129,13 @@ def run_on_terminal(
     )
     os.close(command_side)
     text = b""
+    end = time.monotonic() + 2 * TIMEOUT
     with suppress(OSError):  # on Linux, when the command has closed its side
-        while select.select([our_side], [], [], TIMEOUT)[0] and (part := os.read(our_side, 4096)):
+        while (
+            time.monotonic() < end  # a table that is drawn again and again has no end
+            and select.select([our_side], [], [], TIMEOUT)[0]
+            and (part := os.read(our_side, 4096))
+        ):
             text += part
             if interrupt and interrupt in text.decode(errors="ignore"):
                 os.write(our_side, b"\x03")
@@ -145,6 +150,7 @@ def run_on_terminal(
                 os.write(our_side, typed)
                 typed = b""
     try:
+        assert (interrupt, terminate) == ("", ""), text.decode()  # the text has not appeared
         code = process.wait(TIMEOUT)
         assert termios.tcgetattr(our_side)[3] & termios.ECHO
         return TerminalResult(text.decode().replace("\r\n", "\n"), code)

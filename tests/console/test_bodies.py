@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import json
-from collections.abc import AsyncGenerator, Iterator
+from collections.abc import AsyncGenerator, AsyncIterator
 from contextlib import asynccontextmanager, suppress
 
 import pytest
@@ -20,27 +20,17 @@ JSON = b"Content-Type: application/json\r\n"
 HALF = JSON + b"Content-Length: 100\r\n\r\n{"
 
 
-@pytest.fixture
-def server_console() -> ServerConsole:
-    return ServerConsole("127.0.0.1")
-
-
-@pytest.fixture
-def console_server(server_console: ServerConsole) -> Iterator[LocalServer]:
-    """A server that serves the console."""
-    with LocalServer(console=server_console) as server:
-        yield server
-
-
 @pytest.fixture(params=["server", "own port"])
-async def any_page(request: pytest.FixtureRequest, page: Page) -> Page:
+async def any_page(request: pytest.FixtureRequest, page: Page) -> AsyncIterator[Page]:
     """A page with a session, of both kinds of consoles."""
-    if request.param == "server":
-        request.getfixturevalue("console_server")
-        console: ServerConsole = request.getfixturevalue("server_console")
+    if request.param == "own port":
+        yield page
+        return
+    console = ServerConsole("127.0.0.1")
+    async with LocalServer(console=console):
         page = Page(page._session, console.link())
         await page.open_session()
-    return page
+        yield page
 
 
 @asynccontextmanager
@@ -73,11 +63,12 @@ async def test_a_body_that_never_ends(any_page: Page, monkeypatch: pytest.Monkey
         assert response.endswith(b'"retryable": true}}')
 
 
-async def test_the_end_does_not_wait_for_a_body(server_console: ServerConsole, page: Page) -> None:
+async def test_the_end_does_not_wait_for_a_body(page: Page) -> None:
     """A server that stops responds to a request whose body is incomplete: it was not executed."""
-    server = LocalServer(console=server_console)
+    console = ServerConsole("127.0.0.1")
+    server = LocalServer(console=console)
     server.start()
-    page = Page(page._session, server_console.link())
+    page = Page(page._session, console.link())
     await page.open_session()
     async with sent(page, token(page) + HALF) as reader:
         with suppress(TimeoutError):  # until the server has read the head, and waits for the body

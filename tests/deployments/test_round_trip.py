@@ -120,7 +120,6 @@ SPECS = values(DeploymentSpecInput)
 NUMBERS = count()
 
 without_limits = settings(
-    deadline=None,
     database=None,
     max_examples=60,
     suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow],

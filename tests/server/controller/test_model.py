@@ -386,6 +386,5 @@ TestController = ControllerMachine.TestCase
 TestController.settings = settings(
     max_examples=50,
     stateful_step_count=30,
-    deadline=None,
     suppress_health_check=[HealthCheck.filter_too_much, HealthCheck.too_slow],
 )
