@@ -280,11 +280,11 @@ class LocalServer:
                     dispatcher,
                     self._engine,
                     self._gateway,
-                    settings.logs,
-                    settings.metrics,
-                    self._options,
-                    self._new_id,
-                    settings.clock,
+                    logs=settings.logs,
+                    metrics=settings.metrics,
+                    options=self._options,
+                    new_id=self._new_id,
+                    now=settings.clock,
                 )
                 await stack.enter_async_context(self.controlled)
             self.url = f"{server_url}/graphql"
@@ -338,18 +338,17 @@ class LocalServer:
             timer.cancel()
 
     def _settings(self, url: str) -> Settings:
-        clock = SteadyClock(self._now)
         endpoint_url = self._gateway.endpoint_url if self._gateway else lambda id_: f"{url}/endpoints/{id_}"
         return Settings(
             self._database,
-            location_beside(self._database, server_files.LOGS),
-            location_beside(self._database, server_files.METRICS),
-            clock,
-            self._runtime,
-            self._engine_name,
-            self._actor,
-            self._new_id,
-            endpoint_url,
-            Documents(),
-            self._passwords,
+            logs=location_beside(self._database, server_files.LOGS),
+            metrics=location_beside(self._database, server_files.METRICS),
+            clock=SteadyClock(self._now),
+            runtime=self._runtime,
+            engine=self._engine_name,
+            actor=self._actor,
+            new_id=self._new_id,
+            endpoint_url=endpoint_url,
+            documents=Documents(),
+            passwords=self._passwords,
         )
