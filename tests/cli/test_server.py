@@ -334,6 +334,18 @@ def test_invalid_options(options: list[str], code: int, words: str) -> None:
     assert "Traceback" not in command.stderr
 
 
+def test_output_that_cannot_be_written() -> None:
+    """A server that cannot write its API URL to standard output ends with an error that says so."""
+    reading, broken = os.pipe()
+    os.close(reading)
+    words = [*GRADIENT, "server", "--port", "0", "--database", ":memory:", "--engine", "simulated"]
+    full = os.open("/dev/full", os.O_WRONLY)
+    for output, reason in {broken: "Broken pipe", full: "No space left on device"}.items():
+        command = subprocess.run(words, stdout=output, stderr=subprocess.PIPE, text=True, timeout=TIMEOUT, check=False)
+        assert (command.returncode, command.stderr) == (1, f"Error: Cannot write to standard output: {reason}.\n")
+        os.close(output)
+
+
 def test_invalid_database(tmp_path: Path) -> None:
     """A file or directory that is no database is an error with a hint, and no key file is written beside it."""
     (tmp_path / "notes.txt").write_text("notes " * 1000)

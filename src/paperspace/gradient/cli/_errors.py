@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import errno
 import io
 import re
 import sys
@@ -13,7 +12,7 @@ import click
 
 from paperspace.gradient import errors
 from paperspace.gradient.cli._exit_codes import ExitCode
-from paperspace.gradient.cli._output import print_message, printable, redirect_to_null
+from paperspace.gradient.cli._output import is_output_error, print_message, printable, redirect_to_null
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -54,9 +53,6 @@ _HINTS: tuple[tuple[type[Exception], str], ...] = (
 )
 
 _MISSING_API_KEY = "no API key: pass --api-key, set PAPERSPACE_API_KEY, or store one with `gradient apiKey KEY`"
-
-# A file that cannot grow. If such an error names no file, it is that of standard output.
-_FULL = {errno.ENOSPC, errno.EDQUOT, errno.EFBIG}
 
 # As other commands call an option of `--output`.
 _FORMATS = {"--json", "--yaml"}
@@ -157,8 +153,7 @@ def _message_and_hint(error: Exception) -> tuple[str, str | None]:
         case click.ClickException():
             return error.format_message(), None
         case OSError():
-            is_output = error.filename is None and error.errno in _FULL
-            where = "cannot write to standard output" if is_output else error.filename
+            where = "cannot write to standard output" if is_output_error(error) else error.filename
             return ": ".join(part for part in (where, error.strerror or str(error)) if part), None
         case _:
             return (

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import os
 import sys
 import unicodedata
@@ -22,6 +23,8 @@ _BIDIRECTIONAL_MARKS = set("\u202a\u202b\u202c\u202d\u202e\u2066\u2067\u2068\u20
 _SAFE_CONTROLS = {"\n", "\t"}
 
 _YAML_LINE_BREAKS = set("\x85\u2028\u2029")
+
+_OUTPUT_ERRORS = {errno.EPIPE, errno.ENOSPC, errno.EDQUOT, errno.EFBIG}
 
 _STREAM_MODES = {"stdin": "r", "stdout": "w", "stderr": "w"}  # in the order of their file descriptors
 
@@ -139,6 +142,11 @@ def replace_missing_streams() -> None:
         if getattr(sys, name) is None:
             _open_null(descriptor)
             setattr(sys, name, open(descriptor, mode, encoding="utf-8", closefd=False))  # noqa: SIM115  # it stays open
+
+
+def is_output_error(error: OSError) -> bool:
+    """Return whether this is the error of a write to standard output: such an error names no file."""
+    return error.filename is None and error.errno in _OUTPUT_ERRORS
 
 
 def redirect_to_null(stream: TextIO) -> None:

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from paperspace.gradient._shared.private_files import read_private, write_private
-from paperspace.gradient.cli._output import print_message
+from paperspace.gradient.cli._output import is_output_error, print_message
 from paperspace.gradient.cli._server_database import database_path
 from paperspace.gradient.cli._server_engine import choose_engine, engine_options
 from paperspace.gradient.cli._server_gateway import gateway_options
@@ -189,6 +189,8 @@ def _start_errors(host: str, port: int) -> Iterator[None]:
     except GatewayUnavailableError as error:
         raise click.ClickException(str(error)) from error
     except (OSError, UnicodeError) as error:
+        if isinstance(error, OSError) and is_output_error(error):
+            raise click.ClickException(f"Cannot write to standard output: {error.strerror}.") from error
         if isinstance(error, OSError) and error.errno == errno.EADDRINUSE:
             raise click.ClickException(
                 f"Port {port} of {host} is in use, perhaps by another `gradient server`: use or stop that one, or pass "
