@@ -1,23 +1,12 @@
-"""Base classes of all commands, the options that every command accepts, and the client that these options configure."""
+"""Base classes of all commands, and the options that every command accepts."""
 
 from __future__ import annotations
 
-from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import partial
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import click
-
-from paperspace.gradient._core.defaults import DEFAULT_MAX_RETRIES, DEFAULT_TIMEOUT
-
-if TYPE_CHECKING:
-    from collections.abc import Iterator
-    from typing import Unpack
-
-    from paperspace.gradient.client import Client
-    from paperspace.gradient.config import Settings
-    from paperspace.gradient.types import ClientOptions
 
 API_KEY_OPTION = "--api-key"
 API_URL_OPTION = "--api-url"
@@ -40,51 +29,6 @@ class CommonOptions:
 def common_options() -> CommonOptions:
     """Return the options of the command that is running."""
     return click.get_current_context().ensure_object(CommonOptions)
-
-
-@contextmanager
-def connect(
-    api_url: str | None = None, *, timeout: float = DEFAULT_TIMEOUT, max_retries: int = DEFAULT_MAX_RETRIES
-) -> Iterator[Client]:
-    """Open a client with the settings of the command line, and close it after the block.
-
-    Args:
-        api_url: The API URL from an argument of the command. It takes precedence over `--api-url`.
-        timeout: Seconds for a call with its retries.
-        max_retries: Retries after the first attempt.
-
-    Raises:
-        MissingAPIKeyError: no API key is set.
-        ConfigurationError: a setting is invalid.
-    """
-    from paperspace.gradient.cli._outages import outages_reported
-    from paperspace.gradient.client import Client
-
-    settings = settings_of_command(api_url, timeout=timeout, max_retries=max_retries)
-    with outages_reported(), Client._from_settings(settings) as client:  # noqa: SLF001  # inside the package
-        yield client
-
-
-def settings_of_command(api_url: str | None = None, **options: Unpack[ClientOptions]) -> Settings:
-    """Return the settings of the command line.
-
-    Args:
-        api_url: The API URL from an argument of the command. It takes precedence over `--api-url`.
-        options: Other settings.
-
-    Raises:
-        MissingAPIKeyError: no API key is set.
-        ConfigurationError: a setting is invalid.
-    """
-    from paperspace.gradient.config import ArgumentNames, Settings
-
-    common = common_options()
-    return Settings.resolve(
-        common.api_key,
-        api_url or common.api_url,
-        argument_names=ArgumentNames(API_KEY_OPTION, "URL" if api_url else API_URL_OPTION),
-        **options,
-    )
 
 
 def _store_option(context: click.Context, option: click.Parameter, value: object) -> None:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from contextlib import suppress
 from typing import TYPE_CHECKING
 
-from paperspace.gradient.cli._commands import connect
+from paperspace.gradient.cli._client import connect
 
 if TYPE_CHECKING:
     import click

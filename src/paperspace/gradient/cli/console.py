@@ -10,7 +10,8 @@ from warnings import catch_warnings
 
 import click
 
-from paperspace.gradient.cli._commands import Command, settings_of_command
+from paperspace.gradient.cli._client import settings_of_command
+from paperspace.gradient.cli._commands import Command
 from paperspace.gradient.cli._output import print_message
 
 if TYPE_CHECKING:

@@ -6,7 +6,8 @@ from pathlib import Path
 
 import click
 
-from paperspace.gradient.cli._commands import Group, connect
+from paperspace.gradient.cli._client import connect
+from paperspace.gradient.cli._commands import Group
 from paperspace.gradient.cli._exit_codes import ExitCode
 from paperspace.gradient.cli._output import print_message
 

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 import click
 
 from paperspace.gradient._shared.secrets import hide_in_spec
-from paperspace.gradient.cli._commands import connect
+from paperspace.gradient.cli._client import connect
 from paperspace.gradient.cli._output import output_option, print_data, printable
 from paperspace.gradient.cli._progress import wait_with_progress
 from paperspace.gradient.cli.deployments._group import command

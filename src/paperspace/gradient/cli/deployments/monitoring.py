@@ -8,7 +8,7 @@ import click
 
 from paperspace.gradient._core.defaults import DEFAULT_WAIT
 from paperspace.gradient._shared.lazy import lazy_modules
-from paperspace.gradient.cli._commands import connect
+from paperspace.gradient.cli._client import connect
 from paperspace.gradient.cli._exit_codes import ExitCode
 from paperspace.gradient.cli._live import can_redraw, redraw
 from paperspace.gradient.cli._output import output_option, print_data, printable

@@ -6,7 +6,7 @@ import sys
 
 import click
 
-from paperspace.gradient.cli._commands import connect
+from paperspace.gradient.cli._client import connect
 from paperspace.gradient.cli._exit_codes import ExitCode
 from paperspace.gradient.cli._output import output_option, print_message, printable
 from paperspace.gradient.cli._progress import wait_with_progress

@@ -9,7 +9,7 @@ from warnings import catch_warnings
 import click
 
 from paperspace.gradient._shared.lazy import lazy_modules
-from paperspace.gradient.cli._commands import connect
+from paperspace.gradient.cli._client import connect
 from paperspace.gradient.cli._output import output_option, print_data, print_message, printable
 from paperspace.gradient.cli.deployments._group import command
 from paperspace.gradient.cli.deployments._options import NOT_FOUND, cluster_option, name_option, project_option

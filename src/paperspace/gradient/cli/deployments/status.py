@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 import click
 
 from paperspace.gradient._shared.lazy import lazy_modules
-from paperspace.gradient.cli._commands import connect
+from paperspace.gradient.cli._client import connect
 from paperspace.gradient.cli._output import output_option, print_data, printable
 from paperspace.gradient.cli.deployments._group import command
 from paperspace.gradient.cli.deployments._options import project_option

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any, cast
 
 import click
 
-from paperspace.gradient.cli._commands import connect
+from paperspace.gradient.cli._client import connect
 from paperspace.gradient.cli._output import output_option
 from paperspace.gradient.cli._progress import wait_with_progress
 from paperspace.gradient.cli.deployments._group import command
