@@ -74,8 +74,8 @@ engine_options = option_group(
         type=click.Choice(["missing", "always", "never"]),
         default="missing",
         show_default=True,
-        help="When to pull the image of a new revision. With missing: if the image is not on this machine, or if its "
-        "tag is latest and it was not built on this machine.",
+        help="When to pull the image of a new revision. `missing`: if the image is not on this machine, or if its "
+        "tag is `latest` and it was not built on this machine.",
     ),
     click.option(
         "--port-range",

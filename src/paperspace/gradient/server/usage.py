@@ -30,7 +30,7 @@ class Usage(NamedTuple):
     memory_limit: int
     """Bytes."""
     asked: float = -inf
-    """When the engine was asked for it, in seconds of a clock that nobody sets."""
+    """When the engine was asked for it, in seconds of the monotonic clock."""
     received: float = inf
     """When it responded."""
 

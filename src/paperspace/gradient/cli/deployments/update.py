@@ -42,8 +42,7 @@ if TYPE_CHECKING:
     "deployment to update."
 )
 @project_option(
-    help="With an id: move the deployment to this project. With a name: the project of the deployment, which is not "
-    "moved."
+    help="If an id selects the deployment: the project to move it to. If a name selects it: its present project."
 )
 @spec_option()
 @override_options

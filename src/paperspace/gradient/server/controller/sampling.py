@@ -42,7 +42,7 @@ class Sampler:
         listing: Lists them.
         router: Counts the requests.
         now: Returns the current time.
-        seconds: Returns the seconds of a clock that nobody sets.
+        seconds: Returns the seconds of the monotonic clock.
     """
 
     def __init__(
