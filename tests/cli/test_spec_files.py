@@ -248,6 +248,7 @@ class TestFolder:
             ),
             (["unnamed.yaml", "team"], "pass --name, or set `name` in unnamed.yaml"),
             (["team", "team/a.yaml"], "team/a.yaml is passed twice."),
+            (["./unnamed.yaml", "unnamed.yaml"], "unnamed.yaml is passed twice."),
             (["empty"], "no spec files in empty; looked for *.yaml"),
         ],
     )

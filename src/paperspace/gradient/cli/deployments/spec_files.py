@@ -119,14 +119,15 @@ def apply(
 
 def _list_files(paths: Sequence[str]) -> tuple[list[str | None], bool]:
     """Return the spec files at the paths, and whether they are several: more than one path, or a folder."""
-    found: list[str | None] = []
+    found: list[str] = []
     for path in paths:
         is_folder = path != "-" and Path(path).is_dir()
         found += map(str, folders.files_in(Path(path))) if is_folder else [path]
-    if repeated := next((path for path, count in Counter(found).items() if count > 1), None):
+    # As a Path, which has no `./` in front.
+    if repeated := next((path for path, count in Counter(map(Path, found)).items() if count > 1), None):
         raise click.UsageError(f"{repeated} is passed twice.")
     several = len(paths) > 1 or (len(paths) == 1 and found != list(paths))
-    return found or [None], several
+    return [*found] or [None], several
 
 
 def _read_specs(
