@@ -160,19 +160,24 @@ def test_no_requests_are_no_load(world: World) -> None:
 
 
 def test_requests_that_take_longer_than_the_window(world: World) -> None:
-    """While requests run and none has ended, a replica stays for each of them, and none is added."""
+    """While requests run and none has ended, no replica with a request is removed, and none is added."""
     id_ = world.create(spec(1, 5, {"metric": "requestDuration", "value": 0.5}))
     world.decide(id_, durations=[2.0])
     world.roll_out(id_)
-    first, second, third, _ = world.ready(id_)
-    assert [world.decide(id_, active={first: 1, second: 9}) for _ in range(40)] == [4] * 40
-    assert world.decide(id_, active={first: 1, second: 1, third: 1}) == 4
-    for _ in range(40):
-        world.decide(id_, active={first: 1, second: 1, third: 1})
-    assert world.replicas(id_) == 3
+    oldest, second, _, newest = world.ready(id_)
+    assert [world.decide(id_, active={newest: 9}) for _ in range(40)] == [4] * 40
+    assert [world.decide(id_, active={oldest: 1, second: 9}) for _ in range(40)][-1] == 2
     world.roll_out(id_)
-    assert [world.decide(id_, durations=[0.1], active={first: 9}) for _ in range(32)][-1] == 1
+    assert world.ready(id_) == [oldest, second]
+    assert [world.decide(id_, durations=[0.1], active={second: 9}) for _ in range(32)][-1] == 1
     assert world.events(id_, "MetricUnknown") == []
+
+
+def test_requests_of_a_replica_after_one_that_was_restarted() -> None:
+    """A replica with a request stays also if an older one has just become ready again: this one stays before it."""
+    restarted, busy = instance("restarted", since=0), instance("busy")
+    measured = measure([restarted, busy], readings(NOW, {"restarted": 0, "busy": 0}, active={"busy": 1}), NOW)
+    assert measured.unfinished == 2
 
 
 def test_a_gateway_that_does_not_respond(world: World) -> None:

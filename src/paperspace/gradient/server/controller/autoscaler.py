@@ -12,7 +12,7 @@ from paperspace.gradient.server.engines.runtime import ERRORED, FAILED, HEALTHY,
 from paperspace.gradient.server.usage import cpu_fractions, mean_duration, memory_fractions, requests_between
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
+    from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
     from datetime import datetime
 
     from paperspace.gradient.server.controller.records import Records
@@ -113,7 +113,7 @@ def measure(instances: Sequence[Instance], readings: Readings | None, now: datet
             for instance in ready
         ],
         len(present) - len(ready),
-        _unfinished(readings, {instance.id for instance in ready}) if values else 0,
+        _unfinished(readings, [instance.id for instance in present if instance.state == HEALTHY]) if values else 0,
     )
 
 
@@ -130,13 +130,19 @@ def _values(readings: Readings) -> dict[str, Mapping[str, float]]:
     }
 
 
-def _unfinished(readings: Readings, instance_ids: Collection[str]) -> int:
-    """Return how many requests the instances have, if none of their deployment has ended between the readings."""
+def _unfinished(readings: Readings, instance_ids: Iterable[str]) -> int:
+    """Return how many replicas have to stay so that none with a request is removed, if no request has ended.
+
+    Args:
+        readings: The last two readings.
+        instance_ids: The instances that are ready, oldest first: the last ones are removed first.
+    """
     requests = requests_between(*readings)
     if requests is None or requests.timed:
         return 0
     loads = readings.after.loads or {}
-    return sum(load.active_requests or 0 for id_, load in loads.items() if id_ in instance_ids)
+    busy = {id_ for id_, load in loads.items() if load.active_requests}
+    return max((number for number, id_ in enumerate(instance_ids, 1) if id_ in busy), default=0)
 
 
 def _scaled(wanted: Wanted, decision: Decision, now: datetime) -> Iterator[Scaled]:

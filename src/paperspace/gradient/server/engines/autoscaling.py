@@ -8,8 +8,8 @@ The algorithm is that of the Horizontal Pod Autoscaler of Kubernetes, with its d
   missing counts as 0 if the others are above the target, and as the target if they are below it. Neither can turn more
   replicas into fewer, or fewer into more.
 - A metric of which nothing is known prevents that replicas are removed.
-- While requests run and none has ended, their duration is not known yet: it proposes a replica for each of them, but no more
-  than there are.
+- While requests run and none has ended, their duration is not known yet: it proposes that no replica with a request is
+  removed, and none is added.
 - One decision adds at most as many replicas as there are, or 4 if that is more.
 - Replicas are removed down to the highest proposal of the last 5 minutes.
 """
@@ -67,7 +67,7 @@ class Measured(NamedTuple):
     starting: int = 0
     """How many other replicas are starting."""
     unfinished: int = 0
-    """How many requests the ready replicas have, if none has ended."""
+    """How many replicas have to stay so that none with a request is removed, if no request has ended."""
 
 
 class Proposal(NamedTuple):
