@@ -66,6 +66,14 @@ def test_columns_line_up(ids: list[str]) -> None:
     assert len({cell_len(line.partition(id_)[0]) for line, id_ in zip(lines, reversed(ids), strict=True)}) == 1
 
 
+def test_unknown_size(ids: list[str]) -> None:
+    """`COLUMNS=0` and `LINES=0`, which some shells and containers set, mean that the size is unknown: nothing is hidden."""
+    waited = run_on_terminal("deployments", "wait", ids[0], COLUMNS="0", LINES="0")
+    assert "all replicas ready" in waited.text
+    watched = run_on_terminal("deployments", "list", "--watch", interrupt="Age", COLUMNS="0", LINES="0")
+    assert (watched.code, "ready" in watched.text) == (ExitCode.INTERRUPTED, True)
+
+
 def test_piped_table_is_whole(ids: list[str], run: Run) -> None:
     """Without a terminal, the table is complete, without shortened cells and without bold."""
     shown = run("deployments", "list")

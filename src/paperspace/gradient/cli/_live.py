@@ -7,7 +7,7 @@ import time
 from typing import TYPE_CHECKING, TypeVar
 
 from paperspace.gradient._shared.lazy import lazy_modules
-from paperspace.gradient.cli._output import is_plain_terminal, print_message, printable, wrap
+from paperspace.gradient.cli._output import is_plain_terminal, print_message, printable, terminal_console, wrap
 from paperspace.gradient.errors import APIError
 
 if TYPE_CHECKING:
@@ -51,12 +51,11 @@ def redraw(latest: Callable[[], tuple[list[str], str]]) -> None:
     Args:
         latest: Returns the lines of the table, the first one with the titles, and a note to show below it.
     """
-    from rich.console import Console
     from rich.live import Live
     from rich.text import Text
 
     lines, note = latest()
-    console = Console(markup=False, highlight=False)
+    console = terminal_console()
     with Live(console=console, auto_refresh=False, transient=False) as live:
         problem, pause = "", INTERVAL
         while True:

@@ -17,6 +17,8 @@ if TYPE_CHECKING:
     from collections.abc import Callable
     from typing import TextIO
 
+    from rich.console import Console
+
 # Control characters, lone surrogates, line separators and bidirectional marks can change what a terminal shows.
 _UNSAFE_CATEGORIES = {"Cc", "Cs", "Zl", "Zp"}
 _BIDIRECTIONAL_MARKS = set("\u202a\u202b\u202c\u202d\u202e\u2066\u2067\u2068\u2069")
@@ -127,6 +129,18 @@ def is_plain_terminal() -> bool:
 def may_color() -> bool:
     """Return whether colors are wanted on a terminal. click removes them where the output is no terminal."""
     return not is_plain_terminal() and not os.environ.get("NO_COLOR")
+
+
+def terminal_console(*, stderr: bool = False) -> Console:
+    """Return the console of rich for the terminal, which prints text as it is.
+
+    It takes `COLUMNS=0` and `LINES=0` for unknown, as `shutil.get_terminal_size` does. By itself, rich would show nothing.
+    """
+    from rich.console import Console
+
+    unknown = {("COLUMNS", "0"), ("LINES", "0")}
+    environment = {name: value for name, value in os.environ.items() if (name, value) not in unknown}
+    return Console(stderr=stderr, markup=False, highlight=False, _environ=environment)
 
 
 # --------------------------------------------------------------------------------------------------------------- streams

@@ -7,7 +7,7 @@ from collections import Counter
 from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
-from paperspace.gradient.cli._output import is_plain_terminal, print_message, printable, wrap
+from paperspace.gradient.cli._output import is_plain_terminal, print_message, printable, terminal_console, wrap
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -48,11 +48,10 @@ def _progress() -> Iterator[Callable[[WatchEvent], object]]:
         yield lambda event: None if event["type"] == "failed" else print_message(event["message"])
         return
 
-    from rich.console import Console
     from rich.constrain import Constrain
     from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
 
-    console = Console(stderr=True, markup=False, highlight=False)
+    console = terminal_console(stderr=True)
     states = " ({task.description})" if console.width >= _MIN_COLUMNS_FOR_STATES else ""
     columns = (BarColumn(20), MofNCompleteColumn(), TextColumn(f"ready{states}", markup=False), TimeElapsedColumn())
 
