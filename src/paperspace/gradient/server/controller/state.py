@@ -214,12 +214,12 @@ def _replica(instance: Instance, observed: Observed) -> Replica:
     report = observed.reports.get(instance.id)
     return Replica(
         instance,
-        current[0] if current else None,
-        tuple(container for container in containers if container not in current),
-        instance.id in observed.routes.routed,
-        instance.id in observed.routes.draining,
-        observed.routes.problem,
-        report if report and report.attempt == instance.attempt else None,
-        observed.seconds.get(current[0].id, 0.0) if current else 0.0,
-        observed.seconds.get(instance.id, 0.0),
+        container=current[0] if current else None,
+        stale=tuple(container for container in containers if container not in current),
+        routed=instance.id in observed.routes.routed,
+        draining=instance.id in observed.routes.draining,
+        gateway_problem=observed.routes.problem,
+        report=report if report and report.attempt == instance.attempt else None,
+        running_seconds=observed.seconds.get(current[0].id, 0.0) if current else 0.0,
+        leaving_seconds=observed.seconds.get(instance.id, 0.0),
     )
