@@ -95,6 +95,12 @@ def check_count(value: object, argument: str, minimum: int = 0) -> Iterator[Prob
         yield Problem((argument,), hide_unless_plain(value), f"an integer, {minimum} or more")
 
 
+def check_optional_count(value: object, argument: str, minimum: int = 0) -> Iterator[Problem]:
+    """Yield the problems of a number of things, or None."""
+    if value is not None:
+        yield from check_count(value, argument, minimum)
+
+
 def check_timeout(value: object, argument: str = "timeout") -> Iterator[Problem]:
     """Yield the problems of a timeout."""
     if not is_timeout(value):
@@ -135,8 +141,7 @@ def check_filters(name: object, project_id: object, cluster_id: object, first: o
     yield from check_optional_text(name, "name")
     yield from check_optional_text(project_id, "project_id")
     yield from check_optional_text(cluster_id, "cluster_id")
-    if first is not None:
-        yield from check_count(first, "first")
+    yield from check_optional_count(first, "first")
 
 
 def create_input(

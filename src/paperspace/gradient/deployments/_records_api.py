@@ -67,8 +67,7 @@ class RecordsAPI:
             '~ resources.replicas: 1 -> 4'
         """
         _arguments.require(
-            _arguments.check_target(id, name, project_id),
-            () if first is None else _arguments.check_count(first, "first"),
+            _arguments.check_target(id, name, project_id), _arguments.check_optional_count(first, "first")
         )
         found = await self._find(id, name, project_id)
         return await _history.list_history(self._session(), found, first, show_secrets=show_secrets)
@@ -111,8 +110,7 @@ class RecordsAPI:
             First Last
         """
         _arguments.require(
-            _arguments.check_target(id, name, project_id),
-            () if first is None else _arguments.check_count(first, "first"),
+            _arguments.check_target(id, name, project_id), _arguments.check_optional_count(first, "first")
         )
         return self._found(
             id,
@@ -158,8 +156,7 @@ class RecordsAPI:
             ['Ready', 'Started', 'RolloutStarted']
         """
         _arguments.require(
-            _arguments.check_target(id, name, project_id),
-            () if first is None else _arguments.check_count(first, "first"),
+            _arguments.check_target(id, name, project_id), _arguments.check_optional_count(first, "first")
         )
         return await _events.list_events(self._session(), await self._find(id, name, project_id), first)
 
@@ -213,7 +210,7 @@ class RecordsAPI:
         _arguments.require(
             _arguments.check_target(id, name, project_id),
             _arguments.check_since(since),
-            () if step is None else _arguments.check_count(step, "step", minimum=1),
+            _arguments.check_optional_count(step, "step", minimum=1),
         )
         start = None if since is None else _arguments.parse_since(since)
         return await _metrics.list_metrics(self._session(), await self._find(id, name, project_id), start, step)
@@ -268,7 +265,7 @@ class RecordsAPI:
         _arguments.require(
             _arguments.check_target(id, name, project_id),
             _arguments.check_optional_text(instance, "instance"),
-            () if tail is None else _arguments.check_count(tail, "tail"),
+            _arguments.check_optional_count(tail, "tail"),
             _arguments.check_since(since),
         )
         start = None if since is None else _arguments.parse_since(since)
