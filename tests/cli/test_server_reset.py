@@ -98,4 +98,4 @@ def test_other_files(tmp_path: Path, run: Run) -> None:
 def test_with_a_subcommand(run: Run) -> None:
     """`--reset` before a subcommand is an error, because it would not be done."""
     done = run("server", "--reset", "status")
-    assert (done.exit_code, "Remove `status`" in done.stderr) == (2, True)
+    assert (done.exit_code, "combined with `status`" in done.stderr) == (2, True)

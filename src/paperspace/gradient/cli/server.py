@@ -112,7 +112,7 @@ def command(
       gradient server --port 8600 --database :memory:
     """
     if reset and context.invoked_subcommand is not None:
-        raise click.UsageError(f"Remove `{context.invoked_subcommand}`: --reset starts the server.")
+        raise click.UsageError(f"--reset cannot be combined with `{context.invoked_subcommand}`.")
     if context.invoked_subcommand is not None:
         return
     # Slow to import, and not needed for the help.

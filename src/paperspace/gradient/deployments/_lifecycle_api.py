@@ -32,7 +32,7 @@ class LifecycleAPI(PatchAPI):
     ) -> RevisedDeployment:
         """Start new replicas with the same spec, as a new revision.
 
-        Use it when the image behind a tag such as `:latest` has changed. A deployment that is stopped stays stopped.
+        Use it when the image of the tag `latest` has changed. A deployment that is stopped stays stopped.
 
         Args:
             id: The id of the deployment.

@@ -81,7 +81,7 @@ def start(target: Target, project_id: str | None, wait: float | None, output: st
 def restart(target: Target, project_id: str | None, wait: float | None, output: str | None) -> None:
     """Start new replicas with the same spec, as a new revision.
 
-    Use it when the image behind a tag such as `:latest` has changed. A deployment that is stopped stays stopped.
+    Use it when the image of the tag `latest` has changed. A deployment that is stopped stays stopped.
 
     \b
     Example:
