@@ -28,12 +28,14 @@ class GitServer:
         certificate: The file that clients must trust.
         credentials: What clients sent, of all requests.
         requests: The number of requests.
+        stalls: Whether no request gets a response any more.
     """
 
     def __init__(self, folder: Path) -> None:
         self.folder = folder
         self.password = "lovelace"
         self.requests = 0
+        self.stalls = False
         self.credentials: list[str] = []
         self.other: str | None = None
         self.stopped = threading.Event()
@@ -112,7 +114,7 @@ class GitServer:
                     host.credentials.append(user)
                 path, _, query = self.path.partition("?")
                 access, _, rest = path[1:].partition("/")
-                if access == "stalled":
+                if access == "stalled" or host.stalls:
                     host.stopped.wait(60)
                     self.close_connection = True
                 elif access == "away":

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import os
+import shutil
 import subprocess
 from collections.abc import Iterator
 from pathlib import Path
@@ -16,6 +17,7 @@ from tests.engine.site import Site, page, running_site, spec, wait_for
 from tests.engine.ssh_server import SshServer, ssh_server
 
 from paperspace.gradient.server.controller.engine import CloneError, Repository, Workload
+from paperspace.gradient.server.docker import clones as clones_module
 from paperspace.gradient.server.docker.clones import Clones
 from paperspace.gradient.server.docker.remotes import Remote, remotes
 from paperspace.gradient.server.docker.requirements import Settings
@@ -383,6 +385,79 @@ async def test_replicas_clone_once(host: GitServer, tmp_path: Path) -> None:
     clones.archive(found, "d", commits[0]).unlink()
     assert await clones.clone(found, "d", commits[0]) == commits[0]  # cloned again, by its id
     assert clones.archive(found, "d", commits[0]).exists()
+
+
+@anyio
+async def test_a_host_that_stalls(host: GitServer, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Clones from a host that does not respond make nothing wait that does not need it: what is present, and other hosts."""
+    clones = Clones(tmp_path / "clones", 10, 60)
+    found = remote(host.url_of("app"))
+    commit = await clones.clone(found, "d", None)
+    with GitServer(tmp_path / "other").running() as other:
+        expected = other.commit("app", {"index.html": "x"})
+        both = tmp_path / "certificates.pem"
+        both.write_bytes(host.certificate.read_bytes() + other.certificate.read_bytes())
+        monkeypatch.setenv("SSL_CERT_FILE", str(both))
+        monkeypatch.setattr(host, "stalls", True)
+        repositories = [found, *(remote(host.url_of(f"app{number}")) for number in range(9))]
+        stalled = [asyncio.create_task(clones.clone(repository, "d", None)) for repository in repositories]
+        try:
+            async with asyncio.timeout(30):
+                while len(processes_of(tmp_path / "clones")) < 4:  # noqa: ASYNC110  # git, of several clones
+                    await asyncio.sleep(0.02)
+                assert await clones.clone(found, "d", commit) == commit
+                assert await clones.clone(remote(other.url_of("app")), "d", None) == expected
+        finally:
+            for task in stalled:
+                task.cancel()
+            await asyncio.gather(*stalled, return_exceptions=True)
+
+
+@anyio
+async def test_a_branch_that_is_replaced(host: GitServer, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """If a branch is replaced while it is cloned, and the host has removed its commit, its new commit is cloned."""
+    host.commit("replaced", {"index.html": "1"})
+    work, bare = host.folder / "work/replaced", host.folder / "repositories/public/replaced"
+    fetch = clones_module._fetch
+    fetched: list[str] = []
+
+    async def replace_first(repository: object, found: Remote, commit: str) -> None:
+        if not fetched:
+            git(work, "commit", "--quiet", "--amend", "--message", "another")
+            git(work, "push", "--quiet", "--force", str(bare), "main")
+            git(bare, "reflog", "expire", "--expire=now", "--all")
+            git(bare, "gc", "--quiet", "--prune=now")
+        fetched.append(commit)
+        await fetch(repository, found, commit)  # type: ignore[arg-type]  # passed on
+
+    monkeypatch.setattr(clones_module, "_fetch", replace_first)
+    clones, found = Clones(tmp_path, 10, 60), remote(host.url_of("replaced"))
+    commit = await clones.clone(found, "d", None)
+    assert fetched == [fetched[0], commit]
+    assert fetched[0] != commit == git(work, "rev-parse", "main")
+    with pytest.raises(CloneError, match="it has no commit"):
+        await clones.clone(found, "d", fetched[0])  # a pinned commit is never replaced
+
+
+@anyio
+async def test_clones_of_a_killed_server(host: GitServer, tmp_path: Path) -> None:
+    """When a server starts, nothing is left of clones that the one before did not finish, also not their credentials."""
+    stalled = remote(host.url_of("app", "stalled", f"{USER}:{host.password}@"))
+    clone = asyncio.create_task(Clones(tmp_path / "clones", 10, 60).clone(stalled, "d", None))
+    async with asyncio.timeout(30):
+        while len(processes_of(tmp_path)) < 2:  # noqa: ASYNC110  # git, and what it has started
+            await asyncio.sleep(0.02)
+    left = shutil.copytree(tmp_path / "clones", tmp_path / "left")
+    clone.cancel()
+    await asyncio.wait([clone])
+    assert host.password in "".join(path.read_text() for path in left.rglob("secret"))
+    (left / "deployment-1").mkdir()
+    clones = Clones(left, 10, 60)
+    await clones.clean()
+    assert listed(left) == ["deployment-1"]
+    (left / ".clone-now").mkdir()
+    await clones.clean()  # after a reconnection to the engine
+    assert (left / ".clone-now").exists()
 
 
 @anyio

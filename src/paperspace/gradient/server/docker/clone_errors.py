@@ -54,7 +54,7 @@ _PERMANENT = (
         "certificate of its authority, in its environment.",
     ),
     _meaning(
-        r"not our ref|no such remote ref|unadvertised object|bad object|not a valid object name|not a tree object",
+        r"not our ref|(no such|couldn't find) remote ref|unadvertised object|bad object|not a valid object name|not a tree object",
         "it has no commit {commit}, or not any more.",
     ),
     _meaning(

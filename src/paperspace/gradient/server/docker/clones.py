@@ -18,6 +18,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from paperspace.gradient._shared.daemon_threads import in_daemon_thread
+from paperspace.gradient.server.controller.engine import CloneError
 from paperspace.gradient.server.docker.clone_errors import clone_error, permanent, unknown_ref
 from paperspace.gradient.server.docker.git import (
     GitError,
@@ -35,7 +36,7 @@ if TYPE_CHECKING:
     from paperspace.gradient.server.docker.remotes import Remote
 
 _KEPT = 2  # archives of each repository
-_MAX_CLONES = 4  # at the same time
+_MAX_CLONES = 4  # of a host at the same time; one that does not respond must not make others wait
 _WORK = ".clone-"  # what the names of folders with clones that are not finished start with
 _COMMIT = re.compile(r"[0-9a-f]{40}|[0-9a-f]{64}")
 _MEGABYTE = 1000 * 1000
@@ -59,8 +60,8 @@ class Clones:
         self._folder = folder
         self._limit = limit
         self._timeout = timeout
-        self._cleared = False
-        self._clones = asyncio.Semaphore(_MAX_CLONES)
+        self._cleaned = False
+        self._hosts: weakref.WeakValueDictionary[str, asyncio.Semaphore] = weakref.WeakValueDictionary()
         self._locks: weakref.WeakValueDictionary[Path, asyncio.Lock] = weakref.WeakValueDictionary()
 
     async def clone(self, remote: Remote, owner: str, commit: str | None) -> str:
@@ -76,18 +77,10 @@ class Clones:
         """
         stem = self._stem(remote, owner)
         lock = self._locks.setdefault(stem, asyncio.Lock())
-        async with lock:  # another replica may need the same one
-            if commit and _use(_archive(stem, commit)):
-                return commit  # without waiting for the clones of others, whose hosts may not respond
-            return await self._fetch_archive(remote, stem, commit)
-
-    async def _fetch_archive(self, remote: Remote, stem: Path, commit: str | None) -> str:
-        """Clone a repository that is not present, as soon as not too many others are being cloned.
-
-        Raises:
-            CloneError: it cannot be cloned.
-        """
-        async with self._clones:
+        if commit and _use(_archive(stem, commit)):
+            return commit  # without waiting for other clones, whose host may not respond
+        slots = self._hosts.setdefault(remote.host, asyncio.Semaphore(_MAX_CLONES))
+        async with lock, slots:  # another replica may need the same one
             try:
                 async with asyncio.timeout(self._timeout):
                     return await self._clone(remote, stem, commit)
@@ -109,6 +102,13 @@ class Clones:
                 reason = (error.strerror or str(error)).rstrip(".")
                 raise clone_error(remote, f"error: {self._folder}: {reason}") from error
 
+    async def clean(self) -> None:
+        """Remove clones that ended with an earlier server, and the credentials in their folders. Only the first call does."""
+        if self._folder and not self._cleaned:
+            self._cleaned = True
+            for left in self._folder.glob(f"{_WORK}*"):
+                await in_daemon_thread(shutil.rmtree, left, ignore_errors=True)
+
     def archive(self, remote: Remote, owner: str, commit: str) -> Path:
         """Return the archive of a commit. Its paths begin with the path of the repository in the container."""
         return _archive(self._stem(remote, owner), commit)
@@ -127,26 +127,25 @@ class Clones:
         if self._folder is None:
             self._folder = Path(tempfile.mkdtemp(prefix="gradient-repositories-"))
             weakref.finalize(self, shutil.rmtree, self._folder, ignore_errors=True)
-        if not self._cleared:
-            self._cleared = True  # of clones that ended with the server
-            for left in self._folder.glob(f"{_WORK}*"):
-                shutil.rmtree(left, ignore_errors=True)
         return self._folder
 
     async def _clone(self, remote: Remote, stem: Path, commit: str | None) -> str:
         async with self._work_folder() as folder:
             repository = open_repository(folder, remote, self._limit * _MEGABYTE, os.environ)
-            commit = commit or await _resolve(repository, remote)
-            file = _archive(stem, commit)
-            if not _use(file):
-                await _fetch(repository, remote, commit)
-                new = folder / "archive" / file.name
-                new.parent.mkdir()
-                await _export(repository, remote, commit, new)
-                file.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
-                new.replace(file)
-                _prune(stem)
-            return commit
+            found = commit or await _resolve(repository, remote)
+            while True:
+                try:
+                    await _store(repository, remote, found, _archive(stem, found), folder)
+                except CloneError as error:
+                    if commit or not error.permanent:
+                        raise
+                    newest = await _resolve(repository, remote)
+                    if newest == found:
+                        raise
+                    found = newest  # the branch was replaced since, and the host may not have the commit any more
+                else:
+                    _prune(stem)
+                    return found
 
     @asynccontextmanager
     async def _work_folder(self) -> AsyncIterator[Path]:
@@ -175,6 +174,18 @@ async def _resolve(repository: Repository, remote: Remote) -> str:
     if remote.ref and _COMMIT.fullmatch(remote.ref.lower()):
         return remote.ref.lower()
     raise unknown_ref(remote)
+
+
+async def _store(repository: Repository, remote: Remote, commit: str, file: Path, folder: Path) -> None:
+    """Make sure that an archive of a commit is present. A new one is first written to a folder."""
+    if _use(file):
+        return
+    await _fetch(repository, remote, commit)
+    new = folder / "archive" / file.name
+    new.parent.mkdir(exist_ok=True)
+    await _export(repository, remote, commit, new)
+    file.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
+    new.replace(file)
 
 
 async def _fetch(repository: Repository, remote: Remote, commit: str) -> None:

@@ -77,6 +77,7 @@ class DockerEngine:
 
     async def open(self, server_id: str) -> None:
         """Connect to the engine, and create the network. A connection that is open already is kept until then."""
+        await self._clones.clean()
         await self._open(server_id, ensure_network)
 
     async def connect(self, server_id: str) -> None:
