@@ -2,8 +2,12 @@
 
 from __future__ import annotations
 
+import asyncio
+import hashlib
+import json
 import os
 from collections.abc import Callable, Iterator
+from contextlib import closing, suppress
 from pathlib import Path
 
 import pytest
@@ -21,6 +25,8 @@ from paperspace.gradient.server.engines.runtime import UnsupportedSpecError
 from paperspace.gradient.server.settings_files import write_settings
 
 pytestmark = pytest.mark.anyio
+
+MANIFEST = "application/vnd.docker.distribution.manifest.v2+json"
 
 
 @pytest.fixture(scope="module")
@@ -193,6 +199,53 @@ async def test_registry_that_does_not_respond(engine: DockerEngine, host: str) -
     with pytest.raises(ImageError, match=f"^Image {host}/app:1 cannot be pulled: ") as caught:
         await engine.resolve(workload(f"{host}/app:1"), lambda _: None)
     assert not caught.value.permanent
+
+
+async def test_a_pull_that_is_cancelled(engine: DockerEngine) -> None:
+    """The engine ends a download that nothing waits for any more, for example because the deployment was deleted."""
+    begun, ended = asyncio.Event(), asyncio.Event()
+    connections: dict[asyncio.StreamWriter, asyncio.Task[None] | None] = {}
+    config, layer = ({"digest": f"sha256:{digit * 64}", "size": 1_000_000_000} for digit in "01")
+    manifest = json.dumps({"schemaVersion": 2, "mediaType": MANIFEST, "config": config, "layers": [layer]}).encode()
+    digest = hashlib.sha256(manifest).hexdigest()
+
+    async def respond(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        connections[writer] = asyncio.current_task()
+        with suppress(asyncio.IncompleteReadError), closing(writer):  # the engine tries TLS first
+            while (line := await reader.readline()) and b"/blobs/" not in line:
+                await reader.readuntil(b"\r\n\r\n")
+                head = f"HTTP/1.1 200 OK\r\nContent-Type: {MANIFEST}\r\nContent-Length: {len(manifest)}\r\n"
+                writer.write(f"{head}Docker-Content-Digest: sha256:{digest}\r\n\r\n".encode())
+                writer.write(b"" if line.startswith(b"HEAD") else manifest)
+            end = asyncio.create_task(reader.read())  # when the engine closes the connection
+            if str(layer["digest"]).encode() in line:
+                writer.write(b"HTTP/1.1 200 OK\r\nContent-Length: 1000000000\r\n\r\n")
+                begun.set()
+                while not (await asyncio.wait([end], timeout=0.02))[0]:
+                    writer.write(b"x" * 1000)
+                ended.set()
+            await end
+
+    async with await asyncio.start_server(respond, "127.0.0.1", 0) as server:
+        host = f"127.0.0.1:{server.sockets[0].getsockname()[1]}"
+        pull = asyncio.create_task(engine.resolve(workload(f"{host}/app:1"), lambda _: None))
+        try:
+            await asyncio.wait_for(begun.wait(), 60)
+            await asyncio.sleep(0.5)  # until the engine has begun to respond
+            pull.cancel()
+            await asyncio.wait([pull])
+            await asyncio.wait_for(ended.wait(), 60)
+        finally:
+            for writer in connections:
+                writer.close()
+            await asyncio.gather(*filter(None, connections.values()))
+
+
+async def test_a_reference_that_the_engine_refuses(engine: DockerEngine) -> None:
+    """The engine has more rules for references than the server: what it refuses fails with its reason."""
+    with pytest.raises(ImageError, match=r"^The engine refuses the image: .*more than 255 characters\.$") as caught:
+        await engine.resolve(workload("a" * 256), lambda _: None)
+    assert caught.value.permanent
 
 
 async def test_pinned_image_that_was_removed(

@@ -36,7 +36,10 @@ def test_references(image: str, full: str) -> None:
 
 @pytest.mark.parametrize(
     "image",
-    ["", "App", "team/App", "app:", "app:a b", "../containers/x", "app?x=1", "app#x", "a//b", "app@sha256:12", "é"],
+    [
+        *("", "App", "team/App", "app:", "app:a b", "../containers/x", "app?x=1", "app#x", "a//b", "é"),
+        *("app@sha256:12", f"app@sha256:{'a' * 63}", f"app@sha256:{'A' * 64}", f"app@md5:{'a' * 32}"),
+    ],
 )
 def test_invalid_references(image: str) -> None:
     """What is not a reference is refused: it would become a part of a path of the engine's API."""

@@ -71,7 +71,7 @@ async def extract(api: Api, container_id: str, archive: Path) -> None:
                 headers={"Content-Type": "application/x-tar"},
                 timeout=_EXTRACT_TIMEOUT,
             ) as response:
-                problem = None if response.status == HTTPStatus.OK else _message(await response.text())
+                problem = None if response.status == HTTPStatus.OK else message_of(await response.text())
     except FileNotFoundError:
         problem = "they were removed from this machine."
     if problem is not None:
@@ -79,7 +79,7 @@ async def extract(api: Api, container_id: str, archive: Path) -> None:
         raise StartError(f"The files of a repository cannot be copied into the container: {problem}")
 
 
-def _message(body: str) -> str:
+def message_of(body: str) -> str:
     """Return the message of a response of the engine."""
     try:
         return plain(str(json.loads(body)["message"]))

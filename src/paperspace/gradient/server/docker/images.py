@@ -3,19 +3,23 @@
 from __future__ import annotations
 
 import asyncio
+import base64
+import json
 import re
+from contextlib import aclosing
 from enum import StrEnum
 from http import HTTPStatus
 from typing import TYPE_CHECKING, Any
 
 import aiodocker
+import aiohttp
 
 from paperspace.gradient.server.controller.engine import ImageError
-from paperspace.gradient.server.docker.api import CONNECTION_FAILED
+from paperspace.gradient.server.docker.commands import message_of, plain
 from paperspace.gradient.server.docker.references import LATEST, Reference, parse_reference
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncIterator, Callable, Mapping
+    from collections.abc import AsyncGenerator, Callable, Mapping
 
     from paperspace.gradient.server.controller.engine import Workload
     from paperspace.gradient.server.docker.api import Api
@@ -23,6 +27,7 @@ if TYPE_CHECKING:
 
 # A pull that reports nothing for this long is ended.
 _SILENCE = 600.0
+_NO_TIMEOUT = aiohttp.ClientTimeout(sock_connect=5)
 
 
 class Pull(StrEnum):
@@ -89,12 +94,19 @@ def _needs_pull(reference: Reference, present: Mapping[str, Any], pull: Pull) ->
 
 
 async def _inspect(api: Api, image: str) -> dict[str, Any] | None:
+    """Return what is known of an image; None if it does not exist.
+
+    Raises:
+        ImageError: the engine refuses the reference. Each version has other rules.
+    """
     with api.requests():
         try:
             return await api.client.images.inspect(image)
         except aiodocker.DockerError as error:
             if error.status == HTTPStatus.NOT_FOUND:
                 return None
+            if error.status < HTTPStatus.INTERNAL_SERVER_ERROR:
+                raise ImageError(f"The engine refuses the image: {plain(error.message)}", permanent=True) from error
             raise
 
 
@@ -114,30 +126,55 @@ async def _pull(
     """Pull an image, and report the progress."""
     progress(f"Pulling {image}.")
     percentage = Percentage()
-    auth = credentials and {"username": credentials.username, "password": credentials.password}
-    messages = api.client.images.pull(str(reference), auth=auth, stream=True)
     try:
-        async with asyncio.timeout(_SILENCE) as silence:
-            async for message in _translated(api, messages):
+        async with asyncio.timeout(_SILENCE) as silence, aclosing(_messages(api, reference, credentials)) as messages:
+            async for message in messages:
                 silence.reschedule(asyncio.get_running_loop().time() + _SILENCE)
                 if percentage.add(message):
                     progress(f"Pulling {image}, {percentage.value} %.")
-    except aiodocker.DockerError as error:
+    except _PullError as error:
         raise pull_error(image, reference.registry, error.status, error.message, credentials is not None) from error
     except TimeoutError as error:
         raise ImageError(f"Image {image}: the pull made no progress for {_SILENCE:.0f} s.", permanent=False) from error
 
 
-async def _translated(api: Api, messages: AsyncIterator[dict[str, Any]]) -> AsyncIterator[dict[str, Any]]:
-    """Translate a lost connection. Other errors of a pull have statuses of 500 too."""
-    try:
-        async for message in messages:
-            yield message
-    except aiodocker.DockerError as error:
-        if error.status == CONNECTION_FAILED:
-            with api.requests():
-                raise
-        raise
+class _PullError(Exception):
+    """The engine cannot pull an image.
+
+    Attributes:
+        status: Of its response.
+        message: What it says.
+    """
+
+    def __init__(self, status: int, message: str) -> None:
+        super().__init__(message)
+        self.status = status
+        self.message = message
+
+
+async def _messages(api: Api, reference: Reference, credentials: Registry | None) -> AsyncGenerator[dict[str, Any]]:
+    """Pull an image, and yield the messages of the engine. The engine pulls until the generator is closed.
+
+    aiodocker's pull keeps its connection when it is cancelled, so that the engine would continue.
+
+    Raises:
+        _PullError: the image cannot be pulled.
+    """
+    headers = {}
+    if credentials:
+        auth = {"username": credentials.username, "password": credentials.password, "serveraddress": reference.registry}
+        headers["X-Registry-Auth"] = base64.urlsafe_b64encode(json.dumps(auth).encode()).decode()
+    with api.requests():
+        async with api.client.session.post(
+            api.url("images/create"), params={"fromImage": str(reference)}, headers=headers, timeout=_NO_TIMEOUT
+        ) as response:
+            if response.status != HTTPStatus.OK:
+                raise _PullError(response.status, message_of(await response.text()))
+            async for line in response.content:
+                message: dict[str, Any] = json.loads(line)
+                if error := message.get("error"):
+                    raise _PullError(HTTPStatus.OK, error)
+                yield message
 
 
 class Percentage:
