@@ -186,8 +186,8 @@ def test_a_clone_that_fails(site: Site, host: GitServer) -> None:
     site.api.update_deployment(id=id_, spec=cloning({"url": url, "name": "app", "ref": "v9"}))
     status = site.until(id_, lambda status: status["error"] is not None)
     assert status["error"] == (
-        f"Repository app ({host.url_of('app')}) cannot be cloned: it has no branch and no tag v9. The id of a commit must "
-        "have all of its characters."
+        f"Repository app ({host.url_of('app')}) cannot be cloned: it has no branch and no tag v9. If this is the id of a "
+        "commit, write the whole id."
     )
     assert shown(site, id_, "app/index.html") == {"second"}
 
