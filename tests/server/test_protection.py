@@ -16,7 +16,7 @@ from paperspace.gradient.server.engines.access import security_of
 from paperspace.gradient.server.engines.runtime import UnsupportedSpecError
 from paperspace.gradient.server.engines.simulation import Simulation
 from paperspace.gradient.server.engines.workloads import Workloads
-from paperspace.gradient.server.protection import MIN_LENGTH, USER, Access, Passwords, digest_of
+from paperspace.gradient.server.protection import MAX_LENGTH, MIN_LENGTH, USER, Access, Passwords, digest_of
 from paperspace.gradient.server.secrets import Secret
 from paperspace.gradient.server.settings_files import write_settings
 from paperspace.gradient.server.storage.database import Database
@@ -81,14 +81,15 @@ def test_secrets(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
 @pytest.mark.parametrize(
     ("secret", "message"),
     [
-        ("nosuch", "Unknown secret nosuch in endpointSecurity.secret; known: short."),
-        ("short", f"the secret short has {MIN_LENGTH - 1} characters; a password needs at least {MIN_LENGTH}."),
+        ("nosuch", "Unknown secret nosuch in endpointSecurity.secret; known: long, short."),
+        ("short", f"the secret short has {MIN_LENGTH - 1} characters; a password has {MIN_LENGTH} to {MAX_LENGTH}."),
+        ("long", f"the secret long has {MAX_LENGTH + 1} characters; a password has {MIN_LENGTH} to {MAX_LENGTH}."),
     ],
 )
 def test_secrets_that_cannot_be_used(tmp_path: Path, secret: str, message: str) -> None:
-    """An unknown or short secret is an error of the spec that does not show it; without protection, it does not matter."""
+    """An unknown, short or long secret is an error of the spec that does not show it; without protection, it does not matter."""
     file = tmp_path / "secrets"
-    write_settings(file, {"short": Secret("x" * (MIN_LENGTH - 1))})
+    write_settings(file, {"long": Secret("x" * (MAX_LENGTH + 1)), "short": Secret("x" * (MIN_LENGTH - 1))})
     passwords = Passwords(file)
     with pytest.raises(UnsupportedSpecError, match=message) as caught:
         passwords.check({"endpointSecurity": {"protected": True, "secret": secret}})

@@ -16,7 +16,7 @@ from tests.server.gateway.test_http2 import calling, exchange, grpc_replica
 
 from paperspace.gradient.server.gateway.gateway import EnvoyGateway
 from paperspace.gradient.server.gateway.routing import NO_PASSWORD
-from paperspace.gradient.server.protection import Access, digest_of
+from paperspace.gradient.server.protection import MAX_LENGTH, Access, digest_of
 
 pytestmark = pytest.mark.anyio
 
@@ -81,6 +81,14 @@ async def test_who_gets_in(gateway: EnvoyGateway, visitor: Visitor, replicas: li
         received = {name.lower(): value for name, value in body["headers"].items()}
         assert "authorization" not in received
         assert received["x-other"] == "1"
+
+
+async def test_the_longest_password(gateway: EnvoyGateway, visitor: Visitor, replicas: list[Replica]) -> None:
+    """The longest password that is allowed can be used, whatever its characters are."""
+    password = "🔑" * MAX_LENGTH
+    await gateway.expose("x", Access(digest_of(password.encode())))
+    await gateway.route("x", "a", replicas[0].target)
+    assert await visitor.name(headers=authorized(password)) == "a"
 
 
 async def test_public_endpoints(gateway: EnvoyGateway, visitor: Visitor, replicas: list[Replica]) -> None:

@@ -109,7 +109,7 @@ class DeploymentSpecEndpointSecurityInput(TypedDict):
     """Whether requests need the user name and the password."""
 
     secret: NotRequired[str | None]
-    """The name of the secret with the password, of at least 20 characters. Null: the server generates one."""
+    """The name of the secret with the password, of 20 to 1,024 characters. Null: the server generates one."""
 
 
 class DeploymentSpecEnvVariableInput(TypedDict):

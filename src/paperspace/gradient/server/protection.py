@@ -24,6 +24,9 @@ USER = "gradient"
 MIN_LENGTH = 20
 """Characters of a password. The gateway has its SHA-1, without a salt: shorter ones could be found by trying."""
 
+MAX_LENGTH = 1024
+"""Characters of a password. Servers refuse long headers, the simulation those of more than 8 KiB: nobody could log in."""
+
 UNAUTHORIZED = "this endpoint is protected: the user name or the password is missing or wrong"
 """The message of a response with status 401."""
 
@@ -72,7 +75,7 @@ class Passwords:
         self._lock = threading.Lock()
 
     def check(self, spec: Mapping[str, Any]) -> None:
-        """Check that the secret of a spec exists, and is long enough.
+        """Check that the secret of a spec exists, and is neither too short nor too long.
 
         Raises:
             UnsupportedSpecError: it does not, or is not.
@@ -97,7 +100,7 @@ class Passwords:
         """Return the password of an endpoint: that of its secret, or the generated one.
 
         Raises:
-            UnsupportedSpecError: the secret does not exist, or is too short.
+            UnsupportedSpecError: the secret does not exist, or is too short or too long.
         """
         name = security.get("secret")
         return self.generated(deployment_id) if name is None else self._stored(name)
@@ -109,9 +112,9 @@ class Passwords:
 
     def _stored(self, name: str) -> str:
         password = SecretValues(self._secrets_file).named(name, _FIELD)
-        if len(password) < MIN_LENGTH:
+        if not MIN_LENGTH <= len(password) <= MAX_LENGTH:
             raise UnsupportedSpecError(
-                f"{_FIELD}: the secret {name} has {len(password)} characters; a password needs at least {MIN_LENGTH}. Store "
+                f"{_FIELD}: the secret {name} has {len(password)} characters; a password has {MIN_LENGTH} to {MAX_LENGTH}. Store "
                 f"another value with `gradient server secrets set {name}`, or remove `secret`: then the server generates one."
             )
         return password
