@@ -64,7 +64,8 @@ class AsyncDeployments(ChangesAPI):
             {'id': '...'}
         """
         created = await self._create(name, project_id, spec, cluster_id, wait_timeout, with_specs=wait)
-        await self._wait_after_change(created.id, created.spec_id, "created", wait=wait, timeout=wait_timeout)
+        if wait:
+            await self._wait_after_change(created.id, created.spec_id, "created", timeout=wait_timeout)
         return {"id": created.id}
 
     async def _create(
@@ -154,7 +155,8 @@ class AsyncDeployments(ChangesAPI):
             {'id': '...'}
         """
         updated = await self._update(name, project_id, spec, cluster_id, id, wait_timeout, with_specs=wait)
-        await self._wait_after_change(updated.id, updated.spec_id, "updated", wait=wait, timeout=wait_timeout)
+        if wait:
+            await self._wait_after_change(updated.id, updated.spec_id, "updated", timeout=wait_timeout)
         return {"id": updated.id}
 
     async def _update(

@@ -125,8 +125,8 @@ class ChangesAPI(LifecycleAPI):
         others = _arguments.check_timeout(wait_timeout, "wait_timeout")
         desired = _arguments.create_input(name, project_id, spec, cluster_id, others)
         applied = await _changes.apply(self._session(), desired, dry_run=dry_run, show_secrets=show_secrets)
-        if not dry_run and applied["id"] is not None:
-            await self._wait_after_change(applied["id"], applied["specId"], "applied", wait=wait, timeout=wait_timeout)
+        if wait and not dry_run and applied["id"] is not None:
+            await self._wait_after_change(applied["id"], applied["specId"], "applied", timeout=wait_timeout)
         return applied
 
     async def diff_deployment(
@@ -266,7 +266,6 @@ class ChangesAPI(LifecycleAPI):
         session = self._session()
         found = await _queries.id_of(session, session.start(), id, name, project_id)
         restored = await _changes.rollback(session, found, to)
-        await self._wait_after_change(
-            restored["id"], restored["specId"], "rolled back", wait=wait, timeout=wait_timeout
-        )
+        if wait:
+            await self._wait_after_change(restored["id"], restored["specId"], "rolled back", timeout=wait_timeout)
         return restored

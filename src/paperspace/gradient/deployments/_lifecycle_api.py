@@ -68,9 +68,8 @@ class LifecycleAPI(PatchAPI):
         call = session.start()
         found = await _queries.id_of(session, call, id, name, project_id)
         restarted = await _changes.restart(session, call, found)
-        await self._wait_after_change(
-            restarted["id"], restarted["specId"], "restarted", wait=wait, timeout=wait_timeout
-        )
+        if wait:
+            await self._wait_after_change(restarted["id"], restarted["specId"], "restarted", timeout=wait_timeout)
         return restarted
 
     @overload
@@ -142,7 +141,8 @@ class LifecycleAPI(PatchAPI):
             _arguments.check_timeout(wait_timeout, "wait_timeout"),
         )
         scaled = await self._revise(id, name, project_id, set_replicas)
-        await self._wait_after_change(scaled["id"], scaled["specId"], "scaled", wait=wait, timeout=wait_timeout)
+        if wait:
+            await self._wait_after_change(scaled["id"], scaled["specId"], "scaled", timeout=wait_timeout)
         return scaled
 
     async def stop_deployment(
@@ -188,7 +188,8 @@ class LifecycleAPI(PatchAPI):
             _arguments.check_target(id, name, project_id), _arguments.check_timeout(wait_timeout, "wait_timeout")
         )
         stopped = await self._revise(id, name, project_id, lambda spec: spec.update(enabled=False))
-        await self._wait_after_change(stopped["id"], stopped["specId"], "stopped", wait=wait, timeout=wait_timeout)
+        if wait:
+            await self._wait_after_change(stopped["id"], stopped["specId"], "stopped", timeout=wait_timeout)
         return stopped
 
     async def start_deployment(
@@ -240,5 +241,6 @@ class LifecycleAPI(PatchAPI):
             _arguments.check_target(id, name, project_id), _arguments.check_timeout(wait_timeout, "wait_timeout")
         )
         started = await self._revise(id, name, project_id, enable)
-        await self._wait_after_change(started["id"], started["specId"], "started", wait=wait, timeout=wait_timeout)
+        if wait:
+            await self._wait_after_change(started["id"], started["specId"], "started", timeout=wait_timeout)
         return started

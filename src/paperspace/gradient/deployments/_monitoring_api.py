@@ -192,12 +192,8 @@ class MonitoringAPI(RecordsAPI):
         """Return the error for the last status of a watch. None: the deployment did not fail."""
         return await _wait_errors.deployment_failed(self._session(), status) if status["state"] == "failed" else None
 
-    async def _wait_after_change(
-        self, id: str, spec_id: str | None, change: str, *, wait: bool, timeout: float
-    ) -> None:
-        """With `wait`, wait until a changed deployment is ready. An error or interrupt of the wait says what was changed."""
-        if not wait:
-            return
+    async def _wait_after_change(self, id: str, spec_id: str | None, change: str, *, timeout: float) -> None:
+        """Wait until a changed deployment is ready. An error or interrupt of the wait says what was changed."""
         note_for_interrupt(f"deployment {id} was {change}; only the wait for it was interrupted")
         try:
             await self.wait_for_deployment(id, spec_id=spec_id, timeout=timeout)

@@ -121,7 +121,8 @@ class PatchAPI(MonitoringAPI):
         if changes.is_empty():
             raise InvalidArgumentError("patch_deployment: nothing to change; pass image, env or another field")
         patched = await self._patch(id, changes, name=name, project_id=project_id, wait_timeout=wait_timeout)
-        await self._wait_after_change(patched["id"], patched["specId"], "changed", wait=wait, timeout=wait_timeout)
+        if wait:
+            await self._wait_after_change(patched["id"], patched["specId"], "changed", timeout=wait_timeout)
         return patched
 
     async def _patch(
