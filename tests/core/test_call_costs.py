@@ -14,7 +14,7 @@ from tests.samples import SPEC
 
 from paperspace.gradient import AsyncClient, Client
 from paperspace.gradient._core import documents as _documents
-from paperspace.gradient._core.progress import Connector
+from paperspace.gradient._core.transport import Connector
 from paperspace.gradient.server import LocalServer
 
 

@@ -17,7 +17,7 @@ from tests.faults.harness import CALLS, CANARY, wait_for
 from tests.faults.server import Behaviour, FaultServer
 
 from paperspace.gradient import AsyncClient, Client, ClientClosedError, GradientError, errors
-from paperspace.gradient._core.progress import Connector
+from paperspace.gradient._core.transport import Connector
 from paperspace.gradient._sync.loop_thread import run as run_on_loop_thread
 
 # What a call waits for when it is cancelled or its client is closed.
@@ -90,7 +90,7 @@ def test_cancelled(phase: str, operation: str) -> None:
 
 def test_cancelled_while_it_waits_for_a_connection(monkeypatch: pytest.MonkeyPatch) -> None:
     """A call that waits for a free connection is cancelled at once; the call that uses the connection goes on."""
-    monkeypatch.setattr("paperspace.gradient._core.progress.MAX_CONNECTIONS", 1)
+    monkeypatch.setattr("paperspace.gradient._core.transport.MAX_CONNECTIONS", 1)
 
     async def main() -> None:
         async with AsyncClient(CANARY, server.url, timeout=TIMEOUT) as client:
@@ -172,7 +172,7 @@ def test_close_in_flight_from_another_thread(phase: str) -> None:
 
 def test_close_while_calls_wait_for_a_connection(monkeypatch: pytest.MonkeyPatch) -> None:
     """close() ends calls that wait for a free connection with ClientClosedError too, not with CancelledError."""
-    monkeypatch.setattr("paperspace.gradient._core.progress.MAX_CONNECTIONS", 1)
+    monkeypatch.setattr("paperspace.gradient._core.transport.MAX_CONNECTIONS", 1)
 
     async def main() -> None:
         client = AsyncClient(CANARY, server.url, timeout=TIMEOUT)

@@ -20,7 +20,6 @@ from paperspace.gradient import (
     NotFoundError,
     OutcomeUnknownError,
 )
-from paperspace.gradient._core import call as _call
 from paperspace.gradient._core import retry as _retry
 from paperspace.gradient._core import session as _session
 from paperspace.gradient.server import LocalServer
@@ -85,14 +84,14 @@ def test_create_with_a_lost_response(lost: ProxyFault, keys: bool) -> None:
 def test_create_while_the_machine_sleeps(hours: float, keys: bool, monkeypatch: pytest.MonkeyPatch) -> None:
     """The same if the machine of the client sleeps before the retry, even longer than the server remembers the key."""
     slept = timedelta()
-    seconds = _call.seconds
+    seconds = _session._seconds
 
     def sleep(*_: object) -> None:
         nonlocal slept
         slept = timedelta(hours=hours)
 
     monkeypatch.setattr(_session, "_log_retry", sleep)
-    monkeypatch.setattr(_call, "seconds", lambda: seconds() + slept.total_seconds())
+    monkeypatch.setattr(_session, "_seconds", lambda: seconds() + slept.total_seconds())
     with clients(ProxyFault.RESPONSE_LOST, keys=keys, now=lambda: utc_now() + slept) as (client, truth):
         created = client.deployments.create_deployment("mine", "p1", SPEC)
         assert [deployment["id"] for deployment in truth.deployments.list_deployments()] == [created["id"]]
@@ -287,7 +286,7 @@ def test_not_recognized(found: dict[str, Any]) -> None:
 )
 def test_limits_of_the_age(age: float, error: type[Exception] | None, monkeypatch: pytest.MonkeyPatch) -> None:
     """A deployment is ours up to two seconds before the call, and another one from a minute before it."""
-    monkeypatch.setattr(_call.Call, "elapsed", 0.0)
+    monkeypatch.setattr(_session.Call, "elapsed", 0.0)
     expected = nullcontext() if error is None else pytest.raises(error)
     with refused_create("CONFLICT", look_up=look_up_of(age=age)) as server:
         client = Client("a-key-for-tests", server.url)

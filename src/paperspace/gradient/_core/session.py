@@ -3,18 +3,19 @@
 from __future__ import annotations
 
 import logging
+import time
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING, Any, TypeVar, cast
 from uuid import uuid4
 
-from paperspace.gradient._core.call import Call, seconds
-from paperspace.gradient._core.connections import Connections
+from paperspace.gradient._core.connections import Connections, running_loop
 from paperspace.gradient._core.documents import Document, load_document
 from paperspace.gradient._core.failures import AttemptFailed
 from paperspace.gradient._core.responses import HTTPResponse, data_of, parse_result
 from paperspace.gradient._core.retry import FailureKind, RetryBudget, parse_date, retry_delay
 from paperspace.gradient._core.validation import read_data, require_shape, validate
+from paperspace.gradient._shared.event_loops import monotonic
 from paperspace.gradient._shared.secrets import without_secrets
 from paperspace.gradient.errors import (
     APIError,
@@ -47,7 +48,47 @@ _MISSING_LIFETIME = 600.0
 # Seconds that a server surely remembers a key. Ours does for a day, and a machine may sleep longer in the middle of a call.
 _KEY_LIFETIME = 3600.0
 
+# A clock that goes on while the machine sleeps, unlike that of the event loop, and that nobody sets. Only Linux has it.
+_CLOCK = getattr(time, "CLOCK_BOOTTIME", None)
 _UNKNOWN = "the change may have been applied; check before retrying"
+
+
+class Call:
+    """One call of a function: its deadline, and the attempts of its latest request. A call may take several requests.
+
+    Attributes:
+        deadline: When it must end, by the clock of the event loop.
+        attempts: The attempts of its latest request.
+        response_lost: Whether the response to an attempt of its latest request, a change, was lost.
+        last_failure: How the latest attempt failed. None: no attempt of the latest request has failed.
+        server_date: The Date header of the latest response.
+        variables: The variables of its latest request, whose secrets the server may repeat in an error.
+    """
+
+    def __init__(self, timeout: float) -> None:
+        self._loop = running_loop()
+        self._started = _seconds()
+        self.deadline = self._loop.time() + timeout
+        self.attempts = 0
+        self.response_lost = False
+        self.last_failure: FailureKind | None = None
+        self.server_date: str | None = None
+        self.variables: dict[str, Any] = {}
+
+    @property
+    def rejected_after_lost_response(self) -> bool:
+        """Whether the server rejected a retry of a change that it may have applied before."""
+        return self.response_lost and self.last_failure in {FailureKind.FINAL, FailureKind.DOUBTFUL}
+
+    @property
+    def elapsed(self) -> float:
+        """The seconds since the start, also those in which the machine slept."""
+        return _seconds() - self._started
+
+    @property
+    def remaining(self) -> float:
+        """The seconds until the deadline."""
+        return self.deadline - self._loop.time()
 
 
 class Session:
@@ -81,7 +122,7 @@ class Session:
     @property
     def missing(self) -> frozenset[str]:
         """The fields of our schema that the server is known to lack. Its rejection of an operation has named them."""
-        return frozenset(field for field, until in self._missing.items() if seconds() < until)
+        return frozenset(field for field, until in self._missing.items() if _seconds() < until)
 
     def start(self) -> Call:
         """Start a call whose requests share one deadline."""
@@ -187,7 +228,7 @@ class Session:
                 self._budget.refund(len(failures))
                 return data
             if missing := failure.unknown_fields & sent.additions:
-                self._missing |= dict.fromkeys(missing, seconds() + _MISSING_LIFETIME)
+                self._missing |= dict.fromkeys(missing, _seconds() + _MISSING_LIFETIME)
                 continue  # without them, at once: nothing was executed
             call.last_failure = failure.kind
             is_known = response is not None and _repeats_key(response, headers) and call.elapsed < _KEY_LIFETIME
@@ -270,6 +311,11 @@ class Session:
             error.may_have_executed = "yes" if isinstance(error, PartialResultError) else "unknown"
         error.__cause__ = failure.__cause__
         return error
+
+
+def _seconds() -> float:
+    """Return the time of the clock that goes on while the machine sleeps."""
+    return monotonic() if _CLOCK is None else time.clock_gettime(_CLOCK)
 
 
 def _repeats_key(response: HTTPResponse, sent: dict[str, str]) -> bool:

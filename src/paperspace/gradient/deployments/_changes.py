@@ -23,8 +23,7 @@ from paperspace.gradient.errors import ConflictError, NotFoundError
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from paperspace.gradient._core.call import Call
-    from paperspace.gradient._core.session import Session
+    from paperspace.gradient._core.session import Call, Session
     from paperspace.gradient._generated.deployment_revision_fields import DeploymentSpec as Revision
     from paperspace.gradient._generated.deployments_current import Deployment as CurrentDeployment
     from paperspace.gradient._generated.inputs import CreateDeploymentInput, UpdateDeploymentInput

@@ -19,9 +19,8 @@ from paperspace.gradient.deployments._queries import in_utc, same_text
 from paperspace.gradient.errors import APIError, ConflictError
 
 if TYPE_CHECKING:
-    from paperspace.gradient._core.call import Call
     from paperspace.gradient._core.pagination import Page
-    from paperspace.gradient._core.session import Session
+    from paperspace.gradient._core.session import Call, Session
     from paperspace.gradient._generated.deployment_created import Deployment
     from paperspace.gradient._generated.inputs import CreateDeploymentInput
     from paperspace.gradient.errors import OutcomeUnknownError

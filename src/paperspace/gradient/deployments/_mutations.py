@@ -32,8 +32,7 @@ from paperspace.gradient.errors import APIError, BadRequestError, InvalidSpecErr
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-    from paperspace.gradient._core.call import Call
-    from paperspace.gradient._core.session import Session
+    from paperspace.gradient._core.session import Call, Session
     from paperspace.gradient._generated.deployment_create import Deployment as CreatedDeployment
     from paperspace.gradient._generated.deployment_update import Deployment as UpdatedDeployment
     from paperspace.gradient._generated.inputs import CreateDeploymentInput, UpdateDeploymentInput

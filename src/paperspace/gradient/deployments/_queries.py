@@ -19,9 +19,8 @@ from paperspace.gradient.errors import ConflictError, MalformedResponseError, No
 if TYPE_CHECKING:
     from collections.abc import AsyncGenerator
 
-    from paperspace.gradient._core.call import Call
     from paperspace.gradient._core.pagination import FetchPage, Page
-    from paperspace.gradient._core.session import Session
+    from paperspace.gradient._core.session import Call, Session
     from paperspace.gradient._generated.deployment_fields import Deployment as DeploymentPage
     from paperspace.gradient._generated.deployments_current import Deployment as CurrentDeployment
     from paperspace.gradient._shared.operation import Operation

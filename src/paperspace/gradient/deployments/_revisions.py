@@ -16,9 +16,8 @@ from paperspace.gradient.errors import ConflictError, GradientError
 if TYPE_CHECKING:
     from collections.abc import AsyncGenerator, Mapping
 
-    from paperspace.gradient._core.call import Call
     from paperspace.gradient._core.pagination import Page
-    from paperspace.gradient._core.session import Session
+    from paperspace.gradient._core.session import Call, Session
     from paperspace.gradient._generated.deployment_revision_fields import DeploymentSpec as Revision
     from paperspace.gradient._generated.inputs import UpdateDeploymentInput
     from paperspace.gradient._shared.operation import Operation
