@@ -107,6 +107,18 @@ def test_liveness_restarts(site: Site) -> None:
     assert len(site.containers(id_)) == 1
 
 
+@pytest.mark.parametrize("check", [{"exec": {"command": ["/bin/echo"]}}, {"path": "/", "timeoutSeconds": 1}])
+def test_a_paused_container_is_restarted(site: Site, check: dict[str, Any]) -> None:
+    """A container that somebody has paused fails its liveness check, whether that is a command or a request."""
+    id_ = site.create("web", checked("web", liveness={**check, "failureThreshold": 2}), wait=True)
+    (first,) = site.containers(id_)
+    site.docker.docker("pause", first["id"])
+    site.until(id_, lambda _: [entry["id"] for entry in site.containers(id_)] not in ([], [first["id"]]))
+    (message,) = events(site, id_, "Unhealthy")
+    assert "(2 of 2 failures)" in message
+    site.ready(id_)
+
+
 def test_startup_gives_time(site: Site) -> None:
     """While the startup check waits, nothing else is checked: a liveness check that would fail restarts nothing."""
     checks: Any = {
@@ -184,6 +196,5 @@ async def test_commands(engine: DockerEngine, docker: PrivateEngine, free_port: 
         await engine.execute("0" * 64, ("/bin/cat",), 1)
     gone = await engine.start(new_key(), shell("sleep 600"), free_port())
     docker.docker("pause", gone.id)
-    with pytest.raises(ContainerMissingError):
-        await engine.execute(gone.id, ("/bin/cat",), 1)
+    assert await engine.execute(gone.id, ("/bin/cat",), 1) == Execution(126, "the container is paused")
     docker.docker("unpause", gone.id)

@@ -17,6 +17,7 @@ from paperspace.gradient.server.docker.commands import CANNOT_START, plain
 if TYPE_CHECKING:
     from collections.abc import Set as AbstractSet
 
+    from aiodocker.containers import DockerContainer
     from aiodocker.execs import Exec
 
     from paperspace.gradient.server.docker.api import Api
@@ -48,9 +49,9 @@ class Executions:
             if await _exit_code(api, earlier) is None:
                 return Execution(None)
             del self._running[key]
-        execution = await _create(api, container_id, command)
         output = bytearray()
         try:
+            execution = await _create(api, container_id, command)
             async with asyncio.timeout(None) as limit:
                 await _read(api, execution, output, limit, timeout)
                 while (exit_code := await _exit_code(api, execution)) is None:  # noqa: ASYNC110  # the engine has no event
@@ -69,13 +70,25 @@ class _CannotStartError(Exception):
 
 
 async def _create(api: Api, container_id: str, command: tuple[str, ...]) -> Exec:
+    container = api.client.containers.container(container_id)
     with api.requests():
         try:
-            return await api.client.containers.container(container_id).exec(command)
+            return await container.exec(command)
         except aiodocker.DockerError as error:
-            if error.status in {HTTPStatus.NOT_FOUND, HTTPStatus.CONFLICT}:
-                raise ContainerMissingError(container_id) from error
-            raise
+            if error.status not in {HTTPStatus.NOT_FOUND, HTTPStatus.CONFLICT}:
+                raise
+            if error.status == HTTPStatus.CONFLICT and await _is_paused(container):
+                raise _CannotStartError("the container is paused") from error
+            raise ContainerMissingError(container_id) from error
+
+
+async def _is_paused(container: DockerContainer) -> bool:
+    try:
+        return bool((await container.show())["State"]["Paused"])
+    except aiodocker.DockerError as error:
+        if error.status == HTTPStatus.NOT_FOUND:
+            return False
+        raise
 
 
 async def _read(api: Api, execution: Exec, output: bytearray, limit: asyncio.Timeout, timeout: float) -> None:
