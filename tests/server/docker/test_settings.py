@@ -183,7 +183,11 @@ def test_models(tmp_path: Path) -> None:
             "models[0].path: expected an absolute path other than /, without `..`, got '/m/../etc'.",
         ),
         ([("a", "/")], "models[0].path: expected an absolute path other than /, without `..`, got '/'."),
-        ([("c", "/c")], "models[0].id: there is no model 'c'; known: a, b, outside."),
+        ([("a", "//m"), ("b", "/./m/")], "models[1].path: models[0] has the same path, /./m/."),
+        ([("a", "//")], "models[0].path: expected an absolute path other than /, without `..`, got '//'."),
+        ([("c", "/c")], "models[0].id: there is no model 'c'; known: a, b."),
+        ([("itself", "/c")], "models[0].id: there is no model 'itself'; known: a, b."),
+        ([("c" * 300, "/c")], f"models[0].id: there is no model '{'c' * 300}'; known: a, b."),
         ([("outside", "/o")], "models[0].id: there is no model 'outside'"),
         ([("..", "/o")], "models[0].id: there is no model '..'"),
         ([(".", "/o")], "models[0].id: there is no model '.'"),
@@ -199,6 +203,7 @@ def test_models_that_cannot_be_mounted(tmp_path: Path, models: list[tuple[str, s
         (tmp_path / path).mkdir(parents=True)
     (folder / "file").touch()
     (folder / "outside").symlink_to(tmp_path / "secret")
+    (folder / "itself").symlink_to("itself")
     workload = A100._replace(models=tuple(Model(*model) for model in models))
     with pytest.raises(UnsupportedSpecError) as caught:
         check(workload, Settings(models=folder), LAPTOP)

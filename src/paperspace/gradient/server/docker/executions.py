@@ -49,9 +49,16 @@ class Executions:
             if await _exit_code(api, earlier) is None:
                 return Execution(None)
             del self._running[key]
-        output = bytearray()
         try:
             execution = await _create(api, container_id, command)
+            return await self._finish(api, execution, key, timeout)
+        except _CannotStartError as error:
+            return Execution(_CANNOT_EXECUTE, str(error))
+
+    async def _finish(self, api: Api, execution: Exec, key: tuple[str, tuple[str, ...]], timeout: float) -> Execution:
+        """Start a command, and wait until it has ended."""
+        output = bytearray()
+        try:
             async with asyncio.timeout(None) as limit:
                 await _read(api, execution, output, limit, timeout)
                 while (exit_code := await _exit_code(api, execution)) is None:  # noqa: ASYNC110  # the engine has no event
@@ -60,8 +67,6 @@ class Executions:
             exit_code = await _exit_code(api, execution)
             if exit_code is None:
                 self._running[key] = execution
-        except _CannotStartError as error:
-            return Execution(_CANNOT_EXECUTE, str(error))
         return Execution(exit_code, output.decode(errors="replace"))
 
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-import os
+import posixpath
 from typing import TYPE_CHECKING, Any
 
 from paperspace.gradient.server.engines.runtime import UnsupportedSpecError
@@ -32,18 +32,28 @@ def mounts(models: Sequence[Model], folder: Path | None) -> list[dict[str, Any]]
             raise UnsupportedSpecError(
                 f"models[{index}].path: expected an absolute path other than /, without `..`, got {model.path!r}."
             )
-        other = targets.setdefault(os.path.normpath(model.path), index)
+        other = targets.setdefault(normal_path(model.path), index)
         if other != index:
             raise UnsupportedSpecError(f"models[{index}].path: models[{other}] has the same path, {model.path}.")
     return [
-        {"Type": "bind", "Source": _source(model.id, index, folder), "Target": model.path, "ReadOnly": True}
+        {
+            "Type": "bind",
+            "Source": _source(model.id, index, folder),
+            "Target": normal_path(model.path),
+            "ReadOnly": True,
+        }
         for index, model in enumerate(models)
     ]
 
 
 def is_usable_target(path: str) -> bool:
     """Whether files can be put at a path in a container: it is absolute, other than /, and has no `..`."""
-    return path.startswith("/") and ".." not in path.split("/") and os.path.normpath(path).strip("/") != ""
+    return path.startswith("/") and ".." not in path.split("/") and normal_path(path) != "/"
+
+
+def normal_path(path: str) -> str:
+    """Return a path in a container in the form that all paths to the same file have: `//a/./b/` is `/a/b`."""
+    return posixpath.normpath(path).replace("//", "/")
 
 
 def _source(id_: str, index: int, folder: Path | None) -> str:
@@ -53,9 +63,8 @@ def _source(id_: str, index: int, folder: Path | None) -> str:
             f"models[{index}]: this server has no models. Start it with --models DIR; DIR has one folder for each model."
         )
     root = folder.resolve()
-    source = (root / id_).resolve()
-    is_inside = source != root and source.is_relative_to(root)
-    if "/" in id_ or not is_inside or not source.is_dir():
+    source = _folder_of(id_, root)
+    if source is None:
         known = _names(root)
         listed = ", ".join(known[:_MAX_LISTED]) or "none"
         more = f" and {len(known) - _MAX_LISTED} more" if len(known) > _MAX_LISTED else ""
@@ -63,8 +72,19 @@ def _source(id_: str, index: int, folder: Path | None) -> str:
     return str(source)
 
 
+def _folder_of(id_: str, root: Path) -> Path | None:
+    """Return the folder of a model, after all links. None: there is none, or it is not inside the folder of all models."""
+    try:
+        source = (root / id_).resolve()
+        is_inside = source != root and source.is_relative_to(root)
+        return source if "/" not in id_ and is_inside and source.is_dir() else None
+    except (OSError, RuntimeError):  # the id is too long for a file; or, until Python 3.12, a link leads to itself
+        return None
+
+
 def _names(root: Path) -> list[str]:
     try:
-        return sorted(path.name for path in root.iterdir() if path.is_dir() and not path.name.startswith("."))
+        folders = [path for path in root.iterdir() if path.is_dir() and not path.name.startswith(".")]
     except OSError:
         return []
+    return sorted(path.name for path in folders if not path.is_symlink() or _folder_of(path.name, root))

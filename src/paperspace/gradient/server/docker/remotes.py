@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-import posixpath
 import re
 from typing import TYPE_CHECKING, NamedTuple
 from urllib.parse import SplitResult, unquote, urlsplit
 
-from paperspace.gradient.server.docker.models import is_usable_target
+from paperspace.gradient.server.docker.models import is_usable_target, normal_path
 from paperspace.gradient.server.engines.runtime import UnsupportedSpecError
 
 if TYPE_CHECKING:
@@ -95,9 +94,9 @@ def _path(repository: Repository, field: str, models: Sequence[Model]) -> str:
         raise UnsupportedSpecError(
             f"repositories.mountPath: expected an absolute path without `..`, got {mount_path!r}."
         )
-    path = posixpath.normpath(repository.path).replace("//", "/")
+    path = normal_path(repository.path)
     for index, model in enumerate(models):
-        other = posixpath.normpath(model.path)
+        other = normal_path(model.path)
         if path == other or path.startswith(f"{other}/") or other.startswith(f"{path}/"):
             raise UnsupportedSpecError(
                 f"{field}: its folder {path} and the folder of models[{index}], {model.path}, overlap. "
