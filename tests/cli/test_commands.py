@@ -358,6 +358,15 @@ def test_full_disk(environment: dict[str, str]) -> None:
     assert (done.returncode, done.stderr) == (1, "Error: cannot write to standard output: No space left on device\n")
 
 
+@pytest.mark.parametrize("unbuffered", ["", "1"])
+def test_output_that_is_written_in_part(unbuffered: str, tmp_path: Path) -> None:
+    """A result of which only the beginning can be written is an error, also with PYTHONUNBUFFERED, as containers set it."""
+    words = ["sh", "-c", 'ulimit -f 1; "$@" > "$0"', str(tmp_path / "schema.json"), *GRADIENT, "schema", "spec"]
+    environment = {**os.environ, "PYTHONUNBUFFERED": unbuffered}
+    done = subprocess.run(words, stderr=subprocess.PIPE, text=True, check=False, env=environment)
+    assert (done.returncode, done.stderr) == (1, "Error: cannot write to standard output: File too large\n")
+
+
 def test_changes_on_a_full_disk(tmp_path: Path, environment: dict[str, str]) -> None:
     """If the results of changes cannot be written, all changes are made, the results are messages, and the exit code is 1."""
     for name in ("a", "b"):

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import errno
+import io
 import os
 import sys
 import unicodedata
@@ -26,7 +27,7 @@ _SAFE_CONTROLS = {"\n", "\t"}
 
 _YAML_LINE_BREAKS = set("\x85\u2028\u2029")
 
-_OUTPUT_ERRORS = {errno.EPIPE, errno.ENOSPC, errno.EDQUOT, errno.EFBIG}
+_OUTPUT_ERRORS = {errno.EPIPE, errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EAGAIN}
 
 _STREAM_MODES = {"stdin": "r", "stdout": "w", "stderr": "w"}  # in the order of their file descriptors
 
@@ -156,6 +157,21 @@ def replace_missing_streams() -> None:
         if getattr(sys, name) is None:
             _open_null(descriptor)
             setattr(sys, name, open(descriptor, mode, encoding="utf-8", closefd=False))  # noqa: SIM115  # it stays open
+
+
+def buffer_streams() -> None:
+    """Give standard output and error the buffers that `PYTHONUNBUFFERED` and `python -u` take away.
+
+    Without a buffer, Python drops the rest of a text that is not written at once, and reports nothing: on a full disk, or if
+    Ctrl-Z stops the process meanwhile. Each line is still written immediately.
+    """
+    for name in ("stdout", "stderr"):
+        stream = getattr(sys, name)
+        if isinstance(stream, io.TextIOWrapper) and isinstance(stream.buffer, io.RawIOBase):
+            buffered = open(  # noqa: SIM115  # it stays open
+                stream.fileno(), "w", buffering=1, encoding=stream.encoding, errors=stream.errors, closefd=False
+            )
+            setattr(sys, name, buffered)
 
 
 def is_output_error(error: OSError) -> bool:

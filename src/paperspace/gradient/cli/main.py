@@ -13,7 +13,7 @@ from paperspace.gradient._version import __version__
 from paperspace.gradient.cli._commands import CommonOptions
 from paperspace.gradient.cli._errors import exit_code
 from paperspace.gradient.cli._lazy_group import LazyCommand, LazyGroup
-from paperspace.gradient.cli._output import replace_missing_streams
+from paperspace.gradient.cli._output import buffer_streams, replace_missing_streams
 
 _PACKAGE = "paperspace.gradient.cli"
 _SUBCOMMANDS = {
@@ -60,6 +60,7 @@ class MainGroup(LazyGroup):
     def main(self, *args: Any, **settings: Any) -> NoReturn:
         """Run the command line and exit the process with its exit code."""
         replace_missing_streams()
+        buffer_streams()
         if isinstance(sys.stdout, io.TextIOWrapper):
             sys.stdout.reconfigure(errors="backslashreplace")  # prints characters that the encoding does not have
         if os.environ.get("_GRADIENT_COMPLETE", "").startswith("bash"):

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import errno
+import sys
 from contextlib import contextmanager
 from datetime import timedelta
 from pathlib import Path
@@ -12,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from paperspace.gradient._shared.private_files import read_private, write_private
-from paperspace.gradient.cli._output import is_output_error, print_message
+from paperspace.gradient.cli._output import is_output_error, print_message, redirect_to_null
 from paperspace.gradient.cli._server_database import database_path
 from paperspace.gradient.cli._server_engine import choose_engine, engine_options
 from paperspace.gradient.cli._server_gateway import gateway_options
@@ -190,6 +191,7 @@ def _start_errors(host: str, port: int) -> Iterator[None]:
         raise click.ClickException(str(error)) from error
     except (OSError, UnicodeError) as error:
         if isinstance(error, OSError) and is_output_error(error):
+            redirect_to_null(sys.stdout)
             raise click.ClickException(f"Cannot write to standard output: {error.strerror}.") from error
         if isinstance(error, OSError) and error.errno == errno.EADDRINUSE:
             raise click.ClickException(
