@@ -441,15 +441,16 @@ async def test_a_branch_that_is_replaced(host: GitServer, tmp_path: Path, monkey
 
 @anyio
 async def test_clones_of_a_killed_server(host: GitServer, tmp_path: Path) -> None:
-    """When a server starts, nothing is left of clones that the one before did not finish, also not their credentials."""
+    """When a server starts, nothing is left of the clones of a killed one: no files, no credentials and no processes."""
     stalled = remote(host.url_of("app", "stalled", f"{USER}:{host.password}@"))
     clone = asyncio.create_task(Clones(tmp_path / "clones", 10, 60).clone(stalled, "d", None))
     async with asyncio.timeout(30):
         while len(processes_of(tmp_path)) < 2:  # noqa: ASYNC110  # git, and what it has started
             await asyncio.sleep(0.02)
     left = shutil.copytree(tmp_path / "clones", tmp_path / "left")
-    clone.cancel()
-    await asyncio.wait([clone])
+    await Clones(tmp_path / "clones", 10, 60).clean()
+    with pytest.raises(CloneError):  # git was killed
+        await asyncio.wait_for(clone, 30)
     assert host.password in "".join(path.read_text() for path in left.rglob("secret"))
     (left / "deployment-1").mkdir()
     clones = Clones(left, 10, 60)

@@ -26,6 +26,7 @@ from paperspace.gradient.server.docker.git import (
     Repository,
     TooLargeError,
     commit_of,
+    kill_in,
     open_repository,
     ref_names,
 )
@@ -103,11 +104,11 @@ class Clones:
                 raise clone_error(remote, f"error: {self._folder}: {reason}") from error
 
     async def clean(self) -> None:
-        """Remove clones that ended with an earlier server, and the credentials in their folders. Only the first call does."""
+        """End and remove the clones of a server that was killed, with the credentials in their folders. Only the first call does."""
         if self._folder and not self._cleaned:
             self._cleaned = True
             for left in self._folder.glob(f"{_WORK}*"):
-                await in_daemon_thread(shutil.rmtree, left, ignore_errors=True)
+                await in_daemon_thread(_remove_left, left)
 
     def archive(self, remote: Remote, owner: str, commit: str) -> Path:
         """Return the archive of a commit. Its paths begin with the path of the repository in the container."""
@@ -155,6 +156,11 @@ class Clones:
             yield folder
         finally:
             await in_daemon_thread(shutil.rmtree, folder, ignore_errors=True)
+
+
+def _remove_left(folder: Path) -> None:
+    kill_in(folder.resolve())
+    shutil.rmtree(folder, ignore_errors=True)
 
 
 def _new_folder(root: Path) -> Path:

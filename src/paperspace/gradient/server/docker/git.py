@@ -7,6 +7,7 @@ import os
 import shlex
 import signal
 from contextlib import suppress
+from pathlib import Path
 from typing import TYPE_CHECKING, NamedTuple
 
 from paperspace.gradient._shared.private_files import write_private
@@ -14,7 +15,6 @@ from paperspace.gradient.server.docker.remotes import Credentials, PrivateKey
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
-    from pathlib import Path
 
     from paperspace.gradient.server.docker.remotes import Remote
 
@@ -214,6 +214,14 @@ def _check_size(folder: Path, limit: int) -> None:
                 size += os.lstat(os.path.join(parent, name)).st_size  # noqa: PTH118  # there may be many
     if size > limit:
         raise TooLargeError
+
+
+def kill_in(folder: Path) -> None:
+    """Kill the processes that work in a folder, as git does, if this machine shows them in `/proc`."""
+    for link in Path("/proc").glob("[0-9]*/cwd"):
+        with suppress(OSError):  # it has ended, or belongs to another user
+            if link.readlink().is_relative_to(folder):
+                os.kill(int(link.parent.name), signal.SIGKILL)
 
 
 async def _end(process: asyncio.subprocess.Process) -> None:
