@@ -1,7 +1,7 @@
 """Files of repositories, as archives on this machine: what a commit has, without its history and without git's own files.
 
-Each archive can be removed at any time; it is then cloned again. Two of each repository are kept: those of the revision that
-serves, and of the one that replaces it.
+Each archive can be removed at any time; it is then cloned again. Two of each repository are kept: those that containers were
+started from last. After two failed revisions, that of the revision that serves is not one of them.
 """
 
 from __future__ import annotations
