@@ -71,7 +71,7 @@ def imports(official_python: Path, rounds: int) -> Measurement:
     turns = {name: process([sys.executable, "-c", statement]) for name, statement in statements.items()}
     statement = "from gradient.api_sdk.repositories import gradient_deployments"
     turns["official client"] = process([str(official_python), "-W", "ignore", "-c", statement])
-    measurement = interleaved("import", "an import, over a bare interpreter", turns, rounds)
+    measurement = interleaved("import", "an import, without the start of Python", turns, rounds)
     bare = measurement.seconds[BARE]
     over = {name: [a - b for a, b in zip(taken, bare, strict=True)] for name, taken in measurement.seconds.items()}
     del over[BARE]

@@ -50,8 +50,8 @@ _PERMANENT = (
     ),
     _meaning(
         r"certificate (verification|problem|verify)|ssl certificate|unable to get local issuer",
-        "the certificate of {host} is not trusted. Start the server with SSL_CERT_FILE, the path of a file with the "
-        "certificate of its authority, in its environment.",
+        "the certificate of {host} is not trusted. Set SSL_CERT_FILE to a file with the certificate of the host's CA, "
+        "and start the server again.",
     ),
     _meaning(
         r"not our ref|(no such|couldn't find) remote ref|unadvertised object|bad object|not a valid object name|not a tree object",
