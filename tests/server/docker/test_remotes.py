@@ -256,7 +256,7 @@ def test_files_of_a_clone(tmp_path: Path, fields: dict[str, str]) -> None:
         ("error: cannot run ssh: No such file or directory\nfatal: unable to fork", "ssh is not installed", True),
         (
             "fatal: unable to access 'https://h/a/': server certificate verification failed. CAfile: none CRLfile: none",
-            "the certificate of h is not trusted. Start the server with SSL_CERT_FILE",
+            "the certificate of h is not trusted. Set SSL_CERT_FILE",
             True,
         ),
         ("fatal: unable to access 'https://h/a/': SSL certificate problem: self-signed", "is not trusted", True),
