@@ -38,8 +38,7 @@ if TYPE_CHECKING:
 @command.command()
 @target_parameter(required=False)
 @name_option(
-    help="With an argument NAME or ID, or with --id: rename the deployment to this name. Otherwise: the name of the "
-    "deployment to update."
+    help="If an argument or --id selects the deployment: its new name. Otherwise: the name of the deployment to update."
 )
 @project_option(
     help="If an id selects the deployment: the project to move it to. If a name selects it: its present project."
