@@ -463,7 +463,7 @@ async def test_clones_of_a_killed_server(host: GitServer, tmp_path: Path) -> Non
 
 @anyio
 async def test_what_is_kept(host: GitServer, tmp_path: Path) -> None:
-    """The archives of the last two commits of a repository are kept; a name of a dataset belongs to all who use it."""
+    """The archives of the last two commits of a repository are kept, and those of containers; a name of a dataset belongs to all who use it."""
     found, other = remote(host.url_of("changing")), remote(host.url_of("app"))
     clones = Clones(tmp_path, 10, 60)
     await clones.clone(other, "d", None)
@@ -475,6 +475,11 @@ async def test_what_is_kept(host: GitServer, tmp_path: Path) -> None:
     kept = [clones.archive(found, "d", commit).exists() for commit in commits]
     assert kept == [True, False, True]  # the first one is used all the time
     assert len(listed(tmp_path / "d")) == 3
+    for number in range(3, 6):
+        host.commit("changing", {"index.html": str(number)})
+        commits.append(await clones.clone(found, "d", None, in_use={commits[0]}))
+    kept = [clones.archive(found, "d", commit).exists() for commit in commits]
+    assert kept == [True, False, False, False, True, True]  # a container runs the first one
     await clones.forget("d")
     await clones.forget("nosuch")
     assert listed(tmp_path) == []

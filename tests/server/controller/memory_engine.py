@@ -31,7 +31,7 @@ from paperspace.gradient.server.engines.runtime import UnsupportedSpecError
 from paperspace.gradient.server.usage import Usage
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncGenerator, AsyncIterator, Callable, Sequence
+    from collections.abc import AsyncGenerator, AsyncIterator, Callable, Collection, Sequence
 
 
 class MemoryEngine:
@@ -48,6 +48,7 @@ class MemoryEngine:
         cpu_seconds: What each container has used; by default none.
         memory: The bytes that each container uses.
         clones: How often `clone` was called.
+        in_use: The commits that the last call was to keep.
         commits: The commits that each container got.
         forgotten: The deployments whose clones were removed.
     """
@@ -65,6 +66,7 @@ class MemoryEngine:
         self.cpu_seconds: dict[str, float] = {}
         self.memory: dict[str, int] = {}
         self.clones = 0
+        self.in_use: frozenset[str] = frozenset()
         self.commits: dict[str, tuple[str, ...]] = {}
         self.forgotten: list[str] = []
         self._now = now
@@ -159,11 +161,13 @@ class MemoryEngine:
         self,
         key: ContainerKey,  # noqa: ARG002
         workload: Workload,
+        in_use: Collection[str],
         progress: Callable[[str], None],
     ) -> tuple[str, ...]:
         """Return a new commit each time, unless there are pinned ones. A URL says what happens, like an image."""
         self._check_available()
         self.clones += 1
+        self.in_use = frozenset(in_use)
         for repository in workload.repositories:
             progress(f"cloning {repository.name}")
             if "missing" in repository.url:

@@ -434,6 +434,27 @@ def test_a_new_revision_has_new_commits() -> None:
     run(test)
 
 
+def test_files_of_containers_are_kept() -> None:
+    """While containers of a revision run, the files of their commits are in use, whatever happens to later revisions."""
+
+    async def test(world: World) -> None:
+        def runs(image: str) -> bool:
+            return [world.engine.images[container] for container in world.engine.by_id] == [image]
+
+        id_ = world.create("good-1", **repositories("a"))
+        await until(lambda: world.states(id_) == ["healthy"])
+        (serving,) = world.engine.commits.values()
+        world.update(id_, "good-1", **repositories("a", "missing"))
+        await until(lambda: world.error(id_) is not None)
+        assert set(serving) <= world.engine.in_use
+        for image in ("good-2", "good-3"):
+            world.update(id_, image, **repositories("a"))
+            await until(partial(runs, image))
+        assert not set(serving) & world.engine.in_use
+
+    run(test)
+
+
 def test_repository_that_cannot_be_cloned() -> None:
     """The reason is that of the revision, and the old one serves on. If the failure may pass, another attempt follows."""
 

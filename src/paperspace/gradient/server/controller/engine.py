@@ -9,7 +9,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Literal, NamedTuple, Protocol
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncGenerator, AsyncIterator, Callable, Sequence
+    from collections.abc import AsyncGenerator, AsyncIterator, Callable, Collection, Sequence
     from datetime import datetime
 
     from paperspace.gradient.server.usage import Usage
@@ -225,7 +225,9 @@ class Engine(Protocol):
         """
         ...
 
-    async def clone(self, key: ContainerKey, workload: Workload, progress: Callable[[str], None]) -> tuple[str, ...]:
+    async def clone(
+        self, key: ContainerKey, workload: Workload, in_use: Collection[str], progress: Callable[[str], None]
+    ) -> tuple[str, ...]:
         """Make sure that the files of the repositories are present, and return the commits that pin them, in order.
 
         With `commits`, return the same ones: a pinned commit never changes.
@@ -233,6 +235,7 @@ class Engine(Protocol):
         Args:
             key: The container that needs them.
             workload: What it is made from.
+            in_use: The commits of all containers: their files are kept.
             progress: Called with a description of what is done.
 
         Raises:

@@ -60,6 +60,14 @@ class Pins:
             self._note(key, Reason.CLONED, f"The containers of this revision have commit {commit[:_SHOWN]} of {name}.")
         return commits
 
+    def commits_in_use(self) -> frozenset[str]:
+        """Return the commits that the containers of all instances have or will have."""
+        rows = self._db.rows(
+            "SELECT DISTINCT commits FROM instances JOIN repository_commits USING (deployment_id, template)"
+            " WHERE dt_deleted IS NULL"
+        )
+        return frozenset(commit for row in rows for commit in json.loads(row["commits"]))
+
     def _pin(self, table: str, column: str, key: ContainerKey, value: str) -> str | None:
         """Store the value of a template. If it has one already, return that one."""
         query = f"SELECT {column} AS pinned FROM {table} WHERE deployment_id = ? AND template = ?"  # noqa: S608

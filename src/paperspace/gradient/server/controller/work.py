@@ -156,8 +156,9 @@ async def _with_commits(
     """
 
     async def clone(workload: Workload) -> tuple[str, ...]:
+        in_use = await tools.change(lambda records: records.pins.commits_in_use())
         return await _retried(
-            lambda: tools.engine.clone(key, workload, lambda message: progress(message, Reason.CLONING)),
+            lambda: tools.engine.clone(key, workload, in_use, lambda message: progress(message, Reason.CLONING)),
             lambda message: progress(message, Reason.CLONE_FAILED),
         )
 

@@ -1,7 +1,7 @@
 """Files of repositories, as archives on this machine: what a commit has, without its history and without git's own files.
 
-Each archive can be removed at any time; it is then cloned again. Two of each repository are kept: those that containers were
-started from last. After two failed revisions, that of the revision that serves is not one of them.
+Each archive can be removed at any time; it is then cloned again. Of each repository, those of all containers are kept, so that they can
+be replaced while the host does not respond, and the two that were used last, for a rollback.
 """
 
 from __future__ import annotations
@@ -32,11 +32,11 @@ from paperspace.gradient.server.docker.git import (
 )
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncIterator
+    from collections.abc import AsyncIterator, Collection
 
     from paperspace.gradient.server.docker.remotes import Remote
 
-_KEPT = 2  # archives of each repository
+_KEPT = 2  # archives of each repository, if no container needs more
 _MAX_CLONES = 4  # of a host at the same time; one that does not respond must not make others wait
 _WORK = ".clone-"  # what the names of folders with clones that are not finished start with
 _COMMIT = re.compile(r"[0-9a-f]{40}|[0-9a-f]{64}")
@@ -65,13 +65,14 @@ class Clones:
         self._hosts: weakref.WeakValueDictionary[str, asyncio.Semaphore] = weakref.WeakValueDictionary()
         self._locks: weakref.WeakValueDictionary[Path, asyncio.Lock] = weakref.WeakValueDictionary()
 
-    async def clone(self, remote: Remote, owner: str, commit: str | None) -> str:
+    async def clone(self, remote: Remote, owner: str, commit: str | None, in_use: Collection[str] = frozenset()) -> str:
         """Make sure that the archive of a repository is present, and return its commit.
 
         Args:
             remote: The repository.
             owner: What the archive belongs to: a deployment or a dataset.
             commit: The commit. None: the one that the ref of the repository has now.
+            in_use: The commits whose archives are not removed.
 
         Raises:
             CloneError: it cannot be cloned.
@@ -84,7 +85,7 @@ class Clones:
         async with lock, slots:  # another replica may need the same one
             try:
                 async with asyncio.timeout(self._timeout):
-                    return await self._clone(remote, stem, commit)
+                    return await self._clone(remote, stem, commit, in_use)
             except TimeoutError as error:
                 raise permanent(
                     remote, f"this takes longer than {self._timeout:g} s, the limit of --repository-timeout."
@@ -130,7 +131,7 @@ class Clones:
             weakref.finalize(self, shutil.rmtree, self._folder, ignore_errors=True)
         return self._folder
 
-    async def _clone(self, remote: Remote, stem: Path, commit: str | None) -> str:
+    async def _clone(self, remote: Remote, stem: Path, commit: str | None, in_use: Collection[str]) -> str:
         async with self._work_folder() as folder:
             repository = open_repository(folder, remote, self._limit * _MEGABYTE, os.environ)
             found = commit or await _resolve(repository, remote)
@@ -145,7 +146,7 @@ class Clones:
                         raise
                     found = newest  # the branch was replaced since, and the host may not have the commit any more
                 else:
-                    _prune(stem)
+                    _prune(stem, in_use)
                     return found
 
     @asynccontextmanager
@@ -234,9 +235,12 @@ def _use(file: Path) -> bool:
     return True
 
 
-def _prune(stem: Path) -> None:
-    """Remove the archives of a repository that were not used for the longest time."""
+def _prune(stem: Path, in_use: Collection[str]) -> None:
+    """Remove the archives of a repository that were not used for the longest time, and that no container needs."""
+    needed = {_archive(stem, commit) for commit in in_use}
     files = sorted(stem.parent.glob(f"{stem.name}-*.tar"), key=lambda file: file.stat().st_mtime, reverse=True)
     for file in files[_KEPT:]:
+        if file in needed:
+            continue
         with suppress(OSError):
             file.unlink()

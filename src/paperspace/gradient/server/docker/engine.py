@@ -26,7 +26,7 @@ from paperspace.gradient.server.docker.requirements import DEFAULT_SETTINGS
 from paperspace.gradient.server.docker.usage import usage_of
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Callable, Mapping, Sequence
+    from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Callable, Collection, Mapping, Sequence
 
     from aiodocker.containers import DockerContainer
 
@@ -131,13 +131,16 @@ class DockerEngine:
         registry = requirements.registry_of(workload, self._settings)
         return await images.resolve(await self._api(), workload, registry, self._settings.pull, progress)
 
-    async def clone(self, key: ContainerKey, workload: Workload, progress: Callable[[str], None]) -> tuple[str, ...]:
+    async def clone(
+        self, key: ContainerKey, workload: Workload, in_use: Collection[str], progress: Callable[[str], None]
+    ) -> tuple[str, ...]:
         """Clone the repositories if needed, and return their commits."""
         commits: list[str] = []
         for index, remote in enumerate(requirements.remotes_of(workload, self._settings)):
             progress(f"Cloning {remote.name} from {remote.url}.")
             pinned = workload.commits[index] if workload.commits else None
-            commits.append(await self._clones.clone(remote, owner_of(key.deployment_id, workload.dataset), pinned))
+            owner = owner_of(key.deployment_id, workload.dataset)
+            commits.append(await self._clones.clone(remote, owner, pinned, in_use))
         return tuple(commits)
 
     async def forget(self, deployment_id: str) -> None:
