@@ -321,9 +321,7 @@ async def test_without_git(host: GitServer, tmp_path: Path, monkeypatch: pytest.
 async def test_certificates(host: GitServer, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """A host with an unknown certificate is refused, and the message says what to set."""
     monkeypatch.delenv("SSL_CERT_FILE")
-    with pytest.raises(
-        CloneError, match=r"certificate of localhost:\d+ is not trusted. Start the server with SSL_CERT"
-    ):
+    with pytest.raises(CloneError, match=r"certificate of localhost:\d+ is not trusted. Set SSL_CERT_FILE"):
         await Clones(tmp_path, 10, 60).clone(remote(host.url_of("app")), "d", None)
 
 
