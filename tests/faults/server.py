@@ -213,6 +213,11 @@ def _server_loop() -> asyncio.AbstractEventLoop:
     return loop
 
 
+_first_use = threading.Lock()  # `functools.cache` calls a function twice if two threads are the first to call it
+
+
 def on_server_loop(coroutine: Coroutine[Any, Any, R]) -> R:
     """Run a coroutine on the loop of the servers and wait for its result."""
-    return asyncio.run_coroutine_threadsafe(coroutine, _server_loop()).result(10)
+    with _first_use:
+        loop = _server_loop()
+    return asyncio.run_coroutine_threadsafe(coroutine, loop).result(10)
