@@ -124,7 +124,8 @@ class AsyncDeployments(ChangesAPI):
 
         If `id` is not passed, `name` and `project_id` identify the deployment: pass `spec`, `cluster_id` or both to change it.
         If `id` is passed, `name` and `project_id` are new values: pass one or more of `name`, `project_id`, `spec` and
-        `cluster_id`. Arguments that are not passed change nothing. A new spec or cluster adds a revision; earlier revisions remain in the history.
+        `cluster_id`. Arguments that are not passed change nothing. A new spec or cluster adds a revision; earlier revisions
+        remain in the history.
 
         Args:
             name: The exact name of the deployment; with `id`, its new name.

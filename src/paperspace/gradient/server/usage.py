@@ -44,7 +44,8 @@ class Traffic(NamedTuple):
     seconds: float = 0.0
     """The sum of the durations."""
     durations: tuple[int, ...] = (0,) * (len(BOUNDS) + 1)
-    """For each of `BOUNDS`, how many requests took at most this long and longer than the previous bound. The last number: longer than all."""
+    """For each of `BOUNDS`, how many requests took at most this long and longer than the previous bound. The last number:
+    longer than all."""
 
     @property
     def timed(self) -> int:

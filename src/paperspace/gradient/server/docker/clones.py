@@ -1,7 +1,7 @@
 """Files of repositories, as archives on this machine: what a commit has, without its history and without git's own files.
 
-Each archive can be removed at any time; it is then cloned again. Of each repository, those of all containers are kept, so that they can
-be replaced while the host does not respond, and the two that were used last, for a rollback.
+Each archive can be removed at any time; it is then cloned again. Of each repository, those of all containers are kept, so that
+they can be replaced while the host does not respond, and the two that were used last, for a rollback.
 """
 
 from __future__ import annotations
@@ -105,7 +105,10 @@ class Clones:
                 raise clone_error(remote, f"error: {self._folder}: {reason}") from error
 
     async def clean(self) -> None:
-        """End and remove the clones of a server that was killed, with the credentials in their folders. Only the first call does."""
+        """End and remove the clones of a server that was killed, with the credentials in their folders.
+
+        Only the first call does something.
+        """
         if self._folder and not self._cleaned:
             self._cleaned = True
             for left in self._folder.glob(f"{_WORK}*"):
@@ -240,7 +243,6 @@ def _prune(stem: Path, in_use: Collection[str]) -> None:
     needed = {_archive(stem, commit) for commit in in_use}
     files = sorted(stem.parent.glob(f"{stem.name}-*.tar"), key=lambda file: file.stat().st_mtime, reverse=True)
     for file in files[_KEPT:]:
-        if file in needed:
-            continue
-        with suppress(OSError):
-            file.unlink()
+        if file not in needed:
+            with suppress(OSError):
+                file.unlink()

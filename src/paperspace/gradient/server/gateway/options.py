@@ -37,4 +37,5 @@ class Options(NamedTuple):
     ephemeral: bool = False
     """Whether it ends with the server, and its folder is removed."""
     external: bool = False
-    """Whether `gradient server gateway` starts the process. Then the server only configures it, and ends it if its version is another one."""
+    """Whether `gradient server gateway` starts the process. Then the server only configures it, and ends it if its
+    version is another one."""

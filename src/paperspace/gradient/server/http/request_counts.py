@@ -21,7 +21,8 @@ class Durations(NamedTuple):
     """The durations of the requests of an operation."""
 
     counts: tuple[int, ...]
-    """For each of `BOUNDS`, how many took at most this long and longer than the previous bound. The last number: longer than all."""
+    """For each of `BOUNDS`, how many took at most this long and longer than the previous bound. The last number: longer
+    than all."""
     seconds: float
     """Their sum."""
 
