@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import asyncio
 import base64
+import os
+import signal
 import stat
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable, Sequence
 from pathlib import Path
 
 import grpc
@@ -14,7 +16,11 @@ from aiohttp import WSServerHandshakeError
 from tests.server.gateway.site import Replica, Visitor, asking, visiting
 from tests.server.gateway.test_http2 import calling, exchange, grpc_replica
 
+from paperspace.gradient.server.controller.gateway import GatewayUnavailableError
+from paperspace.gradient.server.gateway import gateway as gateway_module
+from paperspace.gradient.server.gateway.files import Files
 from paperspace.gradient.server.gateway.gateway import EnvoyGateway
+from paperspace.gradient.server.gateway.resources import Resource
 from paperspace.gradient.server.gateway.routing import NO_PASSWORD
 from paperspace.gradient.server.protection import MAX_LENGTH, Access, digest_of
 
@@ -164,6 +170,53 @@ async def test_never_open_again(gateway: EnvoyGateway, visitor: Visitor, replica
             await gateway.forget_instance("x", f"b{number}")
     assert found == {"401"}
     assert a.received == b.received == 0
+
+
+@pytest.mark.parametrize(
+    ("stalled_file", "change", "change_back"),
+    [
+        ("rds.json", lambda gateway, _: gateway.expose("x"), lambda gateway: gateway.expose("x", ACCESS)),
+        (
+            "eds-http.json",
+            lambda gateway, other: gateway.route("x", "b", other.target),
+            lambda gateway: gateway.forget_instance("x", "b"),
+        ),
+    ],
+    ids=["access", "instance"],
+)
+async def test_changed_back_while_the_gateway_stalls(
+    gateway: EnvoyGateway,
+    visitor: Visitor,
+    replicas: list[Replica],
+    monkeypatch: pytest.MonkeyPatch,
+    stalled_file: str,
+    change: Callable[[EnvoyGateway, Replica], Awaitable[None]],
+    change_back: Callable[[EnvoyGateway], Awaitable[None]],
+) -> None:
+    """A change that failed because Envoy did not respond, and was changed back, is not in effect when Envoy responds again."""
+    await gateway.expose("x", ACCESS)
+    await gateway.route("x", "a", replicas[0].target)
+    envoy = gateway._supervisor.pid
+    assert envoy
+    write = Files.write
+
+    def write_and_stall(files: Files, name: str, resources: Sequence[Resource]) -> None:
+        if name == stalled_file and not files.contains(name, resources):
+            os.kill(envoy, signal.SIGSTOP)
+        write(files, name, resources)
+
+    with monkeypatch.context() as patch:
+        patch.setattr(gateway_module, "_APPLY_TIMEOUT", 0.5)
+        patch.setattr(Files, "write", write_and_stall)
+        with pytest.raises(GatewayUnavailableError, match="does not apply a change in time"):
+            await change(gateway, replicas[1])
+        with pytest.raises(GatewayUnavailableError, match="does not apply a change in time"):
+            await change_back(gateway)
+    os.kill(envoy, signal.SIGCONT)
+    await change_back(gateway)  # as the controller does
+    assert await visitor.name("x") == "401"
+    assert {await visitor.name("x", headers=authorized()) for _ in range(8)} == {"a"}
+    assert str(replicas[1].port) not in (gateway._folder / "eds-http.json").read_text()
 
 
 async def test_protected_from_the_start(gateway: EnvoyGateway, visitor: Visitor, replicas: list[Replica]) -> None:

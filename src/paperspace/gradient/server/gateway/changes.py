@@ -39,6 +39,8 @@ class Changes:
         self.applied = routing
         """The routing that is in effect, or will be when Envoy starts."""
         self._wanted = routing
+        self._complete = True
+        """Whether `applied` is all that the files and Envoy have. False: a change has begun, and perhaps failed."""
         self._files = files
         self._domain = domain
         self._in_effect = in_effect
@@ -54,7 +56,7 @@ class Changes:
             GatewayUnavailableError: it is not in effect. Later changes apply it too.
         """
         self._wanted = change(self._wanted)
-        if self._wanted == self.applied and not self._task:
+        if self._complete and self._wanted == self.applied:
             return True
         future: asyncio.Future[bool] = asyncio.get_running_loop().create_future()
         self._waiting.append(future)
@@ -99,6 +101,7 @@ class Changes:
 
     async def _apply(self, wanted: Routing) -> bool:
         """Apply a routing. While routes change, the endpoints that the old ones use stay."""
+        self._complete = False
         new_routes = routes(wanted, self._domain)
         if not self._files.contains(ROUTES, new_routes):
             self._write_endpoints(combine(self.applied, wanted))
@@ -107,7 +110,7 @@ class Changes:
             await self._in_effect()
         self._write_endpoints(wanted.instances)
         running = await self._in_effect()
-        self.applied = wanted
+        self.applied, self._complete = wanted, True
         return running
 
     def _write_endpoints(self, instances: Iterable[Instance]) -> None:
