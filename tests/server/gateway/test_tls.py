@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import asyncio
+import os
+import signal
 import ssl
 from collections.abc import Callable
 from pathlib import Path
@@ -11,10 +13,11 @@ import pytest
 from cryptography.hazmat.primitives import serialization
 from cryptography.hazmat.primitives.asymmetric import ec
 from tests.faults.certificates import make_certificate
-from tests.server.gateway.site import Load, Replica, until
+from tests.server.gateway.site import LONG, Load, Replica, until
 
 from paperspace.gradient.server.controller.gateway import GatewayUnavailableError
 from paperspace.gradient.server.gateway import gateway as gateway_module
+from paperspace.gradient.server.gateway import secrets as secrets_module
 from paperspace.gradient.server.gateway.gateway import EnvoyGateway
 from paperspace.gradient.server.gateway.options import Certificate
 
@@ -94,6 +97,45 @@ async def test_certificate_that_envoy_refuses(
     await again.open()
     assert await served_certificate(again) != first
     assert (folder / "envoy.pid").read_text() == pid  # what it refused once does not matter
+
+
+async def test_certificate_that_cannot_be_used_yet(
+    new_gateway: Create, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    """If Envoy does not respond when a certificate is renewed, or a file cannot be read, the new one is used later."""
+    monkeypatch.setattr(gateway_module, "_APPLY_TIMEOUT", 0.5)
+    monkeypatch.setattr(secrets_module, "_RETRY_INTERVAL", 0.1)
+    certificate = make(tmp_path / "certificate")
+    gateway = new_gateway(certificate=certificate)
+    await gateway.open()
+
+    async def expect_renewed() -> None:
+        expected = pem_to_der(certificate.chain)
+        async with asyncio.timeout(LONG):
+            while await served_certificate(gateway) != expected:  # noqa: ASYNC110  # it is another process
+                await asyncio.sleep(0.05)
+
+    def renew(name: str) -> None:
+        renewed = make(tmp_path / name)
+        renewed.key.replace(certificate.key)
+        renewed.chain.replace(certificate.chain)
+
+    envoy = gateway._supervisor.pid
+    assert envoy
+    os.kill(envoy, signal.SIGSTOP)
+    renew("second")
+    await until(lambda: "The gateway continues to use the previous certificate." in caplog.text)
+    os.kill(envoy, signal.SIGCONT)
+    await expect_renewed()
+
+    def not_readable(_certificate: Certificate) -> None:
+        raise GatewayUnavailableError("The key is not readable yet.")
+
+    with monkeypatch.context() as patch:
+        patch.setattr(secrets_module, "read_certificate", not_readable)
+        renew("third")
+        await until(lambda: "The key is not readable yet." in caplog.text)
+    await expect_renewed()
 
 
 async def test_from_http_to_https(new_gateway: Create, tmp_path: Path, replicas: list[Replica], folder: Path) -> None:

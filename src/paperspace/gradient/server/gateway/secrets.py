@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+from math import inf
 from typing import TYPE_CHECKING
 
+from paperspace.gradient._shared.event_loops import monotonic
 from paperspace.gradient.server.controller.gateway import GatewayUnavailableError
 from paperspace.gradient.server.gateway.certificate import read_certificate, signature
 from paperspace.gradient.server.gateway.listener import secrets
@@ -14,6 +16,11 @@ if TYPE_CHECKING:
 
     from paperspace.gradient.server.gateway.envoy import Envoy
     from paperspace.gradient.server.gateway.options import Certificate
+
+
+_RETRY_INTERVAL = (
+    60.0  # seconds until a certificate that cannot be used is tried again, although its files did not change
+)
 
 
 class Secrets:
@@ -32,6 +39,7 @@ class Secrets:
         self._envoy = envoy
         self._in_effect = in_effect
         self._signature: object = None  # of the certificate that was read last
+        self._retry_at = inf  # if it is not in use
 
     def write(self) -> None:
         """Write the file.
@@ -39,16 +47,17 @@ class Secrets:
         Raises:
             GatewayUnavailableError: the certificate cannot be used.
         """
-        self._signature = signature(self._certificate)
+        self._signature, self._retry_at = signature(self._certificate), monotonic() + _RETRY_INTERVAL
         self._envoy.files.write(SECRETS, secrets(*read_certificate(self._certificate)))
+        self._retry_at = inf
 
     async def renew(self) -> None:
         """Use a new certificate, if it has changed.
 
         Raises:
-            GatewayUnavailableError: it cannot be used. The one before stays.
+            GatewayUnavailableError: it cannot be used, so far. The one before stays, until a later call.
         """
-        if signature(self._certificate) == self._signature:
+        if signature(self._certificate) == self._signature and monotonic() < self._retry_at:
             return
         before = self._envoy.files.resources(SECRETS)
         self.write()
@@ -56,5 +65,6 @@ class Secrets:
             await self._in_effect([SECRETS])
         except GatewayUnavailableError:
             problem = self._envoy.explained(f"The gateway refuses the TLS certificate {self._certificate.chain}")
+            self._retry_at = monotonic() + _RETRY_INTERVAL
             self._envoy.files.write(SECRETS, before)
             raise GatewayUnavailableError(problem) from None
