@@ -2,11 +2,14 @@
 
 `/public/NAME` is open, `/private/NAME` needs the user name and the password, `/secret/NAME` refuses them. `/stalled/NAME`
 never responds. `/away/NAME` redirects to the same repository on another host, `/plain/NAME` to a URL without TLS.
+Files of Git LFS are below the same URLs.
 """
 
 from __future__ import annotations
 
 import base64
+import hashlib
+import json
 import os
 import subprocess
 import threading
@@ -14,6 +17,7 @@ from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
+from typing import Any
 
 from tests.faults.certificates import make_certificate
 
@@ -29,6 +33,8 @@ class GitServer:
         credentials: What clients sent, of all requests.
         requests: The number of requests.
         stalls: Whether no request gets a response any more.
+        large_files: The files of Git LFS, by their ids.
+        large_files_url: The host of those files. None: this one.
     """
 
     def __init__(self, folder: Path) -> None:
@@ -38,6 +44,8 @@ class GitServer:
         self.stalls = False
         self.credentials: list[str] = []
         self.other: str | None = None
+        self.large_files: dict[str, bytes] = {}
+        self.large_files_url: str | None = None
         self.stopped = threading.Event()
         made = make_certificate(folder / "certificate")
         self.certificate = made.path
@@ -95,6 +103,12 @@ class GitServer:
         self._publish(work, name)
         return git(work, "rev-parse", "HEAD")
 
+    def large_file(self, content: bytes) -> str:
+        """Add a file of Git LFS, and return what a commit has in its place."""
+        object_id = hashlib.sha256(content).hexdigest()
+        self.large_files[object_id] = content
+        return f"version https://git-lfs.github.com/spec/v1\noid sha256:{object_id}\nsize {len(content)}\n"
+
     def _publish(self, work: Path, name: str) -> None:
         for access in ("public", "private", "secret"):
             bare = self.folder / "repositories" / access / name
@@ -112,6 +126,7 @@ class GitServer:
                 user = base64.b64decode(sent.partition(" ")[2]).decode()
                 if user:
                     host.credentials.append(user)
+                self.body = self.rfile.read(int(self.headers.get("Content-Length", "0")))
                 path, _, query = self.path.partition("?")
                 access, _, rest = path[1:].partition("/")
                 if access == "stalled" or host.stalls:
@@ -126,13 +141,31 @@ class GitServer:
                 elif access != "public" and user != f"{USER}:{host.password}":
                     body = f"wrong: {user}".encode()  # hosts repeat what they get
                     self._respond(401, {"WWW-Authenticate": 'Basic realm="git"'}, body)
+                elif "/info/lfs/" in path:
+                    self._respond_to_lfs(path)
                 else:
                     self._run_backend(path, query)
 
             do_GET = do_POST = respond  # noqa: N815  # names of http.server
 
+            def _respond_to_lfs(self, path: str) -> None:
+                if self.command == "GET":
+                    self._respond(200, {}, host.large_files[path.rpartition("/")[2]])
+                    return
+                objects = [
+                    {**entry, **self._lfs_object(path, entry["oid"])} for entry in json.loads(self.body)["objects"]
+                ]
+                body = json.dumps({"transfer": "basic", "objects": objects}).encode()
+                self._respond(200, {"Content-Type": "application/vnd.git-lfs+json"}, body)
+
+            def _lfs_object(self, path: str, object_id: str) -> dict[str, Any]:
+                if object_id not in host.large_files:
+                    return {"error": {"code": 404, "message": "Object does not exist on the server"}}
+                path = path.removesuffix("batch") if host.large_files_url is None else "/private/x/info/lfs/objects/"
+                href = f"{host.large_files_url or host.url}{path}{object_id}"
+                return {"actions": {"download": {"href": href}}}
+
             def _run_backend(self, path: str, query: str) -> None:
-                body = self.rfile.read(int(self.headers.get("Content-Length", "0")))
                 environment = {
                     "PATH": os.environ["PATH"],
                     "HOME": str(host.folder),
@@ -143,13 +176,13 @@ class GitServer:
                     "QUERY_STRING": query,
                     "REQUEST_METHOD": self.command,
                     "CONTENT_TYPE": self.headers.get("Content-Type", ""),
-                    "CONTENT_LENGTH": str(len(body)),
+                    "CONTENT_LENGTH": str(len(self.body)),
                     "HTTP_CONTENT_ENCODING": self.headers.get("Content-Encoding", ""),
                     "GIT_CONFIG_COUNT": "1",
                     "GIT_CONFIG_KEY_0": "safe.directory",
                     "GIT_CONFIG_VALUE_0": "*",
                 }
-                done = subprocess.run([BACKEND], input=body, env=environment, capture_output=True, check=False)
+                done = subprocess.run([BACKEND], input=self.body, env=environment, capture_output=True, check=False)
                 head, _, content = done.stdout.partition(b"\r\n\r\n")
                 headers = dict(line.split(": ", 1) for line in head.decode().split("\r\n") if line)
                 status = int(headers.pop("Status", "200").split()[0])

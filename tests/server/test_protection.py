@@ -35,6 +35,7 @@ def basic(user: str, password: str) -> str:
     [
         (basic(USER, PASSWORD), True),
         (basic(USER, PASSWORD).replace("Basic", "basic"), True),
+        (basic("paperspace", PASSWORD), True),  # as for the hosted service
         (None, False),
         ("", False),
         ("Basic", False),

@@ -20,6 +20,25 @@ ACCEPTED: dict[str, tuple[str | None, dict[str, Any]]] = {
         None,
         {"image": "example/x", "resources": {"replicas": 1, "autoscaling": {"enabled": False}}},
     ),
+    "integrations.yaml": (
+        None,
+        {
+            "image": "example/x",
+            "repositories": {
+                "mountPath": "/models/",
+                "repositories": [
+                    {"name": "first", "url": "https://git.example.com/first"},
+                    {
+                        "name": "second",
+                        "url": "https://git.example.com/second",
+                        "username": "ada",
+                        "password": "secret:token",
+                    },
+                ],
+            },
+            "endpointSecurity": {"protected": True, "secret": "web-password"},
+        },
+    ),
     "name.yaml": ("my-app", {"image": "example/x", "port": 8000}),
     "s01_min.yaml": (
         None,
@@ -28,6 +47,31 @@ ACCEPTED: dict[str, tuple[str | None, dict[str, Any]]] = {
             "image": "example/streamlit",
             "port": 8051,
             "resources": {"replicas": 1, "instanceType": "C4"},
+        },
+    ),
+    "s02_hf_full.yaml": (
+        "hf-app",
+        {
+            "enabled": True,
+            "image": "example/hf:1",
+            "port": 8000,
+            "repositories": {
+                "mountPath": "/opt/integrations/translator",
+                "repositories": [{"name": "translator", "url": "https://models.example.com/translator"}],
+            },
+            "healthChecks": {check: {"path": "/", "port": 8000} for check in ("startup", "readiness", "liveness")},
+            "resources": {
+                "replicas": 1,
+                "instanceType": "A4000",
+                "autoscaling": {
+                    "enabled": True,
+                    "maxReplicas": 2,
+                    "metrics": [
+                        {"metric": "requestDuration", "summary": "average", "value": 1.2},
+                        {"metric": "cpu", "summary": "average", "value": 75},
+                    ],
+                },
+            },
         },
     ),
     "s03_ports_scalar.yaml": (
@@ -129,7 +173,24 @@ ACCEPTED: dict[str, tuple[str | None, dict[str, Any]]] = {
 
 # The lines of the message, without the name of the file.
 REFUSED = {
-    "s02_hf_full.yaml": [f"5:1: integrations: {NO_VOLUMES}"],
+    "integrations_and_repositories.yaml": [
+        (
+            "3:3: integrations: expected no `repositories` next to it, got a value of type list "
+            "(a spec has one list; move the integrations to `repositories`)"
+        ),
+        "5:1: basicAuthKey: unknown field (use `endpointSecurity`, with `protected: true` and the name of the secret)",
+    ],
+    "integrations_elsewhere.yaml": [
+        "4:41: integrations[1].path: expected the path of the first integration, got '/other' (all repositories have one `mountPath`)",
+        "5:5: integrations[2].path: missing; expected the folder of the integration",
+        "6:15: basicAuthKey: expected a secret with the password, such as secret:NAME, got a value of type str",
+    ],
+    "integrations_typos.yaml": [
+        "3:5: repositories.repositories[0].url: missing; expected a string",
+        "3:27: repositories.repositories[0].name: expected a string, got a value of type int (quote it)",
+        "3:36: repositories.mountPath: expected a string, got a value of type int (quote it)",
+        "3:39: repositories.repositories[0].uri: unknown field (did you mean 'url'?)",
+    ],
     "s06_placeholder.yaml": [
         "4:8: image: expected an image, got ':image' (:image is a placeholder; pass the image: --image, or image= in Python)"
     ],
@@ -173,7 +234,10 @@ REFUSED = {
     "s28_octal.yaml": ["2:7: port: expected an integer, got '08080' (write 8080, without a leading zero or quotes)"],
     "secret_in_message.yaml": [
         "2:1: apiKey: unknown field (remove the API key from the spec, and set PAPERSPACE_API_KEY)",
-        f"3:1: integrations: {NO_VOLUMES}",
+        (
+            "4:76: integrations[0].type: expected git-lfs, got 's3' (for files from elsewhere, use `models`, or copy them into "
+            "the image)"
+        ),
         "5:1: envs: unknown field (did you mean 'env'?)",
         "7:1: environment: unknown field (use `env`, a list of `name` and `value`)",
     ],
@@ -206,14 +270,3 @@ def test_placeholder_with_an_image() -> None:
     """The image of the caller replaces the placeholder; health checks and metrics are as in the file."""
     spec = read_file(CASES / "s06_placeholder.yaml", image="example/x").validate()
     assert (spec["image"], spec["healthChecks"]) == ("example/x", {"readiness": {"path": "/"}})
-
-
-def test_health_checks_without_integrations(tmp_path: Path) -> None:
-    """The health checks of an older file are accepted as they are, once what cannot be converted is removed."""
-    lines = (CASES / "s02_hf_full.yaml").read_text(encoding="utf-8").splitlines()
-    file = tmp_path / "spec.yaml"
-    file.write_text("\n".join(lines[:4] + lines[9:]), encoding="utf-8")
-    spec = read_file(file).validate()
-    check = {"path": "/", "port": 8000}
-    assert spec["healthChecks"] == {"startup": check, "readiness": check, "liveness": check}
-    assert spec["port"] == 8000

@@ -78,10 +78,11 @@ async def test_who_does_not_get_in(
 
 
 async def test_who_gets_in(gateway: EnvoyGateway, visitor: Visitor, replicas: list[Replica]) -> None:
-    """With the password, requests reach the container, which does not get the password."""
+    """With the password, requests reach the container, which does not get it. The user name of the hosted service works too."""
     await gateway.expose("x", ACCESS)
     await gateway.route("x", "a", replicas[0].target)
     for path, host in (("/endpoints/x", "h"), ("/endpoints/x/a", "h"), ("/a", "dx.localhost")):
+        assert (await visitor.send(path, headers={"Authorization": basic(user="paperspace"), "Host": host}))[0] == 200
         status, body = await visitor.send(path, "POST", headers={**authorized(), "Host": host, "X-Other": "1"})
         assert status == 200
         received = {name.lower(): value for name, value in body["headers"].items()}

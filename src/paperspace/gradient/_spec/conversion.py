@@ -1,4 +1,4 @@
-"""Turn the content of a spec file into a spec: drop what only the file needs, convert older fields, take the name out.
+"""Turn the content of a spec file into a spec: drop what only the file needs, set the image, take the name out.
 
 Each step changes the content in place, or yields the problems that it cannot solve, such as a placeholder that nothing
 replaced.
@@ -17,16 +17,12 @@ if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
 
     from paperspace.gradient._shared.problems import Path as FieldPath
-    from paperspace.gradient._spec.parsers import Positions
 
 # Stands in a file for an image that is set when the file is read.
 IMAGE_PLACEHOLDER = ":image"
 
 # `${NAME}`, with or without a default.
 _REFERENCE = re.compile(r"\$\{([A-Za-z_][A-Za-z0-9_]*+)[^{}]*+\}")
-
-# The values of `apiVersion` in older files. They make no difference.
-_API_VERSION = re.compile(r"latest|v[0-9]+((alpha|beta)[0-9]+)?")
 
 # More than any spec has. The limits bound the work for a file that refers to itself, or nests without an end.
 _MAX_VALUES = 100_000
@@ -89,30 +85,6 @@ def placeholder_problems(content: Mapping[Any, Any]) -> Iterator[Problem]:
     if content.get("image") == IMAGE_PLACEHOLDER:
         hint = f"{IMAGE_PLACEHOLDER} is a placeholder; pass the image: --image, or image= in Python"
         yield Problem(("spec", "image"), IMAGE_PLACEHOLDER, "an image", hint)
-
-
-def convert_old_fields(content: dict[Any, Any], positions: Positions) -> Iterator[Problem]:
-    """Convert the fields of older spec files. Yield what cannot be converted without loss."""
-    version = content.pop("apiVersion", None)
-    if version is not None and not (isinstance(version, str) and _API_VERSION.fullmatch(version)):
-        expected = "no value, or a version such as latest, v1 or v1alpha2"
-        yield Problem(("spec", "apiVersion"), hide(version), expected, "remove the field")
-    resources = content.get("resources")
-    resources = resources if isinstance(resources, dict) else {}
-    if "machineType" in resources and "instanceType" not in resources:
-        resources["instanceType"] = resources.pop("machineType")
-        positions.move(("resources", "machineType"), ("resources", "instanceType"))
-    for parent, path in ((content, ("ports",)), (resources, ("resources", "ports"))):
-        ports = parent.pop("ports", None)
-        if ports is None or ports == []:
-            continue
-        numbers = ports if isinstance(ports, list) else [ports]
-        if len(numbers) == 1 and content.get("port") in (None, numbers[0]):
-            content["port"] = numbers[0]
-            positions.move((*path, 0) if isinstance(ports, list) else path, ("port",))
-        else:
-            shown = ports if all(isinstance(port, int) for port in numbers) else hide(ports)
-            yield Problem(("spec", *path), shown, "one port", "keep one, and write it as `port`")
 
 
 def take_name(content: dict[Any, Any], field: str) -> tuple[str | None, list[Problem]]:

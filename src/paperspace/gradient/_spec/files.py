@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING, Any, cast
 from paperspace.gradient._shared.problems import Problem, hide_unless_plain
 from paperspace.gradient._spec import conversion, variables
 from paperspace.gradient._spec.checks import check_spec
+from paperspace.gradient._spec.old_fields import convert_old_fields
 from paperspace.gradient._spec.parsers import Position, Positions, parse
 from paperspace.gradient.errors import ConfigurationError, InvalidArgumentError, InvalidSpecError
 
@@ -195,7 +196,7 @@ def parse_file(
     if not isinstance(content, dict):
         raise InvalidSpecError(f"{file}: expected a spec, got {_kind(content)}")
     replaced = conversion.replace_image(content, image)
-    problems = list(conversion.convert_old_fields(content, positions))
+    problems = list(convert_old_fields(content, positions))
     if env_subst:
         literal = {} if image is None else {"image": content.pop("image")}  # the caller's image is no template
         content = {**variables.substitute(content, os.environ, problems), **literal}

@@ -111,7 +111,8 @@ engine_options = option_group(
         default=1000,
         show_default=True,
         metavar="MB",
-        help="The maximum size of a git repository, in megabytes; it applies to the download and to the files, separately.",
+        help="The maximum size of a git repository with its files of Git LFS, in megabytes; it applies to the download and to the "
+        "files, separately.",
     ),
     click.option(
         "--repository-timeout",

@@ -21,6 +21,8 @@ if TYPE_CHECKING:
 
 USER = "gradient"
 """The user name of all protected endpoints."""
+HOSTED_USER = "paperspace"
+"""The user name that the hosted service had. It is accepted too, so that its clients need no change."""
 MIN_LENGTH = 20
 """Characters of a password. The gateway has its SHA-1, without a salt: shorter ones could be found by trying."""
 
@@ -48,9 +50,9 @@ class Access(NamedTuple):
             user, _, password = base64.b64decode(encoded.strip(), validate=True).partition(b":")
         except (binascii.Error, ValueError):
             return False
-        digest = digest_of(password)
-        same = hmac.compare_digest(digest, self.digest or "") & hmac.compare_digest(user, USER.encode())
-        return scheme.lower() == "basic" and same
+        known = user in (USER.encode(), HOSTED_USER.encode())
+        same = hmac.compare_digest(digest_of(password), self.digest or "")
+        return scheme.lower() == "basic" and known and same
 
 
 def digest_of(password: bytes) -> str:

@@ -30,6 +30,15 @@ _PERMANENT = (
         "the host key of {host} is unknown or has changed. Add it to ~/.ssh/known_hosts of the user who runs the server, for "
         "example with `ssh-keyscan`.",
     ),
+    _meaning(
+        r"'lfs' is not a git command",
+        "it has files of Git LFS, and the program git-lfs is not installed on the machine of the server. Install it, for "
+        "example with `apt-get install git-lfs`.",
+    ),
+    _meaning(
+        r"(repository or )?object (does not exist on the server|not found)",
+        "its host does not have all of its files of Git LFS.",
+    ),
     _meaning(r"cannot run ssh", "the program ssh is not installed on the machine of the server."),
     _meaning(
         r"permission denied \(|publickey",

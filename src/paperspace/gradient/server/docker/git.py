@@ -46,6 +46,10 @@ _CONFIG = """\
 [http]
     lowSpeedLimit = 1
     lowSpeedTime = {stalled}
+[lfs]
+    activityTimeout = {stalled}
+[lfs "transfer"]
+    maxRetries = 2
 [remote "origin"]
     url = {url}
 [credential]

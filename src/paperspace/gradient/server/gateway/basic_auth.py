@@ -6,7 +6,7 @@ from typing import Any
 
 from paperspace.gradient.server.gateway.resources import Resource, typed
 from paperspace.gradient.server.gateway.routing import NO_PASSWORD
-from paperspace.gradient.server.protection import USER
+from paperspace.gradient.server.protection import HOSTED_USER, USER
 
 _NAME = "envoy.filters.http.basic_auth"
 _TYPE = "envoy.extensions.filters.http.basic_auth.v3"
@@ -39,8 +39,8 @@ def read_digest(route: Any) -> str | None:
     users: str = route["typed_per_filter_config"][_NAME]["users"]["inline_string"]
     if not users.startswith(_START):
         raise ValueError(users)
-    return users.removeprefix(_START)
+    return users.partition("\n")[0].removeprefix(_START)
 
 
 def _users(digest: str) -> Resource:
-    return {"inline_string": f"{_START}{digest}"}
+    return {"inline_string": f"{_START}{digest}\n{HOSTED_USER}:{{SHA}}{digest}"}
