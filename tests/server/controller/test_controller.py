@@ -8,12 +8,14 @@ from contextlib import asynccontextmanager
 from datetime import UTC, datetime, timedelta
 from functools import partial
 from typing import TYPE_CHECKING, Any, TypeVar
+from unittest.mock import Mock
 from uuid import uuid4
 
 import pytest
 from tests.ports import ports
 from tests.server.controller.memory_engine import ServingEngine
 
+from paperspace.gradient.server.controller import worker as worker_module
 from paperspace.gradient.server.controller.controller import DEFAULT_OPTIONS, RESYNC_GROUP, Controller, Options
 from paperspace.gradient.server.controller.decide import Decision, decide
 from paperspace.gradient.server.controller.engine import ContainerKey, Workload
@@ -286,6 +288,53 @@ def test_engine_that_does_not_respond() -> None:
         world.engine.available = True
         await until(lambda: world.states(waiting) == ["healthy"])
         assert world.states(ready) == ["healthy"]
+
+    run(test)
+
+
+def test_timers_of_an_outage(monkeypatch: pytest.MonkeyPatch) -> None:
+    """While the engine is away, a deployment has one timer for the next attempt, however often something else wakes it."""
+
+    async def test(world: World) -> None:
+        id_ = world.create("good-1")
+        await until(lambda: world.states(id_) == ["healthy"])
+        loop, timers = asyncio.get_running_loop(), list[asyncio.TimerHandle]()
+        call_later = loop.call_later
+
+        def recorded(delay: float, callback: Any, *arguments: Any) -> asyncio.TimerHandle:
+            timer = call_later(delay, callback, *arguments)
+            if callback == worker.wake:
+                timers.append(timer)
+            return timer
+
+        worker = world._controller._workers[id_]
+        monkeypatch.setattr(loop, "call_later", recorded)
+        world.engine.available = False
+        for _ in range(10):
+            worker.wake()
+            await worker.idle.wait()
+        assert len(timers) >= 10
+        assert len([timer for timer in timers if not timer.cancelled() and timer.when() > loop.time()]) == 1
+
+    run(test)
+
+
+def test_a_failure_is_logged_once(monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture) -> None:
+    """A failure such as a full disk is logged once, until the deployment could be reconciled again."""
+
+    async def test(world: World) -> None:
+        id_ = world.create("good-1")
+        await until(lambda: world.states(id_) == ["healthy"])
+        worker = world._controller._workers[id_]
+        for number in (1, 2):
+            with monkeypatch.context() as patch:
+                patch.setattr(worker_module, "decide", Mock(side_effect=OSError("the disk is full")))
+                for _ in range(5):
+                    worker.wake()
+                    await worker.idle.wait()
+            worker.wake()
+            await worker.idle.wait()
+            assert [record.levelname for record in caplog.records] == ["ERROR"] * number
 
     run(test)
 

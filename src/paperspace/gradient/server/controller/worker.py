@@ -56,6 +56,7 @@ class Worker:
         self._timer: asyncio.TimerHandle | None = None
         self._progress_timer: asyncio.TimerHandle | None = None
         self._failures = 0
+        self._logged = ""
         self._waiting_since: float | None = None
         self.restarts = 0
         """How many instances were restarted because they had crashed, since the server was started."""
@@ -99,10 +100,13 @@ class Worker:
                 return await self._show_unavailable(str(error), Reason.ENGINE_UNAVAILABLE)
             except GatewayUnavailableError as error:
                 return await self._show_unavailable(str(error), Reason.GATEWAY_UNAVAILABLE)
-        except Exception:  # noqa: BLE001  # a failure in one deployment must not end its loop
-            _log.exception("deployment %s: the controller failed; it tries again", self._deployment_id)
+        except Exception as error:  # noqa: BLE001  # a failure in one deployment must not end its loop
+            if repr(error) != self._logged:  # once: a full disk must not fill the log
+                _log.exception("deployment %s: the controller failed; it tries again", self._deployment_id)
+            self._logged = repr(error)
             self._wake_later()
             return False
+        self._logged = ""
         self._failures = 0
         self._waiting_since = monotonic() if self._woken.is_set() else None
         return decision.finished and not self._tasks and not self._woken.is_set()
@@ -211,5 +215,6 @@ class Worker:
             self._timer = asyncio.get_running_loop().call_later(min(delays), self.wake)
 
     def _wake_later(self) -> None:
+        """Apply the rule again after a pause. There is one timer: with more, each failure would add another one."""
         self._failures += 1
-        asyncio.get_running_loop().call_later(pause(self._failures), self.wake)
+        self._set_timer([pause(self._failures)])
