@@ -320,6 +320,23 @@ def test_port_in_use(site: Site) -> None:
         assert {21000, 21001}.isdisjoint(site.ports(id_))
 
 
+def test_a_container_of_an_image_of_a_container(site: Site) -> None:
+    """A container that was made with `docker commit` has our labels. Its end changes nothing, and it is not touched."""
+    id_ = site.create("mnist", wait=True)
+    (ours,) = site.containers(id_)
+    site.docker.docker("commit", ours["id"], "copy:1")
+    copy = site.docker.docker("run", "--detach", "--entrypoint", "/bin/sleep", "copy:1", "1000").stdout.strip()
+    site.docker.docker("kill", copy)
+    ended = site.docker.docker("inspect", "--format", "{{.State.Status}}", copy).stdout
+    other = site.create("other", wait=True)  # all containers were listed since
+    site.api.update_deployment(id=id_, spec=spec("mnist", 2), wait=True)
+    running = [container["id"] for container in site.containers(id_) if container["running"]]
+    assert (ended, ours["id"] in running, len(running)) == ("exited\n", True, 2)
+    site.api.delete_deployment(other)
+    site.api.delete_deployment(id_)
+    wait_for(lambda: [container["id"] for container in site.containers()] == [copy])
+
+
 def test_foreign_containers_are_not_touched(site: Site) -> None:
     """Containers without our label run on, whatever happens to deployments."""
     foreign = site.docker.docker("run", "--detach", "--network", "none", "shell:1", "sleep 1000").stdout.strip()

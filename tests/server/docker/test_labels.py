@@ -38,5 +38,5 @@ def test_labels_and_name() -> None:
         "gradient.template": KEY.template,
         "gradient.port": "21000",
     }
-    assert key_of(config["Labels"]) == KEY
+    assert key_of("server", {"Config": config, "HostConfig": config["HostConfig"]}) == KEY
     assert container_name(KEY) == "gradient-instance-3"

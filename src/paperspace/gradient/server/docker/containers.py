@@ -84,8 +84,20 @@ def _limits(limits: InstanceType) -> dict[str, Any]:
     return config
 
 
-def key_of(labels: Mapping[str, str]) -> ContainerKey | None:
-    """Return what identifies a container; None if it is not one of ours."""
+def key_of(server_id: str, details: Mapping[str, Any]) -> ContainerKey | None:
+    """Return what identifies a container; None if it is not one of this server.
+
+    Labels are not enough: `docker commit` copies them to an image, and all containers of this image have them. Only ours is
+    published on the port that they name.
+
+    Args:
+        server_id: The id of the server.
+        details: The engine's response to "inspect".
+    """
+    labels = details["Config"]["Labels"] or {}
+    published = [binding for bindings in (details["HostConfig"]["PortBindings"] or {}).values() for binding in bindings]
+    if labels.get(SERVER) != server_id or {"HostIp": LOCALHOST, "HostPort": labels.get(PORT)} not in published:
+        return None
     try:
         return ContainerKey(labels[DEPLOYMENT], labels[INSTANCE], int(labels[ATTEMPT]), labels[TEMPLATE])
     except (KeyError, ValueError):

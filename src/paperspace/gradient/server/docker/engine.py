@@ -178,9 +178,8 @@ class DockerEngine:
                 if error.status == HTTPStatus.NOT_FOUND:
                     return None
                 raise
-        labels = details["Config"]["Labels"] or {}
-        key = containers.key_of(labels)
-        if key is None or labels.get(containers.SERVER) != self._server_id:
+        key = containers.key_of(self._server_id, details)
+        if key is None:
             return None
         return containers.observe(
             key, details, out_of_memory=details["Id"] in self._out_of_memory, connected_since=self._connected_since
