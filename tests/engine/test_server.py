@@ -7,6 +7,7 @@ import re
 import shutil
 import signal
 import socket
+import subprocess
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -149,6 +150,31 @@ def test_models(docker: PrivateEngine, tmp_path: Path) -> None:
     with running_site(docker, tmp_path, Settings(models=tmp_path / "models")) as site:
         id_ = site.create("mnist", spec("mnist", script=script, models=[{"id": "mnist"}]), wait=True)
         assert [page(port) for port in site.ports(id_)] == ["mnist w31ghts"]
+
+
+def test_a_file_system_inside_of_a_model(docker: PrivateEngine, tmp_path: Path) -> None:
+    """A container reads it, and cannot write to it. It can have another model at the same path."""
+    inner = tmp_path / "models/mnist/with space"
+    for folder in (inner, tmp_path / "models/other"):
+        folder.mkdir(parents=True)
+    subprocess.run(["mount", "-t", "tmpfs", "tmpfs", inner], check=True)
+    try:
+        (inner / "weights.txt").write_text("w31ghts")
+        (tmp_path / "models/other/weights.txt").write_text("others")
+        script = (
+            'for model in /a /b; do echo broken > "$model/with space/weights.txt"; cat "$model/with space/weights.txt"; '
+            f"done > /tmp/read; export NAME=$(tr -d '\\n' < /tmp/read); {SERVE}"
+        )
+        models = [
+            {"id": "mnist", "path": "/a"},
+            {"id": "mnist", "path": "/b"},
+            {"id": "other", "path": "/b/with space"},
+        ]
+        with running_site(docker, tmp_path, Settings(models=tmp_path / "models")) as site:
+            id_ = site.create("mnist", spec("mnist", script=script, models=models), wait=True)
+            assert [page(port) for port in site.ports(id_)] == ["w31ghtsothers 1"]
+    finally:
+        subprocess.run(["umount", "--lazy", inner], check=True)
 
 
 def test_a_revision_that_keeps_crashing(site: Site) -> None:

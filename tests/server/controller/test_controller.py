@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
+import threading
 from contextlib import asynccontextmanager
 from datetime import UTC, datetime, timedelta
 from functools import partial
@@ -30,7 +31,7 @@ from paperspace.gradient.server.storage.database import Database
 from paperspace.gradient.server.storage.store import Store
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncIterator, Awaitable, Callable
+    from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
 
     from paperspace.gradient.server.controller.gateway import Target
     from paperspace.gradient.server.protection import Access
@@ -389,6 +390,33 @@ def test_an_instance_type_that_is_deleted() -> None:
         await until(lambda: any("There is no instance type" in message for message in world.messages(id_)))
         world.engine.check = check  # type: ignore[method-assign]
         await until(lambda: world.states(id_) == ["healthy"])
+
+    run(test)
+
+
+def test_a_check_that_waits_for_a_file_system() -> None:
+    """While the check of one deployment waits, as for a folder of models that does not respond, others are started."""
+
+    async def test(world: World) -> None:
+        waiting, other = world.create("good-1"), world.create("good-2")
+        await until(lambda: world.states(waiting) == world.states(other) == ["healthy"])
+        check, responds = world.engine.check, threading.Event()
+
+        def wait(workload: Workload) -> Sequence[str]:
+            if workload.image == "good-1":
+                responds.wait()
+            return check(workload)
+
+        world.engine.check = wait  # type: ignore[method-assign]
+        before = [container.id for container in world.engine.running()]
+        for container_id in before:
+            world.engine.lose(container_id)
+        try:
+            await until(lambda: world.images(other) == ["good-2"] and world.states(other) == ["healthy"])
+            assert world.images(waiting) == []
+        finally:
+            responds.set()
+        await until(lambda: world.states(waiting) == ["healthy"])
 
     run(test)
 

@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+import os
 import stat
+import threading
 from pathlib import Path
 
 import pytest
 
 from paperspace.gradient._shared.private_files import MAX_BYTES
 from paperspace.gradient.server.controller.engine import Model, Workload
+from paperspace.gradient.server.docker import file_systems
 from paperspace.gradient.server.docker.instance_types import (
     HOSTED,
     InstanceType,
@@ -197,9 +200,18 @@ def test_models(tmp_path: Path) -> None:
     ],
 )
 def test_models_that_cannot_be_mounted(tmp_path: Path, models: list[tuple[str, str]], message: str) -> None:
-    """Nothing outside the folder of the models is mounted, and each error names the model and says what to do."""
+    """Nothing outside the folder of the models is mounted, and each error names the model and says what to do.
+
+    A folder whose name cannot be an id, because it has control characters or is not UTF-8, is not listed.
+    """
     folder = tmp_path / "models"
-    for path in ("models/a/sub", "models/b", "secret"):
+    for path in (
+        "models/a/sub",
+        "models/b",
+        "models/line\nbreak",
+        os.fsdecode(b"models/not-utf-8-\xff"),
+        "secret",
+    ):
         (tmp_path / path).mkdir(parents=True)
     (folder / "file").touch()
     (folder / "outside").symlink_to(tmp_path / "secret")
@@ -208,6 +220,20 @@ def test_models_that_cannot_be_mounted(tmp_path: Path, models: list[tuple[str, s
     with pytest.raises(UnsupportedSpecError) as caught:
         check(workload, Settings(models=folder), LAPTOP)
     assert str(caught.value).startswith(message)
+
+
+def test_models_of_a_file_system_that_does_not_respond(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The spec is refused in time, and the error says why."""
+    (tmp_path / "a").mkdir()
+    responds = threading.Event()
+    monkeypatch.setattr(file_systems, "TIMEOUT", 0.1)
+    monkeypatch.setattr(Path, "is_dir", lambda _: responds.wait())
+    try:
+        with pytest.raises(UnsupportedSpecError) as caught:
+            check(A100._replace(models=(Model("a", "/a"),)), Settings(models=tmp_path), LAPTOP)
+    finally:
+        responds.set()
+    assert str(caught.value) == f"models[0].id: the file system of {tmp_path} does not respond."
 
 
 def test_no_models() -> None:

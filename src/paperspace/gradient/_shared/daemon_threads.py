@@ -20,6 +20,11 @@ R = TypeVar("R")
 
 
 async def in_daemon_thread(function: Callable[P, R], *args: P.args, **kwargs: P.kwargs) -> R:
+    """Run a function in a daemon thread of its own, and return what it returns."""
+    return await asyncio.wrap_future(daemon_future(function, *args, **kwargs))
+
+
+def daemon_future(function: Callable[P, R], *args: P.args, **kwargs: P.kwargs) -> Future[R]:
     """Run a function in a daemon thread of its own. Where no thread can be started, run it in this one."""
     future: Future[R] = Future()
     future.set_running_or_notify_cancel()  # from now on, a caller that is cancelled does not cancel it
@@ -34,7 +39,7 @@ async def in_daemon_thread(function: Callable[P, R], *args: P.args, **kwargs: P.
         Thread(target=run, name="paperspace.gradient", daemon=True).start()
     except RuntimeError:
         run()
-    return await asyncio.wrap_future(future)
+    return future
 
 
 class Lookups:

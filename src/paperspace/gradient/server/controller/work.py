@@ -9,6 +9,7 @@ import asyncio
 from contextlib import suppress
 from typing import TYPE_CHECKING, NamedTuple, Protocol, TypeVar
 
+from paperspace.gradient._shared.daemon_threads import in_daemon_thread
 from paperspace.gradient.server.controller import restarts
 from paperspace.gradient.server.controller.engine import (
     CloneError,
@@ -112,7 +113,7 @@ async def _start(step: Start, tools: Tools, site: Site) -> None:
         site.report(step.instance_id, Ended(step.attempt, reason, permanent=permanent, cause=cause))
 
     try:
-        notes = tools.engine.check(assignment.workload)
+        notes = await in_daemon_thread(tools.engine.check, assignment.workload)  # it may wait for a file system
         workload = await _with_image(assignment, notes, tools, progress)
         if workload.repositories:
             workload = await _with_commits(assignment.key, workload, tools, progress)

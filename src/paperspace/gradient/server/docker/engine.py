@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any
 
 import aiodocker
 
+from paperspace.gradient._shared.daemon_threads import in_daemon_thread
 from paperspace.gradient.server.controller.engine import EngineUnavailableError, StartError
 from paperspace.gradient.server.docker import commands, containers, images, requirements
 from paperspace.gradient.server.docker.address import find_address
@@ -201,7 +202,7 @@ class DockerEngine:
         return await self._inspect_new(existing.id)
 
     async def _create(self, name: str, key: ContainerKey, workload: Workload, host_port: int) -> Container:
-        needs = requirements.needs_of(workload, self._settings, self._machine)
+        needs = await in_daemon_thread(requirements.needs_of, workload, self._settings, self._machine)
         config = containers.container_config(self._server_id, key, workload, needs, host_port)
         return await self._inspect_new(await commands.create(await self._api(), name, config))
 

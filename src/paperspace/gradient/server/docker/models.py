@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import posixpath
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
+from paperspace.gradient.server.docker.file_systems import in_time, mounted_in
 from paperspace.gradient.server.engines.runtime import UnsupportedSpecError
 
 if TYPE_CHECKING:
@@ -35,14 +37,16 @@ def mounts(models: Sequence[Model], folder: Path | None) -> list[dict[str, Any]]
         other = targets.setdefault(normal_path(model.path), index)
         if other != index:
             raise UnsupportedSpecError(f"models[{index}].path: models[{other}] has the same path, {model.path}.")
+    sources = {normal_path(model.path): _source(model.id, index, folder) for index, model in enumerate(models)}
+    # Before version 25, the engine does not make file systems read-only that are mounted inside of a folder.
+    inside = {
+        (target / path.relative_to(source)).as_posix(): path
+        for target, source in sources.items()
+        for path in mounted_in(source)
+    }
     return [
-        {
-            "Type": "bind",
-            "Source": _source(model.id, index, folder),
-            "Target": normal_path(model.path),
-            "ReadOnly": True,
-        }
-        for index, model in enumerate(models)
+        {"Type": "bind", "Source": str(source), "Target": target, "ReadOnly": True}
+        for target, source in {**inside, **sources}.items()
     ]
 
 
@@ -56,20 +60,28 @@ def normal_path(path: str) -> str:
     return posixpath.normpath(path).replace("//", "/")
 
 
-def _source(id_: str, index: int, folder: Path | None) -> str:
-    """Return the folder of a model. It is inside the folder of all models, also if it is a link."""
+def _source(id_: str, index: int, folder: Path | None) -> Path:
+    """Return the folder of a model, which is inside the folder of all models."""
     if folder is None:
         raise UnsupportedSpecError(
             f"models[{index}]: this server has no models. Start it with --models DIR; DIR has one folder for each model."
         )
-    root = folder.resolve()
-    source = _folder_of(id_, root)
+    try:
+        source, known = in_time(folder / id_, partial(_find, id_, folder))
+    except TimeoutError as error:
+        raise UnsupportedSpecError(f"models[{index}].id: the file system of {folder} does not respond.") from error
     if source is None:
-        known = _names(root)
         listed = ", ".join(known[:_MAX_LISTED]) or "none"
         more = f" and {len(known) - _MAX_LISTED} more" if len(known) > _MAX_LISTED else ""
         raise UnsupportedSpecError(f"models[{index}].id: there is no model {id_!r}; known: {listed}{more}.")
-    return str(source)
+    return source
+
+
+def _find(id_: str, folder: Path) -> tuple[Path | None, Sequence[str]]:
+    """Return the folder of a model. If there is none, also return the names of all models."""
+    root = folder.resolve()
+    source = _folder_of(id_, root)
+    return source, () if source else _names(root)
 
 
 def _folder_of(id_: str, root: Path) -> Path | None:
@@ -84,7 +96,8 @@ def _folder_of(id_: str, root: Path) -> Path | None:
 
 def _names(root: Path) -> list[str]:
     try:
-        folders = [path for path in root.iterdir() if path.is_dir() and not path.name.startswith(".")]
+        paths = [path for path in root.iterdir() if path.name.isprintable() and not path.name.startswith(".")]
+        folders = [path for path in paths if path.is_dir()]
     except OSError:
         return []
     return sorted(path.name for path in folders if not path.is_symlink() or _folder_of(path.name, root))
