@@ -18,7 +18,7 @@ from tests.engine.ssh_server import SshServer, ssh_server
 
 from paperspace.gradient.server.controller.engine import CloneError, Repository, Workload
 from paperspace.gradient.server.docker import clones as clones_module
-from paperspace.gradient.server.docker.clones import Clones
+from paperspace.gradient.server.docker.clones import Clones, deployments_of, owner_of
 from paperspace.gradient.server.docker.remotes import Remote, remotes
 from paperspace.gradient.server.docker.requirements import Settings
 from paperspace.gradient.server.secrets import Secret, SecretValues
@@ -470,17 +470,46 @@ async def test_what_is_kept(host: GitServer, tmp_path: Path) -> None:
         host.commit("changing", {"index.html": str(number)})
         commits.append(await clones.clone(found, "d", None))
         await clones.clone(found, "d", commits[0])
+        clones.remove_unused(found, "d", [])
     kept = [clones.archive(found, "d", commit).exists() for commit in commits]
     assert kept == [True, False, True]  # the first one is used all the time
     assert len(listed(tmp_path / "d")) == 3
     for number in range(3, 6):
         host.commit("changing", {"index.html": str(number)})
-        commits.append(await clones.clone(found, "d", None, in_use={commits[0]}))
+        commits.append(await clones.clone(found, "d", None))
+        clones.remove_unused(found, "d", [commits[0]])
     kept = [clones.archive(found, "d", commit).exists() for commit in commits]
     assert kept == [True, False, False, False, True, True]  # a container runs the first one
     await clones.forget("d")
     await clones.forget("nosuch")
     assert listed(tmp_path) == []
+
+
+@anyio
+async def test_an_archive_is_on_the_disk(host: GitServer, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """An archive gets its name after all of it was written to the disk: after a power failure, it is complete or missing."""
+    found, clones = remote(host.url_of("app")), Clones(tmp_path, 10, 60)
+    written: list[tuple[int, int, list[str]]] = []
+
+    def sync(descriptor: int) -> None:
+        details = os.fstat(descriptor)
+        written.append((details.st_ino, details.st_size, listed(tmp_path / "d")))
+
+    monkeypatch.setattr(os, "fsync", sync)
+    archive = clones.archive(found, "d", await clones.clone(found, "d", None))
+    assert written == [(archive.stat().st_ino, archive.stat().st_size, [])]
+
+
+@anyio
+async def test_whose_archives_there_are(host: GitServer, tmp_path: Path) -> None:
+    """The deployments with archives are known, also to a new server; a dataset is not one of them."""
+    found = remote(host.url_of("app"))
+    clones = Clones(tmp_path / "repositories", 10, 60)
+    assert await clones.owners() == []
+    for owner in (owner_of("1"), owner_of("2", "shared")):
+        await clones.clone(found, owner, None)
+    assert deployments_of(await Clones(tmp_path / "repositories", 10, 60).owners()) == ["1"]
+    assert await Clones(None, 10, 60).owners() == []
 
 
 @anyio

@@ -48,8 +48,9 @@ class MemoryEngine:
         cpu_seconds: What each container has used; by default none.
         memory: The bytes that each container uses.
         clones: How often `clone` was called.
-        in_use: The commits that the last call was to keep.
+        in_use: The commits whose files the last removal of files had to keep.
         commits: The commits that each container got.
+        files: The deployments with the files of clones.
         forgotten: The deployments whose clones were removed.
     """
 
@@ -68,6 +69,7 @@ class MemoryEngine:
         self.clones = 0
         self.in_use: frozenset[str] = frozenset()
         self.commits: dict[str, tuple[str, ...]] = {}
+        self.files: set[str] = set()
         self.forgotten: list[str] = []
         self._now = now
         self._number = 0
@@ -159,15 +161,14 @@ class MemoryEngine:
 
     async def clone(
         self,
-        key: ContainerKey,  # noqa: ARG002
+        key: ContainerKey,
         workload: Workload,
-        in_use: Collection[str],
         progress: Callable[[str], None],
     ) -> tuple[str, ...]:
         """Return a new commit each time, unless there are pinned ones. A URL says what happens, like an image."""
         self._check_available()
         self.clones += 1
-        self.in_use = frozenset(in_use)
+        self.files.add(key.deployment_id)
         for repository in workload.repositories:
             progress(f"cloning {repository.name}")
             if "missing" in repository.url:
@@ -178,7 +179,14 @@ class MemoryEngine:
         await asyncio.sleep(0)
         return workload.commits or tuple(f"{number}-{repository.name}" for repository in workload.repositories)
 
+    async def remove_unused(self, key: ContainerKey, workload: Workload, in_use: Collection[str]) -> None:  # noqa: ARG002
+        self.in_use = frozenset(in_use)
+
+    async def stored(self) -> Collection[str]:
+        return self.files
+
     async def forget(self, deployment_id: str) -> None:
+        self.files.discard(deployment_id)
         self.forgotten.append(deployment_id)
 
     async def containers(self) -> Sequence[Container]:

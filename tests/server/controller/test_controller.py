@@ -521,6 +521,7 @@ def test_files_of_containers_are_kept() -> None:
         id_ = world.create("good-1", **repositories("a"))
         await until(lambda: world.states(id_) == ["healthy"])
         (serving,) = world.engine.commits.values()
+        assert set(serving) <= world.engine.in_use  # which is read when all repositories have been cloned
         world.update(id_, "good-1", **repositories("a", "missing"))
         await until(lambda: world.error(id_) is not None)
         assert set(serving) <= world.engine.in_use
@@ -528,6 +529,18 @@ def test_files_of_containers_are_kept() -> None:
             world.update(id_, image, **repositories("a"))
             await until(partial(runs, image))
         assert not set(serving) & world.engine.in_use
+
+    run(test)
+
+
+def test_files_of_deployments_that_do_not_exist() -> None:
+    """They are removed, for example if the server was killed just before; those of other deployments are kept."""
+
+    async def test(world: World) -> None:
+        world.engine.files.add("deleted")
+        id_ = world.create("good-1", **repositories("a"))
+        await until(lambda: world.states(id_) == ["healthy"] and world.engine.forgotten != [])
+        assert (world.engine.files, world.engine.forgotten) == ({id_}, ["deleted"])
 
     run(test)
 

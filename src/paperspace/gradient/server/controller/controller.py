@@ -186,9 +186,11 @@ class Controller:
                 await self._resync_requested.wait()
 
     async def _wake_all(self) -> None:
-        """Wake all deployments that exist, or of which instances, containers or routes are left."""
+        """Wake all deployments that exist, or of which instances, containers, routes or files are left."""
         woken = await self._wake_in_groups(await self._change(lambda records: records.unfinished()))
-        woken |= await self._wake_in_groups({*self._router.deployments(), *self._workers} - woken)
+        woken |= await self._wake_in_groups(
+            {*self._router.deployments(), *await self._engine.stored(), *self._workers} - woken
+        )
         containers = [container for group in (await self._listing.deployments()).values() for container in group]
         instance_ids = frozenset(container.key.instance_id for container in containers)
         unknown = await self._change(lambda records: records.unknown(instance_ids))

@@ -225,9 +225,7 @@ class Engine(Protocol):
         """
         ...
 
-    async def clone(
-        self, key: ContainerKey, workload: Workload, in_use: Collection[str], progress: Callable[[str], None]
-    ) -> tuple[str, ...]:
+    async def clone(self, key: ContainerKey, workload: Workload, progress: Callable[[str], None]) -> tuple[str, ...]:
         """Make sure that the files of the repositories are present, and return the commits that pin them, in order.
 
         With `commits`, return the same ones: a pinned commit never changes.
@@ -235,12 +233,25 @@ class Engine(Protocol):
         Args:
             key: The container that needs them.
             workload: What it is made from.
-            in_use: The commits of all containers: their files are kept.
             progress: Called with a description of what is done.
 
         Raises:
             CloneError: a repository cannot be cloned.
         """
+        ...
+
+    async def remove_unused(self, key: ContainerKey, workload: Workload, in_use: Collection[str]) -> None:
+        """Remove the files of old commits of the repositories.
+
+        Args:
+            key: The container that `clone` was called for.
+            workload: What it is made from.
+            in_use: The commits of all containers: their files are kept.
+        """
+        ...
+
+    async def stored(self) -> Collection[str]:
+        """Return the ids of the deployments that `clone` has stored files for, also of deleted ones."""
         ...
 
     async def forget(self, deployment_id: str) -> None:

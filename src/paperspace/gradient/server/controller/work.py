@@ -157,18 +157,26 @@ async def _with_commits(
     """
 
     async def clone(workload: Workload) -> tuple[str, ...]:
-        in_use = await tools.change(lambda records: records.pins.commits_in_use())
         return await _retried(
-            lambda: tools.engine.clone(key, workload, in_use, lambda message: progress(message, Reason.CLONING)),
+            lambda: tools.engine.clone(key, workload, lambda message: progress(message, Reason.CLONING)),
             lambda message: progress(message, Reason.CLONE_FAILED),
         )
 
-    commits = await clone(workload)
+    async def remove_unused() -> None:
+        in_use = await tools.change(lambda records: records.pins.commits_in_use())
+        await tools.engine.remove_unused(key, workload, in_use)
+
+    try:
+        commits = await clone(workload)
+    except CloneError:
+        await remove_unused()  # some of the repositories may have been cloned
+        raise
     names = [repository.name for repository in workload.repositories]
     pinned = await tools.change(lambda records: records.pins.commits(key, names, commits))
     workload = workload._replace(commits=pinned)
     if pinned != commits:  # another replica was first, and a branch has changed since
         await clone(workload)
+    await remove_unused()
     return workload
 
 

@@ -33,20 +33,26 @@ from paperspace.gradient.server.docker.git import (
 )
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncIterator, Collection
+    from collections.abc import AsyncIterator, Collection, Iterable
 
     from paperspace.gradient.server.docker.remotes import Remote
 
 _KEPT = 2  # archives of each repository, if no container needs more
 _MAX_CLONES = 4  # of a host at the same time; one that does not respond must not make others wait
 _WORK = ".clone-"  # what the names of folders with clones that are not finished start with
+_DEPLOYMENT = "deployment-"
 _COMMIT = re.compile(r"[0-9a-f]{40}|[0-9a-f]{64}")
 _MEGABYTE = 1000 * 1000
 
 
 def owner_of(deployment_id: str, dataset: str | None = None) -> str:
     """Return what the archives of a deployment belong to: its dataset, or else the deployment itself."""
-    return f"dataset-{dataset}" if dataset else f"deployment-{deployment_id}"
+    return f"dataset-{dataset}" if dataset else f"{_DEPLOYMENT}{deployment_id}"
+
+
+def deployments_of(owners: Iterable[str]) -> list[str]:
+    """Return the ids of the deployments among the owners of archives."""
+    return [owner.removeprefix(_DEPLOYMENT) for owner in owners if owner.startswith(_DEPLOYMENT)]
 
 
 class Clones:
@@ -66,14 +72,13 @@ class Clones:
         self._hosts: weakref.WeakValueDictionary[str, asyncio.Semaphore] = weakref.WeakValueDictionary()
         self._locks: weakref.WeakValueDictionary[Path, asyncio.Lock] = weakref.WeakValueDictionary()
 
-    async def clone(self, remote: Remote, owner: str, commit: str | None, in_use: Collection[str] = frozenset()) -> str:
+    async def clone(self, remote: Remote, owner: str, commit: str | None) -> str:
         """Make sure that the archive of a repository is present, and return its commit.
 
         Args:
             remote: The repository.
             owner: What the archive belongs to: a deployment or a dataset.
             commit: The commit. None: the one that the ref of the repository has now.
-            in_use: The commits whose archives are not removed.
 
         Raises:
             CloneError: it cannot be cloned.
@@ -86,7 +91,7 @@ class Clones:
         async with lock, slots:  # another replica may need the same one
             try:
                 async with asyncio.timeout(self._timeout):
-                    return await self._clone(remote, stem, commit, in_use)
+                    return await self._clone(remote, stem, commit)
             except TimeoutError as error:
                 raise permanent(
                     remote, f"this takes longer than {self._timeout:g} s, the limit of --repository-timeout."
@@ -119,6 +124,26 @@ class Clones:
         """Return the archive of a commit. Its paths begin with the path of the repository in the container."""
         return _archive(self._stem(remote, owner), commit)
 
+    def remove_unused(self, remote: Remote, owner: str, in_use: Collection[str]) -> None:
+        """Remove the archives of a repository that were not used for the longest time, and that no container needs.
+
+        Args:
+            remote: The repository.
+            owner: What the archives belong to: a deployment or a dataset.
+            in_use: The commits of all containers.
+        """
+        stem = self._stem(remote, owner)
+        needed = {_archive(stem, commit) for commit in in_use}
+        files = sorted(stem.parent.glob(f"{stem.name}-*.tar"), key=lambda file: file.stat().st_mtime, reverse=True)
+        for file in files[_KEPT:]:
+            if file not in needed:
+                with suppress(OSError):
+                    file.unlink()
+
+    async def owners(self) -> list[str]:
+        """Return what archives belong to: deployments and datasets."""
+        return await in_daemon_thread(_names, self._folder) if self._folder else []
+
     async def forget(self, owner: str) -> None:
         """Remove the archives of an owner."""
         if self._folder:
@@ -135,7 +160,7 @@ class Clones:
             weakref.finalize(self, shutil.rmtree, self._folder, ignore_errors=True)
         return self._folder
 
-    async def _clone(self, remote: Remote, stem: Path, commit: str | None, in_use: Collection[str]) -> str:
+    async def _clone(self, remote: Remote, stem: Path, commit: str | None) -> str:
         async with self._work_folder() as folder:
             repository = open_repository(folder, remote, self._limit * _MEGABYTE, os.environ)
             found = commit or await _resolve(repository, remote)
@@ -150,7 +175,6 @@ class Clones:
                         raise
                     found = newest  # the branch was replaced since, and the host may not have the commit any more
                 else:
-                    _prune(stem, in_use)
                     return found
 
     @asynccontextmanager
@@ -161,6 +185,13 @@ class Clones:
             yield folder
         finally:
             await in_daemon_thread(shutil.rmtree, folder, ignore_errors=True)
+
+
+def _names(folder: Path) -> list[str]:
+    try:
+        return [path.name for path in folder.iterdir()]
+    except OSError:  # there are no archives yet
+        return []
 
 
 def _remove_left(folder: Path) -> None:
@@ -197,7 +228,14 @@ async def _store(repository: Repository, remote: Remote, commit: str, file: Path
     await _export(repository, remote, commit, new)
     new = await _with_large_files(repository, remote, commit, new)
     file.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
+    await in_daemon_thread(_sync, new)
     new.replace(file)
+
+
+def _sync(file: Path) -> None:
+    """Wait until a file is on the disk. Otherwise, a part of it can be missing after a power failure, and no one would notice."""
+    with file.open("r+b") as stream:
+        os.fsync(stream.fileno())
 
 
 async def _fetch(repository: Repository, remote: Remote, commit: str) -> None:
@@ -259,13 +297,3 @@ def _use(file: Path) -> bool:
     except OSError:
         return False
     return True
-
-
-def _prune(stem: Path, in_use: Collection[str]) -> None:
-    """Remove the archives of a repository that were not used for the longest time, and that no container needs."""
-    needed = {_archive(stem, commit) for commit in in_use}
-    files = sorted(stem.parent.glob(f"{stem.name}-*.tar"), key=lambda file: file.stat().st_mtime, reverse=True)
-    for file in files[_KEPT:]:
-        if file not in needed:
-            with suppress(OSError):
-                file.unlink()

@@ -18,7 +18,7 @@ from paperspace.gradient.server.controller.engine import EngineUnavailableError,
 from paperspace.gradient.server.docker import commands, containers, images, requirements
 from paperspace.gradient.server.docker.address import find_address
 from paperspace.gradient.server.docker.api import Api
-from paperspace.gradient.server.docker.clones import Clones, owner_of
+from paperspace.gradient.server.docker.clones import Clones, deployments_of, owner_of
 from paperspace.gradient.server.docker.executions import Executions
 from paperspace.gradient.server.docker.instance_types import machine_of
 from paperspace.gradient.server.docker.network import ensure_network, remove_network
@@ -132,17 +132,25 @@ class DockerEngine:
         registry = requirements.registry_of(workload, self._settings)
         return await images.resolve(await self._api(), workload, registry, self._settings.pull, progress)
 
-    async def clone(
-        self, key: ContainerKey, workload: Workload, in_use: Collection[str], progress: Callable[[str], None]
-    ) -> tuple[str, ...]:
+    async def clone(self, key: ContainerKey, workload: Workload, progress: Callable[[str], None]) -> tuple[str, ...]:
         """Clone the repositories if needed, and return their commits."""
         commits: list[str] = []
         for index, remote in enumerate(requirements.remotes_of(workload, self._settings)):
             progress(f"Cloning {remote.name} from {remote.url}.")
             pinned = workload.commits[index] if workload.commits else None
             owner = owner_of(key.deployment_id, workload.dataset)
-            commits.append(await self._clones.clone(remote, owner, pinned, in_use))
+            commits.append(await self._clones.clone(remote, owner, pinned))
         return tuple(commits)
+
+    async def remove_unused(self, key: ContainerKey, workload: Workload, in_use: Collection[str]) -> None:
+        """Remove the archives of old commits of the repositories."""
+        owner = owner_of(key.deployment_id, workload.dataset)
+        for remote in requirements.remotes_of(workload, self._settings):
+            self._clones.remove_unused(remote, owner, in_use)
+
+    async def stored(self) -> Collection[str]:
+        """Return the ids of the deployments with archives of repositories."""
+        return deployments_of(await self._clones.owners())
 
     async def forget(self, deployment_id: str) -> None:
         """Remove the archives of the repositories of a deployment."""
