@@ -100,6 +100,17 @@ def test_name_that_looks_like_an_id() -> None:
         assert update(name, "p", cluster_id="c1") == created
 
 
+@pytest.mark.parametrize("argument", ["name", "project_id", "cluster_id"])
+def test_a_value_that_contains_itself(argument: str) -> None:
+    """A list that contains itself, in place of a text, is an invalid argument."""
+    endless: list[Any] = []
+    endless.append(endless)
+    arguments: Any = {argument: endless}
+    with Client("a-key", "http://127.0.0.1:1/graphql") as client, pytest.raises(InvalidArgumentError) as caught:
+        client.deployments.list_deployments(**arguments)
+    assert str(caught.value) == f"{argument}: expected a non-empty string, got a value of type list"
+
+
 @pytest.mark.parametrize("argument", ["name", "project_id", "cluster_id", "id"])
 def test_spec_as_another_argument(argument: str) -> None:
     """A spec in place of another argument is not shown, as it may hold secrets."""

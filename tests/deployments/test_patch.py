@@ -6,6 +6,7 @@ from collections.abc import Callable
 from typing import Any
 
 import pytest
+from aiohttp import web
 from tests.altering_proxy import altered
 from tests.deployments.test_changes import FULL, NOTHING, UNKNOWN_ID
 from tests.samples import SPEC, spec
@@ -19,6 +20,7 @@ from paperspace.gradient import (
     NotFoundError,
 )
 from paperspace.gradient.server import LocalServer
+from paperspace.gradient.server.http.middleware import Handler
 
 
 @pytest.fixture(name="id")
@@ -102,6 +104,22 @@ class TestPatch:
             "env": [{"name": "A", "value": "1"}],
             "resources": {"replicas": 2, "instanceType": "C4"},
         }
+
+    def test_a_later_change_of_the_arguments(self, client: Client, server: LocalServer, id: str) -> None:
+        """The values at the time of the call are sent, though their owner changes them while the spec is read."""
+        env, unset_env, command = {"A": "x"}, ["D"], ["run"]
+
+        async def change(request: web.Request, handler: Handler) -> web.StreamResponse:
+            env["A"] = "y"
+            unset_env.append("B")
+            command.append("--fast")
+            return await handler(request)
+
+        server.inject_fault(change, operation="DeploymentHistory")
+        client.deployments.patch_deployment(id, env=env, unset_env=unset_env, command=command)
+        changed = client.deployments.get_deployment_spec(id)
+        assert changed["env"] == [{"name": "A", "value": "x"}, {"name": "B", "value": "2"}]
+        assert changed["command"] == ["run"]
 
     def test_no_difference(self, client: Client, id: str, wire: list[dict[str, Any]]) -> None:
         """A patch with the current values sends no mutation."""

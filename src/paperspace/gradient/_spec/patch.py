@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from copy import copy
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from paperspace.gradient._shared.problems import Path, Problem, abbreviate, hide
@@ -33,6 +34,14 @@ class Patch(NamedTuple):
     def is_empty(self) -> bool:
         """Return whether nothing is to be changed."""
         return all(value is None for value in self)
+
+    def copied(self) -> Patch:
+        """Return a copy: a later change by the owner of an argument is not sent."""
+        return self._replace(
+            env=dict(self.env) if isinstance(self.env, Mapping) else self.env,
+            unset_env=copy(self.unset_env) if isinstance(self.unset_env, list | set) else self.unset_env,
+            command=copy(self.command) if isinstance(self.command, list) else self.command,
+        )
 
     def problems(self) -> Iterator[Problem]:
         """Yield the problems of the arguments."""

@@ -80,7 +80,7 @@ def check_text(value: object, argument: str) -> Iterator[Problem]:
         yield Problem((argument,), hide_unless_plain(value), "a non-empty string")
     else:
         yield from text_problems(value, (argument,))
-    yield from surrogate_problems(value, (argument,))
+        yield from surrogate_problems(value, (argument,))
 
 
 def check_optional_text(value: object, argument: str) -> Iterator[Problem]:

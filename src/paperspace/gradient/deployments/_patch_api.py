@@ -117,7 +117,7 @@ class PatchAPI(MonitoringAPI):
             ~ resources.replicas: 1 -> 2
             + env.MODE: (hidden)
         """
-        changes = patch.Patch(image, env, unset_env, replicas, instance_type, command)
+        changes = patch.Patch(image, env, unset_env, replicas, instance_type, command).copied()
         if changes.is_empty():
             raise InvalidArgumentError("patch_deployment: nothing to change; pass image, env or another field")
         patched = await self._patch(id, changes, name=name, project_id=project_id, wait_timeout=wait_timeout)
