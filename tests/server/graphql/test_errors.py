@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any, NoReturn
 import pytest
 
 from paperspace.gradient.server import LocalServer
+from paperspace.gradient.server.storage import store
 from paperspace.gradient.server.storage.store import Store
 
 if TYPE_CHECKING:
@@ -324,8 +325,19 @@ def test_errors_are_not_saved(call: Caller) -> None:
     assert call.post(payload, Idempotency_Key="k").data
 
 
-def test_keys_expire_after_a_day(call: Caller, clock: Clock) -> None:
-    """Idempotency keys expire after 24 hours."""
+def test_a_retry_after_the_clock_jumped(call: Caller, clock: Clock) -> None:
+    """A retry gets the first response even if the clock of the server is set forward by days in between."""
+    payload: Json = {"query": call.CREATE, "variables": {"input": {"name": "a", "projectId": "p", "spec": call.SPEC}}}
+    first = call.post(payload, Idempotency_Key="k").data
+    clock.forward(hours=72)
+    other = {"query": call.UPDATE, "variables": {"input": {"id": call.create("b"), "name": "c"}}}
+    assert call.post(other, Idempotency_Key="l").data
+    assert call.post(payload, Idempotency_Key="k").data == first
+
+
+def test_keys_expire_after_a_day(call: Caller, clock: Clock, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Idempotency keys expire after 24 hours, except the newest."""
+    monkeypatch.setattr(store, "_KEPT_RESPONSES", 0)
     payload: Json = {"query": call.UPDATE, "variables": {"input": {"id": call.create("a"), "name": "b"}}}
     assert call.post(payload, Idempotency_Key="k").data
     payload["variables"]["input"]["name"] = "c"

@@ -29,6 +29,7 @@ SPECS = ChildTable("deployment_specs", "deployment_id", newest_first=True)
 DEFAULT_CLUSTER = "local"
 RESPONSE_LIFETIME = timedelta(hours=24)
 _MAX_SAVED_RESPONSE = 64 * 1024  # bytes
+_KEPT_RESPONSES = 1000  # the newest are kept, so that a retry finds its own even if the clock jumps by days in between
 _DELETED_RESPONSES = 5  # expired ones, for each new one: each is on another page of a large database
 
 
@@ -210,13 +211,23 @@ class Store:
     def saved_result(self, key: bytes, request: bytes) -> SavedResult | None:
         """Return the saved result for this idempotency key, if there is one.
 
+        An expired response still counts. If it was too large to be saved, it does not: its deployment may be removed.
+
         Raises:
             ApplicationError: the key was used for another request.
         """
         expired = iso(self._db.transaction_time - RESPONSE_LIFETIME)
-        old = "SELECT rowid FROM replies WHERE dt_created < ? ORDER BY dt_created LIMIT ?"
-        self._db.execute(f"DELETE FROM replies WHERE rowid IN ({old})", expired, _DELETED_RESPONSES)  # noqa: S608
-        rows = self._db.rows("SELECT * FROM replies WHERE idempotency_key = ? AND dt_created >= ?", key, expired)
+        newer = "(SELECT max(rowid) FROM replies) - ?"
+        # The plus sign: SQLite is to use the index on the dates.
+        old = f"SELECT rowid FROM replies WHERE dt_created < ? AND +rowid <= {newer} ORDER BY dt_created LIMIT ?"  # noqa: S608
+        self._db.execute(
+            f"DELETE FROM replies WHERE rowid IN ({old})",  # noqa: S608
+            expired,
+            _KEPT_RESPONSES,
+            _DELETED_RESPONSES,
+        )
+        query = "SELECT * FROM replies WHERE idempotency_key = ? AND (deployment IS NULL OR dt_created >= ?)"
+        rows = self._db.rows(query, key, expired)
         if not rows:
             return None
         (saved,) = rows
