@@ -9,7 +9,7 @@ from contextlib import asynccontextmanager
 from datetime import UTC, datetime, timedelta
 from functools import partial
 from typing import TYPE_CHECKING, Any, TypeVar
-from unittest.mock import Mock
+from unittest.mock import AsyncMock, Mock
 from uuid import uuid4
 
 import pytest
@@ -19,7 +19,7 @@ from tests.server.controller.memory_engine import ServingEngine
 from paperspace.gradient.server.controller import worker as worker_module
 from paperspace.gradient.server.controller.controller import DEFAULT_OPTIONS, RESYNC_GROUP, Controller, Options
 from paperspace.gradient.server.controller.decide import Decision, decide
-from paperspace.gradient.server.controller.engine import ContainerKey, Workload
+from paperspace.gradient.server.controller.engine import ContainerKey, EngineUnavailableError, Workload
 from paperspace.gradient.server.controller.gateway import NO_ROUTES, NoGateway, Routes
 from paperspace.gradient.server.controller.records import Records
 from paperspace.gradient.server.controller.runtime import EngineRuntime
@@ -336,6 +336,34 @@ def test_a_failure_is_logged_once(monkeypatch: pytest.MonkeyPatch, caplog: pytes
             worker.wake()
             await worker.idle.wait()
             assert [record.levelname for record in caplog.records] == ["ERROR"] * number
+
+    run(test)
+
+
+@pytest.mark.parametrize(
+    ("error", "level"),
+    [(EngineUnavailableError("The engine failed: its disk is full."), "WARNING"), (ValueError("a bug"), "ERROR")],
+)
+def test_a_step_that_fails(
+    error: Exception, level: str, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    """It is repeated after longer and longer pauses, and logged once. A failure of the engine is shown in the instance."""
+
+    async def test(world: World) -> None:
+        failures: list[int] = []
+
+        def pause(number: int) -> float:
+            failures.append(number)
+            return 0.001
+
+        monkeypatch.setattr(worker_module, "pause", pause)
+        start, world.engine.start = world.engine.start, AsyncMock(side_effect=error)  # type: ignore[method-assign]
+        id_ = world.create("good-1")
+        await until(lambda: failures[:5] == [0, 1, 2, 3, 4])
+        world.engine.start = start  # type: ignore[method-assign]
+        await until(lambda: world.states(id_) == ["healthy"])
+        assert [record.levelname for record in caplog.records] == [level]
+        assert (str(error) in world.messages(id_)) == isinstance(error, EngineUnavailableError)
 
     run(test)
 

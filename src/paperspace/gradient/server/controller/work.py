@@ -120,6 +120,11 @@ async def _start(step: Start, tools: Tools, site: Site) -> None:
         progress(" ".join(["Starting the container.", *notes]))
         async with tools.starts:
             await tools.engine.start(assignment.key, workload, assignment.port)
+    except EngineUnavailableError as error:
+        progress(
+            str(error), Reason.ENGINE_UNAVAILABLE
+        )  # shown if the engine responds otherwise, for example if its disk is full
+        raise
     except PortInUseError:
         site.report(step.instance_id, PortTaken(step.attempt))
     except ImageError as error:

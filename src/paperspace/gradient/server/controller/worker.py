@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import logging
 from contextlib import suppress
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NamedTuple
 
 from paperspace.gradient._shared.event_loops import monotonic
 from paperspace.gradient.server.controller.command_limit import MAX_OWN_COMMANDS
@@ -32,6 +32,20 @@ _log = logging.getLogger(__name__)
 PROGRESS_INTERVAL = 1.0  # seconds between two stored messages about progress
 
 
+_LOGGED = 3  # failures in a row of the engine in one step, while it responds otherwise
+
+
+class _Failure(NamedTuple):
+    """The last failure of a step."""
+
+    number: int
+    """In a row."""
+    error: str
+
+
+_NO_FAILURE = _Failure(0, "")
+
+
 class Worker:
     """Makes one deployment match its desired state, until it is deleted and nothing is left of it.
 
@@ -53,6 +67,7 @@ class Worker:
         self.idle = asyncio.Event()
         self._reports: dict[str, Report] = {}
         self._tasks: dict[Step, asyncio.Task[None]] = {}
+        self._failed: dict[Step, _Failure] = {}
         self._timer: asyncio.TimerHandle | None = None
         self._progress_timer: asyncio.TimerHandle | None = None
         self._failures = 0
@@ -173,6 +188,7 @@ class Worker:
     async def _change_tasks(self, steps: list[Step], site: Site) -> None:
         wanted = [step for step in steps if isinstance(step, Work)]
         await self._cancel([step for step in self._tasks if step not in wanted])
+        self._failed = {step: failure for step, failure in self._failed.items() if step in wanted}
         for step in wanted:
             if step not in self._tasks:
                 self._tasks[step] = asyncio.create_task(self._work(step, site))
@@ -183,16 +199,26 @@ class Worker:
     async def _work(self, step: Work, site: Site) -> None:
         try:
             await work(step, self._tools, site)
-            self.wake()
-        except EngineUnavailableError:
-            self.wake()  # the listing fails too, or shows what has happened
-            await asyncio.sleep(pause(0))
-        except Exception:  # noqa: BLE001  # as above
-            _log.exception("deployment %s: %s failed; it is repeated", self._deployment_id, step)
-            self._wake_later()
+            self._failed.pop(step, None)
+        except Exception as error:  # noqa: BLE001  # as above
+            self.wake()  # if the engine does not respond, the listing fails too
+            await asyncio.sleep(self._note_failure(step, error))
         finally:
             if self._tasks.get(step) is asyncio.current_task():
                 del self._tasks[step]
+        self.wake()
+
+    def _note_failure(self, step: Work, error: Exception) -> float:
+        """Log the failure of a step once, and return the seconds until it is repeated."""
+        before = self._failed.get(step, _NO_FAILURE)
+        known = _Failure(before.number + 1, repr(error))
+        self._failed[step] = known
+        if isinstance(error, EngineUnavailableError):
+            if known.number == _LOGGED:  # not before: an outage is logged once for all deployments
+                _log.warning("deployment %s: %s failed, and is repeated: %s", self._deployment_id, step, error)
+        elif known.error != before.error:
+            _log.error("deployment %s: %s failed; it is repeated", self._deployment_id, step, exc_info=error)
+        return pause(before.number)
 
     def _report(self, instance_id: str, report: Report) -> None:
         """Keep a report for the rule. Progress is stored at most once a second."""
