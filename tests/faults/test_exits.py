@@ -184,8 +184,15 @@ def test_calls_at_exit(name: str, threads: bool) -> None:
         assert len(server.requests) == REQUESTS_AT_EXIT.get(name, 1)
 
 
+def transports() -> int:
+    """The number of transports in memory."""
+    gc.collect()
+    return sum(isinstance(found, HTTPTransport) for found in gc.get_objects())
+
+
 def test_loop_closed_by_hand_leaves_no_connection() -> None:
-    """The connections of a loop that was closed by hand are closed when the client is next used."""
+    """The connections of a loop that was closed by hand are closed, and freed, when the client is next used."""
+    before = transports()
     with FaultServer() as server:
         client = AsyncClient(CANARY, server.url)
         for _ in range(5):
@@ -193,6 +200,7 @@ def test_loop_closed_by_hand_leaves_no_connection() -> None:
             loop.run_until_complete(CALLS["get"](client.deployments))
             loop.close()
         wait_for(lambda: server.open == 1)
+        assert transports() == before + 1
         asyncio.run(client.close())
         wait_for(lambda: server.open == 0)
         del client
@@ -201,10 +209,6 @@ def test_loop_closed_by_hand_leaves_no_connection() -> None:
 
 def test_dropped_clients_are_closed_while_their_loop_runs() -> None:
     """A loop that runs on closes the connections of clients that were dropped without a close, and frees them."""
-
-    def transports() -> int:
-        gc.collect()
-        return sum(isinstance(found, HTTPTransport) for found in gc.get_objects())
 
     async def main() -> None:
         before = transports()

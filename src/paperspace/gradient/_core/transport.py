@@ -133,6 +133,7 @@ class HTTPTransport(AsyncTransport):
         self._timeouts: set[asyncio.Timeout] = set()
         self._active = 0  # attempts
         self._left = False
+        self._loop: asyncio.AbstractEventLoop | None = None
 
     async def connect(self) -> None:
         """Prepare the transport. No connection is opened yet.
@@ -140,6 +141,7 @@ class HTTPTransport(AsyncTransport):
         Raises:
             ConfigurationError: The proxy or the certificates of the environment cannot be used.
         """
+        self._loop = asyncio.get_running_loop()
         # trust_env would read .netrc too, and fail where it names the host.
         proxy = None if is_loopback(urlsplit(self.url).hostname or "") else proxies.proxy_for(self.url)
         encrypted = any(url.startswith("https:") for url in (self.url, proxy or ""))
@@ -189,11 +191,25 @@ class HTTPTransport(AsyncTransport):
 
     def abandon(self) -> None:
         """Close all connections of a loop that does not run any more."""
-        if not all(session.closed for session in self._sessions):
+        if all(session.closed for session in self._sessions):
+            return
+        for connector in self._connectors:
+            for opened in connector.sockets:
+                opened.close()
+        if self._loop is None or not self._loop.is_closed():  # the process exits
             never_finalize(self)  # asyncio and aiohttp would warn about unclosed parts, which no running loop can close
-            for connector in self._connectors:
-                for opened in connector.sockets:
-                    opened.close()
+            return
+        for connector in self._connectors:
+            for protocol in connector.known:
+                if (connection := protocol.transport) is not None:
+                    # asyncio would warn about it, as a closed loop cannot close it. Keep it, but nothing that belongs to it.
+                    connection.set_protocol(asyncio.Protocol())
+                    never_finalize(connection)
+        for session in self._sessions:
+            closing = session.close()  # on a closed loop, aiohttp waits for nothing, though it yields
+            with suppress(StopIteration):
+                while closing.send(None) is None:
+                    pass
 
     async def pause(self, seconds: float) -> None:
         """Wait, but not beyond the close of the transport."""
