@@ -73,6 +73,15 @@ def test_a_day_is_kept(files: Files) -> None:
     assert KEPT - 20 <= numbers[-1] - numbers[0] <= KEPT + 60
 
 
+def test_a_clock_that_was_ahead(on_disk: Files) -> None:
+    """What was stored while the clock was a year ahead is removed by the next server: it would be shown in a year."""
+    for number in range(10):
+        on_disk.writer.append(NUMBER + 365 * KEPT + number, {"x": FULL, "y": FULL})
+    with closing(MetricFile(on_disk.location)) as next_one:
+        next_one.append(NUMBER, {"x": BARE, "y": BARE})
+    assert on_disk.points("x") == on_disk.points("y") == [(NUMBER, BARE)]
+
+
 def test_deleted_deployments(on_disk: Files) -> None:
     """The figures of deployments that do not exist any more are removed, and their space is freed."""
     for number in range(2000):

@@ -73,7 +73,9 @@ class MetricFile:
         self._trimmed = 0
 
     def append(self, number: int, points: Mapping[str, Point]) -> None:
-        """Store the figures of all deployments. Those of other deployments are removed, and those of earlier days.
+        """Store the figures of all deployments. Those of other deployments and of earlier days are removed.
+
+        Those of the future too: they were stored while the clock was wrong.
 
         Args:
             number: The number of the interval.
@@ -86,7 +88,7 @@ class MetricFile:
             numbers = dict(connection.execute("SELECT deployment_id, number FROM deployments").fetchall())
             dropped = [numbers.pop(id_) for id_ in numbers.keys() - points.keys()]
             for deployment in dropped:
-                _delete(connection, deployment, _ROWS - 1)
+                _delete(connection, deployment, 0, _ROWS - 1)
                 connection.execute("DELETE FROM deployments WHERE number = ?", [deployment])
             for id_ in points.keys() - numbers.keys():
                 numbers[id_] = connection.execute("INSERT INTO deployments (deployment_id) VALUES (?)", [id_]).lastrowid
@@ -96,7 +98,8 @@ class MetricFile:
             )
             if number - self._trimmed >= _TRIM_INTERVAL:
                 for deployment in numbers.values():
-                    _delete(connection, deployment, number - KEPT)
+                    _delete(connection, deployment, 0, max(number - KEPT, 0))
+                    _delete(connection, deployment, number + 1, _ROWS - 1)
                 self._trimmed = number
         if dropped:
             self._file.free()
@@ -134,10 +137,10 @@ class MetricReader:
         self._reader.close()
 
 
-def _delete(connection: sqlite3.Connection, deployment: int, last: int) -> None:
-    """Delete the rows of a deployment up to a number."""
+def _delete(connection: sqlite3.Connection, deployment: int, first: int, last: int) -> None:
+    """Delete the rows of a deployment from a number to another one."""
     connection.execute(
-        "DELETE FROM points WHERE seq BETWEEN ? AND ?", [deployment * _ROWS, deployment * _ROWS + max(last, 0)]
+        "DELETE FROM points WHERE seq BETWEEN ? AND ?", [deployment * _ROWS + first, deployment * _ROWS + last]
     )
 
 
