@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
+import sqlite3
 from collections.abc import AsyncGenerator, AsyncIterator, Callable
 from contextlib import asynccontextmanager, closing
 from pathlib import Path
@@ -23,6 +24,7 @@ from paperspace.gradient.server.controller.down import Drain
 from paperspace.gradient.server.controller.engine import ContainerKey, Piece
 from paperspace.gradient.server.controller.log_store import LogStore
 from paperspace.gradient.server.controller.logs import KEPT_LOGS, Collector, outdated
+from paperspace.gradient.server.storage import side_file
 from paperspace.gradient.server.storage.log_file import KIND, LogFile, Output
 from paperspace.gradient.server.storage.side_file import SideFileError, location_beside
 
@@ -312,6 +314,22 @@ async def test_old_logs_are_dropped(stored: World, monkeypatch: pytest.MonkeyPat
         await stored.call(lambda api: api.delete_deployment(stored.id))
         with closing(LogFile(location_beside(stored.database, KIND.name))) as file:
             await until(lambda: file.logs() == [])
+
+
+async def test_space_of_dropped_logs(stored: World, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The space of a dropped log is returned to the disk in small steps, also while no other log is dropped."""
+    monkeypatch.setattr(controller, "RESYNC_INTERVAL", 0.01)
+    monkeypatch.setattr(side_file, "_FREED_PAGES", 2)
+    monkeypatch.setattr(side_file, "_KEPT_PAGES", 0)
+    async with stored.running():
+        await stored.create()
+        text = "x" * 1000
+        stored.engine.write(stored.container, *[text] * 50)
+        await stored.until_lines(*[text] * 50)
+        with closing(sqlite3.connect(f"{stored.database}.logs")) as file:
+            [pages] = file.execute("PRAGMA page_count").fetchone()
+            await stored.call(lambda api: api.delete_deployment(stored.id))
+            await until(lambda: file.execute("PRAGMA page_count").fetchone()[0] < pages - 10)
 
 
 async def test_lines_that_do_not_continue_the_file(tmp_path: Path) -> None:

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from paperspace.gradient.server.storage import log_file
+from paperspace.gradient.server.storage import log_file, side_file
 from paperspace.gradient.server.storage.budget import UNLIMITED, Budget
 from paperspace.gradient.server.storage.log_file import KIND, LogFile, Output
 from paperspace.gradient.server.storage.log_pages import LogPages
@@ -151,12 +151,16 @@ def test_empty_lines_count(files: Files, monkeypatch: pytest.MonkeyPatch) -> Non
     assert len(page.rows) < 1000
 
 
-def test_dropped_logs_are_gone(on_disk: Files) -> None:
-    """A dropped log frees its space on the disk."""
+def test_dropped_logs_are_gone(on_disk: Files, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A dropped log frees its space on the disk, in small steps."""
+    monkeypatch.setattr(side_file, "_FREED_PAGES", 200)
+    monkeypatch.setattr(side_file, "_KEPT_PAGES", 5)
     for number in range(20):
         on_disk.append("a", *[f"{number}" * 1000] * 100)
     on_disk.append("b", "kept")
     on_disk.writer.drop(["a", "unknown"])
+    for _ in range(4):
+        on_disk.writer.drop([])
     on_disk.close()
     assert on_disk.texts("b") == ["kept"]
     assert on_disk.page("a") is None

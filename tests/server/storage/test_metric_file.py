@@ -10,6 +10,7 @@ from typing import Any
 
 import pytest
 
+from paperspace.gradient.server.storage import side_file
 from paperspace.gradient.server.storage.budget import LIGHT, UNLIMITED, Budget, BudgetExceededError
 from paperspace.gradient.server.storage.metric_file import INTERVAL, KEPT, KIND, MetricFile, MetricReader, Point
 from paperspace.gradient.server.storage.metric_series import MAX_POINTS, Range, series
@@ -82,18 +83,21 @@ def test_a_clock_that_was_ahead(on_disk: Files) -> None:
     assert on_disk.points("x") == on_disk.points("y") == [(NUMBER, BARE)]
 
 
-def test_deleted_deployments(on_disk: Files) -> None:
-    """The figures of deployments that do not exist any more are removed, and their space is freed."""
+def test_deleted_deployments(on_disk: Files, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The figures of deployments that do not exist any more are removed, and their space is freed, in small steps."""
+    monkeypatch.setattr(side_file, "_FREED_PAGES", 10)
+    monkeypatch.setattr(side_file, "_KEPT_PAGES", 5)
     for number in range(2000):
         on_disk.writer.append(NUMBER + number, {"x": FULL, "y": FULL})
-    on_disk.writer.append(NUMBER + 2000, {"y": BARE})
+    for number in range(2000, 2010):
+        on_disk.writer.append(NUMBER + number, {"y": BARE})
     assert on_disk.points("x") == []
-    assert len(on_disk.points("y")) == 2001
+    assert len(on_disk.points("y")) == 2010
     on_disk.close()
     assert on_disk.location.file is not None
-    assert on_disk.location.file.stat().st_size < 200_000
-    on_disk.writer.append(NUMBER + 2001, {"x": BARE, "y": BARE})
-    assert on_disk.points("x") == [(NUMBER + 2001, BARE)]
+    assert on_disk.location.file.stat().st_size < 140_000
+    on_disk.writer.append(NUMBER + 2010, {"x": BARE, "y": BARE})
+    assert on_disk.points("x") == [(NUMBER + 2010, BARE)]
 
 
 def test_the_same_interval_again(files: Files) -> None:

@@ -219,10 +219,9 @@ class Controller:
         return woken
 
     async def _drop_logs(self) -> None:
-        """Drop the logs that are not kept any more."""
+        """Drop the logs that are not kept any more. If there are none, space of earlier ones is returned to the disk."""
         logs = await self._logs.logs()
-        if logs and (dropped := await self._change(lambda records: _outdated_logs(records, logs))):
-            await self._logs.drop(dropped)
+        await self._logs.drop(await self._change(lambda records: _outdated_logs(records, logs)) if logs else [])
 
     def _start_task(self, coroutine: Coroutine[None, None, None]) -> None:
         task = asyncio.create_task(coroutine)

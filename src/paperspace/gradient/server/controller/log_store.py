@@ -68,7 +68,7 @@ class LogStore:
         return await self._store.run(lambda file: file.logs())
 
     async def drop(self, instance_ids: Iterable[str]) -> None:
-        """Remove the logs of instances."""
+        """Remove the logs of instances, and return space of removed ones to the disk."""
         await self._store.run(lambda file: file.drop(instance_ids))
 
     async def _write_forever(self) -> None:

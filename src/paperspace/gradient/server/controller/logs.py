@@ -44,7 +44,7 @@ class Logs(Protocol):
         ...
 
     async def drop(self, instance_ids: Collection[str]) -> None:
-        """Remove the logs of instances."""
+        """Remove the logs of instances, and return space of removed ones to the disk."""
         ...
 
 
@@ -121,7 +121,7 @@ class Collector:
         return logs
 
     async def drop(self, instance_ids: Collection[str]) -> None:
-        """Remove the logs of instances, unless the store fails."""
+        """Remove the logs of instances, and return space of removed ones to the disk, unless the store fails."""
         with suppress(SideFileError):  # the next time
             await self._store.drop(instance_ids)
 

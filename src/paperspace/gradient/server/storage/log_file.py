@@ -104,7 +104,7 @@ class LogFile:
             return connection.execute("SELECT deployment_id, instance_id FROM logs ORDER BY number DESC").fetchall()
 
     def drop(self, instance_ids: Iterable[str]) -> None:
-        """Remove the logs of instances.
+        """Remove the logs of instances, and return space of removed ones to the disk.
 
         Raises:
             SideFileError: nothing was removed.

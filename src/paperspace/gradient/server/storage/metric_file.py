@@ -101,8 +101,7 @@ class MetricFile:
                     _delete(connection, deployment, 0, max(number - KEPT, 0))
                     _delete(connection, deployment, number + 1, _ROWS - 1)
                 self._trimmed = number
-        if dropped:
-            self._file.free()
+        self._file.free()
 
     def close(self) -> None:
         """Close the connection."""

@@ -23,7 +23,8 @@ _log = logging.getLogger(__name__)
 
 _WRITE_TIMEOUT, _READ_TIMEOUT = 5.0, 1.0  # seconds
 _MAX_WAL_SIZE = 4 * 1024 * 1024
-_FREED_PAGES = 10_000  # that are returned to the disk at once
+_FREED_PAGES = 10_000  # that are returned to the disk at once: 40 MB
+_KEPT_PAGES = 500  # that are not returned: new rows will use them
 
 
 class Kind(NamedTuple):
@@ -81,13 +82,15 @@ class SideFile:
             yield connection
 
     def free(self) -> None:
-        """Return the space of deleted rows to the disk.
+        """Return space of deleted rows to the disk, if there is much. What is left is returned by later calls.
 
         Raises:
             SideFileError: it cannot be done.
         """
-        with self._usable() as connection:  # as a script, because `execute` frees only one page
-            connection.executescript(f"PRAGMA incremental_vacuum({_FREED_PAGES})")
+        with self._usable() as connection:
+            if connection.execute("PRAGMA freelist_count").fetchone()[0] > _KEPT_PAGES:
+                # As a script, because `execute` frees only one page.
+                connection.executescript(f"PRAGMA incremental_vacuum({_FREED_PAGES})")
 
     def close(self) -> None:
         """Close the connection."""
