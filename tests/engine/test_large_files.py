@@ -2,8 +2,12 @@
 
 from __future__ import annotations
 
+import asyncio
+import io
 import os
 import tarfile
+import threading
+import tracemalloc
 from pathlib import Path
 from typing import Any
 
@@ -25,6 +29,7 @@ from tests.spec.test_cases import CASES
 
 from paperspace.gradient.deployments import load_spec
 from paperspace.gradient.server.controller.engine import CloneError
+from paperspace.gradient.server.docker import large_files
 from paperspace.gradient.server.docker.clones import Clones
 
 anyio = pytest.mark.anyio
@@ -83,6 +88,82 @@ async def test_too_large(host: GitServer, tmp_path: Path) -> None:  # noqa: F811
     with pytest.raises(CloneError, match=r"larger than 1 MB, the limit of --repository-limit\."):
         await Clones(tmp_path, 1, 60).clone(remote(host.url_of("large")), "d", None)
     assert listed(tmp_path) == []
+
+
+@anyio
+@pytest.mark.parametrize("size", ["1", "600001"])
+async def test_wrong_sizes(host: GitServer, tmp_path: Path, size: str) -> None:  # noqa: F811
+    """A pointer with a wrong size is an error: many pointers to one file would make files of any size, whatever the limit."""
+    pointer = host.large_file(bytes(600_000)).replace("600000", size)
+    host.commit("sizes", {f"sub/{size}": pointer, "sub/again": pointer})
+    with pytest.raises(CloneError, match=r"its file 'sub/.*' of Git LFS is missing, or has another size") as caught:
+        await Clones(tmp_path, 2, 60).clone(remote(host.url_of("sizes")), "d", None)
+    assert caught.value.permanent
+    assert listed(tmp_path) == []
+
+
+@anyio
+async def test_ends_of_lines(host: GitServer, tmp_path: Path) -> None:  # noqa: F811
+    """A pointer is replaced by the file also if git writes CRLF at the end of its lines."""
+    host.commit("crlf", {".gitattributes": "* text eol=crlf", "weights": host.large_file(WEIGHTS)})
+    clones, found = Clones(tmp_path, 10, 60), remote(host.url_of("crlf"))
+    entries = _entries(clones.archive(found, "d", await clones.clone(found, "d", None)))
+    assert entries["opt/app/weights"] == (0o644, WEIGHTS)
+
+
+@anyio
+async def test_cancelled(host: GitServer, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:  # noqa: F811
+    """A clone that is cancelled while the archive gets the files leaves nothing, and its thread gets the event that stops it."""
+    loop = asyncio.get_running_loop()
+    begun, ended = asyncio.Event(), asyncio.Event()
+
+    def wait_for_stop(*arguments: Any) -> None:
+        loop.call_soon_threadsafe(begun.set)
+        if arguments[-1].wait(60):
+            loop.call_soon_threadsafe(ended.set)
+
+    monkeypatch.setattr(large_files, "fill", wait_for_stop)
+    host.commit("cancelled", {"weights": host.large_file(WEIGHTS)})
+    clone = asyncio.create_task(Clones(tmp_path, 10, 60).clone(remote(host.url_of("cancelled")), "d", None))
+    await begun.wait()
+    clone.cancel()
+    await asyncio.wait([clone])
+    await asyncio.wait_for(ended.wait(), 30)
+    assert listed(tmp_path) == []
+
+
+def test_stop(tmp_path: Path) -> None:
+    """An archive stops to grow in the middle of a file."""
+    pointer = f"version https://git-lfs.github.com/spec/v1\noid sha256:{'ab' * 32}\nsize 10000000000\n".encode()
+    archive, filled, file = tmp_path / "archive.tar", tmp_path / "filled.tar", tmp_path / "ab/ab" / ("ab" * 32)
+    entry = tarfile.TarInfo("weights")
+    entry.size = len(pointer)
+    with tarfile.open(archive, "w") as tar:
+        tar.addfile(entry, io.BytesIO(pointer))
+    file.parent.mkdir(parents=True)
+    file.touch()
+    os.truncate(file, 10_000_000_000)  # no bytes on the disk
+    stop = threading.Event()
+    threading.Timer(0.1, stop.set).start()
+    with pytest.raises(large_files.StoppedError):
+        large_files.fill(archive, tmp_path, filled, stop)
+    assert filled.stat().st_size < 10_000_000_000
+
+
+def test_memory(tmp_path: Path) -> None:
+    """Archives with many files do not need more memory."""
+    archive = tmp_path / "archive.tar"
+    with tarfile.open(archive, "w") as tar:
+        for index in range(5000):
+            tar.addfile(tarfile.TarInfo(f"opt/app/{index}"))
+    tracemalloc.start()
+    try:
+        assert large_files.filled_size(archive) is None
+        large_files.fill(archive, tmp_path, tmp_path / "filled.tar", threading.Event())
+        assert tracemalloc.get_traced_memory()[1] < 1_000_000
+    finally:
+        tracemalloc.stop()
+    assert len(_entries(tmp_path / "filled.tar")) == 5000
 
 
 @anyio

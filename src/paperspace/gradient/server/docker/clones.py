@@ -12,6 +12,7 @@ import os
 import re
 import shutil
 import tempfile
+import threading
 import weakref
 from contextlib import asynccontextmanager, suppress
 from pathlib import Path
@@ -282,7 +283,16 @@ async def _with_large_files(repository: Repository, remote: Remote, commit: str,
     except GitError as error:
         raise clone_error(remote, str(error), commit) from error
     filled = archive.with_suffix(".filled")
-    await in_daemon_thread(large_files.fill, archive, repository.folder / "lfs/objects", filled)
+    stop = threading.Event()
+    try:
+        await in_daemon_thread(large_files.fill, archive, repository.folder / "lfs/objects", filled, stop)
+    except large_files.WrongPointerError as error:
+        name = str(error).removeprefix(f"{remote.path[1:]}/")
+        raise permanent(
+            remote, f"its file {name!r} of Git LFS is missing, or has another size than its pointer says."
+        ) from error
+    finally:
+        stop.set()  # a thread cannot be cancelled
     return filled
 
 

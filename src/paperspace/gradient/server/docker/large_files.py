@@ -2,15 +2,29 @@
 
 from __future__ import annotations
 
+import io
 import re
 import tarfile
 from typing import TYPE_CHECKING, Literal, NamedTuple
 
 if TYPE_CHECKING:
+    from collections.abc import Iterator
     from pathlib import Path
+    from threading import Event
 
-_POINTER = re.compile(r"version https://git-lfs\.github\.com/spec/v1\noid sha256:([0-9a-f]{64})\nsize ([0-9]{1,15})\n")
+# git may have converted the ends of lines: for git-lfs, that is a pointer too.
+_POINTER = re.compile(
+    r"version https://git-lfs\.github\.com/spec/v1\r?\noid sha256:([0-9a-f]{64})\r?\nsize ([0-9]{1,15})\s*"
+)
 _MAX_POINTER = 200  # bytes
+
+
+class WrongPointerError(Exception):
+    """A file is missing, or has another size than its pointer says; the text is its path in the archive."""
+
+
+class StoppedError(Exception):
+    """Nobody waits for the archive any more."""
 
 
 class _Pointer(NamedTuple):
@@ -24,36 +38,66 @@ class _Pointer(NamedTuple):
 def filled_size(archive: Path) -> int | None:
     """Return the bytes of an archive with the files in place of the pointers. None: it has no pointers."""
     with _opened(archive) as tar:
-        sizes = [pointer.size for entry in tar if (pointer := _pointer(tar, entry))]
+        sizes = [pointer.size for entry in _entries(tar) if (pointer := _pointer(tar, entry))]
     return archive.stat().st_size + sum(sizes) if sizes else None
 
 
-def fill(archive: Path, objects: Path, filled: Path) -> None:
+def fill(archive: Path, objects: Path, filled: Path, stop: Event) -> None:
     """Write an archive with the files in place of the pointers.
 
     Args:
         archive: An archive of a commit.
         objects: The folder of the files, which Git LFS has downloaded.
         filled: The new archive.
+        stop: Set it to end this early: files may have many gigabytes.
 
     Raises:
-        OSError: a file is not there, or the archive cannot be written.
+        WrongPointerError: a file is missing, or has another size than its pointer says.
+        StoppedError: `stop` was set.
+        OSError: the archive cannot be written.
     """
     with _opened(archive) as tar, _opened(filled, "w") as new:
-        for entry in tar:
+        for entry in _entries(tar):
             if pointer := _pointer(tar, entry):
                 name = pointer.object_id
                 file = objects / name[:2] / name[2:4] / name
-                entry.size = file.stat().st_size
-                with file.open("rb") as content:
+                if not file.is_file() or file.stat().st_size != pointer.size:
+                    raise WrongPointerError(entry.name)
+                entry.size = pointer.size
+                with _Content(file, stop) as content:
                     new.addfile(entry, content)
             else:
                 new.addfile(entry, tar.extractfile(entry) if entry.isreg() else None)
+            _forget_entries(new)
+
+
+class _Content(io.FileIO):
+    """A file that can be read until an event is set."""
+
+    def __init__(self, file: Path, stop: Event) -> None:
+        super().__init__(file)
+        self._stop = stop
+
+    def read(self, size: int | None = -1, /) -> bytes:
+        if self._stop.is_set():
+            raise StoppedError
+        return super().read(size)
 
 
 def _opened(archive: Path, mode: Literal["r", "w"] = "r") -> tarfile.TarFile:
     """Open an archive. The names in it may be any bytes."""
     return tarfile.open(archive, mode, format=tarfile.GNU_FORMAT, encoding="utf-8", errors="surrogateescape")
+
+
+def _entries(tar: tarfile.TarFile) -> Iterator[tarfile.TarInfo]:
+    while entry := tar.next():
+        _forget_entries(tar)
+        yield entry
+
+
+def _forget_entries(tar: tarfile.TarFile) -> None:
+    """Remove the entries from the memory: tarfile keeps all of them, and there may be millions."""
+    tar.members.clear()  # type: ignore[attr-defined]
 
 
 def _pointer(tar: tarfile.TarFile, entry: tarfile.TarInfo) -> _Pointer | None:
