@@ -94,6 +94,21 @@ def test_invalid_registries(run: Run, database: str, name: str, url: str, passwo
     assert not Path(f"{database}.registries").exists()
 
 
+@pytest.mark.parametrize(
+    ("command", "number"),
+    [
+        (("instance-types", "set", "C2", option), number)
+        for option in ("--cpus", "--memory")
+        for number in ("nan", "inf", "0")
+    ]
+    + [(("--database", ":memory:", "--drain-timeout"), number) for number in ("nan", "inf")],
+)
+def test_numbers_without_a_meaning(run: Run, command: tuple[str, ...], number: str) -> None:
+    """A number must be finite: with a limit of `nan`, no container could be created."""
+    done = run("server", *command, number)
+    assert (done.exit_code, command[-1] in done.stderr) == (2, True)
+
+
 def test_instance_types(run: Run, database: str) -> None:
     """Types of the file are listed with the built-in ones, replace those of the same name, and can be deleted."""
     file = Path(f"{database}.instance-types")

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import socket
+from contextlib import ExitStack
 from typing import TYPE_CHECKING
 
 import pytest
@@ -130,3 +131,19 @@ def test_nothing_listens() -> None:
         return await http_checks.attempt(Request("/", 80), port, 20)
 
     assert asyncio.run(main()) == Result(False, "GET / failed, connection refused")
+
+
+def test_too_few_files() -> None:
+    """If this process has no file descriptor left for the connection, the container has not failed a check."""
+    resource = pytest.importorskip("resource")  # not on Windows
+
+    async def main() -> Result | None:
+        async with await asyncio.start_server(sends(), "127.0.0.1", 0) as server:
+            with ExitStack() as stack:
+                limit = resource.getrlimit(resource.RLIMIT_NOFILE)
+                stack.callback(resource.setrlimit, resource.RLIMIT_NOFILE, limit)
+                with socket.socket() as last:
+                    resource.setrlimit(resource.RLIMIT_NOFILE, (last.fileno(), limit[1]))
+                return await http_checks.attempt(HEALTH, server.sockets[0].getsockname()[1], 20)
+
+    assert asyncio.run(main()) is None

@@ -96,7 +96,12 @@ def test_file_that_is_too_large(tmp_path: Path) -> None:
         read_registries(file)
 
 
-@pytest.mark.parametrize("content", ["{", "[]", '{"a": {"cpus": "x"}}', '{"a": {"memory": -1}}', '{"a": 1}'])
+@pytest.mark.parametrize(
+    "content",
+    ["{", "[]", '{"a": 1}']
+    + [f'{{"a": {{"cpus": {cpus}}}}}' for cpus in ('"x"', "0", "NaN", "Infinity", "true")]
+    + [f'{{"a": {{"{field}": -1}}}}' for field in ("memory", "gpus")],
+)
 def test_invalid_file(tmp_path: Path, content: str) -> None:
     """A file that cannot be read is an error of the spec that names the file, not an unknown type."""
     file = tmp_path / "types"

@@ -11,6 +11,7 @@ import click
 
 from paperspace.gradient._shared.server_files import INSTANCE_TYPES, REGISTRIES, REPOSITORIES, SECRETS
 from paperspace.gradient._shared.spec_rules import MAX_PORT
+from paperspace.gradient.cli._numbers import FiniteRange
 from paperspace.gradient.cli._option_groups import option_group
 from paperspace.gradient.cli._server_gateway import make_gateway
 
@@ -87,7 +88,7 @@ engine_options = option_group(
     ),
     click.option(
         "--drain-timeout",
-        type=click.FloatRange(0),
+        type=FiniteRange(0),
         default=300,
         show_default=True,
         metavar="SECONDS",
@@ -116,7 +117,7 @@ engine_options = option_group(
     ),
     click.option(
         "--repository-timeout",
-        type=click.FloatRange(0, min_open=True),
+        type=FiniteRange(0, min_open=True),
         default=300,
         show_default=True,
         metavar="SECONDS",

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 import click
 
 from paperspace.gradient._shared.server_files import INSTANCE_TYPES
+from paperspace.gradient.cli._numbers import FiniteRange
 from paperspace.gradient.cli._output import output_option, print_data, print_message
 from paperspace.gradient.cli._server_database import database_option
 from paperspace.gradient.cli._settings_files import (
@@ -83,10 +84,8 @@ _TYPE_COLUMNS: dict[Column, Callable[[_TypeRow], str]] = {
 
 @instance_types.command("set")
 @click.argument("name")
-@click.option(
-    "--cpus", type=click.FloatRange(0, min_open=True), metavar="NUMBER", help="CPUs, such as 0.5. Default: all."
-)
-@click.option("--memory", type=click.FloatRange(0, min_open=True), metavar="GIB", help="Memory in GiB. Default: all.")
+@click.option("--cpus", type=FiniteRange(0, min_open=True), metavar="NUMBER", help="CPUs, such as 0.5. Default: all.")
+@click.option("--memory", type=FiniteRange(0, min_open=True), metavar="GIB", help="Memory in GiB. Default: all.")
 @click.option("--gpus", type=click.IntRange(0), default=0, metavar="NUMBER", help="GPUs. Default: none.")
 @click.option(
     "--device", "devices", multiple=True, metavar="ID", help="The id of a GPU, instead of --gpus. Can be repeated."

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import errno
 import re
 from typing import TYPE_CHECKING
 
@@ -19,6 +20,9 @@ _PASSES = range(200, 400)
 _INFORMATIONAL = range(100, 200)
 _DEFAULT_HEADERS = (("User-Agent", "gradient-probe"), ("Accept", "*/*"))
 _STATUS = re.compile(r"HTTP/1\.[01] ([0-9]{3})\b")
+
+# Errors of this process or this machine, which say nothing about the container.
+_OWN_FAILURES = {errno.EMFILE, errno.ENFILE, errno.ENOBUFS, errno.ENOMEM, errno.EADDRNOTAVAIL}
 
 # Seconds after its end at which a timeout is noticed. Later, this process did not run, and may have missed the response.
 _PUNCTUAL = 0.5
@@ -43,6 +47,8 @@ async def attempt(request: Request, port: int, timeout: float, *, http2: bool = 
         is_punctual = loop.time() - start < timeout + _PUNCTUAL
         return Result(False, f"{name} had no response in {timeout:g} s") if is_punctual else None
     except (OSError, EOFError, ValueError) as error:
+        if getattr(error, "errno", None) in _OWN_FAILURES:
+            return None
         return Result(False, f"{name} failed, {reason_of(error)}")
     return Result(status in _PASSES, f"{name} returned {status}")
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from paperspace.gradient._shared.counting import count
@@ -142,6 +143,8 @@ def _parse(value: Mapping[str, Any]) -> InstanceType:
     """
     entry = InstanceType(value.get("cpus"), value.get("memory"), value.get("gpus", 0), tuple(value.get("devices", ())))
     limits = [limit for limit in (entry.cpus, entry.memory) if limit is not None]
-    if any(not isinstance(limit, int | float) or limit <= 0 for limit in limits) or not isinstance(entry.gpus, int):
+    if not all(type(limit) in (int, float) and 0 < limit < math.inf for limit in limits):
+        raise ValueError(value)
+    if type(entry.gpus) is not int or entry.gpus < 0:
         raise ValueError(value)
     return entry
