@@ -35,6 +35,8 @@ class GitServer:
         stalls: Whether no request gets a response any more.
         large_files: The files of Git LFS, by their ids.
         large_files_url: The host of those files. None: this one.
+        large_files_password: The password for the list of those files. None: the one of the repository, if it needs one.
+        refused: The number of requests for this list with another password.
     """
 
     def __init__(self, folder: Path) -> None:
@@ -46,6 +48,8 @@ class GitServer:
         self.other: str | None = None
         self.large_files: dict[str, bytes] = {}
         self.large_files_url: str | None = None
+        self.large_files_password: str | None = None
+        self.refused = 0
         self.stopped = threading.Event()
         made = make_certificate(folder / "certificate")
         self.certificate = made.path
@@ -142,15 +146,20 @@ class GitServer:
                     body = f"wrong: {user}".encode()  # hosts repeat what they get
                     self._respond(401, {"WWW-Authenticate": 'Basic realm="git"'}, body)
                 elif "/info/lfs/" in path:
-                    self._respond_to_lfs(path)
+                    self._respond_to_lfs(path, user)
                 else:
                     self._run_backend(path, query)
 
             do_GET = do_POST = respond  # noqa: N815  # names of http.server
 
-            def _respond_to_lfs(self, path: str) -> None:
+            def _respond_to_lfs(self, path: str, user: str) -> None:
                 if self.command == "GET":
                     self._respond(200, {}, host.large_files[path.rpartition("/")[2]])
+                    return
+                password = host.large_files_password
+                if password is not None and user != f"{USER}:{password}":
+                    host.refused += bool(user)
+                    self._respond(401, {"WWW-Authenticate": 'Basic realm="git"'})
                     return
                 objects = [
                     {**entry, **self._lfs_object(path, entry["oid"])} for entry in json.loads(self.body)["objects"]

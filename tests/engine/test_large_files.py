@@ -205,6 +205,25 @@ async def test_credentials_are_for_one_host(host: GitServer, tmp_path: Path, mon
         assert other.credentials == []
 
 
+@anyio
+@pytest.mark.parametrize("access", ["public", "private"])
+async def test_refused_credentials(
+    host: GitServer,  # noqa: F811
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    access: str,
+) -> None:
+    """Credentials that the host refuses for the files are sent once, and the error says so."""
+    monkeypatch.setattr(host, "large_files_password", "another")
+    host.commit("refused", {"weights": host.large_file(WEIGHTS)})
+    monkeypatch.setattr(host, "refused", 0)
+    found = remote(host.url_of("refused", access), username=USER, password=host.password)
+    with pytest.raises(CloneError, match=r"refused the credentials: wrong user name, password or token\.") as caught:
+        await Clones(tmp_path, 10, 60).clone(found, "d", None)
+    assert caught.value.permanent
+    assert host.refused == 1
+
+
 def test_a_spec_file_of_the_hosted_service(site: Site, host: GitServer) -> None:  # noqa: F811
     """The model that a file lists as an integration is in the containers, and its health checks pass."""
     host.commit("translator", {"index.html": host.large_file(b"the model")})

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, NamedTuple
 
 from paperspace.gradient._shared.secrets import HIDDEN, hide_credentials
 from paperspace.gradient.server.controller.engine import CloneError
+from paperspace.gradient.server.docker.git import REFUSED
 from paperspace.gradient.server.docker.remotes import Credentials
 
 if TYPE_CHECKING:
@@ -45,12 +46,12 @@ _PERMANENT = (
         "{host} refused the key. Set `password` to a secret with a private key that has access.",
     ),
     _meaning(
-        r"could not read (username|password)",
-        "it does not exist, or needs credentials. Set `username` and `password`.",
+        rf"{REFUSED}|returned error: 401",
+        "{host} refused the credentials: wrong user name, password or token.",
     ),
     _meaning(
-        r"authentication failed|returned error: 401",
-        "{host} refused the credentials: wrong user name, password or token.",
+        r"could not read (username|password)",
+        "it does not exist, or needs credentials. Set `username` and `password`.",
     ),
     _meaning(r"returned error: 403", "the credentials do not give access to it."),
     _meaning(

@@ -32,6 +32,9 @@ _RENAMED = {"SSL_CERT_FILE": "GIT_SSL_CAINFO", "SSL_CERT_DIR": "GIT_SSL_CAPATH"}
 _SSH = "ssh -o BatchMode=yes -o StrictHostKeyChecking=yes -o ConnectTimeout=30 -o ServerAliveInterval=15 -o ClearAllForwardings=yes"
 _STALLED = 60
 
+REFUSED = "Authentication failed"
+"""What the messages of git have when the host refused the credentials."""
+
 _CONFIG = """\
 [core]
     repositoryFormatVersion = 0
@@ -55,7 +58,8 @@ _CONFIG = """\
 [credential]
     helper =
 """
-# git asks for credentials only if the host is this one, also after a redirection.
+# git asks for credentials only if the host is this one, also after a redirection. When the host refuses them, the helper
+# forgets them: git-lfs would send them again without end.
 _HELPER = """\
 [credential {host}]
     helper = {helper}
@@ -155,7 +159,9 @@ def open_repository(folder: Path, remote: Remote, limit: int, environment: Mappi
     match remote.secret:
         case Credentials(username, password):
             write_private(secret_file, f"username={username}\npassword={password}\n")
-            helper = f'!f() {{ test "$1" = get && cat {shlex.quote(str(secret_file))}; }}; f'
+            file = shlex.quote(str(secret_file))
+            get = f"cat {file} 2>/dev/null || echo 'fatal: {REFUSED}' >&2"
+            helper = f'!f() {{ case "$1" in get) {get} ;; erase) rm -f {file} ;; esac; }}; f'
             config += _HELPER.format(host=_quoted(remote.host), helper=_quoted(helper))
         case PrivateKey(text):
             write_private(secret_file, text)
