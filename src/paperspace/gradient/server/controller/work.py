@@ -121,9 +121,8 @@ async def _start(step: Start, tools: Tools, site: Site) -> None:
         async with tools.starts:
             await tools.engine.start(assignment.key, workload, assignment.port)
     except EngineUnavailableError as error:
-        progress(
-            str(error), Reason.ENGINE_UNAVAILABLE
-        )  # shown if the engine responds otherwise, for example if its disk is full
+        # Shown if the engine responds otherwise, for example if its disk is full.
+        progress(str(error), Reason.ENGINE_UNAVAILABLE)
         raise
     except PortInUseError:
         site.report(step.instance_id, PortTaken(step.attempt))

@@ -18,9 +18,8 @@ if TYPE_CHECKING:
     from paperspace.gradient.server.gateway.options import Certificate
 
 
-_RETRY_INTERVAL = (
-    60.0  # seconds until a certificate that cannot be used is tried again, although its files did not change
-)
+# Seconds until a certificate that cannot be used is tried again, although its files did not change.
+_RETRY_INTERVAL = 60.0
 
 
 class Secrets:
