@@ -226,6 +226,10 @@ def test_files_of_a_clone(tmp_path: Path, fields: dict[str, str]) -> None:
     assert "abc" not in str(opened.environment)
 
 
+# The last line of git-lfs, whatever has failed.
+LARGE_FILES = "error: failed to fetch some objects from 'https://h/a.git/info/lfs'"
+
+
 @pytest.mark.parametrize(
     ("messages", "text", "is_permanent"),
     [
@@ -271,6 +275,34 @@ def test_files_of_a_clone(tmp_path: Path, fields: dict[str, str]) -> None:
         ("remote: p4ss is wrong\nfatal: the host says p4ss", "the host says (hidden).", False),
         ("fatal: unable to access 'https://ada:p4ss@h/a/': timed out", "https://(hidden)@h/a/': timed out", False),
         ("", "git has failed.", False),
+        (
+            f"batch response: This repository is over its data quota. Buy more.\n{LARGE_FILES}",
+            "cloned: This repository is over its data quota. Buy more.",
+            False,
+        ),
+        (
+            f'LFS: Get "https://ada:***@cdn/x?sign=p4ss": dial tcp: connection refused\n{LARGE_FILES}',
+            'cloned: Get "https://(hidden)@cdn/x?(hidden)": dial tcp: connection refused.',
+            False,
+        ),
+        (
+            f"Fatal error: Server error: https://h/a.git/x?sign=p4%73s\n{LARGE_FILES}",
+            "Server error: its URL.git/x?(hidden).",
+            False,
+        ),
+        (
+            f"LFS: Server error &{{%!!(string=https) %!!(string=sign=p4ss)}}s(MISSING) from HTTP 503\n{LARGE_FILES}",
+            "cloned: Server error from HTTP 503.",
+            False,
+        ),
+        (f"[1f3a] gone: [410] gone\n{LARGE_FILES}", "does not have all of its files of Git LFS", True),
+        (f"LFS: Client error &{{%!}}s(MISSING) from HTTP 410\n{LARGE_FILES}", "does not have all of its files", True),
+        (f"batch response: Authorization error: https://h/a\n{LARGE_FILES}", "do not give access", True),
+        (
+            f"batch request: bash: line 1: git-lfs-authenticate: command not found: exit status 127\n{LARGE_FILES}",
+            "h does not send its files of Git LFS to clients of ssh",
+            True,
+        ),
     ],
 )
 def test_failures(messages: str, text: str, is_permanent: bool) -> None:

@@ -37,8 +37,12 @@ _PERMANENT = (
         "example with `apt-get install git-lfs`.",
     ),
     _meaning(
-        r"(repository or )?object (does not exist on the server|not found)",
+        r"object (does not exist on the server|not found)|: \[(404|410)\] |from HTTP 410",
         "its host does not have all of its files of Git LFS.",
+    ),
+    _meaning(
+        r"git-lfs-authenticate: .*not found|unrecognized command 'git-lfs-authenticate",
+        "{host} does not send its files of Git LFS to clients of ssh. Use a URL with https.",
     ),
     _meaning(r"cannot run ssh", "the program ssh is not installed on the machine of the server."),
     _meaning(
@@ -53,7 +57,7 @@ _PERMANENT = (
         r"could not read (username|password)",
         "it does not exist, or needs credentials. Set `username` and `password`.",
     ),
-    _meaning(r"returned error: 403", "the credentials do not give access to it."),
+    _meaning(r"batch response: authorization error|returned error: 403", "the credentials do not give access to it."),
     _meaning(
         r"repository .*not found|does not appear to be a git repository|does not exist|returned error: 404",
         "it does not exist, or the credentials do not give access to it.",
@@ -72,8 +76,10 @@ _PERMANENT = (
         "it redirects to a URL that is not https.",
     ),
 )
-# What a line of git starts with that says what is wrong.
-_FAILURE = re.compile(r"^(?:fatal|error): (.*)$", re.MULTILINE)
+# What a line of git or git-lfs starts with that says what is wrong. The last line of git-lfs does not say it.
+_FAILURE = re.compile(
+    r"^(?:(?:fatal|error): (?!failed to fetch some objects)|batch (?:request|response): |LFS: )(.*)$", re.MULTILINE
+)
 
 
 def clone_error(remote: Remote, messages: str, commit: str = "") -> CloneError:
@@ -84,13 +90,13 @@ def clone_error(remote: Remote, messages: str, commit: str = "") -> CloneError:
         messages: What git wrote.
         commit: What was fetched.
     """
-    messages = messages.replace(remote.url, "its URL")  # which may have any of the words
+    words = messages.replace(remote.url, "its URL")  # which may have any of the words
     for meaning in _PERMANENT:
-        if meaning.pattern.search(messages):
+        if meaning.pattern.search(words):
             host = remote.host.partition("://")[2]
             return permanent(remote, meaning.text.format(host=host, commit=commit))
-    failures = _FAILURE.findall(messages) or messages.strip().splitlines()[-1:] or ["git has failed"]
-    reason = _without_secret(remote, failures[0].strip()).rstrip(".")
+    failures = _FAILURE.findall(messages) or messages.strip().splitlines()[:1] or ["git has failed"]
+    reason = _without_secret(remote, failures[0].strip()).replace(remote.url, "its URL").rstrip(".")
     return CloneError(f"{remote.title} cannot be cloned: {reason}.", permanent=False)
 
 
@@ -113,4 +119,5 @@ def _without_secret(remote: Remote, text: str) -> str:
     if isinstance(remote.secret, Credentials):
         for value in filter(None, (remote.secret.password, remote.secret.username)):
             text = text.replace(value, HIDDEN)
-    return hide_credentials(text)
+    start, _, rest = text.partition("&{%!")  # git-lfs 3.3 writes URLs, which may have a token, as values of Go
+    return hide_credentials(start + rest.rpartition("s(MISSING) ")[2])
