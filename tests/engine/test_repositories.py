@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import os
+import random
 import shutil
 import subprocess
 from collections.abc import Iterator
@@ -483,6 +484,31 @@ async def test_what_is_kept(host: GitServer, tmp_path: Path) -> None:
     await clones.forget("d")
     await clones.forget("nosuch")
     assert listed(tmp_path) == []
+
+
+@pytest.fixture
+def small_disk(tmp_path: Path) -> Iterator[Path]:
+    """Return a folder with room for 1 MB."""
+    folder = tmp_path / "disk"
+    folder.mkdir()
+    subprocess.run(["mount", "-t", "tmpfs", "-o", "size=1m", "tmpfs", folder], check=True)
+    yield folder
+    subprocess.run(["umount", folder], check=True)
+
+
+@anyio
+async def test_a_disk_that_is_full(host: GitServer, small_disk: Path) -> None:
+    """The error says so, also if git could not write that to the disk. Nothing is left of the clone."""
+    host.commit("random", {"index.html": ""})
+    (host.folder / "work/random/data").write_bytes(random.randbytes(3_000_000))
+    host.commit("random", {"index.html": "x"})
+    with pytest.raises(CloneError, match="No space left on device") as caught:
+        await Clones(small_disk, 10, 60).clone(remote(host.url_of("random")), "d", None)
+    assert not caught.value.permanent
+    assert listed(small_disk) == []
+    (small_disk / "other").write_bytes(bytes(1000 * 1024))
+    with pytest.raises(CloneError, match="No space left on device"):
+        await Clones(small_disk, 10, 60).clone(remote(host.url_of("app")), "d", None)
 
 
 @anyio

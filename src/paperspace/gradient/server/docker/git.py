@@ -103,7 +103,8 @@ class Repository(NamedTuple):
         """
         written, messages = output or self.folder / "output", self.folder / "messages"
         command = ["git", f"--git-dir={self.folder}", *arguments]
-        with written.open("wb") as stdout, messages.open("wb") as stderr:
+        messages.write_bytes(bytes(_MAX_MESSAGE))  # so that git can say that the disk is full
+        with written.open("wb") as stdout, messages.open("r+b") as stderr:
             try:
                 process = await asyncio.create_subprocess_exec(
                     *command,
@@ -248,4 +249,4 @@ async def _end(process: asyncio.subprocess.Process) -> None:
 def _tail(file: Path) -> str:
     with file.open("rb") as stream:
         stream.seek(max(0, file.stat().st_size - _MAX_MESSAGE))
-        return stream.read().decode(errors="replace")
+        return stream.read().rstrip(b"\0").decode(errors="replace")
