@@ -1,4 +1,4 @@
-"""Loops that never end: a failure is logged, and the loop runs again after a pause."""
+"""Loops that never end: a failure is logged once, and the loop runs again after a pause."""
 
 from __future__ import annotations
 
@@ -22,21 +22,21 @@ def pause(failures: int) -> float:
 
 
 async def run_forever(function: Callable[[], Awaitable[None]]) -> None:
-    """Run a function again and again. That the engine does not respond is logged once, everything else each time."""
+    """Run a function again and again. A failure is logged once, until the function has worked for a while or succeeded."""
     loop = asyncio.get_running_loop()
     failures, known = 0, ""
     while True:
         start = loop.time()
         try:
             await function()
-        except EngineUnavailableError as error:
-            if str(error) != known:
+        except Exception as error:  # noqa: BLE001  # whatever it is, deployments must go on
+            if loop.time() - start > MAX_PAUSE:
+                failures, known = 0, ""  # it has worked for a while
+            if repr(error) != known and isinstance(error, EngineUnavailableError):
                 _log.warning("%s", error)
-            known = str(error)
-        except Exception:  # noqa: BLE001  # whatever it is, deployments must go on
-            _log.exception("a loop of the controller failed; it runs again")
+            elif repr(error) != known:
+                _log.exception("a loop of the controller failed; it runs again")
+            failures, known = failures + 1, repr(error)
+            await asyncio.sleep(pause(failures))
         else:
             failures, known = 0, ""
-            continue
-        failures = 0 if loop.time() - start > MAX_PAUSE else failures + 1
-        await asyncio.sleep(pause(failures))
