@@ -37,6 +37,7 @@ class GitServer:
         large_files_url: The host of those files. None: this one.
         large_files_password: The password for the list of those files. None: the one of the repository, if it needs one.
         refused: The number of requests for this list with another password.
+        large_files_stalled: The number of requests for this list that got no response. None: all get one.
     """
 
     def __init__(self, folder: Path) -> None:
@@ -50,6 +51,7 @@ class GitServer:
         self.large_files_url: str | None = None
         self.large_files_password: str | None = None
         self.refused = 0
+        self.large_files_stalled: int | None = None
         self.stopped = threading.Event()
         made = make_certificate(folder / "certificate")
         self.certificate = made.path
@@ -155,6 +157,11 @@ class GitServer:
             def _respond_to_lfs(self, path: str, user: str) -> None:
                 if self.command == "GET":
                     self._respond(200, {}, host.large_files[path.rpartition("/")[2]])
+                    return
+                if host.large_files_stalled is not None:
+                    host.large_files_stalled += 1
+                    host.stopped.wait(60)
+                    self.close_connection = True
                     return
                 password = host.large_files_password
                 if password is not None and user != f"{USER}:{password}":

@@ -14,6 +14,7 @@ from typing import Any
 import pytest
 from tests.engine.git_server import USER, GitServer
 from tests.engine.site import Site
+from tests.engine.ssh_server import SshServer
 from tests.engine.test_repositories import (
     SERVE,
     _trust,  # noqa: F401  # a fixture
@@ -24,13 +25,18 @@ from tests.engine.test_repositories import (
     remote,
     shown,
     site,  # noqa: F401  # a fixture
+    ssh,  # noqa: F401  # a fixture
 )
 from tests.spec.test_cases import CASES
 
 from paperspace.gradient.deployments import load_spec
 from paperspace.gradient.server.controller.engine import CloneError
+from paperspace.gradient.server.docker import git as git_module
 from paperspace.gradient.server.docker import large_files
 from paperspace.gradient.server.docker.clones import Clones
+from paperspace.gradient.server.docker.requirements import Settings
+from paperspace.gradient.server.secrets import Secret, SecretValues
+from paperspace.gradient.server.settings_files import write_settings
 
 anyio = pytest.mark.anyio
 
@@ -222,6 +228,42 @@ async def test_refused_credentials(
         await Clones(tmp_path, 10, 60).clone(found, "d", None)
     assert caught.value.permanent
     assert host.refused == 1
+
+
+@anyio
+async def test_a_host_that_does_not_respond(
+    host: GitServer,  # noqa: F811
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """A host that does not send the list of files is tried again later: git-lfs gives up before the timeout of a clone."""
+    seconds = git_module._LARGE_FILES_STALLED
+    monkeypatch.setattr(git_module, "_LARGE_FILES_STALLED", 1)
+    monkeypatch.setattr(host, "large_files_stalled", 0)
+    host.commit("stalled", {"weights": host.large_file(WEIGHTS)})
+    with pytest.raises(CloneError, match="timeout") as caught:
+        await Clones(tmp_path, 10, 120).clone(remote(host.url_of("stalled")), "d", None)
+    assert not caught.value.permanent
+    assert 1 < (host.large_files_stalled or 0) < Settings().repository_timeout / seconds
+
+
+@anyio
+async def test_ssh_without_large_files(host: GitServer, ssh: SshServer, tmp_path: Path) -> None:  # noqa: F811
+    """A host that sends files of Git LFS only with https has a sentence of its own. git-lfs leaves no files."""
+    host.commit("ssh", {"weights": host.large_file(WEIGHTS)})
+    write_settings(tmp_path / "secrets", {"key": Secret(ssh.key)})
+    url = f"{ssh.url}{host.folder}/repositories/public/ssh"
+    found = remote(url, SecretValues(tmp_path / "secrets", {}), password="secret:key")
+    before = _sockets()
+    with pytest.raises(CloneError, match="does not send its files of Git LFS to clients of ssh") as caught:
+        await Clones(tmp_path / "clones", 10, 120).clone(found, "d", None)
+    assert caught.value.permanent
+    assert _sockets() == before
+
+
+def _sockets() -> set[Path]:
+    """Return the folders that git-lfs creates for connections of ssh."""
+    return set(Path("/tmp").glob("sock-*"))  # git gets no TMPDIR
 
 
 def test_a_spec_file_of_the_hosted_service(site: Site, host: GitServer) -> None:  # noqa: F811

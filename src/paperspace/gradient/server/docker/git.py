@@ -28,9 +28,10 @@ _KEPT = (
 )
 _RENAMED = {"SSL_CERT_FILE": "GIT_SSL_CAINFO", "SSL_CERT_DIR": "GIT_SSL_CAPATH"}  # as other programs call them
 
-# Seconds of ssh and of https without any progress.
+# Seconds of ssh, of https and of git-lfs without any progress. git-lfs waits up to nine times as long before it gives up.
 _SSH = "ssh -o BatchMode=yes -o StrictHostKeyChecking=yes -o ConnectTimeout=30 -o ServerAliveInterval=15 -o ClearAllForwardings=yes"
 _STALLED = 60
+_LARGE_FILES_STALLED = 20
 
 REFUSED = "Authentication failed"
 """What the messages of git have when the host refused the credentials."""
@@ -50,9 +51,11 @@ _CONFIG = """\
     lowSpeedLimit = 1
     lowSpeedTime = {stalled}
 [lfs]
-    activityTimeout = {stalled}
+    activityTimeout = {large_files_stalled}
 [lfs "transfer"]
     maxRetries = 2
+[lfs "ssh"]
+    autoMultiplex = false
 [remote "origin"]
     url = {url}
 [credential]
@@ -154,7 +157,7 @@ def open_repository(folder: Path, remote: Remote, limit: int, environment: Mappi
         (repository / name).mkdir(parents=True)
     (repository / "HEAD").write_text("ref: refs/heads/none\n", encoding="ascii")
     (repository / "info/attributes").write_text(_ATTRIBUTES, encoding="ascii")
-    config = _CONFIG.format(url=_quoted(remote.url), stalled=_STALLED)
+    config = _CONFIG.format(url=_quoted(remote.url), stalled=_STALLED, large_files_stalled=_LARGE_FILES_STALLED)
     ssh = _SSH
     secret_file = folder / "secret"
     match remote.secret:
