@@ -39,6 +39,7 @@ ACCEPTED: dict[str, tuple[str | None, dict[str, Any]]] = {
             "endpointSecurity": {"protected": True, "secret": "web-password"},
         },
     ),
+    "integrations_empty.yaml": (None, {"image": "example/x"}),
     "name.yaml": ("my-app", {"image": "example/x", "port": 8000}),
     "s01_min.yaml": (
         None,
@@ -184,6 +185,16 @@ REFUSED = {
         "4:41: integrations[1].path: expected the path of the first integration, got '/other' (all repositories have one `mountPath`)",
         "5:5: integrations[2].path: missing; expected the folder of the integration",
         "6:15: basicAuthKey: expected a secret with the password, such as secret:NAME, got a value of type str",
+    ],
+    "integrations_twice.yaml": [
+        (
+            "3:100: integrations[0].accessKeyId: expected no `username` next to it, got a value of type str "
+            "(both mean the same; remove one)"
+        ),
+        (
+            "4:106: integrations[1].secretAccessKey: expected no `password` next to it, got a value of type str "
+            "(both mean the same; remove one)"
+        ),
     ],
     "integrations_typos.yaml": [
         "3:5: repositories.repositories[0].url: missing; expected a string",

@@ -56,7 +56,9 @@ def _convert_ports(content: dict[Any, Any], resources: dict[Any, Any], positions
 
 def _convert_integrations(content: dict[Any, Any], positions: Positions) -> Iterator[Problem]:
     """Make repositories of the integrations with the type git-lfs. Both put the files into the folder `name` of a path."""
-    integrations = content.get("integrations", [])
+    integrations = content.get("integrations")
+    if integrations is None:
+        integrations = []
     if not isinstance(integrations, list) or not all(isinstance(entry, dict) for entry in integrations):
         return  # the validation reports the field
     content.pop("integrations", None)
@@ -101,14 +103,21 @@ def _integration_problems(integrations: Sequence[Mapping[Any, Any]]) -> Iterator
         elif folder != first:
             hint = "all repositories have one `mountPath`"
             yield Problem((*path, "path"), hide_unless_plain(folder), "the path of the first integration", hint)
+        for old, new in _REPOSITORY.items():
+            if old in entry and new in entry:
+                yield Problem(
+                    (*path, old), hide(entry[old]), f"no `{new}` next to it", "both mean the same; remove one"
+                )
 
 
 def _convert_password(content: dict[Any, Any], positions: Positions) -> Iterator[Problem]:
     """Make `endpointSecurity` of `basicAuthKey`, a reference to the secret with the password."""
     key = content.get("basicAuthKey")
-    if key is None or content.get("endpointSecurity") is not None:
+    if key is not None and content.get("endpointSecurity") is not None:
         return  # the validation reports the field
-    del content["basicAuthKey"]
+    content.pop("basicAuthKey", None)
+    if key is None:
+        return
     if isinstance(key, str) and key.startswith(_SECRET):
         content["endpointSecurity"] = {"protected": True, "secret": key.removeprefix(_SECRET)}
         positions.move(("basicAuthKey",), ("endpointSecurity", "secret"))
