@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import asyncio
 import os
+import socket
 import stat
 import tempfile
 from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
+from contextlib import ExitStack, asynccontextmanager
 from pathlib import Path
 from typing import Any
 from uuid import uuid4
@@ -100,6 +101,19 @@ async def test_socket(database: Path) -> None:
         assert stat.S_IMODE(path.stat().st_mode) == 0o600
     assert not path.exists()
     assert not listens(path)
+
+
+async def test_server_that_hangs(database: Path) -> None:
+    """If a server accepts no connections, commands say so. They do not wait for ever when the queue of its socket is full."""
+    path = control_path(database)
+    with ExitStack() as stack:
+        listener = stack.enter_context(socket.socket(socket.AF_UNIX))
+        listener.bind(str(path))
+        listener.listen(1)
+        for _ in range(2):
+            stack.enter_context(socket.socket(socket.AF_UNIX)).connect(str(path))
+        with pytest.raises(ControlError, match=r"does not respond .*: it does not accept connections\."):
+            listens(path)
 
 
 async def test_long_path_and_symbolic_link(database: Path) -> None:

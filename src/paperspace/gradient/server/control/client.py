@@ -27,13 +27,16 @@ def listens(path: Path) -> bool:
     """Return whether a server listens on the control socket of this path.
 
     Raises:
-        ControlError: this user may not use the socket.
+        ControlError: this user may not use the socket, or the server does not accept connections.
     """
     if not hasattr(socket, "AF_UNIX"):  # on Windows
         return False
     try:
         with closing(socket.socket(socket.AF_UNIX)) as connection:
+            connection.setblocking(False)
             connection.connect(str(socket_path(path)))
+    except BlockingIOError:  # the queue of connections is full: without the line above, `connect` would wait for ever
+        raise ControlError(f"The server does not respond on {path}: it does not accept connections.") from None
     except PermissionError:
         message = (
             f"The server belongs to another user: {path} is not accessible. Run the command as that user, or as root."
