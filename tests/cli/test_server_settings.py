@@ -173,6 +173,30 @@ def test_secrets(run: Run, database: str) -> None:
     assert read_secrets(file) == {}
 
 
+def test_secrets_that_are_too_large_together(run: Run, database: str) -> None:
+    """A secret that would make the file larger than what is read is refused. All stored secrets stay usable."""
+    value, options = "é" * 100_000, ("--database", database)
+    assert run("server", "secrets", "set", "first", *options, stdin=value).exit_code == 0
+    refused = run("server", "secrets", "set", "second", *options, stdin=value)
+    assert (refused.exit_code, refused.stderr) == (1, f"Error: {database}.secrets: it would be larger than 1 MB\n")
+    assert read_secrets(Path(f"{database}.secrets")) == {"first": Secret(value)}
+    assert run("server", "secrets", "delete", "first", *options).exit_code == 0
+
+
+def test_secrets_are_on_the_disk(run: Run, database: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The file gets its name after all of it was written to the disk: after a power failure, no stored secret is missing."""
+    file, written = Path(f"{database}.secrets"), list[tuple[int, int, bool]]()
+
+    def sync(descriptor: int) -> None:
+        details = os.fstat(descriptor)
+        written.append((details.st_ino, details.st_size, file.exists()))
+
+    monkeypatch.setattr(os, "fsync", sync)
+    assert run("server", "secrets", "set", "token", "--database", database, stdin="value").exit_code == 0
+    assert written == [(file.stat().st_ino, file.stat().st_size, False)]
+    assert list(tmp_path.iterdir()) == [file]
+
+
 def test_secrets_into_a_closed_pipe(run: Run, database: str) -> None:
     """If the reader of the list is gone, the exit code is 1, as of every command that reads."""
     run("server", "secrets", "set", "token", "--database", database, stdin="value")

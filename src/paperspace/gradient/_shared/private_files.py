@@ -51,14 +51,19 @@ def write_private(file: Path, content: str | bytes) -> None:
     """Write a file that only its owner can read, in one step: readers see the old content or the new.
 
     Raises:
-        OSError: It cannot be written. The old content is unchanged.
+        OSError: It cannot be written, or is larger than 1 MB: `read_private` would refuse it. The old content is unchanged.
     """
+    data = content.encode() if isinstance(content, str) else content
+    if len(data) > MAX_BYTES:
+        raise OSError(errno.EFBIG, "it would be larger than 1 MB", str(file))
     # Written to a temporary file, which mkstemp creates with mode 0600, and renamed.
     try:
         handle, draft = tempfile.mkstemp(dir=file.parent, prefix=file.name)
         try:
             with os.fdopen(handle, "wb") as stream:
-                stream.write(content.encode() if isinstance(content, str) else content)
+                stream.write(data)
+                stream.flush()
+                os.fsync(handle)  # otherwise, after a power failure, the file may have its name but no content
             Path(draft).replace(file)
         except BaseException:
             Path(draft).unlink(missing_ok=True)
