@@ -28,16 +28,18 @@ from paperspace.gradient._sync.blocking import blocking
 @pytest.mark.parametrize("passed_on", [False, True])
 def test_interrupt_at_the_start(monkeypatch: pytest.MonkeyPatch, passed_on: bool) -> None:
     """Ctrl-C while a call is passed to the loop thread leaves no coroutine behind, neither waiting nor running."""
-    begin = asyncio.run_coroutine_threadsafe
+    loop = _portal._start().loop
+    pass_on = loop.call_soon_threadsafe
 
-    def interrupted(coroutine: Coroutine[Any, Any, None], loop: asyncio.AbstractEventLoop) -> None:
+    def interrupted(*args: Any) -> None:
+        context.undo()
         if passed_on:
-            begin(coroutine, loop)
+            pass_on(*args)
         raise KeyboardInterrupt
 
     call = asyncio.sleep(60)
     with monkeypatch.context() as context:
-        context.setattr(asyncio, "run_coroutine_threadsafe", interrupted)
+        context.setattr(loop, "call_soon_threadsafe", interrupted)
         with pytest.raises(KeyboardInterrupt):
             _portal.run(call)
     wait_for(lambda: inspect.getcoroutinestate(call) == inspect.CORO_CLOSED)

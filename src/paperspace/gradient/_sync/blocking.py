@@ -62,7 +62,9 @@ def blocking(
                 return loop_thread.run(coroutine)
         except GradientError as error:
             raise without_inner_frames(error)
-        except KeyboardInterrupt:  # perhaps before `run` began: Python warns of a coroutine that is dropped
+        except (
+            BaseException
+        ):  # perhaps of a signal handler before `run` began: Python warns of a coroutine that is dropped
             loop_thread.cancel(coroutine)
             raise
 
@@ -85,7 +87,7 @@ def blocking_iterator(
                 item = loop_thread.run(coroutine)
             except GradientError as error:
                 raise without_inner_frames(error)
-            except KeyboardInterrupt:  # as in `blocking`
+            except BaseException:  # as in `blocking`
                 loop_thread.cancel(coroutine)
                 raise
             if isinstance(item, _End):

@@ -14,6 +14,7 @@ import atexit
 import concurrent.futures
 import threading
 from contextlib import suppress
+from queue import SimpleQueue
 from typing import TYPE_CHECKING, Any, TypeVar
 
 from paperspace.gradient._shared.event_loops import new_event_loop
@@ -119,20 +120,24 @@ def run(coroutine: Coroutine[Any, Any, R]) -> R:
             "a sync function was called on the event loop of the library, where it would block forever; "
             "use the async function of paperspace.gradient.aio"
         )
-    future: concurrent.futures.Future[R] | None = None
+    # In C: a signal handler that raises in the middle of it leaves no lock that the loop thread would wait for forever. The
+    # futures of `concurrent` have such a lock.
+    finished: SimpleQueue[asyncio.Task[R]] = SimpleQueue()
+
+    def start() -> None:
+        loop_thread.loop.create_task(coroutine).add_done_callback(finished.put)
+
     try:
-        future = asyncio.run_coroutine_threadsafe(coroutine, loop_thread.loop)
-        return future.result()
-    except concurrent.futures.CancelledError:
-        if loop_thread.stopping:  # the interpreter exits, and this daemon thread ends silently with it
-            raise SystemExit from None
-        raise
+        loop_thread.loop.call_soon_threadsafe(start)
+        task = finished.get()
     except BaseException:
-        if future is None:  # interrupted while the coroutine was handed over; it may be a task already
-            loop_thread.loop.call_soon_threadsafe(_cancel, coroutine)
-        else:
-            future.cancel()
+        loop_thread.loop.call_soon_threadsafe(_cancel, coroutine)  # it may not be a task yet
         raise
+    if not task.cancelled():
+        return task.result()
+    if loop_thread.stopping:  # the interpreter exits, and this daemon thread ends silently with it
+        raise SystemExit
+    raise concurrent.futures.CancelledError
 
 
 def cancel(coroutine: Coroutine[Any, Any, object]) -> None:
