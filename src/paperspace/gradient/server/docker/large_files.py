@@ -97,7 +97,7 @@ def _entries(tar: tarfile.TarFile) -> Iterator[tarfile.TarInfo]:
 
 def _forget_entries(tar: tarfile.TarFile) -> None:
     """Remove the entries from the memory: tarfile keeps all of them, and there may be millions."""
-    tar.members.clear()  # type: ignore[attr-defined]
+    tar.members.clear()  # type: ignore[attr-defined]  # pyright: ignore[reportAttributeAccessIssue]
 
 
 def _pointer(tar: tarfile.TarFile, entry: tarfile.TarInfo) -> _Pointer | None:
