@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import gc
+import itertools
 import os
 import signal
 import socket
@@ -16,6 +17,7 @@ from typing import TYPE_CHECKING, Any
 
 import aiohttp
 import pytest
+from tests.interrupting import interrupt
 
 from paperspace.gradient import APIConnectionError, Client
 from paperspace.gradient.server import LocalServer, UnusableDatabaseError, drop
@@ -324,6 +326,25 @@ def test_an_interrupted_stop(monkeypatch: pytest.MonkeyPatch) -> None:
     server.stop()
     with server:
         assert server.url
+
+
+def test_a_signal_at_each_step_of_reconcile(caller: type[Caller]) -> None:
+    """Wherever a signal handler interrupts `reconcile`, the server goes on: no lock is left that its threads wait for."""
+    with LocalServer() as server:
+        call = caller(server)
+        server.reconcile("n")
+        for step in itertools.count():
+            reached = interrupt(lambda: server.reconcile("n"), step)
+            if reached is None:
+                break
+            created: list[str] = []
+            thread = threading.Thread(
+                target=lambda step=step, created=created: created.append(call.create(f"n{step}")), daemon=True
+            )
+            thread.start()
+            thread.join(20)
+            assert created, f"the next change hangs after an interrupt of {reached}"
+        assert step > 10
 
 
 def test_simultaneous_starts() -> None:

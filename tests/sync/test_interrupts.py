@@ -4,15 +4,12 @@ from __future__ import annotations
 
 import itertools
 import signal
-import sys
 import threading
-from collections.abc import Callable
-from contextlib import suppress
-from types import FrameType
 from typing import Any
 
 import pytest
 from tests.faults.harness import wait_for
+from tests.interrupting import interrupt
 from tests.samples import SPEC
 
 from paperspace.gradient import Client
@@ -33,35 +30,6 @@ def test_a_wait_after_a_change(client: Client, wire: list[dict[str, Any]]) -> No
         client.deployments.create_deployment("n", "p", WAITING, wait=True)
     [created] = client.deployments.list_deployments()
     assert caught.value.__notes__ == [f"deployment {created['id']} was created; only the wait for it was interrupted"]
-
-
-class AlarmError(Exception):
-    """What the handler of a signal raises."""
-
-
-def interrupt(call: Callable[[], object], step: int) -> str | None:
-    """Make a call and raise AlarmError at one of its steps: when a function begins, or one in C ends, as a signal handler could.
-
-    Return the function of this step. None: the call has fewer steps.
-    """
-    steps = itertools.count()
-    reached: str | None = None
-
-    def profile(frame: FrameType, event: str, _arg: object) -> None:
-        nonlocal reached
-        if event in {"call", "c_return"} and next(steps) == step:
-            sys.setprofile(None)
-            reached = f"{frame.f_code.co_name} in {frame.f_code.co_filename}"
-            raise AlarmError
-
-    before = sys.getprofile()
-    with suppress(AlarmError):
-        try:
-            sys.setprofile(profile)
-            call()
-        finally:
-            sys.setprofile(before)
-    return reached
 
 
 @pytest.mark.filterwarnings("ignore::pytest.PytestUnraisableExceptionWarning")  # raised in the finalizer of an iterator

@@ -11,6 +11,7 @@ import threading
 from collections import OrderedDict
 from concurrent.futures import Future
 from contextlib import closing
+from queue import SimpleQueue
 from typing import TYPE_CHECKING, Any, Generic, NamedTuple, Protocol, TypeVar
 
 from paperspace.gradient.server.errors import StoppedError
@@ -54,7 +55,8 @@ class Lane(Generic[ResourceT]):
         self._open_resource = open_resource
         self._number_of_threads = threads
         self._threads: list[tuple[threading.Thread, Future[None]]] = []  # with the future of the end
-        self._changed = threading.Condition()  # protects what follows
+        self._lock = threading.RLock()  # protects what follows
+        self._changed = threading.Condition(self._lock)
         self._requests: OrderedDict[Future[Any], _Work] = OrderedDict()
         self._background: OrderedDict[Future[Any], _Work] = OrderedDict()
         self._queues = [self._requests, self._background]  # the next one first
@@ -105,7 +107,8 @@ class Lane(Generic[ResourceT]):
             StoppedError: the lane stopped first.
         """
         queue = self._background if background else self._requests
-        future = self._submit(function, budget, queue)
+        future: Future[Result] = Future()
+        self._submit(future, function, budget, queue)
         try:
             return await asyncio.wrap_future(future)
         except asyncio.CancelledError:
@@ -121,18 +124,25 @@ class Lane(Generic[ResourceT]):
         Raises:
             StoppedError: the lane stopped first.
         """
-        return self._submit(function, budget, self._requests).result()
+        # Queue and lock are in C: a signal handler that raises here leaves no lock that the threads would wait for forever.
+        future: Future[Result] = Future()
+        finished: SimpleQueue[Future[Result]] = SimpleQueue()
+        future.add_done_callback(finished.put)
+        self._submit(future, function, budget, self._requests)
+        return finished.get().result()
 
     def _submit(
-        self, function: Callable[[ResourceT], Result], budget: Budget, queue: OrderedDict[Future[Any], _Work]
-    ) -> Future[Result]:
-        future: Future[Result] = Future()
-        with self._changed:
+        self,
+        future: Future[Result],
+        function: Callable[[ResourceT], Result],
+        budget: Budget,
+        queue: OrderedDict[Future[Any], _Work],
+    ) -> None:
+        with self._lock:
             if self._stopped:
                 raise StoppedError
             queue[future] = _Work(function, budget)
             self._changed.notify()
-        return future
 
     def _serve(self, opened: Future[None], ended: Future[None]) -> None:
         """Run one thread."""

@@ -1,0 +1,38 @@
+"""Interrupt a call at any of its steps."""
+
+from __future__ import annotations
+
+import itertools
+import sys
+from collections.abc import Callable
+from contextlib import suppress
+from types import FrameType
+
+
+class AlarmError(Exception):
+    """What the handler of a signal raises."""
+
+
+def interrupt(call: Callable[[], object], step: int) -> str | None:
+    """Make a call and raise AlarmError at one of its steps: when a function begins, or one in C ends, as a signal handler could.
+
+    Return the function of this step. None: the call has fewer steps.
+    """
+    steps = itertools.count()
+    reached: str | None = None
+
+    def profile(frame: FrameType, event: str, _arg: object) -> None:
+        nonlocal reached
+        if event in {"call", "c_return"} and next(steps) == step:
+            sys.setprofile(None)
+            reached = f"{frame.f_code.co_name} in {frame.f_code.co_filename}"
+            raise AlarmError
+
+    before = sys.getprofile()
+    with suppress(AlarmError):
+        try:
+            sys.setprofile(profile)
+            call()
+        finally:
+            sys.setprofile(before)
+    return reached
