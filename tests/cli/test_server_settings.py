@@ -6,15 +6,18 @@ import json
 import os
 import stat
 import subprocess
+import threading
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from types import ModuleType
+from typing import Any
 
 import pytest
 from tests.cli.conftest import GRADIENT, Run
 
 from paperspace.gradient.cli import server_registries, server_secrets
 from paperspace.gradient.cli._settings_files import store_entry
+from paperspace.gradient.server.docker import file_systems
 from paperspace.gradient.server.docker.instance_types import HOSTED, InstanceType, read_instance_types
 from paperspace.gradient.server.docker.registries import Registry, read_registries
 from paperspace.gradient.server.secrets import Secret, read_secrets
@@ -107,6 +110,30 @@ def test_numbers_without_a_meaning(run: Run, command: tuple[str, ...], number: s
     """A number must be finite: with a limit of `nan`, no container could be created."""
     done = run("server", *command, number)
     assert (done.exit_code, command[-1] in done.stderr) == (2, True)
+
+
+def test_models_of_a_file_system_that_does_not_respond(
+    run: Run, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The server starts without waiting for it. A folder that does not exist is an error."""
+    responds = threading.Event()
+    monkeypatch.setattr(file_systems, "TIMEOUT", 0.1)
+    stat = os.stat
+
+    def wait(path: Any, **options: Any) -> os.stat_result:
+        assert path != str(tmp_path) or responds.wait(20)
+        return stat(path, **options)
+
+    monkeypatch.setattr(os, "stat", wait)
+    try:
+        done = run("server", "--models", str(tmp_path), "--drain-timeout", "nan")  # which is checked afterwards
+    finally:
+        responds.set()
+    assert "Invalid value for '--drain-timeout'" in done.stderr
+    monkeypatch.undo()
+    missing = run("server", "--models", str(tmp_path / "missing"))
+    assert missing.exit_code == 2
+    assert f"Invalid value for '--models': Directory '{tmp_path}/missing' does not exist." in missing.stderr
 
 
 def test_instance_types(run: Run, database: str) -> None:

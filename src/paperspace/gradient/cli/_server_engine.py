@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import os
 from enum import StrEnum
+from functools import partial
 from importlib.util import find_spec
 from pathlib import Path
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import click
 
@@ -41,6 +43,19 @@ class EngineOptions(NamedTuple):
     models: Path | None
     repository_limit: int
     repository_timeout: float
+
+
+class Folder(click.Path):
+    """An existing folder. One whose file system does not respond is accepted: it may respond later."""
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> Path:
+        """Return the folder."""
+        from paperspace.gradient.server.docker.file_systems import in_time
+
+        try:
+            return Path(os.fsdecode(in_time(Path(value), partial(super().convert, value, param, ctx))))
+        except TimeoutError:
+            return Path(value)
 
 
 class PortRange(click.ParamType[range]):
@@ -101,7 +116,7 @@ engine_options = option_group(
     ),
     click.option(
         "--models",
-        type=click.Path(exists=True, file_okay=False, path_type=Path),
+        type=Folder(exists=True, file_okay=False),
         metavar="DIR",
         help="The folder of the models. It has a subfolder for each model. In specs, the id of a model is the name of its "
         "subfolder. Default: no models.",
