@@ -13,9 +13,15 @@ from contextlib import AsyncExitStack, contextmanager, suppress
 from pathlib import Path
 
 import pytest
+from tests.ports import ports
+from tests.server.controller.memory_engine import ServingEngine
+from tests.server.controller.test_server import in_thread, spec
 from tests.server.gateway.site import LONG, Load, Replica, Visitor, until, visiting
 
+from paperspace.gradient.server import LocalServer
+from paperspace.gradient.server.controller.controller import Options
 from paperspace.gradient.server.controller.gateway import GatewayUnavailableError, Routes, Target
+from paperspace.gradient.server.gateway import gateway as gateway_module
 from paperspace.gradient.server.gateway.gateway import EnvoyGateway
 
 pytestmark = pytest.mark.anyio
@@ -127,6 +133,31 @@ async def test_websocket_counts_as_active(gateway: EnvoyGateway, visitor: Visito
         assert await socket.receive_str() == "a still here"
     async with asyncio.timeout(LONG):
         await drained
+
+
+async def test_removed_while_envoy_does_not_respond(
+    new_gateway: Callable[..., EnvoyGateway], folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """When Envoy responds again, it has no route to a replica that was removed meanwhile: another one may have its port."""
+    monkeypatch.setattr(gateway_module, "_APPLY_TIMEOUT", 0.5)
+    engine, gateway = ServingEngine(), new_gateway()
+    options = Options(ports=ports(24300))
+    async with LocalServer(engine=engine, gateway=gateway, options=options, database=tmp_path / "g.db") as server:
+        id_ = (await in_thread(server, lambda api: api.create_deployment("x", "p", spec("good-1"))))["id"]
+        await in_thread(server, lambda api: api.wait_for_deployment(id_, timeout=LONG))
+        envoy = gateway._supervisor.pid
+        assert envoy
+        os.kill(envoy, signal.SIGSTOP)
+        await in_thread(server, lambda api: api.scale_deployment(id_, 2))
+        await until(lambda: bool(gateway.routes(id_).draining))  # its route is written, and not in effect
+        port = engine.running()[-1].host_port
+        assert str(port) in (folder / "eds-http.json").read_text()
+        await in_thread(server, lambda api: api.scale_deployment(id_, 1))
+        await until(lambda: len(engine.running()) == 1)
+        await until(lambda: str(port) not in (folder / "eds-http.json").read_text())
+        os.kill(envoy, signal.SIGCONT)
+        await until(lambda: gateway.routes(id_) == Routes(routed=gateway.routes(id_).routed))
+    engine.close_all()
 
 
 async def test_request_that_waits_for_a_connection(gateway: EnvoyGateway, visitor: Visitor) -> None:

@@ -26,7 +26,7 @@ class Routes(NamedTuple):
     routed: frozenset[str] = frozenset()
     """The ids of those that get new requests."""
     draining: frozenset[str] = frozenset()
-    """The ids of those that get no new requests. They may have active ones."""
+    """The ids of all others that the gateway knows. They may have active requests, or get some if a route took too long."""
     problem: str | None = None
     """A sentence that says why the endpoint does not respond, such as a gateway that does not run."""
 

@@ -155,10 +155,12 @@ class Worker:
 
     async def _change_routes(self, decision: Decision, routes: Routes) -> None:
         router, deployment_id = self._tools.router, self._deployment_id
-        if decision.exists:
-            await router.expose(deployment_id, decision.access)  # first: protected before a container gets requests
-        for instance_id in (routes.routed | routes.draining) - decision.instance_ids:
-            await router.forget_instance(deployment_id, instance_id)
+        # First: protected before a container gets requests. Together: each is written, also if the gateway does not respond.
+        removed = (routes.routed | routes.draining) - decision.instance_ids
+        await asyncio.gather(
+            *([router.expose(deployment_id, decision.access)] if decision.exists else []),
+            *(router.forget_instance(deployment_id, instance_id) for instance_id in removed),
+        )
         if decision.finished and not decision.exists:
             await self._tools.engine.forget(deployment_id)
             await router.forget(deployment_id)

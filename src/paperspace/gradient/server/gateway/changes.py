@@ -38,7 +38,8 @@ class Changes:
     ) -> None:
         self.applied = routing
         """The routing that is in effect, or will be when Envoy starts."""
-        self._wanted = routing
+        self.wanted = routing
+        """The routing with all changes, also those that failed: later changes apply them too."""
         self._complete = True
         """Whether `applied` is all that the files and Envoy have. False: a change has begun, and perhaps failed."""
         self._files = files
@@ -55,8 +56,8 @@ class Changes:
         Raises:
             GatewayUnavailableError: it is not in effect. Later changes apply it too.
         """
-        self._wanted = change(self._wanted)
-        if self._complete and self._wanted == self.applied:
+        self.wanted = change(self.wanted)
+        if self._complete and self.wanted == self.applied:
             return True
         future: asyncio.Future[bool] = asyncio.get_running_loop().create_future()
         self._waiting.append(future)
@@ -84,7 +85,7 @@ class Changes:
             while self._waiting:
                 waiting, self._waiting = self._waiting, []
                 try:
-                    running = await self._apply(self._wanted)
+                    running = await self._apply(self.wanted)
                 except asyncio.CancelledError:
                     self._waiting += waiting
                     raise

@@ -172,11 +172,12 @@ class EnvoyGateway:
         return self._changes.applied.deployments
 
     def routes(self, deployment_id: str) -> Routes:
-        """Return the routes of a deployment."""
-        instances = self._changes.applied.of(deployment_id)
+        """Return the routes of a deployment. An instance whose route is not in effect yet counts as draining."""
+        applied, wanted = self._changes.applied.of(deployment_id), self._changes.wanted.of(deployment_id)
+        routed = frozenset(instance.id for instance in applied if not instance.draining)
         return Routes(
-            routed=frozenset(instance.id for instance in instances if not instance.draining),
-            draining=frozenset(instance.id for instance in instances if instance.draining),
+            routed=routed,
+            draining=frozenset(instance.id for instance in applied | wanted) - routed,
             problem=self._supervisor.problem,
         )
 
