@@ -30,6 +30,7 @@ from paperspace.gradient.server.control.report import problems
 from paperspace.gradient.server.controller.controller import Options
 from paperspace.gradient.server.controller.engine import ContainerKey
 from paperspace.gradient.server.engines.simulation import Simulation
+from paperspace.gradient.server.sockets import socket_path
 from paperspace.gradient.server.storage.engine_choice import remembered_engine
 
 pytestmark = pytest.mark.anyio
@@ -116,16 +117,17 @@ async def test_server_that_hangs(database: Path) -> None:
             listens(path)
 
 
-async def test_long_path_and_symbolic_link(database: Path) -> None:
-    """A database with a long path has its socket elsewhere; another name of the database leads to the same one."""
+async def test_long_path_and_symbolic_link(database: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A database with a long path has its socket elsewhere, which its other name and another TMPDIR lead to. Only a server creates it."""
     folder = database.parent.joinpath(*["long-name-of-a-folder"] * 8)
     folder.mkdir(parents=True)
     database.symlink_to(folder / "real.db")  # noqa: ASYNC240  # nothing else runs
-    temporary = Path(tempfile.gettempdir())
-    before = names_in(temporary, "gradient-*")
+    short = socket_path(control_path(database)).parent
+    assert not listens(control_path(database))
+    assert not short.exists()
     async with controlled(folder / "real.db", None):
+        monkeypatch.setattr(tempfile, "tempdir", str(folder))
         assert listens(control_path(database))
-        (short,) = names_in(temporary, "gradient-*") - before
         assert stat.S_IMODE(short.stat().st_mode) == 0o700
     assert not short.exists()
 
@@ -329,6 +331,9 @@ async def test_simulation(database: Path) -> None:
     offline = OfflineControl(database, None)
     assert (await offline.status())["engine"]["name"] == "simulated"
     assert await offline.take_down(now=False, report=lambda _: None) == {"deployments": 0, "unknown": 0}
+    async with LocalServer(database=database):  # without a socket, as while it starts
+        with pytest.raises(ControlError, match="still starting"):
+            await offline.take_down(now=False, report=lambda _: None)
 
 
 async def test_database_in_memory() -> None:

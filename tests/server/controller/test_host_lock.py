@@ -6,7 +6,6 @@ import os
 import signal
 import subprocess
 import sys
-import tempfile
 from pathlib import Path
 from uuid import uuid4
 
@@ -43,22 +42,37 @@ with locked_containers(sys.argv[1]), locked_folder(Path(sys.argv[2])), locked_fo
 """
 
 
-@pytest.fixture(autouse=True)
-def own_folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setenv("TMPDIR", str(tmp_path))
-    monkeypatch.setattr(tempfile, "tempdir", None)
+def lock_of(id_: str) -> Path:
+    return Path(f"/tmp/gradient-server-{id_}.lock")
 
 
-def test_one_holder_and_no_file_left(tmp_path: Path) -> None:
+def test_one_holder_and_no_file_left() -> None:
     """Only one server holds the lock of an id; when it ends, it leaves no file, and the next one can have it."""
-    id_ = str(uuid4())
-    with locked_containers(id_), locked_containers(str(uuid4())):
+    id_, other = str(uuid4()), str(uuid4())
+    with locked_containers(id_), locked_containers(other):
         with pytest.raises(UnusableDatabaseError, match="another server on this machine"), locked_containers(id_):
             pass
-        assert len(list(tmp_path.iterdir())) == 2
-    assert not list(tmp_path.iterdir())
+        assert lock_of(id_).exists()
+    assert not lock_of(id_).exists()
+    assert not lock_of(other).exists()
     with locked_containers(id_):
         pass
+
+
+def test_another_folder_for_temporary_files(tmp_path: Path) -> None:
+    """The lock is the same for processes with different TMPDIR."""
+    id_ = str(uuid4())
+    command, environment = [sys.executable, "-c", HOLD, id_], {**os.environ, "TMPDIR": str(tmp_path)}
+    with (
+        locked_containers(id_),
+        subprocess.Popen(
+            command, env=environment, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
+        ) as process,
+    ):
+        assert process.stdout is not None
+        taken = process.stdout.readline()
+        process.kill()
+    assert not taken
 
 
 def test_killed_holder() -> None:
@@ -99,7 +113,10 @@ def test_forked_child(tmp_path: Path, child: str) -> None:
 def test_symbolic_link(tmp_path: Path) -> None:
     """A symbolic link in place of the file, from another user of the machine, is not followed."""
     id_ = str(uuid4())
-    (tmp_path / f"gradient-server-{id_}.lock").symlink_to(tmp_path / "victim")
-    with pytest.raises(UnusableDatabaseError, match="cannot lock the containers"), locked_containers(id_):
-        pass
+    lock_of(id_).symlink_to(tmp_path / "victim")
+    try:
+        with pytest.raises(UnusableDatabaseError, match="cannot lock the containers"), locked_containers(id_):
+            pass
+    finally:
+        lock_of(id_).unlink()
     assert not (tmp_path / "victim").exists()

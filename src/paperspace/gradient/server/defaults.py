@@ -11,6 +11,9 @@ from paperspace.gradient._shared.server_files import ENDPOINT_KEY, KEY, SECRETS
 from paperspace.gradient.server.protection import Passwords
 from paperspace.gradient.server.storage.files import IN_MEMORY
 
+SHARED_FOLDER = Path("/tmp")  # noqa: S108  # whatever is created in it is private
+"""The folder for what all processes of a machine must find by its name, whatever their TMPDIR is."""
+
 
 def default_database(*, create_folder: bool = False) -> Path:
     """Return the path of the database in the user's data folder. Only what writes there creates the folder."""

@@ -18,7 +18,7 @@ from paperspace.gradient.server.controller.down import Drain, remove_unknown
 from paperspace.gradient.server.controller.engine import EngineUnavailableError
 from paperspace.gradient.server.controller.gateway import GatewayUnavailableError
 from paperspace.gradient.server.defaults import beside
-from paperspace.gradient.server.sockets import remove_socket, socket_path
+from paperspace.gradient.server.sockets import new_socket_path, remove_socket
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable
@@ -78,7 +78,7 @@ class ControlListener:
         self._runner = web.AppRunner(application, access_log=None, shutdown_timeout=1.0)
 
     async def __aenter__(self) -> Self:
-        path = socket_path(self._path)
+        path = new_socket_path(self._path)
         path.unlink(missing_ok=True)  # of a server that was killed
         listener = socket.socket(socket.AF_UNIX)
         with suppress(OSError):  # on other systems than Linux, only afterwards

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import sqlite3
-from contextlib import AsyncExitStack, asynccontextmanager, closing
+from contextlib import AsyncExitStack, asynccontextmanager, closing, contextmanager
 from typing import TYPE_CHECKING, Any, TypeVar
 
 from paperspace.gradient._shared import server_files
@@ -36,7 +36,7 @@ from paperspace.gradient.server.storage.side_file import location_beside
 from paperspace.gradient.server.storage.summary import summarize
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncIterator, Callable, Iterable
+    from collections.abc import AsyncIterator, Callable, Iterable, Iterator
     from pathlib import Path
 
     from paperspace.gradient.server.controller.engine import Engine
@@ -106,7 +106,8 @@ class OfflineControl:
         """Stop all deployments and the gateway."""
         self._check()
         if self._engine is None:
-            return {"deployments": 0, "unknown": 0}
+            with self._locked_database():
+                return {"deployments": 0, "unknown": 0}
         gateway = EnvoyGateway(Options(gateway_folder(self._database)))
         drain = Drain(0 if now else DEFAULT_OPTIONS.drain_timeout.total_seconds())
         async with self._opened(gateway) as estate:
@@ -139,8 +140,8 @@ class OfflineControl:
         if isinstance(self._engine, EngineUnavailableError):
             raise ControlError(str(self._engine))
         async with AsyncExitStack() as stack:
+            database = stack.enter_context(self._locked_database())
             try:
-                database = stack.enter_context(closing(Database(self._database, utc_now)))
                 with database.reading():
                     id_ = server_id(database)
                 stack.enter_context(locked_containers(id_))
@@ -151,12 +152,23 @@ class OfflineControl:
                     await gateway.attach()
                 store = await stack.enter_async_context(LogStore(location_beside(self._database, server_files.LOGS)))
                 yield _estate(database, self._engine, gateway, Collector(self._engine, store))
-            except UnusableDatabaseError as error:
-                raise ControlError(
-                    f"{error}. The server that uses this database is still starting, or was not started with `gradient server`."
-                ) from error
             except (EngineUnavailableError, GatewayUnavailableError) as error:
                 raise ControlError(str(error)) from error
+
+    @contextmanager
+    def _locked_database(self) -> Iterator[Database]:
+        """Open the database, which no server can use meanwhile.
+
+        Raises:
+            ControlError: a server uses it, or it cannot be used.
+        """
+        try:
+            with closing(Database(self._database, utc_now)) as database:
+                yield database
+        except UnusableDatabaseError as error:
+            raise ControlError(
+                f"{error}. The server that uses this database is still starting, or was not started with `gradient server`."
+            ) from error
 
 
 def _estate(

@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
-import tempfile
 from contextlib import contextmanager
-from pathlib import Path
 from typing import TYPE_CHECKING
 
+from paperspace.gradient.server.defaults import SHARED_FOLDER
 from paperspace.gradient.server.locks import lock_file, unlock_and_remove
 from paperspace.gradient.server.storage.files import UnusableDatabaseError
 
@@ -24,7 +23,7 @@ def locked_containers(server_id: str) -> Generator[None]:
     Raises:
         UnusableDatabaseError: another server has the lock, or the file cannot be used.
     """
-    file = Path(tempfile.gettempdir()) / f"gradient-server-{server_id}.lock"
+    file = SHARED_FOLDER / f"gradient-server-{server_id}.lock"
     try:
         descriptor = lock_file(file)
     except OSError as error:

@@ -59,7 +59,7 @@ def socket_path(folder: Path) -> Path:
         GatewayUnavailableError: the folder with a short path cannot be used.
     """
     try:
-        return sockets.socket_path(folder / _SOCKET)
+        return sockets.new_socket_path(folder / _SOCKET)
     except OSError as error:
         reason = (error.strerror or str(error)).rstrip(".")
         raise GatewayUnavailableError(
