@@ -62,9 +62,8 @@ def blocking(
                 return loop_thread.run(coroutine)
         except GradientError as error:
             raise without_inner_frames(error)
-        except (
-            BaseException
-        ):  # perhaps of a signal handler before `run` began: Python warns of a coroutine that is dropped
+        except BaseException:
+            # Perhaps of a signal handler before `run` began: Python warns of a coroutine that is dropped.
             loop_thread.cancel(coroutine)
             raise
 
