@@ -384,6 +384,20 @@ def test_port_of_another_program() -> None:
     asyncio.run(main())
 
 
+def test_port_that_another_program_releases(monkeypatch: pytest.MonkeyPatch) -> None:
+    """If another program uses the last free port, the container that needs it starts when that program has ended."""
+    monkeypatch.setattr("paperspace.gradient.server.controller.lifecycle.PORT_INTERVAL", 0.05)
+
+    async def test(world: World) -> None:
+        other = await asyncio.start_server(lambda *_: None, "127.0.0.1", PORTS[0])
+        id_ = world.create("good-1", len(PORTS))
+        await until(lambda: "Waiting for a free port in --port-range." in world.messages(id_))
+        other.close()
+        await until(lambda: world.states(id_) == ["healthy"] * len(PORTS))
+
+    run(test)
+
+
 def test_runs_end() -> None:
     """A run ends although its instances moved to a newer run, or were never added: a stopped deployment has no run left."""
 

@@ -14,6 +14,7 @@ from paperspace.gradient._shared.spec_rules import MAX_INT
 from paperspace.gradient.server.controller.checks import NO_CHECKS, Check, Checks, Request
 from paperspace.gradient.server.controller.engine import Container, ContainerKey
 from paperspace.gradient.server.controller.gateway import Routes
+from paperspace.gradient.server.controller.lifecycle import PORT_INTERVAL
 from paperspace.gradient.server.controller.rollout import next_steps
 from paperspace.gradient.server.controller.state import (
     Drained,
@@ -257,7 +258,7 @@ UNREADY = SetState("a1", "Running", "pending", NOT_READY.message, Reason.UNREADY
 NO_IMAGE = Ended(1, "There is no image nginxx.", permanent=True, cause=Reason.PULL_FAILED)
 
 LIVES: dict[str, tuple[Wanted, str, Report | None, Sequence[Step]]] = {
-    "a new instance gets a port": (ON_TRIAL, "a1 A1 new portless", None, [AssignPort("a1")]),
+    "a new instance gets a port": (ON_TRIAL, "a1 A1 new portless", None, [AssignPort("a1"), Wake(PORT_INTERVAL)]),
     "then it starts": (ON_TRIAL, "a1 A1 new", None, [Start("a1", 1)]),
     "what the start waits for is shown": (
         ON_TRIAL,
@@ -598,3 +599,13 @@ def test_stopwatch() -> None:
     assert stopwatch.observe(["b"]) == {"b": 0}
     moment = 104.0
     assert stopwatch.observe(["a", "b"]) == {"a": 0, "b": 1}
+
+
+def test_checks_follow_their_ports() -> None:
+    """After a restart by hand, which nobody may have seen, checks are sent to the ports that the container has now."""
+    before = observe("a1 A1 ready checked routed")
+    checks = before.instances[0].checks
+    for ports in (((9090, 32768),), ((9090, 32769),)):
+        containers = tuple(container._replace(check_ports=ports) for container in before.containers)
+        [probe] = [step for step in steps(SERVED, before._replace(containers=containers)) if isinstance(step, Probe)]
+        assert probe == Probe("a1", 1, PORT, checks, ports)

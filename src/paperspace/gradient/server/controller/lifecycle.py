@@ -31,7 +31,10 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
     from datetime import datetime
 
+    from paperspace.gradient.server.controller.engine import Container
     from paperspace.gradient.server.controller.state import Instance, Limits, Replica, Wanted
+
+PORT_INTERVAL = 10.0  # seconds until an instance looks again for a free port, if there was none
 
 
 def lifecycle(replica: Replica, wanted: Wanted, now: datetime, limits: Limits) -> Iterator[Step]:
@@ -108,6 +111,7 @@ def _run(replica: Replica, now: datetime, progress_limit: float | None) -> Itera
     instance, container = replica.instance, replica.container
     if instance.port is None:
         yield AssignPort(instance.id)
+        yield Wake(PORT_INTERVAL)
     elif container is None or container.state == "created":
         if instance.state == HEALTHY:
             message = "The container was removed; starting a new container."
@@ -120,16 +124,16 @@ def _run(replica: Replica, now: datetime, progress_limit: float | None) -> Itera
     elif container.state == "exited":
         yield Explain(instance.id, container.id)
     else:
-        yield from _follow(replica, instance.port, progress_limit)
+        yield from _follow(replica, container, instance.port, progress_limit)
 
 
-def _follow(replica: Replica, port: int, progress_limit: float | None) -> Iterator[Step]:
+def _follow(replica: Replica, container: Container, port: int, progress_limit: float | None) -> Iterator[Step]:
     """Wait until a running container is ready, and route to it. Run its health checks."""
     instance = replica.instance
     if instance.restart_at or (instance.phase != "Running" and not replica.responds):
         yield Started(instance.id)
     if not replica.responds or instance.checks.continue_when_ready:
-        yield Probe(instance.id, instance.attempt, port, instance.checks)
+        yield Probe(instance.id, instance.attempt, port, instance.checks, container.check_ports)
     if replica.responds:
         yield from _serve(replica)
     else:

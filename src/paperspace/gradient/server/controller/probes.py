@@ -44,7 +44,7 @@ class _Container:
         self._site = site
         self._assignment = assignment
         self._container = container
-        self._ports = {assignment.workload.port: step.port, **dict(container.check_ports)}
+        self._ports = {assignment.workload.port: step.port, **dict(step.check_ports)}
 
     async def attempt(self, check: Check) -> Result | None:
         action = check.action

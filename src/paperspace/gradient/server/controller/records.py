@@ -306,7 +306,10 @@ class Records:
             self.store(SetState(id_, "Pending", PENDING, _NEW))
 
     def _assign_port(self, instance_id: str) -> None:
-        """Reserve another port for a new attempt. If no port is free, the instance waits for one."""
+        """Reserve another port for a new attempt. If no port is free, the instance waits for one.
+
+        Its own port, which another program uses, is released first: that program may end before a replica does.
+        """
         rows = self._db.rows("SELECT id, port FROM instances WHERE port IS NOT NULL AND dt_deleted IS NULL")
         ports = {row["id"]: row["port"] for row in rows}
         latest = self._db.rows("SELECT port FROM instances WHERE port IS NOT NULL ORDER BY seq DESC LIMIT 1")
@@ -314,8 +317,10 @@ class Records:
         port = next_free_port(self._ports, frozenset(ports.values()), after)
         if port is not None:
             self._next_attempt(instance_id, port=port)
-        else:
-            self.store(SetState(instance_id, "Pending", PENDING, _NO_PORT, Reason.NO_FREE_PORT))
+            return
+        if instance_id in ports:
+            self._next_attempt(instance_id, port=None)
+        self.store(SetState(instance_id, "Pending", PENDING, _NO_PORT, Reason.NO_FREE_PORT))
 
     def _has_state(self, change: SetState) -> bool:
         """Whether an instance has a state already."""

@@ -132,6 +132,8 @@ class Probe:
     attempt: int
     port: int
     checks: Checks = NO_CHECKS
+    check_ports: tuple[tuple[int, int], ...] = ()
+    """The published ports of the container for checks, as in `Container`. They are others after `docker restart`."""
 
 
 @dataclass(frozen=True, slots=True)
