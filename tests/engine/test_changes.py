@@ -12,7 +12,7 @@ import time_machine
 from tests.engine.conftest import WEB, idle, new_key, shell, workload
 from tests.engine.private_engine import PrivateEngine
 
-from paperspace.gradient.server.controller.engine import EngineUnavailableError
+from paperspace.gradient.server.controller.engine import Container, EngineUnavailableError
 from paperspace.gradient.server.docker.address import Address
 from paperspace.gradient.server.docker.engine import DockerEngine
 
@@ -88,6 +88,40 @@ async def test_a_container_that_starts_again_is_inspected_again(
         docker.docker("restart", "--time", "0", container.id)
         await changes.until(container.key.deployment_id, 3)
         (restarted,) = await engine.containers()
+        assert container.started_at is not None
+        assert restarted.started_at is not None
+        assert restarted.started_at > container.started_at
+
+
+@pytest.mark.parametrize("known", [False, True])
+async def test_a_container_that_starts_again_during_a_listing(
+    engine: DockerEngine, docker: PrivateEngine, free_port: Port, monkeypatch: pytest.MonkeyPatch, known: bool
+) -> None:
+    """The next listing inspects it again, whether the one before had to inspect it, or knew it and inspected another one."""
+    inspect = engine._inspect
+
+    async with receiving(engine) as changes:
+        await changes.until(None)
+        container = await engine.start(new_key(), workload(WEB), free_port())
+        await changes.until(container.key.deployment_id)
+        other = await engine.start(new_key(), workload(WEB), free_port())
+        await changes.until(other.key.deployment_id)
+        if known:
+            await engine.containers()
+            engine._observed.pop(other.id)
+        slow = other.id if known else container.id
+
+        async def inspect_slowly(name: str) -> Container | None:
+            found = await inspect(name)
+            if name == slow:
+                docker.docker("restart", "--time", "0", container.id)
+                await changes.until(container.key.deployment_id, 3)
+            return found
+
+        with monkeypatch.context() as patch:
+            patch.setattr(engine, "_inspect", inspect_slowly)
+            await engine.containers()
+        (restarted,) = [found for found in await engine.containers() if found.id == container.id]
         assert container.started_at is not None
         assert restarted.started_at is not None
         assert restarted.started_at > container.started_at

@@ -61,6 +61,8 @@ class DockerEngine:
         self._machine: Machine | None = None
         self._clones = Clones(settings.repositories, settings.repository_limit, settings.repository_timeout)
         self._observed: dict[str, Container] = {}
+        self._inspections: dict[str, object] = {}
+        """Those that run, of containers that have not changed since they began."""
         self._out_of_memory: set[str] = set()
         self._connected_since: datetime | None = None  # by the engine's clock
         self._executions = Executions()
@@ -166,16 +168,24 @@ class DockerEngine:
                 all=True, filters=json.dumps({"label": [f"{containers.SERVER}={self._server_id}"]})
             )
         observed = await asyncio.gather(*map(self._observe_summary, summaries))
-        self._observed = {container.id: container for container in observed if container is not None}
-        self._out_of_memory &= self._observed.keys()
-        self._executions.forget_others(self._observed.keys())
-        return list(self._observed.values())
+        found = {container.id: container for container in observed if container is not None}
+        self._observed = {id_: container for id_, container in self._observed.items() if id_ in found}
+        self._out_of_memory &= found.keys()
+        self._executions.forget_others(found.keys())
+        return list(found.values())
 
     async def _observe_summary(self, summary: DockerContainer) -> Container | None:
         known = self._observed.get(summary.id)
         if known is not None and known.state == containers.container_state(summary["State"]) != "created":
             return known
-        return await self._inspect(summary.id)
+        inspection = self._inspections[summary.id] = object()
+        try:
+            container = await self._inspect(summary.id)
+        finally:
+            unchanged = self._inspections.pop(summary.id, None) is inspection
+        if unchanged and container is not None:
+            self._observed[summary.id] = container
+        return container
 
     async def _inspect(self, name: str) -> Container | None:
         """Return a container by its id or name; None if it does not exist, or is not one of this server."""
@@ -264,6 +274,7 @@ class DockerEngine:
                 await api.select_version()
                 async with api.events(filters) as events:
                     self._observed.clear()
+                    self._inspections.clear()
                     self._connected_since = await _system_time(api)
                     yield None
                     async for event in events:
@@ -278,6 +289,7 @@ class DockerEngine:
         """Forget what is known of the container of an event, and return the id of its deployment."""
         container_id = event["Actor"]["ID"]
         self._observed.pop(container_id, None)
+        self._inspections.pop(container_id, None)
         if event["Action"] == "oom":
             self._out_of_memory.add(container_id)
         deployment_id: str | None = event["Actor"]["Attributes"].get(containers.DEPLOYMENT)
