@@ -13,6 +13,7 @@ from contextlib import suppress
 from typing import TYPE_CHECKING
 
 from paperspace.gradient._core.transport import HTTPTransport
+from paperspace.gradient._shared.event_loops import run_to_end
 from paperspace.gradient._shared.fork import at_fork, never_finalize
 from paperspace.gradient._sync.loop_thread import is_left_open, is_loop_thread_loop
 from paperspace.gradient.errors import ClientClosedError, GradientError
@@ -157,10 +158,8 @@ def _abort(left: Left) -> None:
 
     def finish() -> None:
         # Without connections, the transport waits for nothing when it is closed, though aiohttp yields to the loop.
-        closing = lifetime.aclose()
-        with suppress(StopIteration, RuntimeError):  # RuntimeError: the loop is ending, and closes the generator
-            while closing.send(None) is None:
-                pass
+        with suppress(RuntimeError):  # the loop is ending, and closes the generator
+            run_to_end(lifetime.aclose())
         _left_open.discard(left)
 
     loop.call_later(_ABORT_TIME, finish)

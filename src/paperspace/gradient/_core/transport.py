@@ -27,6 +27,7 @@ from paperspace.gradient._core.failures import AttemptFailed, ResponseFacts, fro
 from paperspace.gradient._core.responses import HTTPResponse, parse_result
 from paperspace.gradient._core.retry import FailureKind
 from paperspace.gradient._shared.daemon_threads import Lookups
+from paperspace.gradient._shared.event_loops import run_to_end
 from paperspace.gradient._shared.fork import never_finalize
 from paperspace.gradient._version import __version__
 from paperspace.gradient.config import is_loopback
@@ -206,10 +207,7 @@ class HTTPTransport(AsyncTransport):
                     connection.set_protocol(asyncio.Protocol())
                     never_finalize(connection)
         for session in self._sessions:
-            closing = session.close()  # on a closed loop, aiohttp waits for nothing, though it yields
-            with suppress(StopIteration):
-                while closing.send(None) is None:
-                    pass
+            run_to_end(session.close())
 
     async def pause(self, seconds: float) -> None:
         """Wait, but not beyond the close of the transport."""

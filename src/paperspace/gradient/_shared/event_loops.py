@@ -1,4 +1,4 @@
-"""Event loops, created where there are enough file descriptors for one, and the clock that they follow."""
+"""Event loops, created where there are enough file descriptors for one; their clock; and a coroutine that needs no loop."""
 
 from __future__ import annotations
 
@@ -7,12 +7,12 @@ import os
 import selectors
 import socket
 import time
-from contextlib import ExitStack
+from contextlib import ExitStack, suppress
 from functools import partial
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Coroutine
 
 # The clock of all waits and timeouts. Libraries that freeze the time in tests replace the functions of `time`, also where a
 # module has imported one, and a wait would never end. They leave this one alone. Windows does not have `clock_gettime`.
@@ -37,3 +37,10 @@ def new_event_loop() -> asyncio.AbstractEventLoop:
     loop = asyncio.new_event_loop()
     loop.time = monotonic  # type: ignore[method-assign]
     return loop
+
+
+def run_to_end(coroutine: Coroutine[None, None, None]) -> None:
+    """Run a coroutine to its end, without an event loop. It waits for nothing, although it may yield."""
+    with suppress(StopIteration):
+        while coroutine.send(None) is None:
+            pass

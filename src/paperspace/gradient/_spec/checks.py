@@ -39,8 +39,8 @@ _TYPES = {str: "a string", int: "an integer", float: "a number", bool: "True or 
 _HINTS: dict[Path, str] = {
     ("apiversion",): "not needed; remove it",
     ("apikey",): "remove the API key from the spec, and set PAPERSPACE_API_KEY",
-    ("basicauthkey",): "use `endpointSecurity`, with `protected: true` and the name of the secret",
     ("args",): "use `command`, a list of strings",
+    ("basicauthkey",): "use `endpointSecurity`, with `protected: true` and the name of the secret",
     ("cluster",): "pass the id of the cluster: --cluster-id, or cluster_id= in Python",
     ("clusterid",): "pass the id of the cluster: --cluster-id, or cluster_id= in Python",
     ("entrypoint",): "use `command`, a list of strings",

@@ -221,7 +221,8 @@ class Controller:
     async def _drop_logs(self) -> None:
         """Drop the logs that are not kept any more. If there are none, space of earlier ones is returned to the disk."""
         logs = await self._logs.logs()
-        await self._logs.drop(await self._change(lambda records: _outdated_logs(records, logs)) if logs else [])
+        outdated = await self._change(lambda records: _outdated_logs(records, logs)) if logs else []
+        await self._logs.drop(outdated)
 
     def _start_task(self, coroutine: Coroutine[None, None, None]) -> None:
         task = asyncio.create_task(coroutine)

@@ -30,8 +30,6 @@ if TYPE_CHECKING:
 _log = logging.getLogger(__name__)
 
 PROGRESS_INTERVAL = 1.0  # seconds between two stored messages about progress
-
-
 _LOGGED = 3  # failures in a row of the engine in one step, while it responds otherwise
 
 

@@ -12,7 +12,6 @@ import os
 import re
 import shutil
 import tempfile
-import threading
 import weakref
 from contextlib import asynccontextmanager, suppress
 from pathlib import Path
@@ -20,7 +19,6 @@ from typing import TYPE_CHECKING
 
 from paperspace.gradient._shared.daemon_threads import in_daemon_thread
 from paperspace.gradient.server.controller.engine import CloneError
-from paperspace.gradient.server.docker import large_files
 from paperspace.gradient.server.docker.clone_errors import clone_error, permanent, unknown_ref
 from paperspace.gradient.server.docker.git import (
     GitError,
@@ -32,6 +30,7 @@ from paperspace.gradient.server.docker.git import (
     open_repository,
     ref_names,
 )
+from paperspace.gradient.server.docker.large_files import add_large_files
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Collection, Iterable
@@ -227,7 +226,7 @@ async def _store(repository: Repository, remote: Remote, commit: str, file: Path
     new = folder / "archive" / file.name
     new.parent.mkdir(exist_ok=True)
     await _export(repository, remote, commit, new)
-    new = await _with_large_files(repository, remote, commit, new)
+    new = await add_large_files(repository, remote, commit, new)
     file.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
     await in_daemon_thread(_sync, new)
     new.replace(file)
@@ -264,36 +263,6 @@ async def _export(repository: Repository, remote: Remote, commit: str, file: Pat
         await repository.run("archive", "--format=tar", f"--prefix={remote.path[1:]}/", commit, output=file)
     except GitError as error:
         raise clone_error(remote, str(error), commit) from error
-
-
-async def _with_large_files(repository: Repository, remote: Remote, commit: str, archive: Path) -> Path:
-    """Return an archive with the files of Git LFS in place of the pointers to them: the same one if there are none.
-
-    Raises:
-        CloneError: they cannot be downloaded.
-        TooLargeError: they are too large.
-    """
-    size = await in_daemon_thread(large_files.filled_size, archive)
-    if size is None:
-        return archive
-    if size > repository.limit:
-        raise TooLargeError
-    try:
-        await repository.run("lfs", "fetch", "origin", commit)
-    except GitError as error:
-        raise clone_error(remote, str(error), commit) from error
-    filled = archive.with_suffix(".filled")
-    stop = threading.Event()
-    try:
-        await in_daemon_thread(large_files.fill, archive, repository.folder / "lfs/objects", filled, stop)
-    except large_files.WrongPointerError as error:
-        name = str(error).removeprefix(f"{remote.path[1:]}/")
-        raise permanent(
-            remote, f"its file {name!r} of Git LFS is missing, or has another size than its pointer says."
-        ) from error
-    finally:
-        stop.set()  # a thread cannot be cancelled
-    return filled
 
 
 def _archive(stem: Path, commit: str) -> Path:

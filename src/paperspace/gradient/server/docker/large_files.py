@@ -5,12 +5,19 @@ from __future__ import annotations
 import io
 import re
 import tarfile
+from threading import Event
 from typing import TYPE_CHECKING, Literal, NamedTuple
+
+from paperspace.gradient._shared.daemon_threads import in_daemon_thread
+from paperspace.gradient.server.docker.clone_errors import clone_error, permanent
+from paperspace.gradient.server.docker.git import GitError, TooLargeError
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
     from pathlib import Path
-    from threading import Event
+
+    from paperspace.gradient.server.docker.git import Repository
+    from paperspace.gradient.server.docker.remotes import Remote
 
 # git may have converted the ends of lines: for git-lfs, that is a pointer too.
 _POINTER = re.compile(
@@ -33,6 +40,42 @@ class _Pointer(NamedTuple):
     object_id: str
     size: int
     """Bytes of the file."""
+
+
+async def add_large_files(repository: Repository, remote: Remote, commit: str, archive: Path) -> Path:
+    """Return an archive that has the files in place of the pointers. If there are no pointers, it is the same archive.
+
+    Args:
+        repository: A repository that has the commit.
+        remote: Where the files are.
+        commit: The commit.
+        archive: An archive of the commit.
+
+    Raises:
+        CloneError: the files cannot be downloaded.
+        TooLargeError: they are too large.
+    """
+    size = await in_daemon_thread(filled_size, archive)
+    if size is None:
+        return archive
+    if size > repository.limit:
+        raise TooLargeError
+    try:
+        await repository.run("lfs", "fetch", "origin", commit)
+    except GitError as error:
+        raise clone_error(remote, str(error), commit) from error
+    filled = archive.with_suffix(".filled")
+    stop = Event()
+    try:
+        await in_daemon_thread(fill, archive, repository.folder / "lfs/objects", filled, stop)
+    except WrongPointerError as error:
+        name = str(error).removeprefix(f"{remote.path[1:]}/")
+        raise permanent(
+            remote, f"its file {name!r} of Git LFS is missing, or has another size than its pointer says."
+        ) from error
+    finally:
+        stop.set()  # a thread cannot be cancelled
+    return filled
 
 
 def filled_size(archive: Path) -> int | None:

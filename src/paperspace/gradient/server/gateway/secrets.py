@@ -17,7 +17,6 @@ if TYPE_CHECKING:
     from paperspace.gradient.server.gateway.envoy import Envoy
     from paperspace.gradient.server.gateway.options import Certificate
 
-
 # Seconds until a certificate that cannot be used is tried again, although its files did not change.
 _RETRY_INTERVAL = 60.0
 
