@@ -6,6 +6,7 @@ import asyncio
 import ctypes
 import os
 import random
+import resource
 import signal
 import socket
 from collections.abc import Callable, Iterator
@@ -158,6 +159,25 @@ async def test_removed_while_envoy_does_not_respond(
         os.kill(envoy, signal.SIGCONT)
         await until(lambda: gateway.routes(id_) == Routes(routed=gateway.routes(id_).routed))
     engine.close_all()
+
+
+async def test_file_that_envoy_could_not_read(
+    gateway: EnvoyGateway, visitor: Visitor, replicas: list[Replica], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A change that Envoy could not read, because it had no file descriptors left, is applied when it has some."""
+    monkeypatch.setattr(gateway_module, "_APPLY_TIMEOUT", 0.5)
+    a, b, _ = replicas
+    await gateway.route("x", "a", a.target)
+    envoy = gateway._supervisor.pid
+    assert envoy
+    soft, hard = resource.prlimit(envoy, resource.RLIMIT_NOFILE)
+    resource.prlimit(envoy, resource.RLIMIT_NOFILE, (0, hard))
+    with pytest.raises(GatewayUnavailableError):
+        await gateway.route("x", "b", b.target)
+    resource.prlimit(envoy, resource.RLIMIT_NOFILE, (soft, hard))
+    await gateway.route("x", "b", b.target)
+    await gateway.unroute("x", "a")
+    assert await visitor.name() == b.name
 
 
 async def test_request_that_waits_for_a_connection(gateway: EnvoyGateway, visitor: Visitor) -> None:

@@ -102,6 +102,8 @@ class Changes:
 
     async def _apply(self, wanted: Routing) -> bool:
         """Apply a routing. While routes change, the endpoints that the old ones use stay."""
+        if not self._complete:  # Envoy reads each version once, and may have had no file descriptors left
+            self._files.renew(FILES)
         self._complete = False
         new_routes = routes(wanted, self._domain)
         if not self._files.contains(ROUTES, new_routes):

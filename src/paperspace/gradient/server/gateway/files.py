@@ -61,8 +61,19 @@ class Files:
         Raises:
             GatewayUnavailableError: the file cannot be written. It is unchanged.
         """
-        if self.contains(name, resources):
-            return
+        if not self.contains(name, resources):
+            self._replace(name, resources)
+
+    def renew(self, names: Iterable[str]) -> None:
+        """Replace files by new versions with the same resources.
+
+        Raises:
+            GatewayUnavailableError: a file cannot be written. It is unchanged.
+        """
+        for name in names:
+            self._replace(name, self._known[name].resources)
+
+    def _replace(self, name: str, resources: Sequence[Resource]) -> None:
         content = _Content(str(time.time_ns()), resources)
         replace(self.folder / name, {"version_info": content.version, "resources": content.resources})
         self._known[name] = content
