@@ -5,11 +5,13 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Callable
 from io import BytesIO
+from urllib.parse import urlsplit
 
 import pytest
-from tests.server.gateway.site import Replica, Visitor, visiting
+from tests.server.gateway.site import LONG, Replica, Visitor, visiting
 
 from paperspace.gradient.server.controller.gateway import Target
+from paperspace.gradient.server.gateway import listener as listener_module
 from paperspace.gradient.server.gateway.address import endpoint_url
 from paperspace.gradient.server.gateway.gateway import EnvoyGateway
 
@@ -176,6 +178,30 @@ async def test_http_1_0(gateway: EnvoyGateway, visitor: Visitor, replicas: list[
     writer.write(b"GET /endpoints/x/ HTTP/1.0\r\n\r\n")
     assert b" 200 OK\r\n" in await reader.read()
     writer.close()
+
+
+async def test_slow_client(
+    new_gateway: Callable[..., EnvoyGateway], replicas: list[Replica], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A client that does not send the headers of a request in time is disconnected. The body can take longer."""
+    monkeypatch.setattr(listener_module, "HEADERS_TIMEOUT", "0.5s")
+    gateway = new_gateway()
+    await gateway.open()
+    await gateway.route("x", "a", replicas[0].target)
+    host, port = urlsplit(gateway.endpoint_url("x")).netloc.split(":")
+
+    async def send(before: bytes, after: bytes) -> bytes:
+        reader, writer = await asyncio.open_connection(host, int(port))
+        writer.write(b"POST /endpoints/x/ HTTP/1.1\r\nHost: g\r\nConnection: close\r\nContent-Length: 2\r\n" + before)
+        sending = asyncio.get_running_loop().call_later(1, writer.write, after)
+        async with asyncio.timeout(LONG):
+            status = await reader.readline()
+        sending.cancel()
+        writer.close()
+        return status
+
+    assert (await send(b"", b"\r\nab")).startswith(b"HTTP/1.1 408 ")
+    assert (await send(b"\r\na", b"b")).startswith(b"HTTP/1.1 200 ")
 
 
 async def test_large_body(gateway: EnvoyGateway, visitor: Visitor, replicas: list[Replica]) -> None:

@@ -9,6 +9,7 @@ from paperspace.gradient.server.gateway import route_configuration
 from paperspace.gradient.server.gateway.address import netloc
 from paperspace.gradient.server.gateway.basic_auth import basic_auth_filter
 from paperspace.gradient.server.gateway.resources import (
+    HEADERS_TIMEOUT,
     IDLE_TIMEOUT,
     ROUTES,
     SECRETS,
@@ -104,6 +105,7 @@ def _http(folder: Path) -> Resource:
         upgrade_configs=[{"upgrade_type": "websocket"}],
         common_http_protocol_options={"idle_timeout": IDLE_TIMEOUT},
         stream_idle_timeout=IDLE_TIMEOUT,
+        request_headers_timeout=HEADERS_TIMEOUT,
         use_remote_address=True,  # X-Forwarded-For ends with the address of the client
         # No client is trusted with Envoy's own request headers. Without any range, all private addresses would be.
         internal_address_config={"cidr_ranges": [{"address_prefix": "255.255.255.255", "prefix_len": 32}]},

@@ -22,6 +22,7 @@ SECRETS = "sds.json"
 NODE = "gradient-gateway"
 SUBSET_KEY = "deployment"
 IDLE_TIMEOUT = "3600s"  # of a request without any data in either direction; between requests, of a client's connection
+HEADERS_TIMEOUT = "60s"  # from the first byte of a request to the end of its headers
 
 # Applications close idle connections after a time of their choice, often two to five seconds. A request that is sent at
 # this moment is lost, so the gateway closes them first.
@@ -29,6 +30,7 @@ _UPSTREAM_IDLE_TIMEOUT = "1s"
 _CONNECT_TIMEOUT = "5s"  # a port without a process refuses at once; only a full backlog takes time
 _UNLIMITED = 1_000_000
 _UNREAD_COUNTERS = r"vhost\..*_rq_(\d\d\d|[1-4]xx|retry.*|timeout|total)"
+_RESERVED_FILES = 128  # for what is not a connection of a client or its connection to a container
 _HTTP2_WINDOW = 1024 * 1024  # bytes of a stream that the gateway buffers; the default is 16 MiB
 
 
@@ -127,3 +129,17 @@ def read_subset(metadata: Mapping[str, Any]) -> str:
 def concurrency(cores: int) -> int:
     """Return the number of Envoy's threads for requests."""
     return max(1, min(cores, 4))
+
+
+def connection_limit(files: int) -> Resource:
+    """Return the limit of the connections of clients, as a part of what Envoy starts with. It closes further ones at once.
+
+    Without free file descriptors, Envoy uses all CPUs, and cannot connect to containers or read the files of new routes.
+
+    Args:
+        files: How many file descriptors Envoy can have.
+    """
+    type_ = "envoy.extensions.resource_monitors.downstream_connections.v3.DownstreamConnectionsConfig"
+    limit = typed(type_, max_active_downstream_connections=max(1, (files - _RESERVED_FILES) // 2))
+    monitor = {"name": "envoy.resource_monitors.global_downstream_max_connections", "typed_config": limit}
+    return {"overload_manager": {"resource_monitors": [monitor]}}
