@@ -311,7 +311,9 @@ def test_fork_while_the_loop_thread_starts(tmp_path: Path) -> None:
             with lazy.importing():
                 locked.set()
                 time.sleep(0.5)
-                loop_thread.run(asyncio.sleep(0))
+                starter = threading.Thread(target=loop_thread.run, args=[asyncio.sleep(0)])
+                starter.start()
+                starter.join()
                 loop_thread._running.loop.call_soon_threadsafe(import_module, "slow")
                 while "slow" not in sys.modules:
                     time.sleep(0.001)

@@ -68,6 +68,69 @@ print(os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]))
     assert run_script(code, environment) == "7\n"
 
 
+# A finalizer, or a function of os.register_at_fork, that makes a call: `attempt` prints what becomes of it.
+ATTEMPT = """
+import gc, os, sys, threading
+from paperspace.gradient import Client, GradientError, deployments
+
+def attempt():
+    try:
+        print(len(deployments.list_deployments()), flush=True)
+    except GradientError as error:
+        print(error, flush=True)
+
+class Garbage:
+    def __init__(self):
+        self.cycle = self
+    def __del__(self):
+        attempt()
+"""
+CALL_LATER = (
+    "a sync function was called in the middle of a fork, or of an import of the library, where it would block forever; "
+    "call it later\n"
+)
+
+
+def test_finalizer_in_the_middle_of_an_import(environment: dict[str, str]) -> None:
+    """A call by a finalizer, which runs while its thread imports a module of the library, is an error. It does not block.
+
+    The next call works.
+    """
+    code = """
+class Finder:
+    def find_spec(self, name, path, target=None):
+        if name == "paperspace.gradient._core.session":
+            sys.meta_path.remove(self)
+            Garbage()
+            gc.collect()
+
+sys.meta_path.insert(0, Finder())
+thread = threading.Thread(target=Client)
+thread.start()
+thread.join()
+attempt()
+"""
+    assert run_script(ATTEMPT + code, environment) == CALL_LATER + "0\n"
+
+
+@pytest.mark.parametrize("moment", ["before", "after_in_parent", "after_in_child"])
+def test_call_in_the_middle_of_a_fork(environment: dict[str, str], moment: str) -> None:
+    """A call by a function that was registered for forks before the library is an error. It does not block.
+
+    The next call works, in the parent and in the child.
+    """
+    register = f"import os\nos.register_at_fork({moment}=lambda: attempt())\n"
+    code = """
+attempt()
+child = os.fork()
+if child:
+    os.waitpid(child, 0)
+attempt()
+"""
+    expected = "0\n" + CALL_LATER + "0\n0\n"
+    assert run_script(register + ATTEMPT + code, environment) == expected
+
+
 @pytest.mark.usefixtures("environment")
 def test_inside_a_running_loop() -> None:
     """A sync call works inside a running event loop, as in a notebook, next to an async one."""

@@ -101,6 +101,13 @@ def importing() -> RLock:
     return _import_lock
 
 
+def holds_imports() -> bool:
+    """Whether this thread is importing a module of the library, or forking. No other thread can import one meanwhile."""
+    # `threading.Condition` calls it too; it has no public name.
+    owned = _import_lock._is_owned()  # type: ignore[attr-defined]  # noqa: SLF001  # pyright: ignore[reportAttributeAccessIssue]
+    return bool(owned)
+
+
 def hold_before_forks(hold: Callable[[], None], is_held: Callable[[], bool]) -> None:
     """Hold the work of another thread before each fork.
 

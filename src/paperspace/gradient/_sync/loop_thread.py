@@ -19,7 +19,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 
 from paperspace.gradient._shared.event_loops import new_event_loop
 from paperspace.gradient._shared.fork import at_fork, never_finalize
-from paperspace.gradient._shared.lazy import FORK_TIMEOUT, hold_before_forks
+from paperspace.gradient._shared.lazy import FORK_TIMEOUT, hold_before_forks, holds_imports
 from paperspace.gradient.errors import GradientError
 
 if TYPE_CHECKING:
@@ -119,6 +119,12 @@ def run(coroutine: Coroutine[Any, Any, R]) -> R:
         raise GradientError(
             "a sync function was called on the event loop of the library, where it would block forever; "
             "use the async function of paperspace.gradient.aio"
+        )
+    if holds_imports():  # by a finalizer, or by a function of os.register_at_fork
+        coroutine.close()
+        raise GradientError(
+            "a sync function was called in the middle of a fork, or of an import of the library, where it would block "
+            "forever; call it later"
         )
     # In C: a signal handler that raises in the middle of it leaves no lock that the loop thread would wait for forever. The
     # futures of `concurrent` have such a lock.
