@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
 import pytest
-from tests.engine.conftest import idle, new_key, shell
+from tests.engine.conftest import idle, new_key, opened, shell
 from tests.engine.private_engine import PrivateEngine
 from tests.engine.site import Site, page, running_site, spec, wait_for
 from tests.engine.test_command import Command, fetch, running
@@ -17,6 +18,7 @@ from tests.repeating import repeated
 
 from paperspace.gradient.server.controller.engine import ContainerMissingError, Execution
 from paperspace.gradient.server.docker.engine import DockerEngine
+from paperspace.gradient.server.tasks import cancel
 
 # Serves the files in /tmp on port 8080, and on 9090; /cgi-bin/slow responds after a while with the name of its container.
 SERVE = r"""
@@ -198,3 +200,50 @@ async def test_commands(engine: DockerEngine, docker: PrivateEngine, free_port: 
     docker.docker("pause", gone.id)
     assert await engine.execute(gone.id, ("/bin/cat",), 1) == Execution(126, "the container is paused")
     docker.docker("unpause", gone.id)
+
+
+@pytest.mark.anyio
+async def test_interrupted_command(engine: DockerEngine, docker: PrivateEngine, free_port: Callable[[], int]) -> None:
+    """A command whose check was changed, or whose server was restarted, is not started again until it has ended."""
+    container = await engine.start(new_key(), idle(), free_port())
+
+    async def execute(engine: DockerEngine, script: str, timeout: float = 30) -> Execution:
+        return await engine.execute(container.id, ("/bin/sh", "-c", script), timeout)
+
+    waits = "echo x >> /tmp/runs; while [ ! -e /tmp/end ]; do sleep 0.1; done"
+    check = asyncio.create_task(execute(engine, waits))
+    while "x" not in (await execute(engine, "cat /tmp/runs")).output:
+        pass
+    await cancel([check])
+    assert (await execute(engine, waits, timeout=0.5)).exit_code is None
+    async with opened(docker) as next_server:
+        assert (await execute(next_server, waits, timeout=0.5)).exit_code is None
+        assert (await execute(engine, "cat /tmp/runs")).output == "x\n"
+        check = asyncio.create_task(execute(next_server, waits))
+        await execute(engine, "echo > /tmp/end")
+        assert await check == Execution(0, "")
+    assert (await execute(engine, "cat /tmp/runs")).output == "x\nx\n"
+
+
+@pytest.mark.anyio
+async def test_command_that_the_engine_has_forgotten(
+    docker: PrivateEngine, free_port: Callable[[], int], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A command that did not end in time, and that the engine does not know any more, does not stop the check forever."""
+    waits = ("/bin/sh", "-c", "while [ ! -e /tmp/end ]; do sleep 0.1; done")
+    with monkeypatch.context() as patch:
+        patch.setenv("DOCKERD_OPTIONS", " ".join([*docker.options(), "--live-restore"]))
+        restart(docker)
+        async with opened(docker) as engine:
+            container = await engine.start(new_key(), idle(), free_port())
+            assert (await engine.execute(container.id, waits, 0.5)).exit_code is None
+            await asyncio.to_thread(restart, docker)  # the container and the command continue to run
+            await engine.execute(container.id, ("/bin/touch", "/tmp/end"), 30)
+            assert await engine.execute(container.id, waits, 30) == Execution(0, "")
+    restart(docker)
+
+
+def restart(docker: PrivateEngine) -> None:
+    """Restart the engine."""
+    docker.stop()
+    docker.start()
