@@ -3,6 +3,9 @@
 from __future__ import annotations
 
 import json
+import stat
+import subprocess
+import sys
 from pathlib import Path
 from typing import Any
 
@@ -274,3 +277,42 @@ class TestCommand:
             1,
             "Error: cannot write /nowhere/x: No such file or directory\n",
         )
+
+    @pytest.mark.parametrize("existing", [False, True])
+    def test_full_disk(self, tmp_path: Path, *, existing: bool) -> None:
+        """If the disk is full, the file is what it was before: it has its old content, or does not exist."""
+        script = (
+            "import resource\n"
+            "from paperspace.gradient.cli.main import main\n"
+            "resource.setrlimit(resource.RLIMIT_FSIZE, (1000, 1000))\n"
+            "main()"
+        )
+        path = tmp_path / "spec.json"
+        if existing:
+            path.write_text("old")
+        command = [sys.executable, "-c", script, "schema", "spec", "--output", str(path)]
+        done = subprocess.run(command, capture_output=True, text=True, check=False)
+        assert (done.returncode, done.stderr) == (1, f"Error: cannot write {path}: File too large\n")
+        assert [file.read_text() for file in tmp_path.iterdir()] == ["old"] * existing
+
+    def test_existing_file(self, tmp_path: Path) -> None:
+        """A file that is written again keeps its permissions, and a symbolic link to it. A new file has the usual ones."""
+        path, link, new = tmp_path / "spec.json", tmp_path / "link.json", tmp_path / "new.json"
+        path.touch()
+        path.chmod(0o620)
+        link.symlink_to(path.name)
+        for file in (link, new):
+            assert CliRunner().invoke(main, ["schema", "spec", "--output", str(file)]).exit_code == 0
+        assert path.read_bytes() == new.read_bytes() == link.read_bytes() != b""
+        assert stat.S_IMODE(path.stat().st_mode) == 0o620
+        usual = tmp_path / "usual"
+        usual.touch()
+        assert new.stat().st_mode == usual.stat().st_mode
+        assert sorted(tmp_path.iterdir()) == sorted([path, link, new, usual])
+
+    def test_no_regular_file(self) -> None:
+        """A file that is a pipe is written as it is."""
+        command = [sys.executable, "-m", "paperspace.gradient", "schema", "spec", "--output", "/dev/stdout"]
+        done = subprocess.run(command, capture_output=True, text=True, check=False)
+        assert (done.returncode, done.stderr) == (0, "Wrote /dev/stdout\n")
+        assert json.loads(done.stdout)["title"] == "A Gradient deployment spec"

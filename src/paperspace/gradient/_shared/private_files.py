@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import errno
 import os
-import tempfile
 from contextlib import ExitStack, contextmanager, suppress
-from pathlib import Path
 from typing import TYPE_CHECKING
+
+from paperspace.gradient._shared.whole_files import replace_file
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
+    from pathlib import Path
 
 # More than any file with settings or an API key.
 MAX_BYTES = 1_000_000
@@ -56,17 +57,4 @@ def write_private(file: Path, content: str | bytes) -> None:
     data = content.encode() if isinstance(content, str) else content
     if len(data) > MAX_BYTES:
         raise OSError(errno.EFBIG, "it would be larger than 1 MB", str(file))
-    # Written to a temporary file, which mkstemp creates with mode 0600, and renamed.
-    try:
-        handle, draft = tempfile.mkstemp(dir=file.parent, prefix=file.name)
-        try:
-            with os.fdopen(handle, "wb") as stream:
-                stream.write(data)
-                stream.flush()
-                os.fsync(handle)  # otherwise, after a power failure, the file may have its name but no content
-            Path(draft).replace(file)
-        except BaseException:
-            Path(draft).unlink(missing_ok=True)
-            raise
-    except OSError as error:
-        raise OSError(error.errno, error.strerror, str(file)) from error  # the user knows nothing of the draft
+    replace_file(file, data, mode=0o600)

@@ -6,6 +6,7 @@ from pathlib import Path
 
 import click
 
+from paperspace.gradient._shared.whole_files import write_whole
 from paperspace.gradient.cli._client import connect
 from paperspace.gradient.cli._commands import Group
 from paperspace.gradient.cli._exit_codes import ExitCode
@@ -105,7 +106,7 @@ def _write(text: str, output: Path | None) -> None:
         click.echo(text, nl=False)
         return
     try:
-        output.write_text(text, encoding="utf-8")
+        write_whole(output, text.encode())
     except OSError as error:
         raise click.ClickException(f"cannot write {output}: {error.strerror}") from error
     print_message(f"Wrote {output}")
