@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import stat
 import subprocess
 import sys
@@ -310,9 +311,13 @@ class TestCommand:
         assert new.stat().st_mode == usual.stat().st_mode
         assert sorted(tmp_path.iterdir()) == sorted([path, link, new, usual])
 
-    def test_no_regular_file(self) -> None:
+    def test_no_regular_file(self, tmp_path: Path) -> None:
         """A file that is a pipe is written as it is."""
-        command = [sys.executable, "-m", "paperspace.gradient", "schema", "spec", "--output", "/dev/stdout"]
-        done = subprocess.run(command, capture_output=True, text=True, check=False)
-        assert (done.returncode, done.stderr) == (0, "Wrote /dev/stdout\n")
-        assert json.loads(done.stdout)["title"] == "A Gradient deployment spec"
+        pipe = tmp_path / "pipe"
+        os.mkfifo(pipe)
+        reader = os.open(pipe, os.O_RDONLY | os.O_NONBLOCK)
+        try:
+            assert CliRunner().invoke(main, ["schema", "spec", "--output", str(pipe)]).exit_code == 0
+            assert json.loads(os.read(reader, 1_000_000))["title"] == "A Gradient deployment spec"
+        finally:
+            os.close(reader)
