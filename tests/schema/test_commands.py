@@ -199,6 +199,26 @@ def test_introspection_file(tmp_path: Path) -> None:
         assert schema.diff(path).breaking == ()
 
 
+def test_nested_lists(tmp_path: Path) -> None:
+    """A file with a type of many nested lists is refused, as such a response is. One with fewer can be compared and printed."""
+    result: Any = introspection_from_schema(build_schema(TEXT))
+    [deployment] = [entry for entry in result["__schema"]["types"] if entry["name"] == "Deployment"]
+    [name] = [field for field in deployment["fields"] if field["name"] == "name"]
+    name["type"] = "TYPE"
+    path = tmp_path / "introspection.json"
+
+    def write(lists: int) -> None:
+        nested = '{"kind": "LIST", "ofType": ' * lists + '{"kind": "SCALAR", "name": "Int"}' + "}" * lists
+        path.write_text(json.dumps(result).replace('"TYPE"', nested), encoding="utf-8")
+
+    write(150)
+    assert "[" * 150 in str(schema.diff(path))
+    assert "[" * 150 in schema.to_sdl(schema.read_file(path))
+    write(480)
+    with pytest.raises(SchemaError, match="is not a JSON introspection result"):
+        schema.diff(path)
+
+
 @pytest.mark.parametrize(
     ("name", "content", "complaint"),
     [
@@ -208,6 +228,7 @@ def test_introspection_file(tmp_path: Path) -> None:
         ("a.json", "[]", r"a\.json is not a JSON introspection result"),
         ("a.json", "{}", r"invalid introspection result"),
         ("a.json", '{"data": {"__schema": {}}}', r"invalid introspection result"),
+        ("a.json", '{"data": {"__schema": {"types": [], "directives": [5]}}}', r"invalid introspection result"),
         ("a.json", "[" * 100_000, r"a\.json is not a JSON introspection result"),
         ("a.graphql", "type Other { a: String }", r"Query root type must be provided"),
         ("a.graphql", None, r"a\.graphql cannot be read: No such file"),

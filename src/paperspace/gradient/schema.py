@@ -10,7 +10,6 @@ The commands `gradient schema diff` and `gradient schema pull` do the same from 
 
 from __future__ import annotations
 
-import json
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -26,6 +25,7 @@ from graphql import (
     print_schema,
     validate_schema,
 )
+from pydantic_core import from_json
 
 from paperspace.gradient._core.custom_operations import pinned_schema, with_position
 from paperspace.gradient._core.defaults import DEFAULT_MAX_RESPONSE_BYTES
@@ -208,16 +208,17 @@ def _from_sdl(text: str, path: Path) -> GraphQLSchema:
 
 def _from_json(text: str, path: Path) -> GraphQLSchema:
     try:
-        content = json.loads(text)
-        return _from_introspection(content.get("data", content))
-    except (ValueError, AttributeError, RecursionError) as error:
+        content = from_json(text, allow_inf_nan=False)  # as for a response: also with its limit for nested lists
+        data = content.get("data", content)
+    except (ValueError, AttributeError) as error:
         raise SchemaError(f"{path} is not a JSON introspection result") from error
+    return _from_introspection(data)
 
 
 def _from_introspection(data: Any) -> GraphQLSchema:
     try:
         return _validated(build_client_schema(data))
-    except (GraphQLError, TypeError, KeyError) as error:
+    except (GraphQLError, TypeError, KeyError, AttributeError) as error:
         raise SchemaError(f"invalid introspection result: {error}") from error
 
 
