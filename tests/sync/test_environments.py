@@ -70,7 +70,7 @@ print(os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]))
 
 # A finalizer, or a function of os.register_at_fork, that makes a call: `attempt` prints what becomes of it.
 ATTEMPT = """
-import gc, os, sys, threading
+import gc, os, signal, sys, threading
 from paperspace.gradient import Client, GradientError, deployments
 
 def attempt():
@@ -125,6 +125,8 @@ attempt()
 child = os.fork()
 if child:
     os.waitpid(child, 0)
+else:
+    signal.alarm(60)
 attempt()
 """
     expected = "0\n" + CALL_LATER + "0\n0\n"

@@ -12,9 +12,9 @@ from __future__ import annotations
 import asyncio
 import atexit
 import concurrent.futures
+import queue
 import threading
 from contextlib import suppress
-from queue import SimpleQueue
 from typing import TYPE_CHECKING, Any, TypeVar
 
 from paperspace.gradient._shared.event_loops import new_event_loop
@@ -127,8 +127,8 @@ def run(coroutine: Coroutine[Any, Any, R]) -> R:
             "forever; call it later"
         )
     # In C: a signal handler that raises in the middle of it leaves no lock that the loop thread would wait for forever. The
-    # futures of `concurrent` have such a lock.
-    finished: SimpleQueue[asyncio.Task[R]] = SimpleQueue()
+    # futures of `concurrent` have such a lock. By its full name: gevent may replace it later than this module is imported.
+    finished: queue.SimpleQueue[asyncio.Task[R]] = queue.SimpleQueue()
 
     def start() -> None:
         loop_thread.loop.create_task(coroutine).add_done_callback(finished.put)
