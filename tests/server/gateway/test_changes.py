@@ -150,9 +150,9 @@ async def test_removed_while_envoy_does_not_respond(
         assert envoy
         os.kill(envoy, signal.SIGSTOP)
         await in_thread(server, lambda api: api.scale_deployment(id_, 2))
-        await until(lambda: bool(gateway.routes(id_).draining))  # its route is written, and not in effect
+        await until(lambda: bool(gateway.routes(id_).draining))  # its route is wanted, and not in effect
         port = engine.running()[-1].host_port
-        assert str(port) in (folder / "eds-http.json").read_text()
+        await until(lambda: str(port) in (folder / "eds-http.json").read_text())
         await in_thread(server, lambda api: api.scale_deployment(id_, 1))
         await until(lambda: len(engine.running()) == 1)
         await until(lambda: str(port) not in (folder / "eds-http.json").read_text())
