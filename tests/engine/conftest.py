@@ -39,7 +39,7 @@ def make_images(engine: PrivateEngine) -> None:
         SHELL,
         busybox(
             *("sh", "sleep", "cat", "echo", "httpd", "tail", "kill", "env", "wget", "trap", "head", "seq", "nc", "tr"),
-            *("chmod", "mkdir", "rm", "touch"),
+            *("chmod", "mkdir", "rm", "touch", "sed"),
         ),
         'ENTRYPOINT ["/bin/sh", "-c"]',
         'CMD ["echo image; sleep 600"]',

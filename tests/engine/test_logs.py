@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Iterator
+from itertools import pairwise
 from pathlib import Path
 
 import pytest
@@ -88,6 +89,30 @@ def test_a_restarted_engine(site: Site, server_is: str) -> None:
     site.restart_engine(server_is)
     wait_for(lambda: len(lines(site, id_)) == 400)
     assert lines(site, id_) == numbers(1, 200) * 2
+
+
+def test_new_files_of_the_engine(site: Site, monkeypatch: pytest.MonkeyPatch) -> None:
+    """While the engine begins new files for a log, each line is in the log once, and none is missing."""
+    monkeypatch.setitem(containers.LOG_CONFIG, "Config", {"max-size": "200k", "max-file": "2"})
+    script = f"(for i in $(seq 0 499); do seq $((i * 20 + 1)) $((i * 20 + 20)); sleep 0.01; done; echo end) & {SERVE}"
+    id_ = site.create("mnist", spec("mnist", script=script), wait=True)
+    wait_for(lambda: lines(site, id_)[-1:] == ["end"])
+    assert lines(site, id_) == [*numbers(1, 10000), "end"]
+
+
+def test_a_container_that_writes_too_fast(site: Site) -> None:
+    """Of lines that are written faster than the engine can read them, none comes twice, and a line says where some are missing."""
+    text = "x" * 90
+    script = f"(seq 1 400000 | sed 's/$/ {text}/'; sleep 2; echo 400001 end) & {SERVE}"
+    id_ = site.create("mnist", spec("mnist", script=script), wait=True)
+    wait_for(lambda: lines(site, id_)[-1:] == ["400001 end"])
+    found = lines(site, id_)
+    kept = [None if line == GAP else int(line.split()[0]) for line in found]
+    for before, after in pairwise(kept):
+        assert before is None or after is None or after == before + 1
+    known = [number for number in kept if number]
+    assert all(before < after for before, after in pairwise(known))
+    assert all(line == GAP or line.endswith(f" {text}") for line in found[:-1])
 
 
 def test_a_removed_container(site: Site) -> None:

@@ -64,8 +64,7 @@ class Store:
     def read(self, output: Sequence[Piece], chunk: int, lost: int) -> None:
         """Read an output in chunks; the last ones are read, but not stored, as after a SIGKILL."""
         reading = Reading(Progress.load(self.progress))
-        since = reading.progress.since
-        pieces = [piece for piece in output if piece.at >= since]
+        pieces = [piece for piece in output if piece.at >= reading.since]
         chunks = [pieces[start : start + chunk] for start in range(0, len(pieces), chunk)]
         for index, part in enumerate(chunks):
             lines = reading.take(part)
@@ -76,9 +75,18 @@ class Store:
     def finish(self, output: Sequence[Piece]) -> None:
         """Read an output to its end."""
         reading = Reading(Progress.load(self.progress))
-        since = reading.progress.since
-        self.lines += reading.take([piece for piece in output if piece.at >= since])
+        self.lines += reading.take([piece for piece in output if piece.at >= reading.since])
         self.lines += reading.end()
+        self.progress = reading.progress.dump()
+
+    def follow(self, output: Sequence[Piece], first: int, repeated: int) -> None:
+        """Follow an output whose engine sends some pieces again; then read what it has."""
+        followed = Reading(Progress.load(self.progress), follow=True)
+        pieces = [piece for piece in output if piece.at >= followed.since]
+        first %= len(pieces) + 1
+        self.lines += followed.take([*pieces[: first + repeated], *pieces[first:]])
+        reading = Reading(followed.progress, since=followed.repeated)
+        self.lines += reading.take([piece for piece in output if piece.at >= reading.since])
         self.progress = reading.progress.dump()
 
     @property
@@ -116,6 +124,33 @@ def test_a_gap_is_reported(
     assert texts == [text for text in lines_of(output) if text in set(texts)]
     if texts != lines_of(output) and some_stored and removed < len(output):
         assert GAP in store.texts
+
+
+repetitions = st.lists(st.tuples(st.integers(0, 60), st.integers(0, 60), st.integers(0, 9)), max_size=6)
+
+
+@given(events, repetitions)
+def test_pieces_that_are_sent_again(
+    entries: list[tuple[int, int, int, bool]], times: list[tuple[int, int, int]]
+) -> None:
+    """Each line is stored once if the engine sends pieces again while its output is followed."""
+    output, store = output_of([(stream, passed, 0, True) for stream, passed, *_ in entries]), Store()
+    for written, first, repeated in sorted(times):
+        store.follow(output[:written], first, repeated)
+    store.finish(output)
+    assert store.texts == lines_of(output)
+
+
+@pytest.mark.parametrize("seconds", [1, 5, 3600])
+def test_a_clock_that_is_set_back(seconds: int) -> None:
+    """Each line is stored once if the clock is set back while output is followed, which looks as if pieces were sent again."""
+    times = [START + number * SECOND for number in range(9)]
+    times += [times[-1] - seconds * SECOND + number * 500 for number in range(1, 9)]
+    output = [Piece(number % 2, at, b"%d" % number, True) for number, at in enumerate(times)]
+    store = Store()
+    store.follow(output[:-4], 0, 0)
+    store.follow(output, 0, 0)
+    assert store.texts == lines_of(output)
 
 
 def test_gap() -> None:

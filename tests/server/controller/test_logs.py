@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import logging
 import sqlite3
-from collections.abc import AsyncGenerator, AsyncIterator, Callable
+from collections.abc import AsyncGenerator, AsyncIterator, Callable, Sequence
 from contextlib import asynccontextmanager, closing
 from pathlib import Path
 from typing import Any
@@ -18,7 +18,7 @@ from tests.server.controller.test_server import in_thread, spec
 
 from paperspace.gradient.server import LocalServer
 from paperspace.gradient.server.control.offline import OfflineControl
-from paperspace.gradient.server.controller import controller, logs
+from paperspace.gradient.server.controller import controller, log_store, logs
 from paperspace.gradient.server.controller.controller import Options
 from paperspace.gradient.server.controller.down import Drain
 from paperspace.gradient.server.controller.engine import ContainerKey, Piece
@@ -339,6 +339,43 @@ async def test_lines_that_do_not_continue_the_file(tmp_path: Path) -> None:
         results = await asyncio.gather(store.append(lost), store.append(first), return_exceptions=True)
         assert [type(result) for result in results] == [SideFileError, type(None)]
         assert await store.logs() == [("d", "j")]
+
+
+async def test_much_output_is_stored_in_parts(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """What many containers write at once is stored in several transactions, that which waits longest first."""
+    monkeypatch.setattr(log_store, "_TRANSACTION_SIZE", 100)
+    transactions = []
+    append = LogFile.append
+
+    def counting(file: LogFile, outputs: Sequence[Output]) -> list[Output]:
+        transactions.append([output.container_id for output in outputs])
+        return append(file, outputs)
+
+    monkeypatch.setattr(LogFile, "append", counting)
+    async with LogStore(location_beside(tmp_path / "gradient.db", KIND.name)) as store:
+        small, large = [(1, "x")] * 2, [(1, "x" * 500)]
+        outputs = [Output("d", id_, id_, large if id_ == "c" else small, None, "1") for id_ in "abcde"]
+        await asyncio.gather(*map(store.append, outputs))
+        assert len(await store.logs()) == 5
+    assert transactions == [["a", "b"], ["c"], ["d", "e"]]
+
+
+async def test_repeated_output(world: World) -> None:
+    """If the engine sends output again while it is followed, each line is in the log once, and what follows is there too."""
+    output = world.engine.output
+
+    async def repeating(container_id: str, since: int, *, follow: bool) -> AsyncGenerator[Any]:
+        async for pieces in output(container_id, since, follow=follow):
+            yield pieces
+            if follow:
+                yield pieces
+
+    world.engine.output = repeating  # type: ignore[method-assign]
+    await world.create()
+    world.engine.write(world.container, "one", "two")
+    await world.until_lines("one", "two")
+    world.engine.write(world.container, "three")
+    await world.until_lines("one", "two", "three")
 
 
 async def test_two_readings_at_the_same_time(tmp_path: Path) -> None:

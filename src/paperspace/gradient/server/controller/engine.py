@@ -304,7 +304,8 @@ class Engine(Protocol):
             container_id: The id of the container.
             since: Leave out earlier pieces; nanoseconds since 1970. 0: none.
             follow: Whether to continue with what is written later. Then the iterator ends when the container exits, or
-                earlier, when the engine ends it.
+                earlier: when the engine ends it, or can leave out pieces from then on. It can yield pieces again. Without
+                `follow`, neither happens.
 
         Raises:
             ContainerMissingError: the container does not exist.

@@ -6,6 +6,9 @@ and so can other lines. The pieces of one stream are in the order of their times
 So after an interruption, the output is read from a time that no further piece can be before. The last stored piece is
 recognized by its stream, its time and its number among the pieces with both. All pieces before it are stored, and all
 after it are new.
+
+While output is followed, the engine can send pieces again: Docker before version 23 does so whenever it begins a new
+file. A piece that may be such a repetition ends the reading. The next one is not followed, so that nothing is repeated.
 """
 
 from __future__ import annotations
@@ -78,20 +81,31 @@ class Progress(NamedTuple):
 
 
 class Reading:
-    """One reading of the output of a container, from `progress.since` on.
+    """One reading of the output of a container.
+
+    Args:
+        progress: What is stored.
+        follow: Whether the output is followed.
+        since: The time to read from, if it is earlier than `progress.since`.
 
     Attributes:
         progress: What is stored, when the lines returned so far are.
+        since: The time to read from.
+        follow: Whether the output is followed.
+        repeated: The time of a piece that may be a repetition. It ends the reading. None: there was no such piece.
     """
 
-    def __init__(self, progress: Progress) -> None:
+    def __init__(self, progress: Progress, *, follow: bool = False, since: int | None = None) -> None:
         self.progress = progress
+        self.since = progress.since if since is None else min(since, progress.since)
+        self.repeated: int | None = None
+        self.follow = follow
         target = progress.marks[progress.last]
         self._last_stored = (progress.last, target.at)
         self._stored_left = target.number  # pieces like the last stored one, up to that one
 
     def take(self, pieces: Sequence[Piece]) -> list[Line]:
-        """Return the new lines that end in these pieces."""
+        """Return the new lines that end in these pieces, up to one that may be a repetition."""
         lines: list[Line] = []
         new = self._skip_stored(pieces, lines) if self._stored_left else pieces
         if new:
@@ -121,8 +135,12 @@ class Reading:
     def _add(self, pieces: Iterable[Piece], lines: list[Line]) -> None:
         marks, begun = list(self.progress.marks), list(self.progress.begun)
         last, newest = self.progress.last, self.progress.newest
-        for last, at, text, ends in pieces:  # the last one is stored
-            line, mark = begun[last] + text, marks[last]
+        for stream, at, text, ends in pieces:
+            mark = marks[stream]
+            if self.follow and at < mark.at + (not begun[stream]):  # a line that follows another one has a later time
+                self.repeated = at
+                break
+            last, line = stream, begun[stream] + text  # the last one is stored
             if begun[last] and len(line) > MAX_LINE:
                 lines.append(_line(at, begun[last]))
                 line = text

@@ -1,4 +1,4 @@
-"""The store of logs, for the event loop: writes in a thread of its own, all that waits in one transaction."""
+"""The store of logs, for the event loop: writes in a thread of its own, and what waits together in one transaction."""
 
 from __future__ import annotations
 
@@ -17,12 +17,21 @@ if TYPE_CHECKING:
     from paperspace.gradient.server.storage.log_file import Output
     from paperspace.gradient.server.storage.side_file import Location
 
-WRITE_INTERVAL = 0.05  # seconds between the starts of two transactions with lines; readers see lines this much later
+WRITE_INTERVAL = 0.05  # seconds between two transactions with lines; readers see lines this much later
+
+# Bytes of one transaction, before the last output in it. It limits how much all containers together can write, and with it
+# the work of the event loop, which decodes each output before it is stored: some milliseconds in each interval.
+_TRANSACTION_SIZE = 512 * 1024
+_LINE_OVERHEAD = 40  # bytes that decoding a line costs as much as
 
 
 class _Waiting(NamedTuple):
     output: Output
     stored: asyncio.Future[None]
+
+    @property
+    def size(self) -> int:
+        return sum(len(text) + _LINE_OVERHEAD for _, text in self.output.lines)
 
 
 class LogStore:
@@ -71,12 +80,24 @@ class LogStore:
         """Remove the logs of instances, and return space of removed ones to the disk."""
         await self._store.run(lambda file: file.drop(instance_ids))
 
+    def _next(self) -> list[_Waiting]:
+        """Return what is stored next: that which waits longest."""
+        # Those whose callers were cancelled are left out: they read the same output again.
+        waiting = [entry for entry in self._waiting if not entry.stored.done()]
+        size = count = 0
+        while count < len(waiting) and size < _TRANSACTION_SIZE:
+            size += waiting[count].size
+            count += 1
+        self._waiting = waiting[count:]
+        if self._waiting:
+            self._appended.set()
+        return waiting[:count]
+
     async def _write_forever(self) -> None:
         while True:
             await self._appended.wait()
             self._appended.clear()
-            # Those whose callers were cancelled are left out: they read the same output again.
-            waiting, self._waiting = [entry for entry in self._waiting if not entry.stored.done()], []
+            waiting = self._next()
             outputs = [entry.output for entry in waiting]
             left_out: list[Output] = []
             try:

@@ -9,13 +9,13 @@ from typing import TYPE_CHECKING, Protocol
 
 from paperspace.gradient.server.controller.engine import ContainerMissingError, EngineUnavailableError
 from paperspace.gradient.server.controller.log_reading import Progress, Reading
-from paperspace.gradient.server.controller.supervision import MAX_PAUSE, pause
+from paperspace.gradient.server.controller.supervision import MAX_PAUSE, MIN_PAUSE, pause
 from paperspace.gradient.server.storage.log_file import Output
 from paperspace.gradient.server.storage.side_file import SideFileError
 from paperspace.gradient.server.tasks import cancel
 
 if TYPE_CHECKING:
-    from collections.abc import Collection, Iterable, Sequence
+    from collections.abc import Awaitable, Collection, Iterable, Sequence
 
     from paperspace.gradient.server.controller.engine import Container, Engine
     from paperspace.gradient.server.controller.log_reading import Line
@@ -96,7 +96,7 @@ class Collector:
         try:
             await self._stop([container.id])
             failures = 0
-            while problem := await self._try_to_read(container, follow=False):
+            while problem := await self._try_to_store(self._store_rest(container), container):
                 failures += 1
                 if failures == FINAL_ATTEMPTS:
                     _log.warning("The end of the log of container %s cannot be stored: %s", container.id[:12], problem)
@@ -131,7 +131,7 @@ class Collector:
         try:
             while True:
                 start = asyncio.get_running_loop().time()
-                await self._try_to_read(container, follow=True)
+                await self._try_to_store(self._store_as_written(container), container)
                 failures = 0 if asyncio.get_running_loop().time() - start > MAX_PAUSE else failures + 1
                 await asyncio.sleep(pause(failures))
         except ContainerMissingError:
@@ -140,10 +140,10 @@ class Collector:
             if self._tasks.get(container.id) is asyncio.current_task():
                 del self._tasks[container.id]
 
-    async def _try_to_read(self, container: Container, *, follow: bool) -> Exception | None:
-        """Read output, and return why that failed."""
+    async def _try_to_store(self, storing: Awaitable[None], container: Container) -> Exception | None:
+        """Store output, and return why that failed."""
         try:
-            await self._read(container, follow=follow)
+            await storing
         except ContainerMissingError:
             raise
         except (EngineUnavailableError, SideFileError) as error:
@@ -153,18 +153,40 @@ class Collector:
             return error
         return None
 
-    async def _read(self, container: Container, *, follow: bool) -> None:
-        """Read the output from where it was read to, up to the end; or follow it until the engine ends that."""
+    async def _store_as_written(self, container: Container) -> None:
+        """Store output from where it was read to, and what is written later, until there is no more.
+
+        The engine can end a stream that is followed. Then what it has is read to its end, which always is complete.
+        """
+        before: str | None = ""
         stored = await self._store.progress(container.id)
-        reading = Reading(Progress.load(stored) if stored else Progress())
-        async with aclosing(self._engine.output(container.id, reading.progress.since, follow=follow)) as output:
+        while stored != before:
+            before = stored
+            followed = Reading(_load(stored), follow=True)
+            stored = await self._store_read(container, followed, stored)
+            stored = await self._store_read(container, Reading(followed.progress, since=followed.repeated), stored)
+            await asyncio.sleep(MIN_PAUSE)
+
+    async def _store_rest(self, container: Container) -> None:
+        """Store output from where it was read to, up to the end."""
+        stored = await self._store.progress(container.id)
+        reading = Reading(_load(stored))
+        stored = await self._store_read(container, reading, stored)
+        if lines := reading.end():
+            await self._append(container, lines, stored, reading.progress)
+
+    async def _store_read(self, container: Container, reading: Reading, stored: str | None) -> str | None:
+        """Store what a reading finds after the progress that is stored; return what is stored then."""
+        output = self._engine.output(container.id, reading.since, follow=reading.follow)
+        async with aclosing(output):
             async for pieces in output:
                 before = reading.progress
                 lines = reading.take(pieces)
                 if reading.progress is not before:
                     stored = await self._append(container, lines, stored, reading.progress)
-        if not follow and (lines := reading.end()):
-            await self._append(container, lines, stored, reading.progress)
+                if reading.repeated is not None:
+                    break
+        return stored
 
     async def _append(self, container: Container, lines: Sequence[Line], stored: str | None, progress: Progress) -> str:
         """Store lines and progress after the progress that is stored; return what is stored then."""
@@ -175,6 +197,10 @@ class Collector:
 
     async def _stop(self, container_ids: Iterable[str]) -> None:
         await cancel([self._tasks.pop(id_) for id_ in container_ids if id_ in self._tasks])
+
+
+def _load(stored: str | None) -> Progress:
+    return Progress.load(stored) if stored else Progress()
 
 
 def outdated(logs: Iterable[tuple[str, str]], removed: Collection[str], existing: Collection[str]) -> list[str]:

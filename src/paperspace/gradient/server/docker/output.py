@@ -21,7 +21,8 @@ _HEADER = struct.Struct(">BxxxL")  # the stream, and the size of what follows
 _STREAMS = {0: 0, 1: 0, 2: 1}
 _MAX_FRAME = 1024 * 1024  # the engine cuts lines into pieces of 16 KiB
 
-_READ_SIZE = 128 * 1024  # bytes; aiohttp returns up to twice as many at once
+_READ_SIZE = 128 * 1024  # bytes
+_FULL = 2 * _READ_SIZE  # aiohttp receives no more than this until it is read
 _CONNECT_TIMEOUT = 5.0  # seconds
 _READ_TIMEOUT = 60.0  # seconds without data, of output that is not followed
 
@@ -84,6 +85,10 @@ def _seconds(time: bytes) -> int:
 async def read_output(api: Api, container_id: str, since: int, *, follow: bool) -> AsyncGenerator[Sequence[Piece]]:
     """Yield the output of a container, on a connection of its own.
 
+    The engine follows output by reading its files, of which it keeps two. When a container writes faster than the engine
+    reads, and when the engine has to wait for us, it skips files without a word. So a followed stream ends after a full
+    buffer. What the engine returns without following is complete: it opens both files at once.
+
     Raises:
         ContainerMissingError: the container does not exist.
         EngineUnavailableError: the connection was lost.
@@ -106,3 +111,5 @@ async def read_output(api: Api, container_id: str, since: int, *, follow: bool) 
             async for chunk in response.content.iter_any():
                 if pieces := decoder.feed(chunk):
                     yield pieces
+                if follow and len(chunk) > _FULL:
+                    return
