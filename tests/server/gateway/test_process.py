@@ -5,7 +5,6 @@ from __future__ import annotations
 import asyncio
 import json
 import os
-import resource
 import signal
 import socket
 import stat
@@ -13,10 +12,9 @@ import tempfile
 from collections.abc import Callable
 from contextlib import suppress
 from pathlib import Path
-from urllib.parse import urlsplit
 
 import pytest
-from tests.server.gateway.site import LONG, Load, Replica, Visitor, read_response, until, visiting
+from tests.server.gateway.site import Load, Replica, Visitor, until, visiting
 
 from paperspace.gradient.server.controller.gateway import GatewayUnavailableError, Routes, Target
 from paperspace.gradient.server.gateway import envoy as envoy_module
@@ -311,35 +309,6 @@ async def test_other_settings_of_the_process(new_gateway: Create, folder: Path) 
     (folder / "bootstrap.json").write_text(json.dumps({**settings, "node": {"id": "old", "cluster": "old"}}))
     await second.open()
     assert pid_of(second) != pid
-
-
-async def test_more_connections_than_file_descriptors(new_gateway: Create, replicas: list[Replica]) -> None:
-    """Clients cannot take all file descriptors of Envoy: it can still change routes, and connect to containers."""
-    a, b, _ = replicas
-    gateway = new_gateway()
-    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
-    resource.setrlimit(resource.RLIMIT_NOFILE, (200, hard))
-    try:
-        await gateway.open()
-    finally:
-        resource.setrlimit(resource.RLIMIT_NOFILE, (soft, hard))
-    await gateway.route("x", "a", a.target)
-    host, port = urlsplit(gateway.endpoint_url("x")).netloc.split(":")
-    connections = [await asyncio.open_connection(host, int(port)) for _ in range(200)]
-    try:
-        async with asyncio.timeout(LONG):
-            last, _ = connections[-1]
-            with suppress(ConnectionError):
-                assert await last.read() == b""  # it is closed
-            await gateway.route("x", "b", b.target)
-            await gateway.unroute("x", "a")
-            reader, writer = connections[0]
-            writer.write(b"GET /endpoints/x/ HTTP/1.1\r\nHost: g\r\n\r\n")
-            status, body = await read_response(reader)
-        assert (status, json.loads(body)["name"]) == (200, b.name)
-    finally:
-        for _, writer in connections:
-            writer.close()
 
 
 async def test_long_path(new_gateway: Create, folder: Path) -> None:

@@ -12,7 +12,7 @@ from paperspace.gradient.server.gateway import process as processes
 from paperspace.gradient.server.gateway.admin import Admin, AdminError
 from paperspace.gradient.server.gateway.files import Files, replace
 from paperspace.gradient.server.gateway.folder import socket_path
-from paperspace.gradient.server.gateway.resources import BOOTSTRAP, bootstrap, concurrency, connection_limit
+from paperspace.gradient.server.gateway.resources import BOOTSTRAP, bootstrap, concurrency, connection_limits
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -167,9 +167,9 @@ def envoy_command(program: Path, bootstrap_file: Path) -> list[str]:
 
     threads = concurrency(len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1)
     options = ["--disable-hot-restart", "--log-level", "warning", "--concurrency", str(threads)]
-    files, _hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    _soft, files = resource.getrlimit(resource.RLIMIT_NOFILE)  # Envoy raises its limit to the hard one
     if files != resource.RLIM_INFINITY:
-        options += ["--config-yaml", json.dumps(connection_limit(files))]
+        options += ["--config-yaml", json.dumps(connection_limits(files))]
     return [str(program), "-c", str(bootstrap_file), *options]
 
 

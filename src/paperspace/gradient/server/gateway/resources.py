@@ -131,15 +131,24 @@ def concurrency(cores: int) -> int:
     return max(1, min(cores, 4))
 
 
-def connection_limit(files: int) -> Resource:
-    """Return the limit of the connections of clients, as a part of what Envoy starts with. It closes further ones at once.
+def connection_limits(files: int) -> Resource:
+    """Return the limits of connections of clients, and of connections to containers, as a part of what Envoy starts with.
+
+    Further connections of clients are closed at once. Further requests wait for a connection to a container.
 
     Without free file descriptors, Envoy uses all CPUs, and cannot connect to containers or read the files of new routes.
 
     Args:
         files: How many file descriptors Envoy can have.
     """
+    limit = max(1, (files - _RESERVED_FILES) // 2)
     type_ = "envoy.extensions.resource_monitors.downstream_connections.v3.DownstreamConnectionsConfig"
-    limit = typed(type_, max_active_downstream_connections=max(1, (files - _RESERVED_FILES) // 2))
-    monitor = {"name": "envoy.resource_monitors.global_downstream_max_connections", "typed_config": limit}
-    return {"overload_manager": {"resource_monitors": [monitor]}}
+    monitor = {
+        "name": "envoy.resource_monitors.global_downstream_max_connections",
+        "typed_config": typed(type_, max_active_downstream_connections=limit),
+    }
+    to_containers = {f"circuit_breakers.{protocol}.default.max_connections": limit for protocol in PROTOCOLS}
+    return {
+        "overload_manager": {"resource_monitors": [monitor]},
+        "layered_runtime": {"layers": [{"name": "limits", "static_layer": to_containers}]},
+    }
