@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import logging
 import sqlite3
-from contextlib import closing
+from contextlib import closing, suppress
 from typing import TYPE_CHECKING, Any
 
 import pytest
@@ -252,12 +252,30 @@ def test_a_damaged_file(on_disk: Files) -> None:
     """A damaged file is moved away, and the next lines are stored in a new one."""
     file = file_of(on_disk)
     file.write_bytes(b"not a database" * 1000)
-    assert on_disk.texts("a") == []
     with pytest.raises(SideFileError, match=r"not a database.* It was moved to .*gradient\.db\.logs\.damaged\.$"):
         on_disk.append("a", "one")
     on_disk.append("a", "one")
     assert on_disk.texts("a") == ["one"]
     assert file.with_name("gradient.db.logs.damaged").read_bytes().startswith(b"not a database")
+
+
+def test_readers_of_a_damaged_file(on_disk: Files, caplog: pytest.LogCaptureFixture) -> None:
+    """A file that cannot be read has no logs. That is logged once, however many read it, until it can be read again."""
+    file = file_of(on_disk)
+    for _ in range(2):
+        for part in file.parent.glob(f"{file.name}*"):
+            part.unlink()
+        file.write_bytes(b"not a database" * 1000)
+        with caplog.at_level(logging.WARNING):
+            assert [on_disk.texts("a") for _ in range(3)] == [[], [], []]
+        assert [record.getMessage() for record in caplog.records] == [
+            f"The logs in {file} cannot be read: file is not a database."
+        ]
+        caplog.clear()
+        with suppress(SideFileError):
+            on_disk.append("a", "one")
+        on_disk.append("a", "one")
+        assert on_disk.texts("a") == ["one"]
 
 
 @pytest.mark.parametrize("kind", ["folder", "foreign", "newer"])

@@ -147,10 +147,14 @@ class SideReader:
         self._location = location
         self._connection: sqlite3.Connection | None = None
         self._identities: list[tuple[int, int] | None] = []
+        self._reported = ""
 
     @contextmanager
     def reading(self) -> Iterator[sqlite3.Connection | None]:
-        """Yield the connection, or None if nothing can be read. A failure in the block ends it, and is logged."""
+        """Yield the connection, or None if nothing can be read. A failure in the block ends it.
+
+        A failure is logged once, until the file can be read again.
+        """
         connection = None
         try:
             connection = self._opened()
@@ -160,6 +164,9 @@ class SideReader:
             yield connection
         except (OSError, sqlite3.Error) as error:
             self._report(error)
+        else:
+            if connection is not None:
+                self._reported = ""
 
     def close(self) -> None:
         """Close the connection."""
@@ -183,7 +190,9 @@ class SideReader:
         return None if is_new else self._connection
 
     def _report(self, error: OSError | sqlite3.Error) -> None:
-        _log.warning("The %s in %s cannot be read: %s.", self._kind.name, self._location.file or "memory", error)
+        if str(error) != self._reported:
+            _log.warning("The %s in %s cannot be read: %s.", self._kind.name, self._location.file or "memory", error)
+        self._reported = str(error)
         self.close()
 
 
