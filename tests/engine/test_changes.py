@@ -93,6 +93,18 @@ async def test_a_container_that_starts_again_is_inspected_again(
         assert restarted.started_at > container.started_at
 
 
+async def test_limits_that_change(engine: DockerEngine, docker: PrivateEngine, free_port: Port) -> None:
+    """A limit that is changed by hand with `docker update` is known: the use of CPU is a part of it."""
+    async with receiving(engine) as changes:
+        await changes.until(None)
+        container = await engine.start(new_key(), workload(WEB), free_port())
+        await changes.until(container.key.deployment_id)
+        assert [entry.cpus for entry in await engine.containers()] == [None]
+        docker.docker("update", "--cpus", "0.5", container.id)
+        await changes.until(container.key.deployment_id, 2)
+        assert [entry.cpus for entry in await engine.containers()] == [0.5]
+
+
 @pytest.mark.parametrize("known", [False, True])
 async def test_a_container_that_starts_again_during_a_listing(
     engine: DockerEngine, docker: PrivateEngine, free_port: Port, monkeypatch: pytest.MonkeyPatch, known: bool

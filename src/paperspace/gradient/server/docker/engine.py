@@ -38,7 +38,7 @@ if TYPE_CHECKING:
     from paperspace.gradient.server.usage import Usage
 
 RECONNECT_INTERVAL = 0.25  # seconds
-EVENTS = ["start", "die", "oom", "destroy"]
+EVENTS = ["start", "die", "oom", "update", "destroy"]
 
 
 class DockerEngine:
