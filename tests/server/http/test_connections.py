@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import asyncio
 import json
+import os
 import socket
 import subprocess
 import sys
 import time
 from contextlib import ExitStack, suppress
+from pathlib import Path
 from typing import TYPE_CHECKING
 from urllib.parse import urlsplit
 
@@ -17,6 +20,7 @@ from tests.raw_client import Caller
 
 from paperspace.gradient.server import LocalServer
 from paperspace.gradient.server.http import connections
+from paperspace.gradient.server.http.listener import open_listener
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -114,6 +118,21 @@ def test_unread_responses_do_not_delay_the_stop() -> None:
         wait_until(lambda: unread(server) == 1)
     with connection:
         assert received(connection) < SIZE
+
+
+def test_event_loop_that_detaches_the_listener() -> None:
+    """The listener leaves no file descriptor behind if the event loop detaches it to close it, as uvloop does."""
+
+    async def listen() -> None:
+        os.close((await open_listener("127.0.0.1", 0)).detach())
+
+    descriptors = Path("/proc/self/fd")
+    if not descriptors.exists():
+        pytest.skip("no list of file descriptors here")
+    asyncio.run(listen())
+    before = len(list(descriptors.iterdir()))
+    asyncio.run(listen())
+    assert len(list(descriptors.iterdir())) == before
 
 
 @pytest.mark.skipif(sys.platform == "win32", reason="Windows has no limit of file descriptors")

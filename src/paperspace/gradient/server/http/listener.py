@@ -91,6 +91,11 @@ class _Listener(socket.socket):
         self._free_spare()
         super().close()
 
+    def detach(self) -> int:
+        """Leave the socket to the caller. uvloop closes it so."""
+        self._free_spare()
+        return super().detach()
+
     def _free_spare(self) -> None:
         spare, self._spare = self._spare, None
         if spare is not None:
