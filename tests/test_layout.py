@@ -99,6 +99,14 @@ def test_no_graphql_in_python() -> None:
                     parse(node.value)
 
 
+def test_no_numbered_parameters_in_sql() -> None:
+    """No SQL has numbered parameters: below 3.12.4, Python warns of them, and tests of users raise warnings as errors."""
+    numbered = [
+        str(path) for path in SOURCE.rglob("*.py") if re.search(r"[ (]\?[0-9]", path.read_text(encoding="utf-8"))
+    ]
+    assert numbered == []
+
+
 def test_schema_is_canonical() -> None:
     """The schema is sorted and formatted as `gradient schema pull` writes it, so that a diff shows only changes."""
     text = (TOP / "graphql/schema.graphql").read_text(encoding="utf-8")

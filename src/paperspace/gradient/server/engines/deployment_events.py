@@ -99,11 +99,11 @@ class DeploymentEvents:
     def _delete_oldest(self, deployment_id: str) -> None:
         """Keep the newest of those that have happened."""
         self._db.execute(
-            "DELETE FROM deployment_events WHERE deployment_id = ?1 AND seq <= (SELECT seq FROM deployment_events"
-            " WHERE deployment_id = ?1 AND dt_last <= ?2 ORDER BY seq DESC LIMIT 1 OFFSET ?3)",
-            deployment_id,
-            self._now,
-            MAX_EVENTS,
+            "DELETE FROM deployment_events WHERE deployment_id = :id AND seq <= (SELECT seq FROM deployment_events"
+            " WHERE deployment_id = :id AND dt_last <= :now ORDER BY seq DESC LIMIT 1 OFFSET :kept)",
+            id=deployment_id,
+            now=self._now,
+            kept=MAX_EVENTS,
         )
 
     def _spec(self, spec_id: str) -> Subject | None:

@@ -71,9 +71,9 @@ class Scales:
     def serve(self, spec_id: str) -> None:
         """Delete the decisions about the other specs of a deployment: this one serves."""
         self._db.execute(
-            "DELETE FROM scales WHERE spec_id <> ?1"
-            " AND deployment_id = (SELECT deployment_id FROM deployment_specs WHERE id = ?1)",
-            spec_id,
+            "DELETE FROM scales WHERE spec_id <> :spec_id"
+            " AND deployment_id = (SELECT deployment_id FROM deployment_specs WHERE id = :spec_id)",
+            spec_id=spec_id,
         )
 
     def discard_future(self, deployment_id: str) -> None:

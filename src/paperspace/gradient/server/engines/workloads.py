@@ -127,29 +127,29 @@ class Workloads:
 
     def _delete_oldest_states(self, instance_id: str) -> None:
         """Keep the newest states, and the one that says since when the instance has run."""
-        of_instance = "FROM instance_states WHERE deployment_run_instance_id = ?1"
+        of_instance = "FROM instance_states WHERE deployment_run_instance_id = :id"
         self._db.execute(
             f"DELETE FROM instance_states WHERE seq IN (SELECT seq {of_instance}"  # noqa: S608
-            f" AND seq <= (SELECT seq {of_instance} ORDER BY seq DESC LIMIT 1 OFFSET ?2)"
-            f" AND seq IS NOT (SELECT min(seq) {of_instance} AND phase = 'Running') ORDER BY seq LIMIT ?3)",
-            instance_id,
-            MAX_STATES,
-            _DELETED_STATES,
+            f" AND seq <= (SELECT seq {of_instance} ORDER BY seq DESC LIMIT 1 OFFSET :kept)"
+            f" AND seq IS NOT (SELECT min(seq) {of_instance} AND phase = 'Running') ORDER BY seq LIMIT :deleted)",
+            id=instance_id,
+            kept=MAX_STATES,
+            deleted=_DELETED_STATES,
         )
 
     def _delete_removed_instances(self, instance_id: str) -> None:
         """Keep the instances of the run of this one that were removed last, and the newest: the next name follows from it."""
-        removed = "FROM instances WHERE run_id = ?1 AND coalesce(dt_deleted, 'never')"
+        removed = "FROM instances WHERE run_id = :run_id AND coalesce(dt_deleted, 'never')"
         (instance,) = self._db.rows("SELECT run_id FROM instances WHERE id = ?", instance_id)
         rows = self._db.rows(
-            f"SELECT id {removed} < (SELECT coalesce(dt_deleted, 'never') {removed} <= ?2"  # noqa: S608
-            " ORDER BY coalesce(dt_deleted, 'never') DESC LIMIT 1 OFFSET ?3)"
-            " AND seq < (SELECT max(seq) FROM instances WHERE run_id = ?1)"
-            " ORDER BY coalesce(dt_deleted, 'never') LIMIT ?4",
-            instance["runId"],
-            iso(self._db.transaction_time - GRACE),
-            MAX_REMOVED - 1,
-            _DELETED_INSTANCES,
+            f"SELECT id {removed} < (SELECT coalesce(dt_deleted, 'never') {removed} <= :removed_before"  # noqa: S608
+            " ORDER BY coalesce(dt_deleted, 'never') DESC LIMIT 1 OFFSET :kept)"
+            " AND seq < (SELECT max(seq) FROM instances WHERE run_id = :run_id)"
+            " ORDER BY coalesce(dt_deleted, 'never') LIMIT :deleted",
+            run_id=instance["runId"],
+            removed_before=iso(self._db.transaction_time - GRACE),
+            kept=MAX_REMOVED - 1,
+            deleted=_DELETED_INSTANCES,
         )
         left = STEP
         for row in rows:

@@ -34,7 +34,7 @@ def end_future(database: Database) -> None:
     now = iso(database.transaction_time)
     if any(_newest(database, table, column) > now for table, column in _NEWEST):
         for table, column in _TIMES:
-            database.execute(f"UPDATE {table} SET {column} = ?1 WHERE {column} > ?1", now)  # noqa: S608
+            database.execute(f"UPDATE {table} SET {column} = :now WHERE {column} > :now", now=now)  # noqa: S608
 
 
 def move_future(database: Database, moment: datetime) -> None:
@@ -45,11 +45,11 @@ def move_future(database: Database, moment: datetime) -> None:
     now = database.transaction_time
     for table, column in _TIMES:
         database.execute(
-            f"UPDATE {table} SET {column} = CASE WHEN {column} <= ?2 THEN ?1"  # noqa: S608
-            f" ELSE strftime('%Y-%m-%dT%H:%M:%fZ', {column}, ?3) END WHERE {column} > ?1",
-            iso(now),
-            iso(moment),
-            f"-{(moment - now).total_seconds():.3f} seconds",
+            f"UPDATE {table} SET {column} = CASE WHEN {column} <= :moment THEN :now"  # noqa: S608
+            f" ELSE strftime('%Y-%m-%dT%H:%M:%fZ', {column}, :change) END WHERE {column} > :now",
+            now=iso(now),
+            moment=iso(moment),
+            change=f"-{(moment - now).total_seconds():.3f} seconds",
         )
 
 

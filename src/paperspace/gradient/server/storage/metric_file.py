@@ -148,8 +148,8 @@ def _points(
 ) -> Iterator[tuple[int, Point]]:
     rows = connection.execute(
         "SELECT points.* FROM deployments JOIN points"
-        " ON seq BETWEEN number * ?1 + ?2 AND number * ?1 + ?3 WHERE deployment_id = ?4 ORDER BY seq",
-        [_ROWS, first, last, deployment_id],
+        " ON seq BETWEEN number * :rows + :first AND number * :rows + :last WHERE deployment_id = :id ORDER BY seq",
+        {"rows": _ROWS, "first": first, "last": last, "id": deployment_id},
     )
     for seq, *values in rows:
         budget.count_row(0)
