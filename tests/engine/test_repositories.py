@@ -16,6 +16,7 @@ from tests.engine.git_server import USER, GitServer, git
 from tests.engine.private_engine import PrivateEngine
 from tests.engine.site import Site, page, running_site, spec, wait_for
 from tests.engine.ssh_server import SshServer, ssh_server
+from tests.engine.test_command import GRADIENT, environment, running
 
 from paperspace.gradient.server.controller.engine import CloneError, Repository, Workload
 from paperspace.gradient.server.docker import clones as clones_module
@@ -458,6 +459,21 @@ async def test_clones_of_a_killed_server(host: GitServer, tmp_path: Path) -> Non
     (left / ".clone-now").mkdir()
     await clones.clean()  # after a reconnection to the engine
     assert (left / ".clone-now").exists()
+
+
+def test_down_after_a_kill(docker: PrivateEngine, host: GitServer, tmp_path: Path) -> None:
+    """After the server was killed, `gradient server down` leaves nothing of its clones: no credentials and no processes."""
+    url = host.url_of("app", "stalled")
+    repository = {"name": "app", "url": url, "username": USER, "password": host.password}
+    with running(docker.url, tmp_path) as command:
+        command.client.deployments.create_deployment("app", "p", cloning(repository))
+        wait_for(lambda: len(processes_of(tmp_path)) >= 2)  # git, and what it has started
+        command.process.kill()
+    assert [path for path in tmp_path.rglob("secret") if host.password in path.read_text()]
+    down = [*GRADIENT, "server", "down"]
+    subprocess.run(down, check=True, env=environment(docker.url, tmp_path), capture_output=True)
+    assert not list(tmp_path.rglob("secret"))
+    wait_for(lambda: not processes_of(tmp_path))  # they were killed, and end soon
 
 
 @anyio

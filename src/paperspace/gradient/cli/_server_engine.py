@@ -257,6 +257,8 @@ def engine_of(database: Path) -> Engine | EngineUnavailableError | None:
         return EngineUnavailableError(f"{error}. {_UNKNOWN_CONTAINERS}")
     if not find_spec("aiodocker"):
         return EngineUnavailableError(_NO_EXTRA)
+    from paperspace.gradient.server.defaults import beside
     from paperspace.gradient.server.docker.engine import DockerEngine
+    from paperspace.gradient.server.docker.requirements import Settings
 
-    return DockerEngine()
+    return DockerEngine(Settings(repositories=beside(database, REPOSITORIES)))

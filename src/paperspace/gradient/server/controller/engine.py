@@ -197,7 +197,7 @@ class Engine(Protocol):
         ...
 
     async def release(self) -> None:
-        """Remove what `open` prepared, unless containers use it."""
+        """Remove what `open` prepared, unless containers use it, and what a server that was killed left behind."""
         ...
 
     def check(self, workload: Workload) -> Sequence[str]:

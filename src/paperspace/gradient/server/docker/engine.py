@@ -122,7 +122,8 @@ class DockerEngine:
         return api.describe()
 
     async def release(self) -> None:
-        """Remove the network, unless containers use it."""
+        """Remove the network, unless containers use it, and the clones of a server that was killed."""
+        await self._clones.clean()
         await remove_network(await self._api())
 
     def check(self, workload: Workload) -> Sequence[str]:
