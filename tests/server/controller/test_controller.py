@@ -536,6 +536,56 @@ def test_replicas_have_the_same_commits() -> None:
     run(test)
 
 
+def test_one_replica_resolves() -> None:
+    """One replica of a revision finds its image and its commits. The others need them only: a tag or a branch may be deleted by then."""
+
+    async def test(world: World) -> None:
+        resolve, clone, resolved = world.engine.resolve, world.engine.clone, list[str]()
+
+        async def resolve_once(workload: Workload, progress: Callable[[str], None]) -> str:
+            if workload.image_id is None:
+                resolved.append("image")
+            return await resolve(workload, progress)
+
+        async def clone_once(key: ContainerKey, workload: Workload, progress: Callable[[str], None]) -> tuple[str, ...]:
+            if not workload.commits:
+                resolved.append("commits")
+            return await clone(key, workload, progress)
+
+        world.engine.resolve = resolve_once  # type: ignore[method-assign]
+        world.engine.clone = clone_once  # type: ignore[method-assign]
+        id_ = world.create("good-1", 5, **repositories("a"))
+        await until(lambda: world.states(id_) == ["healthy"] * 5)
+        world.update(id_, "good-2", 5, **repositories("a"))
+        await until(lambda: world.images(id_) == ["good-2"] * 5 and world.states(id_) == ["healthy"] * 5)
+        assert resolved == ["image", "commits"] * 2
+
+    run(test)
+
+
+def test_a_stuck_revision_does_not_delay_the_other() -> None:
+    """While a new revision waits for its image, the containers of the revision that serves are replaced when they end."""
+
+    async def test(world: World) -> None:
+        id_ = world.create("good-1", 2)
+        await until(lambda: world.states(id_) == ["healthy"] * 2)
+        resolve = world.engine.resolve
+
+        async def stuck(workload: Workload, progress: Callable[[str], None]) -> str:
+            if workload.image == "good-2":
+                await asyncio.Event().wait()
+            return await resolve(workload, progress)
+
+        world.engine.resolve = stuck  # type: ignore[method-assign]
+        world.update(id_, "good-2", 2)
+        await until(lambda: len(world.states(id_)) == 3)
+        world.engine.exit(world.engine.running()[0].id)
+        await until(lambda: world.images(id_) == ["good-1"])
+        await until(lambda: world.images(id_) == ["good-1"] * 2)
+
+    run(test)
+
+
 def test_a_new_revision_has_new_commits() -> None:
     """A new revision resolves branches again, also if it is a restart of the same spec."""
 

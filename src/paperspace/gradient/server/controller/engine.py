@@ -66,6 +66,11 @@ class Workload(NamedTuple):
     commits: tuple[str, ...] = ()
     """What `Engine.clone` returned for the repositories. Empty: they are not resolved yet."""
 
+    @property
+    def is_pinned(self) -> bool:
+        """Whether the image and all repositories are resolved."""
+        return self.image_id is not None and len(self.commits) == len(self.repositories)
+
 
 class ContainerKey(NamedTuple):
     """What identifies a container. The engine stores it in labels, and derives the container's name from it.

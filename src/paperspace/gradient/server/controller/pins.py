@@ -19,7 +19,7 @@ _SHOWN = 12  # characters of a commit
 
 
 class Pins:
-    """Store what was resolved first for a template, and return it to all later containers. Methods run in a transaction.
+    """Store what was resolved for a template. It stays the same for all later containers. Methods run in a transaction.
 
     Args:
         database: The database.
@@ -30,35 +30,32 @@ class Pins:
         self._db = database
         self._workloads = workloads
 
-    def image(self, key: ContainerKey, image_id: str, notes: Sequence[str]) -> str:
-        """Store the image of a template. Return the id of the first image that was stored for it.
+    def image(self, key: ContainerKey, image_id: str, notes: Sequence[str]) -> None:
+        """Store the image of a template, unless it has one.
 
         Args:
             key: The first container with the template.
             image_id: The id of its image.
             notes: What the engine reduces, as `Engine.check` returns it.
         """
-        first = self._pin("images", "image_id", key, image_id)
-        if first is None:
+        if self._pin("images", "image_id", key, image_id):
             self._note(key, Reason.PULLED, f"The containers of this revision run {image_id}.")
             for note in notes:
                 self._note(key, Reason.LIMITS_REDUCED, note)
-        return first or image_id
 
-    def commits(self, key: ContainerKey, names: Sequence[str], commits: tuple[str, ...]) -> tuple[str, ...]:
-        """Store the commits of the repositories of a template. Return the first ones that were stored for it.
+    def commits(self, key: ContainerKey, names: Sequence[str], commits: tuple[str, ...]) -> None:
+        """Store the commits of the repositories of a template, unless it has some.
 
         Args:
             key: The first container with the template.
             names: The names of the repositories.
             commits: Their commits, in the same order.
         """
-        first = self._pin("repository_commits", "commits", key, json.dumps(commits))
-        if first is not None:
-            return tuple(json.loads(first))
-        for name, commit in zip(names, commits, strict=True):
-            self._note(key, Reason.CLONED, f"The containers of this revision have commit {commit[:_SHOWN]} of {name}.")
-        return commits
+        if self._pin("repository_commits", "commits", key, json.dumps(commits)):
+            for name, commit in zip(names, commits, strict=True):
+                self._note(
+                    key, Reason.CLONED, f"The containers of this revision have commit {commit[:_SHOWN]} of {name}."
+                )
 
     def commits_in_use(self) -> frozenset[str]:
         """Return the commits that the containers of all instances have or will have."""
@@ -68,14 +65,13 @@ class Pins:
         )
         return frozenset(commit for row in rows for commit in json.loads(row["commits"]))
 
-    def _pin(self, table: str, column: str, key: ContainerKey, value: str) -> str | None:
-        """Store the value of a template. If it has one already, return that one."""
-        query = f"SELECT {column} AS pinned FROM {table} WHERE deployment_id = ? AND template = ?"  # noqa: S608
-        if rows := self._db.rows(query, key.deployment_id, key.template):
-            pinned: str = rows[0]["pinned"]
-            return pinned
+    def _pin(self, table: str, column: str, key: ContainerKey, value: str) -> bool:
+        """Store the value of a template. Return False if it has one already."""
+        query = f"SELECT 1 FROM {table} WHERE deployment_id = ? AND template = ?"  # noqa: S608
+        if self._db.rows(query, key.deployment_id, key.template):
+            return False
         self._db.insert(table, [{"deployment_id": key.deployment_id, "template": key.template, column: value}])
-        return None
+        return True
 
     def _note(self, key: ContainerKey, reason: Reason, message: str) -> None:
         self._workloads.record([InstanceNoted(key.instance_id, self._db.transaction_time, reason, message)])

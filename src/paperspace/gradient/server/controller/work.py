@@ -6,7 +6,7 @@ Each function does the work of one step and reports what it found. It can be can
 from __future__ import annotations
 
 import asyncio
-from contextlib import suppress
+from contextlib import nullcontext, suppress
 from typing import TYPE_CHECKING, NamedTuple, Protocol, TypeVar
 
 from paperspace.gradient._shared.daemon_threads import in_daemon_thread
@@ -76,6 +76,8 @@ class Site(NamedTuple):
     """For how long each container has run, as in `Observed`."""
     commands: asyncio.Semaphore
     """Limits how many commands of health checks of the deployment start at the same time."""
+    pinning: asyncio.Lock
+    """Held by the replica that pins the image and the commits of a revision. The others wait for it."""
 
 
 async def work(step: Work, tools: Tools, site: Site) -> None:
@@ -114,9 +116,9 @@ async def _start(step: Start, tools: Tools, site: Site) -> None:
 
     try:
         notes = await in_daemon_thread(tools.engine.check, assignment.workload)  # it may wait for a file system
-        workload = await _with_image(assignment, notes, tools, progress)
-        if workload.repositories:
-            workload = await _with_commits(assignment.key, workload, tools, progress)
+        async with nullcontext() if assignment.workload.is_pinned else site.pinning:
+            assignment = await tools.change(lambda records: records.assignment(step.instance_id))
+            workload = await _prepared(assignment, notes, tools, progress)
         progress(" ".join(["Starting the container.", *notes]))
         async with tools.starts:
             await tools.engine.start(assignment.key, workload, assignment.port)
@@ -134,6 +136,21 @@ async def _start(step: Start, tools: Tools, site: Site) -> None:
         ended(str(error), Reason.START_FAILED)
 
 
+async def _prepared(
+    assignment: Assignment, notes: Sequence[str], tools: Tools, progress: Callable[[str, Reason], None]
+) -> Workload:
+    """Return the workload with its image and the commits of its repositories, which are pinned and present.
+
+    Raises:
+        ImageError: the image cannot be pulled.
+        CloneError: a repository cannot be cloned.
+    """
+    workload = await _with_image(assignment, notes, tools, progress)
+    if workload.repositories:
+        workload = await _with_commits(assignment.key, workload, tools, progress)
+    return workload
+
+
 async def _with_image(
     assignment: Assignment, notes: Sequence[str], tools: Tools, progress: Callable[[str, Reason], None]
 ) -> Workload:
@@ -147,7 +164,7 @@ async def _with_image(
         lambda: tools.engine.resolve(workload, lambda message: progress(message, Reason.PULLING)),
         lambda message: progress(message, Reason.PULL_FAILED),
     )
-    image_id = await tools.change(lambda records: records.pins.image(key, image_id, notes))
+    await tools.change(lambda records: records.pins.image(key, image_id, notes))
     return workload._replace(image_id=image_id)
 
 
@@ -160,28 +177,22 @@ async def _with_commits(
         CloneError: a repository cannot be cloned.
     """
 
-    async def clone(workload: Workload) -> tuple[str, ...]:
-        return await _retried(
-            lambda: tools.engine.clone(key, workload, lambda message: progress(message, Reason.CLONING)),
-            lambda message: progress(message, Reason.CLONE_FAILED),
-        )
-
     async def remove_unused() -> None:
         in_use = await tools.change(lambda records: records.pins.commits_in_use())
         await tools.engine.remove_unused(key, workload, in_use)
 
     try:
-        commits = await clone(workload)
+        commits = await _retried(
+            lambda: tools.engine.clone(key, workload, lambda message: progress(message, Reason.CLONING)),
+            lambda message: progress(message, Reason.CLONE_FAILED),
+        )
     except CloneError:
         await remove_unused()  # some of the repositories may have been cloned
         raise
     names = [repository.name for repository in workload.repositories]
-    pinned = await tools.change(lambda records: records.pins.commits(key, names, commits))
-    workload = workload._replace(commits=pinned)
-    if pinned != commits:  # another replica was first, and a branch has changed since
-        await clone(workload)
+    await tools.change(lambda records: records.pins.commits(key, names, commits))
     await remove_unused()
-    return workload
+    return workload._replace(commits=commits)
 
 
 async def _retried(attempt: Callable[[], Awaitable[T]], progress: Callable[[str], None]) -> T:

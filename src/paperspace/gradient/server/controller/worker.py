@@ -61,6 +61,7 @@ class Worker:
         self._limits = limits
         self._stopwatch = Stopwatch()
         self._commands = asyncio.Semaphore(MAX_OWN_COMMANDS)
+        self._pinning = asyncio.Lock()
         self._woken = asyncio.Event()
         self.idle = asyncio.Event()
         self._reports: dict[str, Report] = {}
@@ -145,7 +146,7 @@ class Worker:
         self._tools.logs.follow(
             container for container in containers if container.key.instance_id in decision.instance_ids
         )
-        site = Site(self._deployment_id, containers, self._report, decision.seconds, self._commands)
+        site = Site(self._deployment_id, containers, self._report, decision.seconds, self._commands, self._pinning)
         await self._change_tasks(decision.steps, site)
         self._set_timer([step.seconds for step in decision.steps if isinstance(step, Wake)])
         await self._change_routes(decision, routes)  # last: it fails if the gateway does not run
