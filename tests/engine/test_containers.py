@@ -11,6 +11,7 @@ from urllib.error import URLError
 from urllib.request import urlopen
 
 import pytest
+from aiodocker.containers import DockerContainer
 from tests.engine.conftest import WEB, new_key, shell, workload
 from tests.engine.private_engine import PrivateEngine
 
@@ -107,6 +108,24 @@ async def test_created_container_with_another_port_is_replaced(engine: DockerEng
     assert (await engine.start(key, workload(WEB), port)).host_port == port
     assert await get(port) == "hello\n"
     assert len(await engine.containers()) == 1
+
+
+async def test_container_that_is_not_listed_is_replaced(
+    engine: DockerEngine, free_port: Port, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A container that the engine knows and never lists, as after a restart with a full disk, is replaced when it is started again."""
+    key, port = new_key(), free_port()
+    hidden = await engine.start(key, workload(WEB), port)
+    client = (await engine._api()).client
+    list_all = client.containers.list
+
+    async def list_others(**options: object) -> list[DockerContainer]:
+        return [entry for entry in await list_all(**options) if entry.id != hidden.id]
+
+    monkeypatch.setattr(client.containers, "list", list_others)
+    container = await engine.start(key, workload(WEB), port)
+    assert [listed.id for listed in await engine.containers()] == [container.id]
+    assert await engine._inspect(hidden.id) is None
 
 
 async def test_port_in_use(engine: DockerEngine, free_port: Port) -> None:

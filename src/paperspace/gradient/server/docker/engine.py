@@ -209,7 +209,7 @@ class DockerEngine:
         """Create and start a container, or return the one with this instance and attempt."""
         name = containers.container_name(key)
         existing = await self._inspect(name)
-        if existing is not None and existing.state == "created" and existing.host_port != host_port:
+        if existing is not None and not await self._is_usable(existing, host_port):
             await self.remove(existing.id)
             existing = None
         if existing is None:
@@ -219,6 +219,12 @@ class DockerEngine:
         await self._copy_repositories(existing.id, key, workload)
         await commands.start(await self._api(), existing.id, host_port)
         return await self._inspect_new(existing.id)
+
+    async def _is_usable(self, container: Container, host_port: int) -> bool:
+        """Whether a container can be the one to start. The engine may have one that it never lists, after its disk was full."""
+        if container.state == "created":
+            return container.host_port == host_port
+        return any(listed.id == container.id for listed in await self.containers())
 
     async def _create(self, name: str, key: ContainerKey, workload: Workload, host_port: int) -> Container:
         needs = await in_daemon_thread(requirements.needs_of, workload, self._settings, self._machine)
