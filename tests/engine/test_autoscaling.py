@@ -77,13 +77,17 @@ class Site:
             assert time.monotonic() < end, [event["message"] for event in self.api.get_deployment_events(id_)]
             time.sleep(0.1)
 
-    def advance(self, minutes: float) -> None:
-        """Move the clock, and wait until a reading was taken, which leads to decisions at once."""
-        self.advanced += timedelta(minutes=minutes)
-        after, end = self.now(), time.monotonic() + 60
-        while any(reading.at < after for reading in self.sampler.latest().values()):
-            assert time.monotonic() < end
-            time.sleep(0.05)
+    def advance(self, minutes: int) -> None:
+        """Move the clock in steps, and wait for a reading after each, which leads to decisions at once.
+
+        A reading that is taken during a step is older than the step, and a reading of more than a minute is not used.
+        """
+        for _ in range(2 * minutes):
+            self.advanced += timedelta(minutes=0.5)
+            after, end = self.now(), time.monotonic() + 60
+            while any(reading.at < after for reading in self.sampler.latest().values()):
+                assert time.monotonic() < end
+                time.sleep(0.05)
         time.sleep(0.2)
 
     def until_idle(self, id_: str) -> None:
