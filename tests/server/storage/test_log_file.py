@@ -252,6 +252,7 @@ def test_a_damaged_file(on_disk: Files) -> None:
     """A damaged file is moved away, and the next lines are stored in a new one."""
     file = file_of(on_disk)
     file.write_bytes(b"not a database" * 1000)
+    assert on_disk.texts("a") == []
     with pytest.raises(SideFileError, match=r"not a database.* It was moved to .*gradient\.db\.logs\.damaged\.$"):
         on_disk.append("a", "one")
     on_disk.append("a", "one")
