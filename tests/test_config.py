@@ -12,7 +12,7 @@ import pytest
 
 from paperspace.gradient import Client, ClientClosedError, ConfigurationError, configure, deployments
 from paperspace.gradient._core.defaults import DEFAULT_API_URL, EXAMPLE_API_URL
-from paperspace.gradient.config import Settings
+from paperspace.gradient.config import Settings, read_config
 from paperspace.gradient.types import ClientOptions
 
 KEY = "s3cret-key"
@@ -41,6 +41,21 @@ def test_precedence(tmp_path: Path) -> None:
     assert from_argument.api_key_source == "the argument api_key"
     assert from_environment.api_key_source == "PAPERSPACE_API_KEY"
     assert from_file.api_key_source == f"apiKey in {tmp_path / 'config.json'}"
+
+
+def test_file_that_is_replaced(tmp_path: Path) -> None:
+    """API key and API URL come from one state of the file, also if it is replaced after the key was read."""
+
+    class ReplacedFile(dict[str, str]):
+        def get(self, name: str, default: Any = None) -> Any:
+            if name == "PAPERSPACE_API_URL":
+                write_config(tmp_path, json.dumps({"apiKey": "of-other", "apiUrl": "https://other.example/graphql"}))
+            return super().get(name, default)
+
+    file = write_config(tmp_path, json.dumps({"apiKey": "of-one", "apiUrl": "https://one.example/graphql"}))
+    settings = Settings.resolve(environment=ReplacedFile(file))
+    assert (settings.api_key, settings.api_url) == ("of-one", "https://one.example/graphql")
+    assert read_config(file)["apiKey"] == "of-other"
 
 
 def test_older_name_of_the_api_url() -> None:

@@ -49,6 +49,27 @@ class SettingValue(NamedTuple):
     source: str
 
 
+class Sources:
+    """The environment and the configuration file. The file is read once, when it is first needed.
+
+    Another process may replace the file at any time. An API key of the one state is not to be sent to the API URL of the other.
+    """
+
+    def __init__(self, environment: Mapping[str, str] = os.environ) -> None:
+        self.environment = environment
+        self._file: dict[str, object] | None = None
+
+    def stored(self, key: str) -> object:
+        """Return an entry of the configuration file. None: there is none.
+
+        Raises:
+            ConfigurationError: The file cannot be read, or is not a JSON object.
+        """
+        if self._file is None:
+            self._file = read_config(self.environment)
+        return self._file.get(key)
+
+
 class ArgumentNames(NamedTuple):
     """What messages call the arguments. The command line has options in their place."""
 
@@ -111,8 +132,9 @@ class Settings:
         Raises:
             ConfigurationError: There is no API key, or a setting is invalid.
         """
-        key = find_api_key(api_key, environment, argument_names)
-        url = find_api_url(api_url, environment, argument_names)
+        sources = Sources(environment)
+        key = find_api_key(api_key, sources, argument_names)
+        url = find_api_url(api_url, sources, argument_names)
         _check_key(key)
         _check_url(url, _allowed_hosts(options.get("allow_http_hosts", ()), environment))
         options = {"max_poll_interval": _max_poll_interval(environment), **options}
@@ -123,7 +145,7 @@ class Settings:
 
 def find_api_key(
     argument: str | None,
-    environment: Mapping[str, str],
+    sources: Sources,
     argument_names: ArgumentNames = ArgumentNames(),  # noqa: B008  # immutable
 ) -> SettingValue:
     """Return the API key, not checked.
@@ -131,10 +153,10 @@ def find_api_key(
     Raises:
         MissingAPIKeyError: There is no API key.
     """
-    key = _find(argument, argument_names.api_key, ("PAPERSPACE_API_KEY",), "apiKey", environment)
+    key = _find(argument, argument_names.api_key, ("PAPERSPACE_API_KEY",), "apiKey", sources)
     if key is None:
         raise MissingAPIKeyError(
-            f"no API key: pass api_key=..., set PAPERSPACE_API_KEY, or store apiKey in {config_path(environment)}; "
+            f"no API key: pass api_key=..., set PAPERSPACE_API_KEY, or store apiKey in {config_path(sources.environment)}; "
             "`gradient server` starts a local server, which needs no account, and prints its API key"
         )
     return key
@@ -142,12 +164,12 @@ def find_api_key(
 
 def find_api_url(
     argument: str | None,
-    environment: Mapping[str, str],
+    sources: Sources,
     argument_names: ArgumentNames = ArgumentNames(),  # noqa: B008  # immutable
 ) -> SettingValue:
     """Return the URL of the API, not checked."""
     variables = ("PAPERSPACE_API_URL", "PAPERSPACE_API_HOST")
-    url = _find(argument, argument_names.api_url, variables, "apiUrl", environment)
+    url = _find(argument, argument_names.api_url, variables, "apiUrl", sources)
     return url or SettingValue(DEFAULT_API_URL, "the default")
 
 
@@ -194,7 +216,7 @@ def is_loopback(host: str) -> bool:
 
 
 def _find(
-    argument: str | None, argument_name: str, variables: tuple[str, ...], key: str, environment: Mapping[str, str]
+    argument: str | None, argument_name: str, variables: tuple[str, ...], key: str, sources: Sources
 ) -> SettingValue | None:
     if argument is not None:
         if not isinstance(argument, str):
@@ -203,10 +225,10 @@ def _find(
             )
         return SettingValue(argument, argument_name)
     for variable in variables:
-        if value := environment.get(variable):
+        if value := sources.environment.get(variable):
             return SettingValue(value, variable)
-    stored = read_config(environment).get(key)
-    source = f"{key} in {config_path(environment)}"
+    stored = sources.stored(key)
+    source = f"{key} in {config_path(sources.environment)}"
     if stored is not None and not isinstance(stored, str):
         raise ConfigurationError(f"{source}: expected a string")
     return SettingValue(stored, source) if stored else None

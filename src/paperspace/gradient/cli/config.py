@@ -157,12 +157,13 @@ def show(output: str | None) -> None:
     """
     options = common_options()
     names = config.ArgumentNames(API_KEY_OPTION, API_URL_OPTION)
+    sources = config.Sources()
     try:
-        key = config.find_api_key(options.api_key, os.environ, names)
+        key = config.find_api_key(options.api_key, sources, names)
         rows = [_Row("apiKey", _masked(key.value), key.source)]
     except MissingAPIKeyError:
         rows = [_Row("apiKey", "-", "not set")]
-    url = config.find_api_url(options.api_url, os.environ, names)
+    url = config.find_api_url(options.api_url, sources, names)
     rows.append(_Row("apiUrl", hide_credentials(url.value), url.source))
     path = config.config_path()
     rows.append(_Row("configFile", str(path), "exists" if path.exists() else "does not exist"))
