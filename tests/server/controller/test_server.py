@@ -89,6 +89,32 @@ def test_failed_revision_is_in_status_and_error() -> None:
     asyncio.run(main())
 
 
+def test_zero_replicas_need_nothing() -> None:
+    """A deployment whose spec the engine rejects, because it lacks something, can be stopped. A start says again what it lacks."""
+
+    async def main() -> None:
+        engine = ServingEngine()
+        async with LocalServer(engine=engine, options=OPTIONS) as server:
+            created = await in_thread(server, lambda api: api.create_deployment("mnist", "p", spec("good-1")))
+            id_ = created["id"]
+            await in_thread(server, lambda api: api.wait_for_deployment(id_, timeout=PATIENCE))
+            await in_thread(server, lambda api: api.patch_deployment(id_, instance_type="unknown"))
+            for stop in (
+                lambda api: api.stop_deployment(id_, wait=True, wait_timeout=PATIENCE),
+                lambda api: api.scale_deployment(id_, 0, wait=True, wait_timeout=PATIENCE),
+            ):
+                await in_thread(server, stop)
+                status = await in_thread(server, lambda api: api.get_deployment_status(id_))
+                assert (status["state"], status["error"]) == ("stopped", None)
+                assert not engine.by_id
+            await in_thread(server, lambda api: api.scale_deployment(id_, 1))
+            await in_thread(server, lambda api: api.start_deployment(id_))
+            status = await in_thread(server, lambda api: api.get_deployment_status(id_))
+            assert (status["state"], status["error"]) == ("failed", "There is no instance type 'unknown'.")
+
+    asyncio.run(main())
+
+
 def test_a_database_keeps_its_engine(tmp_path: Path) -> None:
     """A server without an engine does not simulate what runs in containers; an explicit choice starts anew."""
     file = tmp_path / "gradient.db"

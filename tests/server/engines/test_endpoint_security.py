@@ -83,6 +83,19 @@ async def test_secret(monkeypatch: pytest.MonkeyPatch) -> None:
         assert (await get(url, PASSWORD))[0] == 401
 
 
+async def test_stop_without_the_secret(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A deployment whose secret was deleted can be stopped, and its endpoint stays protected."""
+    monkeypatch.setenv("GRADIENT_SECRET_WEB", PASSWORD)
+    async with LocalServer() as server, AsyncClient(server.api_key, server.url) as client:
+        api = client.deployments
+        id_ = (await api.create_deployment("a", "p", WITH_SECRET, wait=True))["id"]
+        monkeypatch.delenv("GRADIENT_SECRET_WEB")
+        await api.stop_deployment(id_, wait=True)
+        status = await api.get_deployment_status(id_)
+        assert (status["state"], status["error"]) == ("stopped", None)
+        assert (await get(status["endpointUrl"]))[0] == 401
+
+
 async def test_the_next_server(tmp_path: Path) -> None:
     """The generated password stays the same, and only its key is stored, for the owner alone."""
     database = tmp_path / "gradient.db"

@@ -28,13 +28,14 @@ class EngineRuntime:
         self._ports = ports
 
     def replicas(self, desired: DesiredState) -> int:
-        """Return the number of instances to run.
+        """Return the number of instances to run. A spec without instances is not checked: it needs nothing of the machine.
 
         Raises:
             UnsupportedSpecError: the controller or the engine cannot run the spec.
         """
-        self._engine.check(workload_of(desired.spec))
         replicas = desired_replicas(desired.spec, desired.scale)
+        if replicas:
+            self._engine.check(workload_of(desired.spec))
         if replicas > len(self._ports):
             ports = f"{self._ports[0]}-{self._ports[-1]}"
             raise UnsupportedSpecError(

@@ -162,8 +162,9 @@ class Workloads:
         scale = self.scales.of_deployment(deployment_id)
         desired = DesiredState(spec["name"], spec["id"], json.loads(spec["data"]), scale)
         try:
-            self.passwords.check(desired.spec)
             replicas = self._runtime.replicas(desired)
+            if replicas:  # a deployment can always be stopped, also after its secret was deleted
+                self.passwords.check(desired.spec)
         except UnsupportedSpecError as error:
             self._db.execute("UPDATE deployment_specs SET error = ? WHERE id = ?", str(error), spec["id"])
             self.record([SpecNoted(spec["id"], now, Reason.SPEC_REJECTED, str(error))])
