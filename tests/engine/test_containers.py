@@ -12,7 +12,7 @@ from urllib.request import urlopen
 
 import pytest
 from aiodocker.containers import DockerContainer
-from tests.engine.conftest import WEB, new_key, shell, workload
+from tests.engine.conftest import WEB, new_key, opened, shell, workload
 from tests.engine.private_engine import PrivateEngine
 
 from paperspace.gradient.server.controller.engine import Container, PortInUseError, StartError
@@ -295,6 +295,21 @@ async def test_network_that_was_removed_is_created_again(
     docker.docker("network", "rm", "gradient")
     await engine.start(new_key(), workload(WEB), port := free_port())
     assert await get(port) == "hello\n"
+
+
+async def test_containers_that_start_at_the_same_time_create_one_network(
+    docker: PrivateEngine, free_port: Port
+) -> None:
+    """Two servers start three containers each after `docker network prune`. All run, and there is one network."""
+    async with opened(docker) as first, opened(docker) as second:
+        docker.docker("network", "rm", "gradient")
+        ports = [free_port() for _ in range(6)]
+        servers = (first, second) * 3
+        await asyncio.gather(
+            *(server.start(new_key(), workload(WEB), port) for server, port in zip(servers, ports, strict=True))
+        )
+        assert docker.docker("network", "ls", "--quiet", "--filter", "name=^gradient$").stdout.count("\n") == 1
+        assert [await get(port) for port in ports] == ["hello\n"] * 6
 
 
 async def test_limits_are_set(engine: DockerEngine, docker: PrivateEngine, free_port: Port) -> None:

@@ -36,12 +36,14 @@ class Api:
     Attributes:
         client: The client of the API. Use it inside `requests`.
         product: The engine and its version, such as "Docker 28.5.2".
+        network_lock: Whoever has it may create the network.
     """
 
     def __init__(self, address: Address, client: aiodocker.Docker, stack: AsyncExitStack) -> None:
         self.address = address
         self.client = client
         self.product = "Docker"
+        self.network_lock = asyncio.Lock()
         self._stack = stack
 
     @classmethod

@@ -32,7 +32,7 @@ MAX_LINE = 1000  # characters of a line of a log that `last_lines` returns
 
 _PORT_IN_USE = re.compile(r"port is already allocated|address already in use", re.IGNORECASE)
 CANNOT_START = re.compile(r"OCI runtime|failed to create (shim|task)|could not select device driver", re.IGNORECASE)
-_NETWORK_MISSING = re.compile(r"network .*not found", re.IGNORECASE)
+_NOT_ONE_NETWORK = re.compile(r"network .*(not found|is ambiguous)", re.IGNORECASE)
 
 
 async def create(api: Api, name: str, config: Mapping[str, Any]) -> str:
@@ -107,12 +107,12 @@ async def start(api: Api, container_id: str, host_port: int) -> None:
 
 
 async def _start(api: Api, container_id: str) -> None:
-    """Start a container. If its network was removed by hand, for example with `docker network prune`, create that."""
+    """Start a container. If its network was removed, for example with `docker network prune`, or exists twice, repair that."""
     container = api.client.containers.container(container_id)
     try:
         await container.start()
     except aiodocker.DockerError as error:
-        if not _NETWORK_MISSING.search(error.message):
+        if not _NOT_ONE_NETWORK.search(error.message):
             raise
         await ensure_network(api)
         await container.start()
