@@ -45,9 +45,15 @@ async def test_path(gateway: EnvoyGateway, visitor: Visitor, replicas: list[Repl
     assert "x-envoy" not in response.lower()
 
 
-@pytest.mark.parametrize("host", ["dx.localhost", "dx.localhost:8601", "DX.LOCALHOST", "dx.models.example.com:443"])
+@pytest.mark.parametrize(
+    "host",
+    [
+        *("dx.localhost", "dx.localhost:8601", "DX.LOCALHOST", "dx.models.example.com:443"),
+        *("dx.models.example.com.", "dx.localhost.:8601"),
+    ],
+)
 async def test_host(new_gateway: Callable[..., EnvoyGateway], replicas: list[Replica], host: str) -> None:
-    """A host of the endpoint leads to the container with the whole path, in any case and with any port."""
+    """A host of the endpoint leads to the container with the whole path, in any case, with any port, and with a dot at its end."""
     gateway = new_gateway(domain="models.example.com")
     await gateway.open()
     await gateway.route("x", "a", replicas[0].target)

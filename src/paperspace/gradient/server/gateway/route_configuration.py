@@ -97,7 +97,7 @@ def _host(endpoint: _Endpoint, domains: list[str]) -> Resource:
     hosts = [endpoint_host(endpoint.deployment_id, domain).lower() for domain in domains]
     return {
         "name": slot_name(endpoint.slot),
-        "domains": hosts,
+        "domains": [*hosts, *(f"{host}." for host in hosts)],  # a name in DNS may end with a dot
         "routes": _routes({"prefix": "/"}, endpoint),
         "retry_policy": _retry_policy(_NOT_RECEIVED),
     }
