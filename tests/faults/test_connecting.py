@@ -28,7 +28,7 @@ from paperspace.gradient._core.defaults import DEFAULT_API_URL
 
 @pytest.fixture(autouse=True)
 def _quick(monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture) -> Iterator[None]:
-    for name in ("REQUESTS_CA_BUNDLE", "CURL_CA_BUNDLE"):
+    for name in ("REQUESTS_CA_BUNDLE", "CURL_CA_BUNDLE", "SSL_CERT_FILE"):
         monkeypatch.delenv(name, raising=False)
     monkeypatch.setattr(_retry, "FIRST_BACKOFF", 0.002)
     with caplog.at_level(logging.DEBUG):
@@ -115,10 +115,10 @@ def tls_error(server: FaultServer, text: str) -> None:
 
 
 def test_tls_trusted(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """A certificate of a private authority is trusted if the environment names the authority."""
+    """A certificate of a private authority is trusted if the environment names the authority, when the client connects."""
     certificate = make_certificate(folder / "good")
     with FaultServer(tls=certificate.context) as server:
-        for variable in ("REQUESTS_CA_BUNDLE", "CURL_CA_BUNDLE"):
+        for variable in ("REQUESTS_CA_BUNDLE", "CURL_CA_BUNDLE", "SSL_CERT_FILE"):
             with monkeypatch.context() as patch, Client(CANARY, server.url) as client:
                 patch.setenv(variable, str(certificate.path))
                 assert CALLS["get"](client.deployments)

@@ -311,10 +311,12 @@ class HTTPTransport(AsyncTransport):
 
 
 def _certificates() -> ssl.SSLContext | None:
-    """Load the certificates that the environment names. OpenSSL itself reads SSL_CERT_FILE and SSL_CERT_DIR."""
+    """Load the certificates that the environment names. None: it names none."""
     variable = next((name for name in ("REQUESTS_CA_BUNDLE", "CURL_CA_BUNDLE") if os.environ.get(name)), None)
     if variable is None:
-        return None
+        # OpenSSL itself reads these two, but aiohttp's own context would have their values of when aiohttp was imported.
+        is_named = any(os.environ.get(name) for name in ("SSL_CERT_FILE", "SSL_CERT_DIR"))
+        return ssl.create_default_context() if is_named else None
     path = os.environ[variable]
     try:
         is_folder = Path(path).is_dir()
