@@ -181,6 +181,16 @@ def test_models(tmp_path: Path) -> None:
     ]
 
 
+def test_models_that_cannot_be_read(tmp_path: Path) -> None:
+    """If the folder of the models cannot be read, the error says so, and not that there are no models."""
+    folder = tmp_path / "models"
+    with pytest.raises(UnsupportedSpecError) as caught:
+        check(A100._replace(models=(Model("mnist", "/m"),)), Settings(models=folder), LAPTOP)
+    assert str(caught.value) == (
+        f"models[0].id: the folder of the models, {folder}, cannot be read: No such file or directory."
+    )
+
+
 @pytest.mark.parametrize(
     ("models", "message"),
     [

@@ -70,6 +70,10 @@ def _source(id_: str, index: int, folder: Path | None) -> Path:
         source, known = in_time(folder / id_, partial(_find, id_, folder))
     except TimeoutError as error:
         raise UnsupportedSpecError(f"models[{index}].id: the file system of {folder} does not respond.") from error
+    except OSError as error:
+        raise UnsupportedSpecError(
+            f"models[{index}].id: the folder of the models, {folder}, cannot be read: {error.strerror}."
+        ) from error
     if source is None:
         listed = ", ".join(known[:_MAX_LISTED]) or "none"
         more = f" and {len(known) - _MAX_LISTED} more" if len(known) > _MAX_LISTED else ""
@@ -78,7 +82,11 @@ def _source(id_: str, index: int, folder: Path | None) -> Path:
 
 
 def _find(id_: str, folder: Path) -> tuple[Path | None, Sequence[str]]:
-    """Return the folder of a model. If there is none, also return the names of all models."""
+    """Return the folder of a model. If there is none, also return the names of all models.
+
+    Raises:
+        OSError: the folder of all models cannot be read.
+    """
     root = folder.resolve()
     source = _folder_of(id_, root)
     return source, () if source else _names(root)
@@ -95,9 +103,6 @@ def _folder_of(id_: str, root: Path) -> Path | None:
 
 
 def _names(root: Path) -> list[str]:
-    try:
-        paths = [path for path in root.iterdir() if path.name.isprintable() and not path.name.startswith(".")]
-        folders = [path for path in paths if path.is_dir()]
-    except OSError:
-        return []
+    paths = [path for path in root.iterdir() if path.name.isprintable() and not path.name.startswith(".")]
+    folders = [path for path in paths if path.is_dir()]
     return sorted(path.name for path in folders if not path.is_symlink() or _folder_of(path.name, root))
