@@ -42,6 +42,7 @@ OTHER_NAMES = {
 OTHER_OPTIONS = {
     *("--imageUrl", "--modelId", "--optionsFile"),  # the official client 1.x
     "--rest_api_port",  # TensorFlow Serving
+    "--newer-docker",  # scripts/test-engine
     "--short",  # git
     "--snapshot-update",  # syrupy, a pytest plugin
 }

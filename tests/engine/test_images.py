@@ -7,10 +7,11 @@ import hashlib
 import json
 import os
 from collections.abc import Callable, Iterator
-from contextlib import closing, suppress
+from contextlib import suppress
 from pathlib import Path
 
 import pytest
+from aiohttp import web
 from tests.engine.conftest import WEB, new_key, opened, workload
 from tests.engine.private_engine import PrivateEngine, busybox
 from tests.engine.private_registry import PASSWORD, USER, registry
@@ -66,17 +67,57 @@ def content_of(docker: PrivateEngine, image: str) -> str:
         docker.docker("rm", container)
 
 
-async def test_local_image_is_pinned_by_its_id(engine: DockerEngine, docker: PrivateEngine) -> None:
+@pytest.fixture(scope="module")
+def digests_of_all_images(docker: PrivateEngine) -> bool:
+    """Whether the engine has containerd's image store: images that were built here have a digest too."""
+    return "containerd" in docker.docker("info", "--format", "{{.DriverStatus}}").stdout
+
+
+async def test_local_image_is_pinned_by_its_content(
+    engine: DockerEngine, docker: PrivateEngine, *, digests_of_all_images: bool
+) -> None:
     """An image that was built here is used without a pull, although its tag may be `latest`, and pinned by its id."""
-    progress: list[str] = []
     docker.docker("tag", WEB, "web:latest")
-    expected = docker.docker("inspect", "--format", "{{.Id}}", WEB).stdout.strip()
-    for image in (WEB, "web", "web:latest"):
-        assert await engine.resolve(workload(image), progress.append) == expected
+    id_ = docker.docker("inspect", "--format", "{{.Id}}", WEB).stdout.strip()
+    expected = f"docker.io/library/web@{id_}" if digests_of_all_images else id_
+    progress: list[str] = []
+    assert await engine.resolve(workload(WEB), progress.append) == expected
     assert progress == []
+    for image in ("web", "web:latest"):
+        assert await engine.resolve(workload(image), progress.append) == expected
+    assert not any(line.startswith("Pulling") for line in progress)
+    assert bool(progress) == digests_of_all_images  # then the registry is asked
 
 
-async def test_pull(engine: DockerEngine, docker: PrivateEngine, public: str, push: Callable[[str, str], None]) -> None:
+async def test_latest_that_was_built_here(
+    engine: DockerEngine,
+    docker: PrivateEngine,
+    public: str,
+    push: Callable[[str, str], None],
+    *,
+    digests_of_all_images: bool,
+) -> None:
+    """An image that was built here is not replaced by one with the same name in the registry, and the progress says so."""
+    image = f"{public}/built:latest"
+    push(image, "a")
+    docker.import_image(image, {**busybox(), "content": "b"})
+    progress: list[str] = []
+    assert content_of(docker, await engine.resolve(workload(image), progress.append)) == "b"
+    said = (
+        f"Image {image} of this machine is not in {public}: it may have been built here. "
+        "The image that is already on this machine is used."
+    )
+    assert progress == ([said] if digests_of_all_images else [])
+
+
+async def test_pull(
+    engine: DockerEngine,
+    docker: PrivateEngine,
+    public: str,
+    push: Callable[[str, str], None],
+    *,
+    digests_of_all_images: bool,
+) -> None:
     """A missing image is pulled, with its progress, and pinned by its digest; a pinned image never changes."""
     image = f"{public}/team/app:1"
     push(image, "a")
@@ -85,7 +126,8 @@ async def test_pull(engine: DockerEngine, docker: PrivateEngine, public: str, pu
     assert pinned.startswith(f"{public}/team/app@sha256:")
     assert content_of(docker, pinned) == "a"
     assert progress[0] == f"Pulling {image}."
-    assert progress[-1] == f"Pulling {image}, 100 %."
+    if not digests_of_all_images:  # containerd's store reports the progress now and then: this image is too small
+        assert progress[-1] == f"Pulling {image}, 100 %."
     percentages = [int(line.split()[-2]) for line in progress[1:]]
     assert percentages == sorted(set(percentages))
 
@@ -190,7 +232,7 @@ async def test_credentials(
         write_settings(file, {"mine": Registry(private, USER, PASSWORD)})  # read at each pull
         pinned = await engine.resolve(workload(image, registry="mine"), lambda _: None)
         assert pinned.startswith(f"{private}/app@sha256:")
-        docker.docker("rmi", pinned, image)
+        docker.docker("rmi", "--force", image, pinned, check=False)
 
 
 @pytest.mark.parametrize("host", ["127.0.0.1:1", "registry.invalid"])
@@ -204,42 +246,37 @@ async def test_registry_that_does_not_respond(engine: DockerEngine, host: str) -
 async def test_a_pull_that_is_cancelled(engine: DockerEngine) -> None:
     """The engine ends a download that nothing waits for any more, for example because the deployment was deleted."""
     begun, ended = asyncio.Event(), asyncio.Event()
-    connections: dict[asyncio.StreamWriter, asyncio.Task[None] | None] = {}
     config, layer = ({"digest": f"sha256:{digit * 64}", "size": 1_000_000_000} for digit in "01")
     manifest = json.dumps({"schemaVersion": 2, "mediaType": MANIFEST, "config": config, "layers": [layer]}).encode()
-    digest = hashlib.sha256(manifest).hexdigest()
+    digest = f"sha256:{hashlib.sha256(manifest).hexdigest()}"
 
-    async def respond(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        connections[writer] = asyncio.current_task()
-        # The engine tries TLS first, and can reset a connection that it does not need any more.
-        with suppress(asyncio.IncompleteReadError, ConnectionError), closing(writer):
-            while (line := await reader.readline()) and b"/blobs/" not in line:
-                await reader.readuntil(b"\r\n\r\n")
-                head = f"HTTP/1.1 200 OK\r\nContent-Type: {MANIFEST}\r\nContent-Length: {len(manifest)}\r\n"
-                writer.write(f"{head}Docker-Content-Digest: sha256:{digest}\r\n\r\n".encode())
-                writer.write(b"" if line.startswith(b"HEAD") else manifest)
-            end = asyncio.create_task(reader.read())  # when the engine closes the connection
-            if str(layer["digest"]).encode() in line:
-                writer.write(b"HTTP/1.1 200 OK\r\nContent-Length: 1000000000\r\n\r\n")
-                begun.set()
-                while not (await asyncio.wait([end], timeout=0.02))[0]:
-                    writer.write(b"x" * 1000)
-                ended.set()
-            await end
+    async def respond(request: web.BaseRequest) -> web.StreamResponse:
+        if "/blobs/" not in request.path:
+            headers = {"Content-Type": MANIFEST, "Docker-Content-Digest": digest}
+            return web.Response(body=manifest, headers=headers)
+        response = web.StreamResponse(headers={"Content-Length": "1000000000"})
+        await response.prepare(request)
+        begun.set()
+        with suppress(ConnectionError):  # when the engine closes the connection
+            while True:
+                await response.write(b"x" * 1000)
+                await asyncio.sleep(0.02)
+        ended.set()
+        return response
 
-    async with await asyncio.start_server(respond, "127.0.0.1", 0) as server:
-        host = f"127.0.0.1:{server.sockets[0].getsockname()[1]}"
-        pull = asyncio.create_task(engine.resolve(workload(f"{host}/app:1"), lambda _: None))
-        try:
-            await asyncio.wait_for(begun.wait(), 60)
-            await asyncio.sleep(0.5)  # until the engine has begun to respond
-            pull.cancel()
-            await asyncio.wait([pull])
-            await asyncio.wait_for(ended.wait(), 60)
-        finally:
-            for writer in connections:
-                writer.close()
-            await asyncio.gather(*filter(None, connections.values()))
+    runner = web.ServerRunner(web.Server(respond), shutdown_timeout=0.1)  # Docker 20.10 ends only the layer's download
+    await runner.setup()
+    try:
+        await web.TCPSite(runner, "127.0.0.1", 0).start()
+        _, port = runner.addresses[0]
+        pull = asyncio.create_task(engine.resolve(workload(f"127.0.0.1:{port}/app:1"), lambda _: None))
+        await asyncio.wait_for(begun.wait(), 60)
+        await asyncio.sleep(0.5)  # until the engine has begun to respond
+        pull.cancel()
+        await asyncio.wait([pull])
+        await asyncio.wait_for(ended.wait(), 60)
+    finally:
+        await runner.cleanup()
 
 
 async def test_a_reference_that_the_engine_refuses(engine: DockerEngine) -> None:
@@ -280,12 +317,12 @@ async def test_credentials_are_not_sent_to_another_registry(
 async def test_a_pinned_image_runs(
     engine: DockerEngine, public: str, docker: PrivateEngine, free_port: Callable[[], int]
 ) -> None:
-    """A container runs the pinned image, not what its tag is now."""
+    """A container runs the pinned image, not what its tag is now, also if no registry has it."""
     image = f"{public}/run:1"
     docker.docker("tag", WEB, image)
-    docker.docker("push", image)
     pinned = await engine.resolve(workload(image), lambda _: None)
     docker.docker("tag", "shell:1", image)
+    assert await engine.resolve(workload(image, image_id=pinned), lambda _: None) == pinned
     container = await engine.start(new_key(), workload(image, image_id=pinned), free_port())
     running = docker.docker("inspect", "--format", "{{.Image}}", container.id, WEB, check=False).stdout.split()[0]
     assert running == docker.docker("image", "inspect", "--format", "{{.Id}}", WEB).stdout.strip()

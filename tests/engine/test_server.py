@@ -314,8 +314,9 @@ def test_a_container_that_can_never_start(site: Site, monkeypatch: pytest.Monkey
 
     async def damage_and_start(api: Api, container_id: str, host_port: int) -> None:
         if not damaged:
-            layer = site.docker.docker("inspect", "--format", "{{.GraphDriver.Data.UpperDir}}", container_id).stdout
-            shutil.rmtree(Path(layer.strip()).parent)
+            folder = site.docker.folder / "data" / "containers" / container_id
+            shutil.rmtree(folder)
+            folder.touch()  # Docker creates a folder again
             damaged.append(container_id)
         await start(api, container_id, host_port)
 

@@ -96,6 +96,12 @@ def test_percentage() -> None:
         ),
         (500, "Head https://r/v2/app/manifests/1: no basic auth credentials", "needs credentials", "wrong user name"),
         (
+            404,
+            "pull access denied, repository does not exist or may require authorization: no basic auth credentials",
+            "The registry docker.io needs credentials",
+            "wrong user name",
+        ),
+        (
             0,
             "no matching manifest for linux/s390x in the manifest list entries",
             "platform of this",

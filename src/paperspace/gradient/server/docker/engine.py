@@ -228,8 +228,12 @@ class DockerEngine:
 
     async def _create(self, name: str, key: ContainerKey, workload: Workload, host_port: int) -> Container:
         needs = await in_daemon_thread(requirements.needs_of, workload, self._settings, self._machine)
+        api = await self._api()
+        if workload.image_id is not None:
+            present = await images.present_as(api, workload.image_id)
+            workload = workload._replace(image_id=present or workload.image_id)
         config = containers.container_config(self._server_id, key, workload, needs, host_port)
-        return await self._inspect_new(await commands.create(await self._api(), name, config))
+        return await self._inspect_new(await commands.create(api, name, config))
 
     async def _copy_repositories(self, container_id: str, key: ContainerKey, workload: Workload) -> None:
         """Copy the files of the repositories into a container, which may have some of them already."""

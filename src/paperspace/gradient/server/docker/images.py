@@ -25,8 +25,9 @@ if TYPE_CHECKING:
     from paperspace.gradient.server.docker.api import Api
     from paperspace.gradient.server.docker.registries import Registry
 
-# A pull that reports nothing for this long is ended.
+# Seconds. A pull that reports nothing for this long is ended.
 _SILENCE = 600.0
+_ORIGIN_TIMEOUT = 60.0
 _NO_TIMEOUT = aiohttp.ClientTimeout(sock_connect=5)
 
 
@@ -59,6 +60,8 @@ async def resolve(
             f"Image {workload.image} is not on this machine, and the server runs with --pull never.", permanent=True
         )
     try:
+        if present is not None and pull is Pull.MISSING:
+            await _check_origin(api, reference, workload.image, present, credentials)
         await _pull(api, reference, workload.image, credentials, progress)
     except ImageError as error:
         if present is None or pull is Pull.ALWAYS:
@@ -75,7 +78,7 @@ async def _restore(
     api: Api, image: str, image_id: str, credentials: Registry | None, progress: Callable[[str], None]
 ) -> None:
     """Pull a pinned image again if it was removed."""
-    if await _inspect(api, image_id) is not None:
+    if await present_as(api, image_id) is not None:
         return
     if "@" not in image_id:
         raise ImageError(
@@ -86,11 +89,59 @@ async def _restore(
     await _pull(api, parse_reference(image_id), image, credentials, progress)
 
 
+async def present_as(api: Api, image_id: str) -> str | None:
+    """Return what the engine calls a pinned image now. None: it is not on this machine.
+
+    In containerd's image store, an image loses its name when its tag moves. There, its digest is its id.
+    """
+    _, _, digest = image_id.rpartition("@")
+    for name in dict.fromkeys([image_id, digest]):
+        if await _inspect(api, name) is not None:
+            return name
+    return None
+
+
 def _needs_pull(reference: Reference, present: Mapping[str, Any], pull: Pull) -> bool:
     """Whether to pull an image that is present already."""
     if pull is Pull.MISSING:
-        return reference.tag == LATEST and bool(present.get("RepoDigests"))  # without digests, it was built here
+        # Without a digest, it was built here.
+        return reference.tag == LATEST and bool(present.get("RepoDigests"))
     return pull is Pull.ALWAYS and reference.digest is None
+
+
+async def _check_origin(
+    api: Api, reference: Reference, image: str, present: Mapping[str, Any], credentials: Registry | None
+) -> None:
+    """Check that a present image came from its registry: a pull would replace one that was built here with another one.
+
+    In containerd's image store, images that were built here have a digest too. So the registry is asked for it.
+
+    Raises:
+        ImageError: the registry does not have the image, or cannot be asked.
+    """
+    pin = parse_reference(_pin(reference, present))
+    if pin.digest != present["Id"]:
+        return  # this is not containerd's image store
+    try:
+        async with asyncio.timeout(_ORIGIN_TIMEOUT):
+            status, text = await _ask_registry(api, pin, credentials)
+    except TimeoutError as error:
+        raise ImageError(f"Image {image}: {pin.registry} does not respond in time.", permanent=False) from error
+    if status == HTTPStatus.NOT_FOUND:
+        raise ImageError(
+            f"Image {image} of this machine is not in {pin.registry}: it may have been built here.", permanent=True
+        )
+    if status != HTTPStatus.OK:
+        raise pull_error(image, pin.registry, status, message_of(text), credentials is not None)
+
+
+async def _ask_registry(api: Api, pin: Reference, credentials: Registry | None) -> tuple[int, str]:
+    """Ask for an image in its registry, and return the status and the body of the engine's response."""
+    with api.requests():
+        async with api.client.session.get(
+            api.url(f"distribution/{pin}/json"), headers=_authentication(pin, credentials), timeout=_NO_TIMEOUT
+        ) as response:
+            return response.status, await response.text()
 
 
 async def _inspect(api: Api, image: str) -> dict[str, Any] | None:
@@ -160,13 +211,12 @@ async def _messages(api: Api, reference: Reference, credentials: Registry | None
     Raises:
         _PullError: the image cannot be pulled.
     """
-    headers = {}
-    if credentials:
-        auth = {"username": credentials.username, "password": credentials.password, "serveraddress": reference.registry}
-        headers["X-Registry-Auth"] = base64.urlsafe_b64encode(json.dumps(auth).encode()).decode()
     with api.requests():
         async with api.client.session.post(
-            api.url("images/create"), params={"fromImage": str(reference)}, headers=headers, timeout=_NO_TIMEOUT
+            api.url("images/create"),
+            params={"fromImage": str(reference)},
+            headers=_authentication(reference, credentials),
+            timeout=_NO_TIMEOUT,
         ) as response:
             if response.status != HTTPStatus.OK:
                 raise _PullError(response.status, message_of(await response.text()))
@@ -175,6 +225,14 @@ async def _messages(api: Api, reference: Reference, credentials: Registry | None
                 if error := message.get("error"):
                     raise _PullError(HTTPStatus.OK, error)
                 yield message
+
+
+def _authentication(reference: Reference, credentials: Registry | None) -> dict[str, str]:
+    """Return the header with the credentials for a registry."""
+    if credentials is None:
+        return {}
+    auth = {"username": credentials.username, "password": credentials.password, "serveraddress": reference.registry}
+    return {"X-Registry-Auth": base64.urlsafe_b64encode(json.dumps(auth).encode()).decode()}
 
 
 class Percentage:
@@ -200,7 +258,8 @@ class Percentage:
 
 # The engine passes on what the registry says, with statuses that vary. The first pattern that occurs applies.
 _DENIED = re.compile(r"pull access denied|requested access to the resource is denied", re.IGNORECASE)
-_NO_CREDENTIALS = re.compile(r"no basic auth credentials|authentication required|unauthorized", re.IGNORECASE)
+_NO_BASIC_AUTH = "no basic auth credentials"  # with containerd's image store, after "pull access denied"
+_NO_CREDENTIALS = re.compile(rf"{_NO_BASIC_AUTH}|authentication required|unauthorized", re.IGNORECASE)
 _UNKNOWN = re.compile(
     r"manifest unknown|name unknown|not found: |repository .* not found|does not exist", re.IGNORECASE
 )
@@ -218,7 +277,7 @@ def pull_error(image: str, registry: str, status: int, message: str, has_credent
         message: The engine's message.
         has_credentials: Whether credentials were sent.
     """
-    if _DENIED.search(message):
+    if _DENIED.search(message) and _NO_BASIC_AUTH not in message:
         if has_credentials:
             text = f"Image {image} was not found in {registry}, or the credentials do not give access to it."
         else:
