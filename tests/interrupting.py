@@ -13,17 +13,18 @@ class AlarmError(Exception):
     """What the handler of a signal raises."""
 
 
-def interrupt(call: Callable[[], object], step: int) -> str | None:
+def interrupt(call: Callable[[], object], step: int, within: str = "") -> str | None:
     """Make a call and raise AlarmError at one of its steps: when a function begins, or one in C ends, as a signal handler could.
 
-    Return the function of this step. None: the call has fewer steps.
+    Only steps in files whose path contains `within` count. Return the function of this step. None: the call has fewer steps.
     """
     steps = itertools.count()
     reached: str | None = None
 
     def profile(frame: FrameType, event: str, _arg: object) -> None:
         nonlocal reached
-        if event in {"call", "c_return"} and next(steps) == step:
+        counts = event in {"call", "c_return"} and within in frame.f_code.co_filename
+        if counts and next(steps) == step:
             sys.setprofile(None)
             reached = f"{frame.f_code.co_name} in {frame.f_code.co_filename}"
             raise AlarmError

@@ -347,6 +347,29 @@ def test_a_signal_at_each_step_of_reconcile(caller: type[Caller]) -> None:
         assert step > 10
 
 
+def test_a_signal_at_each_step_of_start_and_stop() -> None:
+    """Wherever a signal handler interrupts a start or a stop: after one more stop, nothing is left, and a start succeeds.
+
+    Inside of Python's threading, which is not made for this, a start is not interrupted here.
+    """
+    before = set(threading.enumerate())
+    server = LocalServer()
+
+    def start_and_stop() -> None:
+        server.start()
+        server.stop()
+
+    for step in itertools.count():
+        reached = interrupt(start_and_stop, step, within="own_thread.py")
+        server.stop()
+        for thread in {thread for thread in threading.enumerate() if thread.is_alive()} - before:
+            thread.join(20)
+            assert not thread.is_alive(), f"the server goes on after step {step}, an interrupt of {reached}"
+        if reached is None:
+            break
+    assert step > 5
+
+
 def test_simultaneous_starts() -> None:
     """If several threads start the same server, one does; nothing is left after a stop."""
     before = set(threading.enumerate())

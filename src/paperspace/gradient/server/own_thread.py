@@ -17,13 +17,33 @@ if TYPE_CHECKING:
     Server = AbstractAsyncContextManager[object]
     Started = Future[Callable[[], object]]  # of the function that requests the stop
 
+_KEY = "start"
+
+
+class _Start:
+    """A start of a server, in a new thread."""
+
+    def __init__(self, server: Server) -> None:
+        self.started: Started = Future()
+        self.thread = threading.Thread(
+            target=_run_thread, args=(server, self.started), name="gradient server", daemon=True
+        )
+
+    def stop(self) -> None:
+        """Close the server, which is open, and return when it is closed."""
+        with suppress(RuntimeError):  # stopped already, by another thread or a stop that was interrupted
+            self.started.result()()
+        self.thread.join()
+
 
 class OwnThread:
-    """Open a server in a thread, and close it there. It may be started and stopped by any thread."""
+    """Open a server in a thread, and close it there. It may be started and stopped by any thread.
+
+    A signal handler may raise at any point. So no lock is held: `setdefault` of a dict lets only one start succeed.
+    """
 
     def __init__(self) -> None:
-        self._starting = threading.Lock()
-        self._stop: Callable[[], None] | None = None
+        self._current: dict[str, _Start] = {}  # has one key at most
 
     def start(self, server: Server) -> None:
         """Open the server and return when it is open.
@@ -32,41 +52,29 @@ class OwnThread:
             RuntimeError: the server is running already, or no thread can be started.
             Exception: what the server raises when it is opened.
         """
-        if not self._starting.acquire(blocking=False):
-            raise RuntimeError("the server is running already")
+        start = _Start(server)
         try:
-            if self._stop is not None:
-                raise RuntimeError("the server is running already")
-            self._stop = _start(server)
-        finally:
-            self._starting.release()
+            first = self._current.setdefault(_KEY, start)
+            if first is start:
+                start.thread.start()
+                start.started.result()
+        except BaseException:
+            start.started.add_done_callback(_stop_started)  # after Ctrl-C, nothing else can stop the server
+            self._forget(start)
+            raise
+        if first is not start:
+            raise RuntimeError("the server is running already")
 
     def stop(self) -> None:
         """Close the server, if it is open, and return when it is closed."""
-        stop = self._stop
-        if stop is not None:
-            stop()
-            if self._stop is stop:  # another thread may have stopped it too, and started it again
-                self._stop = None
+        start = self._current.get(_KEY)
+        if start is not None and start.started.done() and start.started.exception() is None:
+            start.stop()
+            self._forget(start)
 
-
-def _start(server: Server) -> Callable[[], None]:
-    """Open the server in a new thread, and return the function that closes it."""
-    started: Started = Future()
-    thread = threading.Thread(target=_run_thread, args=(server, started), name="gradient server", daemon=True)
-    try:
-        thread.start()
-        request_stop = started.result()
-    except BaseException:
-        started.add_done_callback(_stop_started)  # after Ctrl-C, nothing else can stop the server
-        raise
-
-    def stop() -> None:
-        with suppress(RuntimeError):  # stopped already, by another thread or a stop that was interrupted
-            request_stop()
-        thread.join()
-
-    return stop
+    def _forget(self, start: _Start) -> None:
+        if self._current.get(_KEY) is start:  # another thread may have stopped it too, and started it again
+            self._current.pop(_KEY, None)
 
 
 def _stop_started(started: Started) -> None:
