@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import gc
+import http.client
 import itertools
 import os
 import signal
@@ -11,12 +12,15 @@ import socket
 import subprocess
 import sys
 import threading
+import weakref
 from pathlib import Path
 from types import SimpleNamespace
 from typing import TYPE_CHECKING, Any
+from urllib.parse import urlsplit
 
 import aiohttp
 import pytest
+from aiohttp import web
 from tests.interrupting import interrupt
 
 from paperspace.gradient import APIConnectionError, Client
@@ -229,6 +233,44 @@ def test_many_starts(tmp_path: Path, caller: type[Caller], *, in_memory: bool) -
     for _ in range(50):
         start_and_stop()
     assert remaining() == before
+
+
+def test_stopped_servers_are_freed(caller: type[Caller]) -> None:
+    """Nothing refers to a stopped server, nor to the functions that responded for its endpoints."""
+
+    class Model:
+        def __call__(self, _request: object) -> None: ...
+
+    model = Model()
+    with LocalServer() as server:
+        server.respond("mnist", model)
+        assert caller(server)(QUERY).data
+    left: list[weakref.ref[Any]] = [weakref.ref(model), weakref.ref(server)]
+    del model, server
+    gc.collect()
+    assert [reference() for reference in left] == [None, None]
+
+
+@pytest.mark.parametrize(("method", "path"), [("GET", "/other"), ("DELETE", "/healthz"), ("GET", "/healthz")])
+def test_requests_are_freed(method: str, path: str) -> None:
+    """A request is freed after its response, also if nothing collects garbage."""
+
+    def requests() -> int:
+        return sum(isinstance(found, web.Request) for found in gc.get_objects())
+
+    with LocalServer() as server:
+        connection = http.client.HTTPConnection(urlsplit(server.url).netloc, timeout=60)
+        gc.collect()
+        gc.disable()
+        try:
+            before = requests()
+            for _ in range(20):
+                connection.request(method, path)
+                connection.getresponse().read()
+            assert requests() - before < 5
+        finally:
+            gc.enable()
+            connection.close()
 
 
 @pytest.mark.skipif(not hasattr(os, "fork"), reason="no fork here")

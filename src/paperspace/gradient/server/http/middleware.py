@@ -93,7 +93,6 @@ class RequestMiddleware:
         self._idle.set()
         self._body_timeouts: set[asyncio.Timeout] = set()
 
-    @web.middleware
     async def handle(self, request: web.Request, handler: Handler) -> web.StreamResponse:
         """Respond to a request, whatever happens, and write one line to the access log."""
         started, request_id = monotonic(), self._new_request_id().hex
@@ -173,9 +172,7 @@ class RequestMiddleware:
             status = error.json_status if media_type == JSON else error.status
             response = error_response(status, str(error), error.extensions, media_type)
             response.headers.update(error.headers or {})
-            if error.status in (HTTPStatus.REQUEST_TIMEOUT, HTTPStatus.SERVICE_UNAVAILABLE) or (
-                _expects_continue(request) and not request.writer.output_size
-            ):
+            if error.status in (HTTPStatus.REQUEST_TIMEOUT, HTTPStatus.SERVICE_UNAVAILABLE) or _body_waits(request):
                 response.force_close()
             return response
         except web.HTTPException as error:
@@ -183,6 +180,8 @@ class RequestMiddleware:
             response = error_response(error.status, error.reason, {"code": code}, _media_type(request))
             if allow := error.headers.get(hdrs.ALLOW):
                 response.headers[hdrs.ALLOW] = allow
+            if _body_waits(request):
+                response.force_close()
             return response
         except Exception as error:  # noqa: BLE001 - a bug: the log gets the traceback, the caller its id
             masked = internal_error(error)
@@ -248,6 +247,11 @@ def _is_dropped(request: web.Request) -> bool:
 
 def _expects_continue(request: web.Request) -> bool:
     return request.version >= HttpVersion11 and request.headers.get(hdrs.EXPECT, "").lower() == _CONTINUE
+
+
+def _body_waits(request: web.Request) -> bool:
+    """Return whether the client waits for permission to send the body. After an error, it may send it or not."""
+    return _expects_continue(request) and not request.writer.output_size
 
 
 def _media_type(request: web.Request) -> str:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from datetime import UTC, datetime
 from email.utils import format_datetime
+from functools import partial
 from http import HTTPStatus
 from typing import TYPE_CHECKING
 
@@ -28,6 +29,7 @@ from paperspace.gradient.server.http.request_errors import HTTPRequestError
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable, Mapping
+    from collections.abc import Set as AbstractSet
 
     from paperspace.gradient.server.engines.endpoints import EndpointResponse, ServedModel
     from paperspace.gradient.server.graphql.execution import Request
@@ -82,20 +84,44 @@ class Routes:
         self._console = console
 
     def application(self) -> web.Application:
-        """Create the web application."""
-        app = web.Application(client_max_size=MAX_BODY_SIZE, middlewares=[self._middleware.handle])
+        """Create the web application.
+
+        It has no middlewares of aiohttp, which keeps the last 1,024 handlers with middlewares of a process, and so all that
+        our handlers refer to. And no path is left to aiohttp's own responses, which keep their requests for a while.
+        """
+        app = web.Application(client_max_size=MAX_BODY_SIZE)
         for path in API_PATHS:
-            app.router.add_post(path, self._handle_graphql, expect_handler=_defer_expect)
-            app.router.add_get(path, self._handle_graphql, expect_handler=_defer_expect)
-        app.router.add_get("/healthz", self._handle_health, expect_handler=_defer_expect)
-        app.router.add_get("/metrics", self._handle_metrics, expect_handler=_defer_expect)
+            self._add(app, path, self._handle_graphql, {hdrs.METH_GET, hdrs.METH_HEAD, hdrs.METH_POST})
+        self._add(app, "/healthz", self._handle_health, {hdrs.METH_GET, hdrs.METH_HEAD})
+        self._add(app, "/metrics", self._handle_metrics, {hdrs.METH_GET, hdrs.METH_HEAD})
         # All methods and all paths below the endpoint: the model decides which ones exist.
-        app.router.add_route("*", "/endpoints/{id}{path:(?:/.*)?}", self._handle_endpoint, expect_handler=_defer_expect)
+        self._add(app, "/endpoints/{id}{path:(?:/.*)?}", self._handle_endpoint)
         if self._console:
-            app.router.add_route("*", "/", self._handle_top, expect_handler=_defer_expect)
-            app.router.add_route("*", "/console/{path:.*}", self._console.handle, expect_handler=_defer_expect)
+            self._add(app, "/", self._handle_top)
+            self._add(app, "/console/{path:.*}", self._console.handle)
+        self._add(app, "/{path:.*}", self._handle_unknown)
         app.on_response_prepare.append(self._add_common_headers)
         return app
+
+    def _add(
+        self,
+        app: web.Application,
+        path: str,
+        handler: Callable[[web.Request], Awaitable[web.StreamResponse]],
+        methods: AbstractSet[str] | None = None,
+    ) -> None:
+        """Add the handler of a path, for some methods or for all."""
+
+        async def handle(request: web.Request) -> web.StreamResponse:
+            if methods is not None and request.method not in methods:
+                raise web.HTTPMethodNotAllowed(request.method, methods)
+            return await handler(request)
+
+        respond = partial(self._middleware.handle, handler=handle)
+        app.router.add_route("*", path, respond, expect_handler=_defer_expect)
+
+    async def _handle_unknown(self, _request: web.Request) -> web.Response:
+        raise web.HTTPNotFound
 
     async def _handle_top(self, request: web.Request) -> web.StreamResponse:
         """Send a browser the console. For programs, there is nothing at this URL."""
