@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 from typing import Any
+from urllib.parse import urlsplit
 
 import pytest
 from tests.altering_proxy import altered
-from tests.samples import SPEC, spec
+from tests.samples import API_KEY, SPEC, spec
 
 from paperspace.gradient import BadRequestError, Client, ConflictError, InvalidArgumentError, NotFoundError
 from paperspace.gradient.server import LocalServer
@@ -56,6 +57,20 @@ def test_iterator_fetches_as_it_goes(many: Client, wire: Wire) -> None:
     assert len(wire) == 1
     assert names(list(iterator)) == NEWEST_FIRST[100:]
     assert len(wire) == 3
+
+
+def test_a_server_that_restarts_with_another_database() -> None:
+    """The iterator ends with an error if the server has another database meanwhile: the list would not be complete."""
+    with LocalServer(api_key=API_KEY) as server:
+        port = urlsplit(server.url).port or 0
+        with Client(API_KEY, server.url) as client:
+            for number in range(101):
+                client.deployments.create_deployment(f"n{number}", "p", SPEC)
+            iterator = client.deployments.iter_deployments()
+            next(iterator)
+            server.stop()
+            with LocalServer(port=port, api_key=API_KEY), pytest.raises(BadRequestError, match="in this database"):
+                list(iterator)
 
 
 def test_project(many: Client) -> None:

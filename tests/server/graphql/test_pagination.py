@@ -2,13 +2,17 @@
 
 from __future__ import annotations
 
-from base64 import urlsafe_b64encode
+from base64 import urlsafe_b64decode, urlsafe_b64encode
 from itertools import product
 from typing import TYPE_CHECKING, Any
 
 import pytest
 
+from paperspace.gradient.server import LocalServer
+
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     from tests.raw_client import Caller, Json
     from tests.server.conftest import Clock
 
@@ -41,6 +45,11 @@ ASC, DESC = {"direction": "ASC"}, {"direction": "DESC", "field": "dtCreated"}
 
 def cursor(text: str) -> str:
     return urlsafe_b64encode(text.encode()).decode().rstrip("=")
+
+
+def in_database(text: str) -> Callable[[str], str]:
+    """Return a function that makes a cursor from a text and the id of a database in cursors."""
+    return lambda id_: cursor(f"{id_}:{text}")
 
 
 def names(page: Json) -> list[str]:
@@ -167,6 +176,21 @@ def test_cursors_of_other_lists(call: Caller, clock: Clock) -> None:
             assert "expected a cursor of this list" in response.error["message"]
 
 
+def test_cursors_of_another_database(caller: type[Caller]) -> None:
+    """A cursor is rejected by a server with another database: the list would continue elsewhere, and items be missed."""
+    cursors: list[str] = []
+    for number in range(2):
+        with LocalServer() as server:
+            call = caller(server)
+            call.create("a")
+            call.create("b")
+            if number:
+                response = call(LIST, after=cursors[0])
+                assert response.code == "BAD_USER_INPUT"
+                assert "expected a cursor of this list, in this database" in response.error["message"]
+            cursors.append(call(LIST, first=1).data["deployments"]["pageInfo"]["endCursor"])
+
+
 @pytest.mark.parametrize("order", [{}, {"direction": None}, {"field": "dtCreated"}, {"field": None}])
 def test_the_default_direction(call: Caller, order: Json) -> None:
     """An order without a direction is the newest item first, as in the hosted API, for each list."""
@@ -208,19 +232,23 @@ def test_page_size(call: Caller) -> None:
         ({"after": "MA"}, "after"),  # 0
         ({"after": "OTIyMzM3MjAzNjg1NDc3NTgwOA"}, "after"),  # 2**63
         ({"before": "LTE"}, "before"),  # -1
-        ({"after": cursor("deployments:0")}, "after"),
-        ({"after": cursor("deployments:x")}, "after"),
-        ({"after": cursor("deployments:" + "9" * 4301)}, "after"),
-        ({"after": cursor(f"deployments:{2**63}")}, "after"),
-        ({"after": cursor("deployment_specs:" + "0" * 5000 + "1")}, "after"),
-        ({"before": cursor("deployment_specs:-1")}, "before"),
-        ({"before": cursor("rollouts:1")}, "before"),
+        ({"after": in_database("deployments:0")}, "after"),
+        ({"after": in_database("deployments:x")}, "after"),
+        ({"after": in_database("deployments:" + "9" * 4301)}, "after"),
+        ({"after": in_database(f"deployments:{2**63}")}, "after"),
+        ({"after": in_database("deployment_specs:" + "0" * 5000 + "1")}, "after"),
+        ({"before": in_database("deployment_specs:-1")}, "before"),
+        ({"before": in_database("rollouts:1")}, "before"),
+        ({"after": cursor("deployments:1")}, "after"),  # of an earlier version
     ],
 )
 def test_invalid_arguments(call: Caller, arguments: Json, position: str) -> None:
     """Invalid pagination arguments are an error that names the argument."""
+    call.create("first")
+    (edge,) = call(LIST).data["deployments"]["edges"]
+    id_, _, _ = urlsafe_b64decode(edge["cursor"] + "==").decode().partition(":")
+    arguments = {name: value(id_) if callable(value) else value for name, value in arguments.items()}
     for query in (LIST, SPECS):
-        call.create(f"for {query is LIST}")
         response = call.post({"query": query, "variables": arguments}, Accept="application/graphql-response+json")
         error = response.error
         assert error["extensions"]["code"] == "BAD_USER_INPUT"

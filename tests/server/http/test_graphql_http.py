@@ -287,6 +287,26 @@ def test_get(call: Caller) -> None:
     assert call(QUERY["query"]).data == {"deployments": {"nodes": [{"id": id_}]}}
 
 
+def test_nothing_is_cached(call: Caller, server: LocalServer) -> None:
+    """No response may be cached, also no error: by GET, a proxy could send a list to another caller, or an old one."""
+    key = {"Authorization": f"Bearer {server.api_key}"}
+    for method, path, headers, status in (
+        ("GET", "/graphql?query={__typename}", key, 200),
+        ("GET", "/graphql?query={__typename}", {}, 401),
+        ("PUT", "/graphql", {}, 405),
+        ("GET", "/healthz", {}, 200),
+        ("GET", "/unknown", {}, 404),
+    ):
+        response = call.http(method, path, None, headers)
+        assert (response.status, response.headers["Cache-Control"]) == (status, "no-store")
+    page = urllib.request.Request(server.url, headers={"Accept": "text/html"})
+    with urllib.request.urlopen(page) as response:
+        assert response.headers["Cache-Control"] == "no-store"
+    assert (
+        call.http("GET", f"/endpoints/{call.create()}").headers["Cache-Control"] is None
+    )  # a model decides for itself
+
+
 @pytest.mark.parametrize(
     "query",
     [

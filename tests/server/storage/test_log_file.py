@@ -46,7 +46,7 @@ class Files:
 
     def page(self, instance: str, **fields: Any) -> Page | None:
         values = {"limit": 100, "from_end": False, "after": None, "before": None, "newest_first": False} | fields
-        window = Window("lines_now", **values)
+        window = Window("list", **values)
         row = Row(id=instance, template="t", deploymentId="d", specId="s", instanceName=f"name of {instance}")
         return self.reader.pages([row], window, Budget(UNLIMITED)).get(instance)
 

@@ -14,7 +14,7 @@ from paperspace.gradient.server.graphql.resolvers import Context
 from paperspace.gradient.server.storage.database import Database
 from paperspace.gradient.server.storage.files import unusable
 from paperspace.gradient.server.storage.future import end_future, move_future
-from paperspace.gradient.server.storage.identity import use_engine
+from paperspace.gradient.server.storage.identity import server_id, use_engine
 from paperspace.gradient.server.storage.log_pages import LogPages
 from paperspace.gradient.server.storage.metric_file import MetricReader
 from paperspace.gradient.server.storage.store import Store
@@ -123,7 +123,7 @@ def open_backend(
             except sqlite3.Error as error:
                 raise unusable(settings.database, error) from error
         metrics = MetricReader(settings.metrics)
-        context = Context(database, store, workloads, logs, metrics, settings.endpoint_url)
+        context = Context(database, store, workloads, logs, metrics, settings.endpoint_url, server_id(database))
         executor = Executor(context, settings.documents)
         stack.pop_all()
     return Backend(database, workloads, executor, Endpoints(database, store, workloads), logs, metrics)

@@ -39,7 +39,7 @@ if TYPE_CHECKING:
     from paperspace.gradient.server.storage.metric_file import MetricReader
     from paperspace.gradient.server.storage.rows import Row
     from paperspace.gradient.server.storage.store import Store
-    from paperspace.gradient.server.storage.window import Page
+    from paperspace.gradient.server.storage.window import Page, Window
 
 Data = Mapping[str, Any]
 
@@ -54,6 +54,11 @@ class Context(NamedTuple):
     metrics: MetricReader
     endpoint_url: Callable[[str], str]
     """Returns the URL of the endpoint of a deployment."""
+    database_id: str
+
+    def window(self, arguments: Mapping[str, Any], table: str, *, newest_first: bool) -> Window:
+        """Return the rows of a table that the arguments of a connection ask for; `newest_first` is the default order."""
+        return window_from_arguments(arguments, table, database_id=self.database_id, newest_first=newest_first)
 
 
 Info = GraphQLResolveInfo[Context]
@@ -67,7 +72,7 @@ def _deployment(_root: None, info: Info, **arguments: Any) -> Row | None:
 
 
 def _deployments(_root: None, info: Info, **arguments: Any) -> Page:
-    window = window_from_arguments(arguments, "deployments", newest_first=True)
+    window = info.context.window(arguments, "deployments", newest_first=True)
     name = arguments.get("name")
     return info.context.store.deployments(
         window,
@@ -138,7 +143,7 @@ def _checked_input(input_: dict[str, Any]) -> dict[str, Any]:
 
 
 def _specs(deployment: Row, info: Info, **arguments: Any) -> Page:
-    window = window_from_arguments(arguments, SPECS.table, newest_first=SPECS.newest_first)
+    window = info.context.window(arguments, SPECS.table, newest_first=SPECS.newest_first)
     cluster_id = arguments.get("clusterId")
     store = info.context.store
     pages = deployment.result_set.cached(
@@ -235,7 +240,7 @@ def _page_info(page: Page, _info: Info) -> dict[str, object]:
 
 
 def _rollouts(deployment: Row, info: Info, **arguments: Any) -> Page:
-    window = window_from_arguments(
+    window = info.context.window(
         arguments, observed_state.ROLLOUTS.table, newest_first=observed_state.ROLLOUTS.newest_first
     )
     has_instances = bool(arguments.get("hasInstances"))
@@ -251,7 +256,7 @@ def _rollouts(deployment: Row, info: Info, **arguments: Any) -> Page:
 
 def _child_connection(child: ChildTable) -> Callable[..., Page]:
     def resolve(parent: Row, info: Info, **arguments: Any) -> Page:
-        window = window_from_arguments(arguments, child.table, newest_first=child.newest_first)
+        window = info.context.window(arguments, child.table, newest_first=child.newest_first)
         database = info.context.database
         pages = parent.result_set.cached(
             (child, window), lambda parents: database.child_pages(child, parents.distinct("id"), window)
@@ -262,9 +267,7 @@ def _child_connection(child: ChildTable) -> Callable[..., Page]:
 
 
 def _lines(log: Row, info: Info, **arguments: Any) -> Page:
-    window = window_from_arguments(
-        arguments, observed_state.LINES.table, newest_first=observed_state.LINES.newest_first
-    )
+    window = info.context.window(arguments, observed_state.LINES.table, newest_first=observed_state.LINES.newest_first)
     context = info.context
     pages = log.result_set.cached(
         ("lines", window), lambda logs: observed_state.lines(context.database, context.logs, logs.rows, window)

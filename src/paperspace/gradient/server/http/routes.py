@@ -42,6 +42,8 @@ if TYPE_CHECKING:
 MAX_BODY_SIZE = 1024 * 1024
 IDEMPOTENCY_KEY = "Idempotency-Key"
 
+_ENDPOINTS = "/endpoints/"
+
 
 class Routes:
     """The handlers of all paths.
@@ -95,7 +97,7 @@ class Routes:
         self._add(app, "/healthz", self._handle_health, {hdrs.METH_GET, hdrs.METH_HEAD})
         self._add(app, "/metrics", self._handle_metrics, {hdrs.METH_GET, hdrs.METH_HEAD})
         # All methods and all paths below the endpoint: the model decides which ones exist.
-        self._add(app, "/endpoints/{id}{path:(?:/.*)?}", self._handle_endpoint)
+        self._add(app, _ENDPOINTS + "{id}{path:(?:/.*)?}", self._handle_endpoint)
         if self._console:
             self._add(app, "/", self._handle_top)
             self._add(app, "/console/{path:.*}", self._console.handle)
@@ -188,10 +190,12 @@ class Routes:
     async def _handle_health(self, _request: web.Request) -> web.Response:
         return web.json_response({"status": "ok"})
 
-    async def _add_common_headers(self, _request: web.BaseRequest, response: web.StreamResponse) -> None:
+    async def _add_common_headers(self, request: web.BaseRequest, response: web.StreamResponse) -> None:
         # The same clock as for the rows, so that callers can tell how old a row is.
         response.headers[hdrs.DATE] = format_datetime(self._now().astimezone(UTC), usegmt=True)
         response.headers["X-Content-Type-Options"] = "nosniff"
+        if not request.path.startswith(_ENDPOINTS):  # there, models decide
+            response.headers.setdefault(hdrs.CACHE_CONTROL, "no-store")
 
 
 def _is_read(request: web.Request) -> bool:

@@ -17,9 +17,12 @@ MAX_SEQ = 2**63 - 1  # the largest row number in SQLite
 
 
 class Window(NamedTuple):
-    """The part of a list to fetch: `limit` rows of a table from the start or the end, between two row numbers."""
+    """The part of a list to fetch: `limit` rows from the start or the end, between two row numbers.
 
-    table: str
+    `list_id` tells the list from others, in cursors.
+    """
+
+    list_id: str
     limit: int
     from_end: bool
     after: int | None
@@ -53,14 +56,14 @@ class Window(NamedTuple):
         rows = list(fetched[: self.limit])
         rows_left = len(fetched) > self.limit
         if self.from_end:
-            return Page(self.table, rows[::-1], has_next=rows_behind_start, has_previous=rows_left)
-        return Page(self.table, rows, has_next=rows_left, has_previous=rows_behind_start)
+            return Page(self.list_id, rows[::-1], has_next=rows_behind_start, has_previous=rows_left)
+        return Page(self.list_id, rows, has_next=rows_left, has_previous=rows_behind_start)
 
 
 class Page(NamedTuple):
     """A part of a list, in the order of the list, and whether the list has more items before and after it."""
 
-    table: str
+    list_id: str
     rows: Sequence[Row]
     has_next: bool
     has_previous: bool
