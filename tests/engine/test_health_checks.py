@@ -3,6 +3,9 @@
 from __future__ import annotations
 
 import asyncio
+import os
+import signal
+import subprocess
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -119,6 +122,28 @@ def test_a_paused_container_is_restarted(site: Site, check: dict[str, Any]) -> N
     (message,) = events(site, id_, "Unhealthy")
     assert "(2 of 2 failures)" in message
     site.ready(id_)
+
+
+def test_a_port_whose_proxy_is_gone(site: Site) -> None:
+    """If Docker's proxy for the port of a container is killed, the liveness check fails, and a new container serves."""
+    id_ = site.create("web", checked("web", liveness={"path": "/", "failureThreshold": 2}), wait=True)
+    (first,) = site.containers(id_)
+    (port,) = site.ports(id_)
+    for process in proxies(port):
+        os.kill(process, signal.SIGKILL)
+    wait_for(lambda: page(port) == "")
+    site.until(id_, lambda _: [entry["id"] for entry in site.containers(id_)] not in ([], [first["id"]]))
+    (message,) = events(site, id_, "Unhealthy")
+    assert message.startswith("liveness: GET / failed, connection refused")
+    site.ready(id_)
+    assert page(port) == "web"
+
+
+def proxies(port: int) -> list[int]:
+    """Return the ids of Docker's processes that listen on a port of 127.0.0.1."""
+    pattern = f"docker-proxy .*-host-port {port} "
+    found = subprocess.run(["pgrep", "--full", pattern], stdout=subprocess.PIPE, check=True).stdout
+    return [int(process) for process in found.split()]
 
 
 def test_startup_gives_time(site: Site) -> None:
