@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 from tests.faults.behaviours import response
-from tests.faults.server import FaultServer
+from tests.faults.server import Exchange, FaultServer, good
 from tests.samples import SPEC
 from typing_extensions import TypedDict
 
@@ -142,6 +142,7 @@ def test_unchecked(client: Client) -> None:
         ((BY_NAME, {"name": 5}), r"ByName: .*\$name"),
         ((BY_NAME, 5), "variables: expected a dict with strings as keys, got int"),
         ((BY_NAME, {5: "n"}), "variables: expected a dict with strings as keys"),
+        ((BY_NAME, {"name": (part for part in "n")}), "variables: expected plain data"),
         ((None,), "document: expected the path of a .graphql file or the text of an operation, got NoneType"),
         (("Ops.graphql",), r"pass its pathlib\.Path"),
         ((Path("a\0b"),), "cannot read"),
@@ -182,6 +183,21 @@ def test_result_that_does_not_fit(client: Client, wire: list[dict[str, Any]]) ->
     assert caught.value.may_have_executed == "yes"
     assert len(wire) == 1
     assert len(client.deployments.list_deployments()) == 1
+
+
+def test_variables_that_change_during_a_call() -> None:
+    """A retry sends what the first attempt sent, although the caller has changed the variables meanwhile."""
+    variables: dict[str, Any] = {"input": {"name": "n", "projectId": "p", "spec": dict(SPEC)}}
+
+    async def change_and_fail(exchange: Exchange) -> None:
+        variables["input"]["name"] = "another"
+        exchange.reset()
+
+    with FaultServer(change_and_fail, good) as faulty, Client("a-key", faulty.url) as client:
+        client.execute(MAKE, variables, idempotent=True)
+        first, second = faulty.requests
+    assert first.payload["variables"] == second.payload["variables"]
+    assert first.headers["idempotency-key"] == second.headers["idempotency-key"]
 
 
 @pytest.mark.parametrize("value", [object(), "\ud800"])

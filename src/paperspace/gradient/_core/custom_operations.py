@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from copy import deepcopy
 from functools import cache
 from pathlib import Path
 
@@ -84,14 +85,18 @@ def check_variables(document: Document, variables: object) -> dict[str, object]:
 
 
 def require_variables(variables: object) -> dict[str, object]:
-    """Return the variables as a dict.
+    """Return a copy of the variables: a retry sends the same ones, whatever the caller does with theirs meanwhile.
 
     Raises:
-        InvalidArgumentError: They are not a mapping with strings as keys.
+        InvalidArgumentError: They are not a mapping with strings as keys, or not plain data.
     """
     if not isinstance(variables, Mapping) or not all(isinstance(name, str) for name in variables):
         raise InvalidArgumentError(f"variables: expected a dict with strings as keys, got {type(variables).__name__}")
-    return dict(variables)
+    try:
+        return deepcopy(dict(variables))
+    except Exception as error:  # noqa: BLE001  # a generator, for example; or another thread changes them at this moment
+        message = f"variables: expected plain data that does not change during the call: {without_values(str(error))}"
+        raise InvalidArgumentError(message) from None
 
 
 def with_position(error: GraphQLError) -> str:
