@@ -33,6 +33,10 @@ MAXIMUM = Limits(seconds=10, rows=50_000, fields=250_000, read_bytes=128 * 1024*
 LIGHT = Limits(seconds=0.5, rows=5_000, fields=10_000, read_bytes=8 * 1024**2, result_bytes=4 * 1024**2)
 UNLIMITED = Limits(float("inf"), *[sys.maxsize] * 4)
 
+# The time is looked at after each field, and each millisecond in SQLite. In a longer interval, the process did not run:
+# it was stopped, for example, or the machine was suspended. That is not the work of the request.
+_LONGEST_INTERVAL = 1.0  # seconds
+
 _MESSAGES = {
     "seconds": "the request takes more than {:g} seconds",
     "rows": "the request reads more than {:,} rows",
@@ -58,7 +62,8 @@ class Budget:
 
     def __init__(self, limits: Limits) -> None:
         self._limits = limits
-        self._deadline = monotonic() + limits.seconds
+        self._looked = monotonic()
+        self._deadline = self._looked + limits.seconds
         self._rows = limits.rows
         self._fields = limits.fields
         self._read_bytes = limits.read_bytes
@@ -67,7 +72,8 @@ class Budget:
 
     def start(self) -> None:
         """Start the time again: the request has waited until now."""
-        self._deadline = monotonic() + self._limits.seconds
+        self._looked = monotonic()
+        self._deadline = self._looked + self._limits.seconds
 
     def interrupt(self) -> None:
         """End the request as soon as possible; any thread may call this."""
@@ -76,7 +82,7 @@ class Budget:
     @property
     def is_over(self) -> bool:
         """Whether the request must end now."""
-        return self._interrupted or monotonic() > self._deadline
+        return self._interrupted or self._is_late()
 
     def check(self) -> None:
         """Check whether the request may continue.
@@ -87,7 +93,7 @@ class Budget:
         """
         if self._interrupted:
             raise InterruptedRequestError
-        if monotonic() > self._deadline:
+        if self._is_late():
             raise self._exceeded("seconds")
 
     def count_row(self, size: int) -> None:
@@ -112,6 +118,14 @@ class Budget:
         self._result_bytes -= size
         if self._result_bytes < 0:
             raise self._exceeded("result_bytes")
+
+    def _is_late(self) -> bool:
+        """Look at the clock; return whether the time is over."""
+        now = monotonic()
+        if (interval := now - self._looked) > _LONGEST_INTERVAL:
+            self._deadline += interval
+        self._looked = now
+        return now > self._deadline
 
     def _exceeded(self, limit: str) -> BudgetExceededError:
         message = _MESSAGES[limit].format(getattr(self._limits, limit))
