@@ -18,14 +18,17 @@ from tests.server.conftest import backend_of
 from paperspace.gradient import Client, ServerError
 from paperspace.gradient._core import session
 from paperspace.gradient.server import LocalServer, UnusableDatabaseError
+from paperspace.gradient.server.clock import utc_now
 from paperspace.gradient.server.graphql.execution import Request
 from paperspace.gradient.server.graphql.responses import Outcome
 from paperspace.gradient.server.storage import store
 from paperspace.gradient.server.storage.budget import MAXIMUM, Budget
 from paperspace.gradient.server.storage.database import Database
-from paperspace.gradient.server.storage.files import open_writer
+from paperspace.gradient.server.storage.files import IN_MEMORY, open_writer
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+    from contextlib import AbstractContextManager
     from pathlib import Path
 
     from tests.raw_client import Caller
@@ -396,3 +399,13 @@ def test_constraints(tmp_path: Path) -> None:
         with pytest.raises(sqlite3.IntegrityError, match="FOREIGN KEY"):
             connection.execute(spec, ("9",))
         assert connection.execute("PRAGMA journal_mode").fetchone() == ("wal",)
+
+
+@pytest.mark.parametrize("transaction", [Database.reading, Database.writing])
+def test_the_budget_of_a_transaction(transaction: Callable[[Database, Budget], AbstractContextManager[None]]) -> None:
+    """A budget that is over ends neither the commit of its transaction nor the next one, however many there were."""
+    with closing(Database(IN_MEMORY, utc_now)) as database:
+        for _ in range(10_000):  # SQLite adds up the instructions of all BEGINs, and those of all COMMITs
+            budget = Budget(MAXIMUM)
+            with transaction(database, budget):
+                budget.interrupt()

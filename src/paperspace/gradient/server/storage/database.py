@@ -51,7 +51,7 @@ class Database:
 
     Attributes:
         transaction_time: The time of the current transaction.
-        budget: The budget of the current transaction.
+        budget: The budget of the current transaction. Outside of a transaction, it is unlimited.
     """
 
     def __init__(
@@ -135,6 +135,7 @@ class Database:
             try:
                 yield
             finally:
+                self.budget = Budget(UNLIMITED)  # this one may be over, and is not that of the commit or the next BEGIN
                 for result_set in self._result_sets:
                     result_set.forget()
                 self._result_sets.clear()
