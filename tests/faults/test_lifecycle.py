@@ -13,7 +13,7 @@ from uuid import uuid4
 
 import pytest
 from tests.faults.behaviours import never_read, never_respond, respond_late, response, stall_in_body
-from tests.faults.harness import CALLS, CANARY, wait_for
+from tests.faults.harness import CALLS, CANARY, check_secret, wait_for
 from tests.faults.server import Behaviour, FaultServer
 
 from paperspace.gradient import AsyncClient, Client, ClientClosedError, GradientError, errors
@@ -58,6 +58,29 @@ async def until(condition: Callable[[], object]) -> None:
 
 
 # Cancellation
+
+
+@pytest.mark.parametrize("phase", PHASES)
+@pytest.mark.parametrize("ended_by", ["cancel", "timeout"])
+def test_the_exception_of_a_cancelled_call(phase: str, ended_by: str) -> None:
+    """The API key is not in the traceback of a cancelled call, nor in that of a timeout of the caller, which has it as its cause."""
+
+    async def call() -> None:
+        async with AsyncClient(CANARY, server.url, timeout=TIMEOUT) as client, asyncio.timeout(None) as timeout:
+            task = asyncio.current_task()
+            end = task.cancel if task and ended_by == "cancel" else lambda: timeout.reschedule(0)
+            waiting = asyncio.create_task(until(lambda: server.connections == 1))
+            waiting.add_done_callback(lambda _: asyncio.get_running_loop().call_later(0.1, end))
+            await get(client)
+
+    async def main() -> BaseException:
+        task = asyncio.create_task(call())
+        with pytest.raises(asyncio.CancelledError if ended_by == "cancel" else TimeoutError) as raised:
+            await task
+        return raised.value
+
+    with FaultServer(then=PHASES[phase]) as server:
+        check_secret(asyncio.run(main()))
 
 
 @pytest.mark.parametrize("phase", PHASES)

@@ -288,6 +288,9 @@ class HTTPTransport(AsyncTransport):
         except (aiohttp.ClientError, OSError, ValueError) as error:
             failure = from_exception(error, self.url, sent=progress.sent, reused=progress.reused)
             raise failure from without_secrets(error)
+        except asyncio.CancelledError as cancelled:
+            without_secrets(cancelled)  # crash reporters show the variables of each frame
+            raise
         finally:
             progress.abort_closing()
 
