@@ -2,15 +2,18 @@
 
 from __future__ import annotations
 
+import asyncio
 import dataclasses
 import json
 import re
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import pytest
+from tests.faults.harness import check_secret
 
-from paperspace.gradient import Client, ClientClosedError, ConfigurationError, configure, deployments
+from paperspace.gradient import AsyncClient, Client, ClientClosedError, ConfigurationError, configure, deployments
 from paperspace.gradient._core.defaults import DEFAULT_API_URL, EXAMPLE_API_URL
 from paperspace.gradient.config import Settings, read_config
 from paperspace.gradient.types import ClientOptions
@@ -157,6 +160,32 @@ def test_key_does_not_show() -> None:
     """The repr of a client and of its settings does not show the API key."""
     client = Client(KEY, "https://a.example/graphql")
     assert KEY not in repr(client) + repr(client._session.settings) + repr(vars(client))
+
+
+async def call_over_socks() -> None:
+    async with AsyncClient(api_url="https://gradient.example/graphql") as client:
+        await client.deployments.list_deployments()
+
+
+MISTAKES: dict[str, Callable[[], object]] = {
+    "key": lambda: Client(api_key=""),
+    "URL": lambda: Client(api_url="ftp://gradient.example"),
+    "timeout": lambda: Client(timeout=-1),
+    "other timeout": lambda: Client().with_options(timeout=-1),
+    "default client": lambda: configure(timeout=-1),
+    "proxy": lambda: asyncio.run(call_over_socks()),
+}
+
+
+@pytest.mark.parametrize("mistake", MISTAKES)
+def test_the_traceback_of_an_invalid_setting(mistake: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Its variables, which crash reporters show, are not the API key, the environment, or a proxy with its password."""
+    monkeypatch.setenv("PAPERSPACE_API_KEY", KEY)
+    monkeypatch.setenv("PAPERSPACE_API_URL", DEFAULT_API_URL)
+    monkeypatch.setenv("HTTPS_PROXY", f"socks5://user:{KEY}@proxy.example")
+    with pytest.raises(ConfigurationError) as raised:
+        MISTAKES[mistake]()
+    check_secret(raised.value, KEY)
 
 
 @pytest.mark.usefixtures("environment")

@@ -169,8 +169,8 @@ def check(result: Result, outcome: Outcome, operation: str, timeout: float) -> N
         assert 0 <= error.elapsed <= result.elapsed + 0.01
 
 
-def check_secret(error: BaseException) -> None:
-    """Assert that the API key is not in the error, nor in what a debugger or a crash reporter would show of it."""
+def check_secret(error: BaseException, secret: str = CANARY) -> None:
+    """Assert that a secret is not in the error, nor in what a debugger or a crash reporter would show of it."""
     shown = [str(error), repr(error), pickle.dumps(error).decode("latin-1")]
     shown += traceback.TracebackException.from_exception(error, capture_locals=True).format()
     cause: BaseException | None = error
@@ -178,7 +178,7 @@ def check_secret(error: BaseException) -> None:
         shown += [str(cause), repr(cause), repr(cause.__dict__)]
         cause = cause.__cause__ or cause.__context__
     for text in shown:
-        assert CANARY not in text, text
+        assert secret not in text, text
 
 
 def check_pickle(error: BaseException) -> None:

@@ -70,7 +70,9 @@ class _BaseClient:
         return other
 
     def __repr__(self) -> str:
-        return f"{type(self).__name__}(api_url={self._session.settings.api_url!r})"
+        session = vars(self).get("_session")  # a crash reporter shows an object that its constructor could not complete
+        settings = f"api_url={session.settings.api_url!r}" if session else ""
+        return f"{type(self).__name__}({settings})"
 
 
 class _CustomOperations:

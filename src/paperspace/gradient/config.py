@@ -21,6 +21,7 @@ from paperspace.gradient._core.defaults import (
     DEFAULT_TIMEOUT,
     EXAMPLE_API_URL,
 )
+from paperspace.gradient._core.frames import without_frames
 from paperspace.gradient._shared.lazy import lazy_modules
 from paperspace.gradient._shared.problems import abbreviate
 from paperspace.gradient.errors import ConfigurationError, MissingAPIKeyError
@@ -118,6 +119,7 @@ class Settings:
         return text if len(self.api_key) < _MIN_MASKED_LENGTH else text.replace(self.api_key, "***")
 
     @classmethod
+    @without_frames
     def resolve(
         cls,
         api_key: str | None = None,

@@ -8,11 +8,13 @@ from contextlib import suppress
 from urllib.parse import urlsplit
 from urllib.request import getproxies, proxy_bypass
 
+from paperspace.gradient._core.frames import without_frames
 from paperspace.gradient.errors import ConfigurationError
 
 _SCHEMES = ("http", "https")
 
 
+@without_frames
 def proxy_for(url: str) -> str | None:
     """Return the URL of the proxy for a URL. None: connect without a proxy.
 

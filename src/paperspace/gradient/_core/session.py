@@ -12,6 +12,7 @@ from uuid import uuid4
 from paperspace.gradient._core.connections import Connections, running_loop
 from paperspace.gradient._core.documents import Document, load_document
 from paperspace.gradient._core.failures import AttemptFailed
+from paperspace.gradient._core.frames import without_frames
 from paperspace.gradient._core.responses import HTTPResponse, data_of, parse_result
 from paperspace.gradient._core.retry import FailureKind, RetryBudget, parse_date, retry_delay
 from paperspace.gradient._core.validation import read_data, require_shape, validate
@@ -108,6 +109,7 @@ class Session:
         # The Date header of the latest response, and the time of our clock then.
         self._dates: tuple[str | None, datetime] = (None, datetime.now(UTC))
 
+    @without_frames
     def with_settings(self, **changes: Any) -> Session:
         """Return a session with other settings over the same connections."""
         return Session(replace(self.settings, **changes), self._connections, self._budget, self._missing)
