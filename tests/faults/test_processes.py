@@ -232,6 +232,20 @@ def test_interrupt_while_a_first_call_imports(module: str) -> None:
     assert (done.returncode, done.stdout, done.stderr) == (0, f"interrupted\n{UUID(int=1)}\n", "")
 
 
+def test_modules_that_are_removed() -> None:
+    """Calls work after a first call in a block of `mock.patch.dict(sys.modules)`, which removes what the call has imported."""
+    text = """
+        from unittest import mock
+        with mock.patch.dict(sys.modules):
+            client = Client(key, url)
+            client.deployments.get_deployment(ID)
+        print(client.deployments.create_deployment("mine", "p1", {"image": "x"})["id"] == ID)
+        print(sum(thread.name == "paperspace.gradient" for thread in threading.enumerate()))
+    """
+    with FaultServer() as server:
+        assert run_program(text, server.url) == "True\n1\n"
+
+
 # The calls of each program: in 1 + 1 processes, 1 + 2, 8 + 1, 1 + 8, 1 + 2; and two in the last.
 CALLS_OF_FORKS = dict(zip(FORKS, (100, 150, 450, 450, 150, 2), strict=True))
 

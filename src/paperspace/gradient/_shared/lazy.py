@@ -32,6 +32,8 @@ FORK_TIMEOUT = 30.0
 _import_lock = RLock()
 _locked_by_forks: dict[int, bool] = {}  # by the thread that forks
 _waits_for_imports = False
+# What lazy imports have loaded, by name.
+_loaded: dict[str, ModuleType] = {}
 # What `hold_before_forks` has registered: how to hold it, and whether it is held.
 _holders: list[tuple[Callable[[], None], Callable[[], bool]]] = []
 
@@ -75,7 +77,10 @@ def _import(name: str) -> ModuleType:
     def load() -> None:
         try:
             with importing():
+                _restore_loaded()
+                before = set(sys.modules)
                 import_module(name)
+                _loaded.update({new: module for new, module in list(sys.modules.items()) if new not in before})
         except BaseException as error:  # noqa: BLE001  # raised by the thread that waits
             errors.append(error)
 
@@ -93,6 +98,15 @@ def _import(name: str) -> ModuleType:
     if errors:
         raise errors[0]
     return import_module(name)
+
+
+def _restore_loaded() -> None:
+    """Put modules back that were removed, as `mock.patch.dict(sys.modules)` does with what its block has imported.
+
+    A second copy of a module has a loop thread of its own, and classes that the first one does not know.
+    """
+    for name, module in _loaded.items():
+        sys.modules.setdefault(name, module)
 
 
 def importing() -> RLock:
