@@ -171,6 +171,8 @@ MISTAKES: dict[str, Callable[[], object]] = {
     "key": lambda: Client(api_key=""),
     "URL": lambda: Client(api_url="ftp://gradient.example"),
     "timeout": lambda: Client(timeout=-1),
+    "timeout beside a key": lambda: Client(KEY, timeout=-1),
+    "timeout of the default client": lambda: configure(api_key=KEY, timeout=-1),
     "other timeout": lambda: Client().with_options(timeout=-1),
     "default client": lambda: configure(timeout=-1),
     "proxy": lambda: asyncio.run(call_over_socks()),

@@ -5,6 +5,7 @@ from __future__ import annotations
 import threading
 from typing import TYPE_CHECKING
 
+from paperspace.gradient._core.frames import without_frames
 from paperspace.gradient._shared.fork import at_fork
 from paperspace.gradient._shared.lazy import lazy_modules
 
@@ -37,6 +38,7 @@ def default_session() -> session.Session:
     return current
 
 
+@without_frames
 def configure(api_key: str | None = None, api_url: str | None = None, **options: Unpack[ClientOptions]) -> None:
     """Replace the default client, which the functions of the modules use.
 

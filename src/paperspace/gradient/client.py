@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Self, TypeVar, overload
 
+from paperspace.gradient._core.frames import without_frames
 from paperspace.gradient._shared.lazy import lazy_modules
 from paperspace.gradient._sync.blocking import blocking
 from paperspace.gradient.deployments import Deployments
@@ -31,6 +32,7 @@ R = TypeVar("R")
 class _BaseClient:
     """What both clients have in common."""
 
+    @without_frames
     def __init__(
         self, api_key: str | None = None, api_url: str | None = None, **options: Unpack[ClientOptions]
     ) -> None:
