@@ -253,6 +253,13 @@ async def test_work_of_a_page_that_is_gone_has_its_turn_to_the_end() -> None:
     assert done == ["first", "second"]
 
 
+async def test_a_proxy_passes_the_lines_of_a_stream_on(page: Page) -> None:
+    """A stream tells nginx, with the header that nginx reads, not to collect its lines: the page would stand still."""
+    status, headers, body = await page.request("POST", "/console/stream/deployment", {"id": "unknown"})
+    assert (status, headers["X-Accel-Buffering"]) == (200, "no")
+    assert b'"error"' in body  # the stream has ended
+
+
 async def test_a_page_that_is_gone_is_no_error_of_the_console(page: Page, caplog: pytest.LogCaptureFixture) -> None:
     """A stream whose page is closed before its response begins logs nothing."""
     address = page.base.removeprefix("http://")

@@ -126,7 +126,9 @@ class Console:
         return Arguments(content)
 
     async def _stream(self, request: web.Request, values: AsyncGenerator[object]) -> web.StreamResponse:
-        response = web.StreamResponse(headers={**access.HEADERS, hdrs.CACHE_CONTROL: "no-store"})
+        # nginx holds lines back until it has many, mostly with HTTP/2, unless a response has this header.
+        headers = {**access.HEADERS, hdrs.CACHE_CONTROL: "no-store", "X-Accel-Buffering": "no"}
+        response = web.StreamResponse(headers=headers)
         response.content_type = "application/x-ndjson"
         async with aclosing(lines(values, self._closed)) as written:
             with suppress(ConnectionError):  # the page is gone
