@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import sqlite3
 import stat
+import subprocess
+import sys
 import threading
 from contextlib import closing
 from pathlib import Path
@@ -88,6 +90,28 @@ def test_damaged_files_beside_a_database(tmp_path: Path) -> None:
     assert sorted(path.name for path in copies.iterdir()) == ["x.db", "x.db.secrets"]
     assert (copies / "x.db.secrets").read_bytes() == b"\xff" * 5000
     assert sorted(done.copies) == sorted(copies.iterdir())
+
+
+@pytest.mark.parametrize("large", ["", ".logs"])
+def test_a_full_disk(tmp_path: Path, large: str) -> None:
+    """If a copy cannot be written, also that of the logs, the command fails, names the copy, and leaves none."""
+    file, copies = tmp_path / "gradient.db", tmp_path / "copies"
+    copies.mkdir()
+    with LocalServer(database=file):
+        pass
+    with closing(sqlite3.connect(f"{file}{large}")) as connection, connection:
+        connection.execute("CREATE TABLE large (content)")
+        connection.execute("INSERT INTO large VALUES (zeroblob(2000000))")
+    script = (
+        "import resource\n"
+        "from paperspace.gradient.cli.main import main\n"
+        "resource.setrlimit(resource.RLIMIT_FSIZE, (1_000_000, 1_000_000))\n"
+        "main()"
+    )
+    arguments = ["server", "backup", "--database", str(file), str(copies / "x.db")]
+    done = subprocess.run([sys.executable, "-c", script, *arguments], capture_output=True, text=True, check=False)
+    message = f"Error: Cannot write {copies / 'x.db'}{large}: the disk is full or failing.\n"
+    assert (done.returncode, done.stderr, list(copies.iterdir())) == (1, message, [])
 
 
 @pytest.mark.parametrize("existing", ["x.db", "x.db.key"])

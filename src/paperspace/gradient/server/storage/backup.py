@@ -18,6 +18,9 @@ if TYPE_CHECKING:
 
 _TIMEOUT = 10.0  # seconds to wait for a lock of the source
 
+# Only copies are written, so these are errors of their disk.
+_WRITE_ERRORS = (sqlite3.SQLITE_FULL, sqlite3.SQLITE_IOERR_WRITE, sqlite3.SQLITE_IOERR_FSYNC)
+
 
 class Backup(NamedTuple):
     """What was copied."""
@@ -75,7 +78,12 @@ def _created(file: Path, copies: list[Path]) -> Path:
 def _copy_database(
     source: Path, target: Path, check: Callable[[sqlite3.Connection, Path], None] = lambda _connection, _file: None
 ) -> None:
-    """Copy a database in one transaction, so that changes do not restart the copy. Changes do not wait for it either."""
+    """Copy a database in one transaction, so that changes do not restart the copy. Changes do not wait for it either.
+
+    Raises:
+        UnusableDatabaseError: the source cannot be used.
+        OSError: the target cannot be written.
+    """
     uri = f"{source.absolute().as_uri()}?mode=rw"
     try:
         with closing(sqlite3.connect(uri, uri=True, timeout=_TIMEOUT)) as connection:
@@ -83,4 +91,6 @@ def _copy_database(
             with closing(sqlite3.connect(target)) as copy:
                 connection.backup(copy)
     except sqlite3.DatabaseError as error:
+        if getattr(error, "sqlite_errorcode", 0) in _WRITE_ERRORS:
+            raise OSError(errno.ENOSPC, "the disk is full or failing", str(target)) from error
         raise unusable(source, error) from error
