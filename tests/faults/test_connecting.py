@@ -130,6 +130,13 @@ def test_tls_untrusted(folder: Path) -> None:
     tls_error(FaultServer(tls=make_certificate(folder / "untrusted").context), f"self-signed certificate{way}")
 
 
+def test_tls_untrusted_by_another_variable(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """If the environment names certificates, the message names the variable that counts, not one without effect."""
+    monkeypatch.setenv("REQUESTS_CA_BUNDLE", str(make_certificate(folder / "company").path))
+    way = "; if you trust the server, set REQUESTS_CA_BUNDLE to a file with the certificate of its CA"
+    tls_error(FaultServer(tls=make_certificate(folder / "private").context), way)
+
+
 def test_tls_expired(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """The message states that the certificate has expired."""
     certificate = make_certificate(folder / "expired", days=-1)

@@ -14,6 +14,7 @@ import aiohttp
 from aiohttp.http_exceptions import ContentEncodingError
 
 from paperspace.gradient import errors
+from paperspace.gradient._core import certificates
 from paperspace.gradient._core.retry import FailureKind
 from paperspace.gradient.config import is_loopback
 
@@ -161,7 +162,8 @@ def _reason(error: BaseException) -> str:
     if isinstance(cause, ssl.SSLError):  # its numbers are not those of the operating system
         reason = getattr(cause, "verify_message", None) or getattr(cause, "reason", None) or "no reason is known"
         if getattr(cause, "verify_code", None) in _UNKNOWN_CA:
-            return f"{reason}; if you trust the server, set SSL_CERT_FILE to a file with the certificate of its CA"
+            variable = certificates.variable()
+            return f"{reason}; if you trust the server, set {variable} to a file with the certificate of its CA"
         return {"WRONG_VERSION_NUMBER": "the server does not use TLS; should the API URL start with http://?"}.get(
             reason, reason
         )

@@ -7,13 +7,10 @@ the request itself. No redirects, no cookies, no `.netrc`; proxies and certifica
 from __future__ import annotations
 
 import asyncio
-import os
 import platform
 import socket
-import ssl
 from contextlib import AsyncExitStack, contextmanager, suppress
 from contextvars import ContextVar
-from pathlib import Path
 from typing import TYPE_CHECKING, cast
 from urllib.parse import urlsplit
 from weakref import WeakSet
@@ -22,7 +19,7 @@ import aiohttp
 from gql.transport.async_transport import AsyncTransport
 from pydantic_core import PydanticSerializationError, to_json
 
-from paperspace.gradient._core import proxies
+from paperspace.gradient._core import certificates, proxies
 from paperspace.gradient._core.failures import AttemptFailed, ResponseFacts, from_exception, without_secrets
 from paperspace.gradient._core.responses import HTTPResponse, parse_result
 from paperspace.gradient._core.retry import FailureKind
@@ -31,9 +28,10 @@ from paperspace.gradient._shared.event_loops import run_to_end
 from paperspace.gradient._shared.fork import never_finalize
 from paperspace.gradient._version import __version__
 from paperspace.gradient.config import is_loopback
-from paperspace.gradient.errors import ConfigurationError, InvalidArgumentError, ResponseTooLargeError
+from paperspace.gradient.errors import InvalidArgumentError, ResponseTooLargeError
 
 if TYPE_CHECKING:
+    import ssl
     from collections.abc import AsyncGenerator, Generator, Mapping
 
     from aiohttp.client_proto import ResponseHandler
@@ -146,9 +144,9 @@ class HTTPTransport(AsyncTransport):
         # trust_env would read .netrc too, and fail where it names the host.
         proxy = None if is_loopback(urlsplit(self.url).hostname or "") else proxies.proxy_for(self.url)
         encrypted = any(url.startswith("https:") for url in (self.url, proxy or ""))
-        certificates = (encrypted and _certificates()) or True
+        trusted = (encrypted and certificates.load()) or True
         # Two connectors: aiohttp has no way to ignore the kept connections for one request.
-        self._connectors = [Connector(certificates=certificates, keep=keep) for keep in (True, False)]
+        self._connectors = [Connector(certificates=trusted, keep=keep) for keep in (True, False)]
         self._sessions = [
             aiohttp.ClientSession(
                 connector=connector,
@@ -311,18 +309,3 @@ class HTTPTransport(AsyncTransport):
     def subscribe(self, request: GraphQLRequest) -> AsyncGenerator[ExecutionResult, None]:
         """Raise: the API has no subscriptions."""
         raise NotImplementedError("the Gradient API has no subscriptions")
-
-
-def _certificates() -> ssl.SSLContext | None:
-    """Load the certificates that the environment names. None: it names none."""
-    variable = next((name for name in ("REQUESTS_CA_BUNDLE", "CURL_CA_BUNDLE") if os.environ.get(name)), None)
-    if variable is None:
-        # OpenSSL itself reads these two, but aiohttp's own context would have their values of when aiohttp was imported.
-        is_named = any(os.environ.get(name) for name in ("SSL_CERT_FILE", "SSL_CERT_DIR"))
-        return ssl.create_default_context() if is_named else None
-    path = os.environ[variable]
-    try:
-        is_folder = Path(path).is_dir()
-        return ssl.create_default_context(cafile=None if is_folder else path, capath=path if is_folder else None)
-    except OSError:
-        raise ConfigurationError(f"{variable}: cannot read certificates from {path}") from None
