@@ -24,7 +24,7 @@ from paperspace.gradient.server.graphql.responses import Outcome
 from paperspace.gradient.server.storage import store
 from paperspace.gradient.server.storage.budget import MAXIMUM, Budget
 from paperspace.gradient.server.storage.database import Database
-from paperspace.gradient.server.storage.files import IN_MEMORY, open_writer
+from paperspace.gradient.server.storage.files import IN_MEMORY, open_writer, unusable
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -293,6 +293,13 @@ def test_starting_on_a_full_disk(tmp_path: Path, caller: type[Caller], *, stored
     with LocalServer(database=file) as server:
         nodes = caller(server)("{ deployments { nodes { name } } }").data["deployments"]["nodes"]
         assert nodes == [{"name": "kept"}] * stored
+
+
+def test_a_file_system_without_shared_memory() -> None:
+    """If the file system is the cause, the error says so: not that the disk is full, which has the same primary code."""
+    error = sqlite3.OperationalError("disk I/O error")
+    error.sqlite_errorcode = sqlite3.SQLITE_IOERR_SHMMAP
+    assert "shared memory (mmap)" in str(unusable("x.db", error))
 
 
 def test_many_expired_responses(

@@ -256,7 +256,10 @@ def _interrupted_if(stopped: Callable[[], bool], connection: sqlite3.Connection)
 
 
 def _describe(error: Exception) -> str:
-    code = getattr(error, "sqlite_errorcode", 0) & 0xFF  # without the extended part
+    extended_code = getattr(error, "sqlite_errorcode", 0)
+    code = extended_code & 0xFF
+    if extended_code == sqlite3.SQLITE_IOERR_SHMMAP:
+        return "its file system does not support shared memory (mmap), which SQLite needs; use a folder on a local disk"
     if code == sqlite3.SQLITE_BUSY:
         return "another server is using it"
     if code in (sqlite3.SQLITE_FULL, sqlite3.SQLITE_IOERR):
