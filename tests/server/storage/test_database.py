@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import sqlite3
 import stat
 import subprocess
@@ -293,6 +294,26 @@ def test_starting_on_a_full_disk(tmp_path: Path, caller: type[Caller], *, stored
     with LocalServer(database=file) as server:
         nodes = caller(server)("{ deployments { nodes { name } } }").data["deployments"]["nodes"]
         assert nodes == [{"name": "kept"}] * stored
+
+
+def test_no_temporary_files(tmp_path: Path) -> None:
+    """Lists and changes need no temporary files of SQLite, however large the specs are: `/tmp` may be full or not writable."""
+    script = (
+        "import sys\n"
+        "from paperspace.gradient import Client\n"
+        "from paperspace.gradient.server import LocalServer\n"
+        "spec = {'image': 'i', 'env': [{'name': f'A{n}', 'value': 'x' * 30_000} for n in range(25)]}\n"
+        "with LocalServer(database=sys.argv[1]) as server, Client(server.api_key, server.url) as client:\n"
+        "    for number in range(20):\n"
+        "        created = client.deployments.create_deployment(f'd{number}', 'p', spec)\n"
+        "        client.deployments.update_deployment(id=created['id'], spec={**spec, 'port': 80})\n"
+        "    print(len(client.deployments.list_deployments()))\n"
+    )
+    # In /proc, no file can be created. SQLite uses another folder unless the user is root.
+    environment = {**os.environ, "SQLITE_TMPDIR": "/proc"}
+    command = [sys.executable, "-c", script, str(tmp_path / "gradient.db")]
+    done = subprocess.run(command, env=environment, cwd="/", capture_output=True, text=True, check=False)
+    assert (done.stdout, done.stderr) == ("20\n", "")
 
 
 def test_a_file_system_without_shared_memory() -> None:

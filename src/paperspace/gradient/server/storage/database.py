@@ -10,6 +10,7 @@ import os
 import sqlite3
 from collections import defaultdict
 from contextlib import ExitStack, contextmanager, suppress
+from operator import itemgetter
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
 
@@ -80,6 +81,8 @@ class Database:
             self._resources = stack.pop_all()
 
     def _prepare(self) -> None:
+        # No temporary files: /tmp may be full or not writable. Little is temporary: rows are sorted in Python.
+        self._connection.execute("PRAGMA temp_store = MEMORY")  # before the views, which it would drop
         self._connection.set_progress_handler(lambda: self.budget.is_over, _INSTRUCTIONS)
         # Deterministic: the time is constant within a statement, so SQLite may call this once per statement.
         self._connection.create_function("now", 0, lambda: iso(self.transaction_time), deterministic=True)
@@ -234,9 +237,11 @@ class Database:
             "SELECT item.*, parent.value AS parent FROM json_each(:parents) AS parent"  # noqa: S608
             f" JOIN {table} AS item ON item.seq IN ("
             f"SELECT seq FROM {source} WHERE {conditions} AND seq > :low AND seq < :high"
-            f" ORDER BY seq {direction} LIMIT :limit) ORDER BY item.seq {direction}",
+            f" ORDER BY seq {direction} LIMIT :limit)",
             **values,
         )
+        # Sorted here: SQLite would read and keep all rows, before the budget counts the first one.
+        rows.sort(key=itemgetter("seq"), reverse=window.descending)
         rows_by_parent: defaultdict[str, list[Row]] = defaultdict(list)
         for row in rows:
             rows_by_parent[row["parent"]].append(row)
