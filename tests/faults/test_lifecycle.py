@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import copy
 import gc
+import pickle
 import time
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
@@ -333,6 +334,17 @@ def test_copies(*, used: bool) -> None:
         client.close()
         with pytest.raises(ClientClosedError):
             get(copied)
+
+
+@pytest.mark.parametrize("used", [False, True])
+def test_pickles(*, used: bool) -> None:
+    """A client cannot be pickled, and the error says what to do. The pickle would have the API key."""
+    with FaultServer() as server, Client(CANARY, server.url) as client:
+        if used:
+            assert get(client)
+        for pickled in (client, AsyncClient(CANARY, server.url)):
+            with pytest.raises(TypeError, match="a client cannot be pickled; create one in each process"):
+                pickle.dumps(pickled)
 
 
 def test_sync_inside_a_running_loop() -> None:

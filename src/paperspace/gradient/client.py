@@ -147,6 +147,8 @@ class _CustomOperations:
 class Client(_BaseClient):
     """A client for sync code. Use it from any number of threads. Close it, best with a `with` statement.
 
+    It cannot be pickled: create one in each process.
+
     Args:
         api_key: The API key. None: `PAPERSPACE_API_KEY`, or `apiKey` in `~/.paperspace/config.json`.
         api_url: The URL of the GraphQL API. None: `PAPERSPACE_API_URL`, `PAPERSPACE_API_HOST`, or `apiUrl` in the same
@@ -203,6 +205,7 @@ class AsyncClient(_BaseClient, _CustomOperations):
     """A client for async code. Close it, best with an `async with` statement.
 
     It may be used on several event loops. Each has connections of its own, which are closed when the loop ends.
+    It cannot be pickled: create one in each process.
 
     Args:
         api_key: The API key. None: as for `Client`.

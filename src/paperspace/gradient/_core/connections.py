@@ -20,6 +20,7 @@ from paperspace.gradient.errors import ClientClosedError, GradientError
 
 if TYPE_CHECKING:
     from collections.abc import AsyncGenerator
+    from typing import NoReturn
 
     from paperspace.gradient.config import Settings
 
@@ -59,6 +60,10 @@ class Connections:
     def __deepcopy__(self, _memo: object) -> Connections:
         """Return the same connections: a copy of a client shares them, as one of `with_options` does."""
         return self
+
+    def __reduce__(self) -> NoReturn:
+        """Raise: in another process, connections are of no use, and a pickle would have the API key."""
+        raise TypeError("a client cannot be pickled; create one in each process")
 
     async def transport(self) -> HTTPTransport:
         """Return the transport of the running loop.
