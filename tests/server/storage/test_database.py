@@ -24,7 +24,7 @@ from paperspace.gradient.server.graphql.execution import Request
 from paperspace.gradient.server.graphql.responses import Outcome
 from paperspace.gradient.server.storage import store
 from paperspace.gradient.server.storage.budget import MAXIMUM, Budget
-from paperspace.gradient.server.storage.database import Database
+from paperspace.gradient.server.storage.database import Database, storage_error
 from paperspace.gradient.server.storage.files import IN_MEMORY, open_writer, unusable
 
 if TYPE_CHECKING:
@@ -314,6 +314,16 @@ def test_no_temporary_files(tmp_path: Path) -> None:
     command = [sys.executable, "-c", script, str(tmp_path / "gradient.db")]
     done = subprocess.run(command, env=environment, cwd="/", capture_output=True, text=True, check=False)
     assert (done.stdout, done.stderr) == ("20\n", "")
+
+
+@pytest.mark.parametrize("code", [sqlite3.SQLITE_BUSY, sqlite3.SQLITE_PROTOCOL])
+def test_a_lock_of_another_program(code: int) -> None:
+    """If another program locks the database file or the `-shm` file, the request may be sent again."""
+    error = sqlite3.OperationalError()
+    error.sqlite_errorcode = code
+    converted = storage_error(error)
+    assert converted is not None
+    assert converted.extensions == {"code": "SERVICE_UNAVAILABLE", "retryable": True}
 
 
 def test_a_file_system_without_shared_memory() -> None:

@@ -273,7 +273,7 @@ def storage_error(error: BaseException | None) -> ApplicationError | None:
         return ApplicationError(Code.SERVICE_UNAVAILABLE, message, retryable=True)
     if code in (sqlite3.SQLITE_CORRUPT, sqlite3.SQLITE_NOTADB):
         return ApplicationError(Code.SERVICE_UNAVAILABLE, "the database is damaged; restore it from a copy")
-    if code == sqlite3.SQLITE_BUSY:
+    if code in (sqlite3.SQLITE_BUSY, sqlite3.SQLITE_PROTOCOL):  # the second if a read has waited ten seconds
         message = "another program uses the database; nothing was changed"
         return ApplicationError(Code.SERVICE_UNAVAILABLE, message, retryable=True)
     return None
