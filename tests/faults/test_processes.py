@@ -246,6 +246,25 @@ def test_modules_that_are_removed() -> None:
         assert run_program(text, server.url) == "True\n1\n"
 
 
+def test_ids_that_a_test_replaces() -> None:
+    """Each change has its own idempotency key, also if a test replaced `uuid.uuid4` while a first call imported the library."""
+    text = """
+        from unittest import mock
+        from uuid import UUID
+        with mock.patch("uuid.uuid4", side_effect=[UUID(int=1)]):
+            client = Client(key, url)
+            client.deployments.get_deployment(ID)
+        for _ in range(3):
+            client.deployments.create_deployment("mine", "p1", {"image": "x"})
+    """
+    with FaultServer() as server:
+        run_program(text, server.url)
+    keys = {
+        request.headers["idempotency-key"] for request in server.requests if request.operation == "DeploymentCreate"
+    }
+    assert len(keys) == 3
+
+
 # The calls of each program: in 1 + 1 processes, 1 + 2, 8 + 1, 1 + 8, 1 + 2; and two in the last.
 CALLS_OF_FORKS = dict(zip(FORKS, (100, 150, 450, 450, 150, 2), strict=True))
 

@@ -7,7 +7,6 @@ import time
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING, Any, TypeVar, cast
-from uuid import uuid4
 
 from paperspace.gradient._core.connections import Connections, running_loop
 from paperspace.gradient._core.documents import Document, load_document
@@ -17,6 +16,7 @@ from paperspace.gradient._core.responses import HTTPResponse, data_of, parse_res
 from paperspace.gradient._core.retry import FailureKind, RetryBudget, parse_date, retry_delay
 from paperspace.gradient._core.validation import read_data, require_shape, validate
 from paperspace.gradient._shared.event_loops import monotonic
+from paperspace.gradient._shared.random_uuid import random_uuid
 from paperspace.gradient._shared.secrets import without_secrets
 from paperspace.gradient.errors import (
     APIError,
@@ -206,7 +206,7 @@ class Session:
         idempotent: bool = True,
     ) -> R:
         """Send a request until it succeeds or a retry is not allowed. Return what `read` makes of the response."""
-        headers = {_IDEMPOTENCY_KEY: str(uuid4())} if document.is_mutation else {}
+        headers = {_IDEMPOTENCY_KEY: str(random_uuid())} if document.is_mutation else {}
         call.attempts, call.response_lost, call.last_failure, call.variables = 0, False, None, variables
         failures: list[FailureKind] = []
         while True:

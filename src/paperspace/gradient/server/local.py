@@ -6,11 +6,11 @@ import asyncio
 import re
 from contextlib import AsyncExitStack
 from typing import TYPE_CHECKING, Self, cast
-from uuid import UUID, uuid4
 
 from aiohttp import web
 
 from paperspace.gradient._shared import server_files
+from paperspace.gradient._shared.random_uuid import random_uuid
 from paperspace.gradient._shared.spec_rules import normalize_name
 from paperspace.gradient.server.backend import Settings
 from paperspace.gradient.server.clock import SteadyClock, utc_now
@@ -40,6 +40,7 @@ if TYPE_CHECKING:
     from datetime import datetime
     from pathlib import Path
     from types import TracebackType
+    from uuid import UUID
 
     from paperspace.gradient._shared.received_requests import PendingFault, ReceivedRequest
     from paperspace.gradient.server.controller.engine import Engine
@@ -105,7 +106,7 @@ class LocalServer:
         actor: str | None = None,
         now: Callable[[], datetime] = utc_now,
         new_id: Callable[[], UUID] = ordered_id,
-        new_request_id: Callable[[], UUID] = uuid4,
+        new_request_id: Callable[[], UUID] = random_uuid,
         runtime: Runtime | None = None,
         engine: Engine | None = None,
         gateway: Gateway | None = None,

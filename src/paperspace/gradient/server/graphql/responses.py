@@ -8,11 +8,11 @@ from collections.abc import Callable, Mapping, Sequence
 from enum import Enum
 from http import HTTPStatus
 from typing import TYPE_CHECKING, Any, NamedTuple, cast
-from uuid import uuid4
 
 from graphql import GraphQLError
 
 from paperspace.gradient._shared.error_codes import Code
+from paperspace.gradient._shared.random_uuid import random_uuid
 from paperspace.gradient._shared.secrets import without_values
 from paperspace.gradient.server.errors import ApplicationError
 from paperspace.gradient.server.storage.database import storage_error
@@ -98,7 +98,7 @@ def _describe_field_error(error: GraphQLError) -> ErrorData:
 
 def internal_error(error: BaseException) -> ErrorData:
     """Log the traceback of a bug; return an error for the caller, which has only the id of the log record."""
-    id_ = str(uuid4())
+    id_ = str(random_uuid())
     _log.error("internal error %s", id_, exc_info=error)
     extensions = {"code": Code.INTERNAL_SERVER_ERROR, "id": id_}
     return {"message": f"internal error {id_}", "extensions": extensions}

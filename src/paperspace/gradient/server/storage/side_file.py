@@ -11,8 +11,8 @@ import sqlite3
 from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, NamedTuple
-from uuid import uuid4
 
+from paperspace.gradient._shared.random_uuid import random_uuid
 from paperspace.gradient.server.defaults import beside
 from paperspace.gradient.server.storage.files import IN_MEMORY, create_private, identities
 
@@ -52,7 +52,7 @@ class Location(NamedTuple):
 def location_beside(database: str | Path, name: str) -> Location:
     """Return where a file of a database is."""
     if str(database) == IN_MEMORY:
-        return Location(f"file:/gradient-{uuid4()}?vfs=memdb", None)  # shared by the connections of this process
+        return Location(f"file:/gradient-{random_uuid()}?vfs=memdb", None)  # shared by the connections of this process
     file = beside(Path(database).absolute(), name)
     return Location(file.as_uri(), file)
 
