@@ -128,6 +128,22 @@ def test_nothing_is_overwritten(tmp_path: Path, existing: str) -> None:
     assert (tmp_path / existing).read_text() == "kept"
 
 
+@pytest.mark.parametrize(
+    "name",
+    ["gradient.db.logs", "gradient.db.metrics", "gradient.db.gateway", "gradient.db-wal", "gradient.db.logs-shm"],
+)
+def test_names_of_the_server(tmp_path: Path, name: str) -> None:
+    """A copy does not get a name that the server uses later: the logs could not be stored, for example."""
+    file = tmp_path / "gradient.db"
+    with LocalServer(database=file):
+        pass
+    before = set(tmp_path.iterdir())
+    with pytest.raises(FileExistsError, match="uses this name"):
+        back_up(file, tmp_path / name)
+    assert set(tmp_path.iterdir()) == before
+    back_up(file, tmp_path / "gradient.db.monday")
+
+
 def test_what_is_no_database(tmp_path: Path) -> None:
     """A missing file, one of another program, and a newer database are errors; no copy is left."""
     (tmp_path / "text").write_text("text " * 1000)

@@ -9,12 +9,14 @@ from typing import TYPE_CHECKING, NamedTuple
 
 from paperspace.gradient._shared import server_files
 from paperspace.gradient._shared.private_files import read_private, write_private
-from paperspace.gradient.server.defaults import beside
+from paperspace.gradient.server.defaults import beside, gateway_folder
 from paperspace.gradient.server.storage.files import UnusableDatabaseError, check_origin, create_private, unusable
 
 if TYPE_CHECKING:
     from collections.abc import Callable
     from pathlib import Path
+
+_SUFFIXES = ("-wal", "-shm", "-journal", "-lock")  # of the files that SQLite and the server create for a database
 
 _TIMEOUT = 10.0  # seconds to wait for a lock of the source
 
@@ -37,11 +39,13 @@ def back_up(database: Path, target: Path) -> Backup:
 
     Raises:
         UnusableDatabaseError: the database cannot be used.
-        FileExistsError: the target, or a file next to it, exists. Nothing is overwritten.
+        FileExistsError: the target, or a file next to it, exists, or the server would use it. Nothing is overwritten.
         OSError: a copy cannot be written. None is left.
     """
     if not database.is_file():
         raise unusable(database, "there is no such file")
+    if target.resolve() in _own_files(database.resolve()):
+        raise FileExistsError(errno.EEXIST, "the server of the database uses this name", str(target))
     copies: list[Path] = []
     left_out: list[UnusableDatabaseError] = []
     try:
@@ -64,6 +68,14 @@ def back_up(database: Path, target: Path) -> Backup:
             copy.unlink(missing_ok=True)
         raise
     return Backup(copies, left_out)
+
+
+def _own_files(database: Path) -> set[Path]:
+    """Return the files that belong to a database, also those that do not exist yet."""
+    names = (*server_files.DATABASES, *server_files.SETTINGS, server_files.REPOSITORIES)
+    databases = [database, *(beside(database, name) for name in server_files.DATABASES)]
+    companions = {file.with_name(f"{file.name}{suffix}") for file in databases for suffix in _SUFFIXES}
+    return companions | {beside(database, name) for name in names} | {gateway_folder(database)}
 
 
 def _created(file: Path, copies: list[Path]) -> Path:
