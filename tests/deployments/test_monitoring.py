@@ -283,6 +283,22 @@ class TestWait:
         assert caught.value.status is not None
         assert caught.value.status["instances"][0]["state"] == "pending"
 
+    def test_ready_while_an_event_is_handled(
+        self, client: Client, clock: ManualClock, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        """A deployment that becomes ready while the caller handles an event is ready, also if that takes longer than the timeout."""
+        passed = 0.0
+        monkeypatch.setattr(_watch, "monotonic", lambda: time.monotonic() + passed)
+        monkeypatch.setattr(_watch, "MIN_REQUEST", 30)  # enough for the last poll on any machine
+
+        def handle(_: Any) -> None:
+            nonlocal passed
+            passed = 60.0
+            clock.move(60)
+
+        created = client.deployments.create_deployment("n", "p", SPEC)
+        assert client.deployments.wait_for_deployment(created["id"], timeout=60, on_event=handle)["state"] == "ready"
+
     def test_the_timeout_limits_all_requests(self, client: Client, monkeypatch: pytest.MonkeyPatch) -> None:
         """A wait ends at its timeout also if its last status takes several requests, and what explains its error never comes."""
         client.deployments.create_deployment("n", "p", spec_with_fate("pending"))

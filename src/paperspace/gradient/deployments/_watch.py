@@ -78,6 +78,9 @@ async def watch(
             if isinstance(error, APIError) and monotonic() < deadline:
                 raise
             raise await wait_timeout(session, found or repr(name), timeout, status) from error
+        is_last = (
+            monotonic() >= deadline
+        )  # before the caller handles the events, in which the deployment may become ready
         if spec_id is not None and not same_id(new_status["specId"], spec_id):
             raise spec_replaced(new_status, spec_id, DEPLOYMENT_STATUS.name)
         for event in events_between(status, new_status):
@@ -85,10 +88,9 @@ async def watch(
         status = new_status
         if status["state"] != "pending":
             return
-        remaining = deadline - monotonic()
-        if remaining <= 0:
+        if is_last:
             raise await wait_timeout(session, found or repr(name), timeout, status)
-        await sleep(min(interval, remaining))
+        await sleep(min(interval, deadline - monotonic()))
         interval = min(interval * POLL_GROWTH, longest)
 
 
