@@ -5,10 +5,11 @@ from __future__ import annotations
 import asyncio
 import os
 import socket
+import sqlite3
 import stat
 import tempfile
 from collections.abc import AsyncIterator
-from contextlib import ExitStack, asynccontextmanager
+from contextlib import ExitStack, asynccontextmanager, closing
 from pathlib import Path
 from typing import Any
 from uuid import uuid4
@@ -218,6 +219,17 @@ async def test_state_after_down(database: Path) -> None:
         (deployment,) = await in_thread(server, lambda api: api.list_deployment_statuses())
         (instance,) = deployment["instances"]
         assert (deployment["state"], instance["message"]) == ("pending", DOWN)
+
+
+async def test_status_of_a_database_that_cannot_be_read(database: Path) -> None:
+    """If the status cannot be read from the database, the error says why, and not that the server does not respond."""
+    async with controlled(database, None) as (_, client, _stop):
+        with closing(sqlite3.connect(database)) as connection:
+            connection.execute("ALTER TABLE deployments RENAME TO moved")
+        with pytest.raises(
+            ControlError, match=r"The server failed: OperationalError: no such table: .* Its log says more"
+        ):
+            await client.status()
 
 
 async def test_take_down_without_an_engine(database: Path) -> None:

@@ -134,11 +134,8 @@ class ControlListener:
             if controlled := self._server.controlled:
                 down = await controlled.take_down(self._drain, lambda message: self._send({"message": message}))
                 line = {"result": down._asdict()}
-        except (EngineUnavailableError, GatewayUnavailableError) as error:
-            line = {"error": str(error)}
         except Exception as error:  # noqa: BLE001  # whatever it is, the command must not wait forever
-            _log.exception("the deployments cannot be taken down")
-            line = {"error": f"The server failed: {type(error).__name__}: {error}. Its log says more."}
+            line = {"error": _describe(error)}
         else:
             self.took_down = True
             self._stop()
@@ -167,5 +164,15 @@ async def _errors(
 ) -> web.StreamResponse:
     try:
         return await handler(request)
-    except EngineUnavailableError as error:
-        return web.json_response({"error": str(error)}, status=503)
+    except web.HTTPException:
+        raise
+    except Exception as error:  # noqa: BLE001  # whatever it is, the command says it
+        return web.json_response({"error": _describe(error)}, status=503)
+
+
+def _describe(error: Exception) -> str:
+    """Return what the command says about a failure. If it is unexpected, the log gets its traceback."""
+    if isinstance(error, EngineUnavailableError | GatewayUnavailableError):
+        return str(error)
+    _log.error("a command failed", exc_info=error)
+    return f"The server failed: {type(error).__name__}: {error}. Its log says more."
