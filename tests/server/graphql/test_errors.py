@@ -335,6 +335,19 @@ def test_a_retry_after_the_clock_jumped(call: Caller, clock: Clock) -> None:
     assert call.post(payload, Idempotency_Key="k").data == first
 
 
+def test_a_retry_of_a_large_update_after_the_clock_jumped(call: Caller, clock: Clock) -> None:
+    """A retry adds no second revision even if the response is large and the clock is set forward by days in between."""
+    large = {**call.SPEC, "env": [{"name": f"V{number}", "value": "v" * 1000} for number in range(80)]}
+    update = (
+        "mutation ($input: UpdateDeploymentInput!) { updateDeployment(input: $input)"
+        " { deployment { deploymentSpecs { nodes { id data { env { value } } } } } } }"
+    )
+    payload: Json = {"query": update, "variables": {"input": {"id": call.create("a"), "spec": large}}}
+    first = call.post(payload, Idempotency_Key="k").data
+    clock.forward(hours=72)
+    assert call.post(payload, Idempotency_Key="k").data == first
+
+
 def test_keys_expire_after_a_day(call: Caller, clock: Clock, monkeypatch: pytest.MonkeyPatch) -> None:
     """Idempotency keys expire after 24 hours, except the newest."""
     monkeypatch.setattr(store, "_KEPT_RESPONSES", 0)

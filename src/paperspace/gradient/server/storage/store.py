@@ -211,7 +211,8 @@ class Store:
     def saved_result(self, key: bytes, request: bytes) -> SavedResult | None:
         """Return the saved result for this idempotency key, if there is one.
 
-        An expired response still counts. If it was too large to be saved, it does not: its deployment may be removed.
+        An expired response still counts. If it was too large to be saved, it counts until its deployment is deleted: then the
+        deployment may be removed.
 
         Raises:
             ApplicationError: the key was used for another request.
@@ -226,8 +227,13 @@ class Store:
             _KEPT_RESPONSES,
             _DELETED_RESPONSES,
         )
-        query = "SELECT * FROM replies WHERE idempotency_key = ? AND (deployment IS NULL OR dt_created >= ?)"
-        rows = self._db.rows(query, key, expired)
+        existing = "SELECT id FROM deployments WHERE dt_deleted IS NULL AND id = json_extract(deployment, '$.id')"
+        rows = self._db.rows(
+            "SELECT * FROM replies WHERE idempotency_key = ?"  # noqa: S608
+            f" AND (deployment IS NULL OR dt_created >= ? OR EXISTS ({existing}))",
+            key,
+            expired,
+        )
         if not rows:
             return None
         (saved,) = rows
