@@ -78,9 +78,7 @@ async def watch(
             if isinstance(error, APIError) and monotonic() < deadline:
                 raise
             raise await wait_timeout(session, found or repr(name), timeout, status) from error
-        is_last = (
-            monotonic() >= deadline
-        )  # before the caller handles the events, in which the deployment may become ready
+        is_last = monotonic() >= deadline  # now: while the caller handles the events, the deployment may become ready
         if spec_id is not None and not same_id(new_status["specId"], spec_id):
             raise spec_replaced(new_status, spec_id, DEPLOYMENT_STATUS.name)
         for event in events_between(status, new_status):
