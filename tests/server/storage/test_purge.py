@@ -34,7 +34,7 @@ from paperspace.gradient.server.storage.purge import GRACE, STEP, Rule, removabl
 from paperspace.gradient.server.storage.store import Store
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Callable, Iterator
     from pathlib import Path
 
     from paperspace.gradient.server.backend import Backend
@@ -314,6 +314,29 @@ def wait_until_removed(file: Path) -> None:
 def fast(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(purge, "DELAY", 0.05)
     monkeypatch.setattr(purge, "RECHECK_INTERVAL", 0.2)
+
+
+@pytest.mark.usefixtures("fast")
+@pytest.mark.parametrize("days", [0.04, 365])
+@pytest.mark.parametrize("engine", [lambda: None, ServingEngine])
+def test_a_delete_while_the_clock_was_ahead(
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    clock: Clock,
+    days: float,
+    engine: Callable[[], ServingEngine | None],
+) -> None:
+    """After a restart with the right clock, a deployment is removed that was deleted while the clock was ahead."""
+    monkeypatch.setattr(purge, "GRACE", timedelta(0))  # the clock stands still
+    file = tmp_path / "gradient.db"
+    with LocalServer(database=file, now=clock, engine=engine()) as server:
+        id_ = Caller(server).create()
+        clock.forward(days=days)
+        Caller(server).delete(id_)
+    clock.forward(days=-days)
+    with LocalServer(database=file, now=clock, engine=engine()):
+        clock.forward(minutes=1)
+        wait_until_removed(file)
 
 
 @pytest.mark.usefixtures("fast")

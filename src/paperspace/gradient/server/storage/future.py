@@ -32,7 +32,8 @@ def end_future(database: Database) -> None:
     All rows are read only if one of the newest is in the future: a start takes as long with a large database.
     """
     now = iso(database.transaction_time)
-    if any(_newest(database, table, column) > now for table, column in _NEWEST):
+    deleted = database.rows("SELECT 1 FROM deployments WHERE dt_deleted > ? LIMIT 1", now)
+    if deleted or any(_newest(database, table, column) > now for table, column in _NEWEST):
         for table, column in _TIMES:
             database.execute(f"UPDATE {table} SET {column} = :now WHERE {column} > :now", now=now)  # noqa: S608
 

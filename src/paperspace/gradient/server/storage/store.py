@@ -49,10 +49,11 @@ class Store:
         self._new_id = new_id
 
     def last_change(self) -> datetime | None:
-        """Return the time of the newest spec or saved response, or of the last removal of specs, if there is one."""
+        """Return the time of the newest spec or saved response, or of the last delete or removal, if there is one."""
         (row,) = self._db.rows(
             "SELECT max(coalesce((SELECT dt_created FROM deployment_specs ORDER BY seq DESC LIMIT 1), ''),"
-            " coalesce((SELECT max(dt_created) FROM replies), ''), coalesce((SELECT last_removal FROM server), '')) AS time"
+            " coalesce((SELECT max(dt_created) FROM replies), ''), coalesce((SELECT last_removal FROM server), ''),"
+            " coalesce((SELECT max(dt_deleted) FROM deployments WHERE dt_deleted IS NOT NULL), '')) AS time"
         )
         try:
             time = datetime.fromisoformat(row["time"])
