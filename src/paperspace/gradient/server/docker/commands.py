@@ -32,6 +32,7 @@ MAX_LINE = 1000  # characters of a line of a log that `last_lines` returns
 
 _PORT_IN_USE = re.compile(r"port is already allocated|address already in use", re.IGNORECASE)
 CANNOT_START = re.compile(r"OCI runtime|failed to create (shim|task)|could not select device driver", re.IGNORECASE)
+_MAX_REPAIRS = 5  # of the network, for one start of a container
 _NOT_ONE_NETWORK = re.compile(r"network .*(not found|is ambiguous)", re.IGNORECASE)
 
 
@@ -107,15 +108,21 @@ async def start(api: Api, container_id: str, host_port: int) -> None:
 
 
 async def _start(api: Api, container_id: str) -> None:
-    """Start a container. If its network was removed, for example with `docker network prune`, or exists twice, repair that."""
+    """Start a container. If its network was removed, for example with `docker network prune`, or exists twice, repair that.
+
+    Several times: other servers repair it at the same time, and may create another one meanwhile.
+    """
     container = api.client.containers.container(container_id)
-    try:
-        await container.start()
-    except aiodocker.DockerError as error:
-        if not _NOT_ONE_NETWORK.search(error.message):
-            raise
+    for _ in range(_MAX_REPAIRS):
+        try:
+            await container.start()
+        except aiodocker.DockerError as error:
+            if not _NOT_ONE_NETWORK.search(error.message):
+                raise
+        else:
+            return
         await ensure_network(api)
-        await container.start()
+    await container.start()
 
 
 def _start_error(error: aiodocker.DockerError, host_port: int) -> PortInUseError | StartError | None:
