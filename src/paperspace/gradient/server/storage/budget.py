@@ -62,13 +62,12 @@ class Budget:
 
     def __init__(self, limits: Limits) -> None:
         self._limits = limits
-        self._looked = monotonic()
-        self._deadline = self._looked + limits.seconds
         self._rows = limits.rows
         self._fields = limits.fields
         self._read_bytes = limits.read_bytes
         self._result_bytes = limits.result_bytes
         self._interrupted = False
+        self.start()
 
     def start(self) -> None:
         """Start the time again: the request has waited until now."""
