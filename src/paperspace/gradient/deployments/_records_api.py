@@ -130,7 +130,7 @@ class RecordsAPI:
         """Get the events of a deployment, newest first: what happened, when, why and how often.
 
         An event that happens again is returned once, with a higher `count`, a later `dtLast` and its last `message`. The
-        local server keeps the newest 200 events of a deployment.
+        local server keeps at least the newest 200 events of a deployment.
 
         Args:
             id: The id of the deployment.
