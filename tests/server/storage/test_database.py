@@ -210,6 +210,19 @@ def test_removed_file(tmp_path: Path, caller: type[Caller], replaced: bool) -> N
         assert len(call("{ deployments { nodes { id } } }").data["deployments"]["nodes"]) == 1
 
 
+def test_a_removed_lock(tmp_path: Path, caller: type[Caller]) -> None:
+    """After the file of the lock was removed, a second server can start. Only that one still changes the database."""
+    file = tmp_path / "gradient.db"
+    with LocalServer(database=file) as first:
+        file.with_name("gradient.db-lock").unlink()
+        with LocalServer(database=file) as second:
+            caller(second).create()
+            response = caller(first).post(large(1, caller))
+            assert "restart the server" in response.error["message"]
+            for server in first, second:
+                assert len(caller(server)("{ deployments { nodes { id } } }").data["deployments"]["nodes"]) == 1
+
+
 def test_a_file_that_another_program_uses(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """While another program holds the write lock, a change fails and is known to be not applied; a retry applies it."""
     file = tmp_path / "gradient.db"

@@ -104,7 +104,7 @@ class Database:
         """Run a transaction that is committed at the end, or rolled back by an exception or `roll_back`.
 
         Raises:
-            ApplicationError: a file of the database was removed or replaced, so changes would be lost.
+            ApplicationError: a file of the database was removed or replaced.
         """
         if identities(self._path) != self._identities:
             with suppress(sqlite3.Error):  # keep earlier changes if only the WAL was removed

@@ -99,11 +99,14 @@ def open_reader(database: str | Path) -> Generator[sqlite3.Connection]:
 
 
 def identities(database: str | Path) -> list[tuple[int, int] | None]:
-    """Identify the files of an open database, to notice when one is removed or replaced: changes would be lost."""
+    """Identify the files of an open database, to notice when one is removed or replaced.
+
+    Changes would be lost, or, without the file of the lock, a second server could use the database.
+    """
     if str(database) == IN_MEMORY:
         return []
     found: list[tuple[int, int] | None] = []
-    for suffix in ("", "-wal", "-shm"):
+    for suffix in ("", "-wal", "-shm", "-lock"):
         try:
             status = os.stat(f"{database}{suffix}")  # noqa: PTH116 - for each change
         except OSError:
