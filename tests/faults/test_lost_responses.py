@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import asyncio
 from contextlib import ExitStack
+from contextvars import copy_context
 
 import pytest
 from tests.faults.behaviours import raw, response
@@ -12,6 +14,7 @@ from tests.faults.server import FaultServer
 
 from paperspace.gradient import (
     APIError,
+    AsyncClient,
     AuthenticationError,
     Client,
     NotFoundError,
@@ -84,3 +87,21 @@ def test_custom_operation() -> None:
             with pytest.raises(APIError) as caught:
                 client.execute(document, check=False, idempotent=True)
             assert (type(caught.value), caught.value.attempts) == (error, 2)
+
+
+def test_tasks_that_share_a_context() -> None:
+    """A mutation that may not be retried is sent once, also if several tasks with the same context make calls at the same time."""
+
+    async def main() -> list[BaseException | None]:
+        async with AsyncClient(CANARY, server.url) as client:
+            context = copy_context()
+            mutation = "mutation M { restart }"
+            calls = [client.execute(mutation, check=False) for _ in range(4)]
+            tasks = [asyncio.create_task(call, context=context) for call in calls]
+            await asyncio.wait(tasks)
+        return [task.exception() for task in tasks]
+
+    with FaultServer(then=LOST) as server:
+        errors = asyncio.run(main())
+        assert [type(error) for error in errors] == [OutcomeUnknownError] * 4
+        assert len(server.requests) == 4

@@ -10,8 +10,7 @@ import asyncio
 import platform
 import socket
 from contextlib import AsyncExitStack, contextmanager, suppress
-from contextvars import ContextVar
-from typing import TYPE_CHECKING, cast
+from typing import TYPE_CHECKING, Any, cast
 from urllib.parse import urlsplit
 from weakref import WeakSet
 
@@ -69,13 +68,15 @@ class Progress:
             self.connection.abort()
 
 
-_progress: ContextVar[Progress] = ContextVar("progress")
+# The progress of the attempt that each task makes. Not in a context variable: several tasks may share one context.
+Attempts = dict["asyncio.Task[Any] | None", Progress]
 
 
 class Connector(aiohttp.TCPConnector):
     """Records the progress of an attempt when it has its connection. aiohttp's tracing would cost three times as much."""
 
-    def __init__(self, *, certificates: ssl.SSLContext | bool, keep: bool) -> None:
+    def __init__(self, attempts: Attempts, *, certificates: ssl.SSLContext | bool, keep: bool) -> None:
+        self._attempts = attempts
         self.sockets: WeakSet[socket.socket] = WeakSet()
         self.known: WeakSet[ResponseHandler] = WeakSet()
         super().__init__(
@@ -102,7 +103,7 @@ class Connector(aiohttp.TCPConnector):
         while (kept := connection.protocol) is not None and kept in self.known and kept.should_close:
             connection.close()
             connection = await super().connect(req, traces, timeout)
-        progress = _progress.get()
+        progress = self._attempts[asyncio.current_task()]
         progress.sent = True
         if (protocol := connection.protocol) is not None:
             progress.connection = protocol.transport
@@ -130,7 +131,7 @@ class HTTPTransport(AsyncTransport):
         self._sessions: list[aiohttp.ClientSession] = []
         self._connectors: list[Connector] = []
         self._timeouts: set[asyncio.Timeout] = set()
-        self._active = 0  # attempts
+        self._attempts: Attempts = {}  # in progress
         self._left = False
         self._loop: asyncio.AbstractEventLoop | None = None
 
@@ -146,7 +147,7 @@ class HTTPTransport(AsyncTransport):
         encrypted = any(url.startswith("https:") for url in (self.url, proxy or ""))
         trusted = (encrypted and certificates.load()) or True
         # Two connectors: aiohttp has no way to ignore the kept connections for one request.
-        self._connectors = [Connector(certificates=trusted, keep=keep) for keep in (True, False)]
+        self._connectors = [Connector(self._attempts, certificates=trusted, keep=keep) for keep in (True, False)]
         self._sessions = [
             aiohttp.ClientSession(
                 connector=connector,
@@ -172,7 +173,7 @@ class HTTPTransport(AsyncTransport):
         They are made by the cleanup of async generators, which runs at the same time.
         """
         self._left = True
-        if not self._active:
+        if not self._attempts:
             await self.close()  # a later attempt connects again
 
     def end_calls(self) -> None:
@@ -249,16 +250,25 @@ class HTTPTransport(AsyncTransport):
         """
         if not self._sessions:
             await self.connect()
-        self._active += 1
+        task = asyncio.current_task()
+        progress = self._attempts[task] = Progress()
         try:
-            return await self._send(request, headers or {}, deadline, force_new_connection=force_new_connection)
+            return await self._send(
+                request, headers or {}, deadline, progress, force_new_connection=force_new_connection
+            )
         finally:
-            self._active -= 1
+            del self._attempts[task]
             if self._left:
                 await self.leave()
 
     async def _send(
-        self, request: GraphQLRequest, headers: Mapping[str, str], deadline: float | None, *, force_new_connection: bool
+        self,
+        request: GraphQLRequest,
+        headers: Mapping[str, str],
+        deadline: float | None,
+        progress: Progress,
+        *,
+        force_new_connection: bool,
     ) -> HTTPResponse:
         try:
             body = to_json(request.payload)
@@ -267,8 +277,6 @@ class HTTPTransport(AsyncTransport):
                 "an argument cannot be encoded as JSON: it is not plain data, or has text that is not valid Unicode"
             )
             raise InvalidArgumentError(message) from None
-        progress = Progress()
-        _progress.set(progress)
         timeout = asyncio.timeout_at(deadline)
         try:
             with self._ended_by_close(timeout):
