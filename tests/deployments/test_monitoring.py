@@ -594,6 +594,26 @@ class TestLogs:
         client.deployments.delete_deployment(id)
         assert list(follow) == []
 
+    def test_deleted_while_followed_logs_are_read(
+        self, client: Client, manual_server: LocalServer, clock: ManualClock, id: str
+    ) -> None:
+        """If the deployment is deleted after the log of one instance was read, `follow` yields those lines, and ends."""
+        read: list[Any] = []
+
+        def delete(response: dict[str, Any]) -> None:
+            if restarted and (log := (response["data"]["deployment"] or {}).get("log")):
+                read.extend(log["lines"]["nodes"])
+                client.deployments.delete_deployment(id)
+
+        restarted = False
+        with altered(manual_server, response=delete) as url, Client(manual_server.api_key, url) as other:
+            follow = other.deployments.get_deployment_logs(id, follow=True, tail=1)
+            next(follow)
+            client.deployments.restart_deployment(id)
+            clock.move(60)
+            restarted = True
+            assert [line["message"] for line in follow] == [line["message"] for line in read] != []
+
     @pytest.mark.parametrize("tail", [None, 1, 2])
     def test_log_in_a_circle(self, client: Client, manual_server: LocalServer, id: str, tail: int | None) -> None:
         """If the server repeats what was read, for any cursor, the log ends with an error, and each line comes once."""

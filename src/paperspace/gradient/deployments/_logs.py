@@ -73,6 +73,10 @@ class LogReader:
         for instance in await self._instances():
             if self._may_have_more(instance):
                 await self._read_forward(instance)
+        return self.pending_lines()
+
+    def pending_lines(self) -> list[LogLine]:
+        """Return the lines that `new_lines` had read when it failed, by time."""
         lines, self._pending = self._pending, []
         return sorted_lines(lines)
 

@@ -127,7 +127,7 @@ async def log_lines(
                 status_due = monotonic() + interval
             lines = await retry_in_outage(session, reader.new_lines)
         except NotFoundError:
-            return
+            lines, follow = reader.pending_lines(), False
 
 
 async def follow_events(session: Session, id: str, first: int | None) -> AsyncGenerator[DeploymentEvent]:
