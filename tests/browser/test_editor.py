@@ -76,6 +76,21 @@ def test_apply_again_after_an_error(page: Page, client: Client) -> None:
     page.wait_for_url(re.compile(r"#/deployments/[0-9a-f-]{36}$"))
 
 
+def test_a_change_of_another_user_is_shown_before_it_is_replaced(page: Page, client: Client) -> None:
+    """If the deployment has changed since its changes were shown, nothing is applied, and the new changes are shown."""
+    edit(page, client)
+    [deployment] = client.deployments.list_deployments()
+    client.deployments.scale_deployment(deployment["id"], 5)
+    page.get_by_role("button", name="Apply").click()
+    page.get_by_text("nothing was applied: web was changed").wait_for()
+    page.get_by_role("row", name="resources.replicas 5").wait_for()
+    assert client.deployments.get_deployment_spec(deployment["id"])["image"] == "nginx"
+    client.deployments.delete_deployment(deployment["id"])
+    page.get_by_role("button", name="Apply").click()
+    page.get_by_role("heading", name="Would create web").wait_for()
+    assert client.deployments.list_deployments() == []
+
+
 def test_an_outage_while_a_text_is_checked(page: Page, client: Client) -> None:
     """After an outage, the text is checked by itself, and can be applied."""
     edit(page, client)

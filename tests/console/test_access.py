@@ -154,7 +154,7 @@ async def test_a_script_in_a_name_is_only_text(page: Page, site: Site, server: L
     """What a deployment is called, and its image, are sent as JSON that no browser runs."""
     script = "<script>alert(1)</script>"
     text = f"image: {script!r}\n"
-    arguments = {"text": text, "name": script, "projectId": "p"}
+    arguments = {"text": text, "name": script, "projectId": "p", "id": None, "specId": None}
     status, headers, body = await page.request("POST", "/console/api/apply", arguments)
     assert (status, headers["Content-Type"].partition(";")[0]) == (200, "application/json")
     async for line in page.lines("deployments", {}):

@@ -109,12 +109,12 @@ async def test_a_text_is_checked_with_positions(page: Page) -> None:
 
 
 async def test_a_plan_changes_nothing(page: Page, aclient: AsyncClient) -> None:
-    """A plan says what would change, and the same call applies it."""
+    """A plan says what would change, and can be applied."""
     arguments = {"text": SPEC, "name": "web", "projectId": "p1"}
     _, plan = await page.post("/console/api/plan", arguments)
     assert (plan["action"], await aclient.deployments.list_deployments()) == ("created", [])
     assert {"path": "image", "before": None, "after": "nginx"} in plan["difference"]["changes"]
-    _, applied = await page.post("/console/api/apply", arguments)
+    _, applied = await page.post("/console/api/apply", {**arguments, "id": plan["id"], "specId": plan["specId"]})
     assert (await aclient.deployments.get_deployment_spec(applied["id"]))["port"] == 80
     _, plan = await page.post("/console/api/plan", {**arguments, "text": "image: nginx\nport: 81\n"})
     assert (plan["action"], plan["difference"]["changes"]) == (
@@ -126,7 +126,8 @@ async def test_a_plan_changes_nothing(page: Page, aclient: AsyncClient) -> None:
 async def test_the_text_of_a_deployment_can_be_applied_again(page: Page) -> None:
     """The editor gets the spec as a file that means the same, with the name and the project."""
     spec = f"{SPEC}env:\n  - name: MODE\n    value: ${{NAME}}\nx-literal: true\n"
-    _, applied = await page.post("/console/api/apply", {"text": spec, "name": "web", "projectId": "p1"})
+    new = {"text": spec, "name": "web", "projectId": "p1", "id": None, "specId": None}
+    _, applied = await page.post("/console/api/apply", new)
     _, loaded = await page.post("/console/api/get-text", {"id": applied["id"]})
     assert (loaded["name"], loaded["projectId"]) == ("web", "p1")
     _, plan = await page.post("/console/api/plan", loaded)
@@ -174,12 +175,48 @@ async def test_a_list_of_more_than_a_page(
     assert server.url
 
 
+@pytest.mark.parametrize("change", ["created", "updated", "renamed", "deleted"])
+async def test_a_text_is_applied_only_as_it_was_shown(page: Page, aclient: AsyncClient, change: str) -> None:
+    """If another user changes the deployment after the plan, nothing is applied. With a new plan, it is."""
+    text = {"text": SPEC, "name": "web", "projectId": "p1"}
+    id_ = ""
+    if change != "created":
+        id_ = (await aclient.deployments.create_deployment("web", "p1", {"image": "httpd"}))["id"]
+    _, plan = await page.post("/console/api/plan", text)
+    match change:
+        case "created":
+            id_ = (await aclient.deployments.create_deployment("web", "p1", {"image": "httpd"}))["id"]
+        case "updated":
+            await aclient.deployments.scale_deployment(id_, 5)
+        case "renamed":
+            await aclient.deployments.update_deployment("other", id=id_)
+        case "deleted":
+            await aclient.deployments.delete_deployment(id_)
+    before = await aclient.deployments.list_deployments()
+    status, refused = await page.post("/console/api/apply", {**text, "id": plan["id"], "specId": plan["specId"]})
+    assert (status, refused["error"]["kind"]) == (422, "ConflictError")
+    assert await aclient.deployments.list_deployments() == before
+
+    _, plan = await page.post("/console/api/plan", text)
+    status, applied = await page.post("/console/api/apply", {**text, "id": plan["id"], "specId": plan["specId"]})
+    assert (status, applied["action"]) == (200, plan["action"])
+
+
 @pytest.mark.parametrize("name", [*ACTIONS, *STREAMS])
 async def test_no_argument_is_a_bug(page: Page, aclient: AsyncClient, name: str) -> None:
     """Whatever an argument is, the response is a result, or an error that says what is wrong."""
     id_ = (await aclient.deployments.create_deployment("web", "p1", {"image": "nginx"}))["id"]
     sent = {"id": id_, "text": SPEC, "name": "web", "projectId": "p1", "replicas": 1, "to": id_, "since": "1m"}
-    sent |= {"method": "GET", "path": "/", "headers": "A: b", "body": "", "login": "", "instance": None, "tail": 1}
+    sent |= {
+        "specId": id_,
+        "method": "GET",
+        "path": "/",
+        "headers": "A: b",
+        "body": "",
+        "login": "",
+        "instance": None,
+        "tail": 1,
+    }
 
     async def kind_of(arguments: dict[str, Any]) -> str | None:
         if name in STREAMS:

@@ -10,6 +10,7 @@ import { specArea } from "./spec_area.js";
 
 /** @typedef {import("./spec_area.js").Problem} Problem */
 /** @typedef {{name: string, projectId: string, text: string}} Draft */
+/** @typedef {{action: string, id: string | null, specId: string | null}} Plan `id` and `specId` are what would be updated */
 
 const PLAN_DELAY = 250; // milliseconds without a key until the server is asked what the text would change
 const RETRY_DELAY = 2_000; // after an outage, until the text is checked again
@@ -71,7 +72,7 @@ function edit(target, context, id, draft) {
   let timer;
   let version = 0; // of the text; what is known about an earlier version is dropped
   let checking = false;
-  /** @type {string | null} */
+  /** @type {Plan | null} what applying the text would do; null: it is not known, or not possible */
   let planned = null;
   void check();
   (id || draft.name ? input : name).focus();
@@ -107,7 +108,7 @@ function edit(target, context, id, draft) {
     const checked = version;
     const made = await call("plan", deployment());
     if (!made || checked !== version) return;
-    setPlanned(made.action);
+    setPlanned(made);
     const titles = { created: `Would create ${deployment().name}`, updated: `Would update ${deployment().name}`, unchanged: "Nothing would change" };
     showPlan(
       element("h2", {}, titles[/** @type {keyof typeof titles} */ (made.action)]),
@@ -118,9 +119,9 @@ function edit(target, context, id, draft) {
   }
 
   async function run() {
-    if (!planned || planned === "unchanged") return;
+    if (!planned || planned.action === "unchanged") return;
+    const sent = { ...deployment(), id: planned.id, specId: planned.specId };
     setPlanned(null);
-    const sent = deployment();
     const given = version;
     const applied = await call("apply", sent);
     if (!applied) return void makePlan(); // so that it can be applied again
@@ -135,11 +136,11 @@ function edit(target, context, id, draft) {
     return { text: input.value, name: name.value || name.placeholder, projectId: project.value || project.placeholder };
   }
 
-  /** @param {string | null} action what applying the text would do; null: it is not known, or not possible */
-  function setPlanned(action) {
-    planned = action;
-    apply.disabled = action === null || action === "unchanged";
-    if (action) setText(apply, action === "created" ? "Create" : "Apply");
+  /** @param {Plan | null} made */
+  function setPlanned(made) {
+    planned = made;
+    apply.disabled = made === null || made.action === "unchanged";
+    if (made) setText(apply, made.action === "created" ? "Create" : "Apply");
   }
 
   /** @param {...import("./dom.js").Child} children */
