@@ -51,6 +51,36 @@ def test_it_reconnects(page: Page, server: LocalServer, console: ServerConsole, 
         assert page.get_by_role("searchbox", name="Filter").input_value() == "p1"
 
 
+def test_a_page_that_is_opened_without_a_connection(page: Page, context: BrowserContext, server: LocalServer) -> None:
+    """A page that was not open before opens when there is a connection again."""
+    with Client(server.api_key, server.url) as client:
+        client.deployments.create_deployment("web", "p1", SPEC)
+    page.get_by_role("link", name="web").wait_for()
+    context.set_offline(True)
+    page.get_by_role("link", name="web").click()
+    page.get_by_text("Reconnecting").wait_for()
+    context.set_offline(False)
+    page.get_by_role("heading", name="web").wait_for()
+
+
+@pytest.mark.parametrize("response", [None, "<html>"])
+def test_a_link_without_a_response(
+    context: BrowserContext, server: LocalServer, console: ServerConsole, response: str | None
+) -> None:
+    """If the console, or a proxy before it, does not respond to a link, the page says so, and the link works later."""
+    page, link = context.new_page(), console.link()
+    assert link.startswith(server.url.removesuffix("graphql"))
+    page.route(
+        "**/console/session",
+        lambda route: route.fulfill(status=502, body=response) if response else route.abort(),
+        times=1,
+    )
+    page.goto(link)
+    page.get_by_text("The console does not respond. Open the link again.").wait_for()
+    page.goto(link)
+    page.get_by_role("heading", name="Deployments", exact=True).wait_for()
+
+
 def test_many_windows(page: Page, context: BrowserContext, server: LocalServer) -> None:
     """The streams of some windows leave connections for actions, and for other windows, which say what they wait for."""
     with Client(server.api_key, server.url) as client:

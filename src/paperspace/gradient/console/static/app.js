@@ -2,7 +2,10 @@
 
 import { addressOf, parseAddress } from "./address.js";
 import { Api } from "./api.js";
+import * as deployment from "./deployment.js";
+import * as deployments from "./deployments.js";
 import { element, replace, setText } from "./dom.js";
+import * as editor from "./editor.js";
 import { Keys } from "./keys.js";
 import { forgetSession, openSession } from "./session.js";
 import { themeButton } from "./theme.js";
@@ -28,15 +31,15 @@ import { themeButton } from "./theme.js";
 /** @typedef {{mount: (target: HTMLElement, context: Context) => (() => void)}} Page */
 
 /**
- * The module of a page. Each is loaded when it is first shown.
+ * The module of a page. All are loaded at the start: later there may be no connection, or a server of another version.
  *
  * @param {string[]} path
- * @returns {Promise<Page>}
+ * @returns {Page}
  */
 function pageOf([first, id, part]) {
-  if (first === "new" || (first === "deployments" && part === "edit")) return import("./editor.js");
-  if (first === "deployments" && id) return import("./deployment.js");
-  return import("./deployments.js");
+  if (first === "new" || (first === "deployments" && part === "edit")) return editor;
+  if (first === "deployments" && id) return deployment;
+  return deployments;
 }
 
 const main = element("main", { id: "main", tabIndex: -1 });
@@ -56,17 +59,13 @@ function startShell(api) {
   keys.bind("?", "Show this list", () => keys.showList());
 
   let leave = () => {};
-  let turn = 0;
-  const show = async () => {
-    const current = ++turn;
+  const show = () => {
     const address = parseAddress(location.hash);
-    const page = await pageOf(address.path);
-    if (current !== turn) return; // another page was opened in the meantime
     leave();
     const controller = new AbortController();
     const { signal } = controller;
     replace(main);
-    const unmount = page.mount(main, {
+    const unmount = pageOf(address.path).mount(main, {
       api, address, signal, announce,
       navigate: (target) => void (location.hash = target),
       remember: (path, parameters) => history.replaceState(null, "", addressOf(path, parameters)),
@@ -76,7 +75,7 @@ function startShell(api) {
     leave = () => (unmount(), controller.abort());
   };
   addEventListener("hashchange", show);
-  void show();
+  show();
 }
 
 let hiding = 0;

@@ -13,10 +13,14 @@ export async function openSession() {
   let message = "";
   if (link) {
     history.replaceState(null, "", "/"); // before anything else, so that the token does not remain in the history
-    const response = await fetch("/console/session", { method: "POST", headers: { "X-Console-Token": link } });
-    const { token, error } = await response.json();
-    if (token) sessionStorage.setItem(STORED, token);
-    else message = error.message;
+    try {
+      const response = await fetch("/console/session", { method: "POST", headers: { "X-Console-Token": link } });
+      const { token, error } = await response.json();
+      if (token) sessionStorage.setItem(STORED, token);
+      else message = error.message;
+    } catch {
+      message = "the console does not respond. Open the link again";
+    }
   }
   const token = sessionStorage.getItem(STORED) ?? (await fromOtherTab());
   if (token) {
