@@ -13,8 +13,10 @@ import threading
 import time
 from base64 import b64encode
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import ExitStack
 from email.message import Message
 from functools import partial
+from itertools import permutations
 from pathlib import Path
 from typing import Any
 from urllib.error import HTTPError
@@ -32,6 +34,7 @@ from paperspace.gradient import (
     Client,
     ClientClosedError,
     RateLimitError,
+    _default_client,
     deployments,
 )
 from paperspace.gradient.pytest_plugin import GradientServer, ModelRequest, ModelResponse
@@ -85,6 +88,23 @@ def test_as_default() -> None:
         assert (dict(os.environ), len(deployments.list_deployments())) == (before, 1)
     with Client(server.api_key, server.url, max_retries=0) as client, pytest.raises(APIConnectionError):
         client.deployments.list_deployments()
+
+
+def test_blocks_that_overlap() -> None:
+    """Of blocks that overlap, the last one counts, and the end of all restores the environment, in whatever order they end."""
+    before, session = dict(os.environ), _default_client._session
+    for order in permutations(range(3)):
+        with ExitStack() as stack:
+            servers = [stack.enter_context(GradientServer()) for _ in order]
+            blocks = [server.as_default() for server in servers]
+            for number, block in enumerate(blocks):
+                block.__enter__()
+                deployments.create_deployment(str(number), "p", SPEC)
+            for ended, number in enumerate(order, 1):
+                blocks[number].__exit__(None, None, None)
+                if remaining := order[ended:]:
+                    assert [entry["name"] for entry in deployments.list_deployments()] == [str(max(remaining))]
+        assert (dict(os.environ), _default_client._session) == (before, session)
 
 
 def test_a_wait_ends_with_the_test() -> None:

@@ -34,7 +34,8 @@ def default_session() -> session.Session:
         # Not while the lock is held: a signal handler may make a call meanwhile, in another thread that needs the lock.
         created = session.Session(config.Settings.resolve())
         with _lock:
-            current = _use(_session or created)
+            current = _session or created
+            replace_session(current)
     return current
 
 
@@ -65,13 +66,14 @@ def configure(api_key: str | None = None, api_url: str | None = None, **options:
         >>> len(deployments.list_deployments(name="mnist"))
         1
     """
-    _use(session.Session(config.Settings.resolve(api_key, api_url, **options)))
+    replace_session(session.Session(config.Settings.resolve(api_key, api_url, **options)))
 
 
-def _use(new: session.Session) -> session.Session:
-    global _session  # noqa: PLW0603  # there is one default client
-    _session = new
-    return new
+def replace_session(new: session.Session | None) -> session.Session | None:
+    """Replace the session of the default client, and return the one before. None: there is none, and the next call creates it."""
+    global _session  # there is one default client
+    before, _session = _session, new
+    return before
 
 
 def _after_fork_in_child() -> None:

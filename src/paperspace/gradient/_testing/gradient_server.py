@@ -5,11 +5,9 @@ from __future__ import annotations
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Self
 
-import pytest
-
-from paperspace.gradient import _default_client
 from paperspace.gradient._shared.lazy import lazy_modules
 from paperspace.gradient._shared.spec_rules import normalize_name
+from paperspace.gradient._testing.default_server import default_server
 from paperspace.gradient._testing.fault_injection import FaultInjection, check_numbers
 
 if TYPE_CHECKING:
@@ -20,19 +18,14 @@ if TYPE_CHECKING:
     from paperspace.gradient import server
     from paperspace.gradient._shared import event_loops
     from paperspace.gradient._shared.model_messages import ModelRequest
-    from paperspace.gradient._sync import loop_thread
     from paperspace.gradient.server.engines import simulation
 else:
     [server] = lazy_modules("paperspace.gradient", "server")
-    [loop_thread] = lazy_modules("paperspace.gradient._sync", "loop_thread")
     [event_loops] = lazy_modules("paperspace.gradient._shared", "event_loops")
     [simulation] = lazy_modules("paperspace.gradient.server.engines", "simulation")
 
 # Seconds per step of a simulated container: with the default of the simulation, tests would wait for seconds.
 _STEP = 0.01
-
-# Seconds between two polls of a wait, so that it soon sees what a test has changed.
-_POLL_INTERVAL = 0.05
 
 _MAX_ADVANCE = 100 * 365 * 24 * 3600.0  # seconds; the simulation computes every step of that time
 
@@ -81,7 +74,8 @@ class GradientServer(FaultInjection):
     def as_default(self) -> Iterator[None]:
         """Let the environment and the default client use the server during a block, and no configuration file.
 
-        At the end of the block, the default client of the block is closed, and the one before is used again.
+        At the end of the block, the default client of the block is closed, and the one before is used again. If blocks
+        overlap, the one that began last counts, until it ends.
 
         Example:
             >>> from paperspace.gradient.pytest_plugin import GradientServer
@@ -89,20 +83,8 @@ class GradientServer(FaultInjection):
             ...     deployments.list_deployments()
             []
         """
-        from tempfile import TemporaryDirectory
-
-        with TemporaryDirectory() as folder, pytest.MonkeyPatch.context() as patch:
-            patch.setenv("PAPERSPACE_API_URL", self.url)
-            patch.setenv("PAPERSPACE_API_HOST", self.url)
-            patch.setenv("PAPERSPACE_API_KEY", self.api_key)
-            patch.setenv("PAPERSPACE_CONFIG_PATH", folder)
-            patch.setenv("PAPERSPACE_MAX_POLL_INTERVAL", str(_POLL_INTERVAL))
-            patch.setattr(_default_client, "_session", None)
-            try:
-                yield
-            finally:
-                if session := _default_client._session:  # noqa: SLF001  # `default_session` would create one
-                    loop_thread.run(session.close())  # a thread that still waits would delay the end of the process
+        with default_server(self.url, self.api_key):
+            yield
 
     def stop(self) -> None:
         """Stop the server. The fixture does this at the end of the test.
