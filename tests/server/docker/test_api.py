@@ -5,9 +5,12 @@ from __future__ import annotations
 import asyncio
 import os
 import socket
+from collections.abc import AsyncIterator, Awaitable, Callable
+from contextlib import asynccontextmanager
 from pathlib import Path
 
 import pytest
+from aiohttp import web
 
 from paperspace.gradient.server.controller.engine import EngineUnavailableError
 from paperspace.gradient.server.docker.address import Address
@@ -107,3 +110,49 @@ async def test_something_else_listens(tmp_path: Path) -> None:
         assert (await refused(path)) == (
             f"The connection to the Docker engine unix://{path} (from DOCKER_HOST) failed: Server disconnected."
         )
+
+
+@asynccontextmanager
+async def engine_with(
+    path: Path, responses: dict[str, Callable[[web.Request], Awaitable[web.StreamResponse]]]
+) -> AsyncIterator[Address]:
+    """Listen like an engine that responds to these paths."""
+    application = web.Application()
+    for route, respond in responses.items():
+        application.router.add_route("*", route, respond)
+    runner = web.AppRunner(application)
+    await runner.setup()
+    await web.UnixSite(runner, str(path)).start()
+    try:
+        yield Address(f"unix://{path}", "the test")
+    finally:
+        await runner.cleanup()
+
+
+async def test_version_is_known_while_it_is_selected(tmp_path: Path) -> None:
+    """While the version is selected again, and when that fails, other requests use the one before."""
+    asked, proceed, available = asyncio.Event(), asyncio.Event(), True
+
+    async def respond(_: web.Request) -> web.Response:
+        asked.set()
+        await proceed.wait()
+        return web.json_response(versions("1.24", "1.43")) if available else web.Response(status=503)
+
+    async with engine_with(tmp_path / "docker.sock", {"/{path:.*}": respond}) as address:
+        proceed.set()
+        api = await Api.connect(address)
+        try:
+            url = api.url("containers/c/logs")
+            assert url.endswith("/v1.43/containers/c/logs")
+            asked.clear()
+            proceed.clear()
+            available = False
+            selecting = asyncio.create_task(api.select_version())
+            await asked.wait()
+            assert api.url("containers/c/logs") == url
+            proceed.set()
+            with pytest.raises(EngineUnavailableError, match="503"):
+                await selecting
+            assert api.url("containers/c/logs") == url
+        finally:
+            await api.close()

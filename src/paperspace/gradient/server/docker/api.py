@@ -69,14 +69,18 @@ class Api:
     async def select_version(self) -> None:
         """Select the version of the API. After a restart, the engine may have another one.
 
+        Until it is known, also if the engine does not respond, all requests use the one before. aiodocker's own selection
+        would leave them without any: the engine responds to such paths with "not found".
+
         Raises:
             EngineUnavailableError: it does not respond, or has no version of the API that can be used.
         """
         with self.requests():
-            self.client.api_version = "auto"
-            versions = await self.client.version()
-            self.client.api_version = api_version(versions)
-            self.product = f"Docker {versions.get('Version', '')}".rstrip()
+            url = f"{self.client.docker_host}/version"
+            async with self.client.session.get(url, raise_for_status=True) as response:
+                versions = await response.json()
+        self.client.api_version = api_version(versions)
+        self.product = f"Docker {versions.get('Version', '')}".rstrip()
 
     def describe(self) -> str:
         """Return the product and the address, such as "Docker 28.5.2 (unix:///var/run/docker.sock)"."""
