@@ -15,6 +15,7 @@ from aiohttp import web
 from paperspace.gradient.server.controller.engine import EngineUnavailableError
 from paperspace.gradient.server.docker.address import Address
 from paperspace.gradient.server.docker.api import Api, api_version
+from paperspace.gradient.server.docker.engine import DockerEngine
 
 pytestmark = pytest.mark.anyio
 
@@ -156,3 +157,26 @@ async def test_version_is_known_while_it_is_selected(tmp_path: Path) -> None:
             assert api.url("containers/c/logs") == url
         finally:
             await api.close()
+
+
+async def test_engine_that_refuses_a_request(tmp_path: Path) -> None:
+    """If an engine refuses what it is opened with, such as the network, all that waits for it fails, and says why."""
+
+    async def respond(request: web.Request) -> web.Response:
+        if request.path.endswith("/version"):
+            return web.json_response(versions("1.24", "1.43"))
+        if request.path.endswith("/networks/create"):
+            body = b'{"message": "could not find an available address pool"}'
+            return web.Response(body=body, status=404, headers={"Content-Type": "application/json"})
+        return web.json_response([] if request.path.endswith("/networks") else {"NCPU": 1, "MemTotal": 2**30})
+
+    async with engine_with(tmp_path / "docker.sock", {"/{path:.*}": respond}) as address:
+        engine = DockerEngine(address=address)
+        containers = asyncio.create_task(engine.containers())
+        reason = "The Docker engine refused a request: could not find an available address pool."
+        with pytest.raises(EngineUnavailableError) as caught:
+            await engine.open("a server")
+        assert str(caught.value) == reason
+        with pytest.raises(EngineUnavailableError) as caught:
+            await asyncio.wait_for(containers, 30)
+        assert str(caught.value) == reason

@@ -89,25 +89,28 @@ class DockerEngine:
 
     async def _open(self, server_id: str, prepare: Callable[[Api], Awaitable[None]] | None = None) -> None:
         self._server_id = server_id
+        try:
+            await self._replace_connection(prepare)
+        except aiodocker.DockerError as error:  # it cannot create the network, or does not allow a request
+            self._unavailable = f"The Docker engine refused a request: {commands.plain(error.message)}"
+            raise EngineUnavailableError(self._unavailable) from error
+        except EngineUnavailableError as error:
+            self._unavailable = str(error)
+            raise
+        finally:
+            self._opened.set()  # whatever happened, nothing waits forever
+
+    async def _replace_connection(self, prepare: Callable[[Api], Awaitable[None]] | None) -> None:
         async with AsyncExitStack() as stack:
-            try:
-                api = await Api.connect(self._address or find_address(os.environ, Path.home()))
-                stack.push_async_callback(api.close)
-                with api.requests():
-                    self._machine = machine_of(await api.client.system.info())
-                if prepare:
-                    await prepare(api)
-            except EngineUnavailableError as error:
-                self._unavailable = str(error)
-                self._opened.set()
-                raise
-            except asyncio.CancelledError:
-                self._opened.set()  # nothing waits forever
-                raise
+            api = await Api.connect(self._address or find_address(os.environ, Path.home()))
+            stack.push_async_callback(api.close)
+            with api.requests():
+                self._machine = machine_of(await api.client.system.info())
+            if prepare:
+                await prepare(api)
+            await self.close()
+            self._connection = api
             stack.pop_all()
-        await self.close()
-        self._connection = api
-        self._opened.set()
 
     async def close(self) -> None:
         """Close the connections. The containers keep running."""
