@@ -313,6 +313,27 @@ def test_an_unchecked_key_is_not_repeated(call: Caller, monkeypatch: pytest.Monk
     assert "Idempotency-Key" not in response.headers
 
 
+def test_a_retry_whose_lists_cannot_be_read(call: Caller, monkeypatch: pytest.MonkeyPatch) -> None:
+    """If the lists of a large response cannot be read for a retry, the key is not repeated: the first attempt was applied."""
+    large = {**call.SPEC, "env": [{"name": f"V{number}", "value": "v" * 1000} for number in range(80)]}
+    create = (
+        "mutation ($input: CreateDeploymentInput!) { createDeployment(input: $input)"
+        " { deployment { deploymentSpecs { nodes { data { env { value } } } } } } }"
+    )
+    payload: Json = {"query": create, "variables": {"input": {"name": "a", "projectId": "p", "spec": large}}}
+    first = call.post(payload, Idempotency_Key="k").data
+
+    def fail(*_: object, **__: object) -> NoReturn:
+        raise sqlite3.DatabaseError("database disk image is malformed")
+
+    with monkeypatch.context() as damaged:
+        damaged.setattr(Store, "specs", fail)
+        response = call.post(payload, Idempotency_Key="k")
+    assert "errors" in response.body
+    assert "Idempotency-Key" not in response.headers
+    assert call.post(payload, Idempotency_Key="k").data == first
+
+
 def test_errors_are_not_saved(call: Caller) -> None:
     """A failed mutation is executed again when it is retried with its key."""
     id_ = call.create("taken")

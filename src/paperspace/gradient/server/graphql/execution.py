@@ -134,7 +134,9 @@ class Executor:
             result = self._execute_document(document, request, payload)
             if result.errors:
                 self._context.database.roll_back()
-                return response_of(ExecutionResult(None, result.errors))._replace(key_checked=key_checked)
+                # With a saved result, an error says nothing about the earlier attempt, which was applied.
+                failed = response_of(ExecutionResult(None, result.errors))
+                return failed._replace(key_checked=key_checked and saved is None)
             response = response_of(result)._replace(key_checked=key_checked)
             if key is not None and payload and not saved:
                 store.save_result(key, request.body_digest, response.body, payload["deployment"])
