@@ -137,3 +137,28 @@ def test_a_new_start_needs_a_new_link(page: Page, server: LocalServer, database:
     with again:
         page.get_by_text("gradient console").wait_for()
         assert page.get_by_role("searchbox").count() == 0
+
+
+def test_a_new_window_has_the_newest_session(
+    page: Page, context: BrowserContext, server: LocalServer, database: Path
+) -> None:
+    """A window of before a restart gives others the session of the newest link, and has it itself when it is loaded again.
+
+    It gave them its own session, which had ended.
+    """
+    page.route("**/console/stream/**", lambda route: route.abort())  # it does not learn that its session has ended
+    server.stop()
+    port, console = urlsplit(server.url).port or 0, ServerConsole("127.0.0.1")
+    with LocalServer(port=port, database=database, api_key=server.api_key, console=console):
+        opened = context.new_page()
+        opened.goto(console.link())
+        opened.get_by_role("heading", name="Deployments", exact=True).wait_for()
+        opened.close()
+        other = context.new_page()
+        other.goto(page.url.partition("#")[0])
+        other.get_by_text("There are no deployments yet").wait_for()
+        other.close()
+        page.unroute("**/console/stream/**")
+        page.get_by_text("The session has ended").wait_for()
+        page.reload()
+        page.get_by_text("There are no deployments yet").wait_for()

@@ -102,7 +102,7 @@ else
       connection.dataset.state = state;
       setText(connection, state === "connected" ? "" : `Reconnecting. ${reason}`);
       if (state !== "ended") return;
-      forgetSession();
+      forgetSession(token);
       showWithoutSession("the session has ended, because the console was started again");
     }),
   );

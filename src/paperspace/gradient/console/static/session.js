@@ -16,7 +16,7 @@ export async function openSession() {
     try {
       const response = await fetch("/console/session", { method: "POST", headers: { "X-Console-Token": link } });
       const { token, error } = await response.json();
-      if (token) sessionStorage.setItem(STORED, token);
+      if (token) announceSession(token);
       else message = error.message;
     } catch {
       message = "the console does not respond. Open the link again";
@@ -25,7 +25,7 @@ export async function openSession() {
   const token = sessionStorage.getItem(STORED) ?? (await fromOtherTab());
   if (token) {
     sessionStorage.setItem(STORED, token);
-    shareWithOtherTabs(token);
+    shareWithOtherTabs();
   }
   return { token, message };
 }
@@ -35,9 +35,13 @@ addEventListener("hashchange", () => {
   if (location.hash.startsWith("#token=")) location.reload();
 });
 
-/** Forget the token, which the server does not know any more. */
-export function forgetSession() {
-  sessionStorage.removeItem(STORED);
+/**
+ * Forget a token that the server does not know any more. A newer one stays: with it, the page works when it is loaded again.
+ *
+ * @param {string} token
+ */
+export function forgetSession(token) {
+  if (sessionStorage.getItem(STORED) === token) sessionStorage.removeItem(STORED);
 }
 
 /** @returns {Promise<string | null>} */
@@ -51,8 +55,23 @@ function fromOtherTab() {
   });
 }
 
-/** @param {string} token */
-function shareWithOtherTabs(token) {
+/**
+ * Store the token of a new session, also in the other tabs: they may have one of before a restart, and would share that.
+ *
+ * @param {string} token
+ */
+function announceSession(token) {
+  sessionStorage.setItem(STORED, token);
   const channel = new BroadcastChannel(STORED);
-  channel.onmessage = ({ data }) => data.wanted && sessionStorage.getItem(STORED) && channel.postMessage({ token });
+  channel.postMessage({ opened: token });
+  channel.close();
+}
+
+function shareWithOtherTabs() {
+  const channel = new BroadcastChannel(STORED);
+  channel.onmessage = ({ data }) => {
+    if (data.opened) sessionStorage.setItem(STORED, data.opened);
+    const token = data.wanted && sessionStorage.getItem(STORED);
+    if (token) channel.postMessage({ token });
+  };
 }
