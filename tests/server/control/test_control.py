@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import json
 import os
 import socket
 import sqlite3
@@ -20,6 +21,7 @@ from tests.ports import ports
 from tests.server.controller.memory_engine import ServingEngine
 from tests.server.controller.test_controller import PATIENCE
 from tests.server.controller.test_server import in_thread, spec
+from tests.server.gateway.site import until
 
 from paperspace.gradient.server import LocalServer
 from paperspace.gradient.server.control import client as control_client
@@ -30,7 +32,10 @@ from paperspace.gradient.server.control.offline import OfflineControl
 from paperspace.gradient.server.control.report import problems
 from paperspace.gradient.server.controller.controller import Options
 from paperspace.gradient.server.controller.engine import ContainerKey
+from paperspace.gradient.server.defaults import gateway_folder
 from paperspace.gradient.server.engines.simulation import Simulation
+from paperspace.gradient.server.gateway.gateway import EnvoyGateway
+from paperspace.gradient.server.gateway.options import Options as GatewayOptions
 from paperspace.gradient.server.sockets import socket_path
 from paperspace.gradient.server.storage.engine_choice import remembered_engine
 
@@ -49,12 +54,14 @@ def database() -> Any:
 
 @asynccontextmanager
 async def controlled(
-    database: Path, engine: ServingEngine | None, *created: str
+    database: Path, engine: ServingEngine | None, *created: str, gateway: EnvoyGateway | None = None
 ) -> AsyncIterator[tuple[LocalServer, RemoteControl, asyncio.Event]]:
     """Run a server with its control socket, and a client. The process of the server is this one: it seems to have ended."""
     stop = asyncio.Event()
     runtime = None if engine else Simulation()
-    async with LocalServer(database=database, engine=engine, runtime=runtime, options=OPTIONS) as server:
+    async with LocalServer(
+        database=database, engine=engine, gateway=gateway, runtime=runtime, options=OPTIONS
+    ) as server:
         facts = {"url": server.url, "pid": 2**22, "version": "1", "since": "now"}  # no process has this id
         async with (
             ControlListener(database, server, facts, 60, stop.set),
@@ -259,6 +266,52 @@ async def test_two_commands(database: Path) -> None:
     async with controlled(database, engine, "a") as (_, client, _stop):
         both = [client.take_down(now=number == 1, report=lambda _: None) for number in range(2)]
         assert await asyncio.gather(*both) == [{"deployments": 1, "unknown": 0}] * 2
+
+
+async def test_down_after_a_down_now_that_failed(database: Path) -> None:
+    """After a `down --now` that failed, `down` waits for active requests all the same."""
+    engine, gateway = ServingEngine(), EnvoyGateway(GatewayOptions(gateway_folder(database), port=0))
+    engine.statuses["/slow"] = 200
+    release = engine.held["/slow"] = asyncio.Event()
+    steps: list[str] = []
+    async with controlled(database, engine, "a", gateway=gateway) as (server, client, _):
+        engine.available = False
+        with pytest.raises(ControlError, match="the engine in memory does not respond"):
+            await client.take_down(now=True, report=steps.append)
+        engine.available = True
+        (deployment,) = await in_thread(server, lambda api: api.list_deployments())
+        async with aiohttp.ClientSession() as session:
+            request = asyncio.create_task(session.get(f"{gateway.endpoint_url(deployment['id'])}/slow"))
+            await until(lambda: engine.received["/slow"] == 1)
+            down = asyncio.create_task(client.take_down(now=False, report=steps.append))
+            await until(lambda: bool(steps))
+            await asyncio.wait([down], timeout=0.5)  # without the wait for the request, all is stopped meanwhile
+            assert steps == ["Waiting for active requests to end, for at most 60 s."]
+            release.set()
+            assert (await request).status == 200
+        assert await down == {"deployments": 1, "unknown": 0}
+
+
+async def test_a_command_that_arrives_while_another_one_fails(database: Path) -> None:
+    """A command gets the result of its own attempt, not the error of the one before that failed while it was received."""
+    engine = ServingEngine()
+    async with controlled(database, engine, "a") as (_, client, _stop):
+        complete = asyncio.Event()
+
+        async def body() -> AsyncIterator[bytes]:
+            yield b'{"now": '
+            await complete.wait()
+            yield b"false}"
+
+        async with aiohttp.ClientSession(connector=aiohttp.UnixConnector(str(control_path(database)))) as session:
+            late = asyncio.create_task(session.post("http://server/down", data=body()))
+            engine.available = False
+            with pytest.raises(ControlError, match="the engine in memory does not respond"):
+                await client.take_down(now=False, report=lambda _: None)
+            engine.available = True
+            complete.set()
+            lines = [json.loads(line) async for line in (await late).content]
+        assert lines[-1] == {"result": {"deployments": 1, "unknown": 0}}
 
 
 async def test_a_failure_of_the_server(database: Path, monkeypatch: pytest.MonkeyPatch) -> None:

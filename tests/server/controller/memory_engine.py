@@ -10,6 +10,7 @@
 from __future__ import annotations
 
 import asyncio
+from collections import Counter
 from contextlib import suppress
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING
@@ -271,11 +272,15 @@ class ServingEngine(MemoryEngine):
 
     Attributes:
         statuses: The status of the response to each path. All others are not found.
+        held: Paths whose responses wait for an event.
+        received: How many requests to each path were received.
     """
 
     def __init__(self) -> None:
         super().__init__()
         self.statuses: dict[str, int] = {}
+        self.held: dict[str, asyncio.Event] = {}
+        self.received = Counter[str]()
         self._servers: dict[str, asyncio.Server] = {}
 
     async def start(self, key: ContainerKey, workload: Workload, host_port: int) -> Container:
@@ -290,6 +295,9 @@ class ServingEngine(MemoryEngine):
         async def respond(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
             with suppress(asyncio.IncompleteReadError):  # a check was cancelled before it sent its request
                 path = (await reader.readuntil(b"\r\n\r\n")).decode().split()[1]
+                self.received[path] += 1
+                if path in self.held:
+                    await self.held[path].wait()
                 writer.write(b"HTTP/1.1 %d Status\r\nContent-Length: 0\r\n\r\n" % self.statuses.get(path, 404))
             writer.close()
 

@@ -60,7 +60,7 @@ class ControlListener:
         self._path = control_path(database)
         self._server = server
         self._facts = facts
-        self._drain = Drain(drain_seconds)
+        self._drain = Drain(drain_seconds)  # of the last attempt to take the deployments down
         self._stop = stop
         self.took_down = False
         """Whether the deployments were taken down."""
@@ -110,13 +110,15 @@ class ControlListener:
 
     async def _down(self, request: web.Request) -> web.StreamResponse:
         """Take the deployments down, and send a line for each step. A second request joins the first one."""
-        lines: asyncio.Queue[Line] = asyncio.Queue()
-        self._listening.append(lines)
-        if (await request.json())["now"]:
-            self._drain.end()
+        now = (await request.json())["now"]
         task = self._taking_down
         if task is None or (task.done() and "error" in task.result()):
+            self._drain = Drain(self._drain.seconds)  # `--now` of a command that failed does not count for this one
             task = self._taking_down = asyncio.create_task(self._take_down())
+        if now:
+            self._drain.end()
+        lines: asyncio.Queue[Line] = asyncio.Queue()
+        self._listening.append(lines)  # not earlier: it would get the lines of an attempt that ends meanwhile
         if task.done():
             lines.put_nowait(task.result())
         response = web.StreamResponse()
