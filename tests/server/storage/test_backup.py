@@ -13,8 +13,9 @@ from pathlib import Path
 import pytest
 from tests.raw_client import Caller
 
+from paperspace.gradient._shared.server_files import SETTINGS
 from paperspace.gradient.server import LocalServer, UnusableDatabaseError
-from paperspace.gradient.server.storage.backup import back_up
+from paperspace.gradient.server.storage.backup import Backup, back_up
 from paperspace.gradient.server.storage.files import open_writer
 from paperspace.gradient.server.storage.migrations import MIGRATIONS
 
@@ -126,6 +127,34 @@ def test_nothing_is_overwritten(tmp_path: Path, existing: str) -> None:
         back_up(file, tmp_path / "x.db")
     assert [path.name for path in tmp_path.glob("x.db*")] == [existing]
     assert (tmp_path / existing).read_text() == "kept"
+
+
+def test_two_backups_with_one_name(tmp_path: Path) -> None:
+    """Of two backups that begin at the same time, only one gets a name: the other one removes nothing of it."""
+    file = tmp_path / "gradient.db"
+    with LocalServer(database=file):
+        pass
+    for name in SETTINGS:
+        (tmp_path / f"gradient.db.{name}").write_text(name)
+    done: list[Backup | FileExistsError] = []
+
+    def run(target: Path) -> None:
+        both.wait()
+        try:
+            done.append(back_up(file, target))
+        except FileExistsError as error:
+            done.append(error)
+
+    for number in range(50):
+        both = threading.Barrier(2)
+        threads = [threading.Thread(target=run, args=[tmp_path / f"{number}.db"]) for _ in range(2)]
+        for thread in threads:
+            thread.start()
+        for thread in threads:
+            thread.join()
+    finished = [backup for backup in done if isinstance(backup, Backup)]
+    assert len(finished) == 50
+    assert all(copy.exists() for backup in finished for copy in backup.copies)
 
 
 @pytest.mark.parametrize(

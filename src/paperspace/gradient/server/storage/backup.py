@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, NamedTuple
 from paperspace.gradient._shared import server_files
 from paperspace.gradient._shared.private_files import read_private, write_private
 from paperspace.gradient.server.defaults import beside, gateway_folder
-from paperspace.gradient.server.storage.files import UnusableDatabaseError, check_origin, create_private, unusable
+from paperspace.gradient.server.storage.files import UnusableDatabaseError, check_origin, create_new, unusable
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -80,9 +80,10 @@ def _own_files(database: Path) -> set[Path]:
 
 def _created(file: Path, copies: list[Path]) -> Path:
     """Create an empty file that only its owner can read."""
-    if file.exists() or file.is_symlink():
-        raise FileExistsError(errno.EEXIST, "it exists already", str(file))
-    create_private(file)
+    try:
+        create_new(file)
+    except FileExistsError:
+        raise FileExistsError(errno.EEXIST, "it exists already", str(file)) from None
     copies.append(file)
     return file
 

@@ -120,7 +120,16 @@ def create_private(file: Path) -> None:
     """Create an empty file for its owner only, unless it exists."""
     # Never open an existing file: closing it would release the locks that another server of this process has on it.
     with suppress(FileExistsError):
-        os.close(os.open(file, os.O_CREAT | os.O_EXCL | os.O_RDWR, 0o600))
+        create_new(file)
+
+
+def create_new(file: Path) -> None:
+    """Create an empty file for its owner only.
+
+    Raises:
+        FileExistsError: it exists, also as a link that leads nowhere. Of two callers, one gets this error.
+    """
+    os.close(os.open(file, os.O_CREAT | os.O_EXCL | os.O_RDWR, 0o600))
 
 
 @contextmanager
