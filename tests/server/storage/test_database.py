@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import json
 import os
+import shutil
 import sqlite3
 import stat
 import subprocess
 import sys
-from contextlib import closing
+from contextlib import ExitStack, closing
 from time import sleep
 from types import SimpleNamespace
 from typing import TYPE_CHECKING, Any
@@ -25,7 +26,7 @@ from paperspace.gradient.server.graphql.responses import Outcome
 from paperspace.gradient.server.storage import store
 from paperspace.gradient.server.storage.budget import MAXIMUM, Budget
 from paperspace.gradient.server.storage.database import Database, storage_error
-from paperspace.gradient.server.storage.files import IN_MEMORY, open_writer, unusable
+from paperspace.gradient.server.storage.files import IN_MEMORY, open_unchanged, open_writer, unusable
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -258,6 +259,23 @@ def test_symbolic_links(tmp_path: Path, caller: type[Caller]) -> None:
             LocalServer(database=file).start()
         (tmp_path / "gradient.db-wal").unlink()
         assert caller(server).post(large(1, caller)).code == "SERVICE_UNAVAILABLE"
+
+
+def test_a_command_that_reads_the_file_while_the_server_starts(tmp_path: Path, caller: type[Caller]) -> None:
+    """A command that reads a database with a WAL, such as a copy of a running server's, removes no file of a server that starts meanwhile."""
+    file, copy = tmp_path / "gradient.db", tmp_path / "copy.db"
+    with LocalServer(database=file) as server:
+        caller(server).create("one")
+        for suffix in ("", "-wal"):
+            shutil.copy(f"{file}{suffix}", f"{copy}{suffix}")
+    with ExitStack() as stack:
+        reading = stack.enter_context(open_unchanged(copy))
+        assert reading.execute("SELECT name FROM deployments").fetchall() == [("one",)]
+        with LocalServer(database=copy) as server:
+            stack.close()
+            caller(server).create("two")
+            nodes = caller(server)("{ deployments { nodes { name } } }").data["deployments"]["nodes"]
+            assert nodes == [{"name": "two"}, {"name": "one"}]
 
 
 @pytest.mark.parametrize("suffix", ["-wal", "-shm"])

@@ -74,7 +74,7 @@ def open_writer(database: str | Path, stopped: Callable[[], bool] = _never) -> G
                 file = Path(os.path.realpath(file))
                 stack.enter_context(locked(file))
                 create_private(file)
-                check_file(file)
+                check_file(file, has_lock=True)
                 _check_content(file, stopped)
             connection = stack.enter_context(closing(connect(file or IN_MEMORY)))
             connection.execute("PRAGMA journal_mode = WAL")
@@ -166,17 +166,22 @@ def _unusable_reason(file: Path) -> str | None:
 
 
 @contextmanager
-def open_unchanged(file: Path) -> Generator[sqlite3.Connection]:
-    """Connect to the file to read it, without a change of it, or of the files beside it.
+def open_unchanged(file: Path, *, has_lock: bool = False) -> Generator[sqlite3.Connection]:
+    """Connect to the file to read it, without a change of it, or of its WAL.
 
     If a server begins to change the file meanwhile, what is read may be wrong.
+
+    Args:
+        file: The file.
+        has_lock: Whether the caller has the lock of the database. Then a -shm file that SQLite creates is removed. Otherwise,
+            a server that was started meanwhile may use it.
     """
     shm = file.with_name(f"{file.name}-shm")
     # With an empty WAL, read the database file alone and create nothing. Otherwise SQLite needs the -shm file.
     wal_has_content = _ended_uncleanly(file)
     uri = f"{file.absolute().as_uri()}?mode=ro" + ("" if wal_has_content else "&immutable=1")
     with ExitStack() as stack:
-        if wal_has_content and not shm.exists():
+        if has_lock and wal_has_content and not shm.exists():
             stack.callback(shm.unlink, missing_ok=True)
         connection = sqlite3.connect(uri, uri=True, isolation_level=None, timeout=_LOCK_TIMEOUT)
         stack.enter_context(closing(connection))
@@ -189,13 +194,17 @@ def _ended_uncleanly(file: Path) -> bool:
     return wal.exists() and wal.stat().st_size > 0
 
 
-def check_file(file: Path) -> None:
+def check_file(file: Path, *, has_lock: bool = False) -> None:
     """Check that the file is ours, and complete: SQLite compares its size with the size in its header.
+
+    Args:
+        file: The file.
+        has_lock: Whether the caller has the lock of the database.
 
     Raises:
         UnusableDatabaseError: it is not.
     """
-    with open_unchanged(file) as connection:
+    with open_unchanged(file, has_lock=has_lock) as connection:
         check_origin(connection, file)
 
 
@@ -215,7 +224,7 @@ def check_origin(connection: sqlite3.Connection, file: Path) -> None:
 
 
 def _check_content(file: Path, stopped: Callable[[], bool]) -> None:
-    """Check that the content is intact. Of a large file, all of it only after an unclean end.
+    """Check that the content is intact. The caller has the lock. Of a large file, check all only after an unclean end.
 
     Otherwise, read the newest row of each table. A damaged page that is read later is reported then.
 
@@ -223,7 +232,7 @@ def _check_content(file: Path, stopped: Callable[[], bool]) -> None:
         UnusableDatabaseError: it is damaged.
         StoppedError: the server stopped first.
     """
-    with open_unchanged(file) as connection:
+    with open_unchanged(file, has_lock=True) as connection:
         is_large = file.stat().st_size > _MAX_ALWAYS_CHECKED
         if is_large and not _ended_uncleanly(file):
             sizes = [connection.execute(f"PRAGMA {name}").fetchone()[0] for name in ("page_count", "page_size")]

@@ -22,7 +22,7 @@ def delete(database: Path) -> None:
     file = Path(os.path.realpath(database))
     try:
         with locked(file):
-            check_file(file)
+            check_file(file, has_lock=True)
             for name in server_files.DATABASES:
                 _delete_sqlite(beside(database, name))
             if (clones := beside(database, server_files.REPOSITORIES)).is_dir():
