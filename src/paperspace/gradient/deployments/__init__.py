@@ -16,6 +16,7 @@ that are specific to a function.
 
 from __future__ import annotations
 
+from functools import cache
 from typing import TYPE_CHECKING
 
 from paperspace.gradient._core.defaults import DEFAULT_WAIT
@@ -121,13 +122,14 @@ class Deployments:
         """See `AsyncDeployments.wait_for_deployment`, whose docstring replaces this one."""
         # Not `blocking`: the callback runs on the caller's thread, where it may block, exit and call the library.
         status: DeploymentStatus | None = None
-        watched = self.watch_deployment(id, name=name, project_id=project_id, spec_id=spec_id, timeout=timeout)
+        one_call = Deployments(cache(self._async._session))  # noqa: SLF001  # as `_with_one_session`
+        watched = one_call.watch_deployment(id, name=name, project_id=project_id, spec_id=spec_id, timeout=timeout)
         for event in watched:
             status = event["status"]
             if on_event is not None:
                 on_event(event)
         assert status is not None  # noqa: S101  # a watch ends with an event or an error
-        if failure := self._failure(status):
+        if failure := one_call._failure(status):
             raise failure
         return status
 

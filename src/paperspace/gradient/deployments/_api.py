@@ -63,6 +63,7 @@ class AsyncDeployments(ChangesAPI):
             >>> deployments.create_deployment(name="fashion", project_id="p1", spec=spec)  # doctest: +ELLIPSIS
             {'id': '...'}
         """
+        self = self._with_one_session()
         created = await self._create(name, project_id, spec, cluster_id, wait_timeout, with_specs=wait)
         if wait:
             await self._wait_after_change(created.id, created.spec_id, "created", timeout=wait_timeout)
@@ -155,6 +156,7 @@ class AsyncDeployments(ChangesAPI):
             >>> deployments.update_deployment(name="mnist", project_id="p1", spec=spec)  # doctest: +ELLIPSIS
             {'id': '...'}
         """
+        self = self._with_one_session()
         updated = await self._update(name, project_id, spec, cluster_id, id, wait_timeout, with_specs=wait)
         if wait:
             await self._wait_after_change(updated.id, updated.spec_id, "updated", timeout=wait_timeout)

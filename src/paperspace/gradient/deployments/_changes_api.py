@@ -122,6 +122,7 @@ class ChangesAPI(LifecycleAPI):
             >>> deployments.apply_deployment("mnist", "p1", spec)["action"]
             'unchanged'
         """
+        self = self._with_one_session()
         others = _arguments.check_timeout(wait_timeout, "wait_timeout")
         desired = _arguments.create_input(name, project_id, spec, cluster_id, others)
         applied = await _changes.apply(self._session(), desired, dry_run=dry_run, show_secrets=show_secrets)
@@ -256,6 +257,7 @@ class ChangesAPI(LifecycleAPI):
             >>> deployments.get_deployment_spec(mnist["id"])["resources"]["replicas"]
             4
         """
+        self = self._with_one_session()
         if (to is None) is not previous:
             raise InvalidArgumentError("rollback_deployment: pass either to= or previous=True")
         _arguments.require(

@@ -61,6 +61,7 @@ class LifecycleAPI(PatchAPI):
             >>> len(deployments.get_deployment_history(mnist["id"]))
             2
         """
+        self = self._with_one_session()
         _arguments.require(
             _arguments.check_target(id, name, project_id), _arguments.check_timeout(wait_timeout, "wait_timeout")
         )
@@ -131,6 +132,7 @@ class LifecycleAPI(PatchAPI):
             >>> deployments.get_deployment(mnist["id"])["deploymentSpecs"]["nodes"][0]["data"]["resources"]
             {'instanceType': 'A100', 'replicas': 4}
         """
+        self = self._with_one_session()
 
         def set_replicas(spec: dict[str, Any]) -> None:
             spec["resources"] = {**spec.get("resources", {}), "replicas": replicas}
@@ -184,6 +186,7 @@ class LifecycleAPI(PatchAPI):
             >>> deployments.stop_deployment(mnist["id"])["id"] == mnist["id"]
             True
         """
+        self = self._with_one_session()
         _arguments.require(
             _arguments.check_target(id, name, project_id), _arguments.check_timeout(wait_timeout, "wait_timeout")
         )
@@ -231,6 +234,7 @@ class LifecycleAPI(PatchAPI):
             >>> deployments.start_deployment(mnist["id"])["id"] == mnist["id"]
             True
         """
+        self = self._with_one_session()
 
         def enable(spec: dict[str, Any]) -> None:
             if spec.get("resources", {}).get("replicas") == 0:

@@ -54,7 +54,8 @@ class MonitoringAPI(RecordsAPI):
             1
         """
         _arguments.require(_arguments.check_target(id, name, project_id))
-        return await _status_queries.deployment_status(self._session(), await self._find(id, name, project_id))
+        session = self._session()
+        return await _status_queries.deployment_status(session, await self._find(session, id, name, project_id))
 
     async def list_deployment_statuses(
         self,
@@ -176,6 +177,7 @@ class MonitoringAPI(RecordsAPI):
         """
         from inspect import isawaitable
 
+        self = self._with_one_session()
         status: DeploymentStatus | None = None
         watched = self.watch_deployment(id, name=name, project_id=project_id, spec_id=spec_id, timeout=timeout)
         async with aclosing(watched) as events:

@@ -117,6 +117,7 @@ class PatchAPI(MonitoringAPI):
             ~ resources.replicas: 1 -> 2
             + env.MODE: (hidden)
         """
+        self = self._with_one_session()
         changes = patch.Patch(image, env, unset_env, replicas, instance_type, command).copied()
         if changes.is_empty():
             raise InvalidArgumentError("patch_deployment: nothing to change; pass image, env or another field")

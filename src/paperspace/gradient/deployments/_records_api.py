@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from contextlib import aclosing
-from typing import TYPE_CHECKING, TypeVar
+from functools import cache
+from typing import TYPE_CHECKING, Self, TypeVar
 
 from paperspace.gradient._shared.lazy import lazy_modules
 
@@ -28,6 +29,13 @@ class RecordsAPI:
 
     def __init__(self, session: Callable[[], Session]) -> None:
         self._session = session
+
+    def _with_one_session(self) -> Self:
+        """Return the functions for one call that consists of several: all use the session that the first one gets.
+
+        `configure` may replace the session of the default client meanwhile.
+        """
+        return type(self)(cache(self._session))
 
     async def get_deployment_history(
         self,
@@ -69,8 +77,9 @@ class RecordsAPI:
         _arguments.require(
             _arguments.check_target(id, name, project_id), _arguments.check_optional_count(first, "first")
         )
-        found = await self._find(id, name, project_id)
-        return await _history.list_history(self._session(), found, first, show_secrets=show_secrets)
+        session = self._session()
+        found = await self._find(session, id, name, project_id)
+        return await _history.list_history(session, found, first, show_secrets=show_secrets)
 
     def iter_deployment_history(
         self,
@@ -112,11 +121,13 @@ class RecordsAPI:
         _arguments.require(
             _arguments.check_target(id, name, project_id), _arguments.check_optional_count(first, "first")
         )
+        session = self._session()
         return self._found(
+            session,
             id,
             name,
             project_id,
-            lambda session, found: _history.iter_history(session, found, first, show_secrets=show_secrets),
+            lambda found: _history.iter_history(session, found, first, show_secrets=show_secrets),
         )
 
     async def get_deployment_events(
@@ -158,7 +169,8 @@ class RecordsAPI:
         _arguments.require(
             _arguments.check_target(id, name, project_id), _arguments.check_optional_count(first, "first")
         )
-        return await _events.list_events(self._session(), await self._find(id, name, project_id), first)
+        session = self._session()
+        return await _events.list_events(session, await self._find(session, id, name, project_id), first)
 
     def _follow_deployment_events(self, id: str, first: int | None) -> AsyncGenerator[DeploymentEvent]:
         """Yield the events of a deployment by time, and new ones as they happen, for `gradient deployments events`."""
@@ -213,7 +225,8 @@ class RecordsAPI:
             _arguments.check_optional_count(step, "step", minimum=1),
         )
         start = None if since is None else _arguments.parse_since(since)
-        return await _metrics.list_metrics(self._session(), await self._find(id, name, project_id), start, step)
+        session = self._session()
+        return await _metrics.list_metrics(session, await self._find(session, id, name, project_id), start, step)
 
     async def _get_latest_metrics(self, id: str | None, project_id: str | None) -> list[DeploymentWithMetrics]:
         """Get one deployment or all, each with the newest point of its metrics, for `gradient deployments top`."""
@@ -269,27 +282,29 @@ class RecordsAPI:
             _arguments.check_since(since),
         )
         start = None if since is None else _arguments.parse_since(since)
+        session = self._session()
         return self._found(
+            session,
             id,
             name,
             project_id,
-            lambda session, found: _watch.log_lines(session, found, instance, tail, start, follow=follow),
+            lambda found: _watch.log_lines(session, found, instance, tail, start, follow=follow),
         )
 
-    async def _find(self, id: str | None, name: str | None, project_id: str | None) -> str:
+    async def _find(self, session: Session, id: str | None, name: str | None, project_id: str | None) -> str:
         """Return the id of the deployment with this id or name."""
-        session = self._session()
         return await _queries.id_of(session, session.start(), id, name, project_id)
 
     async def _found(
         self,
+        session: Session,
         id: str | None,
         name: str | None,
         project_id: str | None,
-        items_of: Callable[[Session, str], AsyncGenerator[T]],
+        items_of: Callable[[str], AsyncGenerator[T]],
     ) -> AsyncGenerator[T]:
         """Yield what a generator yields for the deployment with this id or name."""
-        found = await self._find(id, name, project_id)
-        async with aclosing(items_of(self._session(), found)) as items:
+        found = await self._find(session, id, name, project_id)
+        async with aclosing(items_of(found)) as items:
             async for item in items:
                 yield item
