@@ -4,15 +4,24 @@ from __future__ import annotations
 
 import asyncio
 import re
+from concurrent.futures import ThreadPoolExecutor
 from itertools import count, islice
 from math import inf
 from typing import TYPE_CHECKING, Any
 
 import pytest
 from tests.altering_proxy import altered
+from tests.faults.harness import wait_for
 from tests.samples import SPEC, spec
 
-from paperspace.gradient import APIConnectionError, Client, ConflictError, MalformedResponseError, RateLimitError
+from paperspace.gradient import (
+    APIConnectionError,
+    Client,
+    ClientClosedError,
+    ConflictError,
+    MalformedResponseError,
+    RateLimitError,
+)
 from paperspace.gradient.deployments import _outages
 from paperspace.gradient.pytest_plugin import GradientServer
 from paperspace.gradient.server import LocalServer, drop
@@ -131,6 +140,21 @@ def test_failed_wait_says_what_was_applied(gradient_server: GradientServer) -> N
     assert {**vars(cause), "may_have_executed": "yes"} == vars(error)
     assert cause.may_have_executed == "no"
     assert "was created" not in str(cause)
+
+
+def test_client_closed_during_a_wait(gradient_server: GradientServer) -> None:
+    """If the client is closed while it waits after a change, the error says what was applied."""
+    gradient_server.stay_pending("n")
+    with Client(gradient_server.api_key, gradient_server.url) as client:
+        gradient_server.delay(60, operation="DeploymentStatus")
+        with ThreadPoolExecutor() as executor:
+            waiting = executor.submit(client.deployments.create_deployment, "n", "p", SPEC, wait=True)
+            wait_for(lambda: len(gradient_server.requests) == 2)
+            client.close()
+            with pytest.raises(
+                ClientClosedError, match=r"^deployment [0-9a-f-]{36} was created, but the wait for it failed: "
+            ):
+                waiting.result()
 
 
 class TestRevise:

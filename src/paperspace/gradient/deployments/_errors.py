@@ -6,7 +6,7 @@ from contextlib import contextmanager
 from typing import TYPE_CHECKING, TypeVar
 
 from paperspace.gradient._shared.error_codes import Code
-from paperspace.gradient.errors import APIError, BadRequestError, ConflictError, NotFoundError
+from paperspace.gradient.errors import APIError, BadRequestError, ConflictError, GradientError, NotFoundError
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -14,7 +14,7 @@ if TYPE_CHECKING:
 
     from paperspace.gradient.types import DeploymentStatus
 
-E = TypeVar("E", bound=APIError)
+E = TypeVar("E", bound=GradientError)
 
 
 def part_not_found(resource: Literal["spec", "instance"], message: str, operation: str) -> NotFoundError:

@@ -9,7 +9,7 @@ from paperspace.gradient._core.defaults import DEFAULT_WAIT
 from paperspace.gradient._shared.interrupts import note_for_interrupt
 from paperspace.gradient._shared.lazy import lazy_modules
 from paperspace.gradient.deployments._records_api import RecordsAPI
-from paperspace.gradient.errors import APIError, DeploymentFailedError
+from paperspace.gradient.errors import APIError, ClientClosedError, DeploymentFailedError
 
 if TYPE_CHECKING:
     from collections.abc import AsyncGenerator, Callable
@@ -199,6 +199,7 @@ class MonitoringAPI(RecordsAPI):
         note_for_interrupt(f"deployment {id} was {change}; only the wait for it was interrupted")
         try:
             await self.wait_for_deployment(id, spec_id=spec_id, timeout=timeout)
-        except APIError as error:
+        except (APIError, ClientClosedError) as error:
             message = f"deployment {id} was {change}, but the wait for it failed: {error.args[0]}"
-            raise _errors.rebuilt(error, message, may_have_executed="yes") from error
+            facts = {"may_have_executed": "yes"} if isinstance(error, APIError) else {}
+            raise _errors.rebuilt(error, message, **facts) from error
