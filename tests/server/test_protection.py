@@ -142,6 +142,33 @@ def test_which_revision_counts(
 
 
 @pytest.mark.parametrize("failed", [False, True])
+@pytest.mark.parametrize(("routed", "counts"), [("serving", None), ("between", PROTECTED)])
+def test_a_revision_that_still_gets_requests(routed: str, counts: dict[str, Any] | None, failed: bool) -> None:
+    """Between two public revisions, a protected one that was superseded or has failed counts as long as it gets requests."""
+    database = Database(":memory:", lambda: datetime.now(UTC))
+    workloads = Workloads(database, Simulation())
+    store = Store(database, actor="Ada", new_id=uuid4)
+    with database.writing():
+        data = {"image": "i", "endpointSecurity": None}
+        id_ = store.create_deployment(name="x", project_id="p", cluster_id=None, data=data)["id"]
+        workloads.apply_new_spec(id_)
+        store.update_deployment(
+            id_, name=None, project_id=None, cluster_id=None, data={"image": "i", "endpointSecurity": PROTECTED}
+        )
+        workloads.apply_new_spec(id_)
+        if not failed:
+            store.update_deployment(id_, name=None, project_id=None, cluster_id=None, data=data)
+            workloads.apply_new_spec(id_)
+        serving, between, *_ = [row["id"] for row in database.rows("SELECT id FROM deployment_specs ORDER BY seq")]
+        database.execute("UPDATE deployment_specs SET error = 'failed' WHERE id = ?", between)
+        spec_id = serving if routed == "serving" else between
+        instances = [row["id"] for row in database.rows("SELECT id FROM instances WHERE spec_id = ?", spec_id)]
+        assert instances
+        assert security_of(database, id_, serving, instances) == counts
+    database.close()
+
+
+@pytest.mark.parametrize("failed", [False, True])
 def test_before_anything_serves(failed: bool) -> None:
     """A new deployment is protected before it serves, also if it has failed."""
     database = Database(":memory:", lambda: datetime.now(UTC))

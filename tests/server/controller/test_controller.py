@@ -669,7 +669,7 @@ def test_clones_of_a_deleted_deployment_are_removed() -> None:
 
 
 class RecordingRouter(NoGateway):
-    """Records changes of who may use an endpoint, and when instances are routed."""
+    """Records changes of who may use an endpoint, and when instances get requests."""
 
     problem: str | None = None
 
@@ -690,6 +690,10 @@ class RecordingRouter(NoGateway):
         self.calls.append("route")
         await super().route(deployment_id, instance_id, target)
 
+    async def unroute(self, deployment_id: str, instance_id: str) -> None:
+        await super().unroute(deployment_id, instance_id)
+        self.calls.append("unroute")
+
 
 PROTECTED: dict[str, Any] = {"endpointSecurity": {"protected": True}}
 
@@ -703,9 +707,9 @@ def test_protected_before_it_is_routed() -> None:
         await until(lambda: world.states(id_) == ["healthy"])
         assert world.router.calls == [access, "route"]
         world.update(id_, "good-2")
-        await until(lambda: world.router.calls == [access, "route", "route", None])
+        await until(lambda: world.router.calls == [access, "route", "route", "unroute", None])
         world.update(id_, "good-3", **PROTECTED)
-        await until(lambda: world.router.calls[4:] == [access, "route"])
+        await until(lambda: world.router.calls[5:] == [access, "route", "unroute"])
         assert world.router.access == access
 
     run(test)

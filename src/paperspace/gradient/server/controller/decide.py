@@ -78,7 +78,7 @@ def decide(
                 exists=deployment_id in records.existing([deployment_id]),
                 finished=wanted.newest is None and not observed.instances and not removed,
                 restarts=restarts,
-                access=records.access(deployment_id),
+                access=records.access(deployment_id, routes.routed),
                 seconds=seconds,
             )
         for change in changes:

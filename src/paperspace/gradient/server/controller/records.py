@@ -151,11 +151,11 @@ class Records:
         replicas = desired_replicas(data, self.scales.of_spec(spec["id"]))
         return Revision(spec["id"], spec["template"], replicas, spec["error"], autoscaling_of(data))
 
-    def access(self, deployment_id: str) -> Access | None:
-        """Return who may use the endpoint of a deployment. None: everyone."""
+    def access(self, deployment_id: str, routed: Iterable[str]) -> Access | None:
+        """Return who may use the endpoint of a deployment, whose routed instances have these ids. None: everyone."""
         deployments = self._db.rows("SELECT serving_spec_id FROM deployments WHERE id = ?", deployment_id)
         serving_spec_id = deployments[0]["servingSpecId"] if deployments else None
-        return access_of(self._db, self._workloads.passwords, deployment_id, serving_spec_id)
+        return access_of(self._db, self._workloads.passwords, deployment_id, serving_spec_id, routed)
 
     def _add_templates(self, deployment_id: str) -> None:
         """Store the templates of new revisions.

@@ -175,8 +175,9 @@ class Worker:
     async def _protect(self) -> None:
         """Change who may use the endpoint, and nothing else."""
         deployment_id = self._deployment_id
+        routed = self._tools.router.routes(deployment_id).routed
         exists, access = await self._tools.change(
-            lambda records: (deployment_id in records.existing([deployment_id]), records.access(deployment_id))
+            lambda records: (deployment_id in records.existing([deployment_id]), records.access(deployment_id, routed))
         )
         if exists:
             with suppress(GatewayUnavailableError):  # later, when something is applied again
