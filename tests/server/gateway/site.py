@@ -112,8 +112,10 @@ class Replica:
 
     async def _download(self, request: web.Request) -> web.StreamResponse:
         response = web.StreamResponse()
+        megabytes = int(request.query["mb"])
+        response.content_length = megabytes * 1_000_000
         await response.prepare(request)
-        for _ in range(int(request.query["mb"])):
+        for _ in range(megabytes):
             await response.write(bytes(1_000_000))
         return response
 

@@ -9,10 +9,11 @@ import socket
 import subprocess
 import sys
 import time
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager, suppress
+from collections.abc import AsyncIterator, Callable, Iterator
+from contextlib import asynccontextmanager, contextmanager, suppress
 from http import HTTPStatus
 from pathlib import Path
+from urllib.parse import urlsplit
 
 import aiohttp
 import pytest
@@ -87,6 +88,61 @@ async def test_drain(gateway: EnvoyGateway, visitor: Visitor, replicas: list[Rep
     await draining
     assert replicas[0].active == replicas[1].active == 0
     assert await asyncio.gather(*active) == ["a", "b"]
+
+
+async def test_drain_of_a_slow_client(gateway: EnvoyGateway, replicas: list[Replica]) -> None:
+    """A drain lasts until a client has the whole response, also if the instance has sent all of it before."""
+    await gateway.route("x", "a", replicas[0].target)
+    async with slow_client(gateway) as client:
+        draining = asyncio.create_task(gateway.drain())
+        await asyncio.wait([draining], timeout=1)
+        assert not draining.done()
+        await client.receive()
+        await draining
+
+
+async def test_a_client_that_pauses(gateway: EnvoyGateway, replicas: list[Replica]) -> None:
+    """A client gets the whole response, also if it pauses after the instance has sent all of it."""
+    await gateway.route("x", "a", replicas[0].target)
+    async with slow_client(gateway, "Connection: close") as client:
+        await asyncio.sleep(2)
+        await client.receive()
+
+
+class SlowClient:
+    """A client that has received a part of a response. The instance has sent all of it, and the gateway has a part of it."""
+
+    def __init__(self, reader: asyncio.StreamReader, missing: int) -> None:
+        self._reader = reader
+        self._missing = missing
+
+    async def receive(self) -> None:
+        """Receive the rest."""
+        await self._reader.readexactly(self._missing)
+
+
+@asynccontextmanager
+async def slow_client(gateway: EnvoyGateway, *headers: str) -> AsyncIterator[SlowClient]:
+    """Yield a slow client. Sometimes the buffers of its connection have all of the rest; then another one tries."""
+    host, port = urlsplit(gateway.endpoint_url("x")).netloc.split(":")
+    admin, chunk = gateway._envoy.admin, 65536
+    lines = ["GET /endpoints/x/download?mb=20 HTTP/1.1", "Host: x", *headers, "", ""]
+    for _ in range(20):
+        with socket.socket() as connection:
+            connection.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, chunk)
+            connection.connect((host, int(port)))
+            reader, writer = await asyncio.open_connection(sock=connection, limit=chunk // 2)
+            writer.write("\r\n".join(lines).encode())
+            head = await reader.readuntil(b"\r\n\r\n")
+            missing = int(head.lower().partition(b"content-length: ")[2].partition(b"\r\n")[0])
+            while any((await admin.active_requests()).values()):
+                missing -= len(await reader.read(chunk))
+            if await admin.has_requests():
+                yield SlowClient(reader, missing)
+                writer.close()
+                return
+            writer.close()
+    raise AssertionError("no response was left in the gateway")
 
 
 @pytest.mark.parametrize("deep", [False, True])

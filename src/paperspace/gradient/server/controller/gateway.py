@@ -142,7 +142,7 @@ class Gateway(Router, Protocol):
         ...
 
     async def drain(self) -> None:
-        """Send no new requests to any instance, and return when there are no active ones.
+        """Send no new requests to any instance, and return when there are no active ones, and clients have all responses.
 
         Raises:
             GatewayUnavailableError: it cannot be done.

@@ -30,6 +30,7 @@ _VERSIONS = {
     **{endpoints_file(protocol): f"cluster.{protocol}.version_text" for protocol in PROTOCOLS},
 }
 _DROPPED = "server.dropped_stat_flushes"
+_UNFINISHED = rf"^http\.{STAT_PREFIX}\.downstream_(rq_active|cx_tx_bytes_buffered)$"
 _ACTIVE = re.compile(r"^\w+::127\.0\.0\.1:(\d+)::rq_(?:pending_)?active::(\d+)$", re.MULTILINE)
 
 
@@ -97,6 +98,17 @@ class Admin:
         for port, count in _ACTIVE.findall(await self._get("clusters")):
             active[int(port)] += int(count)
         return active
+
+    async def has_requests(self) -> bool:
+        """Return whether a request has not ended for its client: it runs, or the client has not received the whole response.
+
+        When a container has sent its response, it has no active request any more, but the gateway may still have a part of it.
+
+        Raises:
+            AdminError: Envoy does not respond.
+        """
+        stats = await self._stats(_UNFINISHED)
+        return any(value != "0" for value in stats.values())
 
     async def request_counters(self) -> str:
         """Return the counters of requests in the text format of Prometheus, as `statistics.parse` reads it.

@@ -28,7 +28,7 @@ from paperspace.gradient.server.gateway.supervisor import Supervisor
 from paperspace.gradient.server.tasks import cancel
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable
+    from collections.abc import Awaitable, Callable, Iterable
     from pathlib import Path
 
     from paperspace.gradient.server.controller.gateway import Target
@@ -40,8 +40,8 @@ _log = logging.getLogger(__name__)
 
 _APPLY_TIMEOUT = 10.0  # seconds until a change has to be in effect
 _APPLY_INTERVAL = 0.01  # seconds between two looks at what is in effect
-_IDLE_LOOKS = 2  # without an active request, until an instance counts as drained
-_DRAIN_INTERVAL = 0.05  # seconds between two looks at the active requests of an instance
+_IDLE_LOOKS = 2  # without an active request, until an instance or the gateway counts as drained
+_DRAIN_INTERVAL = 0.05  # seconds between two looks at the active requests
 _MAINTENANCE_INTERVAL = 2.0  # seconds between two looks at the certificate and the log
 
 
@@ -148,13 +148,13 @@ class EnvoyGateway:
             remove_folder(self._folder)
 
     async def drain(self) -> None:
-        """Send no new requests to any instance, and return when there are no active ones.
+        """Send no new requests to any instance, and return when there are no active ones, and clients have all responses.
 
         Raises:
             GatewayUnavailableError: it cannot be done.
         """
         await self._changes.change(lambda routing: routing.unroute_all())
-        await self._idle(None)
+        await self._idle(self._envoy.admin.has_requests)
 
     def state(self) -> GatewayState:
         """Return whether the gateway runs. Call it after `open`."""
@@ -215,15 +215,18 @@ class EnvoyGateway:
     async def drained(self, deployment_id: str, instance_id: str) -> None:
         """Return when an instance that is not routed has no active requests."""
         if instance := self._changes.applied.instance(deployment_id, instance_id):
-            await self._idle(instance.port)
 
-    async def _idle(self, port: int | None) -> None:
-        """Return when there are no active requests to a port, or to any (None)."""
+            async def has_requests() -> bool:
+                return bool((await self._envoy.admin.active_requests())[instance.port])
+
+            await self._idle(has_requests)
+
+    async def _idle(self, has_requests: Callable[[], Awaitable[bool]]) -> None:
+        """Return when there are no requests."""
         idle = 0
         while idle < _IDLE_LOOKS and self._supervisor.alive:
             try:
-                active = await self._envoy.admin.active_requests()
-                idle = 0 if (sum(active.values()) if port is None else active[port]) else idle + 1
+                idle = 0 if await has_requests() else idle + 1
             except AdminError:
                 idle = 0  # it is unknown
             await asyncio.sleep(_DRAIN_INTERVAL)

@@ -25,6 +25,10 @@ if TYPE_CHECKING:
     from pathlib import Path
 
 STAT_PREFIX = "gateway"
+# Before a connection is closed, for the client to read something: after it, the rest of the response is dropped. A client that
+# sends a large body and reads nothing meanwhile needs so long to notice that its request was refused.
+_CLOSE_TIMEOUT = "10s"
+
 SECRET = "certificate"  # noqa: S105  # its name
 
 
@@ -105,6 +109,7 @@ def _http(folder: Path) -> Resource:
         upgrade_configs=[{"upgrade_type": "websocket"}],
         common_http_protocol_options={"idle_timeout": IDLE_TIMEOUT},
         stream_idle_timeout=IDLE_TIMEOUT,
+        delayed_close_timeout=_CLOSE_TIMEOUT,
         request_headers_timeout=HEADERS_TIMEOUT,
         use_remote_address=True,  # X-Forwarded-For ends with the address of the client
         # No client is trusted with Envoy's own request headers. Without any range, all private addresses would be.
