@@ -10,6 +10,7 @@ from contextlib import aclosing
 from typing import Any
 
 import pytest
+from tests.altering_proxy import altered
 from tests.console.conftest import Page
 
 from paperspace.gradient import AsyncClient, NotFoundError
@@ -173,6 +174,30 @@ async def test_a_list_of_more_than_a_page(
     value = (await anext(values))["value"]
     assert (value["complete"], [row["id"] for row in value["rows"]]) == (True, ids[:1])
     assert server.url
+
+
+async def test_a_list_while_the_server_gets_another_database(server: LocalServer, aclient: AsyncClient) -> None:
+    """If the server has another database between two pages of the list, the list is read again: it does not end."""
+    ids = {(await aclient.deployments.create_deployment(f"n{n}", "p", {"image": "nginx"}))["id"] for n in range(101)}
+    refused: list[str] = []
+
+    def of_another_database(request: dict[str, Any]) -> None:
+        if not refused and (cursor := request["variables"].get("after")):
+            refused.append(cursor)
+            request["variables"]["after"] = "b3RoZXI6ZGVwbG95bWVudHM6MQ"  # other:deployments:1
+
+    shown: set[str] = set()
+    with altered(server, request=of_another_database) as url:
+        async with (
+            AsyncClient(server.api_key, url) as client,
+            aclosing(STREAMS["deployments"](client, calls.Arguments())) as values,
+        ):
+            async for value in values:
+                content: Any = value
+                shown |= {row["id"] for row in content["rows"]}
+                if content["complete"]:
+                    break
+    assert (len(refused), shown) == (1, ids)
 
 
 @pytest.mark.parametrize("change", ["created", "updated", "renamed", "deleted"])

@@ -6,6 +6,7 @@ from asyncio import sleep
 from typing import TYPE_CHECKING, Any
 
 from paperspace.gradient._shared.event_loops import monotonic
+from paperspace.gradient.errors import BadRequestError
 
 if TYPE_CHECKING:
     from collections.abc import AsyncGenerator
@@ -55,10 +56,14 @@ async def _deployments(client: AsyncClient, arguments: Arguments) -> AsyncGenera
         first = False
         if not is_whole and monotonic() >= whole_due:
             started = monotonic()
-            statuses = await client.deployments.list_deployment_statuses(first=None)
-            whole_due = monotonic() + (monotonic() - started) * WHOLE_LIST_SHARE
-            complete = True
-            yield {**_changes(shown, statuses, is_whole=True), "complete": True, "first": False}
+            try:
+                statuses = await client.deployments.list_deployment_statuses(first=None)
+            except BadRequestError:
+                pass  # between two pages, the server was started with another database: the next list is that of this one
+            else:
+                whole_due = monotonic() + (monotonic() - started) * WHOLE_LIST_SHARE
+                complete = True
+                yield {**_changes(shown, statuses, is_whole=True), "complete": True, "first": False}
         await sleep(INTERVAL)
 
 
