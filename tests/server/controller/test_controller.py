@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
+import sqlite3
 import threading
 from contextlib import asynccontextmanager
 from datetime import UTC, datetime, timedelta
@@ -693,6 +694,32 @@ class RecordingRouter(NoGateway):
     async def unroute(self, deployment_id: str, instance_id: str) -> None:
         await super().unroute(deployment_id, instance_id)
         self.calls.append("unroute")
+
+
+def test_a_commit_is_not_forgotten() -> None:
+    """If the database cannot be read after a commit, it is read again soon, and not only with the next resync."""
+
+    class Busy(World):
+        failures = 0
+
+        async def change(self, function: Callable[[Records], T]) -> T:
+            if self.failures:
+                self.failures -= 1
+                raise sqlite3.OperationalError("database is locked")
+            return await super().change(function)
+
+    async def main() -> None:
+        world = Busy()
+        async with world.controller():
+            first = world.create("good-1")
+            await until(lambda: world.states(first) == ["healthy"])
+            world.failures = 1
+            second = world.create("good-1")
+            await until(lambda: world.states(second) == ["healthy"])
+        world.engine.close_all()
+        world.database.close()
+
+    asyncio.run(main())
 
 
 PROTECTED: dict[str, Any] = {"endpointSecurity": {"protected": True}}

@@ -170,7 +170,11 @@ class Controller:
         """Wake the deployments that a request has changed."""
         await self._committed.wait()
         self._committed.clear()
-        self.wake(await self._change(lambda records: records.changed()))
+        try:
+            self.wake(await self._change(lambda records: records.changed()))
+        except Exception:
+            self._committed.set()  # the commit is still unknown
+            raise
 
     def _resync_soon(self) -> None:
         """Look at everything from the beginning."""
