@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import asyncio
 import time
 from typing import Any
 
 import pytest
 
-from paperspace.gradient import Client
+from paperspace.gradient import AsyncClient, Client
+from paperspace.gradient.deployments._logs import LogReader
 from paperspace.gradient.pytest_plugin import GradientServer
 from paperspace.gradient.types import DeploymentSpecInput
 
@@ -18,6 +20,8 @@ SCALED: DeploymentSpecInput = {
         "autoscaling": {"maxReplicas": 99, "metrics": [{"metric": "cpu", "summary": "average", "value": 80}]},
     },
 }
+
+REPLICATED: DeploymentSpecInput = {"image": "nginx", "resources": {"replicas": 50}}
 
 
 @pytest.fixture
@@ -54,3 +58,29 @@ def test_requests_for_logs(client: Client, many: str, wire: list[dict[str, Any]]
     lines = list(client.deployments.get_deployment_logs(many))
     assert lines[-1] == last
     assert len({(line["instanceName"], line["line"]) for line in lines}) == len(lines)
+
+
+def test_requests_for_followed_logs(gradient_server: GradientServer) -> None:
+    """A poll of a followed log takes as many requests after an update as before: the logs of replaced instances are read once.
+
+    The list of logs is read up to the first page without new ones, so it never says that some of them have stopped.
+    """
+
+    async def poll(reader: LogReader) -> int:
+        gradient_server.advance(hours=1)
+        assert await reader.new_lines()
+        assert await reader.new_lines() == []
+        before = len(gradient_server.requests)
+        await reader.new_lines()
+        return len(gradient_server.requests) - before
+
+    async def polls() -> tuple[int, int]:
+        async with AsyncClient(gradient_server.api_key, gradient_server.url) as client:
+            created = await client.deployments.create_deployment("n", "p", REPLICATED)
+            reader = LogReader(client._session, created["id"], None)
+            before = await poll(reader)
+            await client.deployments.patch_deployment(created["id"], image="nginx:1")
+            return before, await poll(reader)
+
+    before, after = asyncio.run(polls())
+    assert after == before

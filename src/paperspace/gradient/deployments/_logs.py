@@ -134,6 +134,8 @@ class LogReader:
             self._cursors[instance] = info["endCursor"] or after
             if not info["hasNextPage"] and log["instanceStopped"] is not None:
                 self._finished[instance] = log["instanceStopped"]
+                if instance in self._logs:  # a list that ends at its first known page may never have it again
+                    self._logs[instance]["instanceStopped"] = log["instanceStopped"]
             return lines, info
 
         start = self._cursors.get(instance)
