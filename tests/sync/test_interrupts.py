@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import itertools
+import logging
 import signal
+import sys
 import threading
 from typing import Any
 
@@ -52,3 +54,36 @@ def test_a_signal_at_each_step(client: Client, *, iterator: bool) -> None:
         thread.join(20)
         assert found, f"the next call hangs after an interrupt of {reached}"
     assert step > 20
+
+
+class Exiting(logging.Handler):
+    """A handler that calls `sys.exit` once, at a record of the client."""
+
+    exited = False
+
+    def emit(self, record: logging.LogRecord) -> None:
+        """Exit."""
+        if record.name == "paperspace.gradient" and not self.exited:
+            self.exited = True
+            sys.exit("logged")
+
+
+def test_an_exit_in_the_loop_thread(
+    client: Client, caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """If code of the user that runs in the loop thread calls `sys.exit`, its call raises SystemExit, and the next call works."""
+    outcomes: list[object] = []
+
+    def call() -> None:
+        for _ in range(2):
+            try:
+                outcomes.append(client.deployments.list_deployments())
+            except SystemExit as error:
+                outcomes.append(error.code)
+
+    caplog.set_level(logging.DEBUG, "paperspace.gradient")
+    monkeypatch.setattr(logging.getLogger("paperspace.gradient"), "handlers", [Exiting()])
+    thread = threading.Thread(target=call, daemon=True)
+    thread.start()
+    thread.join(20)
+    assert outcomes == ["logged", []]

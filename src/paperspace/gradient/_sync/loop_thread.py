@@ -60,7 +60,12 @@ class _LoopThread:
 
     def _run(self) -> None:
         asyncio.set_event_loop(self.loop)
-        self.loop.run_forever()
+        while True:
+            # Code of the user that runs here, such as a handler of logging, may call sys.exit. Its call gets the SystemExit, but
+            # asyncio ends the loop too, and all calls would wait for it forever.
+            with suppress(SystemExit, KeyboardInterrupt):
+                self.loop.run_forever()
+                return
 
     def run_here(self, coroutine: Coroutine[Any, Any, R]) -> R:
         """Run a coroutine in the thread of the caller."""
