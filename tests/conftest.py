@@ -84,7 +84,7 @@ def _clean_environment(monkeypatch: pytest.MonkeyPatch, tmp_path_factory: pytest
     for name in [name for name in os.environ if name.startswith("PAPERSPACE_")]:
         monkeypatch.delenv(name)
     monkeypatch.setenv("PAPERSPACE_CONFIG_PATH", str(tmp_path_factory.getbasetemp() / "no-configuration"))
-    monkeypatch.setattr(_default, "_session", None)
+    monkeypatch.setattr(_default, "_sessions", {})
 
 
 @pytest.fixture

@@ -13,8 +13,16 @@ class AlarmError(Exception):
     """What the handler of a signal raises."""
 
 
-def interrupt(call: Callable[[], object], step: int, within: str = "") -> str | None:
-    """Make a call and raise AlarmError at one of its steps: when a function begins, or one in C ends, as a signal handler could.
+def _alarm() -> None:
+    raise AlarmError
+
+
+def interrupt(
+    call: Callable[[], object], step: int, within: str = "", *, handler: Callable[[], object] = _alarm
+) -> str | None:
+    """Make a call and run a handler at one of its steps: when a function begins, or one in C ends, as a signal handler could.
+
+    By default, the handler raises AlarmError.
 
     Only steps in files whose path contains `within` count. Return the function of this step. None: the call has fewer steps.
     """
@@ -27,7 +35,7 @@ def interrupt(call: Callable[[], object], step: int, within: str = "") -> str | 
         if counts and next(steps) == step:
             sys.setprofile(None)
             reached = f"{frame.f_code.co_name} in {frame.f_code.co_filename}"
-            raise AlarmError
+            handler()
 
     before = sys.getprofile()
     with suppress(AlarmError):

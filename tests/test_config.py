@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import dataclasses
+import itertools
 import json
 import re
 from collections.abc import Callable
@@ -12,9 +13,19 @@ from typing import Any
 
 import pytest
 from tests.faults.harness import check_secret
+from tests.interrupting import interrupt
 
-from paperspace.gradient import AsyncClient, Client, ClientClosedError, ConfigurationError, configure, deployments
+from paperspace.gradient import (
+    AsyncClient,
+    Client,
+    ClientClosedError,
+    ConfigurationError,
+    _default_client,
+    configure,
+    deployments,
+)
 from paperspace.gradient._core.defaults import DEFAULT_API_URL, EXAMPLE_API_URL
+from paperspace.gradient._default_client import default_session
 from paperspace.gradient.config import Settings, read_config
 from paperspace.gradient.types import ClientOptions
 
@@ -199,6 +210,18 @@ def test_configure() -> None:
         deployments.list_deployments()
     configure()
     assert deployments.list_deployments() == []
+
+
+@pytest.mark.usefixtures("environment")
+def test_configure_during_a_first_call() -> None:
+    """At whatever step of a first call another thread or a signal handler configures the default client, that remains."""
+    url = "http://127.0.0.1:9/graphql"
+    for step in itertools.count():
+        _default_client.replace_session(None)
+        if not interrupt(default_session, step, _default_client.__file__, handler=lambda: configure(api_url=url)):
+            break
+        assert default_session().settings.api_url == url
+    assert step > 1
 
 
 @pytest.mark.usefixtures("environment")

@@ -92,7 +92,7 @@ def test_as_default() -> None:
 
 def test_blocks_that_overlap() -> None:
     """Of blocks that overlap, the last one counts, and the end of all restores the environment, in whatever order they end."""
-    before, session = dict(os.environ), _default_client._session
+    before, session = dict(os.environ), dict(_default_client._sessions)
     for order in permutations(range(3)):
         with ExitStack() as stack:
             servers = [stack.enter_context(GradientServer()) for _ in order]
@@ -104,7 +104,7 @@ def test_blocks_that_overlap() -> None:
                 blocks[number].__exit__(None, None, None)
                 if remaining := order[ended:]:
                     assert [entry["name"] for entry in deployments.list_deployments()] == [str(max(remaining))]
-        assert (dict(os.environ), _default_client._session) == (before, session)
+        assert (dict(os.environ), dict(_default_client._sessions)) == (before, session)
 
 
 def test_a_wait_ends_with_the_test() -> None:

@@ -2,11 +2,9 @@
 
 from __future__ import annotations
 
-import threading
 from typing import TYPE_CHECKING
 
 from paperspace.gradient._core.frames import without_frames
-from paperspace.gradient._shared.fork import at_fork
 from paperspace.gradient._shared.lazy import lazy_modules
 
 if TYPE_CHECKING:
@@ -19,8 +17,11 @@ else:
     [config] = lazy_modules("paperspace.gradient", "config")
     [session] = lazy_modules("paperspace.gradient._core", "session")
 
-_lock = threading.Lock()
-_session: session.Session | None = None
+_DEFAULT = "default"
+
+# The session of the default client, or nothing. Whatever threads and signal handlers do at the same time, `setdefault` does not
+# replace what `configure` has set, and takes no lock.
+_sessions: dict[str, session.Session] = {}
 
 
 def default_session() -> session.Session:
@@ -29,14 +30,7 @@ def default_session() -> session.Session:
     Raises:
         ConfigurationError: There is no API key, or a setting is invalid.
     """
-    current = _session
-    if current is None:
-        # Not while the lock is held: a signal handler may make a call meanwhile, in another thread that needs the lock.
-        created = session.Session(config.Settings.resolve())
-        with _lock:
-            current = _session or created
-            replace_session(current)
-    return current
+    return _sessions.get(_DEFAULT) or _sessions.setdefault(_DEFAULT, session.Session(config.Settings.resolve()))
 
 
 @without_frames
@@ -71,15 +65,9 @@ def configure(api_key: str | None = None, api_url: str | None = None, **options:
 
 def replace_session(new: session.Session | None) -> session.Session | None:
     """Replace the session of the default client, and return the one before. None: there is none, and the next call creates it."""
-    global _session  # there is one default client
-    before, _session = _session, new
+    before = _sessions.get(_DEFAULT)
+    if new is None:
+        _sessions.pop(_DEFAULT, None)
+    else:
+        _sessions[_DEFAULT] = new
     return before
-
-
-def _after_fork_in_child() -> None:
-    """Replace the lock: the thread that may hold it does not run in the child."""
-    global _lock  # noqa: PLW0603
-    _lock = threading.Lock()
-
-
-at_fork(after_in_child=_after_fork_in_child)
