@@ -164,6 +164,19 @@ class TestServerThatLacksIt:
         assert set(missing) == {"endpointSecurity", "healthChecks"}
         assert all(monotonic() < until <= monotonic() + session._MISSING_LIFETIME for until in missing.values())
 
+    def test_threads(self, old_client: Client, monkeypatch: pytest.MonkeyPatch) -> None:
+        """A call works while another thread learns of a further field that the server lacks."""
+        id_ = old_client.deployments.create_deployment("n", "p", SPEC)["id"]
+        old_client.deployments.get_deployment_history(id_)
+        missing, seconds = old_client._session._missing, session._seconds
+
+        def seconds_of_another_field() -> float:
+            missing[f"field{len(missing)}"] = seconds()
+            return seconds()
+
+        monkeypatch.setattr(session, "_seconds", seconds_of_another_field)
+        assert old_client.deployments.get_deployment_spec(id_) == SPEC
+
     @pytest.mark.anyio
     async def test_many_calls_at_once(self, hosted: LocalServer) -> None:
         """Calls that are rejected at the same time are all repeated."""

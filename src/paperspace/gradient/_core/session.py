@@ -124,7 +124,8 @@ class Session:
     @property
     def missing(self) -> frozenset[str]:
         """The fields of our schema that the server is known to lack. Its rejection of an operation has named them."""
-        return frozenset(field for field, until in self._missing.items() if _seconds() < until)
+        known = self._missing.copy()  # another thread may add to it meanwhile
+        return frozenset(field for field, until in known.items() if _seconds() < until)
 
     def start(self) -> Call:
         """Start a call whose requests share one deadline."""
