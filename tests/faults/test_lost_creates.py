@@ -16,12 +16,14 @@ from paperspace.gradient import (
     APIConnectionError,
     BadRequestError,
     Client,
+    ClientClosedError,
     ConflictError,
     NotFoundError,
     OutcomeUnknownError,
 )
 from paperspace.gradient._core import retry as _retry
 from paperspace.gradient._core import session as _session
+from paperspace.gradient._generated.deployment_created import DEPLOYMENT_CREATED
 from paperspace.gradient.server import LocalServer
 from paperspace.gradient.server.clock import utc_now
 
@@ -105,6 +107,21 @@ def test_create_with_several_lost_responses(times: int) -> None:
             patch.setattr(client._session._budget, "_remaining", 10**6)
             created = client.with_options(max_retries=12).deployments.create_deployment("mine", "p1", SPEC)
         assert [deployment["id"] for deployment in truth.deployments.list_deployments()] == [created["id"]]
+
+
+def test_client_closed_during_the_look_up(monkeypatch: pytest.MonkeyPatch) -> None:
+    """If the client is closed while it looks for what it may have created, the error says what that is."""
+    run = _session.Session.run
+
+    async def run_closed(session: _session.Session, operation: Any, variables: Any, **options: Any) -> Any:
+        if operation is DEPLOYMENT_CREATED:
+            await session.close()
+        return await run(session, operation, variables, **options)
+
+    monkeypatch.setattr(_session.Session, "run", run_closed)
+    message = "deployment 'mine' may have been created in project 'p1'"
+    with clients(ProxyFault.RESPONSE_LOST) as (client, _), pytest.raises(ClientClosedError, match=message):
+        client.deployments.create_deployment("mine", "p1", SPEC)
 
 
 def test_create_with_a_lost_request() -> None:

@@ -16,7 +16,7 @@ from paperspace.gradient._core.retry import parse_date
 from paperspace.gradient._generated.deployment_created import DEPLOYMENT_CREATED, DeploymentCreatedVariables
 from paperspace.gradient.deployments._errors import name_taken, rebuilt
 from paperspace.gradient.deployments._queries import in_utc, same_text
-from paperspace.gradient.errors import APIError, ConflictError
+from paperspace.gradient.errors import APIError, ClientClosedError, ConflictError
 
 if TYPE_CHECKING:
     from paperspace.gradient._core.pagination import Page
@@ -46,6 +46,7 @@ async def find_created(
     Raises:
         ConflictError: A deployment that is older than the call has the name.
         OutcomeUnknownError: No deployment has the name, or it is unknown whether this call created it.
+        ClientClosedError: The client was closed during the look-up. The message says what to look for.
     """
     name, project_id = values["name"], values["projectId"]
     rejection = cast("APIError", unknown.__cause__)
@@ -60,15 +61,15 @@ async def find_created(
             attempts += call.attempts
         return result["deployments"]["nodes"], result["deployments"]["pageInfo"]
 
+    doubt = f"deployment {name!r} may have been created in project {project_id!r}; look for it before you retry"
     try:
         nodes = iter_nodes(iter_pages(fetch, operation=DEPLOYMENT_CREATED.name))
         found = [node async for node in nodes if same_text(node["name"], name)]
     except APIError as error:
-        message = (
-            f"deployment {name!r} may have been created in project {project_id!r}; look for it before you retry; "
-            f"the look-up by the library failed: {error.args[0]}"
-        )
+        message = f"{doubt}; the look-up by the library failed: {error.args[0]}"
         raise rebuilt(unknown, message, attempts=attempts, elapsed=call.elapsed) from rejection
+    except ClientClosedError as error:
+        raise ClientClosedError(f"{error.args[0]}; {doubt}") from rejection
     older = 0
     for node in found:
         age = _age(node, call)
