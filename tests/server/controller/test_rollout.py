@@ -179,6 +179,21 @@ ROLLOUTS: dict[str, tuple[Wanted, Sequence[str], Sequence[Step]]] = {
         ["a1 A2 ready routed", "b1 B2 ready routed", "b2 B2 ready routed"],
         [Serve("B2"), Leave("a1")],
     ),
+    "update: what serves gets more replicas, if it has too few": (
+        Wanted(B1, A3),
+        ["a1 A3 ready routed", "b1 B1 starting"],
+        [Add("A3", 2)],
+    ),
+    "update: one that replaced another one ends, and what serves gets one more": (
+        Wanted(B3, A3),
+        ["a1 A3 ready routed", "a2 A3 ready routed", "b1 B3 exited"],
+        [Add("A3", 1)],
+    ),
+    "update: if nothing of what serves is ready, only the new ones are started": (
+        Wanted(B3, A3),
+        ["a1 A3 exited", "b1 B3 starting"],
+        [Add("B3", 2)],
+    ),
     "update to more replicas: once all are replaced, the rest starts at once": (
         Wanted(B3, A1),
         ["b1 B3 ready routed"],

@@ -50,7 +50,8 @@ def _rollout(wanted: Wanted, replicas: Sequence[Replica]) -> Iterator[Step]:
     """Decide which instances there are.
 
     A new revision replaces the instances of the serving one by one: the next instance is added when the last one has
-    become available, which in turn replaces one of those before. If it fails, these are restored in the same way.
+    become available, which in turn replaces one of those before. If it fails, these are restored in the same way. Until then,
+    what serves keeps its number of replicas: autoscaling may raise it, and an instance that has replaced one may get lost.
     """
     newest, serving = wanted
     target = wanted.target
@@ -78,6 +79,8 @@ def _rollout(wanted: Wanted, replicas: Sequence[Replica]) -> Iterator[Step]:
         useful, key=lambda replica: (replica.available, replica.ready, replica.belongs_to(serving)), reverse=True
     )
     yield from _leave(replica for replica in others if replica not in ranked[:kept])
+    if serving and others_serve and not _serves(target, serving) and len(useful) < kept:
+        yield Add(serving.spec_id, kept - len(useful))
 
     ranked = sorted(own, key=lambda replica: (replica.available, replica.ready), reverse=True)
     yield from _leave(ranked[target.replicas :])
