@@ -80,6 +80,26 @@ def test_a_clock_that_was_a_year_ahead(tmp_path: Path, caller: type[Caller], clo
             assert all(line["dtCreated"] <= iso(clock()) for of_log in lines for line in of_log)
 
 
+def test_starts_after_the_clock_was_ahead(tmp_path: Path, caller: type[Caller], clock: Clock) -> None:
+    """Each start with the right clock continues: what is to come is not replaced by the current time."""
+    file = tmp_path / "gradient.db"
+    clock.forward(days=365)
+    with LocalServer(database=file, now=clock) as server:
+        caller(server).create("a")
+    clock.forward(days=-365)
+    for _ in range(3):
+        with LocalServer(database=file, now=clock) as server:
+            call = caller(server)
+            assert ready(call) == [0]
+            query = "{ deployments { nodes { dtCreated deploymentSpecs { nodes { dtCreated } } } } }"
+            [node] = call(query).data["deployments"]["nodes"]
+            assert max(node["dtCreated"], node["deploymentSpecs"]["nodes"][0]["dtCreated"]) <= iso(clock())
+        clock.forward(milliseconds=100)
+    clock.forward(seconds=30)
+    with LocalServer(database=file, now=clock) as server:
+        assert ready(caller(server)) == [1]
+
+
 def test_a_steady_clock(clock: Clock) -> None:
     """A clock that is set back continues from where it was, and follows the other again when that has caught up."""
     start = clock()

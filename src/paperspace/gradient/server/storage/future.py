@@ -12,7 +12,14 @@ if TYPE_CHECKING:
     from paperspace.gradient.server.storage.database import Database
 
 _TIMES = (
+    ("deployments", "dt_created"),
+    ("deployments", "dt_modified"),
     ("deployments", "dt_deleted"),
+    ("deployment_specs", "dt_created"),
+    ("deployment_specs", "dt_invalid"),
+    ("deployment_specs", "external_applied"),
+    ("rollouts", "dt_created"),
+    ("runs", "dt_created"),
     ("instances", "dt_created"),
     ("instances", "dt_deleted"),
     ("instance_states", "timestamp"),
