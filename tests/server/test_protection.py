@@ -3,8 +3,11 @@
 from __future__ import annotations
 
 import base64
+import fcntl
 import json
+import os
 import stat
+import threading
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
@@ -65,6 +68,23 @@ def test_generated_passwords(tmp_path: Path) -> None:
     assert [Passwords(None, file).generated(id_) for id_ in ids] == found
     assert Passwords().generated(ids[0]) != Passwords().generated(ids[0])
     assert Passwords(None, tmp_path / "other").generated(ids[0]) not in found
+
+
+def test_a_lock_of_another_program(tmp_path: Path) -> None:
+    """A program that locks the folder, such as `flock`, delays no password whose key is stored: requests would wait too."""
+    file = tmp_path / "key"
+    password = Passwords(None, file).generated("id")
+    found: list[str] = []
+    thread = threading.Thread(target=lambda: found.append(Passwords(None, file).generated("id")))
+    folder = os.open(tmp_path, os.O_RDONLY)
+    try:
+        fcntl.flock(folder, fcntl.LOCK_EX)
+        thread.start()
+        thread.join(20)
+        assert found == [password]
+    finally:
+        os.close(folder)
+        thread.join()
 
 
 def test_secrets(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

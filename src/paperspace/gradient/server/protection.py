@@ -130,9 +130,16 @@ class Passwords:
 
 def _stored_key(file: Path) -> bytes:
     """Return the key of a file, which is created if it does not exist or is empty. Another process may create it too."""
+    if key := _read(file):
+        return key  # without a lock: another program may have locked the folder, and requests would wait for it
     with exclusive_change(file):
-        with suppress(FileNotFoundError):
-            if key := read_private(file).strip():
-                return key
-        write_private(file, secrets.token_hex(_KEY_BYTES) + "\n")
+        if not _read(file):
+            write_private(file, secrets.token_hex(_KEY_BYTES) + "\n")
+        return _read(file)
+
+
+def _read(file: Path) -> bytes:
+    """Return the content of a file. Empty: it does not exist."""
+    with suppress(FileNotFoundError):
         return read_private(file).strip()
+    return b""
