@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import asyncio
 import json
+import threading
 from collections.abc import AsyncGenerator, AsyncIterator
 from contextlib import asynccontextmanager, suppress
 
 import pytest
 from tests.console.conftest import Page
 
+from paperspace.gradient.cli import _server_console
 from paperspace.gradient.cli._server_console import ServerConsole
 from paperspace.gradient.console import bodies
 from paperspace.gradient.server import LocalServer
@@ -77,6 +79,28 @@ async def test_the_end_does_not_wait_for_a_body(page: Page) -> None:
         response = await reader.read()
     assert response.startswith(b"HTTP/1.1 503 ")
     assert response.endswith(b'"retryable": true}}')
+
+
+async def test_the_end_while_the_console_is_imported(page: Page, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A request that waits for the console while the server stops gets 503. No console is created that nothing would close."""
+    console, importing, ended = ServerConsole("127.0.0.1"), threading.Event(), threading.Event()
+
+    def slow_import() -> None:
+        importing.set()
+        ended.wait()
+
+    monkeypatch.setattr(_server_console, "_import", slow_import)
+    server = LocalServer(console=console)
+    server.start()
+    page = Page(page._session, console.link())
+    request = asyncio.create_task(page.post("/console/session"))
+    await asyncio.to_thread(importing.wait)
+    stopping = asyncio.create_task(asyncio.to_thread(server.stop))
+    await asyncio.wait([stopping], timeout=0.3)  # until the console is closed
+    ended.set()
+    status, _ = await request
+    await stopping
+    assert (status, console._console) == (503, None)
 
 
 async def test_malformed_bodies(any_page: Page) -> None:

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 
 from paperspace.gradient._shared.daemon_threads import in_daemon_thread
 from paperspace.gradient.console.access import Tokens
+from paperspace.gradient.server.errors import StoppedError
 
 if TYPE_CHECKING:
     from aiohttp import web
@@ -26,25 +27,34 @@ class ServerConsole:
         self._tokens = Tokens()
         self._console: Console | None = None
         self._api_url = self._api_key = ""
+        self._closed = False
 
     def start(self, api_url: str, api_key: str) -> None:
         """Use this API. The server calls it when it has its address."""
         self._api_url, self._api_key = api_url, api_key
         self._console = None  # that of an earlier start belongs to another event loop
+        self._closed = False
 
     def link(self) -> str:
         """Return a new link, which works once."""
         return f"{self._api_url.removesuffix('/graphql')}/{self._tokens.new_link()}"
 
     async def handle(self, request: web.Request) -> web.StreamResponse:
-        """Respond to a request."""
+        """Respond to a request.
+
+        Raises:
+            StoppedError: the server stopped first.
+        """
         if self._console is None:
             await in_daemon_thread(_import)
+            if self._closed:
+                raise StoppedError  # nothing would close a console that is created now
             self._console = self._console or self._create()
         return await self._console.handle(request)
 
     async def close(self) -> None:
         """End all streams."""
+        self._closed = True
         if self._console:
             await self._console.close()
 
