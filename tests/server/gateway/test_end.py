@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import asyncio
+import gc
 import os
 import signal
 import socket
 import subprocess
 import sys
 import time
+import weakref
 from collections.abc import AsyncIterator, Callable, Iterator
 from contextlib import asynccontextmanager, contextmanager, suppress
 from http import HTTPStatus
@@ -336,7 +338,10 @@ async def test_signals_of_an_external_process(new_gateway: Create, folder: Path)
 async def test_a_gateway_that_cannot_be_removed(
     new_gateway: Create, folder: Path, monkeypatch: pytest.MonkeyPatch, error: Exception
 ) -> None:
-    """If the removal of the gateway fails, so does `down`. The gateway is opened again, and endpoints respond again."""
+    """If the removal of the gateway fails, so does `down`. The gateway is opened again, and endpoints respond again.
+
+    Nothing keeps the controller from before.
+    """
     engine = ServingEngine()
     engine.statuses["/"] = 200
     database, gateway = folder.with_name("gradient.db"), new_gateway()
@@ -348,12 +353,15 @@ async def test_a_gateway_that_cannot_be_removed(
             raise error
 
         assert server.controlled
+        before = weakref.ref(server.controlled.controller)
         with monkeypatch.context() as patch:
             patch.setattr("paperspace.gradient.server.gateway.gateway.remove_folder", fail)
             with pytest.raises(type(error), match=str(error)):
                 await server.controlled.take_down(Drain(0), lambda _: None)
         assert gateway.state().running
         await endpoint_responds(gateway, created["id"])
+        gc.collect()
+        assert before() is None
         await server.controlled.take_down(Drain(0), lambda _: None)
         assert not exists(folder)
         assert not engine.by_id

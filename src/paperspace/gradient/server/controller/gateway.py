@@ -65,7 +65,7 @@ class Router(Protocol):
     """
 
     def call_on_change(self, callback: Callable[[], None]) -> None:
-        """Call a function whenever the problem of the routes changes."""
+        """Call a function whenever the problem of the routes changes, in place of the function before."""
         ...
 
     def deployments(self) -> frozenset[str]:

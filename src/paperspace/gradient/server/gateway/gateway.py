@@ -57,15 +57,15 @@ class EnvoyGateway:
         self._port = options.port
         self._secrets: Secrets | None = None
         self._counting = Counting()
-        self._callbacks: list[Callable[[], None]] = []
+        self._callback: Callable[[], None] = lambda: None
         self._stack = AsyncExitStack()
         self._envoy: Envoy
         self._supervisor: Supervisor
         self._changes: Changes
 
     def call_on_change(self, callback: Callable[[], None]) -> None:
-        """Call a function whenever the problem of the routes changes."""
-        self._callbacks.append(callback)
+        """Call a function whenever the problem of the routes changes, in place of the function before."""
+        self._callback = callback
 
     async def open(self) -> None:
         """Start Envoy, or connect to the one that runs. After an error, it can be called again.
@@ -319,5 +319,4 @@ class EnvoyGateway:
                 _log.exception("the maintenance of the gateway failed; it is repeated")
 
     def _report(self) -> None:
-        for callback in self._callbacks:
-            callback()
+        self._callback()
