@@ -9,6 +9,7 @@ import threading
 import time
 from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta
+from functools import partial
 from itertools import islice
 from typing import Any, NoReturn
 
@@ -142,6 +143,34 @@ class TestWait:
             client.deployments.wait_for_deployment(created["id"])
         failed = {instance["name"] for instance in caught.value.status["instances"] if instance["state"] == "failed"}
         assert {line["instanceName"] for line in caught.value.logs} == failed
+
+    def test_events_that_the_caller_changes(self, manual_server: LocalServer, clock: ManualClock) -> None:
+        """A caller may change the events: a watch goes on with the status that it has read, and a wait ends as this says."""
+        seen: list[str] = []
+
+        def change(event: Any) -> None:
+            seen.append(event["type"])
+            event["status"].clear()
+
+        async def wait_async() -> None:
+            async with AsyncClient(manual_server.api_key, url) as aclient:
+                await aclient.deployments.wait_for_deployment(created["id"], timeout=60, on_event=change)
+
+        with (
+            altered(manual_server, request=lambda _: clock.move(0.2)) as url,
+            Client(manual_server.api_key, url) as client,
+        ):
+            created = client.deployments.create_deployment("n", "p", SPEC)
+            for event in client.deployments.watch_deployment(created["id"], timeout=60):
+                change(event)
+            assert seen == ["applied", "instance", "replicas", "instance", "replicas", "ready"]
+            client.deployments.restart_deployment(created["id"])
+            wait = partial(client.deployments.wait_for_deployment, created["id"], timeout=60, on_event=change)
+            assert wait()["state"] == "ready"
+            client.deployments.update_deployment(id=created["id"], spec=spec_with_fate("fail"))
+            for ends in (wait, lambda: asyncio.run(wait_async())):
+                with pytest.raises(DeploymentFailedError, match="cannot pull the image"):
+                    ends()
 
     @pytest.mark.anyio
     async def test_async_callback(self, manual_server: LocalServer, clock: ManualClock) -> None:

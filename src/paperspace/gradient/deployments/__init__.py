@@ -120,12 +120,15 @@ class Deployments:
         on_event: Callable[[WatchEvent], object] | None = None,
     ) -> DeploymentStatus:
         """See `AsyncDeployments.wait_for_deployment`, whose docstring replaces this one."""
+        from copy import deepcopy
+
         # Not `blocking`: the callback runs on the caller's thread, where it may block, exit and call the library.
-        status: DeploymentStatus | None = None
+        status = seen = None
         one_call = Deployments(cache(self._async._session))  # noqa: SLF001  # as `_with_one_session`
         watched = one_call.watch_deployment(id, name=name, project_id=project_id, spec_id=spec_id, timeout=timeout)
         for event in watched:
-            status = event["status"]
+            if event["status"] is not seen:  # one for all events of a poll; the callback may change it
+                seen, status = event["status"], deepcopy(event["status"])
             if on_event is not None:
                 on_event(event)
         assert status is not None  # noqa: S101  # a watch ends with an event or an error

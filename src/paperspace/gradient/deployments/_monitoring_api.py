@@ -175,14 +175,16 @@ class MonitoringAPI(RecordsAPI):
             >>> deployments.wait_for_deployment(scaled["id"], spec_id=scaled["specId"])["readyReplicas"]
             2
         """
+        from copy import deepcopy
         from inspect import isawaitable
 
         self = self._with_one_session()
-        status: DeploymentStatus | None = None
+        status = seen = None
         watched = self.watch_deployment(id, name=name, project_id=project_id, spec_id=spec_id, timeout=timeout)
         async with aclosing(watched) as events:
             async for event in events:
-                status = event["status"]
+                if event["status"] is not seen:  # one for all events of a poll; the callback may change it
+                    seen, status = event["status"], deepcopy(event["status"])
                 if on_event is not None and isawaitable(result := on_event(event)):
                     await result
         assert status is not None  # noqa: S101  # a watch ends with an event or an error

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from asyncio import sleep
 from asyncio import timeout as time_limit
+from copy import deepcopy
 from functools import partial
 from typing import TYPE_CHECKING
 
@@ -81,9 +82,10 @@ async def watch(
         is_last = monotonic() >= deadline  # now: while the caller handles the events, the deployment may become ready
         if spec_id is not None and not same_id(new_status["specId"], spec_id):
             raise spec_replaced(new_status, spec_id, DEPLOYMENT_STATUS.name)
-        for event in events_between(status, new_status):
+        events = list(events_between(status, new_status))
+        status = deepcopy(new_status)  # the caller may change what it gets
+        for event in events:
             yield event
-        status = new_status
         if status["state"] != "pending":
             return
         if is_last:
