@@ -11,6 +11,7 @@ import signal
 import socket
 from collections.abc import Callable, Iterator
 from contextlib import AsyncExitStack, contextmanager, suppress
+from datetime import timedelta
 from pathlib import Path
 
 import pytest
@@ -120,6 +121,36 @@ async def test_drained(gateway: EnvoyGateway, visitor: Visitor, replicas: list[R
     assert await slow == "a"
 
 
+async def test_drained_after_a_late_route(
+    gateway: EnvoyGateway, visitor: Visitor, replicas: list[Replica], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """An instance whose route Envoy uses, but has not confirmed in time, gets no new requests and is drained like others."""
+    a = replicas[0]
+    await gateway.expose("x")
+    envoy = gateway._supervisor.pid
+    assert envoy
+    with monkeypatch.context() as patch:
+        patch.setattr(gateway_module, "_APPLY_TIMEOUT", 0.5)
+        os.kill(envoy, signal.SIGSTOP)
+        with pytest.raises(GatewayUnavailableError):
+            await gateway.route("x", "a", a.target)
+        assert gateway.routes("x") == Routes(draining=frozenset("a"))
+        with pytest.raises(GatewayUnavailableError):
+            await gateway.drained("x", "a")
+        with pytest.raises(GatewayUnavailableError):
+            await gateway.route("x", "a", a.target)
+    os.kill(envoy, signal.SIGCONT)
+    async with asyncio.timeout(LONG):
+        while await visitor.name() != "a":
+            pass
+    slow = asyncio.create_task(visitor.name("x", "?seconds=0.7", method="POST"))
+    await until(lambda: a.active == 1)
+    await gateway.drained("x", "a")
+    assert not a.active
+    assert await slow == "a"
+    assert await visitor.name() == "503"
+
+
 async def test_websocket_counts_as_active(gateway: EnvoyGateway, visitor: Visitor, replicas: list[Replica]) -> None:
     """An instance with an open WebSocket is not drained, and the WebSocket works until it is closed."""
     a, b, _ = replicas
@@ -142,7 +173,7 @@ async def test_removed_while_envoy_does_not_respond(
     """When Envoy responds again, it has no route to a replica that was removed meanwhile: another one may have its port."""
     monkeypatch.setattr(gateway_module, "_APPLY_TIMEOUT", 0.5)
     engine, gateway = ServingEngine(), new_gateway()
-    options = Options(ports=ports(24300))
+    options = Options(ports=ports(24300), drain_timeout=timedelta(seconds=0.5))
     async with LocalServer(engine=engine, gateway=gateway, options=options, database=tmp_path / "g.db") as server:
         id_ = (await in_thread(server, lambda api: api.create_deployment("x", "p", spec("good-1"))))["id"]
         await in_thread(server, lambda api: api.wait_for_deployment(id_, timeout=LONG))

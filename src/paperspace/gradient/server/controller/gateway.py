@@ -98,7 +98,11 @@ class Router(Protocol):
         ...
 
     async def drained(self, deployment_id: str, instance_id: str) -> None:
-        """Return when an instance that is not routed has no active requests."""
+        """Send no new requests to an instance, also if its route is not in effect yet; return when it has no active ones.
+
+        Raises:
+            GatewayUnavailableError: it may still get requests.
+        """
         ...
 
     async def statistics(self) -> Statistics | None:

@@ -215,7 +215,7 @@ class Worker:
         before = self._failed.get(step, _NO_FAILURE)
         known = _Failure(before.number + 1, repr(error))
         self._failed[step] = known
-        if isinstance(error, EngineUnavailableError):
+        if isinstance(error, EngineUnavailableError | GatewayUnavailableError):
             if known.number == _LOGGED:  # not before: an outage is logged once for all deployments
                 _log.warning("deployment %s: %s failed, and is repeated: %s", self._deployment_id, step, error)
         elif known.error != before.error:

@@ -213,7 +213,14 @@ class EnvoyGateway:
         await self._changes.change(lambda routing: routing.unroute(deployment_id, instance_id))
 
     async def drained(self, deployment_id: str, instance_id: str) -> None:
-        """Return when an instance that is not routed has no active requests."""
+        """Send no new requests to an instance, also if its route is not in effect yet; return when it has no active ones.
+
+        Raises:
+            GatewayUnavailableError: it may still get requests.
+        """
+        applied = self._changes.applied.instance(deployment_id, instance_id)
+        if applied is None or not applied.draining:  # Envoy may use a route that it has not confirmed in time
+            await self.unroute(deployment_id, instance_id)
         if instance := self._changes.applied.instance(deployment_id, instance_id):
 
             async def has_requests() -> bool:
