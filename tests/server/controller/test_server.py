@@ -62,6 +62,21 @@ def test_from_request_to_container_and_back(tmp_path: Path) -> None:
     asyncio.run(main())
 
 
+def test_what_runs_without_a_database(tmp_path: Path) -> None:
+    """After the file of the database was removed, a server that stops can still say how many deployments run without it."""
+
+    async def main() -> None:
+        engine, file = ServingEngine(), tmp_path / "gradient.db"
+        async with LocalServer(engine=engine, options=OPTIONS, database=file) as server:
+            await in_thread(server, lambda api: api.create_deployment("mnist", "p", spec("good-1"), wait=True))
+            file.unlink()
+            assert server.controlled
+            assert await server.controlled.running() == 1
+        engine.close_all()
+
+    asyncio.run(main())
+
+
 def test_page_for_browsers() -> None:
     """With an engine, the page for browsers does not say that deployments are simulated."""
 

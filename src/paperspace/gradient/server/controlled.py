@@ -128,8 +128,11 @@ class ControlledDeployments:
         self._controlling.callback(setattr, purge, "in_use", unknown)
 
     async def running(self) -> int:
-        """Return the number of deployments with instances."""
-        return await self._change(lambda records: records.running())
+        """Return the number of deployments with instances, also if the database cannot be changed any more."""
+        ports = self._options.ports
+        return await self._dispatcher.read(
+            lambda backend: Records(backend.database, backend.workloads, ports).running()
+        )
 
     async def take_down(self, drain: Drain, report: Callable[[str], None]) -> Down:
         """Stop all deployments, and remove the gateway. Afterwards nothing is started any more.
