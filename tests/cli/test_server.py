@@ -25,13 +25,14 @@ from tests.cli.conftest import GRADIENT, TIMEOUT
 from tests.raw_client import Caller
 
 from paperspace.gradient._shared.private_files import write_private
+from paperspace.gradient.cli import _server_run
 from paperspace.gradient.cli._server_engine import Choice, EngineOptions, choose_engine
 from paperspace.gradient.cli._server_gateway import GatewayOptions
 from paperspace.gradient.cli._server_log import LogFormatter
 from paperspace.gradient.server import LocalServer
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Callable, Iterator
     from pathlib import Path
 
 
@@ -73,6 +74,20 @@ def running(tmp_path: Path, *options: str, prefix: tuple[str, ...] = (), **envir
 def run_server(*options: str) -> subprocess.CompletedProcess[str]:
     """Run the command until it exits, which it does because of an error."""
     return subprocess.run([*GRADIENT, "server", *options], capture_output=True, text=True, timeout=TIMEOUT, check=False)
+
+
+def test_signal_in_the_last_step_of_the_start(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A signal that arrives in the last step of the start stops the server as a later one does: without an error."""
+    handlers: list[Callable[[], object]] = []
+    monkeypatch.setattr(_server_run, "on_signal", handlers.append)
+
+    async def choose() -> Choice:
+        return Choice(None, "simulated")
+
+    def ready(_server: LocalServer) -> None:
+        asyncio.get_running_loop().call_soon(handlers[0])
+
+    asyncio.run(_server_run.serve(choose, lambda _: LocalServer(), ready, lambda: "link", ":memory:", 1.0))
 
 
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])

@@ -44,21 +44,26 @@ async def serve(
         path: The database.
         drain_timeout: The maximum time of active requests when the deployments are taken down, in seconds.
     """
-    if starting := asyncio.current_task():
-        # What can take long: an engine that does not respond, the check of a large database, the lookup of a host.
-        on_signal(starting.cancel)
+    stop, starting = asyncio.Event(), asyncio.current_task()
+
+    def end() -> None:
+        """End the start, which can take long: an engine that does not respond, a large database, the lookup of a host."""
+        stop.set()
+        if starting:
+            starting.cancel()
+
+    on_signal(end)
     async with AsyncExitStack() as stack:
         try:
             choice = await choose()
             if choice.engine:
                 allow_many_files()
             server = await stack.enter_async_context(create(choice))
-            stop = asyncio.Event()
             if control := _control(path, server, drain_timeout, stop):
                 await stack.enter_async_context(control)
         except asyncio.CancelledError:
             return
-        on_signal(stop.set)
+        starting = None
         ready(server)
         _introduce(server, choice)
         click.echo(f"Console: {console_link()}")
