@@ -277,6 +277,19 @@ class TestRevise:
         client.deployments.scale_deployment(id, 2)
         assert [request["operationName"] for request in wire] == ["DeploymentHistory"]
 
+    def test_more_revisions_than_requested(self, server: LocalServer, client: Client, id: str) -> None:
+        """A server that returns more revisions than requested does no harm: the newest one counts."""
+        client.deployments.update_deployment(id=id, spec={"image": "newest"})
+
+        def request_more(request: dict[str, Any]) -> None:
+            if request["operationName"] == "DeploymentHistory":
+                request["variables"]["first"] = 100
+
+        with altered(server, request=request_more) as url, Client(server.api_key, url) as other:
+            for change in (other.deployments.restart_deployment, other.deployments.stop_deployment):
+                change(id)
+                assert other.deployments.get_deployment_spec(id)["image"] == "newest"
+
     def test_stop_and_start(self, client: Client, id: str) -> None:
         """Stop and start restore the same spec; a second stop or start changes nothing."""
         for _ in range(2):

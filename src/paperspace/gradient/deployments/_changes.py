@@ -66,7 +66,7 @@ async def apply(
 
 async def newest_spec(session: Session, call: Call, id: str) -> DeploymentSpecInput:
     """Return the newest spec of a deployment, in the form of an input."""
-    [newest], _ = await fetch_revision_page(session, id, first=1, call=call)
+    [newest, *_], _ = await fetch_revision_page(session, id, first=1, call=call)
     return cast("DeploymentSpecInput", spec_of(newest))
 
 
@@ -86,7 +86,7 @@ async def revise(
         change: Changes the spec.
         others: Other fields of the deployment to change, as in the input of an update. None: no others.
     """
-    [newest], _ = await fetch_revision_page(session, id, first=1, call=call)
+    [newest, *_], _ = await fetch_revision_page(session, id, first=1, call=call)
     spec = spec_of(newest)
     change(spec)
     if difference(spec_of(newest), spec)["changes"]:
@@ -98,7 +98,7 @@ async def revise(
 
 async def restart(session: Session, call: Call, id: str) -> RevisedDeployment:
     """Add a revision with the spec of the newest one."""
-    [newest], _ = await fetch_revision_page(session, id, first=1, call=call)
+    [newest, *_], _ = await fetch_revision_page(session, id, first=1, call=call)
     return await add_revision(session, call, id, newest, {"spec": spec_of(newest)})
 
 
