@@ -15,6 +15,7 @@ from tests.raw_client import Caller
 
 from paperspace.gradient._shared.server_files import SETTINGS
 from paperspace.gradient.server import LocalServer, UnusableDatabaseError
+from paperspace.gradient.server.storage import backup
 from paperspace.gradient.server.storage.backup import Backup, back_up
 from paperspace.gradient.server.storage.files import open_writer
 from paperspace.gradient.server.storage.migrations import MIGRATIONS
@@ -152,9 +153,28 @@ def test_two_backups_with_one_name(tmp_path: Path) -> None:
             thread.start()
         for thread in threads:
             thread.join()
-    finished = [backup for backup in done if isinstance(backup, Backup)]
+    finished = [result for result in done if isinstance(result, Backup)]
     assert len(finished) == 50
-    assert all(copy.exists() for backup in finished for copy in backup.copies)
+    assert all(copy.exists() for result in finished for copy in result.copies)
+
+
+def test_locked_logs(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A backup does not wait for ever for logs that another program has locked: they are left out."""
+    file = tmp_path / "gradient.db"
+    with LocalServer(database=file):
+        pass
+    monkeypatch.setattr(backup, "_TIMEOUT", 0.1)
+    done: list[Backup] = []
+    thread = threading.Thread(target=lambda: done.append(back_up(file, tmp_path / "copy.db")), daemon=True)
+    with closing(sqlite3.connect(f"{file}.logs")) as other:
+        other.execute("PRAGMA locking_mode = EXCLUSIVE")
+        other.execute("CREATE TABLE locked (x)")
+        other.commit()
+        thread.start()
+        thread.join(20)
+    ((copies, [left_out]),) = done
+    assert copies == [tmp_path / "copy.db"]
+    assert "gradient.db.logs" in str(left_out)
 
 
 @pytest.mark.parametrize(

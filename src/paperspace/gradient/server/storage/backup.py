@@ -29,7 +29,7 @@ class Backup(NamedTuple):
 
     copies: list[Path]
     left_out: list[UnusableDatabaseError]
-    """Why the logs, or the metrics, have no copy: their file is damaged. The rest is copied without it."""
+    """Why the logs, or the metrics, have no copy: their file is damaged, or locked. The rest is copied without it."""
 
 
 def back_up(database: Path, target: Path) -> Backup:
@@ -100,6 +100,9 @@ def _copy_database(
     uri = f"{source.absolute().as_uri()}?mode=rw"
     try:
         with closing(sqlite3.connect(uri, uri=True, timeout=_TIMEOUT)) as connection:
+            # The transaction begins here, within the timeout. `backup` would wait for a lock for ever.
+            connection.execute("BEGIN")
+            connection.execute("SELECT count(*) FROM sqlite_schema").fetchone()
             check(connection, source)
             with closing(sqlite3.connect(target)) as copy:
                 connection.backup(copy)
