@@ -14,6 +14,7 @@ import time
 from base64 import b64encode
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack
+from datetime import timedelta
 from email.message import Message
 from functools import partial
 from itertools import permutations
@@ -105,6 +106,26 @@ def test_blocks_that_overlap() -> None:
                 if remaining := order[ended:]:
                     assert [entry["name"] for entry in deployments.list_deployments()] == [str(max(remaining))]
         assert (dict(os.environ), dict(_default_client._sessions)) == (before, session)
+
+
+def test_control_from_several_threads(gradient_server: GradientServer) -> None:
+    """Several threads may move the clock and choose what happens to an image at the same time: nothing is lost."""
+
+    def control(number: int) -> None:
+        for _ in range(500):
+            gradient_server.advance(hours=1)
+        for step in range(50):
+            gradient_server.fail("a", image=f"{number}-{step}")
+
+    before, interval = gradient_server._now(), sys.getswitchinterval()
+    sys.setswitchinterval(1e-6)
+    try:
+        with ThreadPoolExecutor(8) as executor:
+            list(executor.map(control, range(8)))
+    finally:
+        sys.setswitchinterval(interval)
+    assert (gradient_server._now() - before) // timedelta(hours=1) == 4000
+    assert len(gradient_server._simulation.scenarios["a"]) == 400
 
 
 def test_a_wait_ends_with_the_test() -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import threading
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Self
 
@@ -52,6 +53,7 @@ class GradientServer(FaultInjection):
     def __init__(self) -> None:
         from datetime import UTC, datetime, timedelta
 
+        self._lock = threading.Lock()  # for what several threads of a test may change at the same time
         self._advanced = timedelta()
         self._start = datetime.now(UTC), event_loops.monotonic()
         self._simulation = simulation.Simulation(step=timedelta(seconds=_STEP))
@@ -114,10 +116,11 @@ class GradientServer(FaultInjection):
         from datetime import timedelta
 
         check_numbers(seconds=seconds, minutes=minutes, hours=hours)
-        total = self._advanced.total_seconds() + seconds + 60.0 * minutes + 3600.0 * hours
-        if total > _MAX_ADVANCE:
-            raise ValueError("the server's clock can be at most 100 years ahead")
-        self._advanced = timedelta(seconds=total)
+        with self._lock:
+            total = self._advanced.total_seconds() + seconds + 60.0 * minutes + 3600.0 * hours
+            if total > _MAX_ADVANCE:
+                raise ValueError("the server's clock can be at most 100 years ahead")
+            self._advanced = timedelta(seconds=total)
 
     def fail(self, name: str, *, image: str | None = None) -> None:
         """Make the instances of a deployment fail to start: their state becomes `errored`.
@@ -269,8 +272,9 @@ class GradientServer(FaultInjection):
     def _set_scenario(self, name: str, scenario: str, image: str | None = None) -> None:
         """Set the scenario of an image; that of all images replaces every other one."""
         name = _checked(name)
-        others = {} if image is None else self._simulation.scenarios.get(name, {})
-        self._simulation.scenarios[name] = {**others, image: simulation.Scenario(scenario)}
+        with self._lock:
+            others = {} if image is None else self._simulation.scenarios.get(name, {})
+            self._simulation.scenarios[name] = {**others, image: simulation.Scenario(scenario)}
         self._server.reconcile(name)
 
 
