@@ -111,7 +111,7 @@ CONNECT_TWICE = """async () => {
     window.requestAnimationFrame = () => 0;
     window.fetch = async () => new Response(bodies.shift());
     const begin = () => (seen.push("begin"), {});
-    await new Api("", () => {}).stream("any", begin, (values) => seen.push(values), new AbortController().signal);
+    await new Api(() => {}).stream("any", begin, (values) => seen.push(values), new AbortController().signal);
     return seen;
 }"""
 
@@ -135,14 +135,13 @@ def test_a_new_start_needs_a_new_link(page: Page, server: LocalServer, database:
         console=ServerConsole("127.0.0.1"),
     )
     with again:
-        page.get_by_text("gradient console").wait_for()
-        assert page.get_by_role("searchbox").count() == 0
+        page.get_by_text("The session has ended. Run `gradient console`").wait_for()
 
 
 def test_a_new_window_has_the_newest_session(
     page: Page, context: BrowserContext, server: LocalServer, database: Path
 ) -> None:
-    """A window of before a restart gives others the session of the newest link, and has it itself when it is loaded again.
+    """A window of before a restart gives others the session of the newest link, and uses it itself.
 
     It gave them its own session, which had ended.
     """
@@ -159,6 +158,28 @@ def test_a_new_window_has_the_newest_session(
         other.get_by_text("There are no deployments yet").wait_for()
         other.close()
         page.unroute("**/console/stream/**")
+        page.get_by_text("Reconnecting").wait_for(state="detached")
+
+
+def test_a_text_survives_a_new_start(page: Page, context: BrowserContext, server: LocalServer, database: Path) -> None:
+    """The text of an editor stays when its session ends, and can be applied after a new link was opened in another window."""
+    page.get_by_role("link", name="New deployment").click()
+    page.get_by_role("textbox", name="Name").fill("web")
+    page.get_by_role("textbox", name="Project").fill("p1")
+    page.get_by_role("heading", name="Would create web").wait_for()
+    server.stop()
+    port, console = urlsplit(server.url).port or 0, ServerConsole("127.0.0.1")
+    again = LocalServer(port=port, database=database, api_key=server.api_key, console=console)
+    with again, Client(again.api_key, again.url) as client:
+        page.get_by_role("textbox", name="Spec").fill("image: httpd\n")
         page.get_by_text("The session has ended").wait_for()
-        page.reload()
-        page.get_by_text("There are no deployments yet").wait_for()
+        opened = context.new_page()
+        opened.goto(console.link())
+        opened.get_by_role("heading", name="Deployments", exact=True).wait_for()
+        page.get_by_role("textbox", name="Name").fill("other")
+        page.get_by_role("heading", name="Would create other").wait_for()
+        assert page.get_by_text("The session has ended").count() == 0
+        page.get_by_role("button", name="Create").click()
+        page.wait_for_url("**/#/deployments/*")
+        [created] = client.deployments.list_deployments()
+        assert created["deploymentSpecs"]["nodes"][0]["data"].get("image") == "httpd"

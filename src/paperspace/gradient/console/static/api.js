@@ -2,6 +2,7 @@
 
 import { requests, takeConnection } from "./connections.js";
 import { collected } from "./frames.js";
+import { forgetSession, sessionToken } from "./session.js";
 
 /** @typedef {{kind: string, message: string, retryable: boolean}} Failure */
 /** @typedef {Record<string, unknown>} Arguments */
@@ -53,15 +54,12 @@ const LAST_DELAY = 5_000;
 export class Api {
   /** @type {Set<object>} streams without a connection */
   #lost = new Set();
-  #token;
+  /** Whether the session has ended. A link that is opened in another window begins a new one for this window too. */
+  #ended = false;
   #onConnection;
 
-  /**
-   * @param {string} token the token of the session
-   * @param {(connection: Connection, message: string) => void} onConnection called when the state of the streams changes
-   */
-  constructor(token, onConnection) {
-    this.#token = token;
+  /** @param {(connection: Connection, message: string) => void} onConnection called when the state of the connection changes */
+  constructor(onConnection) {
     this.#onConnection = onConnection;
   }
 
@@ -171,16 +169,25 @@ export class Api {
    * @param {AbortSignal} [signal]
    */
   async #post(path, args, signal) {
-    const headers = { "Content-Type": "application/json", "X-Console-Token": this.#token };
+    const token = sessionToken();
+    const headers = { "Content-Type": "application/json", "X-Console-Token": token };
     const response = await fetch(path, { method: "POST", headers, body: JSON.stringify(args), signal }).catch((error) => {
       if (signal?.aborted) throw error;
       const message = "The console does not respond. Is the command that serves it still running?";
       throw new ApiError({ kind: "Unreachable", message, retryable: true });
     });
-    if (response.ok) return response;
+    if (response.ok) {
+      if (this.#ended) this.#onConnection("connected", "");
+      this.#ended = false;
+      return response;
+    }
     const { status } = response;
     const { error } = await response.json().catch(() => ({}));
-    if (error?.kind === "NoSession") this.#onConnection("ended", error.message);
+    if (error?.kind === "NoSession") {
+      this.#ended = true;
+      forgetSession(token);
+      this.#onConnection("ended", error.message);
+    }
     throw new ApiError(error ?? { kind: "HTTP", message: `HTTP status ${status}`, retryable: status >= 500 });
   }
 
@@ -193,7 +200,7 @@ export class Api {
     if (reason) this.#lost.add(stream);
     else this.#lost.delete(stream);
     if (reason) this.#onConnection("reconnecting", reason);
-    else if (before && !this.#lost.size) this.#onConnection("connected", "");
+    else if (before && !this.#lost.size && !this.#ended) this.#onConnection("connected", "");
   }
 }
 

@@ -7,7 +7,7 @@ import * as deployments from "./deployments.js";
 import { element, replace, setText } from "./dom.js";
 import * as editor from "./editor.js";
 import { Keys } from "./keys.js";
-import { forgetSession, openSession } from "./session.js";
+import { openSession } from "./session.js";
 import { themeButton } from "./theme.js";
 
 /** @typedef {import("./address.js").Address} Address */
@@ -41,6 +41,8 @@ function pageOf([first, id, part]) {
   if (first === "deployments" && id) return deployment;
   return deployments;
 }
+
+const ENDED = "The session has ended. Run `gradient console`, and open its link in another window.";
 
 const main = element("main", { id: "main", tabIndex: -1 });
 const connection = element("p", { class: "connection", role: "status" });
@@ -98,11 +100,8 @@ const { token, message } = await openSession();
 if (token === null) showWithoutSession(message);
 else
   startShell(
-    new Api(token, (state, reason) => {
+    new Api((state, reason) => {
       connection.dataset.state = state;
-      setText(connection, state === "connected" ? "" : `Reconnecting. ${reason}`);
-      if (state !== "ended") return;
-      forgetSession(token);
-      showWithoutSession("the session has ended, because the console was started again");
+      setText(connection, { connected: "", reconnecting: `Reconnecting. ${reason}`, ended: ENDED }[state]);
     }),
   );

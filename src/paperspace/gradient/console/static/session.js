@@ -35,8 +35,11 @@ addEventListener("hashchange", () => {
   if (location.hash.startsWith("#token=")) location.reload();
 });
 
+/** The token of the session: that of the newest link that was opened in any window. */
+export const sessionToken = () => sessionStorage.getItem(STORED) ?? "";
+
 /**
- * Forget a token that the server does not know any more. A newer one stays: with it, the page works when it is loaded again.
+ * Forget a token that the server does not know any more. A newer one stays: with it, the page works again.
  *
  * @param {string} token
  */
