@@ -20,6 +20,7 @@ from paperspace.gradient.server.controller.gateway import GatewayUnavailableErro
 from paperspace.gradient.server.gateway import envoy as envoy_module
 from paperspace.gradient.server.gateway.binary import find_envoy
 from paperspace.gradient.server.gateway.gateway import EnvoyGateway
+from paperspace.gradient.server.gateway.options import Certificate
 from paperspace.gradient.server.gateway.process import MAX_LOG, Process, limit_log
 
 pytestmark = pytest.mark.anyio
@@ -105,6 +106,20 @@ async def test_stop(new_gateway: Create, opened: bool) -> None:
     await (first if opened else second).stop()
     assert not os.path.exists(f"/proc/{pid}/exe")  # noqa: ASYNC240, PTH110  # nothing to wait for
     await second.stop()  # there is no process
+
+
+async def test_nothing_is_left_open_after_an_error(new_gateway: Create, tmp_path: Path) -> None:
+    """If a gateway cannot be opened while a process of Envoy runs, as with a missing certificate, no file descriptor is left."""
+    first = new_gateway()
+    await first.open()
+    await first.close()
+    missing = Certificate(tmp_path / "chain.pem", tmp_path / "key.pem")
+    left = []
+    for _ in range(3):
+        with pytest.raises(GatewayUnavailableError, match="cannot be read"):
+            await new_gateway(certificate=missing).open()
+        left.append(len(files_of(Path("/dev/fd"))))
+    assert left == [left[0]] * 3
 
 
 async def test_killed_process(gateway: EnvoyGateway, visitor: Visitor, replicas: list[Replica]) -> None:

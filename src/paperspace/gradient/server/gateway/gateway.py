@@ -86,11 +86,12 @@ class EnvoyGateway:
             address = await in_daemon_thread(ip_address, options.host)
             envoy = await self._connect(stack, program)
             running = await envoy.running()
+            self._supervisor.attach(running)  # from now on, it is closed with the stack
             self._port = self._select_port(running, address)
             self._write_settings(address)
             self._changes.write(self._changes.applied)
             envoy.configure()  # last: `gradient server gateway` waits for it
-            await self._supervisor.open(running)
+            await self._supervisor.open()
             for task in (asyncio.create_task(self._supervisor.run()), asyncio.create_task(self._maintain())):
                 stack.push_async_callback(cancel, [task])
             self._stack = stack.pop_all()

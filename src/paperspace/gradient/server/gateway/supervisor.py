@@ -50,15 +50,15 @@ class Supervisor:
         """Whether a process runs or is being started. It may not serve yet."""
         return self._starting or (self._process is not None and self._process.alive)
 
-    async def open(self, running: Process | None) -> None:
-        """Use the process that runs, or start one. Return when it serves. Do not wait for one that something else starts.
+    async def open(self) -> None:
+        """Use the process that is attached, or start one. Return when it serves. Do not wait for one that something else starts.
 
         Raises:
             GatewayUnavailableError: it does not serve; no process is left.
         """
-        if running:
+        if self._process:
             try:
-                await self._use(running, fresh=False)
+                await self._use(self._process, fresh=False)
             except GatewayUnavailableError as error:
                 _log.warning("%s The gateway is started again.", error)
             else:
