@@ -696,6 +696,23 @@ class RecordingRouter(NoGateway):
         self.calls.append("unroute")
 
 
+def test_deleted_while_the_engine_does_not_respond() -> None:
+    """A deployment that is deleted gets no new requests, also while its container cannot be stopped."""
+
+    async def test(world: World) -> None:
+        id_ = world.create("good-1", 2)
+        await until(lambda: world.states(id_) == ["healthy"] * 2)
+        assert len(world.router.routes(id_).routed) == 2
+        world.engine.available = False
+        world.delete(id_)
+        await until(lambda: not world.router.routes(id_).routed)
+        assert len(world.engine.by_id) == 2
+        world.engine.available = True
+        await until(lambda: not world.engine.by_id)
+
+    run(test)
+
+
 def test_a_commit_is_not_forgotten() -> None:
     """If the database cannot be read after a commit, it is read again soon, and not only with the next resync."""
 

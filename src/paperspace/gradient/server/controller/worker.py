@@ -173,15 +173,17 @@ class Worker:
                     self.wake()
 
     async def _protect(self) -> None:
-        """Change who may use the endpoint, and nothing else."""
-        deployment_id = self._deployment_id
-        routed = self._tools.router.routes(deployment_id).routed
+        """Change who may use the endpoint, and nothing else. If the deployment is deleted, nobody may."""
+        router, deployment_id = self._tools.router, self._deployment_id
+        routed = router.routes(deployment_id).routed
         exists, access = await self._tools.change(
             lambda records: (deployment_id in records.existing([deployment_id]), records.access(deployment_id, routed))
         )
-        if exists:
-            with suppress(GatewayUnavailableError):  # later, when something is applied again
-                await self._tools.router.expose(deployment_id, access)
+        with suppress(GatewayUnavailableError):  # later, when something is applied again
+            if exists:
+                await router.expose(deployment_id, access)
+            else:
+                await asyncio.gather(*(router.unroute(deployment_id, instance_id) for instance_id in routed))
 
     async def _target(self, instance_id: str) -> Target:
         assignment = await self._tools.change(lambda records: records.assignment(instance_id))
