@@ -212,6 +212,26 @@ def test_close_while_calls_wait_for_a_connection(monkeypatch: pytest.MonkeyPatch
         asyncio.run(main())
 
 
+def test_cancelled_when_a_connection_is_free(monkeypatch: pytest.MonkeyPatch) -> None:
+    """If a call is cancelled in the step in which it gets a connection, as the first result is enough, the next call gets it."""
+    monkeypatch.setattr("paperspace.gradient._core.transport.MAX_CONNECTIONS", 1)
+
+    async def main() -> None:
+        async with AsyncClient(CANARY, server.url, timeout=TIMEOUT) as client:
+
+            async def get_and_cancel() -> None:
+                await get(client)
+                second.cancel()
+
+            first = asyncio.create_task(get_and_cancel())
+            second, third = (asyncio.create_task(get(client)) for _ in range(2))
+            await asyncio.wait_for(asyncio.gather(first, third), AT_ONCE)
+            assert second.cancelled()
+
+    with FaultServer() as server:
+        asyncio.run(main())
+
+
 @pytest.mark.parametrize("end", ["close", "cancel, then close"])
 def test_close_in_the_middle_of_a_request(end: str) -> None:
     """close() closes connections whose request is not sent whole, although the server does not read."""

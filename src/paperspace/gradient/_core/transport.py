@@ -97,12 +97,12 @@ class Connector(aiohttp.TCPConnector):
         self, req: aiohttp.ClientRequest, traces: list[Trace], timeout: aiohttp.ClientTimeout
     ) -> aiohttp.connector.Connection:
         """Return a connection, kept or new."""
-        connection = await super().connect(req, traces, timeout)
+        connection = await self._next(req, traces, timeout)
         # A kept connection that has received something holds a response that nobody requested; aiohttp would take it
         # for the response to this request.
         while (kept := connection.protocol) is not None and kept in self.known and kept.should_close:
             connection.close()
-            connection = await super().connect(req, traces, timeout)
+            connection = await self._next(req, traces, timeout)
         progress = self._attempts[asyncio.current_task()]
         progress.sent = True
         if (protocol := connection.protocol) is not None:
@@ -111,6 +111,18 @@ class Connector(aiohttp.TCPConnector):
             if not progress.reused:
                 self.known.add(protocol)
         return connection
+
+    async def _next(
+        self, req: aiohttp.ClientRequest, traces: list[Trace], timeout: aiohttp.ClientTimeout
+    ) -> aiohttp.connector.Connection:
+        """Return a connection, perhaps one that has received something."""
+        try:
+            return await super().connect(req, traces, timeout)
+        except asyncio.CancelledError:
+            # If it is cancelled in the step in which it gets its turn, aiohttp gives that to no other call, which would wait
+            # although a connection is free.
+            self._release_waiter()
+            raise
 
 
 class HTTPTransport(AsyncTransport):
