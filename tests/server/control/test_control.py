@@ -268,6 +268,15 @@ async def test_two_commands(database: Path) -> None:
         assert await asyncio.gather(*both) == [{"deployments": 1, "unknown": 0}] * 2
 
 
+async def test_down_now(database: Path) -> None:
+    """`down --now` interrupts active requests, and does not say that it waits for them."""
+    engine, gateway = ServingEngine(), EnvoyGateway(GatewayOptions(gateway_folder(database), port=0))
+    steps: list[str] = []
+    async with controlled(database, engine, "a", gateway=gateway) as (_, client, _stop):
+        await client.take_down(now=True, report=steps.append)
+        assert steps == ["Stopping 1 container."]
+
+
 async def test_down_after_a_down_now_that_failed(database: Path) -> None:
     """After a `down --now` that failed, `down` waits for active requests all the same."""
     engine, gateway = ServingEngine(), EnvoyGateway(GatewayOptions(gateway_folder(database), port=0))

@@ -55,13 +55,18 @@ class Drain:
         self.seconds = seconds
         self._ended = asyncio.Event()
 
+    @property
+    def over(self) -> bool:
+        """Whether active requests have no time, or no more."""
+        return not self.seconds or self._ended.is_set()
+
     def end(self) -> None:
         """Do not wait any longer."""
         self._ended.set()
 
     async def wait(self, gateway: Gateway) -> None:
         """Return when there are no active requests, or when the limit is reached."""
-        if not self.seconds or self._ended.is_set():
+        if self.over:
             return
         tasks = [asyncio.ensure_future(gateway.drain()), asyncio.ensure_future(self._ended.wait())]
         try:
@@ -105,7 +110,7 @@ async def take_down(estate: Estate, drain: Drain, report: Callable[[str], None])
     containers, unknown = await split(
         estate, await engine.containers()
     )  # first: without the engine, nothing is changed
-    if gateway and containers and drain.seconds:
+    if gateway and containers and not drain.over:
         report(f"Waiting for active requests to end, for at most {drain.seconds:g} s.")
         await drain.wait(gateway)
     deployments: set[str] = set()
