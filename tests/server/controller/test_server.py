@@ -77,6 +77,45 @@ def test_what_runs_without_a_database(tmp_path: Path) -> None:
     asyncio.run(main())
 
 
+SCALED = {"replicas": 1, "autoscaling": {"maxReplicas": 3, "metrics": [{"metric": "cpu", "value": 60}]}}
+
+
+@pytest.mark.parametrize(
+    "fields",
+    [
+        {},
+        {"resources": None, "env": None, "port": 8080},
+        {"resources": {"instanceType": "C4"}, "env": [], "command": []},
+        {"resources": {"autoscaling": {"enabled": False}}},
+        {"resources": SCALED, "env": [{"name": "A", "value": "1"}]},
+        {"healthChecks": {"liveness": {"path": "/"}}, "endpointSecurity": {"protected": False}, "protocol": "http"},
+        {"repositories": {"repositories": [{"url": "https://localhost/a", "name": "a"}]}},
+    ],
+)
+def test_restart(fields: dict[str, Any]) -> None:
+    """A restart replaces the container whatever the spec leaves out: a client reads defaults, and sends them back."""
+
+    async def main() -> None:
+        engine = ServingEngine()
+        engine.statuses["/"] = 200
+        async with LocalServer(engine=engine, options=OPTIONS) as server:
+            created = await in_thread(
+                server, lambda api: api.create_deployment("a", "p", {"image": "good-1", **fields})
+            )
+            id_ = created["id"]
+            await in_thread(server, lambda api: api.wait_for_deployment(id_, timeout=PATIENCE))
+            before = set(engine.by_id)
+            await in_thread(server, lambda api: api.restart_deployment(id_))
+            async with asyncio.timeout(PATIENCE):
+                while len(engine.by_id) != 1 or set(engine.by_id) == before:  # noqa: ASYNC110  # as above
+                    await asyncio.sleep(0.01)
+            events = await in_thread(server, lambda api: api.get_deployment_events(id_))
+            assert any(event["message"].endswith(" restarted the deployment.") for event in events)
+        engine.close_all()
+
+    asyncio.run(main())
+
+
 def test_page_for_browsers() -> None:
     """With an engine, the page for browsers does not say that deployments are simulated."""
 

@@ -37,6 +37,7 @@ CHANGES: dict[str, tuple[dict[str, Any] | None, dict[str, Any], Reason, str]] = 
     ),
     "the same": (ONE, ONE, Reason.ROLLOUT_STARTED, "restarted the deployment."),
     "null is not set": (ONE, {**ONE, "env": None}, Reason.ROLLOUT_STARTED, "restarted the deployment."),
+    "a default is not a change": ({"image": "nginx:1"}, ONE, Reason.ROLLOUT_STARTED, "restarted the deployment."),
     "image and more": (
         ONE,
         {"image": "nginx:2", "port": 80, "resources": {"replicas": 3}},

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 from paperspace.gradient._shared.spec_rules import DEFAULT_PORT, DEFAULT_PROTOCOL
 from paperspace.gradient.server.controller.checks import ports_of
 from paperspace.gradient.server.controller.engine import Model, Repository, Workload
+from paperspace.gradient.server.engines.effective_spec import effective
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -74,7 +75,7 @@ def template_of(spec: Mapping[str, Any], salt: str = "") -> str:
 def next_template(before: Mapping[str, Any] | None, spec: Mapping[str, Any]) -> str:
     """Return the template of a new revision, from the rows of the revision before and of the new one.
 
-    A revision that equals the one before is a restart, so it gets a template of its own. One that differs only in other
+    A revision that means the same as the one before is a restart, so it gets a template of its own. One that differs only in other
     fields keeps the template of the one before, which may be that of a restart.
     """
     data: dict[str, Any] = json.loads(spec["data"])
@@ -82,7 +83,7 @@ def next_template(before: Mapping[str, Any] | None, spec: Mapping[str, Any]) -> 
     if before is None:
         return template
     data_before = json.loads(before["data"])
-    is_restart = (data, spec["clusterId"]) == (data_before, before["clusterId"])
+    is_restart = (effective(data), spec["clusterId"]) == (effective(data_before), before["clusterId"])
     if is_restart:
         return template_of(data, salt=spec["id"])
     same_template: str = before["template"]

@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 from paperspace.gradient._shared.counting import count
 from paperspace.gradient.server.engines.autoscaling import desired_replicas
+from paperspace.gradient.server.engines.effective_spec import effective
 from paperspace.gradient.server.engines.reasons import Reason
 
 if TYPE_CHECKING:
@@ -55,9 +56,7 @@ def _changed_fields(before: Revision, after: Revision) -> list[str]:
 
 
 def _fields(revision: Revision) -> dict[str, object]:
-    """Return the fields of a revision by name. A field that is null is not set."""
-    data, resources = revision.data, revision.data.get("resources") or {}
-    fields = {name: value for name, value in data.items() if name != "resources"}
-    fields |= {f"resources.{name}": value for name, value in resources.items()}
-    fields["cluster"] = revision.cluster_id
-    return {name: value for name, value in fields.items() if value is not None}
+    """Return the fields of a revision by name."""
+    data = effective(revision.data)
+    resources = data.pop("resources")
+    return {**data, **{f"resources.{name}": value for name, value in resources.items()}, "cluster": revision.cluster_id}
