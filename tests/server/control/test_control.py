@@ -9,6 +9,7 @@ import socket
 import sqlite3
 import stat
 import tempfile
+import threading
 from collections.abc import AsyncIterator
 from contextlib import ExitStack, asynccontextmanager, closing
 from pathlib import Path
@@ -29,7 +30,7 @@ from paperspace.gradient.server.control.client import RemoteControl, listens, re
 from paperspace.gradient.server.control.interface import ControlError
 from paperspace.gradient.server.control.listener import ControlListener, control_path
 from paperspace.gradient.server.control.offline import OfflineControl
-from paperspace.gradient.server.control.report import problems
+from paperspace.gradient.server.control.report import describe_disk, problems
 from paperspace.gradient.server.controller.controller import Options
 from paperspace.gradient.server.controller.engine import ContainerKey
 from paperspace.gradient.server.defaults import gateway_folder
@@ -167,6 +168,26 @@ async def test_status(database: Path) -> None:
         "1 container of this server is not in its database, perhaps because an older backup was restored",
     ]
     engine.close_all()
+
+
+def test_the_size_of_files_that_come_and_go(database: Path) -> None:
+    """The size of a database is known also while a server that stops or starts removes files and creates them."""
+    database.write_bytes(b"1234")
+    wal = database.with_name(f"{database.name}-wal")
+    stopped = threading.Event()
+
+    def come_and_go() -> None:
+        while not stopped.is_set():
+            wal.touch()
+            wal.unlink()
+
+    thread = threading.Thread(target=come_and_go)
+    thread.start()
+    try:
+        assert {describe_disk(database)["size"] for _ in range(3000)} == {4}
+    finally:
+        stopped.set()
+        thread.join()
 
 
 async def test_status_without_problems(database: Path) -> None:

@@ -91,9 +91,16 @@ def describe_disk(database: Path) -> dict[str, Any]:
     """Return the size of the files of a database, and the free space on their disk, in bytes."""
     databases = [database, *(beside(database, name) for name in server_files.DATABASES)]
     files = [file.with_name(f"{file.name}{suffix}") for file in databases for suffix in ("", "-wal", "-shm")]
-    size = sum(file.stat().st_size for file in files if file.is_file())
     existing = next(folder for folder in database.absolute().parents if folder.is_dir())
-    return {"path": str(database), "size": size, "free": shutil.disk_usage(existing).free}
+    return {"path": str(database), "size": sum(map(_size, files)), "free": shutil.disk_usage(existing).free}
+
+
+def _size(file: Path) -> int:
+    """Return the size of a file in bytes; 0 if it does not exist. A server that stops removes some at any time."""
+    try:
+        return file.stat().st_size
+    except OSError:
+        return 0
 
 
 def problems(report: dict[str, Any], version: str) -> Iterator[str]:
