@@ -23,6 +23,7 @@ BOTH = {
     "cli/server_registries.py",
     "cli/server_secrets.py",
     "cli/server_status.py",
+    "cli/_server_console.py",
     "cli/_server_database.py",
     "cli/_server_engine.py",
     "cli/_server_gateway.py",

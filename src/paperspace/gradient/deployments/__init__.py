@@ -17,7 +17,7 @@ that are specific to a function.
 from __future__ import annotations
 
 from functools import cache
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Self
 
 from paperspace.gradient._core.defaults import DEFAULT_WAIT
 from paperspace.gradient._default_client import default_session
@@ -124,20 +124,24 @@ class Deployments:
 
         # Not `blocking`: the callback runs on the caller's thread, where it may block, exit and call the library.
         status = seen = None
-        one_call = Deployments(cache(self._async._session))  # noqa: SLF001  # as `_with_one_session`
-        watched = one_call.watch_deployment(id, name=name, project_id=project_id, spec_id=spec_id, timeout=timeout)
+        self = self._with_one_session()
+        watched = self.watch_deployment(id, name=name, project_id=project_id, spec_id=spec_id, timeout=timeout)
         for event in watched:
             if event["status"] is not seen:  # one for all events of a poll; the callback may change it
                 seen, status = event["status"], deepcopy(event["status"])
             if on_event is not None:
                 on_event(event)
         assert status is not None  # noqa: S101  # a watch ends with an event or an error
-        if failure := one_call._failure(status):
+        if failure := self._failure(status):
             raise failure
         return status
 
     wait_for_deployment.__doc__ = AsyncDeployments.wait_for_deployment.__doc__
     public(wait_for_deployment, AsyncDeployments.wait_for_deployment)
+
+    def _with_one_session(self) -> Self:
+        """See `AsyncDeployments._with_one_session`."""
+        return type(self)(cache(self._async._session))  # noqa: SLF001
 
 
 def load_spec(
