@@ -20,7 +20,7 @@ from tests.server.controller.memory_engine import ServingEngine
 from paperspace.gradient.server.controller import worker as worker_module
 from paperspace.gradient.server.controller.controller import DEFAULT_OPTIONS, RESYNC_GROUP, Controller, Options
 from paperspace.gradient.server.controller.decide import Decision, decide
-from paperspace.gradient.server.controller.engine import ContainerKey, EngineUnavailableError, Workload
+from paperspace.gradient.server.controller.engine import ContainerKey, EngineUnavailableError, ImageError, Workload
 from paperspace.gradient.server.controller.gateway import NO_ROUTES, NoGateway, Routes
 from paperspace.gradient.server.controller.records import Records
 from paperspace.gradient.server.controller.runtime import EngineRuntime
@@ -600,6 +600,73 @@ def test_a_new_revision_has_new_commits() -> None:
             world.update(id_, "good-2", **repositories("a"))
             await until(partial(found, number))
             await until(lambda: len(world.engine.by_id) == 1 and world.states(id_) == ["healthy"])
+
+    run(test)
+
+
+def test_going_back_to_a_restarted_revision() -> None:
+    """What goes back to an earlier spec has the commits of its last restart. If the update failed, its containers stay."""
+
+    async def test(world: World) -> None:
+        id_ = world.create("good-1", **repositories("a"))
+        await until(lambda: world.states(id_) == ["healthy"])
+        world.update(id_, "good-1", **repositories("a"))
+        await until(lambda: len(world.engine.commits) == 2 and len(world.engine.by_id) == 1)
+        (restarted,) = world.engine.by_id
+        world.update(id_, "missing", **repositories("a"))
+        await until(lambda: world.error(id_) is not None)
+        world.update(id_, "good-1", **repositories("a"))
+        await until(lambda: world.states(id_) == ["healthy"])
+        assert list(world.engine.by_id) == [restarted]
+        world.update(id_, "good-2", **repositories("a"))
+        await until(lambda: world.images(id_) == ["good-2"] and len(world.engine.by_id) == 1)
+        world.update(id_, "good-1", **repositories("a"))
+        await until(lambda: world.images(id_) == ["good-1"] and len(world.engine.by_id) == 1)
+        (last,) = world.engine.by_id
+        assert world.engine.commits[last] == world.engine.commits[restarted]
+
+    run(test)
+
+
+def test_going_back_after_an_update_that_was_rejected() -> None:
+    """The containers stay, as they serve what is wanted. It is no restart."""
+
+    async def test(world: World) -> None:
+        id_ = world.create("good-1")
+        await until(lambda: world.states(id_) == ["healthy"])
+        (serving,) = world.engine.by_id
+        world.update(id_, "good-2", 100)
+        assert world.error(id_) is not None
+        world.update(id_, "good-1")
+        world.update(id_, "good-1", 2)
+        await until(lambda: world.states(id_) == ["healthy"] * 2)
+        assert serving in world.engine.by_id
+
+    run(test)
+
+
+def test_going_back_after_a_restart_that_failed() -> None:
+    """What goes back to an earlier spec has the commits that it had before a restart of it failed."""
+
+    async def test(world: World) -> None:
+        id_ = world.create("good-1", **repositories("a"))
+        await until(lambda: world.states(id_) == ["healthy"])
+        (first,) = world.engine.commits.values()
+        resolve = world.engine.resolve
+
+        async def refuse(workload: Workload, progress: Callable[[str], None]) -> str:  # noqa: ARG001
+            raise ImageError(f"Image {workload.image} was removed.", permanent=True)
+
+        world.engine.resolve = refuse  # type: ignore[method-assign]
+        world.update(id_, "good-1", **repositories("a"))
+        await until(lambda: world.error(id_) is not None)
+        world.engine.resolve = resolve  # type: ignore[method-assign]
+        world.update(id_, "good-2", **repositories("a"))
+        await until(lambda: world.images(id_) == ["good-2"] and len(world.engine.by_id) == 1)
+        world.update(id_, "good-1", **repositories("a"))
+        await until(lambda: world.images(id_) == ["good-1"] and len(world.engine.by_id) == 1)
+        (last,) = world.engine.by_id
+        assert world.engine.commits[last] == first
 
     run(test)
 

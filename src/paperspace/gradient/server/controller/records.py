@@ -29,7 +29,7 @@ from paperspace.gradient.server.controller.steps import (
     SetState,
     Started,
 )
-from paperspace.gradient.server.controller.workload import next_template, workload_of
+from paperspace.gradient.server.controller.workload import next_template, template_of, workload_of
 from paperspace.gradient.server.engines.access import access_of
 from paperspace.gradient.server.engines.autoscaling import autoscaling_of, desired_replicas
 from paperspace.gradient.server.engines.reasons import Reason
@@ -169,10 +169,33 @@ class Records:
             ") ORDER BY seq",
             id=deployment_id,
         )
-        for before, spec in zip([None, *specs], specs, strict=False):
+        for applied, spec in zip([None, *specs], specs, strict=False):
             if spec["template"] is None:
-                spec["template"] = next_template(before, spec)
+                spec["template"] = next_template(
+                    spec, self._revision_before(spec), applied, self._latest_template(spec)
+                )
                 self._db.execute("UPDATE deployment_specs SET template = ? WHERE id = ?", spec["template"], spec["id"])
+
+    def _revision_before(self, spec: Row) -> Row | None:
+        """Return the revision before another one, which may have been rejected. None: it is the first one."""
+        rows = self._db.rows(
+            "SELECT * FROM deployment_specs WHERE deployment_id = ? AND seq < ? ORDER BY seq DESC LIMIT 1",
+            spec["deploymentId"],
+            spec["seq"],
+        )
+        return rows[0] if rows else None
+
+    def _latest_template(self, spec: Row) -> str | None:
+        """Return the latest template of the same spec, perhaps that of a restart. Revisions that failed do not count."""
+        template = template_of(json.loads(spec["data"]))
+        rows = self._db.rows(
+            "SELECT template FROM deployment_specs WHERE deployment_id = ? AND template IS NOT NULL"
+            " AND substr(template, 1, ?) = ? AND error IS NULL ORDER BY seq DESC LIMIT 1",
+            spec["deploymentId"],
+            len(template),
+            template,
+        )
+        return rows[0]["template"] if rows else None
 
     # Observed state
 

@@ -56,7 +56,7 @@ def workload_of(spec: Mapping[str, Any], image_id: str | None = None, commits: S
     )
 
 
-def template_of(spec: Mapping[str, Any], salt: str = "") -> str:
+def template_of(spec: Mapping[str, Any]) -> str:
     """Return a hash of the fields that require new containers when they change.
 
     The protocol is one of them: it changes how a container is probed. Health checks are not: they need a new container only for
@@ -65,26 +65,40 @@ def template_of(spec: Mapping[str, Any], salt: str = "") -> str:
 
     Args:
         spec: The data of a spec.
-        salt: Another salt gives another template for the same spec.
     """
-    fields = {**workload_of(spec)._asdict(), "protocol": spec.get("protocol") or DEFAULT_PROTOCOL, "salt": salt}
+    fields = {**workload_of(spec)._asdict(), "protocol": spec.get("protocol") or DEFAULT_PROTOCOL}
     set_fields = {name: value for name, value in fields.items() if value not in (None, (), "")}
     return hashlib.sha256(json.dumps(set_fields, sort_keys=True).encode()).hexdigest()[:16]
 
 
-def next_template(before: Mapping[str, Any] | None, spec: Mapping[str, Any]) -> str:
-    """Return the template of a new revision, from the rows of the revision before and of the new one.
+def next_template(
+    spec: Mapping[str, Any],
+    before: Mapping[str, Any] | None,
+    applied: Mapping[str, Any] | None,
+    latest: str | None,
+) -> str:
+    """Return the template of a new revision.
 
-    A revision that means the same as the one before is a restart, so it gets a template of its own. One that differs only in other
-    fields keeps the template of the one before, which may be that of a restart.
+    A revision that means the same as the one before is a restart, so it gets a template of its own. One that differs from what
+    was applied only in other fields keeps that template, which may be that of a restart. One that goes back to an earlier spec gets
+    the latest template of this spec, for the same reason.
+
+    Args:
+        spec: The row of the new revision.
+        before: The row of the revision before, which may have been rejected. None: there is none.
+        applied: The row of the last revision that was applied. None: none has a template.
+        latest: The latest template of the same spec, perhaps that of a restart. None: there is none.
     """
-    data: dict[str, Any] = json.loads(spec["data"])
-    template = template_of(data)
-    if before is None:
+    template = template_of(json.loads(spec["data"]))
+    if applied is None:
         return template
-    data_before = json.loads(before["data"])
-    is_restart = (effective(data), spec["clusterId"]) == (effective(data_before), before["clusterId"])
-    if is_restart:
-        return template_of(data, salt=spec["id"])
-    same_template: str = before["template"]
-    return same_template if template == template_of(data_before) else template
+    if before and _meaning(spec) == _meaning(before):
+        return f"{template}-{spec['id']}"
+    if template == template_of(json.loads(applied["data"])):
+        same_template: str = applied["template"]
+        return same_template
+    return latest or template
+
+
+def _meaning(spec: Mapping[str, Any]) -> object:
+    return effective(json.loads(spec["data"])), spec["clusterId"]
