@@ -399,6 +399,23 @@ def test_port_that_another_program_releases(monkeypatch: pytest.MonkeyPatch) -> 
     run(test)
 
 
+def test_all_ports_of_other_programs(monkeypatch: pytest.MonkeyPatch) -> None:
+    """If other programs use all ports, an instance says so and waits, and starts no container again and again."""
+    monkeypatch.setattr("paperspace.gradient.server.controller.lifecycle.PORT_INTERVAL", 0.05)
+    monkeypatch.setattr("tests.server.controller.test_controller.PORTS", PORTS[:2])
+
+    async def test(world: World) -> None:
+        others = [await asyncio.start_server(lambda *_: None, "127.0.0.1", port) for port in PORTS]
+        id_ = world.create("good-1")
+        await until(lambda: "Waiting for a free port in --port-range." in world.messages(id_))
+        assert "Starting the container." not in world.messages(id_)
+        for other in others:
+            other.close()
+        await until(lambda: world.states(id_) == ["healthy"])
+
+    run(test)
+
+
 def test_runs_end() -> None:
     """A run ends although its instances moved to a newer run, or were never added: a stopped deployment has no run left."""
 
