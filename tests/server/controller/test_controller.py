@@ -780,15 +780,22 @@ class RecordingRouter(NoGateway):
         self.calls.append("unroute")
 
 
-def test_deleted_while_the_engine_does_not_respond() -> None:
-    """A deployment that is deleted gets no new requests, also while its container cannot be stopped."""
+@pytest.mark.parametrize("end", ["delete", "stop", "scale"])
+def test_ended_while_the_engine_does_not_respond(end: str) -> None:
+    """A deployment that is deleted or stopped gets no new requests, also while its containers cannot be stopped."""
 
     async def test(world: World) -> None:
         id_ = world.create("good-1", 2)
         await until(lambda: world.states(id_) == ["healthy"] * 2)
         assert len(world.router.routes(id_).routed) == 2
         world.engine.available = False
-        world.delete(id_)
+        match end:
+            case "delete":
+                world.delete(id_)
+            case "stop":
+                world.update(id_, "good-1", 2, enabled=False)
+            case _:
+                world.update(id_, "good-1", 0)
         await until(lambda: not world.router.routes(id_).routed)
         assert len(world.engine.by_id) == 2
         world.engine.available = True

@@ -173,17 +173,22 @@ class Worker:
                     self.wake()
 
     async def _protect(self) -> None:
-        """Change who may use the endpoint, and nothing else. If the deployment is deleted, nobody may."""
+        """Change who may use the endpoint, and nothing else. If the deployment is deleted or stopped, nobody may."""
         router, deployment_id = self._tools.router, self._deployment_id
         routed = router.routes(deployment_id).routed
-        exists, access = await self._tools.change(
-            lambda records: (deployment_id in records.existing([deployment_id]), records.access(deployment_id, routed))
+        wanted, exists, access = await self._tools.change(
+            lambda records: (
+                records.revisions(deployment_id),
+                deployment_id in records.existing([deployment_id]),
+                records.access(deployment_id, routed),
+            )
         )
+        runs = wanted.newest is not None and wanted.newest.replicas > 0
         with suppress(GatewayUnavailableError):  # later, when something is applied again
-            if exists:
-                await router.expose(deployment_id, access)
-            else:
-                await asyncio.gather(*(router.unroute(deployment_id, instance_id) for instance_id in routed))
+            await asyncio.gather(
+                *([router.expose(deployment_id, access)] if exists else []),
+                *(router.unroute(deployment_id, instance_id) for instance_id in routed if not runs),
+            )
 
     async def _target(self, instance_id: str) -> Target:
         assignment = await self._tools.change(lambda records: records.assignment(instance_id))
