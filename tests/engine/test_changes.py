@@ -13,7 +13,9 @@ from tests.engine.conftest import WEB, idle, new_key, shell, workload
 from tests.engine.private_engine import PrivateEngine
 
 from paperspace.gradient.server.controller.engine import Container, EngineUnavailableError
+from paperspace.gradient.server.docker import engine as docker_engine
 from paperspace.gradient.server.docker.address import Address
+from paperspace.gradient.server.docker.api import Api
 from paperspace.gradient.server.docker.engine import DockerEngine
 
 pytestmark = pytest.mark.anyio
@@ -169,6 +171,25 @@ async def check_restart(engine: DockerEngine, docker: PrivateEngine, free_port: 
         await changes.until(key.deployment_id, 2)
         (seen,) = (container for container in await engine.containers() if container.id == crashed.id)
         assert (seen.state, seen.ended_unseen) == ("exited", False)
+
+
+async def test_the_clock_of_the_engine_is_set_back(
+    engine: DockerEngine, free_port: Port, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """An end that was received as an event is seen, also if the clock of the engine was an hour ahead at the connection."""
+    system_time = docker_engine._system_time
+
+    async def ahead(api: Api) -> datetime:
+        return await system_time(api) + timedelta(hours=1)
+
+    monkeypatch.setattr(docker_engine, "_system_time", ahead)
+    async with receiving(engine) as changes:
+        await changes.until(None)
+        key = new_key()
+        await engine.start(key, shell("exit 3"), free_port())
+        await changes.until(key.deployment_id, 2)
+        (ended,) = (container for container in await engine.containers() if container.key == key)
+        assert (ended.state, ended.ended_unseen) == ("exited", False)
 
 
 async def test_calls_wait_for_the_connection(docker: PrivateEngine) -> None:

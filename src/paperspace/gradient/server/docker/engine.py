@@ -65,6 +65,8 @@ class DockerEngine:
         """Those that run, of containers that have not changed since they began."""
         self._out_of_memory: set[str] = set()
         self._connected_since: datetime | None = None  # by the engine's clock
+        self._seen_ends: set[str] = set()
+        """The containers whose end was received as an event since then. The engine's clock may have been set back."""
         self._executions = Executions()
 
     async def _api(self) -> Api:
@@ -175,6 +177,7 @@ class DockerEngine:
         found = {container.id: container for container in observed if container is not None}
         self._observed = {id_: container for id_, container in self._observed.items() if id_ in found}
         self._out_of_memory &= found.keys()
+        self._seen_ends &= found.keys()
         self._executions.forget_others(found.keys())
         return list(found.values())
 
@@ -204,9 +207,10 @@ class DockerEngine:
         key = containers.key_of(self._server_id, details)
         if key is None:
             return None
-        return containers.observe(
+        container = containers.observe(
             key, details, out_of_memory=details["Id"] in self._out_of_memory, connected_since=self._connected_since
         )
+        return container._replace(ended_unseen=False) if container.id in self._seen_ends else container
 
     async def start(self, key: ContainerKey, workload: Workload, host_port: int) -> Container:
         """Create and start a container, or return the one with this instance and attempt."""
@@ -289,6 +293,7 @@ class DockerEngine:
                 async with api.events(filters) as events:
                     self._observed.clear()
                     self._inspections.clear()
+                    self._seen_ends.clear()
                     self._connected_since = await _system_time(api)
                     yield None
                     async for event in events:
@@ -304,8 +309,11 @@ class DockerEngine:
         container_id = event["Actor"]["ID"]
         self._observed.pop(container_id, None)
         self._inspections.pop(container_id, None)
-        if event["Action"] == "oom":
-            self._out_of_memory.add(container_id)
+        match event["Action"]:
+            case "oom":
+                self._out_of_memory.add(container_id)
+            case "die":
+                self._seen_ends.add(container_id)
         deployment_id: str | None = event["Actor"]["Attributes"].get(containers.DEPLOYMENT)
         return deployment_id
 
