@@ -83,8 +83,9 @@ class ChangesAPI(LifecycleAPI):
     ) -> AppliedDeployment | PlannedDeployment:
         """Create a deployment, or update it if it differs from the spec.
 
-        The deployment is the one with exactly this name in this project. Applying the same spec again changes nothing,
-        and several clients that apply at the same time end up with one deployment.
+        The deployment is the one with exactly this name in this project. Applying the same spec again changes nothing, also
+        if it has failed: then use `restart_deployment`. Several clients that apply at the same time end up with one
+        deployment.
 
         Args:
             name: The name, 1 to 255 printable characters.
