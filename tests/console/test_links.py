@@ -73,6 +73,24 @@ async def test_only_json_with_a_fragment_is_a_link(
     assert link == (responder.settings.api_url.replace("graphql", "#token=x") if found else None)
 
 
+async def test_the_key_is_not_sent_to_a_proxy(responder: Responder, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A loopback address is reached without the proxy of the environment, as by all calls."""
+    responder.response = web.json_response({"fragment": "#token=x"})
+    monkeypatch.delenv("no_proxy", raising=False)
+    monkeypatch.delenv("NO_PROXY", raising=False)
+    async with TestServer(web.Application()) as proxy:
+        monkeypatch.setenv("http_proxy", str(proxy.make_url("/")))
+        assert await link_of_server(responder.settings) == responder.settings.api_url.replace("graphql", "#token=x")
+
+
+async def test_a_proxy_that_cannot_be_used(monkeypatch: pytest.MonkeyPatch) -> None:
+    """There is no link, and no error: the page of the command's own console says what is wrong."""
+    monkeypatch.delenv("no_proxy", raising=False)
+    monkeypatch.delenv("NO_PROXY", raising=False)
+    monkeypatch.setenv("https_proxy", "socks5://127.0.0.1:1")
+    assert await link_of_server(Settings(api_key="k", api_url="https://api.example/graphql")) is None
+
+
 async def test_an_endless_response_is_no_link(responder: Responder) -> None:
     """Only the first bytes of a response are read."""
     settings = Settings(api_key="k", api_url=responder.settings.api_url.replace("/graphql", "/endless/graphql"))

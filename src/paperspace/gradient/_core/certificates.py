@@ -14,6 +14,16 @@ def variable() -> str:
     return next((name for name in ("REQUESTS_CA_BUNDLE", "CURL_CA_BUNDLE") if os.environ.get(name)), "SSL_CERT_FILE")
 
 
+def trusted_for(url: str, proxy: str | None) -> ssl.SSLContext | bool:
+    """Return what to trust for a URL, as aiohttp takes it. True: what it trusts by default, or there is no TLS.
+
+    Raises:
+        ConfigurationError: The certificates that the environment names cannot be read.
+    """
+    encrypted = any(address.startswith("https:") for address in (url, proxy or ""))
+    return (encrypted and load()) or True
+
+
 def load() -> ssl.SSLContext | None:
     """Load the certificates that the environment names. None: it names none.
 

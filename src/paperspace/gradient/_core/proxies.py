@@ -9,6 +9,7 @@ from urllib.parse import urlsplit
 from urllib.request import getproxies, proxy_bypass
 
 from paperspace.gradient._core.frames import without_frames
+from paperspace.gradient.config import is_loopback
 from paperspace.gradient.errors import ConfigurationError
 
 _SCHEMES = ("http", "https")
@@ -18,13 +19,15 @@ _SCHEMES = ("http", "https")
 def proxy_for(url: str) -> str | None:
     """Return the URL of the proxy for a URL. None: connect without a proxy.
 
-    A proxy without a scheme, such as `proxy.example.com:3128`, is an HTTP proxy. NO_PROXY has hosts, domains, IP addresses
-    and networks such as `10.0.0.0/8`.
+    Loopback addresses need none. A proxy without a scheme, such as `proxy.example.com:3128`, is an HTTP proxy. NO_PROXY has
+    hosts, domains, IP addresses and networks such as `10.0.0.0/8`.
 
     Raises:
         ConfigurationError: The library cannot use the proxy, for example a SOCKS proxy.
     """
     parts = urlsplit(url)
+    if is_loopback(parts.hostname or ""):
+        return None
     proxies = getproxies()
     kind = next((name for name in (parts.scheme, "all") if proxies.get(name)), None)
     if kind is None or proxy_bypass(parts.netloc) or _in_excluded_network(parts.hostname or "", proxies.get("no", "")):

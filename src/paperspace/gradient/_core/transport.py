@@ -11,7 +11,6 @@ import platform
 import socket
 from contextlib import AsyncExitStack, contextmanager, suppress
 from typing import TYPE_CHECKING, Any, cast
-from urllib.parse import urlsplit
 from weakref import WeakSet
 
 import aiohttp
@@ -26,7 +25,6 @@ from paperspace.gradient._shared.daemon_threads import Lookups
 from paperspace.gradient._shared.event_loops import run_to_end
 from paperspace.gradient._shared.fork import never_finalize
 from paperspace.gradient._version import __version__
-from paperspace.gradient.config import is_loopback
 from paperspace.gradient.errors import InvalidArgumentError, ResponseTooLargeError
 
 if TYPE_CHECKING:
@@ -155,9 +153,8 @@ class HTTPTransport(AsyncTransport):
         """
         self._loop = asyncio.get_running_loop()
         # trust_env would read .netrc too, and fail where it names the host.
-        proxy = None if is_loopback(urlsplit(self.url).hostname or "") else proxies.proxy_for(self.url)
-        encrypted = any(url.startswith("https:") for url in (self.url, proxy or ""))
-        trusted = (encrypted and certificates.load()) or True
+        proxy = proxies.proxy_for(self.url)
+        trusted = certificates.trusted_for(self.url, proxy)
         # Two connectors: aiohttp has no way to ignore the kept connections for one request.
         self._connectors = [Connector(self._attempts, certificates=trusted, keep=keep) for keep in (True, False)]
         self._sessions = [
