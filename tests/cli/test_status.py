@@ -33,6 +33,14 @@ def test_status_for_scripts(run: Run, client: Client, output: str, read: Any) ->
     assert read(run("deployments", "status", "--project-id", "p2", "-o", output).stdout) == []
 
 
+def test_status_of_many(run: Run, client: Client) -> None:
+    """Without a name or an id, all deployments are listed, however many there are."""
+    for number in range(101):
+        client.deployments.create_deployment(f"d{number}", "p1", SPEC)
+    assert len(run("deployments", "status").stdout.splitlines()) == 1 + 101
+    assert len(json.loads(run("deployments", "status", "-o", "json").stdout)) == 101
+
+
 def test_status_of_a_deployment(run: Run, client: Client) -> None:
     """Without -o, each fact has a line, and each instance too."""
     id_ = client.deployments.create_deployment("a", "p1", SPEC, wait=True)["id"]

@@ -40,7 +40,7 @@ def status(target: Target | None, project_id: str | None, output: str | None) ->
     """
     with connect() as client:
         if target is None:
-            statuses = client.deployments.list_deployment_statuses(project_id=project_id)
+            statuses = client.deployments.list_deployment_statuses(project_id=project_id, first=None)
             if output:
                 print_data(statuses, output)
             else:
