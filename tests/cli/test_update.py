@@ -187,6 +187,12 @@ class TestUpdate:
         assert run("deployments", "update", "n", "--image", "nginx", "--wait").exit_code == 0
         assert client.deployments.get_deployment_status(id)["state"] == "ready"
 
+    def test_wait_for_another_cluster(self, run: Run, client: Client, id: str) -> None:
+        """--wait waits for the revision of another cluster, if the options for the spec change nothing."""
+        updated = run("deployments", "update", "n", "--env", "A=1", "--cluster-id", "cl-2", "--wait")
+        assert (updated.exit_code, updated.stdout) == (0, f"Updated deployment: {id}\n")
+        assert newest_change(client, id) == ["~ cluster: 'cl-1' -> 'cl-2'"]
+
     @pytest.mark.parametrize(
         ("options", "message"),
         [

@@ -92,7 +92,9 @@ async def revise(
     if difference(spec_of(newest), spec)["changes"]:
         return await add_revision(session, call, id, newest, {"spec": spec, **(others or {})})
     if others:
-        await update(session, call, cast("UpdateDeploymentInput", {"id": id, **others}))
+        # Another cluster adds a revision.
+        changed = await update(session, call, cast("UpdateDeploymentInput", {"id": id, **others}), with_specs=True)
+        return {"id": id, "specId": changed.spec_ids[0]}
     return {"id": id, "specId": newest["id"]}
 
 
