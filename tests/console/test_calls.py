@@ -126,7 +126,7 @@ async def test_a_plan_changes_nothing(page: Page, aclient: AsyncClient) -> None:
 
 async def test_the_text_of_a_deployment_can_be_applied_again(page: Page) -> None:
     """The editor gets the spec as a file that means the same, with the name and the project."""
-    spec = f"{SPEC}env:\n  - name: MODE\n    value: ${{NAME}}\nx-literal: true\n"
+    spec = f'{SPEC}env:\n  - {{name: MODE, value: "${{NAME}}"}}\n  - {{name: LINES, value: "1\\N2\\L3\\P4"}}\nx-literal: true\n'
     new = {"text": spec, "name": "web", "projectId": "p1", "id": None, "specId": None}
     _, applied = await page.post("/console/api/apply", new)
     _, loaded = await page.post("/console/api/get-text", {"id": applied["id"]})

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from paperspace.gradient._shared.yaml_text import yaml_text
 from paperspace.gradient.cli._commands import common_options
 
 if TYPE_CHECKING:
@@ -24,8 +25,6 @@ if TYPE_CHECKING:
 _UNSAFE_CATEGORIES = {"Cc", "Cs", "Zl", "Zp"}
 _BIDIRECTIONAL_MARKS = set("\u202a\u202b\u202c\u202d\u202e\u2066\u2067\u2068\u2069")
 _SAFE_CONTROLS = {"\n", "\t"}
-
-_YAML_LINE_BREAKS = set("\x85\u2028\u2029")
 
 _OUTPUT_ERRORS = {errno.EPIPE, errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EAGAIN}
 
@@ -51,13 +50,7 @@ def data_text(data: object, output: str) -> str:
         import json
 
         return json.dumps(data, indent=2, ensure_ascii=not _stdout_is_unicode())
-    import yaml
-
-    text: str = yaml.safe_dump(data, sort_keys=False, allow_unicode=_stdout_is_unicode())
-    if _YAML_LINE_BREAKS.intersection(text):
-        # PyYAML writes them unescaped, and reads them as spaces or line feeds. Without Unicode, it escapes them.
-        text = yaml.safe_dump(data, sort_keys=False)
-    return text.removesuffix("\n")
+    return yaml_text(data, allow_unicode=_stdout_is_unicode()).removesuffix("\n")
 
 
 def print_change(text: str) -> None:

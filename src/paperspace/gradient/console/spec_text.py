@@ -6,6 +6,7 @@ import re
 import shlex
 from typing import TYPE_CHECKING, Any
 
+from paperspace.gradient._shared.yaml_text import yaml_text
 from paperspace.gradient._spec.files import decode, file_content, parse_file
 
 if TYPE_CHECKING:
@@ -42,9 +43,7 @@ def problems_of(error: InvalidSpecError) -> list[dict[str, Any]]:
 
 def text_of(spec: DeploymentSpecInput) -> str:
     """Return a spec as the text of a spec file."""
-    import yaml
-
-    return yaml.safe_dump(file_content(spec), sort_keys=False, allow_unicode=True)
+    return yaml_text(file_content(spec))
 
 
 def as_command(text: str, name: str, project_id: str) -> str:
