@@ -219,7 +219,9 @@ def test_messages(error: Exception, code: int, message: str, capsys: pytest.Capt
         (["--api-key", "k", "--api-url", "nonsense", "deployments", "list"], "--api-url"),
         (["--api-key", "k", "schema", "pull", "nonsense"], "URL"),
         (["apiKey", "two words"], "from KEY"),
+        (["--api-key", "k", "schema", "pull", ""], "URL"),
         (["apiKey", "k", "--api-url", "nonsense"], "--api-url"),
+        (["apiKey", "k", "--api-url", ""], "--api-url"),
     ],
 )
 def test_messages_name_options(run: Run, arguments: list[str], message: str) -> None:

@@ -264,10 +264,13 @@ def test_directory_instead_of_file(run: Run, config_file: Path) -> None:
 
 
 def test_environment_takes_precedence(run: Run, config_file: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """`apiKey` prints a note if PAPERSPACE_API_KEY takes precedence over the stored key."""
+    """`apiKey` prints a note if a variable takes precedence over the key, or over the URL, that it has stored."""
     monkeypatch.setenv("PAPERSPACE_API_KEY", "another")
+    monkeypatch.setenv("PAPERSPACE_API_URL", "https://other.example/graphql")
     assert "PAPERSPACE_API_KEY is set in this shell" in run("apiKey", KEY).stderr
     assert config_file.exists()
+    stored = run("apiKey", KEY, "--api-url", "https://example.com/graphql")
+    assert "PAPERSPACE_API_KEY and PAPERSPACE_API_URL are set in this shell" in stored.stderr
 
 
 def test_show(run: Run, config_file: Path, monkeypatch: pytest.MonkeyPatch) -> None:

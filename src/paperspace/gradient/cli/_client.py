@@ -56,7 +56,7 @@ def settings_of_command(api_url: str | None = None, **options: Unpack[ClientOpti
     common = common_options()
     return Settings.resolve(
         common.api_key,
-        api_url or common.api_url,
-        argument_names=ArgumentNames(API_KEY_OPTION, "URL" if api_url else API_URL_OPTION),
+        common.api_url if api_url is None else api_url,
+        argument_names=ArgumentNames(API_KEY_OPTION, API_URL_OPTION if api_url is None else "URL"),
         **options,
     )

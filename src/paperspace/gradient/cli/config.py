@@ -50,11 +50,15 @@ def api_key(key: str | None) -> None:
     else:
         text, source = read_secret("API key")
     key = text.strip()
-    api_url = options.api_url or DEFAULT_API_URL
+    api_url = DEFAULT_API_URL if options.api_url is None else options.api_url
     config.Settings.resolve(key, api_url, argument_names=config.ArgumentNames(source, API_URL_OPTION))  # validates both
-    store_in_config(_valid_config, {"apiKey": key} | ({"apiUrl": options.api_url} if options.api_url else {}))
+    stored, variables = {"apiKey": key}, ["PAPERSPACE_API_KEY"]
+    if options.api_url is not None:
+        stored["apiUrl"] = options.api_url
+        variables += ["PAPERSPACE_API_URL", "PAPERSPACE_API_HOST"]
+    store_in_config(_valid_config, stored)
     print_message(f"Stored the API key in {config.config_path()}")
-    warn_of_environment("PAPERSPACE_API_KEY")
+    warn_of_environment(*variables)
 
 
 def warn_of_environment(*names: str) -> None:

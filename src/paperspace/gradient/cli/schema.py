@@ -56,7 +56,7 @@ def diff(source: str | None, descriptions: bool) -> None:
     """
     from paperspace.gradient import schema
 
-    if not source or schema.is_url(source):
+    if source is None or schema.is_url(source):
         with connect(source) as client:
             other = schema.fetch(client)
     else:
