@@ -31,6 +31,7 @@ from paperspace.gradient import (
 )
 from paperspace.gradient.deployments import _status_queries, _wait_errors, _watch
 from paperspace.gradient.deployments._logs import LogReader
+from paperspace.gradient.pytest_plugin import GradientServer
 from paperspace.gradient.server import LocalServer, delay
 from paperspace.gradient.types import DeploymentSpecInput, LogLine
 
@@ -615,6 +616,20 @@ class TestLogs:
         monkeypatch.setattr(LogReader, "last_lines", read_end_and_go_on)
         followed = list(client.deployments.get_deployment_logs(id, tail=0, follow=True))
         assert len(followed) == len(self.lines(client, id)) - before > 0
+
+    def test_follow_of_an_instance_that_runs_again(self) -> None:
+        """With `tail`, `follow` yields only new lines of an instance that had stopped before the first line, and runs again."""
+        with GradientServer() as server, Client(server.api_key, server.url, max_poll_interval=0.05) as client:
+            server.crash_loop("n")
+            id_ = client.deployments.create_deployment("n", "p", spec(replicas=2))["id"]
+            server.advance(hours=1)
+            before = self.lines(client, id_)
+            follow = client.deployments.get_deployment_logs(id_, tail=1, follow=True)
+            assert next(follow) == before[-1]
+            server.recover("n")
+            client.deployments.wait_for_deployment(id_)
+            client.deployments.stop_deployment(id_, wait=True)
+            assert list(follow) == self.lines(client, id_)[len(before) :] != []
 
     def test_follow_ends_with_the_deployment(self, client: Client, id: str) -> None:
         """`follow` ends when the deployment is deleted."""

@@ -97,7 +97,7 @@ class LogReader:
             stopped = self._stopped(instance)
             start = self._start(lines, count, since)
             if stopped is not None and start is not None and self._end_time(instance) < start:
-                self._finished[instance] = stopped
+                self._finished[instance], self._last[instance] = stopped, _end(self._logs[instance])
                 continue
             lines = sorted_lines(lines + await self._read_backward(instance, count, since))
         return lines if count is None else lines[len(lines) - min(count, len(lines)) :]
@@ -124,7 +124,7 @@ class LogReader:
                 return empty_page()
             info, last = log["lines"]["pageInfo"], self._last.get(instance, _START)
             lines = [line for line in log["lines"]["nodes"] if not _is_read(line, last)]
-            if log["lines"]["nodes"] and not lines:
+            if log["lines"]["nodes"] and not lines and start is not None:  # None: `last_lines` may have left them out
                 # Perhaps that of an earlier call: followed in a circle, a log would have no end.
                 message = f"the next page of the log of {instance} cannot be read: the server repeated a page"
                 raise PaginationError(message, operation=DEPLOYMENT_LOG_LINES.name)
