@@ -92,6 +92,15 @@ def test_narrow_terminal(client: Client, terminal: str) -> None:
     assert "Hidden columns: ID, Endpoint. Use a wider terminal, or `|\n" in re.sub(r" +\n", "\n", shown.text)
 
 
+def test_low_terminal(client: Client) -> None:
+    """Below the table, a note says how many rows a low terminal hides."""
+    for number in range(6):
+        client.deployments.create_deployment(f"live{number}", "p", SPEC)
+    shown = run_on_terminal("deployments", "list", "-w", columns=200, interrupt="to see them.", LINES="5")
+    assert "Hidden rows: 3. Use a taller terminal, or `| cat`, to see them." in shown.text
+    assert ["live3" in shown.text, "live2" in shown.text] == [True, False]
+
+
 def test_other_formats(run: Run) -> None:
     """Formats that are one document cannot be continued."""
     for output in ("yaml", "name", "id"):

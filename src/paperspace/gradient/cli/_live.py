@@ -59,8 +59,7 @@ def redraw(latest: Callable[[], tuple[list[str], str]]) -> None:
     with Live(console=console, auto_refresh=False, transient=False) as live:
         problem, pause = "", INTERVAL
         while True:
-            footer = wrap(problem or note) or " "
-            title, *others = lines[: max(console.height - len(footer.splitlines()), 1)]
+            (title, *others), footer = _fit(lines, problem or note, console.height)
             rows = (Text.from_ansi(f"\n{line}") for line in others)
             live.update(Text.assemble((title, "bold"), *rows, f"\n{footer}", no_wrap=True), refresh=True)
             time.sleep(pause)
@@ -70,6 +69,20 @@ def redraw(latest: Callable[[], tuple[list[str], str]]) -> None:
             except APIError as error:
                 message, pause = _outage(error)
                 problem = printable(message).replace("\n", " ")
+
+
+def _fit(lines: list[str], message: str, height: int) -> tuple[list[str], str]:
+    """Return the lines that fit a terminal, and the text below them: how many rows are hidden, if any, and the message."""
+
+    def below(hidden: int) -> str:
+        rows = f"Hidden rows: {hidden}. Use a taller terminal, or `| cat`, to see them." if hidden else ""
+        return wrap("\n".join(filter(None, (rows, message)))) or " "
+
+    room = height - len(below(0).splitlines())
+    if len(lines) <= room:
+        return lines, below(0)
+    room = max(height - len(below(len(lines)).splitlines()), 1)
+    return lines[:room], below(len(lines) - room)
 
 
 def _outage(error: APIError) -> tuple[str, float]:
