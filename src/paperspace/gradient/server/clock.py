@@ -23,8 +23,8 @@ def iso(time: datetime) -> str:
 class SteadyClock:
     """A clock that never goes back.
 
-    If the clock of the machine is set back, time continues from where it was, and follows that clock again as soon as it
-    has caught up. Otherwise events that have happened would be in the future again. Threads share it.
+    If the clock of the machine is set back, time continues from where it was: it stays ahead by as much, until that clock is
+    set forward. Otherwise events that have happened would be in the future again. Threads share it.
     """
 
     def __init__(self, now: Callable[[], datetime]) -> None:
