@@ -253,6 +253,33 @@ def test_reset(docker: PrivateEngine, folder: Path) -> None:
     assert gradient(docker, folder, "down", "--now", *arguments).exit_code == 0
 
 
+def test_a_change_to_the_simulation(docker: PrivateEngine, folder: Path) -> None:
+    """A database that is simulated now does not hide the containers that it had: the commands name them, and how to remove them."""
+    arguments = ("--database", str(folder / "my.db"))
+    with running(docker.url, folder, *arguments) as command:
+        url = ready(command, "a")
+        command.process.terminate()
+        command.process.wait(60)
+    left = "Docker still has 1 container of this database, "
+    with running(docker.url, folder, *arguments, "--engine", "simulated") as command:
+        assert command.first_line.startswith(f"Deployments are simulated. {left}")
+        command.process.terminate()
+        command.process.wait(60)
+    assert fetch(f"{url}/index.html") == (200, "a 1\n")
+    assert left in gradient(docker, folder, "down", *arguments).stderr
+    refusal = gradient(docker, folder, "--reset", "--yes", *arguments)
+    assert (
+        refusal.exit_code,
+        f"The database was not deleted: its containers may still exist: {left}" in refusal.stderr,
+    ) == (1, True)
+    with running(docker.url, folder, *arguments, "--engine", "docker") as command:
+        wait(command, "a")
+    assert gradient(docker, folder, "down", "--now", *arguments).exit_code == 0
+    assert Site(docker, folder).containers() == []
+    with running(docker.url, folder, *arguments, "--engine", "simulated", "--reset", "--yes") as command:
+        assert command.first_line == "Deployments are simulated; no containers run."
+
+
 def test_gateway_unit(docker: PrivateEngine, folder: Path) -> None:
     """With `gradient server gateway`, endpoints respond while the server is restarted, and after the gateway is."""
     database = str(folder / "my.db")

@@ -38,7 +38,7 @@ from paperspace.gradient.server.engines.simulation import Simulation
 from paperspace.gradient.server.gateway.gateway import EnvoyGateway
 from paperspace.gradient.server.gateway.options import Options as GatewayOptions
 from paperspace.gradient.server.sockets import socket_path
-from paperspace.gradient.server.storage.engine_choice import remembered_engine
+from paperspace.gradient.server.storage.engine_choice import label_of_containers, remembered_engine
 
 pytestmark = pytest.mark.anyio
 
@@ -236,6 +236,24 @@ async def test_take_down(database: Path, up: bool) -> None:
         await wait_for_all(server)
         assert (await client.status())["deployments"]["counts"]["ready"] == 2
         assert (await in_thread(server, lambda api: api.get_deployment_status(stopped["id"])))["state"] == "stopped"
+    engine.close_all()
+
+
+async def test_the_label_of_containers(database: Path) -> None:
+    """What marks the containers of a database is known also if it is simulated now; one that never had any has no label."""
+    async with controlled(database, None, "simulated"):
+        pass
+    assert label_of_containers(database) is None
+    engine = ServingEngine()
+    async with controlled(database, engine, "a"):
+        pass
+    assert engine.running()
+    async with controlled(database, None):
+        pass
+    assert remembered_engine(database) == "simulated"
+    with closing(sqlite3.connect(database)) as connection:
+        assert connection.execute("SELECT id FROM server").fetchone() == (label_of_containers(database),)
+    assert label_of_containers(database.with_name("missing.db")) is None
     engine.close_all()
 
 

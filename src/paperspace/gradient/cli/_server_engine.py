@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import asyncio
 import os
+from contextlib import AsyncExitStack, suppress
 from enum import StrEnum
 from functools import partial
 from importlib.util import find_spec
@@ -11,6 +13,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 import click
 
+from paperspace.gradient._shared.counting import count
 from paperspace.gradient._shared.server_files import INSTANCE_TYPES, REGISTRIES, REPOSITORIES, SECRETS
 from paperspace.gradient._shared.spec_rules import MAX_PORT
 from paperspace.gradient.cli._numbers import FiniteRange
@@ -156,6 +159,7 @@ class Choice(NamedTuple):
 _SIMULATED = "Deployments are simulated; no containers run."
 _FOR_CONTAINERS = "For containers, pass --engine docker."
 _UNKNOWN_CONTAINERS = "So it is not known which containers it has. `docker ps --all --filter label=gradient.server` lists the containers of all databases."
+_LEFT_TIMEOUT = 5.0  # seconds
 _NO_EXTRA = "The extra docker is not installed. Install it with `pip install 'paperspace-gradient[docker]'`."
 
 
@@ -175,7 +179,8 @@ async def choose_engine(options: EngineOptions, gateway_options: GatewayOptions,
     from paperspace.gradient.server.storage.files import IN_MEMORY
 
     if options.engine == EngineOption.SIMULATED:
-        return Choice(None, _SIMULATED, Simulation())
+        left = describe_left(await left_on_docker(database))
+        return Choice(None, f"Deployments are simulated. {left}" if left else _SIMULATED, Simulation())
     auto, remembered = options.engine == EngineOption.AUTO, remembered_engine(database)
     if auto and remembered == EngineOption.SIMULATED:
         return Choice(None, f"{_SIMULATED} This database was used with the simulation. {_FOR_CONTAINERS}")
@@ -257,8 +262,42 @@ def engine_of(database: Path) -> Engine | EngineUnavailableError | None:
         return EngineUnavailableError(f"{error}. {_UNKNOWN_CONTAINERS}")
     if not find_spec("aiodocker"):
         return EngineUnavailableError(_NO_EXTRA)
+    return _docker_of(database)
+
+
+def _docker_of(database: Path) -> Engine:
     from paperspace.gradient.server.defaults import beside
     from paperspace.gradient.server.docker.engine import DockerEngine
     from paperspace.gradient.server.docker.requirements import Settings
 
     return DockerEngine(Settings(repositories=beside(database, REPOSITORIES)))
+
+
+async def left_on_docker(database: str | Path) -> int:
+    """Return how many containers Docker has of a database that is simulated. 0 too if Docker or the file cannot be used.
+
+    The simulation does not touch the containers that a database had before: it may be a copy.
+    """
+    from paperspace.gradient.server.controller.engine import EngineUnavailableError
+    from paperspace.gradient.server.storage.engine_choice import label_of_containers
+    from paperspace.gradient.server.storage.files import UnusableDatabaseError
+
+    with suppress(UnusableDatabaseError, EngineUnavailableError, TimeoutError):
+        label = label_of_containers(database)
+        if label is not None and find_spec("aiodocker"):
+            async with AsyncExitStack() as stack, asyncio.timeout(_LEFT_TIMEOUT):
+                engine = _docker_of(Path(database))
+                stack.push_async_callback(engine.close)
+                await engine.connect(label)
+                return len(await engine.containers())
+    return 0
+
+
+def describe_left(number: int) -> str:
+    """Say how many containers of a simulated database are left on Docker, and how to remove them; "" if there are none."""
+    if not number:
+        return ""
+    return (
+        f"Docker still has {count(number, 'container')} of this database, or of one that it is a copy of. Those that run keep "
+        "their endpoints. To remove them, start the server with `--engine docker`, and then run `gradient server down`."
+    )

@@ -9,7 +9,7 @@ import click
 
 from paperspace.gradient._shared.counting import count
 from paperspace.gradient.cli._output import print_message
-from paperspace.gradient.cli._server_engine import engine_of
+from paperspace.gradient.cli._server_engine import describe_left, engine_of, left_on_docker
 from paperspace.gradient.cli.server_control import control_of
 
 
@@ -40,8 +40,7 @@ def reset(context: click.Context, database: str | Path, *, yes: bool) -> None:
         print_message("Nothing was deleted, and the server was not started.")
         context.exit(1)
     try:
-        if engine_of(file) is not None:
-            asyncio.run(_remove_containers(file))
+        asyncio.run(_remove_containers(file))
         delete(file)
     except click.ClickException as error:
         raise click.ClickException(
@@ -58,8 +57,12 @@ async def _remove_containers(database: Path) -> None:
     """Stop and remove all containers of a database. Without the database, no command would know them.
 
     Raises:
-        ClickException: they cannot be removed, or there are others that the database does not know.
+        ClickException: they cannot be removed, there are others that the database does not know, or it is simulated now.
     """
+    if engine_of(database) is None:
+        if left := describe_left(await left_on_docker(database)):
+            raise click.ClickException(left)
+        return
     async with control_of(database) as control:
         unknown = await control.unknown()
     if unknown:
