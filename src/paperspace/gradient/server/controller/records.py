@@ -29,7 +29,8 @@ from paperspace.gradient.server.controller.steps import (
     SetState,
     Started,
 )
-from paperspace.gradient.server.controller.workload import next_template, template_of, workload_of
+from paperspace.gradient.server.controller.templates import add_templates
+from paperspace.gradient.server.controller.workload import workload_of
 from paperspace.gradient.server.engines.access import access_of
 from paperspace.gradient.server.engines.autoscaling import autoscaling_of, desired_replicas
 from paperspace.gradient.server.engines.reasons import Reason
@@ -130,7 +131,7 @@ class Records:
 
     def wanted(self, deployment_id: str) -> Wanted:
         """Return the desired state of a deployment. A spec that was never accepted does not count."""
-        self._add_templates(deployment_id)
+        add_templates(self._db, deployment_id)
         return self.revisions(deployment_id)
 
     def revisions(self, deployment_id: str) -> Wanted:
@@ -156,46 +157,6 @@ class Records:
         deployments = self._db.rows("SELECT serving_spec_id FROM deployments WHERE id = ?", deployment_id)
         serving_spec_id = deployments[0]["servingSpecId"] if deployments else None
         return access_of(self._db, self._workloads.passwords, deployment_id, serving_spec_id, routed)
-
-    def _add_templates(self, deployment_id: str) -> None:
-        """Store the templates of new revisions.
-
-        If none has a template, nothing has run yet: only the newest one gets one.
-        """
-        specs = self._db.rows(
-            "SELECT * FROM deployment_specs WHERE deployment_id = :id AND external_applied IS NOT NULL AND seq >= coalesce("
-            " (SELECT max(seq) FROM deployment_specs WHERE deployment_id = :id AND template IS NOT NULL),"
-            " (SELECT max(seq) FROM deployment_specs WHERE deployment_id = :id AND external_applied IS NOT NULL)"
-            ") ORDER BY seq",
-            id=deployment_id,
-        )
-        for applied, spec in zip([None, *specs], specs, strict=False):
-            if spec["template"] is None:
-                spec["template"] = next_template(
-                    spec, self._revision_before(spec), applied, self._latest_template(spec)
-                )
-                self._db.execute("UPDATE deployment_specs SET template = ? WHERE id = ?", spec["template"], spec["id"])
-
-    def _revision_before(self, spec: Row) -> Row | None:
-        """Return the revision before another one, which may have been rejected. None: it is the first one."""
-        rows = self._db.rows(
-            "SELECT * FROM deployment_specs WHERE deployment_id = ? AND seq < ? ORDER BY seq DESC LIMIT 1",
-            spec["deploymentId"],
-            spec["seq"],
-        )
-        return rows[0] if rows else None
-
-    def _latest_template(self, spec: Row) -> str | None:
-        """Return the latest template of the same spec, perhaps that of a restart. Revisions that failed do not count."""
-        template = template_of(json.loads(spec["data"]))
-        rows = self._db.rows(
-            "SELECT template FROM deployment_specs WHERE deployment_id = ? AND template IS NOT NULL"
-            " AND substr(template, 1, ?) = ? AND error IS NULL ORDER BY seq DESC LIMIT 1",
-            spec["deploymentId"],
-            len(template),
-            template,
-        )
-        return rows[0]["template"] if rows else None
 
     # Observed state
 

@@ -9,7 +9,6 @@ from typing import TYPE_CHECKING, Any
 from paperspace.gradient._shared.spec_rules import DEFAULT_PORT, DEFAULT_PROTOCOL
 from paperspace.gradient.server.controller.checks import ports_of
 from paperspace.gradient.server.controller.engine import Model, Repository, Workload
-from paperspace.gradient.server.engines.effective_spec import effective
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -69,36 +68,3 @@ def template_of(spec: Mapping[str, Any]) -> str:
     fields = {**workload_of(spec)._asdict(), "protocol": spec.get("protocol") or DEFAULT_PROTOCOL}
     set_fields = {name: value for name, value in fields.items() if value not in (None, (), "")}
     return hashlib.sha256(json.dumps(set_fields, sort_keys=True).encode()).hexdigest()[:16]
-
-
-def next_template(
-    spec: Mapping[str, Any],
-    before: Mapping[str, Any] | None,
-    applied: Mapping[str, Any] | None,
-    latest: str | None,
-) -> str:
-    """Return the template of a new revision.
-
-    A revision that means the same as the one before is a restart, so it gets a template of its own. One that differs from what
-    was applied only in other fields keeps that template, which may be that of a restart. One that goes back to an earlier spec gets
-    the latest template of this spec, for the same reason.
-
-    Args:
-        spec: The row of the new revision.
-        before: The row of the revision before, which may have been rejected. None: there is none.
-        applied: The row of the last revision that was applied. None: none has a template.
-        latest: The latest template of the same spec, perhaps that of a restart. None: there is none.
-    """
-    template = template_of(json.loads(spec["data"]))
-    if applied is None:
-        return template
-    if before and _meaning(spec) == _meaning(before):
-        return f"{template}-{spec['id']}"
-    if template == template_of(json.loads(applied["data"])):
-        same_template: str = applied["template"]
-        return same_template
-    return latest or template
-
-
-def _meaning(spec: Mapping[str, Any]) -> object:
-    return effective(json.loads(spec["data"])), spec["clusterId"]
