@@ -9,6 +9,7 @@ from paperspace.gradient._core.documents import load_document
 from paperspace.gradient._core.pagination import MAX_PAGE, iter_pages
 from paperspace.gradient._generated.deployment_history import DEPLOYMENT_HISTORY, DeploymentHistoryVariables
 from paperspace.gradient._generated.deployment_update import DEPLOYMENT_UPDATE
+from paperspace.gradient._shared.nulls import without_nulls
 from paperspace.gradient.deployments._mutations import update
 from paperspace.gradient.deployments._queries import fetch_by_id, same_id
 from paperspace.gradient.errors import ConflictError, GradientError
@@ -133,7 +134,7 @@ def set_fields(operation: Operation[Any, Any], data: Mapping[str, Any]) -> dict[
 
 def spec_of(revision: Revision | DeploymentRevision) -> dict[str, Any]:
     """Return the spec of a revision in the form of an input: without fields that are null."""
-    return cast("dict[str, Any]", _without_null(revision["data"]))
+    return cast("dict[str, Any]", without_nulls(revision["data"]))
 
 
 def spec_and_cluster_of(revision: Revision | DeploymentRevision) -> dict[str, Any]:
@@ -143,9 +144,3 @@ def spec_and_cluster_of(revision: Revision | DeploymentRevision) -> dict[str, An
 
 def _same_content(one: Revision, other: Revision) -> bool:
     return spec_and_cluster_of(one) == spec_and_cluster_of(other)
-
-
-def _without_null(value: Any) -> Any:
-    if isinstance(value, dict):
-        return {key: _without_null(entry) for key, entry in value.items() if entry is not None}
-    return [_without_null(entry) for entry in value] if isinstance(value, list) else value

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
+from paperspace.gradient._shared.nulls import without_nulls
 from paperspace.gradient._shared.spec_rules import DEFAULT_MAX_REPLICAS, DEFAULT_REPLICAS, DEFAULT_SUMMARY
 
 if TYPE_CHECKING:
@@ -15,20 +16,10 @@ def effective(data: Mapping[str, Any]) -> dict[str, Any]:
 
     So a spec that a client has read and sends back is equal to the one before.
     """
-    spec = _without_nulls(data)
+    spec = without_nulls(data)
     resources = {"replicas": DEFAULT_REPLICAS, **spec.get("resources", {})}
     if "autoscaling" in resources:
         autoscaling = {"maxReplicas": DEFAULT_MAX_REPLICAS, "metrics": [], **resources["autoscaling"]}
         metrics = [{"summary": DEFAULT_SUMMARY, **metric} for metric in autoscaling["metrics"]]
         resources["autoscaling"] = {**autoscaling, "metrics": metrics}
     return {**spec, "resources": resources}
-
-
-def _without_nulls(value: Any) -> Any:
-    match value:
-        case dict():
-            return {name: _without_nulls(field) for name, field in value.items() if field is not None}
-        case list():
-            return [_without_nulls(item) for item in value]
-        case _:
-            return value
