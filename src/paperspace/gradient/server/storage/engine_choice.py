@@ -38,8 +38,8 @@ def label_of_containers(database: str | Path) -> str | None:
     """
     rows: list[tuple[str]] = []
     with _opened(database) as connection:
-        if "server" in _tables(connection):  # the simulation has no templates
-            query = "SELECT id FROM server WHERE EXISTS (SELECT 1 FROM instances WHERE template IS NOT NULL)"
+        if "server" in _tables(connection):  # each container has a port, also one that has ended
+            query = "SELECT id FROM server WHERE EXISTS (SELECT 1 FROM instances WHERE port IS NOT NULL)"
             rows = connection.execute(query).fetchall()
     return rows[0][0] if rows else None
 
