@@ -64,7 +64,7 @@ def configure(api_key: str | None = None, api_url: str | None = None, **options:
 
 
 def replace_session(new: session.Session | None) -> session.Session | None:
-    """Replace the session of the default client, and return the one before. None: there is none, and the next call creates it."""
+    """Replace the session of the default client, and return the one before. None: no session; the next call creates one."""
     before = _sessions.get(_DEFAULT)
     if new is None:
         _sessions.pop(_DEFAULT, None)
