@@ -8,6 +8,7 @@ import json
 import os
 import stat
 import threading
+from collections.abc import Iterator
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
@@ -121,6 +122,44 @@ def test_secrets_that_cannot_be_used(tmp_path: Path, secret: str, message: str) 
     passwords.check({})
 
 
+class Revisions:
+    """A deployment of the simulation, whose revisions a test adds in a transaction."""
+
+    def __init__(self) -> None:
+        self.database = Database(":memory:", lambda: datetime.now(UTC))
+        self._workloads = Workloads(self.database, Simulation())
+        self._store = Store(self.database, actor="Ada", new_id=uuid4)
+        self.id = ""
+
+    def add(self, security: dict[str, Any] | None) -> None:
+        """Add a revision with this `endpointSecurity`. The first one creates the deployment."""
+        data = {"image": "i", "endpointSecurity": security}
+        if self.id:
+            self._store.update_deployment(self.id, name=None, project_id=None, cluster_id=None, data=data)
+        else:
+            self.id = self._store.create_deployment(name="x", project_id="p", cluster_id=None, data=data)["id"]
+
+    def apply(self) -> None:
+        """Apply the newest revision."""
+        self._workloads.apply_new_spec(self.id)
+
+    def ids(self) -> list[str]:
+        """The ids of the revisions, oldest first."""
+        return [row["id"] for row in self.database.rows("SELECT id FROM deployment_specs ORDER BY seq")]
+
+    def fail(self, spec_id: str) -> None:
+        """Let a revision have failed."""
+        self.database.execute("UPDATE deployment_specs SET error = 'failed' WHERE id = ?", spec_id)
+
+
+@pytest.fixture
+def revisions() -> Iterator[Revisions]:
+    revisions = Revisions()
+    with revisions.database.writing():
+        yield revisions
+    revisions.database.close()
+
+
 PUBLIC, OLD, NEW = None, {"protected": True, "secret": "old"}, {"protected": True, "secret": "new"}
 
 
@@ -139,67 +178,48 @@ PUBLIC, OLD, NEW = None, {"protected": True, "secret": "old"}, {"protected": Tru
     ],
 )
 def test_which_revision_counts(
-    serving: dict[str, Any] | None, newest: dict[str, Any] | None, failed: bool, counts: dict[str, Any] | None
+    revisions: Revisions,
+    serving: dict[str, Any] | None,
+    newest: dict[str, Any] | None,
+    failed: bool,
+    counts: dict[str, Any] | None,
 ) -> None:
     """During a rollout, the endpoint is protected if one of the two revisions is. One that has failed does not count."""
-    database = Database(":memory:", lambda: datetime.now(UTC))
-    workloads = Workloads(database, Simulation())
-    store = Store(database, actor="Ada", new_id=uuid4)
-    with database.writing():
-        data = {"image": "i", "endpointSecurity": None}
-        id_ = store.create_deployment(name="x", project_id="p", cluster_id=None, data=data)["id"]
-        workloads.apply_new_spec(id_)
-        store.update_deployment(id_, name=None, project_id=None, cluster_id=None, data=data)
-        workloads.apply_new_spec(id_)
-        ids = [row["id"] for row in database.rows("SELECT id FROM deployment_specs ORDER BY seq")]
-        for spec_id, security in zip(ids, (serving, newest), strict=True):
-            text = json.dumps({"image": "i", "endpointSecurity": security})
-            database.execute("UPDATE deployment_specs SET data = ? WHERE id = ?", text, spec_id)
-        if failed:
-            database.execute("UPDATE deployment_specs SET error = 'failed' WHERE id = ?", ids[1])
-        assert security_of(database, id_, ids[0]) == counts
-    database.close()
+    for _ in range(2):
+        revisions.add(None)
+        revisions.apply()
+    ids = revisions.ids()
+    for spec_id, security in zip(ids, (serving, newest), strict=True):
+        text = json.dumps({"image": "i", "endpointSecurity": security})
+        revisions.database.execute("UPDATE deployment_specs SET data = ? WHERE id = ?", text, spec_id)
+    if failed:
+        revisions.fail(ids[1])
+    assert security_of(revisions.database, revisions.id, ids[0]) == counts
 
 
 @pytest.mark.parametrize("failed", [False, True])
 @pytest.mark.parametrize(("routed", "counts"), [("serving", None), ("between", PROTECTED)])
-def test_a_revision_that_still_gets_requests(routed: str, counts: dict[str, Any] | None, failed: bool) -> None:
+def test_a_revision_that_still_gets_requests(
+    revisions: Revisions, routed: str, counts: dict[str, Any] | None, failed: bool
+) -> None:
     """Between two public revisions, a protected one that was superseded or has failed counts as long as it gets requests."""
-    database = Database(":memory:", lambda: datetime.now(UTC))
-    workloads = Workloads(database, Simulation())
-    store = Store(database, actor="Ada", new_id=uuid4)
-    with database.writing():
-        data = {"image": "i", "endpointSecurity": None}
-        id_ = store.create_deployment(name="x", project_id="p", cluster_id=None, data=data)["id"]
-        workloads.apply_new_spec(id_)
-        store.update_deployment(
-            id_, name=None, project_id=None, cluster_id=None, data={"image": "i", "endpointSecurity": PROTECTED}
-        )
-        workloads.apply_new_spec(id_)
-        if not failed:
-            store.update_deployment(id_, name=None, project_id=None, cluster_id=None, data=data)
-            workloads.apply_new_spec(id_)
-        serving, between, *_ = [row["id"] for row in database.rows("SELECT id FROM deployment_specs ORDER BY seq")]
-        database.execute("UPDATE deployment_specs SET error = 'failed' WHERE id = ?", between)
-        spec_id = serving if routed == "serving" else between
-        instances = [row["id"] for row in database.rows("SELECT id FROM instances WHERE spec_id = ?", spec_id)]
-        assert instances
-        assert security_of(database, id_, serving, instances) == counts
-    database.close()
+    for security in (None, PROTECTED) if failed else (None, PROTECTED, None):
+        revisions.add(security)
+        revisions.apply()
+    serving, between, *_ = revisions.ids()
+    revisions.fail(between)
+    query = "SELECT id FROM instances WHERE spec_id = ?"
+    instances = [row["id"] for row in revisions.database.rows(query, serving if routed == "serving" else between)]
+    assert instances
+    assert security_of(revisions.database, revisions.id, serving, instances) == counts
 
 
 @pytest.mark.parametrize("failed", [False, True])
-def test_before_anything_serves(failed: bool) -> None:
+def test_before_anything_serves(revisions: Revisions, failed: bool) -> None:
     """A new deployment is protected before it serves, also if it has failed."""
-    database = Database(":memory:", lambda: datetime.now(UTC))
-    workloads = Workloads(database, Simulation())
-    store = Store(database, actor="Ada", new_id=uuid4)
-    with database.writing():
-        data = {"image": "i", "endpointSecurity": PROTECTED}
-        id_ = store.create_deployment(name="x", project_id="p", cluster_id=None, data=data)["id"]
-        assert security_of(database, id_, None) is None  # it is not applied yet, and has no endpoint
-        workloads.apply_new_spec(id_)
-        if failed:
-            database.execute("UPDATE deployment_specs SET error = 'failed'")
-        assert security_of(database, id_, None) == PROTECTED
-    database.close()
+    revisions.add(PROTECTED)
+    assert security_of(revisions.database, revisions.id, None) is None  # it is not applied yet, and has no endpoint
+    revisions.apply()
+    if failed:
+        revisions.fail(revisions.ids()[0])
+    assert security_of(revisions.database, revisions.id, None) == PROTECTED
