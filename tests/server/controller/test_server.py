@@ -3,8 +3,12 @@
 from __future__ import annotations
 
 import asyncio
+import os
+import sqlite3
 import urllib.request
+from contextlib import closing
 from datetime import UTC, datetime, timedelta
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import pytest
@@ -14,12 +18,12 @@ from tests.server.controller.test_controller import PATIENCE
 
 from paperspace.gradient import Client
 from paperspace.gradient.server import LocalServer, UnusableDatabaseError
+from paperspace.gradient.server.controller import host_lock
 from paperspace.gradient.server.controller.controller import Options
 from paperspace.gradient.server.engines.simulation import Simulation
 
 if TYPE_CHECKING:
     from collections.abc import Callable
-    from pathlib import Path
 
 OPTIONS = Options(ports=ports(24100))
 
@@ -207,6 +211,25 @@ def test_copied_database(tmp_path: Path) -> None:
                 await LocalServer(database=copy, engine=ServingEngine(), options=OPTIONS).__aenter__()
         async with LocalServer(database=copy, engine=ServingEngine(), options=OPTIONS):
             pass
+
+    asyncio.run(main())
+
+
+def test_the_lock_stays_young(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A server touches the file of its lock on containers again and again, so that programs that clean /tmp do not remove it."""
+    monkeypatch.setattr(host_lock, "_TOUCH_INTERVAL", 0.01)
+    file = tmp_path / "gradient.db"
+
+    async def main() -> None:
+        async with LocalServer(database=file, engine=ServingEngine(), options=OPTIONS):
+            with closing(sqlite3.connect(file)) as database:
+                [id_] = database.execute("SELECT id FROM server").fetchone()
+            lock = Path(f"/tmp/gradient-server-{id_}.lock")  # where all servers of the machine find it
+            async with asyncio.timeout(PATIENCE):
+                for _ in range(2):
+                    os.utime(lock, (0, 0))
+                    while not lock.stat().st_mtime:  # noqa: ASYNC110, ASYNC240
+                        await asyncio.sleep(0.01)
 
     asyncio.run(main())
 

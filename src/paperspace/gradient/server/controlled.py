@@ -12,7 +12,7 @@ from paperspace.gradient.server.controller.controller import Controller, Options
 from paperspace.gradient.server.controller.down import Drain, Estate, describe_engine, take_down
 from paperspace.gradient.server.controller.engine import EngineUnavailableError
 from paperspace.gradient.server.controller.gateway import GatewayUnavailableError
-from paperspace.gradient.server.controller.host_lock import locked_containers
+from paperspace.gradient.server.controller.host_lock import keep_young, locked_containers
 from paperspace.gradient.server.controller.log_store import LogStore
 from paperspace.gradient.server.controller.logs import Collector
 from paperspace.gradient.server.controller.recording import Recorder
@@ -83,7 +83,8 @@ class ControlledDeployments:
         engine, gateway = self.estate.engine, self.estate.gateway
         self._id = await self._dispatcher.change(lambda backend: server_id(backend.database))
         async with AsyncExitStack() as stack:
-            stack.enter_context(locked_containers(self._id))
+            lock = stack.enter_context(locked_containers(self._id))
+            stack.push_async_callback(cancel, [asyncio.create_task(run_forever(partial(keep_young, lock)))])
             if gateway:
                 await gateway.open()
                 stack.push_async_callback(gateway.close)

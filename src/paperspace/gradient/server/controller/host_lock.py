@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import asyncio
+import os
 from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
@@ -12,10 +14,23 @@ from paperspace.gradient.server.storage.files import UnusableDatabaseError
 if TYPE_CHECKING:
     from collections.abc import Generator
 
+_TOUCH_INTERVAL = 3600.0  # seconds; the shortest age of such programs is three days
+
+
+async def keep_young(lock: int) -> None:
+    """Touch the file of the lock every hour, until cancelled: programs that clean /tmp remove old files.
+
+    Many of them do not check for locks, such as systemd-tmpfiles before version 254. Without the file, another server could
+    lock a new one.
+    """
+    while True:
+        os.utime(lock)
+        await asyncio.sleep(_TOUCH_INTERVAL)
+
 
 @contextmanager
-def locked_containers(server_id: str) -> Generator[None]:
-    """Hold the lock. It is released when the process ends, however it ends.
+def locked_containers(server_id: str) -> Generator[int]:
+    """Hold the lock. It is released when the process ends, however it ends. Return the descriptor of its file.
 
     A server that is killed leaves an empty file, which the next server of the same database uses and removes. It cannot be
     beside the database, where a copy would have its own.
@@ -35,6 +50,6 @@ def locked_containers(server_id: str) -> Generator[None]:
             "or pass --engine simulated to use this copy without containers"
         )
     try:
-        yield
+        yield descriptor
     finally:
         unlock_and_remove(file, descriptor)
