@@ -107,6 +107,13 @@ def test_no_numbered_parameters_in_sql() -> None:
     assert numbered == []
 
 
+def test_no_operators_that_the_oldest_sqlite_lacks() -> None:
+    """SQL has no `->` and no `->>`: the server accepts SQLite 3.37, as in Ubuntu 22.04, which reports a syntax error."""
+    for path in (SOURCE / "server").rglob("*.py"):
+        text = path.read_text(encoding="utf-8")
+        assert not re.search(r"->>?\s*'", text), f"{path}: use json_extract"
+
+
 def test_schema_is_canonical() -> None:
     """The schema is sorted and formatted as `gradient schema pull` writes it, so that a diff shows only changes."""
     text = (TOP / "graphql/schema.graphql").read_text(encoding="utf-8")

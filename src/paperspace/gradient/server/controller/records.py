@@ -56,8 +56,9 @@ _NO_PORT = "Waiting for a free port in --port-range."
 # The tables, not their views: what exists does not depend on the clock, which may have been wrong.
 _INSTANCE = """
 SELECT instances.*, latest.phase, latest.state, latest.message AS state_message, latest.timestamp AS since,
-    (SELECT json_object('port', data -> '$.port', 'healthChecks', data -> '$.healthChecks') FROM deployment_specs
-        WHERE deployment_specs.id = instances.spec_id AND data ->> '$.healthChecks' IS NOT NULL) AS spec_with_checks
+    (SELECT json_object('port', json_extract(data, '$.port'), 'healthChecks', json_extract(data, '$.healthChecks'))
+        FROM deployment_specs WHERE deployment_specs.id = instances.spec_id
+        AND json_extract(data, '$.healthChecks') IS NOT NULL) AS spec_with_checks
 FROM instances JOIN instance_states AS latest ON latest.seq = (
     SELECT max(seq) FROM instance_states WHERE deployment_run_instance_id = instances.id
 )
