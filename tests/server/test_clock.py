@@ -91,9 +91,10 @@ def test_starts_after_the_clock_was_ahead(tmp_path: Path, caller: type[Caller], 
         with LocalServer(database=file, now=clock) as server:
             call = caller(server)
             assert ready(call) == [0]
-            query = "{ deployments { nodes { dtCreated deploymentSpecs { nodes { dtCreated } } } } }"
+            query = "{ deployments { nodes { dtCreated deploymentSpecs { nodes { dtCreated cluster { dtCreated dtModified } } } } } }"
             [node] = call(query).data["deployments"]["nodes"]
-            assert max(node["dtCreated"], node["deploymentSpecs"]["nodes"][0]["dtCreated"]) <= iso(clock())
+            [newest] = node["deploymentSpecs"]["nodes"]
+            assert max(node["dtCreated"], newest["dtCreated"], *newest["cluster"].values()) <= iso(clock())
         clock.forward(milliseconds=100)
     clock.forward(seconds=30)
     with LocalServer(database=file, now=clock) as server:

@@ -18,6 +18,7 @@ from tests.server.controller.test_controller import PATIENCE
 
 from paperspace.gradient import Client
 from paperspace.gradient.server import LocalServer, UnusableDatabaseError
+from paperspace.gradient.server.clock import iso, utc_now
 from paperspace.gradient.server.controller import host_lock
 from paperspace.gradient.server.controller.controller import Options
 from paperspace.gradient.server.engines.simulation import Simulation
@@ -263,6 +264,30 @@ def test_a_clock_that_was_ahead(tmp_path: Path, ahead: timedelta) -> None:
             async with asyncio.timeout(PATIENCE):
                 while engine.by_id:  # noqa: ASYNC110  # as above
                     await asyncio.sleep(0.01)
+
+    asyncio.run(main())
+
+
+def test_a_rename_while_the_clock_was_ahead(tmp_path: Path) -> None:
+    """After a restart with the right clock, the time of a rename is not in the future, also if no container changed meanwhile."""
+
+    async def main() -> None:
+        engine, file, ahead = ServingEngine(), tmp_path / "gradient.db", timedelta(days=2)
+        async with LocalServer(engine=engine, options=OPTIONS, database=file) as server:
+            id_ = (await in_thread(server, lambda api: api.create_deployment("mnist", "p", spec("good-1"))))["id"]
+            await in_thread(server, lambda api: api.wait_for_deployment(id_, timeout=PATIENCE))
+        async with LocalServer(
+            engine=engine, options=OPTIONS, database=file, now=lambda: datetime.now(UTC) + ahead
+        ) as server:
+            await in_thread(server, lambda api: api.update_deployment(id=id_, name="renamed"))
+        async with LocalServer(engine=engine, options=OPTIONS, database=file) as server:
+            await in_thread(server, lambda api: api.wait_for_deployment(id_, timeout=PATIENCE))
+        engine.close_all()
+        with closing(sqlite3.connect(file)) as connection:
+            [(modified, saved)] = connection.execute(
+                "SELECT dt_modified, (SELECT max(dt_created) FROM replies) FROM deployments"
+            )
+            assert max(modified, saved) <= iso(utc_now())
 
     asyncio.run(main())
 

@@ -116,7 +116,7 @@ def open_backend(
                         reason = f"its deployments run on {kept}; pass this engine as engine=, or use `gradient server`"
                         raise unusable(settings.database, reason)
                     if not settings.runtime.simulated:
-                        end_future(database)
+                        end_future(database, wrong=wrong is not None)
                     elif wrong:
                         move_future(database, wrong)
                     workloads.apply_new_specs()

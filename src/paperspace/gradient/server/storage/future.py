@@ -12,6 +12,8 @@ if TYPE_CHECKING:
     from paperspace.gradient.server.storage.database import Database
 
 _TIMES = (
+    ("clusters", "dt_created"),
+    ("clusters", "dt_modified"),
     ("deployments", "dt_created"),
     ("deployments", "dt_modified"),
     ("deployments", "dt_deleted"),
@@ -33,14 +35,14 @@ _TIMES = (
 _NEWEST = (("instances", "dt_created"), ("instance_states", "timestamp"), ("deployment_events", "dt_last"))
 
 
-def end_future(database: Database) -> None:
+def end_future(database: Database, *, wrong: bool) -> None:
     """Replace times in the future by the time of the transaction. With an engine, nothing is dated in advance.
 
-    All rows are read only if one of the newest is in the future: a start takes as long with a large database.
+    All rows are read only if the last change was in the future (`wrong`), or what the engine did: a start takes as long
+    with a large database.
     """
     now = iso(database.transaction_time)
-    deleted = database.rows("SELECT 1 FROM deployments WHERE dt_deleted > ? LIMIT 1", now)
-    if deleted or any(_newest(database, table, column) > now for table, column in _NEWEST):
+    if wrong or any(_newest(database, table, column) > now for table, column in _NEWEST):
         for table, column in _TIMES:
             database.execute(f"UPDATE {table} SET {column} = :now WHERE {column} > :now", now=now)  # noqa: S608
 
