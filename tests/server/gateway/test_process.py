@@ -14,10 +14,11 @@ from contextlib import suppress
 from pathlib import Path
 
 import pytest
-from tests.server.gateway.site import Load, Replica, Visitor, until, visiting
+from tests.server.gateway.site import LONG, Load, Replica, Visitor, until, visiting
 
 from paperspace.gradient.server.controller.gateway import GatewayUnavailableError, Routes, Target
 from paperspace.gradient.server.gateway import envoy as envoy_module
+from paperspace.gradient.server.gateway import gateway as gateway_module
 from paperspace.gradient.server.gateway.binary import find_envoy
 from paperspace.gradient.server.gateway.gateway import EnvoyGateway
 from paperspace.gradient.server.gateway.options import Certificate
@@ -312,6 +313,57 @@ async def test_other_port(new_gateway: Create, replicas: list[Replica], unused_p
     assert second.endpoint_url("x") == f"http://127.0.0.1:{unused_port}/endpoints/x"
     async with visiting(second) as visitor:
         assert await visitor.name() == "a"
+
+
+@pytest.mark.parametrize("hosts", [("127.0.0.1", "0.0.0.0"), ("0.0.0.0", "127.0.0.1")])
+async def test_other_host(
+    new_gateway: Create, replicas: list[Replica], unused_port: int, hosts: tuple[str, str]
+) -> None:
+    """The next server can use another host with the same port, without a new process; active requests go on."""
+    first, second = (new_gateway(host=host, port=unused_port) for host in hosts)
+    await first.open()
+    await first.route("x", "a", replicas[0].target)
+    async with visiting(first) as visitor:
+        slow = asyncio.create_task(visitor.name("x", "?seconds=1"))
+        await until(lambda: replicas[0].active == 1)
+        await first.close()
+        pid = pid_of(first)
+        await second.open()
+        assert await slow == "a"
+        assert await visitor.name() == "a"
+    assert pid_of(second) == pid
+    assert second.state().address == f"{hosts[1]}:{unused_port}"
+
+
+async def until_listening(port: int) -> None:
+    """Return when something accepts connections on a port of 127.0.0.1."""
+    async with asyncio.timeout(LONG):
+        while True:
+            with suppress(ConnectionRefusedError):
+                _, writer = await asyncio.open_connection("127.0.0.1", port)
+                writer.close()
+                return
+
+
+@pytest.mark.parametrize("stalled", [False, True])
+async def test_other_host_that_cannot_be_used(
+    new_gateway: Create, unused_port: int, monkeypatch: pytest.MonkeyPatch, stalled: bool
+) -> None:
+    """If the next server cannot use another host, a process that runs is not disturbed. One that does not respond is replaced."""
+    monkeypatch.setattr(gateway_module, "_APPLY_TIMEOUT", 0.5)
+    first, third = new_gateway(port=unused_port), new_gateway(port=unused_port, host="0.0.0.0")
+    await first.open()
+    await first.close()
+    pid = pid_of(first)
+    with socket.create_server(("127.0.0.2", unused_port)):
+        for host in ("0.0.0.0", "192.0.2.1"):
+            with pytest.raises(GatewayUnavailableError, match=f"The gateway cannot listen on {host}:{unused_port}"):
+                await new_gateway(port=unused_port, host=host).open()
+            await until_listening(unused_port)
+    if stalled:
+        os.kill(pid, signal.SIGSTOP)
+    await third.open()
+    assert (pid_of(third) != pid) == stalled
 
 
 async def test_other_settings_of_the_process(new_gateway: Create, folder: Path) -> None:

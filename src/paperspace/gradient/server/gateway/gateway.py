@@ -20,7 +20,7 @@ from paperspace.gradient.server.gateway.binary import find_envoy
 from paperspace.gradient.server.gateway.changes import FILES, Changes, read_routing
 from paperspace.gradient.server.gateway.envoy import Envoy, stop_envoy
 from paperspace.gradient.server.gateway.folder import RUNNER, locked_folder, remove_folder
-from paperspace.gradient.server.gateway.listener import listeners, read_address, read_port
+from paperspace.gradient.server.gateway.listener import listeners, read_address, read_socket
 from paperspace.gradient.server.gateway.resources import BOOTSTRAP, CLUSTERS, LISTENERS, clusters
 from paperspace.gradient.server.gateway.secrets import Secrets
 from paperspace.gradient.server.gateway.statistics import Counting
@@ -87,8 +87,7 @@ class EnvoyGateway:
             envoy = await self._connect(stack, program)
             running = await envoy.running()
             self._supervisor.attach(running)  # from now on, it is closed with the stack
-            self._port = self._select_port(running, address)
-            self._write_settings(address)
+            await self._write_settings(running, address)
             self._changes.write(self._changes.applied)
             envoy.configure()  # last: `gradient server gateway` waits for it
             await self._supervisor.open()
@@ -277,27 +276,44 @@ class EnvoyGateway:
         await self._changes.change(lambda routing: routing.forget(deployment_id))
         self._counting.retire(slot)  # again: a reading that was taken meanwhile may not have its last requests
 
-    def _select_port(self, running: Process | None, address: str) -> int:
-        """Return the port to listen on. With port 0, it is the one from before, if it is free."""
-        stored = self._envoy.files.read(LISTENERS, lambda resources: read_port(resources, address))
-        port = self._options.port or stored or 0
-        if (running and port == stored) or (self._options.external and port):
-            return port  # whoever starts an external gateway may use ports that the server may not use
-        try:
-            return free_port(address, port)
-        except GatewayUnavailableError:
-            if self._options.port:
-                raise
-            return free_port(address, 0)
-
-    def _write_settings(self, address: str) -> None:
-        """Write the files that do not depend on the routes."""
+    async def _write_settings(self, running: Process | None, address: str) -> None:
+        """Write the files that do not depend on the routes. The listener is last: until then, a process that runs listens."""
         files, certificate = self._envoy.files, self._options.certificate
         files.write(CLUSTERS, clusters(self._folder))
         if certificate:
             self._secrets = Secrets(certificate, self._envoy, self._in_effect)
             self._secrets.write()
+        self._port = await self._select_port(running, address)
         files.write(LISTENERS, listeners(self._folder, address, self._port, tls=certificate is not None))
+
+    async def _select_port(self, running: Process | None, address: str) -> int:
+        """Return the port to listen on. With port 0, it is the one from before, if it is free."""
+        files = self._envoy.files
+        before = files.read(LISTENERS, read_socket)
+        port = self._options.port or (before[1] if before else 0)
+        if running and before == (address, port):
+            return port
+        listener = files.resources(LISTENERS) if running and before and before[1] == port else None
+        if running and listener:
+            await self._stop_listening(running)  # 0.0.0.0 and 127.0.0.1, for example, cannot have the same port
+        if self._options.external and port:
+            return port  # whoever starts an external gateway may use ports that the server may not use
+        try:
+            return free_port(address, port)
+        except GatewayUnavailableError:
+            if listener:
+                files.write(LISTENERS, listener)
+            if self._options.port:
+                raise
+            return free_port(address, 0)
+
+    async def _stop_listening(self, running: Process) -> None:
+        """Let Envoy listen nowhere. Its active requests go on. If it does not respond, stop it."""
+        self._envoy.files.write(LISTENERS, [])
+        try:
+            await self._in_effect([LISTENERS])
+        except GatewayUnavailableError:
+            await running.stop()
 
     async def _in_effect(self, names: Iterable[str] = FILES) -> bool:
         """Return True when Envoy has applied files, and False if it does not run."""

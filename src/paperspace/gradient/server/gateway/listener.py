@@ -63,15 +63,15 @@ def secrets(chain: str, key: str) -> Sequence[Resource]:
     return [typed(name, name=SECRET, tls_certificate=certificate)]
 
 
-def read_port(resources: Any, address: str) -> int | None:
-    """Return the port of a listener. None: it has another address.
+def read_socket(resources: Any) -> tuple[str, int]:
+    """Return the IP address and the port of a listener.
 
     Raises:
         LookupError, TypeError, ValueError: it is not what `listeners` returns.
     """
     [listener] = resources
     known = listener["address"]["socket_address"]
-    return int(known["port_value"]) if known["address"] == address else None
+    return str(known["address"]), int(known["port_value"])
 
 
 def read_address(resources: Any) -> str:
@@ -80,9 +80,7 @@ def read_address(resources: Any) -> str:
     Raises:
         LookupError, TypeError, ValueError: it is not what `listeners` returns.
     """
-    [listener] = resources
-    known = listener["address"]["socket_address"]
-    return netloc(known["address"], int(known["port_value"]))
+    return netloc(*read_socket(resources))
 
 
 def _named(name: str, configuration: Resource) -> Resource:
