@@ -223,6 +223,7 @@ async def test_damaged_file(
     await first.stop()
     (folder / name).write_bytes(content)
     await second.open()
+    await second.expose("x")
     await second.route("x", "a", replicas[0].target)
     async with visiting(second) as visitor:
         assert await visitor.name() == "a"

@@ -251,6 +251,23 @@ async def test_the_next_server(new_gateway: Callable[..., EnvoyGateway], replica
     _check_files(folder)
 
 
+async def test_damaged_routes(new_gateway: Callable[..., EnvoyGateway], replicas: list[Replica], folder: Path) -> None:
+    """If the file that says who may use an endpoint is damaged, nobody may, until the next server knows who may."""
+    first, second = new_gateway(), new_gateway()
+    await first.open()
+    await first.expose("x", ACCESS)
+    await first.route("x", "a", replicas[0].target)
+    await first.close()
+    (folder / "rds.json").write_bytes(b"")
+    await second.open()
+    async with visiting(second) as visitor:
+        assert [await visitor.name(), await visitor.name(headers=authorized())] == ["401", "401"]
+        await second.expose("x", ACCESS)
+        assert [await visitor.name(), await visitor.name(headers=authorized())] == ["401", "a"]
+        await second.expose("x")
+        assert await visitor.name() == "a"
+
+
 def _check_files(folder: Path) -> None:
     """Check that no file has the password, and that only the owner can read those with the digest."""
     for file in folder.iterdir():

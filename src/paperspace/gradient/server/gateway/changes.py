@@ -10,6 +10,7 @@ from paperspace.gradient.server.gateway.endpoints import endpoints, read_endpoin
 from paperspace.gradient.server.gateway.resources import ROUTES, endpoints_file
 from paperspace.gradient.server.gateway.route_configuration import read_digests, read_routes, routes
 from paperspace.gradient.server.gateway.routing import PROTOCOLS, Routing, combine, without_shared_ports
+from paperspace.gradient.server.protection import Access
 from paperspace.gradient.server.tasks import cancel
 
 if TYPE_CHECKING:
@@ -122,12 +123,16 @@ class Changes:
 
 
 def read_routing(files: Files) -> Routing:
-    """Return the routing that the files contain. A file that is damaged or missing counts as empty."""
+    """Return the routing that the files contain. A file that is damaged or missing counts as empty.
+
+    Nobody may use an endpoint that only its instances show, until it is known who may.
+    """
     instances: set[Instance] = set()
     for protocol in PROTOCOLS:
         instances |= files.read(endpoints_file(protocol), partial(read_endpoints, protocol)) or set()
     slots, digests = files.read(ROUTES, read_routes) or {}, files.read(ROUTES, read_digests) or {}
     routing = Routing(slots, without_shared_ports(instances), digests)
     for deployment_id in sorted({instance.deployment_id for instance in routing.instances}):
-        routing = routing.expose(deployment_id)
+        if deployment_id not in slots:
+            routing = routing.expose(deployment_id).protect(deployment_id, Access(None))
     return routing
