@@ -169,6 +169,26 @@ async def test_remove(new_gateway: Create, folder: Path, opened: bool, deep: boo
     assert not exists(folder)
 
 
+@pytest.mark.parametrize("damaged", [False, True])
+async def test_drain_without_a_server(
+    new_gateway: Create, replicas: list[Replica], folder: Path, damaged: bool
+) -> None:
+    """Without a server, hosts of endpoints have status 503 during a drain, not 404. It works too if a file is damaged."""
+    first, second = new_gateway(domain="models.example.com"), new_gateway()
+    await first.open()
+    await first.route("x", "a", replicas[0].target)
+    await first.close()
+    if damaged:
+        (folder / "rds.json").write_bytes(b"")
+    await second.attach()
+    await second.drain()
+    async with visiting(first) as visitor:
+        for domain in ["localhost", *([] if damaged else ["models.example.com"])]:
+            url = f"http://127.0.0.1:{first._port}/"
+            async with visitor.session.get(url, headers={"Host": f"dx.{domain}"}) as response:
+                assert response.status == (401 if damaged else 503)
+
+
 async def test_attach_starts_nothing(new_gateway: Create, folder: Path) -> None:
     """Without a process, there is nothing to drain, and none is started."""
     gateway = new_gateway()

@@ -65,6 +65,17 @@ async def test_host(new_gateway: Callable[..., EnvoyGateway], replicas: list[Rep
     assert "x-forwarded-prefix" not in body["headers"]
 
 
+async def test_domain_localhost(new_gateway: Callable[..., EnvoyGateway], replicas: list[Replica]) -> None:
+    """The domain can be localhost, in which endpoints have a host anyway."""
+    gateway = new_gateway(domain="LocalHost")
+    await gateway.open()
+    await gateway.route("x", "a", replicas[0].target)
+    async with visiting(gateway) as visitor:
+        url = f"http://127.0.0.1:{gateway._port}/"
+        async with visitor.session.get(url, headers={"Host": "dx.localhost"}) as response:
+            assert (await response.json())["name"] == "a"
+
+
 def test_url_of_a_host() -> None:
     """Messages show the host of an endpoint with `ID` in place of an id, and the domain in lower case."""
     url = endpoint_url("ID", "0.0.0.0", 443, "Models.Example.com", tls=True)

@@ -19,9 +19,11 @@ from paperspace.gradient.server.gateway.admin import AdminError
 from paperspace.gradient.server.gateway.binary import find_envoy
 from paperspace.gradient.server.gateway.changes import FILES, Changes, read_routing
 from paperspace.gradient.server.gateway.envoy import Envoy, stop_envoy
+from paperspace.gradient.server.gateway.files import Files
 from paperspace.gradient.server.gateway.folder import RUNNER, locked_folder, remove_folder
 from paperspace.gradient.server.gateway.listener import listeners, read_address, read_socket
-from paperspace.gradient.server.gateway.resources import BOOTSTRAP, CLUSTERS, LISTENERS, clusters
+from paperspace.gradient.server.gateway.resources import BOOTSTRAP, CLUSTERS, LISTENERS, ROUTES, clusters
+from paperspace.gradient.server.gateway.route_configuration import read_domain
 from paperspace.gradient.server.gateway.secrets import Secrets
 from paperspace.gradient.server.gateway.statistics import Counting
 from paperspace.gradient.server.gateway.supervisor import Supervisor
@@ -84,7 +86,7 @@ class EnvoyGateway:
                 stack.push_async_callback(stop_envoy, self._folder)
             program = None if options.external else find_envoy(options.envoy)
             address = await in_daemon_thread(ip_address, options.host)
-            envoy = await self._connect(stack, program)
+            envoy = await self._connect(stack, program, options.domain)
             running = await envoy.running()
             self._supervisor.attach(running)  # from now on, it is closed with the stack
             await self._write_settings(running, address)
@@ -103,11 +105,12 @@ class EnvoyGateway:
         """
         async with AsyncExitStack() as stack:
             stack.enter_context(locked_folder(self._folder))
-            envoy = await self._connect(stack, None)
+            envoy = await self._connect(stack, None, Files(self._folder).read(ROUTES, read_domain))
             self._supervisor.attach(await envoy.find())
+            self._changes.write(self._changes.applied)  # a file may be damaged
             self._stack = stack.pop_all()
 
-    async def _connect(self, stack: AsyncExitStack, program: Path | None) -> Envoy:
+    async def _connect(self, stack: AsyncExitStack, program: Path | None, domain: str | None) -> Envoy:
         """Read the files, and return Envoy, which is disconnected with the stack."""
         named = program is not None and self._options.envoy is not None
         envoy = self._envoy = Envoy(self._folder, program, named=named)
@@ -115,7 +118,7 @@ class EnvoyGateway:
         self._supervisor = Supervisor(envoy, self._report, external=self._options.external)
         stack.callback(self._supervisor.close)
         routing = read_routing(envoy.files)
-        self._changes = Changes(envoy.files, routing, self._options.domain, self._in_effect)
+        self._changes = Changes(envoy.files, routing, domain, self._in_effect)
         stack.push_async_callback(self._changes.close)
         return envoy
 

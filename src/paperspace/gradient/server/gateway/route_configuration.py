@@ -9,11 +9,12 @@ from paperspace.gradient.server.gateway.resources import Resource, read_subset, 
 from paperspace.gradient.server.gateway.statistics import read_slot, slot_name
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Collection, Sequence
 
     from paperspace.gradient.server.gateway.routing import Routing
 
 NAME = "endpoints"
+_LOCALHOST = "localhost"  # all endpoints have a host in this domain
 
 _PATHS = "*"  # the name of the virtual host with the routes by path; no slot has this name
 _PREFIX_HEADER = "x-forwarded-prefix"
@@ -41,7 +42,7 @@ def routes(routing: Routing, domain: str | None) -> Sequence[Resource]:
         routing: The endpoints and their instances.
         domain: Endpoints have a host in this domain too.
     """
-    domains = ["localhost", *([domain] if domain else [])]
+    domains = {_LOCALHOST, (domain or _LOCALHOST).lower()}
     exposed = [
         _Endpoint(id_, routing.slots[id_], protocol, routing.digests.get(id_))
         for id_, protocol in sorted(routing.protocols().items())
@@ -84,6 +85,16 @@ def read_digests(resources: Any) -> dict[str, str]:
     return {id_: digest for id_, digest in digests.items() if digest}
 
 
+def read_domain(resources: Any) -> str | None:
+    """Return the domain in which the endpoints of a route configuration have a host too. None: there is none, or no endpoint.
+
+    Raises:
+        LookupError, TypeError: it is not what `routes` returns.
+    """
+    domains = {name.partition(".")[2] for host in _hosts(resources) for name in host["domains"] if name[-1] != "."}
+    return next(iter(domains - {_LOCALHOST}), None)
+
+
 def _hosts(resources: Any) -> list[Any]:
     [configuration] = resources
     return [host for host in configuration["virtual_hosts"] if host["name"] != _PATHS]
@@ -93,8 +104,8 @@ def _deployment_id(host: Any) -> str:
     return read_subset(host["routes"][0]["route"]["metadata_match"]["filter_metadata"])
 
 
-def _host(endpoint: _Endpoint, domains: list[str]) -> Resource:
-    hosts = [endpoint_host(endpoint.deployment_id, domain).lower() for domain in domains]
+def _host(endpoint: _Endpoint, domains: Collection[str]) -> Resource:
+    hosts = [endpoint_host(endpoint.deployment_id, domain).lower() for domain in sorted(domains)]
     return {
         "name": slot_name(endpoint.slot),
         "domains": [*hosts, *(f"{host}." for host in hosts)],  # a name in DNS may end with a dot
