@@ -501,6 +501,39 @@ def pytest_run(folder: Path, *options: str) -> str:
     return ran.stdout
 
 
+PATCHING = """
+import os
+import pytest
+from paperspace.gradient import AuthenticationError, deployments
+
+def environment():
+    return {name: value for name, value in os.environ.items() if name != "PYTEST_CURRENT_TEST"}
+
+BEFORE = environment()
+
+def patch(monkeypatch):
+    monkeypatch.setenv("PAPERSPACE_API_KEY", "another")
+    monkeypatch.delenv("PAPERSPACE_API_HOST")
+    with pytest.raises(AuthenticationError):
+        deployments.list_deployments()
+
+def test_first(monkeypatch, gradient_server):
+    patch(monkeypatch)
+
+def test_second(gradient_server, monkeypatch):
+    patch(monkeypatch)
+
+def test_restored():
+    assert environment() == BEFORE
+"""
+
+
+def test_environment_that_a_test_patches(tmp_path: Path) -> None:
+    """What a test patches in the environment is restored with the rest, in whatever order it requests the fixtures."""
+    (tmp_path / "test_patching.py").write_text(PATCHING)
+    assert "3 passed" in pytest_run(tmp_path)
+
+
 @pytest.fixture
 def documented(tmp_path: Path) -> Path:
     """The files of the documentation."""

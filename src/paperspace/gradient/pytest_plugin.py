@@ -23,7 +23,7 @@ __all__ = ["GradientServer", "ModelRequest", "ModelResponse", "PendingFault", "R
 
 
 @pytest.fixture
-def gradient_server() -> Iterator[GradientServer]:
+def gradient_server(monkeypatch: pytest.MonkeyPatch) -> Iterator[GradientServer]:
     """Start a local server for one test. The environment and the default client use it until the test ends.
 
     Yields:
@@ -36,3 +36,5 @@ def gradient_server() -> Iterator[GradientServer]:
     """
     with GradientServer() as test_server, test_server.as_default():
         yield test_server
+        # First what the test has patched: afterwards, this would put back the values of the server, for all later tests.
+        monkeypatch.undo()
