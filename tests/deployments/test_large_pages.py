@@ -21,6 +21,7 @@ VALUE = "x" * 10_000
 SPEC: Any = {"image": "first", "env": [{"name": "CONFIG", "value": VALUE}]}
 
 READS: dict[str, Callable[[Deployments, str], int]] = {
+    "get_deployment": lambda api, id_: len(api.get_deployment(id_)["deploymentSpecs"]["nodes"]),
     "get_deployment_history": lambda api, id_: len(api.get_deployment_history(id_)),
     "list_deployments": lambda api, _: sum(len(one["deploymentSpecs"]["nodes"]) for one in api.list_deployments()) // 3,
     "list_deployments on a cluster": lambda api, _: (
@@ -46,10 +47,9 @@ def large() -> Iterator[tuple[LocalServer, str]]:
 def test_more_than_the_budget_of_a_request(
     large: tuple[LocalServer, str], monkeypatch: pytest.MonkeyPatch, read: str, limit: str
 ) -> None:
-    """A list is complete, although its first page is over the budget of the server."""
+    """A list is complete, although the specs of a single deployment are over the budget of the server."""
     server, id_ = large
-    size = len(VALUE) * (REVISIONS + 2)  # of the specs of one deployment
-    budget = size // 2 if "history" in read else size
+    budget = len(VALUE) * (REVISIONS + 2) // 2
     for name, limits in (("MAXIMUM", MAXIMUM), ("LIGHT", LIGHT)):
         monkeypatch.setattr(dispatcher, name, limits._replace(**{limit: budget}))
     with Client(server.api_key, server.url) as client:
@@ -67,12 +67,27 @@ def test_rollback_over_many_large_revisions(large: tuple[LocalServer, str], monk
         assert client.deployments.get_deployment_spec(id_)["image"] == "first"
 
 
-def test_larger_than_the_client_accepts(large: tuple[LocalServer, str], monkeypatch: pytest.MonkeyPatch) -> None:
-    """A list is complete, although its first page has more than `max_response_bytes`."""
+@pytest.mark.parametrize("read", READS)
+def test_larger_than_the_client_accepts(
+    large: tuple[LocalServer, str], monkeypatch: pytest.MonkeyPatch, read: str
+) -> None:
+    """A list is complete, although the specs of a single deployment have more than `max_response_bytes`."""
     monkeypatch.setattr(retry, "FIRST_BACKOFF", 0.001)
     server, id_ = large
-    with Client(server.api_key, server.url, max_response_bytes=len(VALUE) * REVISIONS // 2) as client:
-        assert len(client.deployments.get_deployment_history(id_)) == REVISIONS
+    limit = len(VALUE) * REVISIONS // 2 if "history" in read else 1_500
+    with Client(server.api_key, server.url, max_response_bytes=limit) as client:
+        assert READS[read](client.deployments, id_) == REVISIONS
+
+
+def test_many_events_in_small_pages(server: LocalServer, client: Client, monkeypatch: pytest.MonkeyPatch) -> None:
+    """More than a page of events are read, although a page has more than `max_response_bytes`."""
+    monkeypatch.setattr(retry, "FIRST_BACKOFF", 0.001)
+    created = client.deployments.create_deployment("n", "p", {"image": "i"})
+    for _ in range(MAX_PAGE):
+        client.deployments.restart_deployment(created["id"])
+    events = client.deployments.get_deployment_events(created["id"], first=MAX_PAGE + 1)
+    with Client(server.api_key, server.url, max_response_bytes=20_000) as other:
+        assert other.deployments.get_deployment_events(created["id"], first=MAX_PAGE + 1) == events
 
 
 def server_with_budget(budget: int, served: int) -> tuple[FaultServer, list[int]]:
@@ -116,11 +131,11 @@ def test_sizes_of_pages(budget: int, first: int | None, expected: list[int]) -> 
 
 
 def test_one_item_is_too_large(large: tuple[LocalServer, str], monkeypatch: pytest.MonkeyPatch) -> None:
-    """If even a page of one item is too large, the error of that page ends the call."""
+    """If even a page of one item with one spec is too large, the error of that page ends the call."""
     server, sizes = server_with_budget(0, 125)
     with server, Client(CANARY, server.url) as client, pytest.raises(BadRequestError, match="too much"):
         client.deployments.list_deployments()
-    assert sizes == [100, 25, 6, 1]
+    assert sizes == [100, 25, 6, 1, 1]
     monkeypatch.setattr(retry, "FIRST_BACKOFF", 0.001)
     with (
         Client(large[0].api_key, large[0].url, max_response_bytes=len(VALUE)) as client,

@@ -28,6 +28,7 @@ SMALL_PAGE = 10
 LARGER = 4
 
 N = TypeVar("N")
+T = TypeVar("T")
 
 if TYPE_CHECKING:
     Page = tuple[Sequence[N], PageInfo]
@@ -87,7 +88,8 @@ async def iter_pages(
     while True:
         if page is None:
             wanted = size if limit is None else min(limit - len(seen), size)
-            page, fitting = await _fetch_fitting(fetch, wanted, cursor)
+            fetched, fitting = await fetch_fitting(fetch, wanted, cursor)
+            page = fetched
             max_size = fitting if fitting < wanted else max_size
             size = min(size * LARGER, max_size)
             requests += 1
@@ -112,7 +114,9 @@ async def iter_pages(
         cursors.add(cursor)
 
 
-async def _fetch_fitting(fetch: FetchPage[N], size: int, cursor: str | None) -> tuple[Page[N], int]:
+async def fetch_fitting(
+    fetch: Callable[[int, str | None], Awaitable[T]], size: int, cursor: str | None
+) -> tuple[T, int]:
     """Fetch a page of at most this size, or of a smaller one if it is too large. Return the page and its size."""
     while True:
         try:

@@ -303,9 +303,8 @@ class AsyncDeployments(ChangesAPI):
         """
         _arguments.require(_arguments.check_target(id, name, project_id))
         session = self._session()
-        return await _queries.fetch_deployment(
-            session, await _queries.id_of(session, session.start(), id, name, project_id)
-        )
+        call = session.start()
+        return await _queries.fetch_deployment(session, call, await _queries.id_of(session, call, id, name, project_id))
 
     async def _find_deployments(self, name: str, project_id: str | None) -> list[DeploymentPage]:
         """Return the deployments with exactly this name, in one project or in all. Raise NotFoundError if none has it."""

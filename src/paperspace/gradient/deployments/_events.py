@@ -32,7 +32,7 @@ async def list_events(session: Session, id: str, first: int | None) -> list[Depl
     events = [event async for page in _iter_event_pages(session, id, first) for event in page]
     if len(events) > MAX_PAGE:
         # An event that happened again in the meantime has moved to the first page, perhaps from one that was not read yet.
-        newest, _ = await _fetch_event_page(session, id, MAX_PAGE, None)
+        newest = [event async for page in _iter_event_pages(session, id, MAX_PAGE) for event in page]
         known = {event["id"] for event in newest}
         events = [*newest, *(event for event in events if event["id"] not in known)][:first]
     return events

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, TypeVar
 
-from paperspace.gradient._core.pagination import MAX_PAGE, is_page_too_large
+from paperspace.gradient._core.pagination import is_page_too_large
 from paperspace.gradient._generated.deployment_statuses_on_cluster import (
     DEPLOYMENT_STATUSES_ON_CLUSTER,
     DeploymentStatusesOnClusterVariables,
@@ -13,7 +13,7 @@ from paperspace.gradient._generated.deployments_on_cluster import DEPLOYMENTS_ON
 from paperspace.gradient.errors import BadRequestError
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Awaitable, Callable
 
     from paperspace.gradient._core.pagination import FetchPage, Page
     from paperspace.gradient._core.session import Session
@@ -45,12 +45,14 @@ def filtered_by_server(fetch_any: FetchPage[N], fetch_on_cluster: FetchPage[N]) 
     return fetch
 
 
-def deployments(session: Session, name: str | None, project_id: str | None, cluster_id: str) -> FetchPage[Deployment]:
-    """Return a function that fetches a page of the deployments with a spec on a cluster."""
+def deployments(
+    session: Session, name: str | None, project_id: str | None, cluster_id: str
+) -> Callable[[int, str | None, int], Awaitable[Page[Deployment]]]:
+    """Return a function that fetches a page of the deployments with a spec on a cluster, of each so many of these specs."""
 
-    async def fetch(size: int, after: str | None) -> Page[Deployment]:
+    async def fetch(size: int, after: str | None, specs: int) -> Page[Deployment]:
         variables = DeploymentsOnClusterVariables(
-            name=name, projectId=project_id, clusterId=cluster_id, first=size, after=after, specsFirst=MAX_PAGE
+            name=name, projectId=project_id, clusterId=cluster_id, first=size, after=after, specsFirst=specs
         )
         result = await session.run(DEPLOYMENTS_ON_CLUSTER, variables)
         return result["deployments"]["nodes"], result["deployments"]["pageInfo"]

@@ -7,17 +7,17 @@ from contextlib import aclosing, suppress
 from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING, Any, Generic, TypedDict, TypeVar
 
-from paperspace.gradient._core.pagination import MAX_PAGE, iter_pages
+from paperspace.gradient._core.pagination import MAX_PAGE, fetch_fitting, is_page_too_large, iter_pages
 from paperspace.gradient._generated.deployment import DEPLOYMENT, DeploymentVariables
 from paperspace.gradient._generated.deployments import DEPLOYMENTS, DeploymentsVariables
 from paperspace.gradient._generated.deployments_current import DEPLOYMENTS_CURRENT, DeploymentsCurrentVariables
 from paperspace.gradient._shared.lazy import lazy_modules
 from paperspace.gradient._shared.problems import shorten
 from paperspace.gradient._shared.spec_rules import normalize_name
-from paperspace.gradient.errors import ConflictError, MalformedResponseError, NotFoundError
+from paperspace.gradient.errors import APIError, ConflictError, MalformedResponseError, NotFoundError
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncGenerator
+    from collections.abc import AsyncGenerator, Awaitable, Callable
 
     from paperspace.gradient._core.pagination import FetchPage, Page
     from paperspace.gradient._core.session import Call, Session
@@ -48,16 +48,16 @@ async def iter_deployment_pages(
     if first == 0:
         return
 
-    async def fetch(size: int, after: str | None) -> Page[DeploymentPage]:
+    async def fetch(size: int, after: str | None, specs: int) -> Page[DeploymentPage]:
         variables: DeploymentsVariables = {"name": name, "projectId": project_id, "clusterId": cluster_id}
-        variables |= {"first": size, "after": after, "specsFirst": MAX_PAGE}
+        variables |= {"first": size, "after": after, "specsFirst": specs}
         result = await session.run(DEPLOYMENTS, variables)
         return result["deployments"]["nodes"], result["deployments"]["pageInfo"]
 
-    fetch_page: FetchPage[DeploymentPage] = fetch
+    fetch_page = _with_fewer_specs(fetch)
     if cluster_id is not None:
         on_cluster = _on_cluster.deployments(session, name, project_id, cluster_id)
-        fetch_page = _on_cluster.filtered_by_server(fetch, on_cluster)
+        fetch_page = _on_cluster.filtered_by_server(fetch_page, _with_fewer_specs(on_cluster))
     # With a filter, some nodes are dropped here, so how many to ask for is unknown: full pages take the fewest requests.
     filtered = name is not None or cluster_id is not None
     remaining = first
@@ -77,6 +77,25 @@ async def iter_deployment_pages(
             yield deployments
             if remaining == 0:
                 return
+
+
+def _with_fewer_specs(
+    fetch: Callable[[int, str | None, int], Awaitable[Page[DeploymentPage]]],
+) -> FetchPage[DeploymentPage]:
+    """Return a function that fetches a page of deployments, of each a page of specs, which are fewer if even one is too large.
+
+    The third argument of `fetch` is the size of the pages of specs.
+    """
+
+    async def fetch_page(size: int, after: str | None) -> Page[DeploymentPage]:
+        try:
+            return await fetch(size, after, MAX_PAGE)
+        except APIError as error:
+            if size > 1 or not is_page_too_large(error):
+                raise
+        return await fetch(size, after, 1)
+
+    return fetch_page
 
 
 async def id_of(session: Session, call: Call, id: str | None, name: str | None, project_id: str | None) -> str:
@@ -148,13 +167,14 @@ async def find_current(session: Session, call: Call, name: str, project_id: str)
     return None
 
 
-async def fetch_deployment(session: Session, id: str) -> Deployment:
-    """Fetch a deployment with all its specs.
+async def fetch_deployment(session: Session, call: Call, id: str) -> Deployment:
+    """Fetch a deployment with all its specs. The first page of them belongs to the call.
 
     Raises:
         NotFoundError: No deployment has this id.
     """
-    return await _with_all_specs(session, await _fetch_spec_page(session, id))
+    first, _ = await fetch_fitting(lambda size, _: _fetch_spec_page(session, id, size, call=call), MAX_PAGE, None)
+    return await _with_all_specs(session, first)
 
 
 async def _with_all_specs(session: Session, deployment: DeploymentPage, cluster_id: str | None = None) -> Deployment:
@@ -164,8 +184,8 @@ async def _with_all_specs(session: Session, deployment: DeploymentPage, cluster_
         NotFoundError: It was deleted in the meantime.
     """
 
-    async def fetch(_size: int, after: str | None) -> Page[DeploymentSpec]:
-        page = await _fetch_spec_page(session, deployment["id"], cluster_id, after)
+    async def fetch(size: int, after: str | None) -> Page[DeploymentSpec]:
+        page = await _fetch_spec_page(session, deployment["id"], size, cluster_id, after)
         return page["deploymentSpecs"]["nodes"], page["deploymentSpecs"]["pageInfo"]
 
     specs, info = deployment["deploymentSpecs"]["nodes"], deployment["deploymentSpecs"]["pageInfo"]
@@ -176,11 +196,17 @@ async def _with_all_specs(session: Session, deployment: DeploymentPage, cluster_
 
 
 async def _fetch_spec_page(
-    session: Session, id: str, cluster_id: str | None = None, after: str | None = None
+    session: Session,
+    id: str,
+    size: int,
+    cluster_id: str | None = None,
+    after: str | None = None,
+    *,
+    call: Call | None = None,
 ) -> DeploymentPage:
     """Fetch a deployment with one page of its specs."""
-    variables = DeploymentVariables(id=id, clusterId=cluster_id, specsFirst=MAX_PAGE, specsAfter=after)
-    return await fetch_by_id(session, DEPLOYMENT, variables)
+    variables = DeploymentVariables(id=id, clusterId=cluster_id, specsFirst=size, specsAfter=after)
+    return await fetch_by_id(session, DEPLOYMENT, variables, call=call)
 
 
 async def fetch_by_id(
