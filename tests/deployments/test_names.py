@@ -9,7 +9,16 @@ from typing import Any
 import pytest
 from tests.samples import SPEC
 
-from paperspace.gradient import AsyncClient, Client, ConflictError, InvalidArgumentError, NotFoundError
+from paperspace.gradient import (
+    APITimeoutError,
+    AsyncClient,
+    Client,
+    ConflictError,
+    InvalidArgumentError,
+    NotFoundError,
+    OutcomeUnknownError,
+)
+from paperspace.gradient.pytest_plugin import GradientServer
 
 pytestmark = pytest.mark.usefixtures("environment")
 
@@ -66,6 +75,19 @@ def async_call(client: Client, function: str, **arguments: Any) -> Any:
             return [item async for item in result] if function in ITERATORS else await result
 
     return asyncio.run(call())
+
+
+@pytest.mark.parametrize(
+    "function",
+    ["get_deployment", "get_deployment_spec", "get_deployment_status", "get_deployment_metrics", "delete_deployment"],
+)
+def test_one_timeout(gradient_server: GradientServer, function: str) -> None:
+    """The timeout limits the whole call: the search for the name, and what follows."""
+    with Client(gradient_server.api_key, gradient_server.url, timeout=1.0) as client:
+        client.with_options(timeout=60.0).deployments.create_deployment("one", "p", SPEC)
+        gradient_server.delay(0.6, 2)
+        with pytest.raises((APITimeoutError, OutcomeUnknownError)):
+            getattr(client.deployments, function)(name="one")
 
 
 CALLERS = pytest.mark.parametrize("call", [sync_call, async_call])

@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     from datetime import datetime
 
     from paperspace.gradient._core.pagination import Page
-    from paperspace.gradient._core.session import Session
+    from paperspace.gradient._core.session import Call, Session
     from paperspace.gradient._generated.deployment_metrics import Deployment
     from paperspace.gradient._generated.deployments_metrics import Deployment as ListedDeployment
     from paperspace.gradient.types import DeploymentMetrics
@@ -25,9 +25,9 @@ _CLOCK_TOLERANCE = timedelta(seconds=10)
 
 
 async def list_metrics(
-    session: Session, id: str, since: datetime | timedelta | None, step: int | None
+    session: Session, call: Call, id: str, since: datetime | timedelta | None, step: int | None
 ) -> list[DeploymentMetrics]:
-    """Return the metrics of a deployment, oldest first.
+    """Return the metrics of a deployment, oldest first. All requests belong to the call.
 
     Raises:
         NotFoundError: No deployment has this id.
@@ -37,11 +37,11 @@ async def list_metrics(
     if since is not None:
         variables["since"] = start_of(since, session).isoformat()
     known = session.clock_difference
-    found = await _fetch(session, variables)
+    found = await _fetch(session, variables, call)
     if isinstance(since, timedelta) and abs(session.clock_difference - known) > _CLOCK_TOLERANCE:
         # The clock of the server, from which the duration counts back, is known only now.
         variables["since"] = start_of(since, session).isoformat()
-        found = await _fetch(session, variables)
+        found = await _fetch(session, variables, call)
     return found["metrics"]
 
 
@@ -69,6 +69,6 @@ async def latest_metrics(session: Session, id: str | None, project_id: str | Non
     return [node async for page in iter_pages(fetch, operation=DEPLOYMENTS_METRICS.name) for node in page]
 
 
-async def _fetch(session: Session, variables: DeploymentMetricsVariables) -> Deployment:
+async def _fetch(session: Session, variables: DeploymentMetricsVariables, call: Call | None = None) -> Deployment:
     with naming_what_is_missing("metrics"):
-        return await fetch_by_id(session, DEPLOYMENT_METRICS, variables)
+        return await fetch_by_id(session, DEPLOYMENT_METRICS, variables, call=call)

@@ -14,11 +14,17 @@ from paperspace.gradient.errors import APIError, ClientClosedError, DeploymentFa
 if TYPE_CHECKING:
     from collections.abc import AsyncGenerator, Callable
 
-    from paperspace.gradient.deployments import _arguments, _errors, _status_queries, _wait_errors, _watch
+    from paperspace.gradient.deployments import _arguments, _errors, _queries, _status_queries, _wait_errors, _watch
     from paperspace.gradient.types import DeploymentStatus, WatchEvent
 else:
-    _arguments, _errors, _status_queries, _wait_errors, _watch = lazy_modules(
-        "paperspace.gradient.deployments", "_arguments", "_errors", "_status_queries", "_wait_errors", "_watch"
+    _arguments, _errors, _queries, _status_queries, _wait_errors, _watch = lazy_modules(
+        "paperspace.gradient.deployments",
+        "_arguments",
+        "_errors",
+        "_queries",
+        "_status_queries",
+        "_wait_errors",
+        "_watch",
     )
 
 
@@ -55,7 +61,9 @@ class MonitoringAPI(RecordsAPI):
         """
         _arguments.require(_arguments.check_target(id, name, project_id))
         session = self._session()
-        return await _status_queries.deployment_status(session, await self._find(session, id, name, project_id))
+        call = session.start()
+        found = await _queries.id_of(session, call, id, name, project_id)
+        return await _status_queries.deployment_status(session, found, call)
 
     async def list_deployment_statuses(
         self,

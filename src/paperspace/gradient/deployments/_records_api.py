@@ -226,7 +226,9 @@ class RecordsAPI:
         )
         start = None if since is None else _arguments.parse_since(since)
         session = self._session()
-        return await _metrics.list_metrics(session, await self._find(session, id, name, project_id), start, step)
+        call = session.start()
+        found = await _queries.id_of(session, call, id, name, project_id)
+        return await _metrics.list_metrics(session, call, found, start, step)
 
     async def _get_latest_metrics(self, id: str | None, project_id: str | None) -> list[DeploymentWithMetrics]:
         """Get one deployment or all, each with the newest point of its metrics, for `gradient deployments top`."""

@@ -16,7 +16,7 @@ from paperspace.gradient.errors import BadRequestError, NotFoundError
 
 if TYPE_CHECKING:
     from paperspace.gradient._core.pagination import FetchPage, Page
-    from paperspace.gradient._core.session import Session
+    from paperspace.gradient._core.session import Call, Session
     from paperspace.gradient._generated.deployment_run_instance_fields import DeploymentRunInstance
     from paperspace.gradient._generated.deployment_status_fields import Deployment
     from paperspace.gradient._generated.deployment_statuses import Deployment as DeploymentNode
@@ -29,19 +29,21 @@ else:
     [_on_cluster] = lazy_modules("paperspace.gradient.deployments", "_on_cluster")
 
 
-async def deployment_status(session: Session, id: str) -> DeploymentStatus:
-    """Return the status of a deployment.
+async def deployment_status(session: Session, id: str, call: Call | None = None) -> DeploymentStatus:
+    """Return the status of a deployment. The call is that of the first request. None: a call of its own.
 
     Raises:
         NotFoundError: No deployment has this id.
     """
-    return await _complete_status(session, await _fetch_status(session, id))
+    return await _complete_status(session, await _fetch_status(session, id, call=call))
 
 
-async def _fetch_status(session: Session, id: str, instances_after: str | None = None) -> Deployment:
+async def _fetch_status(
+    session: Session, id: str, instances_after: str | None = None, *, call: Call | None = None
+) -> Deployment:
     """Fetch a deployment with one page of the instances of its newest run, newest first."""
     variables = DeploymentStatusVariables(id=id, instancesAfter=instances_after)
-    return await fetch_by_id(session, DEPLOYMENT_STATUS, variables, require_spec=True)
+    return await fetch_by_id(session, DEPLOYMENT_STATUS, variables, call=call, require_spec=True)
 
 
 async def _complete_status(session: Session, deployment: Deployment) -> DeploymentStatus:
