@@ -216,6 +216,41 @@ def test_page_size(call: Caller) -> None:
         assert page["pageInfo"]["hasNextPage"]
 
 
+def test_page_size_in_a_mutation(call: Caller) -> None:
+    """A page size in the document of a mutation is rejected as in a query, and nothing is changed."""
+    id_ = call.create()
+    selection = "{ deployment { deploymentSpecs(first: 101) { nodes { id } } } }"
+    mutation = f'mutation {{ deleteDeployment(input: {{id: "{id_}"}}) {selection} }}'
+    response = call(mutation)
+    assert (response.status, response.error) == (200, call("{ deployments(first: 101) { nodes { id } } }").error)
+    assert call(LIST).data["deployments"]["nodes"]
+
+
+@pytest.mark.parametrize(
+    ("operation", "variables"), [("ByName", {"size": "demo"}), ("All", {"size": 500}), ("All", {"size": "all"})]
+)
+def test_page_sizes_of_another_operation(call: Caller, operation: str, variables: Json) -> None:
+    """A variable that is a page size in one operation of a document may be anything in another one."""
+    call.create("demo")
+    query = """
+        query Page($size: Int) { deployments(first: $size) { nodes { name } } }
+        query ByName($size: String) { deployments(name: $size) { nodes { name } } }
+        query All { deployments { nodes { name } } }
+    """
+    response = call.post({"query": query, "operationName": operation, "variables": variables})
+    assert response.data["deployments"] == {"nodes": [{"name": "demo"}]}
+
+
+def test_page_sizes_in_a_fragment(call: Caller) -> None:
+    """A variable that is a page size in a fragment is checked for each operation that spreads the fragment."""
+    query = """
+        fragment Some on Query { deployments(last: $size) { nodes { name } } }
+        query Page($size: Int) { ... on Query { ...Some } }
+    """
+    assert call(query, size=101).error["extensions"]["path"] == "size"
+    assert call(query, size=100).data
+
+
 @pytest.mark.parametrize(
     ("arguments", "position"),
     [

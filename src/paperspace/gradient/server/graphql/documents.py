@@ -15,6 +15,7 @@ from graphql import (
 )
 
 from paperspace.gradient._shared.error_codes import Code
+from paperspace.gradient.server.errors import ApplicationError
 from paperspace.gradient.server.graphql.limits import MAX_TOKENS, DocumentLimits, LimitExceededError, check_length
 from paperspace.gradient.server.graphql.responses import ErrorData, Outcome, error_data, with_code
 from paperspace.gradient.server.graphql.schema import executable_schema
@@ -65,6 +66,8 @@ class Documents:
         except LimitExceededError as error:
             limit_error = error_data(str(error), Code.GRAPHQL_VALIDATION_FAILED)
             raise GraphQLRequestError([limit_error], Outcome.LIMIT_EXCEEDED) from None
+        except ApplicationError as error:
+            raise GraphQLRequestError([{"message": str(error), "extensions": error.extensions}]) from None
         except GraphQLError as error:
             raise GraphQLRequestError([with_code(error, Code.GRAPHQL_PARSE_FAILED)]) from None
         if errors := validate(self._schema, document, _RULES, max_errors=_MAX_VALIDATION_ERRORS):

@@ -95,7 +95,7 @@ class Executor:
     def _execute(self, request: Request, budget: Budget) -> Response:
         document, limits = self._documents.checked(request.query)
         operation = self._select_operation(document, request)
-        raise_for_problems(limits.page_size_problems(request.variables or {}), show_values=False)
+        raise_for_problems(limits.page_size_problems(operation, request.variables or {}), show_values=False)
         budget.check()
         if operation.operation is OperationType.MUTATION:
             return self._execute_mutation(document, request, budget)

@@ -10,6 +10,7 @@ from collections import Counter
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from graphql import (
+    ArgumentNode,
     DocumentNode,
     FieldNode,
     FragmentDefinitionNode,
@@ -79,6 +80,8 @@ class SelectionSize(NamedTuple):
     """The number of its fields, without those inside of them."""
     depth: int
     cost: int
+    page_sizes: frozenset[str] = frozenset()
+    """The variables that are page sizes in it."""
 
 
 _EMPTY = SelectionSize(0, 0, 0)
@@ -102,7 +105,7 @@ class DocumentLimits:
         }
         self._fragment_sizes: dict[str, SelectionSize] = {}
         self._totals: Counter[str] = Counter()
-        self._page_size_variables: set[str] = set()
+        self._page_sizes: dict[str | None, frozenset[str]] = {}  # by the name of the operation
         _check_limit(len(self._fragments), MAX_SPREADS, "fragments")
         _check_numbers(document)
         operations = [node for node in document.definitions if isinstance(node, OperationDefinitionNode)]
@@ -111,14 +114,15 @@ class DocumentLimits:
         for operation in operations:
             self._check_operation(operation)
 
-    def page_size_problems(self, variables: Mapping[str, Any]) -> Iterator[Problem]:
-        """Check the variables that are used as page sizes."""
-        for name in sorted(self._page_size_variables):
+    def page_size_problems(self, operation: OperationDefinitionNode, variables: Mapping[str, Any]) -> Iterator[Problem]:
+        """Check the variables that an operation uses as page sizes."""
+        for name in sorted(self._page_sizes[_name(operation)]):
             yield from page_size_problems(name, variables.get(name))
 
     def _check_operation(self, operation: OperationDefinitionNode) -> None:
         root_type = self._schema.get_root_type(operation.operation)
         size = self._measure_selection(operation.selection_set, root_type)
+        self._page_sizes[_name(operation)] = size.page_sizes
         if operation.operation is OperationType.MUTATION:
             _check_limit(size.fields, 1, "root field in a mutation")
         _check_limit(size.fields, MAX_ROOT_FIELDS, "root fields")
@@ -141,6 +145,7 @@ class DocumentLimits:
             raise EmptySelectionError(selection_set)
         fields, depth, cost, names = 0, 0, 0, Counter[str]()
         size = _EMPTY
+        page_sizes: set[str] = set()
         for node in selection_set.selections:
             if isinstance(node, FieldNode):
                 names[node.alias.value if node.alias else node.name.value] += 1
@@ -155,41 +160,54 @@ class DocumentLimits:
                 type_ = parent if condition is None else self._schema.type_map.get(condition.name.value)
                 size = self._measure_selection(node.selection_set, type_)
             fields, depth, cost = fields + size.fields, max(depth, size.depth), cost + size.cost
+            page_sizes |= size.page_sizes
         # Validation compares all fields with the same response name, and the fields inside them.
         repeats = names.total() - len(names)
         if repeats:
             ((name, count),) = names.most_common(1)
             _check_limit(count, MAX_REPEATS, f"fields with the response name {name}")
             self._count("repeated fields", MAX_TOTAL_REPEATS, repeats)
-        return SelectionSize(fields, depth, cost)
+        return SelectionSize(fields, depth, cost, frozenset(page_sizes))
 
     def _measure_field(self, node: FieldNode, parent: GraphQLNamedType | None) -> SelectionSize:
         if node.alias:
             self._count("aliases", MAX_ALIASES)
-        name, cost = node.name.value, 1
+        name, cost, page_sizes = node.name.value, 1, frozenset[str]()
         type_ = self._schema.type_map.get(_INTROSPECTION.get(name, ""))
         if isinstance(parent, GraphQLObjectType) and name in parent.fields:
             type_ = get_named_type(parent.fields[name].type)
             if type_.name.endswith("Connection"):
-                cost += self._page_size(node)
+                cost += _page_size(node)
+                page_sizes = _page_size_variables(node)
         inner = self._measure_selection(node.selection_set, type_) if node.selection_set else _EMPTY
         is_counted = parent is None or not parent.name.startswith("__")
-        return SelectionSize(1, inner.depth + is_counted, inner.cost + cost)
-
-    def _page_size(self, node: FieldNode) -> int:
-        size = MAX_PAGE_SIZE
-        for argument in node.arguments or ():
-            if argument.name.value in ("first", "last"):
-                if isinstance(argument.value, VariableNode):
-                    self._page_size_variables.add(argument.value.name.value)
-                elif isinstance(argument.value, IntValueNode):
-                    size = int(argument.value.value)
-                    raise_for_problems(page_size_problems(argument.name.value, size))
-        return size
+        return SelectionSize(1, inner.depth + is_counted, inner.cost + cost, inner.page_sizes | page_sizes)
 
     def _count(self, what: str, limit: int, number: int = 1) -> None:
         self._totals[what] += number
         _check_limit(self._totals[what], limit, what)
+
+
+def _name(operation: OperationDefinitionNode) -> str | None:
+    return operation.name.value if operation.name else None
+
+
+def _page_size(connection: FieldNode) -> int:
+    size = MAX_PAGE_SIZE
+    for argument in _page_size_arguments(connection):
+        if isinstance(argument.value, IntValueNode):
+            size = int(argument.value.value)
+            raise_for_problems(page_size_problems(argument.name.value, size))
+    return size
+
+
+def _page_size_variables(connection: FieldNode) -> frozenset[str]:
+    values = (argument.value for argument in _page_size_arguments(connection))
+    return frozenset(value.name.value for value in values if isinstance(value, VariableNode))
+
+
+def _page_size_arguments(connection: FieldNode) -> Iterator[ArgumentNode]:
+    return (argument for argument in connection.arguments or () if argument.name.value in ("first", "last"))
 
 
 def _check_numbers(document: DocumentNode) -> None:
