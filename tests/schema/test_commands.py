@@ -133,6 +133,52 @@ def test_changes_by_directives(changed: Any, old: str, new: str, group: str, exp
     assert report.breaking + report.dangerous + report.safe == (text,)
 
 
+@pytest.mark.parametrize(
+    ("roots", "group", "expected"),
+    [
+        ("query: Query", "breaking", "The schema has no mutation type any more; it was Mutation."),
+        ("query: Cluster mutation: Mutation", "breaking", "The query type changed from Query to Cluster."),
+        (
+            "query: Query mutation: Mutation subscription: Cluster",
+            "safe",
+            "The schema has a subscription type now: Cluster.",
+        ),
+    ],
+)
+def test_types_of_operations(changed: Any, roots: str, group: str, expected: str) -> None:
+    """A schema that has the same types, but other ones for queries and mutations, breaks clients; more kinds of operations are safe."""
+    report = schema.diff(changed('"""The author of a change."""', f"schema {{ {roots} }}"))
+    assert getattr(report, group) == (expected,)
+    assert report.breaking + report.dangerous + report.safe == (expected,)
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "expected"),
+    [
+        (
+            "    projectId: String\n",
+            '    projectId: String = "p1"\n',
+            'Query.deployments(projectId:) added a defaultValue "p1".',
+        ),
+        (
+            "  clusterId: String\n",
+            '  clusterId: String = "c1"\n',
+            'CreateDeploymentInput.clusterId added a defaultValue "c1".',
+        ),
+    ],
+)
+def test_new_default(changed: Any, old: str, new: str, expected: str) -> None:
+    """A default of an argument or input field that had none is dangerous: it applies to all clients that leave it out."""
+    report = schema.diff(changed(old, new))
+    assert (report.breaking, report.dangerous, report.safe) == ((), (expected,), ())
+
+
+def test_directives_of_older_servers(changed: Any) -> None:
+    """A server that allows @deprecated in fewer places than the specification now does is the same for clients."""
+    directive = 'directive @deprecated(reason: String = "No longer supported") on FIELD_DEFINITION | ENUM_VALUE'
+    assert schema.diff(changed('"""The author of a change."""', directive)) == schema.SchemaReport()
+
+
 def test_descriptions(changed: Any) -> None:
     """Changed descriptions are reported only on request."""
     path = changed("The author of a change.", "The author.")
@@ -232,6 +278,7 @@ def test_nested_lists(tmp_path: Path) -> None:
         ("a.json", "[" * 100_000, r"a\.json is not a JSON introspection result"),
         ("a.graphql", "type Other { a: String }", r"Query root type must be provided"),
         ("a.graphql", None, r"a\.graphql cannot be read: No such file"),
+        ("a\0.graphql", None, "cannot be read: embedded null byte"),
     ],
 )
 def test_nothing_to_compare_with(tmp_path: Path, name: str, content: str | None, complaint: str) -> None:

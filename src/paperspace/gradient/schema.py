@@ -57,7 +57,7 @@ class SchemaReport:
 
     Attributes:
         breaking: Changes that may break a client, such as a removed field.
-        dangerous: Changes that may change the behaviour of a client, such as a new enum value.
+        dangerous: Changes that may change the behaviour of a client, such as a new enum value or a new default.
         safe: Changes without effect on existing clients, such as a new field or a deprecation.
         descriptions: Changed descriptions. None: they were not compared.
         broken_functions: The functions that break, each with the reasons: file, line and column of an operation, and
@@ -187,8 +187,8 @@ def read_file(source: str | Path) -> GraphQLSchema:
         with path.open("rb") as stream:
             content = stream.read(_MAX_BYTES + 1)
         text = content.decode()
-    except (OSError, UnicodeDecodeError) as error:
-        reason = getattr(error, "strerror", None) or "not UTF-8"
+    except (OSError, ValueError) as error:  # a ValueError: not UTF-8, or not a path
+        reason = getattr(error, "strerror", None) or ("not UTF-8" if isinstance(error, UnicodeDecodeError) else error)
         raise SchemaError(
             f"{source!s} cannot be read: {reason}; to pass a URL, start it with http:// or https://"
         ) from error

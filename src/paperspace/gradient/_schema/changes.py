@@ -8,6 +8,7 @@ from graphql import (
     BreakingChange,
     DangerousChange,
     GraphQLSchema,
+    OperationType,
     SafeChangeType,
     find_schema_changes,
     is_input_object_type,
@@ -19,6 +20,10 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
 
     from graphql import GraphQLNamedType
+
+
+# graphql-core calls them safe, but the default applies to all clients that leave the argument or the field out.
+_NEW_DEFAULTS = {SafeChangeType.ARG_DEFAULT_VALUE_ADDED, SafeChangeType.INPUT_FIELD_DEFAULT_VALUE_ADDED}
 
 
 class Changes(NamedTuple):
@@ -33,10 +38,11 @@ class Changes(NamedTuple):
 def find_changes(old: GraphQLSchema, new: GraphQLSchema) -> Changes:
     """Return the changes from one schema to another."""
     changes = Changes([], [], [], [])
+    _add_operation_changes(changes, old, new)
     for change in find_schema_changes(old, _with_specified_directives(new)):
         if isinstance(change, BreakingChange):
             changes.breaking.append(change.description)
-        elif isinstance(change, DangerousChange):
+        elif isinstance(change, DangerousChange) or change.type in _NEW_DEFAULTS:
             changes.dangerous.append(change.description)
         elif change.type is SafeChangeType.DESCRIPTION_CHANGED:
             changes.descriptions.append(change.description)
@@ -50,11 +56,23 @@ def find_changes(old: GraphQLSchema, new: GraphQLSchema) -> Changes:
 
 
 def _with_specified_directives(schema: GraphQLSchema) -> GraphQLSchema:
-    """Add the directives of the GraphQL specification. Older servers do not list all of them, which changes nothing."""
-    names = {directive.name for directive in schema.directives}
+    """Use the directives of the newest GraphQL specification. Older servers lack some, or some of their places, which changes nothing."""
+    names = {directive.name for directive in specified_directives}
     options: Any = schema.to_kwargs()
-    options["directives"] += tuple(directive for directive in specified_directives if directive.name not in names)
+    others = tuple(directive for directive in schema.directives if directive.name not in names)
+    options["directives"] = others + specified_directives
     return GraphQLSchema(**options)
+
+
+def _add_operation_changes(changes: Changes, old: GraphQLSchema, new: GraphQLSchema) -> None:
+    for operation in OperationType:
+        before, after = old.get_root_type(operation), new.get_root_type(operation)
+        if before is None and after is not None:
+            changes.safe.append(f"The schema has a {operation.value} type now: {after}.")
+        elif before is not None and after is None:
+            changes.breaking.append(f"The schema has no {operation.value} type any more; it was {before}.")
+        elif str(before) != str(after):
+            changes.breaking.append(f"The {operation.value} type changed from {before} to {after}.")
 
 
 def _add_directive_changes(changes: Changes, old: GraphQLNamedType, new: GraphQLNamedType) -> None:
