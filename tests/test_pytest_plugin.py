@@ -7,6 +7,7 @@ import importlib.util
 import json
 import logging
 import os
+import random
 import subprocess
 import sys
 import threading
@@ -399,6 +400,14 @@ def test_results_of_respond(gradient_server: GradientServer, result: object, sta
     assert response[2].get("Retry-After") == ("7" if status == 429 else None)
 
 
+def test_respond_with_an_encoding(gradient_server: GradientServer) -> None:
+    """A body that the function has encoded itself is sent as it is, also if it is large."""
+    body = gzip.compress(random.Random(1).randbytes(5000))
+    gradient_server.respond("mnist", lambda _request: ModelResponse(body, 200, {"Content-Encoding": "gzip"}))
+    _, received, headers = fetch(endpoint("mnist"), None, **{"Accept-Encoding": "gzip"})
+    assert (headers["Content-Encoding"], received) == ("gzip", body)
+
+
 def test_respond_for_one_deployment(gradient_server: GradientServer) -> None:
     """Only the endpoint of the deployment changes, only while it is ready, and until `None` is passed."""
     gradient_server.respond("zu\u0308rich", lambda request: request.path)
@@ -426,6 +435,8 @@ FAILING: list[Any] = [
     lambda request: _coroutine_function(request),  # noqa: PLW0108  # not async itself
     lambda _request: ModelResponse(b"", 200, {"X-Name": "a\nb"}),
     lambda _request: ModelResponse(b"", 200, {"X\r\nY": "a"}),
+    lambda _request: ModelResponse(b"abc", 200, {"content-length": "500"}),
+    lambda _request: ModelResponse(b"abc", 200, {"Transfer-Encoding": "chunked"}),
 ]
 
 

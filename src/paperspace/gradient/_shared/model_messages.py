@@ -67,4 +67,4 @@ class ModelResponse(NamedTuple):
     status: int = 200
     """The HTTP status."""
     headers: Mapping[str, str] = {}
-    """Further headers."""
+    """Further headers. The server sets `Content-Length` and `Transfer-Encoding` itself, and refuses them here."""

@@ -63,9 +63,11 @@ def inflate(body: bytes, encoding: str, limit: int) -> bytes:
 
 
 async def compress(request: web.Request, response: web.StreamResponse) -> None:
-    """Compress the body of a response, if it is worth it and the caller accepts it."""
+    """Compress the body of a response, if it is worth it, the caller accepts it, and it is not encoded already."""
     body = response.body if isinstance(response, web.Response) else None
     if not isinstance(response, web.Response) or not isinstance(body, bytes) or len(body) <= MIN_COMPRESSED_SIZE:
+        return
+    if hdrs.CONTENT_ENCODING in response.headers:
         return
     response.headers.add(hdrs.VARY, hdrs.ACCEPT_ENCODING)
     accepted = qualities(request.headers.getall(hdrs.ACCEPT_ENCODING, ()))

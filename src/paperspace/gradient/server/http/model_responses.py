@@ -20,6 +20,9 @@ Handler = Callable[[ModelRequest], object]
 
 TIMEOUT = 30.0  # seconds for a handler
 
+# Another value than that of the server would make the caller wait for more of the response, or read less.
+_SET_BY_SERVER = {"content-length", "transfer-encoding"}
+
 _to_json = partial(json.dumps, allow_nan=False)  # NaN and Infinity are not JSON
 
 _log = logging.getLogger(__name__)
@@ -62,5 +65,7 @@ def _http_response(returned: ModelResponse) -> web.Response:
     for name, value in returned.headers.items():
         if not f"{name}{value}".isprintable():
             raise ValueError(f"the header {name!r} has a line break or another control character")
+        if name.lower() in _SET_BY_SERVER:
+            raise ValueError(f"the header {name!r} is set by the server; return the response without this header")
         response.headers[name] = str(value)
     return response
