@@ -325,6 +325,19 @@ class HeldRequest:
         return await handler(request)
 
 
+def test_the_log_has_requests_whose_caller_is_gone(server: LocalServer, caplog: pytest.LogCaptureFixture) -> None:
+    """A request whose caller disconnects before the response has a line in the log, too: it may be a change."""
+    body, held = json.dumps({"query": "{ __typename }"}).encode(), HeldRequest()
+    server.inject_fault(held)
+    with caplog.at_level(logging.INFO, "paperspace.gradient.server"):
+        with connect(server) as connection:
+            connection.sendall(head(server, len(body)) + body)
+            assert held.received.wait(60)
+        wait_until(lambda: bool(caplog.records))
+    (record,) = caplog.records
+    assert re.fullmatch(r"\w+ POST /graphql dropped \d+\.\d ms", record.getMessage())
+
+
 def test_new_requests_while_the_server_drains(monkeypatch: pytest.MonkeyPatch, caller: type[Caller]) -> None:
     """While the server finishes active requests, new ones get status 503 and `Retry-After`."""
     monkeypatch.setattr(middleware, "DRAIN_TIMEOUT", 60)

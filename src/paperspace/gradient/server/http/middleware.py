@@ -101,6 +101,9 @@ class RequestMiddleware:
         try:
             response = await self._respond(request, handler)
             await compress(request, response)
+        except asyncio.CancelledError:  # the caller is gone; a change that has started is finished
+            self._log_dropped(request, request_id, started)
+            raise
         finally:
             self._active_requests -= 1
             if not self._active_requests:
@@ -110,16 +113,20 @@ class RequestMiddleware:
             response.headers.add(hdrs.VARY, hdrs.ORIGIN)
             if cors.is_allowed(request, self._allow_origins):
                 cors.allow(request, response)
-        seconds = monotonic() - started
         if _is_dropped(request):
-            _log.log(self._access_level, "%s %s dropped %.1f ms", request_id, _describe(request), seconds * 1000)
+            self._log_dropped(request, request_id, started)
             return response
+        seconds = monotonic() - started
         line = (request_id, _describe(request), response.status, seconds * 1000)
         _log.log(self._access_level, "%s %s %d %.1f ms", *line)
         if request.path in API_PATHS:
             self.counts.count(request.get(OPERATION), response.status, seconds)
             self.injected.respond(request.get(_NUMBER, -1), response.status)
         return response
+
+    def _log_dropped(self, request: web.Request, request_id: str, started: float) -> None:
+        milliseconds = (monotonic() - started) * 1000
+        _log.log(self._access_level, "%s %s dropped %.1f ms", request_id, _describe(request), milliseconds)
 
     async def read_body(self, request: web.Request) -> bytes:
         """Read the body of an authenticated request, and inflate it.
