@@ -299,6 +299,57 @@ def test_directives_and_shared_shapes(copies: Copies) -> None:
     assert "dtCreated: NotRequired[DateTime]" in text
 
 
+def test_selections_of_one_fragment(copies: Copies) -> None:
+    """An operation, and a fragment, may consist of one fragment. Their types have the fields of this fragment."""
+    folder = copies.graphql / "operations"
+    (folder / "Whole.graphql").write_text("query Whole { ...QueryFields }", encoding="utf-8")
+    (folder / "QueryFields.graphql").write_text("fragment QueryFields on Query { ...PageFields }", encoding="utf-8")
+    page = "fragment PageFields on Query { deployments(first: 1) { nodes { id } } }"
+    (folder / "PageFields.graphql").write_text(page, encoding="utf-8")
+    assert copies.run().returncode == 0
+    ruff(copies.output, "check", "--ignore", "N815,TC,INP001,I001")  # its order of imports is that in the package
+    validate = (
+        "import sys, types; from pydantic import TypeAdapter\n"
+        "generated = types.ModuleType('paperspace.gradient._generated'); generated.__path__ = [sys.argv[1]]\n"
+        "sys.modules[generated.__name__] = generated\n"
+        "from paperspace.gradient._generated.whole import WHOLE\n"
+        "data = {'deployments': {'nodes': [{'id': 'a'}]}}\n"
+        "assert TypeAdapter(WHOLE.result).validate_python(data) == data"
+    )
+    used = subprocess.run([sys.executable, "-c", validate, copies.output], capture_output=True, text=True, check=False)
+    assert used.returncode == 0, used.stderr
+
+
+@pytest.mark.parametrize(
+    "selection", ["...PartA ...PartB", "...PartA deploymentSpecs(first: 1) { nodes { dtCreated } }"]
+)
+def test_one_field_in_two_fragments(copies: Copies, selection: str) -> None:
+    """An object that two fragments select is an error: the type of one would hide the fields that the other selects."""
+    folder = copies.graphql / "operations"
+    for name, field in (("PartA", "id"), ("PartB", "dtCreated")):
+        if name in selection:
+            text = f"fragment {name} on Deployment {{ deploymentSpecs(first: 1) {{ nodes {{ {field} }} }} }}"
+            (folder / f"{name}.graphql").write_text(text, encoding="utf-8")
+    text = f"query Whole {{ deployments(first: 1) {{ nodes {{ {selection} }} }} }}"
+    (folder / "Whole.graphql").write_text(text, encoding="utf-8")
+    done = copies.run("--check")
+    assert "operations/Whole.graphql: two different selections of deploymentSpecs of Deployment" in done.stderr, (
+        done.stderr
+    )
+
+
+def test_other_folder(copies: Copies) -> None:
+    """A folder with other Python code is left as it is, and the error says so."""
+    copies.output = copies.output.parent
+    (copies.output / "mine.py").write_text("1\n", encoding="utf-8")
+    done = copies.run()
+    assert (done.returncode, list(copies.files())) == (1, ["mine.py"])
+    assert (
+        done.stderr
+        == f"{copies.output} has other code, such as mine.py; pass a new folder, or one with generated code\n"
+    )
+
+
 def test_generated_code_is_sound(copies: Copies) -> None:
     """Code that is generated for a changed schema passes the formatter and the linter unchanged."""
     copies.edit("schema.graphql", "  http2\n", "  http2\n  http3\n")

@@ -37,6 +37,9 @@ def main(arguments: list[str] | None = None) -> int:
         return check(files, options.output)
     try:
         write(files, options.output)
+    except GenerationError as error:
+        print(error, file=sys.stderr)
+        return 1
     except OSError as error:
         print(f"{error.filename}: {error.strerror}", file=sys.stderr)
         return 1
@@ -64,11 +67,21 @@ def check(files: dict[str, str], folder: Path) -> int:
 
 
 def write(files: dict[str, str], folder: Path) -> None:
-    """Write the files, and delete other generated files in the folder."""
+    """Write the files, and delete other generated files in the folder.
+
+    Raises:
+        GenerationError: The folder has other code. Nothing is written.
+        OSError: A file cannot be written.
+    """
     folder.mkdir(parents=True, exist_ok=True)
-    for path in _generated(folder):
-        if path.name not in files:
-            path.unlink()
+    others = [path for path in _generated(folder) if path.name not in files]
+    package = folder / "__init__.py"
+    if others and not (package.exists() and package.read_bytes().startswith(b"# Generated from ")):
+        raise GenerationError(
+            f"{folder} has other code, such as {others[0].name}; pass a new folder, or one with generated code"
+        )
+    for path in others:
+        path.unlink()
     for name, text in files.items():
         (folder / name).write_bytes(text.encode())
 

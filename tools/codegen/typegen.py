@@ -7,7 +7,8 @@ operations use. A TypedDict has the name of the GraphQL type that it is a select
 
 from __future__ import annotations
 
-from pathlib import Path
+from collections import Counter
+from typing import TYPE_CHECKING
 
 from graphql import (
     DocumentNode,
@@ -32,6 +33,7 @@ from graphql import (
     is_input_type,
     is_required_input_field,
     parse,
+    print_ast,
     type_from_ast,
     validate,
     validate_schema,
@@ -40,6 +42,10 @@ from graphql.validation.validate import validate_sdl
 
 from tools.codegen.json_schema import json_schema
 from tools.codegen.module_text import GenerationError, Module, enclosed, identifier, snake
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+    from pathlib import Path
 
 PACKAGE = "paperspace.gradient"
 GENERATED = f"{PACKAGE}._generated"
@@ -154,7 +160,8 @@ class Generator:
         """Generate the module of a fragment."""
         parent = self.schema.type_map[node.type_condition.name.value]
         module = Module(f"graphql/operations/{name}.graphql", f"The fragment `{name}`: a selection of `{parent}`.")
-        self.shape(module, parent, node.selection_set, total=not name.startswith(ADDED))
+        shape = identifier(node.type_condition.name.value)
+        self.shape(module, parent, node.selection_set, name=shape, total=not name.startswith(ADDED))
         return module
 
     def operation_module(self, name: str, node: OperationDefinitionNode) -> Module:
@@ -194,15 +201,16 @@ class Generator:
         """Define the TypedDict of a selection, after those inside it; return its name in the module."""
         if not isinstance(parent, GraphQLObjectType):
             raise GenerationError(f"{module.source}: {parent} is an interface or a union, which are not supported")
-        name = name or identifier(parent.name)
         fields = [node for node in selection.selections if isinstance(node, FieldNode)]
         spreads = [node for node in selection.selections if isinstance(node, FragmentSpreadNode)]
         if len(fields) + len(spreads) != len(selection.selections):
             raise GenerationError(f"{module.source}: inline fragments are not supported; use a fragment in a file")
         if any(spread.directives for spread in spreads):
             raise GenerationError(f"{module.source}: a directive on a fragment is not supported; put it on the fields")
-        if not fields and len(spreads) == 1:
+        self.check_objects(module, parent, selection)
+        if name is None and not fields and len(spreads) == 1:
             return module.use(f"{GENERATED}.{snake(spreads[0].name.value)}", identifier(parent.name))
+        name = name or identifier(parent.name)
         bases = [self.base(module, parent, spread) for spread in spreads]
         members = []
         for node in fields:
@@ -214,6 +222,24 @@ class Generator:
             members.append(module.member(key.value, annotation, entry.description, optional=optional))
         module.define_shape(name, doc or parent.description or name, members, bases, total=total)
         return name
+
+    def check_objects(self, module: Module, parent: GraphQLObjectType, selection: SelectionSetNode) -> None:
+        """Check that a selection and its fragments select each object once: one type would hide the fields of another."""
+        keys = Counter(key for key, _ in set(self.objects(selection)))
+        for key in (key for key, number in keys.items() if number > 1):
+            raise GenerationError(
+                f"{module.source}: two different selections of {key} of {parent}; put all fields of {key} into one of them"
+            )
+
+    def objects(self, selection: SelectionSetNode) -> Iterator[tuple[str, str]]:
+        """Yield the keys of the objects in a selection, with what is selected in them. Those of its fragments are included."""
+        for node in selection.selections:
+            if isinstance(node, FieldNode) and node.selection_set:
+                yield (node.alias or node.name).value, print_ast(node.selection_set)
+            elif isinstance(node, FragmentSpreadNode):
+                [fragment] = self.documents[node.name.value].definitions
+                assert isinstance(fragment, FragmentDefinitionNode)  # noqa: S101  # the operation is valid
+                yield from self.objects(fragment.selection_set)
 
     def base(self, module: Module, parent: GraphQLObjectType, spread: FragmentSpreadNode) -> str:
         """Import the TypedDict of a fragment as a base class, under the name of the fragment."""
