@@ -360,6 +360,12 @@ def test_respond(gradient_server: GradientServer) -> None:
     assert request.body == b'{"instances": [[1, 2]]}'
 
 
+def test_respond_for_any_path(gradient_server: GradientServer) -> None:
+    """The function gets requests for all paths below the endpoint, also with a line feed."""
+    gradient_server.respond("mnist", lambda request: request.path)
+    assert fetch(endpoint("mnist") + "/a%0A/b")[:2] == (200, b'"/a\\n/b"')
+
+
 def test_respond_knows_the_revision(gradient_server: GradientServer) -> None:
     """A request says which revision of which deployment responds. A new one does so when it is ready, in its project only."""
     gradient_server.respond("mnist", lambda request: [request.name, request.project_id, request.image, request.spec_id])

@@ -251,7 +251,9 @@ def test_stopped_servers_are_freed(caller: type[Caller]) -> None:
     assert [reference() for reference in left] == [None, None]
 
 
-@pytest.mark.parametrize(("method", "path"), [("GET", "/other"), ("DELETE", "/healthz"), ("GET", "/healthz")])
+@pytest.mark.parametrize(
+    ("method", "path"), [("GET", "/other"), ("GET", "/line%0Afeed"), ("DELETE", "/healthz"), ("GET", "/healthz")]
+)
 def test_requests_are_freed(method: str, path: str) -> None:
     """A request is freed after its response, also if nothing collects garbage."""
 

@@ -43,6 +43,7 @@ MAX_BODY_SIZE = 1024 * 1024
 IDEMPOTENCY_KEY = "Idempotency-Key"
 
 _ENDPOINTS = "/endpoints/"
+_REST = "{path:(?s:.*)}"  # of a path, which may have line feeds
 
 
 class Routes:
@@ -97,11 +98,11 @@ class Routes:
         self._add(app, "/healthz", self._handle_health, {hdrs.METH_GET, hdrs.METH_HEAD})
         self._add(app, "/metrics", self._handle_metrics, {hdrs.METH_GET, hdrs.METH_HEAD})
         # All methods and all paths below the endpoint: the model decides which ones exist.
-        self._add(app, _ENDPOINTS + "{id}{path:(?:/.*)?}", self._handle_endpoint)
+        self._add(app, _ENDPOINTS + "{id}{path:(?s:/.*)?}", self._handle_endpoint)
         if self._console:
             self._add(app, "/", self._handle_top)
-            self._add(app, "/console/{path:.*}", self._console.handle)
-        self._add(app, "/{path:.*}", self._handle_unknown)
+            self._add(app, f"/console/{_REST}", self._console.handle)
+        self._add(app, f"/{_REST}", self._handle_unknown)
         app.on_response_prepare.append(self._add_common_headers)
         return app
 
