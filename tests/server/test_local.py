@@ -13,6 +13,7 @@ import subprocess
 import sys
 import threading
 import weakref
+from datetime import datetime
 from pathlib import Path
 from types import SimpleNamespace
 from typing import TYPE_CHECKING, Any
@@ -25,6 +26,7 @@ from tests.interrupting import interrupt
 
 from paperspace.gradient import APIConnectionError, Client
 from paperspace.gradient.server import LocalServer, UnusableDatabaseError, drop
+from paperspace.gradient.server.clock import utc_now
 from paperspace.gradient.server.dispatcher import Dispatcher
 from paperspace.gradient.server.graphql.execution import Executor, Request
 from paperspace.gradient.server.graphql.responses import Response
@@ -412,6 +414,39 @@ def test_a_signal_at_each_step_of_start_and_stop() -> None:
         if reached is None:
             break
     assert step > 5
+
+
+@pytest.mark.skipif(not hasattr(signal, "pthread_kill"), reason="no signals for threads here")
+def test_a_start_after_an_interrupted_one(caller: type[Caller]) -> None:
+    """A start after Ctrl-C waits until the interrupted start has ended: both open the same server, and would mix its parts."""
+    before = set(threading.enumerate())
+    opening, continued = threading.Event(), threading.Event()
+
+    def now() -> datetime:
+        if threading.current_thread() is not threading.main_thread() and not opening.is_set():
+            opening.set()
+            continued.wait()
+        return utc_now()
+
+    def interrupt_start() -> None:
+        opening.wait()
+        signal.pthread_kill(threading.main_thread().ident or 0, signal.SIGINT)
+
+    server = LocalServer(now=now)
+    threading.Thread(target=interrupt_start).start()
+    with pytest.raises(KeyboardInterrupt):
+        server.start()
+    again = threading.Thread(target=server.start)
+    again.start()
+    again.join(0.5)
+    assert again.is_alive()
+    continued.set()
+    again.join()
+    assert caller(server)(QUERY).data
+    server.stop()
+    for thread in set(threading.enumerate()) - before:
+        thread.join(20)
+        assert not thread.is_alive(), f"{thread.name} goes on"
 
 
 def test_simultaneous_starts() -> None:

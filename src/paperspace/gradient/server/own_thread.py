@@ -28,6 +28,8 @@ class _Start:
         self.thread = threading.Thread(
             target=_run_thread, args=(server, self.started), name="gradient server", daemon=True
         )
+        self.failed = False
+        """Whether `start` was left with an error. After Ctrl-C, the thread may open the server all the same, and closes it then."""
 
     def stop(self) -> None:
         """Close the server, which is open, and return when it is closed."""
@@ -46,7 +48,7 @@ class OwnThread:
         self._current: dict[str, _Start] = {}  # has one key at most
 
     def start(self, server: Server) -> None:
-        """Open the server and return when it is open.
+        """Open the server and return when it is open. An earlier start that was interrupted ends first: it has the same server.
 
         Raises:
             RuntimeError: the server is running already, or no thread can be started.
@@ -54,13 +56,16 @@ class OwnThread:
         """
         start = _Start(server)
         try:
-            first = self._current.setdefault(_KEY, start)
+            while (first := self._current.setdefault(_KEY, start)) is not start and first.failed:
+                if first.thread.is_alive():
+                    first.thread.join()
+                self._forget(first)
             if first is start:
                 start.thread.start()
                 start.started.result()
         except BaseException:
+            start.failed = True
             start.started.add_done_callback(_stop_started)  # after Ctrl-C, nothing else can stop the server
-            self._forget(start)
             raise
         if first is not start:
             raise RuntimeError("the server is running already")
