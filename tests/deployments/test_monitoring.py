@@ -631,6 +631,40 @@ class TestLogs:
             client.deployments.stop_deployment(id_, wait=True)
             assert list(follow) == self.lines(client, id_)[len(before) :] != []
 
+    def test_follow_of_an_instance_that_runs_again_after_an_outage(self) -> None:
+        """The same holds with a log of several pages, if a request for one of them fails in between."""
+
+        def cap(request: dict[str, Any]) -> None:
+            if "instanceName" in request["variables"]:
+                request["variables"] |= dict.fromkeys({"first", "last"} & set(request["variables"]), 1)
+
+        def fail(response: dict[str, Any]) -> None:
+            log = recovered and not failed and response["data"]["deployment"].get("log")
+            if log and any(line in before and line["line"] > 1 for line in log["lines"]["nodes"]):
+                failed.append(log)
+                response.clear()
+                response["errors"] = [{"message": "busy", "extensions": {"code": "SERVICE_UNAVAILABLE"}}]
+
+        recovered, failed, before = False, list[Any](), list[LogLine]()
+        with (
+            GradientServer() as server,
+            altered(server._server, request=cap, response=fail) as url,
+            Client(server.api_key, url, max_poll_interval=0.05, max_retries=0) as follower,
+            Client(server.api_key, server.url, max_poll_interval=0.05) as client,
+        ):
+            server.crash_loop("n")
+            id_ = client.deployments.create_deployment("n", "p", spec(replicas=2))["id"]
+            server.advance(hours=1)
+            before = self.lines(client, id_)
+            follow = follower.deployments.get_deployment_logs(id_, tail=1, follow=True)
+            assert next(follow) == before[-1]
+            server.recover("n")
+            client.deployments.wait_for_deployment(id_)
+            client.deployments.stop_deployment(id_, wait=True)
+            recovered = True
+            assert list(follow) == self.lines(client, id_)[len(before) :] != []
+            assert failed
+
     def test_follow_ends_with_the_deployment(self, client: Client, id: str) -> None:
         """`follow` ends when the deployment is deleted."""
         follow = client.deployments.get_deployment_logs(id, follow=True, tail=1)

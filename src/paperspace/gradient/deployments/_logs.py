@@ -72,7 +72,7 @@ class LogReader:
         """
         for instance in await self._instances():
             if self._may_have_more(instance):
-                await self._read_forward(instance)
+                await self._read_new(instance)
         return self.pending_lines()
 
     def pending_lines(self) -> list[LogLine]:
@@ -110,6 +110,16 @@ class LogReader:
         oldest = parse_time(lines[-count]["dtCreated"]) if count else _STILL_RUNNING
         return oldest if start is None else max(oldest, start)
 
+    async def _read_new(self, instance: str) -> None:
+        """Read the log of an instance from where it was read to."""
+        last = self._last.get(instance, _START)
+        if last == _START or self._cursors.get(instance) is not None:
+            await self._read_forward(instance)
+            return
+        # `last_lines` has left it out, and the instance runs again: only the new lines are read.
+        lines = await self._read_backward(instance, None, last.time)
+        self._pending += [line for line in reversed(lines) if not _is_read(line, last)]
+
     async def _read_forward(self, instance: str) -> None:
         """Read the log of an instance from where it was read to, up to the end that it has now.
 
@@ -124,7 +134,7 @@ class LogReader:
                 return empty_page()
             info, last = log["lines"]["pageInfo"], self._last.get(instance, _START)
             lines = [line for line in log["lines"]["nodes"] if not _is_read(line, last)]
-            if log["lines"]["nodes"] and not lines and start is not None:  # None: `last_lines` may have left them out
+            if log["lines"]["nodes"] and not lines:
                 # Perhaps that of an earlier call: followed in a circle, a log would have no end.
                 message = f"the next page of the log of {instance} cannot be read: the server repeated a page"
                 raise PaginationError(message, operation=DEPLOYMENT_LOG_LINES.name)
@@ -158,16 +168,17 @@ class LogReader:
 
         The arguments are those of `last_lines`.
         """
+        end: tuple[str | None, Mark] | None = None
 
         async def fetch(size: int, before: str | None) -> Page[LogLine]:
+            nonlocal end
             log = await self._fetch_lines(instance, last=size, before=before)
             if log is None:
                 return empty_page()
-            lines, info = log["lines"]["nodes"], log["lines"]["pageInfo"]
+            nodes, info = log["lines"]["nodes"], log["lines"]["pageInfo"]
             if before is None:
-                self._cursors[instance] = info["endCursor"]
-                self._last[instance] = _mark(lines[-1]) if lines else _START
-            return reverse_page(lines, info)
+                end = info["endCursor"], _end(log)
+            return reverse_page(nodes, info)
 
         limit = None if count is None else max(count, 1)  # with no line at all, the end of the log would stay unknown
         lines: list[LogLine] = []
@@ -179,6 +190,8 @@ class LogReader:
                 start = None if since is None else start_of(since, self._session)
                 if start and page and not any(written_since(line, start) for line in page):
                     break
+        if end is not None:  # after all pages: if one of them fails, the next call reads all of them again
+            self._cursors[instance], self._last[instance] = end
         return lines
 
     def _stopped(self, instance: str) -> str | None:
