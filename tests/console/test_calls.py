@@ -13,7 +13,7 @@ import pytest
 from tests.altering_proxy import altered
 from tests.console.conftest import Page
 
-from paperspace.gradient import AsyncClient, NotFoundError
+from paperspace.gradient import AsyncClient, BadRequestError, NotFoundError
 from paperspace.gradient.console import actions, calls
 from paperspace.gradient.console.application import ACTIONS, STREAMS
 from paperspace.gradient.console.turns import in_turn
@@ -198,6 +198,30 @@ async def test_a_list_while_the_server_gets_another_database(server: LocalServer
                 if content["complete"]:
                     break
     assert (len(refused), shown) == (1, ids)
+
+
+async def test_a_list_that_the_server_refuses(server: LocalServer, aclient: AsyncClient) -> None:
+    """If the server refuses the list each time, the stream ends with its error: the list would stay incomplete, without a word."""
+    for n in range(101):
+        await aclient.deployments.create_deployment(f"n{n}", "p", {"image": "nginx"})
+
+    def refuse(response: dict[str, Any]) -> None:
+        if (deployments := response["data"].get("deployments")) and not deployments["pageInfo"]["hasNextPage"]:
+            response.clear()
+            response["errors"] = [{"message": "too much", "extensions": {"code": "BUDGET_EXCEEDED"}}]
+
+    with altered(server, response=refuse) as url:
+        async with (
+            AsyncClient(server.api_key, url) as client,
+            aclosing(STREAMS["deployments"](client, calls.Arguments())) as values,
+        ):
+
+            async def read_all() -> None:
+                async for _ in values:
+                    pass
+
+            with pytest.raises(BadRequestError, match="too much"):
+                await asyncio.wait_for(read_all(), 30)
 
 
 @pytest.mark.parametrize("change", ["created", "updated", "renamed", "deleted"])

@@ -46,7 +46,7 @@ async def _deployments(client: AsyncClient, arguments: Arguments) -> AsyncGenera
         `first` (whether it is the first dict).
     """
     shown: dict[str, Row] = {}
-    whole_due, complete, first = 0.0, False, True
+    whole_due, complete, first, refused = 0.0, False, True, False
     while True:
         size = FIRST if first else NEWEST
         newest = await client.deployments.list_deployment_statuses(first=size)
@@ -59,8 +59,11 @@ async def _deployments(client: AsyncClient, arguments: Arguments) -> AsyncGenera
             try:
                 statuses = await client.deployments.list_deployment_statuses(first=None)
             except BadRequestError:
-                pass  # between two pages, the server was started with another database: the next list is that of this one
+                if refused:
+                    raise
+                refused = True  # perhaps once only: between two pages, the server was started with another database
             else:
+                refused = False
                 whole_due = monotonic() + (monotonic() - started) * WHOLE_LIST_SHARE
                 complete = True
                 yield {**_changes(shown, statuses, is_whole=True), "complete": True, "first": False}
