@@ -316,6 +316,29 @@ async def test_down_now(database: Path) -> None:
         assert steps == ["Stopping 1 container."]
 
 
+async def test_a_command_that_is_interrupted(
+    database: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    """If `down` is interrupted by Ctrl-C, the server goes on with it, and its log says nothing of a failure."""
+    engine = ServingEngine()
+    released, stop = asyncio.Event(), engine.stop
+
+    async def stop_when_released(container_id: str, grace: float) -> None:
+        await released.wait()
+        await stop(container_id, grace)
+
+    async with controlled(database, engine, "a") as (_, client, stopped):
+        monkeypatch.setattr(engine, "stop", stop_when_released)
+        steps: list[str] = []
+        down = asyncio.create_task(client.take_down(now=True, report=steps.append))
+        await until(lambda: bool(steps))
+        down.cancel()
+        await asyncio.wait([down])
+        released.set()
+        await stopped.wait()
+    assert [record.message for record in caplog.records if record.levelname != "INFO"] == []
+
+
 async def test_down_after_a_down_now_that_failed(database: Path) -> None:
     """After a `down --now` that failed, `down` waits for active requests all the same."""
     engine, gateway = ServingEngine(), EnvoyGateway(GatewayOptions(gateway_folder(database), port=0))

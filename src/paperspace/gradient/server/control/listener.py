@@ -122,12 +122,14 @@ class ControlListener:
         if task.done():
             lines.put_nowait(task.result())
         response = web.StreamResponse()
-        await response.prepare(request)
-        while True:
-            line = await lines.get()
-            await response.write(f"{json.dumps(line)}\n".encode())
-            if "message" not in line:
-                return response
+        with suppress(ConnectionError):  # the command was interrupted
+            await response.prepare(request)
+            while True:
+                line = await lines.get()
+                await response.write(f"{json.dumps(line)}\n".encode())
+                if "message" not in line:
+                    break
+        return response
 
     async def _take_down(self) -> Line:
         """Take the deployments down, and return the last line."""
