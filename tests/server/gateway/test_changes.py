@@ -21,6 +21,7 @@ from tests.server.controller.test_server import in_thread, spec
 from tests.server.gateway.site import LONG, Load, Replica, Visitor, until, visiting
 
 from paperspace.gradient.server import LocalServer
+from paperspace.gradient.server.controller import controller as controller_module
 from paperspace.gradient.server.controller.controller import Options
 from paperspace.gradient.server.controller.gateway import GatewayUnavailableError, Routes, Target
 from paperspace.gradient.server.gateway import gateway as gateway_module
@@ -189,6 +190,33 @@ async def test_removed_while_envoy_does_not_respond(
         await until(lambda: str(port) not in (folder / "eds-http.json").read_text())
         os.kill(envoy, signal.SIGCONT)
         await until(lambda: gateway.routes(id_) == Routes(routed=gateway.routes(id_).routed))
+    engine.close_all()
+
+
+async def test_late_route_to_a_replica_that_is_not_ready_any_more(
+    new_gateway: Callable[..., EnvoyGateway], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """If a replica is not ready any more when Envoy responds again and uses its route, it gets no more requests soon."""
+    monkeypatch.setattr(gateway_module, "_APPLY_TIMEOUT", 0.5)
+    monkeypatch.setattr(controller_module, "RESYNC_INTERVAL", 10 * LONG)
+    engine, gateway = ServingEngine(), new_gateway()
+    engine.statuses["/ready"] = 503
+    check = {"path": "/ready", "periodSeconds": 1, "failureThreshold": 1}
+    options = Options(ports=ports(24350))
+    async with LocalServer(engine=engine, gateway=gateway, options=options, database=tmp_path / "g.db") as server:
+        checked = {**spec("good-1"), "healthChecks": {"readiness": check}}
+        id_ = (await in_thread(server, lambda api: api.create_deployment("x", "p", checked)))["id"]
+        await until(lambda: engine.received["/ready"] > 0 and id_ in gateway.deployments())
+        envoy = gateway._supervisor.pid
+        assert envoy
+        os.kill(envoy, signal.SIGSTOP)
+        engine.statuses["/ready"] = 200
+        await until(lambda: bool(gateway.routes(id_).draining))  # its route is wanted, and not in effect
+        engine.statuses["/ready"] = 503
+        before = engine.received["/ready"]
+        await until(lambda: engine.received["/ready"] > before + 1)
+        os.kill(envoy, signal.SIGCONT)
+        await until(lambda: [instance.draining for instance in gateway._changes.applied.of(id_)] == [True])
     engine.close_all()
 
 

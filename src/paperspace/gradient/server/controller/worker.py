@@ -167,10 +167,10 @@ class Worker:
             match step:
                 case Route(instance_id):
                     await router.route(deployment_id, instance_id, await self._target(instance_id))
-                    self.wake()
                 case Unroute(instance_id):
                     await router.unroute(deployment_id, instance_id)
-                    self.wake()
+        if router.routes(deployment_id) != routes:  # also because of a change that had failed before
+            self.wake()
 
     async def _protect(self) -> None:
         """Change who may use the endpoint, and nothing else. If the deployment is deleted or stopped, nobody may."""
