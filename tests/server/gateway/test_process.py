@@ -379,6 +379,25 @@ async def test_other_settings_of_the_process(new_gateway: Create, folder: Path) 
     assert pid_of(second) != pid
 
 
+async def test_upgraded_program(new_gateway: Create, folder: Path) -> None:
+    """A process is replaced if its program has another version since it was started, and is kept otherwise."""
+    real, program = find_envoy(None), folder.with_name("envoy")
+    program.symlink_to(real)
+    first, second, third = (new_gateway(envoy=program) for _ in range(3))
+    await first.open()
+    await first.close()
+    before = pid_of(first)
+    program.unlink()
+    program.write_text(f'#!/bin/sh\n[ "$1" = --version ] && echo "$0  version: 2" || exec "{real}" "$@"\n')
+    program.chmod(0o700)
+    await second.open()
+    after = pid_of(second)
+    assert after != before
+    await second.close()
+    await third.open()
+    assert pid_of(third) == after
+
+
 async def test_long_path(new_gateway: Create, folder: Path) -> None:
     """A folder whose path is too long for a socket works; its socket is in a private folder with a short path."""
     deep = folder.joinpath(*["long-name-of-a-folder"] * 8)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import json
 import re
 from collections import Counter
 from typing import TYPE_CHECKING
@@ -48,6 +49,17 @@ class Admin:
     async def close(self) -> None:
         """Close the connections."""
         await self._session.close()
+
+    async def version(self) -> str:
+        """Return the version of Envoy, as its program prints it.
+
+        Raises:
+            AdminError: Envoy does not respond, or not as expected.
+        """
+        try:
+            return str(json.loads(await self._get("server_info"))["version"])
+        except (ValueError, LookupError, TypeError) as error:
+            raise AdminError(str(error)) from error
 
     async def in_effect(self, versions: Mapping[str, str]) -> bool:
         """Return whether Envoy's main thread has applied the versions of files.

@@ -7,6 +7,7 @@ import json
 import os
 from typing import TYPE_CHECKING
 
+from paperspace.gradient._shared.daemon_threads import in_daemon_thread
 from paperspace.gradient.server.controller.gateway import GatewayUnavailableError
 from paperspace.gradient.server.gateway import process as processes
 from paperspace.gradient.server.gateway.admin import Admin, AdminError
@@ -59,9 +60,9 @@ class Envoy:
         return await processes.find(self._pid_file, self._bootstrap_file)
 
     async def running(self) -> Process | None:
-        """Return the process that runs. One with other settings is stopped."""
+        """Return the process that runs. One with other settings, or of another version than its program, is stopped."""
         found = await self.find()
-        if found is None or self._started_as_configured():
+        if found is None or (self._started_as_configured() and not await self._upgraded(found)):
             return found
         self.configure()
         await found.stop()
@@ -156,6 +157,14 @@ class Envoy:
             return bool(json.loads(self._bootstrap_file.read_bytes()) == self._bootstrap)
         except (OSError, ValueError, RecursionError):
             return False
+
+    async def _upgraded(self, running: Process) -> bool:
+        """Whether the program of a process has another version now. False: it has not, or that is unknown."""
+        try:
+            version = await self.admin.version()
+        except AdminError:
+            return False
+        return await in_daemon_thread(processes.program_version, running.pid) not in (version, None)
 
     def _failed(self, what: str) -> GatewayUnavailableError:
         return GatewayUnavailableError(self.explained(what))

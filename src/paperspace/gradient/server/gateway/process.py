@@ -18,6 +18,7 @@ if TYPE_CHECKING:
 
 _POLL_INTERVAL = 0.1  # seconds, where the system cannot tell the end of a process
 _STOP_TIMEOUT = 5.0  # seconds between SIGTERM and SIGKILL
+_VERSION_TIMEOUT = 5.0  # seconds until a program says its version
 _LOOK_INTERVAL = 0.002  # seconds between two looks at a process without a command line
 _MAX_LOOKS = 1000  # a thread of the kernel never has one
 MAX_LOG = 1024 * 1024  # bytes
@@ -140,6 +141,17 @@ def _start(command: Sequence[str], pid_file: Path, log: Path) -> None:
         umask=0o077,
         check=False,
     )
+
+
+def program_version(pid: int) -> str | None:
+    """Return the version that the program of a process has now, perhaps after an upgrade. None: it is unknown."""
+    program = os.fsdecode(_command(pid).replace(b"\0", b" ").partition(b" -c ")[0])
+    try:
+        command = [program, "--version"]
+        found = subprocess.run(command, capture_output=True, check=True, timeout=_VERSION_TIMEOUT)  # noqa: S603
+    except (OSError, subprocess.SubprocessError):
+        return None
+    return found.stdout.decode(errors="replace").partition(" version: ")[2].strip() or None
 
 
 def keep_old_log(log: Path) -> None:
