@@ -23,7 +23,7 @@ def used(tmp_path: Path) -> Path:
         Caller(command).create()
         command.process.kill()
         command.process.wait()
-    for name in ("logs", "metrics", "logs-wal", "metrics-shm", "secrets"):
+    for name in ("logs", "metrics", "logs-wal", "metrics-shm", "logs.damaged", "metrics.damaged", "secrets"):
         (tmp_path / f"my.db.{name}").touch()
     (tmp_path / "my.db.repositories/clone").mkdir(parents=True)
     (tmp_path / "other.db").touch()

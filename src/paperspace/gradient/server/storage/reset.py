@@ -10,6 +10,7 @@ from pathlib import Path
 from paperspace.gradient._shared import server_files
 from paperspace.gradient.server.defaults import beside
 from paperspace.gradient.server.storage.files import check_file, locked, unusable
+from paperspace.gradient.server.storage.side_file import damaged
 
 
 def delete(database: Path) -> None:
@@ -23,8 +24,9 @@ def delete(database: Path) -> None:
     try:
         with locked(file):
             check_file(file, has_lock=True)
-            for name in server_files.DATABASES:
-                _delete_sqlite(beside(database, name))
+            for side_file in (beside(database, name) for name in server_files.DATABASES):
+                _delete_sqlite(side_file)
+                damaged(side_file).unlink(missing_ok=True)
             if (clones := beside(database, server_files.REPOSITORIES)).is_dir():
                 shutil.rmtree(clones)
             _delete_sqlite(file)

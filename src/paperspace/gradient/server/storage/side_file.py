@@ -57,6 +57,11 @@ def location_beside(database: str | Path, name: str) -> Location:
     return Location(file.as_uri(), file)
 
 
+def damaged(file: Path) -> Path:
+    """Return where a file is moved to if it is damaged."""
+    return beside(file, "damaged")
+
+
 class SideFileError(Exception):
     """The file cannot be used. The message says why."""
 
@@ -129,7 +134,7 @@ class SideFile:
         file = self._location.file
         if file is None or not file.exists():
             return ""
-        away = beside(file, "damaged")
+        away = damaged(file)
         try:
             for suffix in ("-wal", "-shm"):
                 file.with_name(f"{file.name}{suffix}").unlink(missing_ok=True)
