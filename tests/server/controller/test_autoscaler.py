@@ -50,9 +50,9 @@ class World:
         self.records = Records(self.database, self.workloads, PORTS)
         self.last = Pass()
 
-    def create(self, data: dict[str, Any]) -> str:
+    def create(self, data: dict[str, Any], name: str = "d") -> str:
         with self.database.writing():
-            row = self.store.create_deployment(name="d", project_id="p", cluster_id=None, data=data)
+            row = self.store.create_deployment(name=name, project_id="p", cluster_id=None, data=data)
             self.workloads.apply_new_spec(row["id"])
         id_: str = row["id"]
         self.roll_out(id_)
@@ -170,6 +170,16 @@ def test_requests_that_take_longer_than_the_window(world: World) -> None:
     world.roll_out(id_)
     assert world.ready(id_) == [oldest, second]
     assert [world.decide(id_, durations=[0.1], active={second: 9}) for _ in range(32)][-1] == 1
+    assert world.events(id_, "MetricUnknown") == []
+
+
+def test_a_long_request_of_a_replica_that_has_just_become_ready(world: World) -> None:
+    """Nothing is decided about its deployment yet, and decisions about others go on."""
+    other = world.create(spec(1, 5), "other")
+    id_ = world.create(spec(1, 5, {"metric": "requestDuration", "value": 0.5}))
+    world.moment -= INTERVAL / 2  # it became ready between the two readings
+    assert world.decide(id_, active=dict.fromkeys(world.ready(id_), 1)) == 1
+    assert list(world.last.decisions) == [other, id_]
     assert world.events(id_, "MetricUnknown") == []
 
 

@@ -157,11 +157,11 @@ def _minimum(resources: Mapping[str, Any]) -> int:
 
 def _proposal(target: Target, replicas: int, measured: Measured) -> int | None:
     """Return how many replicas a metric proposes. None: nothing is known of it."""
-    if target.metric == REQUEST_DURATION and measured.unfinished:
-        return min(measured.unfinished, replicas)
     values = _values(target.metric, measured.replicas)
     if not values:
         return None
+    if target.metric == REQUEST_DURATION and measured.unfinished:
+        return min(measured.unfinished, replicas)
     missing = len(measured.replicas) - len(values)
     too_high = _mean(values) > target.value
     if too_high:
