@@ -345,6 +345,23 @@ def test_the_controller_with_a_longer_history(histories: tuple[Backend, Backend]
     assert_same_work(few._replace(scans=[]), many._replace(scans=[]))  # it scans indexes of what is present
 
 
+def test_the_template_of_a_new_revision(tmp_path: Path) -> None:
+    """What a new revision needs takes the same work with 25 times the revisions of its deployment, of which none is equal."""
+
+    def fill(connection: sqlite3.Connection, number: int) -> None:
+        add_deployments(connection, NUMBER + 1)
+        add_revisions(connection, NUMBER, number)
+        connection.execute("UPDATE deployment_specs SET template = printf('%064d', seq)")
+        newest = "seq = (SELECT max(seq) FROM deployment_specs)"
+        connection.execute(
+            f"UPDATE deployment_specs SET template = NULL, data = json_set(data, '$.image', 'new') WHERE {newest}"
+        )
+
+    with created(tmp_path, fill, 200, 5_000) as backends:
+        few, many = (controller_work(backend, "wanted") for backend in backends)
+    assert_same_work(few, many)
+
+
 def test_the_removal_of_a_deleted_deployment(mostly_deleted: tuple[Backend, Backend]) -> None:
     """A step of the removal takes the same work with twenty times the deployments, and reads no whole table."""
 

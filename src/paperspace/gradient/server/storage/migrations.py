@@ -280,6 +280,13 @@ MIGRATIONS = (
         END
         """,
     ),
+    (
+        # For the template of a new revision: the latest one of an equal spec.
+        """
+        CREATE INDEX deployment_specs_by_template ON deployment_specs (deployment_id, template, seq)
+        WHERE template IS NOT NULL AND error IS NULL
+        """,
+    ),
 )
 
 
