@@ -17,6 +17,7 @@ from paperspace.gradient import (
     ConflictError,
     DeploymentFailedError,
     InvalidArgumentError,
+    InvalidSpecError,
     NotFoundError,
 )
 from paperspace.gradient.server import LocalServer
@@ -120,6 +121,35 @@ class TestPatch:
         changed = client.deployments.get_deployment_spec(id)
         assert changed["env"] == [{"name": "A", "value": "x"}, {"name": "B", "value": "2"}]
         assert changed["command"] == ["run"]
+
+    def test_a_change_that_does_not_fit_the_spec(self, client: Client, wire: list[dict[str, Any]]) -> None:
+        """More replicas than autoscaling allows are an error that says so, and nothing is sent."""
+        autoscaling = {"maxReplicas": 3, "metrics": [{"metric": "cpu", "value": 50}]}
+        created = client.deployments.create_deployment(
+            "n", "p", {"image": "i", "resources": {"replicas": 1, "autoscaling": autoscaling}}
+        )
+        wire.clear()
+        message = "^invalid spec: resources.autoscaling.maxReplicas: expected an integer, 4 or more, got 3$"
+        with pytest.raises(InvalidSpecError, match=message):
+            client.deployments.scale_deployment(created["id"], 4)
+        with pytest.raises(InvalidSpecError, match=message):
+            client.deployments.patch_deployment(created["id"], replicas=4)
+        assert [request["operationName"] for request in wire] == ["DeploymentHistory"] * 2
+
+    def test_a_spec_that_only_the_server_accepts(self, client: Client, server: LocalServer, id: str) -> None:
+        """What our rules refuse in a spec of the server does not prevent a change of another field."""
+
+        def other_rules(response: dict[str, Any]) -> None:
+            for node in (response["data"].get("deployment") or {}).get("deploymentSpecs", {"nodes": ()})["nodes"]:
+                node["data"]["port"] = 0
+
+        def our_rules(request: dict[str, Any]) -> None:
+            if spec := request["variables"].get("input", {}).get("spec"):
+                spec["port"] = FULL["port"]
+
+        with altered(server, request=our_rules, response=other_rules) as url, Client(server.api_key, url) as other:
+            other.deployments.patch_deployment(id, image="nginx")
+        assert newest_change(client, id) == ["~ image: 'tensorflow/serving' -> 'nginx'"]
 
     def test_no_difference(self, client: Client, id: str, wire: list[dict[str, Any]]) -> None:
         """A patch with the current values sends no mutation."""

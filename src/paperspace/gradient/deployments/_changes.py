@@ -7,7 +7,9 @@ from typing import TYPE_CHECKING, Any, Literal, cast
 
 from paperspace.gradient._core.pagination import SMALL_PAGE
 from paperspace.gradient._generated.deployment_history import DEPLOYMENT_HISTORY
+from paperspace.gradient._spec.checks import check_spec
 from paperspace.gradient._spec.diff import difference
+from paperspace.gradient.deployments._arguments import require
 from paperspace.gradient.deployments._errors import part_not_found
 from paperspace.gradient.deployments._mutations import create, require_known_fields, update
 from paperspace.gradient.deployments._queries import find_current, same_id
@@ -85,11 +87,17 @@ async def revise(
         id: The id of the deployment.
         change: Changes the spec.
         others: Other fields of the deployment to change, as in the input of an update. None: no others.
+
+    Raises:
+        InvalidSpecError: The change does not fit the rest of the spec.
     """
     [newest, *_], _ = await fetch_revision_page(session, id, first=1, call=call)
-    spec = spec_of(newest)
+    before, spec = spec_of(newest), spec_of(newest)
     change(spec)
-    if difference(spec_of(newest), spec)["changes"]:
+    if difference(before, spec)["changes"]:
+        if problems := list(check_spec(spec)):
+            known = list(check_spec(before))  # those that the server has accepted; it may have other rules
+            require(problem for problem in problems if problem not in known)
         return await add_revision(session, call, id, newest, {"spec": spec, **(others or {})})
     if others:
         # Another cluster adds a revision.

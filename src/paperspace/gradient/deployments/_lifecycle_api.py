@@ -117,6 +117,7 @@ class LifecycleAPI(PatchAPI):
 
         Raises:
             InvalidArgumentError: An argument is invalid. Nothing was sent.
+            InvalidSpecError: The spec has autoscaling with fewer `maxReplicas`. Nothing was changed.
             NotFoundError: No deployment has this id or name, or it is deleted.
             ConflictError: Several deployments have the name; the message lists them. Or another client changed the spec
                 at the same time. The change of this call was applied, and it replaced the change of the other client.

@@ -99,6 +99,7 @@ class PatchAPI(MonitoringAPI):
 
         Raises:
             InvalidArgumentError: An argument is invalid, or no change is passed. Nothing was sent.
+            InvalidSpecError: A change does not fit the rest of the spec, such as its autoscaling. Nothing was changed.
             NotFoundError: No deployment has this id or name, or it is deleted.
             ConflictError: Several deployments have the name; the message lists them. Or another client changed the spec
                 at the same time. The change of this call was applied, and it replaced the change of the other client.
