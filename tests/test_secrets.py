@@ -19,6 +19,7 @@ import pytest
 import yaml
 from click.testing import CliRunner, Result
 from tests.altering_proxy import altered
+from tests.faults.server import Exchange, FaultServer
 from typing_extensions import is_typeddict
 
 from paperspace.gradient import (
@@ -304,6 +305,22 @@ def test_server_that_repeats_a_secret_where_its_message_is_cut(server: LocalServ
         client.deployments.create_deployment("cut", "p", spec)
     assert MARKER[:6] not in str(raised.value)
     assert "(hidden)…" in str(raised.value)
+
+
+@pytest.mark.parametrize("length", [0, 60, 85])
+def test_server_that_repeats_the_api_key_where_its_response_is_cut(length: int) -> None:
+    """An error shows the beginning of a page that is no response of the API. The API key on it is hidden, wherever the page is cut."""
+    key = f"{MARKER}-0123456789abcdefghijklmnopqrstuvwxyz"
+
+    async def repeat(exchange: Exchange) -> None:
+        page = f"{'x' * length} You sent {exchange.request.headers['authorization']}"
+        await exchange.respond(200, page.encode(), Content_Type="text/plain")
+
+    with FaultServer(then=repeat) as server, Client(key, server.url, max_retries=0) as client:
+        with pytest.raises(MalformedResponseError) as caught:
+            client.deployments.list_deployments()
+        assert "Bearer (hidden)" in str(caught.value)
+        assert key[:6] not in shown_by(caught.value)
 
 
 def test_responses_that_do_not_match(server: LocalServer) -> None:

@@ -24,6 +24,7 @@ from paperspace.gradient._core.defaults import (
 from paperspace.gradient._core.frames import without_frames
 from paperspace.gradient._shared.lazy import lazy_modules
 from paperspace.gradient._shared.problems import abbreviate
+from paperspace.gradient._shared.secrets import without_secret
 from paperspace.gradient.errors import ConfigurationError, MissingAPIKeyError
 
 if TYPE_CHECKING:
@@ -116,7 +117,7 @@ class Settings:
 
     def masked(self, text: str) -> str:
         """Return a text of the server without the API key, which the server may repeat."""
-        return text if len(self.api_key) < _MIN_MASKED_LENGTH else text.replace(self.api_key, "***")
+        return text if len(self.api_key) < _MIN_MASKED_LENGTH else without_secret(text, self.api_key)
 
     @classmethod
     @without_frames

@@ -121,24 +121,28 @@ def hide_in_spec(spec: Mapping[str, Any], *, show_secrets: bool = False) -> dict
 def without_secrets(text: str, variables: Any) -> str:
     """Return a text of the server without the secrets that were sent to it, which it may repeat.
 
-    Where the text was cut, which an ellipsis shows, the beginning of a secret is hidden too.
-
     Args:
         text: The text.
         variables: The variables of the request, with specs anywhere inside.
     """
     for secret in sorted(set(_secrets_of(variables)), key=len, reverse=True):
-        for form in {
-            secret,
-            json.dumps(secret)[1:-1],
-            json.dumps(secret, ensure_ascii=False)[1:-1],
-            repr(secret)[1:-1],
-        }:
-            if len(secret) >= _MIN_REPLACED:
-                text = _without_beginning(text.replace(form, HIDDEN), form)
-            else:
-                text = text.replace(f'"{form}"', HIDDEN).replace(f"'{form}'", HIDDEN)
+        text = without_secret(text, secret)
     return hide_credentials(text)
+
+
+def without_secret(text: str, secret: str) -> str:
+    """Return a text of the server without a secret. Where it was cut, which an ellipsis shows, the beginning is hidden too."""
+    for form in {
+        secret,
+        json.dumps(secret)[1:-1],
+        json.dumps(secret, ensure_ascii=False)[1:-1],
+        repr(secret)[1:-1],
+    }:
+        if len(secret) >= _MIN_REPLACED:
+            text = _without_beginning(text.replace(form, HIDDEN), form)
+        else:
+            text = text.replace(f'"{form}"', HIDDEN).replace(f"'{form}'", HIDDEN)
+    return text
 
 
 def _without_beginning(text: str, secret: str) -> str:
