@@ -74,6 +74,17 @@ async def test_renewed_certificate(new_gateway: Create, tmp_path: Path) -> None:
             await asyncio.sleep(0.05)
 
 
+async def test_comments_in_a_certificate(new_gateway: Create, tmp_path: Path) -> None:
+    """The files can have comments with any characters, such as the name of the owner."""
+    certificate = make(tmp_path)
+    expected = pem_to_der(certificate.chain)
+    for file in certificate:
+        file.write_bytes("subject=O = Société\n".encode() + file.read_bytes())
+    gateway = new_gateway(certificate=certificate)
+    await gateway.open()
+    assert await served_certificate(gateway) == expected
+
+
 async def test_certificate_that_envoy_refuses(
     new_gateway: Create, folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
@@ -163,7 +174,10 @@ async def test_from_http_to_https(new_gateway: Create, tmp_path: Path, replicas:
             lambda path: path.chain.unlink(),
             r"The TLS file .*certificate\.pem cannot be read: No such file or directory\.",
         ),
-        (lambda path: path.key.write_bytes(b"\xff"), r"The TLS file .*key\.pem cannot be read: not a PEM file\."),
+        (
+            lambda path: path.key.write_bytes(b"\xff"),
+            r"cannot be used: one of the files is not a PEM file of a certificate or key\.",
+        ),
         (
             lambda path: path.key.write_text("no key"),
             r"cannot be used: one of the files is not a PEM file of a certificate or key\.",

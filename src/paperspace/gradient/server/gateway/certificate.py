@@ -20,9 +20,9 @@ def read_certificate(certificate: Certificate) -> tuple[str, str]:
     texts = []
     for file in certificate:
         try:
-            texts.append(file.read_text(encoding="ascii"))
-        except (OSError, ValueError) as error:
-            reason = getattr(error, "strerror", None) or "not a PEM file"
+            texts.append(file.read_text(encoding="latin-1"))  # comments, such as names, may have any encoding
+        except OSError as error:
+            reason = error.strerror or str(error)
             raise GatewayUnavailableError(f"The TLS file {file} cannot be read: {reason}.") from error
     try:
         ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER).load_cert_chain(*certificate, password=_no_password)
