@@ -137,6 +137,34 @@ async def test_headers_for_envoy(
     assert replicas[0].received == 1
 
 
+@pytest.mark.parametrize(
+    ("domain", "header", "expected"),
+    [
+        ("models.example.com", {"X-Forwarded-Proto": "https"}, "https"),
+        ("models.example.com", {}, "http"),
+        (None, {"X-Forwarded-Proto": "https"}, "http"),
+    ],
+)
+async def test_protocol_of_the_client(
+    new_gateway: Callable[..., EnvoyGateway],
+    replicas: list[Replica],
+    domain: str | None,
+    header: dict[str, str],
+    expected: str,
+) -> None:
+    """A container gets the protocol of the client from the proxy in front of the gateway. Without one, no client can set it."""
+    gateway = new_gateway(domain=domain)
+    await gateway.open()
+    await gateway.route("x", "a", replicas[0].target)
+    url = f"http://127.0.0.1:{gateway._port}/endpoints/x/"
+    received = {"X-Forwarded-For": "192.0.2.7", "X-Envoy-Max-Retries": "9", **header}
+    async with visiting(gateway) as visitor, visitor.session.get(url, headers=received) as response:
+        headers = {name.lower(): value for name, value in (await response.json())["headers"].items()}
+    assert headers["x-forwarded-proto"] == expected
+    assert headers["x-forwarded-for"].startswith("192.0.2.7,")
+    assert not [name for name in headers if name.startswith("x-envoy")]
+
+
 @pytest.mark.parametrize("method", ["GET", "POST"])
 async def test_replica_that_is_gone(
     gateway: EnvoyGateway, visitor: Visitor, replicas: list[Replica], method: str, unused_port: int

@@ -287,7 +287,8 @@ class EnvoyGateway:
             self._secrets = Secrets(certificate, self._envoy, self._in_effect)
             self._secrets.write()
         self._port = await self._select_port(running, address)
-        files.write(LISTENERS, listeners(self._folder, address, self._port, tls=certificate is not None))
+        tls = certificate is not None
+        files.write(LISTENERS, listeners(self._folder, address, self._port, self._options.domain, tls=tls))
 
     async def _select_port(self, running: Process | None, address: str) -> int:
         """Return the port to listen on. With port 0, it is the one from before, if it is free."""

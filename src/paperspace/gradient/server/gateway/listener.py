@@ -32,16 +32,18 @@ _CLOSE_TIMEOUT = "10s"
 SECRET = "certificate"  # noqa: S105  # its name
 
 
-def listeners(folder: Path, address: str, port: int, *, tls: bool) -> Sequence[Resource]:
+def listeners(folder: Path, address: str, port: int, domain: str | None, *, tls: bool) -> Sequence[Resource]:
     """Return the listener.
 
     Args:
         folder: The other files.
         address: An IP address.
         port: The port.
+        domain: Endpoints have a host in this domain too. Without TLS, a proxy in front of the gateway accepts HTTPS.
         tls: Whether it uses the certificate in the secrets.
     """
-    chain: Resource = {"filters": [_named("envoy.filters.network.http_connection_manager", _http(folder))]}
+    proxies = 1 if domain and not tls else 0
+    chain: Resource = {"filters": [_named("envoy.filters.network.http_connection_manager", _http(folder, proxies))]}
     if tls:
         chain["transport_socket"] = _named("envoy.transport_sockets.tls", _tls(folder))
     return [
@@ -94,7 +96,7 @@ def _tls(folder: Path) -> Resource:
     return typed(name, common_tls_context=context)
 
 
-def _http(folder: Path) -> Resource:
+def _http(folder: Path, proxies: int) -> Resource:
     """Return how requests are read and forwarded: unchanged, except for the headers that say who sent them."""
     router = typed("envoy.extensions.filters.http.router.v3.Router", suppress_envoy_headers=True)
     return typed(
@@ -110,6 +112,7 @@ def _http(folder: Path) -> Resource:
         delayed_close_timeout=_CLOSE_TIMEOUT,
         request_headers_timeout=HEADERS_TIMEOUT,
         use_remote_address=True,  # X-Forwarded-For ends with the address of the client
+        xff_num_trusted_hops=proxies,  # only a proxy knows the right X-Forwarded-Proto
         # No client is trusted with Envoy's own request headers. Without any range, all private addresses would be.
         internal_address_config={"cidr_ranges": [{"address_prefix": "255.255.255.255", "prefix_len": 32}]},
         generate_request_id=False,
