@@ -72,6 +72,17 @@ def test_percentage() -> None:
     assert seen == [30, 60, 100]
 
 
+def test_percentage_of_a_download_that_begins() -> None:
+    """A download without any bytes yet has 0 %: the engine leaves out fields of progress that are 0."""
+    percentage = Percentage()
+    messages = [
+        {"id": layer, "status": "Downloading", "progressDetail": detail}
+        for layer, detail in [("a", {"total": 100}), ("a", {"current": 50, "total": 100}), ("b", {"total": 100})]
+    ]
+    assert [percentage.add(message) for message in messages] == [False, True, False]
+    assert percentage.value == 50
+
+
 @pytest.mark.parametrize("has_credentials", [False, True])
 @pytest.mark.parametrize(
     ("status", "message", "without", "with_credentials"),

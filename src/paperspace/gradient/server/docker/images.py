@@ -246,7 +246,7 @@ class Percentage:
         """Add a message of the engine, and return whether the percentage changed."""
         layer, status, detail = message.get("id", ""), message.get("status"), message.get("progressDetail") or {}
         if status == "Downloading" and detail.get("total"):
-            self._layers[layer] = (detail["current"], detail["total"])
+            self._layers[layer] = (detail.get("current", 0), detail["total"])  # a zero is left out
         elif status in {"Download complete", "Pull complete"} and layer in self._layers:
             self._layers[layer] = (self._layers[layer][1], self._layers[layer][1])
         total = sum(total for _, total in self._layers.values())
