@@ -12,10 +12,14 @@ from pathlib import Path
 import pytest
 from aiohttp import web
 
-from paperspace.gradient.server.controller.engine import EngineUnavailableError
+from paperspace.gradient.server.controller.engine import EngineUnavailableError, ImageError, Workload
 from paperspace.gradient.server.docker.address import Address
 from paperspace.gradient.server.docker.api import Api, api_version
 from paperspace.gradient.server.docker.engine import DockerEngine
+from paperspace.gradient.server.docker.registries import Registry
+from paperspace.gradient.server.docker.requirements import Settings
+from paperspace.gradient.server.engines.runtime import UnsupportedSpecError
+from paperspace.gradient.server.settings_files import write_settings
 
 pytestmark = pytest.mark.anyio
 
@@ -180,3 +184,31 @@ async def test_engine_that_refuses_a_request(tmp_path: Path) -> None:
         with pytest.raises(EngineUnavailableError) as caught:
             await asyncio.wait_for(containers, 30)
         assert str(caught.value) == reason
+
+
+async def test_registry_that_is_stored_with_another_host_during_a_start(tmp_path: Path) -> None:
+    """The attempts of a pull that fails read the credentials again, and never send those of another host."""
+    file, sent = tmp_path / "registries", list[str]()
+
+    async def respond(request: web.Request) -> web.Response:
+        if request.path.endswith("/version"):
+            return web.json_response(versions("1.24", "1.43"))
+        if request.path.endswith("/images/create"):
+            sent.append(request.headers["X-Registry-Auth"])
+            return web.json_response({"message": "connection refused"}, status=500)
+        if request.path.endswith("/json"):
+            return web.json_response({"message": "no such image"}, status=404)
+        return web.json_response({"NCPU": 1, "MemTotal": 2**30})
+
+    async with engine_with(tmp_path / "docker.sock", {"/{path:.*}": respond}) as address:
+        engine = DockerEngine(Settings(registries_file=file), address)
+        await engine.connect("a server")
+        workload = Workload("old.example.com/app:1", None, 80, (), (), None, "mine")
+        write_settings(file, {"mine": Registry("old.example.com", "ada", "secret")})
+        with pytest.raises(ImageError):
+            await engine.resolve(workload, lambda _: None)
+        write_settings(file, {"mine": Registry("new.example.com", "ada", "another secret")})
+        with pytest.raises(UnsupportedSpecError, match="Credentials are not sent to another host"):
+            await engine.resolve(workload, lambda _: None)
+        await engine.close()
+    assert len(sent) == 1

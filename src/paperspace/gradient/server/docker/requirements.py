@@ -63,17 +63,12 @@ def check(workload: Workload, settings: Settings, machine: Machine | None) -> Se
         UnsupportedSpecError: the workload cannot run.
     """
     try:
-        reference = parse_reference(workload.image)
+        parse_reference(workload.image)
     except ValueError as error:
         raise UnsupportedSpecError(
             f"Image {workload.image!r} is not a valid reference, such as team/app:1.0."
         ) from error
-    registry = registry_of(workload, settings)
-    if registry is not None and registry.host != reference.registry:
-        raise UnsupportedSpecError(
-            f"Image {workload.image} is in {reference.registry}, but registry {workload.registry} is {registry.host}. "
-            "Credentials are not sent to another host: change `image` or `containerRegistry`."
-        )
+    registry_of(workload, settings)
     needs = needs_of(workload, settings, machine)
     remotes_of(workload, settings)
     if needs.notes and settings.strict_instance_types:
@@ -100,10 +95,10 @@ def needs_of(workload: Workload, settings: Settings, machine: Machine | None) ->
 
 
 def registry_of(workload: Workload, settings: Settings) -> Registry | None:
-    """Return the registry of a workload, with its credentials.
+    """Return the registry of a workload, with its credentials. Its image is valid.
 
     Raises:
-        UnsupportedSpecError: it is not stored.
+        UnsupportedSpecError: it is not stored, or the image is in another one.
     """
     if workload.registry is None:
         return None
@@ -113,7 +108,13 @@ def registry_of(workload: Workload, settings: Settings) -> Registry | None:
             f"Unknown registry {workload.registry}; known: {', '.join(known) or 'none'}. "
             "Store it with `gradient server registries set`."
         )
-    return known[workload.registry]
+    registry, host = known[workload.registry], parse_reference(workload.image).registry
+    if registry.host != host:
+        raise UnsupportedSpecError(
+            f"Image {workload.image} is in {host}, but registry {workload.registry} is {registry.host}. "
+            "Credentials are not sent to another host: change `image` or `containerRegistry`."
+        )
+    return registry
 
 
 def remotes_of(workload: Workload, settings: Settings) -> Sequence[Remote]:
