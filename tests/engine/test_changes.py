@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Callable, Mapping
 from contextlib import asynccontextmanager
 from datetime import UTC, datetime, timedelta
+from typing import Any
 
 import pytest
 import time_machine
@@ -177,12 +178,14 @@ async def test_the_clock_of_the_engine_is_set_back(
     engine: DockerEngine, free_port: Port, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """An end that was received as an event is seen, also if the clock of the engine was an hour ahead at the connection."""
-    system_time = docker_engine._system_time
+    system_info = docker_engine._system_info
 
-    async def ahead(api: Api) -> datetime:
-        return await system_time(api) + timedelta(hours=1)
+    async def ahead(api: Api) -> Mapping[str, Any]:
+        info = await system_info(api)
+        time = datetime.fromisoformat(info["SystemTime"]) + timedelta(hours=1)
+        return {**info, "SystemTime": time.isoformat()}
 
-    monkeypatch.setattr(docker_engine, "_system_time", ahead)
+    monkeypatch.setattr(docker_engine, "_system_info", ahead)
     async with receiving(engine) as changes:
         await changes.until(None)
         key = new_key()

@@ -212,3 +212,30 @@ async def test_registry_that_is_stored_with_another_host_during_a_start(tmp_path
             await engine.resolve(workload, lambda _: None)
         await engine.close()
     assert len(sent) == 1
+
+
+async def test_engine_that_has_other_cpus_after_a_restart(tmp_path: Path) -> None:
+    """After a restart, limits are reduced to what the machine has then: the engine refuses more CPUs than that."""
+    machine, ended = {"NCPU": 8, "MemTotal": 64 * 2**30, "SystemTime": "2026-11-27T12:00:00Z"}, asyncio.Event()
+
+    async def respond(request: web.Request) -> web.StreamResponse:
+        if request.path.endswith("/events"):
+            response = web.StreamResponse()
+            await response.prepare(request)
+            await ended.wait()
+            return response
+        return web.json_response(versions("1.24", "1.43") if request.path.endswith("/version") else machine)
+
+    async with engine_with(tmp_path / "docker.sock", {"/{path:.*}": respond}) as address:
+        engine = DockerEngine(address=address)
+        await engine.connect("a server")
+        workload = Workload("app:1", None, 80, (), (), "C5", None)
+        changes = engine.changes()
+        await anext(changes)
+        assert engine.check(workload) == ()
+        machine["NCPU"] = 2
+        ended.set()
+        await anext(changes)
+        (note,) = engine.check(workload)
+        await engine.close()
+    assert note.endswith("but this machine has only 2 CPUs, 8 GiB.")

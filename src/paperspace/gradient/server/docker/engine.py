@@ -106,8 +106,7 @@ class DockerEngine:
         async with AsyncExitStack() as stack:
             api = await Api.connect(self._address or find_address(os.environ, Path.home()))
             stack.push_async_callback(api.close)
-            with api.requests():
-                self._machine = machine_of(await api.client.system.info())
+            self._machine = machine_of(await _system_info(api))
             if prepare:
                 await prepare(api)
             await self.close()
@@ -294,7 +293,10 @@ class DockerEngine:
                     self._observed.clear()
                     self._inspections.clear()
                     self._seen_ends.clear()
-                    self._connected_since = await _system_time(api)
+                    info = await _system_info(api)
+                    # Its times are compared with those of the containers: our clock may be another one.
+                    self._connected_since = datetime.fromisoformat(info["SystemTime"])
+                    self._machine = machine_of(info)  # after a restart, the engine may have other CPUs
                     yield None
                     async for event in events:
                         yield self._note(event)
@@ -318,10 +320,10 @@ class DockerEngine:
         return deployment_id
 
 
-async def _system_time(api: Api) -> datetime:
-    """Return the time of the engine's clock. It is compared with the times of the engine: our clock may be another one."""
+async def _system_info(api: Api) -> Mapping[str, Any]:
     with api.requests():
-        return datetime.fromisoformat((await api.client.system.info())["SystemTime"])
+        info: Mapping[str, Any] = await api.client.system.info()
+        return info
 
 
 async def describe_engine() -> str:
