@@ -12,7 +12,7 @@ from pathlib import Path
 import pytest
 from aiohttp import web
 
-from paperspace.gradient.server.controller.engine import EngineUnavailableError, ImageError, Workload
+from paperspace.gradient.server.controller.engine import EngineUnavailableError, Execution, ImageError, Workload
 from paperspace.gradient.server.docker.address import Address
 from paperspace.gradient.server.docker.api import Api, api_version
 from paperspace.gradient.server.docker.engine import DockerEngine
@@ -125,7 +125,7 @@ async def engine_with(
     application = web.Application()
     for route, respond in responses.items():
         application.router.add_route("*", route, respond)
-    runner = web.AppRunner(application)
+    runner = web.AppRunner(application, handler_cancellation=True)
     await runner.setup()
     await web.UnixSite(runner, str(path)).start()
     try:
@@ -239,3 +239,55 @@ async def test_engine_that_has_other_cpus_after_a_restart(tmp_path: Path) -> Non
         (note,) = engine.check(workload)
         await engine.close()
     assert note.endswith("but this machine has only 2 CPUs, 8 GiB.")
+
+
+@asynccontextmanager
+async def engine_without(path: Path, refused: str) -> AsyncIterator[DockerEngine]:
+    """Connect to an engine behind a proxy that refuses the requests whose paths end so."""
+
+    async def respond(request: web.Request) -> web.StreamResponse:
+        if request.path.endswith(refused):
+            return web.Response(text="<h1>403 Forbidden</h1>\nby a rule", content_type="text/html", status=403)
+        if request.path.endswith("/events"):
+            await asyncio.get_running_loop().create_future()
+        if request.path.endswith("/containers/json"):
+            return web.json_response([])
+        if request.path.endswith("/containers/c/json"):
+            return web.json_response({"ExecIDs": None})
+        info = {"NCPU": 1, "MemTotal": 2**30, "SystemTime": "2026-11-27T12:00:00Z"}
+        return web.json_response(versions("1.24", "1.43") if request.path.endswith("/version") else info)
+
+    async with engine_with(path, {"/{path:.*}": respond}) as address:
+        engine = DockerEngine(address=address)
+        await engine.connect("a server")
+        following = asyncio.ensure_future(anext(engine.changes()))
+        try:
+            yield engine
+        finally:
+            following.cancel()
+            await asyncio.wait([following])
+            await engine.close()
+
+
+@pytest.mark.parametrize(
+    ("refused", "reason"),
+    [("/containers/json", "<h1>403 Forbidden</h1> by a rule"), ("/events", "403 Forbidden")],
+)
+async def test_proxy_that_refuses_what_is_always_needed(tmp_path: Path, refused: str, reason: str) -> None:
+    """Without events or lists of containers the engine cannot be used, and the message says why. States show it."""
+    async with engine_without(tmp_path / "docker.sock", refused) as engine, asyncio.timeout(30):
+        while True:
+            try:
+                await engine.containers()
+            except EngineUnavailableError as error:
+                message = str(error)
+                break
+            await asyncio.sleep(0.01)  # until the events are refused
+    assert message == f"The Docker engine refused a request: {reason}."
+
+
+async def test_proxy_that_refuses_commands(tmp_path: Path) -> None:
+    """A health check fails, and says why, if its command is refused."""
+    async with engine_without(tmp_path / "docker.sock", "/exec") as engine:
+        execution = await engine.execute("c", ("true",), 1.0)
+    assert execution == Execution(126, "<h1>403 Forbidden</h1>\nby a rule.")

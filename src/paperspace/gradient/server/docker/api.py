@@ -30,6 +30,10 @@ _TIMEOUT = aiohttp.ClientTimeout(total=60, sock_connect=5)
 _PING_TIMEOUT = aiohttp.ClientTimeout(total=10)
 
 
+class RefusedError(EngineUnavailableError):
+    """The engine, or a proxy in front of it, does not allow a request that cannot be done without."""
+
+
 class Api:
     """An open connection to the engine.
 
@@ -137,19 +141,22 @@ class Api:
 
     @contextmanager
     def requests(self) -> Iterator[None]:
-        """Translate failures of the engine itself. Its responses about a request, such as "not found", pass unchanged.
+        """Translate failures. Responses that say something about a container or an image are handled inside of the block.
 
         Raises:
             EngineUnavailableError: the engine does not respond, or fails.
+            RefusedError: it does not allow the request.
         """
         try:
             yield
         except aiodocker.DockerError as error:
             if error.status == CONNECTION_FAILED:
                 raise EngineUnavailableError(_no_connection(self.address, error.__context__)) from error
-            if error.status >= HTTPStatus.INTERNAL_SERVER_ERROR:
-                raise EngineUnavailableError(f"The Docker engine failed: {error.message.strip()}.") from error
-            raise
+            raise _failure(error.status, error.message) from error
+        except aiohttp.ClientResponseError as error:
+            if error.status < HTTPStatus.BAD_REQUEST:  # its body is not that of an engine
+                raise EngineUnavailableError(_no_connection(self.address, error)) from error
+            raise _failure(error.status, f"{error.status} {error.message}") from error
         except TimeoutError as error:
             raise EngineUnavailableError(f"The Docker engine {self.address} does not respond in time.") from error
         except (aiohttp.ClientError, OSError) as error:
@@ -191,6 +198,14 @@ def _connector(address: Address) -> aiohttp.BaseConnector:
     if scheme == "npipe":
         return aiohttp.NamedPipeConnector(path.replace("/", "\\"), limit=0)
     return aiohttp.UnixConnector(path, limit=0)
+
+
+def _failure(status: int, message: str) -> EngineUnavailableError:
+    """Return the error for a response with an error."""
+    reason = " ".join(message.split()).rstrip(".")
+    if status < HTTPStatus.INTERNAL_SERVER_ERROR:
+        return RefusedError(f"The Docker engine refused a request: {reason}.")
+    return EngineUnavailableError(f"The Docker engine failed: {reason}.")
 
 
 def _no_connection(address: Address, error: BaseException | None) -> str:

@@ -17,7 +17,7 @@ from paperspace.gradient._shared.daemon_threads import in_daemon_thread
 from paperspace.gradient.server.controller.engine import EngineUnavailableError, StartError
 from paperspace.gradient.server.docker import commands, containers, images, requirements
 from paperspace.gradient.server.docker.address import find_address
-from paperspace.gradient.server.docker.api import Api
+from paperspace.gradient.server.docker.api import Api, RefusedError
 from paperspace.gradient.server.docker.clones import Clones, deployments_of, owner_of
 from paperspace.gradient.server.docker.executions import Executions
 from paperspace.gradient.server.docker.instance_types import machine_of
@@ -68,6 +68,8 @@ class DockerEngine:
         self._seen_ends: set[str] = set()
         """The containers whose end was received as an event since then. The engine's clock may have been set back."""
         self._executions = Executions()
+        self._refusal: str | None = None
+        """Why the engine sends no events. None: it sends them, or does not respond at all."""
 
     async def _api(self) -> Api:
         """Return the connection, after the first attempt to open it.
@@ -93,9 +95,6 @@ class DockerEngine:
         self._server_id = server_id
         try:
             await self._replace_connection(prepare)
-        except aiodocker.DockerError as error:  # it cannot create the network, or does not allow a request
-            self._unavailable = f"The Docker engine refused a request: {commands.plain(error.message)}"
-            raise EngineUnavailableError(self._unavailable) from error
         except EngineUnavailableError as error:
             self._unavailable = str(error)
             raise
@@ -172,6 +171,8 @@ class DockerEngine:
             summaries = await api.client.containers.list(
                 all=True, filters=json.dumps({"label": [f"{containers.SERVER}={self._server_id}"]})
             )
+        if self._refusal is not None:  # the ends of containers would be missed, and each would count as unseen
+            raise EngineUnavailableError(self._refusal)
         observed = await asyncio.gather(*map(self._observe_summary, summaries))
         found = {container.id: container for container in observed if container is not None}
         self._observed = {id_: container for id_, container in self._observed.items() if id_ in found}
@@ -297,9 +298,12 @@ class DockerEngine:
                     # Its times are compared with those of the containers: our clock may be another one.
                     self._connected_since = datetime.fromisoformat(info["SystemTime"])
                     self._machine = machine_of(info)  # after a restart, the engine may have other CPUs
+                    self._refusal = None
                     yield None
                     async for event in events:
                         yield self._note(event)
+            except RefusedError as error:
+                self._refusal = str(error)
             except EngineUnavailableError:
                 pass  # the other methods report it
             finally:

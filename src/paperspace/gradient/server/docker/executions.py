@@ -110,8 +110,10 @@ async def _create(api: Api, container_id: str, command: tuple[str, ...]) -> Exec
         try:
             return await container.exec(command)
         except aiodocker.DockerError as error:
-            if error.status not in {HTTPStatus.NOT_FOUND, HTTPStatus.CONFLICT}:
+            if error.status >= HTTPStatus.INTERNAL_SERVER_ERROR:
                 raise
+            if error.status not in {HTTPStatus.NOT_FOUND, HTTPStatus.CONFLICT}:
+                raise _CannotStartError(plain(error.message)) from error
             if error.status == HTTPStatus.CONFLICT and await _is_paused(container):
                 raise _CannotStartError("the container is paused") from error
             raise ContainerMissingError(container_id) from error
