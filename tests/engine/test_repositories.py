@@ -7,6 +7,7 @@ import os
 import random
 import shutil
 import subprocess
+import threading
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -20,6 +21,7 @@ from tests.engine.test_command import GRADIENT, environment, running
 
 from paperspace.gradient.server.controller.engine import CloneError, Repository, Workload
 from paperspace.gradient.server.docker import clones as clones_module
+from paperspace.gradient.server.docker import git as git_module
 from paperspace.gradient.server.docker.clones import Clones, deployments_of, owner_of
 from paperspace.gradient.server.docker.remotes import Remote, remotes
 from paperspace.gradient.server.docker.requirements import Settings
@@ -286,6 +288,22 @@ async def test_too_large(host: GitServer, tmp_path: Path) -> None:
             await Clones(tmp_path, 1, 60).clone(remote(host.url_of(name)), "d", None)
         assert caught.value.permanent
     assert listed(tmp_path) == []
+
+
+@anyio
+async def test_the_size_is_measured_beside_the_loop(
+    host: GitServer, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The server goes on while the size of a repository is measured: that of 50,000 files of Git LFS takes seconds."""
+    loop = asyncio.get_running_loop()
+
+    def check(_: Path, limit: int) -> None:
+        goes_on = threading.Event()
+        loop.call_soon_threadsafe(goes_on.set)
+        assert goes_on.wait(30), limit
+
+    monkeypatch.setattr(git_module, "_check_size", check)
+    await Clones(tmp_path, 10, 600).clone(remote(host.url_of("app")), "d", None)
 
 
 @anyio

@@ -10,6 +10,7 @@ from contextlib import suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, NamedTuple
 
+from paperspace.gradient._shared.daemon_threads import in_daemon_thread
 from paperspace.gradient._shared.private_files import write_private
 from paperspace.gradient.server.docker.remotes import Credentials, PrivateKey
 
@@ -18,7 +19,7 @@ if TYPE_CHECKING:
 
     from paperspace.gradient.server.docker.remotes import Remote
 
-_INTERVAL = 0.1  # seconds between two looks at the size of a folder
+_INTERVAL = 0.1  # seconds between two looks at the size of a folder, at least
 _MAX_MESSAGE = 64 * 1024  # bytes of what git writes
 
 # Variables that git gets from the server: how to reach hosts, and which certificates to trust.
@@ -134,13 +135,17 @@ class Repository(NamedTuple):
         Raises:
             TooLargeError: a folder has become too large.
         """
+        loop = asyncio.get_running_loop()
         ended = asyncio.ensure_future(process.wait())
+        interval = _INTERVAL
         try:
-            while not (await asyncio.wait({ended}, timeout=_INTERVAL))[0]:
-                _check_size(folder, self.limit)
+            while not (await asyncio.wait({ended}, timeout=interval))[0]:
+                start = loop.time()
+                await in_daemon_thread(_check_size, folder, self.limit)
+                interval = max(_INTERVAL, loop.time() - start)  # thousands of files of Git LFS take seconds
         finally:
             ended.cancel()
-        _check_size(folder, self.limit)
+        await in_daemon_thread(_check_size, folder, self.limit)
 
 
 def open_repository(folder: Path, remote: Remote, limit: int, environment: Mapping[str, str]) -> Repository:
