@@ -128,6 +128,15 @@ def test_plain_http_is_for_loopback(monkeypatch: pytest.MonkeyPatch) -> None:
     Client(KEY, "http://a.example/graphql")
 
 
+@pytest.mark.parametrize("hosts", ["a.example", None, (None,), 1])
+def test_wrong_allowed_hosts(hosts: Any) -> None:
+    """Hosts that are no collection of texts raise an error that shows how to pass them, as other settings do."""
+    with pytest.raises(
+        ConfigurationError, match=r"^allow_http_hosts: expected a tuple such as \('\w+\.\w+.*',\), got "
+    ):
+        Client(KEY, "https://a.example/graphql", allow_http_hosts=hosts)
+
+
 def test_poll_interval() -> None:
     """It comes from the argument, else from the environment, else it is 5 seconds. An error names the variable."""
 

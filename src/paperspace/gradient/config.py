@@ -10,8 +10,9 @@ from __future__ import annotations
 import encodings.idna  # noqa: F401  # else str.encode imports it, and a fork does not wait for that
 import os
 import sys
+from collections.abc import Iterable
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, NamedTuple, cast
+from typing import TYPE_CHECKING, Any, NamedTuple, cast
 
 from paperspace.gradient._core.defaults import (
     DEFAULT_API_URL,
@@ -28,7 +29,7 @@ from paperspace.gradient._shared.secrets import without_secret
 from paperspace.gradient.errors import ConfigurationError, MissingAPIKeyError
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Mapping
+    from collections.abc import Mapping
     from pathlib import Path
     from typing import Unpack
 
@@ -246,12 +247,14 @@ def _check_key(key: SettingValue) -> None:
         )
 
 
-def _allowed_hosts(argument: Iterable[str], environment: Mapping[str, str]) -> set[str]:
+def _allowed_hosts(argument: object, environment: Mapping[str, str]) -> set[str]:
     """Return the hosts to which the API key may be sent over plain http."""
-    if isinstance(argument, str):
-        raise ConfigurationError(f"allow_http_hosts: expected a tuple such as ({argument!r},), got {argument!r}")
-    hosts = [*argument, *environment.get("PAPERSPACE_ALLOW_HTTP_HOSTS", "").split(",")]
-    return {host.strip().lower() for host in hosts}
+    hosts: list[Any] = [*argument] if isinstance(argument, Iterable) and not isinstance(argument, str) else [None]
+    if not all(isinstance(host, str) for host in hosts):
+        example = argument if isinstance(argument, str) else "gradient.example.com"
+        raise _invalid("allow_http_hosts", f"a tuple such as ({example!r},)", argument)
+    names = [*hosts, *environment.get("PAPERSPACE_ALLOW_HTTP_HOSTS", "").split(",")]
+    return {name.strip().lower() for name in names}
 
 
 def _max_poll_interval(environment: Mapping[str, str]) -> float:
