@@ -7,6 +7,9 @@ from collections.abc import Callable
 from typing import Any
 
 import pytest
+from click.testing import CliRunner
+from tests.faults.harness import CANARY
+from tests.faults.server import ID, OTHER_ID, FaultServer
 from tests.samples import SPEC
 
 from paperspace.gradient import (
@@ -18,6 +21,7 @@ from paperspace.gradient import (
     NotFoundError,
     OutcomeUnknownError,
 )
+from paperspace.gradient.cli.main import main
 from paperspace.gradient.pytest_plugin import GradientServer
 
 pytestmark = pytest.mark.usefixtures("environment")
@@ -130,6 +134,16 @@ def test_ambiguous_and_unknown_names(client: Client, call: Call) -> None:
         with pytest.raises(NotFoundError, match="no deployment is named 'other' in project 'p'"):
             call(client, function, name="other", project_id="p", **others)
     assert [len(entry["deploymentSpecs"]["nodes"]) for entry in client.deployments.list_deployments()] == [1, 1]
+
+
+def test_several_deployments_without_a_spec() -> None:
+    """Several deployments with the name are listed, although the server sends no spec of them."""
+    with FaultServer() as server, Client(CANARY, server.url) as client:
+        with pytest.raises(ConflictError, match=f"2 deployments are named 'mine'.*\n  {ID}\n  {OTHER_ID}"):
+            client.deployments.delete_deployment(name="mine")
+        config = {"PAPERSPACE_API_KEY": CANARY, "PAPERSPACE_API_URL": server.url}
+        shown = CliRunner(env=config).invoke(main, ["deployments", "delete", "mine", "--yes"])
+    assert f"Error: 2 deployments are named mine. Pass --project-id, or one of these ids:\n  {ID}\n" in shown.stderr
 
 
 @pytest.mark.parametrize(

@@ -118,10 +118,16 @@ async def find_id(session: Session, call: Call, name: str, project_id: str | Non
     found = await find_by_name(session, call, name, project_id)
     if len(found) > 1:
         where, way = ("", "project_id= or id=") if project_id is None else (f" in project {project_id!r}", "id=")
-        lines = [f"{node['id']}  {node['deploymentSpecs']['nodes'][0]['data']['image']}" for node in found]
-        message = f"{len(found)} deployments are named {name!r}{where}; pass {way} to choose one:"
-        raise ConflictError("\n  ".join([message, *lines]), operation=DEPLOYMENTS.name)
+        title = f"{len(found)} deployments are named {name!r}{where}; pass {way} to choose one:"
+        raise ConflictError("\n  ".join([title, *lines_of(found)]), operation=DEPLOYMENTS.name)
     return found[0]["id"]
+
+
+def lines_of(found: list[DeploymentPage]) -> list[str]:
+    """Return a line for each deployment that was found by its name: its id, and the image of its newest spec if it has one."""
+    return [
+        "  ".join([node["id"], *(spec["data"]["image"] for spec in node["deploymentSpecs"]["nodes"])]) for node in found
+    ]
 
 
 async def find_by_name(session: Session, call: Call, name: str, project_id: str | None) -> list[DeploymentPage]:

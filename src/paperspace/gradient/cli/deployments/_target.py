@@ -49,10 +49,11 @@ class Target(NamedTuple):
             return self.id
         found = client.deployments._find_deployments(self.name or "", project_id)  # noqa: SLF001  # inside the package
         if len(found) > 1:
-            lines = [f"{node['id']}  {node['deploymentSpecs']['nodes'][0]['data']['image']}" for node in found]
+            from paperspace.gradient.deployments._queries import lines_of
+
             ways = "one of these ids" if project_id else "--project-id, or one of these ids"
             title = f"{len(found)} deployments are named {self.name}. Pass {ways}:"
-            raise click.UsageError(printable("\n  ".join([title, *lines])))
+            raise click.UsageError(printable("\n  ".join([title, *lines_of(found)])))
         return found[0]["id"]
 
 
