@@ -153,6 +153,38 @@ CHANGES = [
         # A new deployment has one rollout. While replicas are to run, the first page is enough.
         unobserved=frozenset({"create_deployment(wait=True)", "start_deployment(wait=True)"}),
     ),
+    # Fields that the hosted API did not have
+    Change("addition: field removed", (("type Deployment", "  projectId: String!\n", ""),)),
+    Change("addition: non-null to nullable", (("type Deployment", "projectId: String!", "projectId: String"),)),
+    Change("addition: String to Int", (("type Deployment", "projectId: String!", "projectId: Int!"),)),
+    Change(
+        "addition: String to an object",
+        (("type Deployment", "projectId: String!", "projectId: Project!"),),
+        "type Project { id: String }",
+    ),
+    Change(
+        "addition: required argument",
+        (("type DeploymentRollout", "deploymentSpecId: UUID", "deploymentSpecId(version: Int!): UUID"),),
+    ),
+    Change(
+        "addition: object to String",
+        (
+            (
+                "type DeploymentSpecData",
+                "endpointSecurity: DeploymentSpecEndpointSecurity",
+                "endpointSecurity: String",
+            ),
+        ),
+    ),
+    Change("addition: field in it removed", (("type DeploymentSpecEndpointSecurity", "  secret: String\n", ""),)),
+    Change(
+        "addition: removed from a response only",
+        (("type DeploymentSpecData", "  healthChecks: DeploymentSpecHealthChecks\n", ""),),
+    ),
+    Change(
+        "addition: removed from an input",
+        (("input DeploymentSpecDataInput", "  healthChecks: DeploymentSpecHealthChecksInput\n", ""),),
+    ),
     # Fields of responses that the operations do not use
     Change("unused: field removed", (("type Cluster", "  fqdn: String!\n", ""),)),
     Change("unused: non-null to nullable", (("type Cluster", "fqdn: String!", "fqdn: String"),)),

@@ -16,7 +16,7 @@ from paperspace.gradient._shared.problems import shorten
 from paperspace.gradient._shared.secrets import hide_credentials
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Iterable, Mapping
 
 
 class HTTPResponse(NamedTuple):
@@ -161,11 +161,13 @@ def data_of(result: ExecutionResult, response: HTTPResponse, *, valid: bool) -> 
         message = message.removesuffix(".") + _HINTS.get(response.status, "")
     if extensions.get("retryable") is True:
         meaning = meaning._replace(kind=FailureKind.REFUSED)
-    unknown_fields = frozenset(
-        match[1] for error in graphql_errors if (match := _UNKNOWN_FIELD.match(_message_of(error)[:_MAX_MESSAGE]))
-    )
-    facts = response.facts(code)
-    raise AttemptFailed(meaning.error_class, message, meaning.kind, facts, unknown_fields=unknown_fields)
+    facts, unknown = response.facts(code), unknown_fields(map(_message_of, graphql_errors))
+    raise AttemptFailed(meaning.error_class, message, meaning.kind, facts, unknown_fields=unknown)
+
+
+def unknown_fields(messages: Iterable[str]) -> frozenset[str]:
+    """Return the fields of an operation that a schema does not have, from the messages of the errors of its validation."""
+    return frozenset(match[1] for message in messages if (match := _UNKNOWN_FIELD.match(message[:_MAX_MESSAGE])))
 
 
 def _parse_body(body: bytes) -> ExecutionResult:

@@ -82,7 +82,7 @@ def _add_directive_changes(changes: Changes, old: GraphQLNamedType, new: GraphQL
         elif old.is_one_of and not new.is_one_of:
             changes.safe.append(f"Input type {new} is not @oneOf any more.")
     # Without a URL, nothing is known: older servers do not return it.
-    if is_scalar_type(old) and is_scalar_type(new) and new.specified_by_url not in {None, old.specified_by_url}:
+    if is_scalar_type(old) and is_scalar_type(new) and new.specified_by_url not in (None, old.specified_by_url):
         changes.dangerous.append(f"Scalar {new} is specified by {new.specified_by_url} now.")
 
 

@@ -31,6 +31,7 @@ from graphql import (
 
 from paperspace.gradient._core.custom_operations import with_position
 from paperspace.gradient._core.documents import load_document
+from paperspace.gradient._core.responses import unknown_fields
 from paperspace.gradient._generated import scalars
 from paperspace.gradient._schema.functions import ADDED_INPUTS, FUNCTIONS
 
@@ -75,10 +76,9 @@ def broken_functions(old: GraphQLSchema, new: GraphQLSchema) -> dict[str, tuple[
 
 
 def _sent_document(operation: str, new: GraphQLSchema) -> DocumentNode:
-    """Return what is sent for an operation: without the additions that the schema lacks."""
+    """Return what is sent for an operation: without the additions that the schema lacks, as its server says."""
     document = load_document(operation)
-    rejected = (node for error in validate(new, document.node) for node in error.nodes or ())
-    return document.without(frozenset(node.name.value for node in rejected if isinstance(node, FieldNode))).node
+    return document.without(unknown_fields(error.message for error in validate(new, document.node))).node
 
 
 def _errors(document: DocumentNode, old: GraphQLSchema, new: GraphQLSchema) -> list[GraphQLError]:
