@@ -5,6 +5,7 @@ from __future__ import annotations
 import gzip
 import re
 from collections.abc import Callable
+from http.client import HTTPException
 from typing import Any
 
 import pytest
@@ -160,6 +161,16 @@ def test_dropped_requests_have_no_status(gradient_server: GradientServer, caplog
     assert re.findall(r"gradient_api_requests_total(.*)", text)[-1] == '{operation="Deployments",status="200"} 1'
     lines = [record.getMessage() for record in caplog.records if "/graphql" in record.getMessage()]
     assert [re.findall(r"Deployments (\w+)", line) for line in lines] == [["dropped"], ["dropped"], ["200"]]
+
+
+def test_responses_of_invalid_requests_are_lost_too(gradient_server: GradientServer) -> None:
+    """A request that the server rejects gets what the fault says, as other requests do."""
+    gradient_server.drop(executed=True)
+    with pytest.raises((ConnectionError, HTTPException)):
+        fetch(gradient_server.url, b"{}")  # without an API key
+    gradient_server.server_error(502, executed=True)
+    assert fetch(gradient_server.url, b"{}")[0] == 502
+    assert fetch(gradient_server.url, b"{}")[0] == 401
 
 
 @pytest.mark.parametrize(

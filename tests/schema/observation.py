@@ -29,6 +29,7 @@ from paperspace.gradient.server.engines import simulation
 from paperspace.gradient.server.graphql import documents, execution
 from paperspace.gradient.server.graphql import schema as server_schema
 from paperspace.gradient.server.http import routes
+from paperspace.gradient.server.http.injected_faults import InjectedFaults
 
 FULL_SPEC: Any = {
     "image": "tensorflow/serving",
@@ -149,7 +150,7 @@ def _run(prepared: Prepared, schema: GraphQLSchema, known: dict[str, Exception])
                 pass  # the correct result for the deployment that fails
             except Exception as error:  # noqa: BLE001  # whatever it raises, it breaks
                 broken[function] = error
-            server._middleware.injected.clear()
+            server._middleware.injected = InjectedFaults()  # without what is left
     return broken
 
 

@@ -6,6 +6,7 @@ Each inner function has the name of its fault, which `LocalServer.pending_faults
 from __future__ import annotations
 
 import asyncio
+from contextlib import suppress
 from http import HTTPStatus
 from typing import TYPE_CHECKING
 
@@ -91,7 +92,7 @@ def drop(*, executed: bool) -> Fault:
 
     async def drop(request: web.Request, handler: Handler) -> web.StreamResponse:
         if executed:
-            await handler(request)
+            await _execute(request, handler)
         if request.transport is not None:
             request.transport.abort()
         return web.Response()
@@ -125,7 +126,13 @@ def server_error(status: int, *, executed: bool) -> Fault:
 
     async def server_error(request: web.Request, handler: Handler) -> web.StreamResponse:
         if executed:
-            await handler(request)
+            await _execute(request, handler)
         return error_response(status, "a fault that the test injected", {})
 
     return server_error
+
+
+async def _execute(request: web.Request, handler: Handler) -> None:
+    """Execute a request whose response is lost, also if the response says that the request is invalid."""
+    with suppress(HTTPRequestError, web.HTTPException):
+        await handler(request)

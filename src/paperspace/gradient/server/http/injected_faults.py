@@ -48,17 +48,11 @@ class InjectedFaults:
         with self._lock:
             self._pending += [(fault, operation) for fault in faults]
 
-    def clear(self) -> None:
-        """Remove the pending faults and the record."""
-        with self._lock:
-            self._pending.clear()
-            self._received.clear()
-
     def receive(self, operation: str | None) -> tuple[int, Fault | None]:
         """Record a request, and remove its fault from the pending ones.
 
         Returns:
-            The number of the request, for `respond`, and its fault.
+            The number of the request, for `respond`, and its fault. -1: it is not recorded.
         """
         with self._lock:
             entry = next((entry for entry in self._pending if entry[1] in (None, operation)), None)
@@ -72,7 +66,7 @@ class InjectedFaults:
     def respond(self, number: int, status: int) -> None:
         """Record the status of the response to a request."""
         with self._lock:
-            if 0 <= number < len(self._received):  # the record may have been cleared meanwhile
+            if number >= 0:
                 self._received[number] = self._received[number]._replace(status=status)
 
 
