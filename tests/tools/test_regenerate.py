@@ -352,7 +352,8 @@ def test_other_folder(copies: Copies) -> None:
 
 def test_generated_code_is_sound(copies: Copies) -> None:
     """Code that is generated for a changed schema passes the formatter and the linter unchanged."""
-    copies.edit("schema.graphql", "  http2\n", "  http2\n  http3\n")
+    values = "".join(f"  another_protocol_{number}\n" for number in range(8))  # more than fit on a line
+    copies.edit("schema.graphql", "  http2\n", f"  http2\n{values}")
     copies.edit("operations/DeploymentSpecFields.graphql", "  endpointUrl\n", "  endpointUrl\n  dtCreated\n")
     assert copies.run().returncode == 0
     ruff(copies.output, "format", "--check")

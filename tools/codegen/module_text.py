@@ -85,9 +85,11 @@ class Module:
         tail = [] if total else ["    total=False,"]
         return "\n".join([f"{name} = {function}(", f'    "{name}",', "    {", *keys, "    },", *tail, ")"])
 
-    def define_alias(self, name: str, annotation: str, doc: str | None) -> None:
-        """Add a type alias."""
+    def define_alias(self, name: str, annotation: str, doc: str | None, arguments: Sequence[str] = ()) -> None:
+        """Add a type alias: a type, or a generic one with its arguments."""
         text = f"{name}: {self.use('typing', 'TypeAlias')} = {annotation}"
+        if arguments:
+            text = enclosed(f"{text}[", arguments, "]")
         self.define(name, f"{text}\n{docstring(doc)}" if doc else text)
 
     def member(self, name: str, annotation: str, doc: str | None, *, optional: bool) -> Member:
@@ -118,7 +120,7 @@ class Module:
         return text
 
 
-def enclosed(head: str, items: list[str], tail: str) -> str:
+def enclosed(head: str, items: Sequence[str], tail: str) -> str:
     """Put the items between head and tail: on one line if they fit, otherwise one per line."""
     line = f"{head}{', '.join(items)}{tail}"
     return line if len(line) <= WIDTH else "\n    ".join([head, *(f"{item}," for item in items)]) + f"\n{tail}"

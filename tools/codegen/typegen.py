@@ -296,9 +296,9 @@ class Generator:
 
     def enum(self, module: Module, kind: GraphQLEnumType) -> str:
         """Define and import an enum; return its name."""
-        values = ", ".join(f'"{value}"' for value in kind.values)
-        literal = f"{self.enums.use('typing', 'Literal')}[{values}]"
-        self.enums.define_alias(identifier(kind.name), literal, kind.description)
+        values = [f'"{value}"' for value in kind.values]
+        literal = self.enums.use("typing", "Literal")
+        self.enums.define_alias(identifier(kind.name), literal, kind.description, values)
         return module.use(f"{GENERATED}.enums", identifier(kind.name))
 
     def scalar(self, module: Module, kind: GraphQLScalarType) -> str:
