@@ -645,6 +645,23 @@ def test_going_back_to_a_restarted_revision() -> None:
     run(test)
 
 
+def test_update_that_a_rejected_one_follows() -> None:
+    """An update is applied soon, also if another one that is rejected follows at once."""
+
+    async def test(world: World) -> None:
+        id_ = world.create("good-1")
+        await until(lambda: world.states(id_) == ["healthy"])
+        worker = world._controller._workers[id_]
+        await until(lambda: worker.idle.is_set() and worker._progress_timer is None)  # nothing else wakes it
+        world.update(id_, "good-2")
+        world.update(id_, "good-3", 100)
+        assert world.error(id_) is not None
+        await until(lambda: world.images(id_) == ["good-2"])
+        assert world.records.changed() == []
+
+    run(test)
+
+
 def test_going_back_after_an_update_that_was_rejected() -> None:
     """The containers stay, as they serve what is wanted. It is no restart."""
 
