@@ -265,6 +265,30 @@ def test_ids_that_a_test_replaces() -> None:
     assert len(keys) == 3
 
 
+def test_modules_of_other_threads() -> None:
+    """A module that another thread imports during a first call, and that is removed, as after an error, does not come back."""
+    text = """
+        from paperspace.gradient._shared import lazy
+        names = [f"other{number}" for number in range(1000)]
+        def import_others():  # as fast as they appear
+            for name in names:
+                sys.modules[name] = sys
+                time.sleep(0.001)
+        other = threading.Thread(target=import_others)
+        other.start()
+        client = Client(key, url)
+        client.deployments.get_deployment(ID)
+        other.join()
+        print(any(name in lazy._loaded for name in names))
+        for name in names:
+            del sys.modules[name]
+        print(client.deployments.apply_deployment("mine", "p1", {"image": "x"}, dry_run=True)["action"])
+        print([name for name in names if name in sys.modules])
+    """
+    with FaultServer() as server:
+        assert run_program(text, server.url) == "True\ncreated\n[]\n"
+
+
 # The calls of each program: in 1 + 1 processes, 1 + 2, 8 + 1, 1 + 8, 1 + 2; and two in the last.
 CALLS_OF_FORKS = dict(zip(FORKS, (100, 150, 450, 450, 150, 2), strict=True))
 

@@ -32,7 +32,8 @@ FORK_TIMEOUT = 30.0
 _import_lock = RLock()
 _locked_by_forks: dict[int, bool] = {}  # by the thread that forks
 _waits_for_imports = False
-# What lazy imports have loaded, by name.
+_PACKAGE = "paperspace.gradient."
+# What was loaded during lazy imports, by name.
 _loaded: dict[str, ModuleType] = {}
 # What `hold_before_forks` has registered: how to hold it, and whether it is held.
 _holders: list[tuple[Callable[[], None], Callable[[], bool]]] = []
@@ -103,8 +104,11 @@ def _import(name: str) -> ModuleType:
 def _restore_loaded() -> None:
     """Put modules back that were removed, as `mock.patch.dict(sys.modules)` does with what its block has imported.
 
-    A second copy of a module has a loop thread of its own, and classes that the first one does not know.
+    A second copy of a module has a loop thread of its own, and classes that the first one does not know. If all of ours are
+    there, the others stay as they are: some were imported by other threads at the same time, and removed for a reason.
     """
+    if all(name in sys.modules for name in _loaded if name.startswith(_PACKAGE)):
+        return
     for name, module in _loaded.items():
         sys.modules.setdefault(name, module)
 
