@@ -26,7 +26,8 @@ from tests.raw_client import Caller
 
 from paperspace.gradient._shared.private_files import write_private
 from paperspace.gradient.cli import _server_run
-from paperspace.gradient.cli._server_engine import Choice, EngineOptions, choose_engine
+from paperspace.gradient.cli._server_engine import Choice, choose_engine
+from paperspace.gradient.cli._server_engine_options import EngineOptions
 from paperspace.gradient.cli._server_gateway import GatewayOptions
 from paperspace.gradient.cli._server_log import LogFormatter
 from paperspace.gradient.server import LocalServer

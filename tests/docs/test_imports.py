@@ -26,6 +26,7 @@ BOTH = {
     "cli/_server_console.py",
     "cli/_server_database.py",
     "cli/_server_engine.py",
+    "cli/_server_engine_options.py",
     "cli/_server_gateway.py",
     "cli/_server_reset.py",
     "cli/_server_run.py",

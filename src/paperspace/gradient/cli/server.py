@@ -15,7 +15,8 @@ import click
 from paperspace.gradient._shared.private_files import read_private, write_private
 from paperspace.gradient.cli._output import is_output_error, print_message, redirect_to_null
 from paperspace.gradient.cli._server_database import database_path
-from paperspace.gradient.cli._server_engine import choose_engine, engine_options
+from paperspace.gradient.cli._server_engine import choose_engine
+from paperspace.gradient.cli._server_engine_options import engine_options
 from paperspace.gradient.cli._server_gateway import gateway_options
 from paperspace.gradient.cli._server_log import log_to_stderr
 from paperspace.gradient.cli._server_reset import reset as reset_database
@@ -30,7 +31,8 @@ from paperspace.gradient.cli.server_status import status
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-    from paperspace.gradient.cli._server_engine import Choice, EngineOptions
+    from paperspace.gradient.cli._server_engine import Choice
+    from paperspace.gradient.cli._server_engine_options import EngineOptions
     from paperspace.gradient.cli._server_gateway import GatewayOptions
     from paperspace.gradient.server import LocalServer
 
