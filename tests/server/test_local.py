@@ -51,6 +51,27 @@ def test_nothing_is_left_running(caller: type[Caller]) -> None:
     gc.collect()
 
 
+def test_the_program_changes_its_folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caller: type[Caller]) -> None:
+    """The database and the files next to it stay where they are, so passwords of endpoints remain valid after a restart."""
+    folders = tmp_path / "first", tmp_path / "second"
+    for folder in folders:
+        folder.mkdir()
+    monkeypatch.chdir(folders[0])
+    server, passwords = LocalServer(database="gradient.db"), set[str]()
+    for _ in range(2):
+        with server:
+            monkeypatch.chdir(folders[1])
+            if not passwords:
+                id_ = caller(server).create()
+            passwords.add(server.endpoint_password(id_))
+            assert [node["name"] for node in caller(server)(QUERY).data["deployments"]["nodes"]] == ["demo"]
+    monkeypatch.chdir(folders[0])
+    with LocalServer(database="gradient.db") as server:
+        passwords.add(server.endpoint_password(id_))
+    assert len(passwords) == 1
+    assert list(folders[1].iterdir()) == []
+
+
 def test_a_server_can_be_started_again(caller: type[Caller]) -> None:
     """A stopped server can start again; a second stop does nothing, a second start raises an error."""
     server = LocalServer()

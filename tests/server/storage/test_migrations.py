@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import signal
 import sqlite3
 import stat
@@ -275,15 +276,15 @@ with files.open_writer(sys.argv[1]):
 @pytest.mark.parametrize(
     ("path", "words"),
     [
-        ("missing/gradient.db", "the folder missing does not exist"),
-        ("notes.txt/gradient.db", "the folder notes.txt does not exist"),
+        ("missing/gradient.db", "the folder {folder}/missing does not exist"),
+        ("notes.txt/gradient.db", "the folder {folder}/notes.txt does not exist"),
         ("folder", "it is a folder"),
         ("folder/", "it is a folder"),
         ("", "it is a folder"),
         ("/dev/null", "it is not a regular file"),
         ("x" * 300, "File name too long"),
         pytest.param("readonly.db", "the file is not writable", marks=not_root),
-        pytest.param("readonly/gradient.db", "the folder readonly is not writable", marks=not_root),
+        pytest.param("readonly/gradient.db", "the folder {folder}/readonly is not writable", marks=not_root),
         pytest.param("locked/gradient.db", "Permission denied", marks=not_root),
     ],
 )
@@ -297,7 +298,8 @@ def test_invalid_paths(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, path: st
     for name, mode in {"folder": 0o700, "readonly": 0o500, "locked": 0o000}.items():
         (tmp_path / name).mkdir(mode=mode)
     before = sorted(tmp_path.iterdir())
-    with pytest.raises(UnusableDatabaseError, match=f"^cannot open the database {path}: {words}$"):
+    message = f"cannot open the database {tmp_path / path}: {words.format(folder=tmp_path)}"
+    with pytest.raises(UnusableDatabaseError, match=f"^{re.escape(message)}$"):
         LocalServer(database=path).start()
     assert sorted(tmp_path.iterdir()) == before
 
