@@ -165,6 +165,17 @@ async def test_protocol_of_the_client(
     assert not [name for name in headers if name.startswith("x-envoy")]
 
 
+@pytest.mark.parametrize(("fields", "size", "status"), [(80, 10, 200), (8, 7000, 200), (100, 10, 431), (9, 7000, 431)])
+async def test_large_headers(
+    gateway: EnvoyGateway, visitor: Visitor, replicas: list[Replica], fields: int, size: int, status: int
+) -> None:
+    """The headers of a request can have 100 fields and 60 KiB, as the docs say."""
+    await gateway.route("x", "a", replicas[0].target)
+    headers = {f"x-{number}": "a" * size for number in range(fields)}
+    async with visitor.session.get(visitor.url("/endpoints/x/"), headers=headers) as response:
+        assert response.status == status
+
+
 @pytest.mark.parametrize("method", ["GET", "POST"])
 async def test_replica_that_is_gone(
     gateway: EnvoyGateway, visitor: Visitor, replicas: list[Replica], method: str, unused_port: int
