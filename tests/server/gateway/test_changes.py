@@ -15,6 +15,7 @@ from datetime import timedelta
 from pathlib import Path
 
 import pytest
+import time_machine
 from tests.ports import ports
 from tests.server.controller.memory_engine import ServingEngine
 from tests.server.controller.test_server import in_thread, spec
@@ -25,6 +26,7 @@ from paperspace.gradient.server.controller import controller as controller_modul
 from paperspace.gradient.server.controller.controller import Options
 from paperspace.gradient.server.controller.gateway import GatewayUnavailableError, Routes, Target
 from paperspace.gradient.server.gateway import gateway as gateway_module
+from paperspace.gradient.server.gateway.files import Files
 from paperspace.gradient.server.gateway.gateway import EnvoyGateway
 
 pytestmark = pytest.mark.anyio
@@ -284,6 +286,16 @@ async def test_every_thread_counts(gateway: EnvoyGateway, replicas: list[Replica
         await asyncio.sleep(0.5)
         assert not unrouting.done()
     await unrouting
+
+
+def test_versions_of_a_file(tmp_path: Path) -> None:
+    """Each content of a file has a version of its own, also if a test has frozen the time: the version says what is in effect."""
+    written, versions = Files(tmp_path), set[str]()
+    with time_machine.travel("2021-03-04", tick=False):
+        for number in range(3):
+            written.write("a", [{"number": number}])
+            versions.add(written.versions()["a"])
+    assert len(versions) == 3
 
 
 async def test_many_deployments_at_once(gateway: EnvoyGateway, visitor: Visitor, replicas: list[Replica]) -> None:

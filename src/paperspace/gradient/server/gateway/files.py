@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import logging
 import os
-import time
+from secrets import token_hex
 from typing import TYPE_CHECKING, Any, NamedTuple, TypeVar
 
 from paperspace.gradient.server.controller.gateway import GatewayUnavailableError
@@ -74,7 +74,7 @@ class Files:
             self._replace(name, self._known[name].resources)
 
     def _replace(self, name: str, resources: Sequence[Resource]) -> None:
-        content = _Content(str(time.time_ns()), resources)
+        content = _Content(token_hex(8), resources)  # no clock: it may stand still or be set back
         replace(self.folder / name, {"version_info": content.version, "resources": content.resources})
         self._known[name] = content
 
