@@ -617,6 +617,25 @@ class TestLogs:
         followed = list(client.deployments.get_deployment_logs(id, tail=0, follow=True))
         assert len(followed) == len(self.lines(client, id)) - before > 0
 
+    def test_follow_lines_of_a_clock_that_is_behind(
+        self, client: Client, manual_server: LocalServer, clock: ManualClock, id: str
+    ) -> None:
+        """With a duration as `since`, `follow` yields every new line, although the engine dates it by a clock that is behind."""
+        before = len(self.lines(client, id))
+        changes = [client.deployments.restart_deployment, client.deployments.stop_deployment]
+
+        def go_on(response: dict[str, Any]) -> None:
+            if (
+                changes and "newestRollout" in response["data"]["deployment"]
+            ):  # the status, after the end of the log was read
+                changes.pop(0)(id)
+                clock.move(60)
+
+        # The proxy has a clock of its own, and `since` counts back from it.
+        with altered(manual_server, response=go_on) as url, Client(manual_server.api_key, url) as other:
+            followed = list(other.deployments.get_deployment_logs(id, since="10m", follow=True))
+        assert followed == self.lines(client, id)[before:] != []
+
     def test_follow_of_an_instance_that_runs_again(self) -> None:
         """With `tail`, `follow` yields only new lines of an instance that had stopped before the first line, and runs again."""
         with GradientServer() as server, Client(server.api_key, server.url, max_poll_interval=0.05) as client:

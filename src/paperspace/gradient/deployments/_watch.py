@@ -5,6 +5,7 @@ from __future__ import annotations
 from asyncio import sleep
 from asyncio import timeout as time_limit
 from copy import deepcopy
+from datetime import timedelta
 from functools import partial
 from typing import TYPE_CHECKING
 
@@ -22,7 +23,7 @@ from paperspace.gradient.errors import APIError, NotFoundError
 
 if TYPE_CHECKING:
     from collections.abc import AsyncGenerator
-    from datetime import datetime, timedelta
+    from datetime import datetime
 
     from paperspace.gradient._core.session import Session
     from paperspace.gradient.types import DeploymentEvent, DeploymentStatus, LogLine, WatchEvent
@@ -117,6 +118,8 @@ async def log_lines(
                 yield line
         if not follow:
             return
+        if isinstance(since, timedelta):
+            start = None  # from now on, every line is new, although the clock of the engine may be behind that of the server
         if lines:
             interval, status_due = first, min(status_due, monotonic() + first)
         await sleep(min(interval, LOG_POLL))
