@@ -27,6 +27,7 @@ from paperspace.gradient import (
     MalformedResponseError,
     NotFoundError,
     PaginationError,
+    PermissionDeniedError,
     WaitTimeoutError,
 )
 from paperspace.gradient.deployments import _status_queries, _wait_errors, _watch
@@ -710,6 +711,30 @@ class TestLogs:
             clock.move(60)
             restarted = True
             assert [line["message"] for line in follow] == [line["message"] for line in read] != []
+
+    def test_follow_that_fails(self, client: Client, manual_server: LocalServer, clock: ManualClock, id: str) -> None:
+        """If the log of one instance cannot be read, `follow` yields what was read of the others, and then raises the error."""
+        changes = [client.deployments.restart_deployment]
+        read: list[Any] = []
+
+        def go_on(response: dict[str, Any]) -> None:
+            deployment = response["data"]["deployment"]
+            if changes and "newestRollout" in deployment:  # the status, after the end of the log was read
+                changes.pop()(id)
+                clock.move(60)
+            elif not changes and (log := deployment.get("log")):
+                if read:
+                    response["data"] = None
+                    response["errors"] = [{"message": "No.", "extensions": {"code": "FORBIDDEN"}}]
+                read.extend(log["lines"]["nodes"])
+
+        followed: list[Any] = []
+        with altered(manual_server, response=go_on) as url, Client(manual_server.api_key, url) as other:
+            follow = other.deployments.get_deployment_logs(id, follow=True, tail=0)
+            with pytest.raises(PermissionDeniedError, match="No"):
+                followed.extend(follow)
+        assert followed
+        assert followed == [line for line in read if line["instanceName"] == read[0]["instanceName"]]
 
     @pytest.mark.parametrize("tail", [None, 1, 2])
     def test_log_in_a_circle(self, client: Client, manual_server: LocalServer, id: str, tail: int | None) -> None:

@@ -188,7 +188,7 @@ class LogReader:
                 lines += page
                 # A whole page: after a clock was set back, single lines are in another order than their times.
                 start = None if since is None else start_of(since, self._session)
-                if start and page and not any(written_since(line, start) for line in page):
+                if start and page and not lines_since(page, start):
                     break
         if end is not None:  # after all pages: if one of them fails, the next call reads all of them again
             self._cursors[instance], self._last[instance] = end
@@ -298,6 +298,6 @@ def sorted_lines(lines: list[LogLine]) -> list[LogLine]:
     return sorted(lines, key=lambda line: (parse_time(line["dtCreated"]), line["instanceName"], line["line"]))
 
 
-def written_since(line: LogLine, since: datetime) -> bool:
-    """Whether a line was written at this time or later."""
-    return parse_time(line["dtCreated"]) >= since
+def lines_since(lines: list[LogLine], since: datetime) -> list[LogLine]:
+    """Return the lines that were written at this time or later."""
+    return [line for line in lines if parse_time(line["dtCreated"]) >= since]

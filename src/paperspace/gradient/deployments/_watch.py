@@ -13,13 +13,13 @@ from paperspace.gradient._generated.deployment_status import DEPLOYMENT_STATUS
 from paperspace.gradient._shared.event_loops import monotonic
 from paperspace.gradient.deployments._errors import spec_replaced
 from paperspace.gradient.deployments._events import unread_events
-from paperspace.gradient.deployments._logs import LogReader, written_since
+from paperspace.gradient.deployments._logs import LogReader, lines_since
 from paperspace.gradient.deployments._outages import TRANSIENT_ERRORS, retry_in_outage
 from paperspace.gradient.deployments._queries import id_of, same_id, start_of
 from paperspace.gradient.deployments._status import events_between
 from paperspace.gradient.deployments._status_queries import deployment_status
 from paperspace.gradient.deployments._wait_errors import wait_timeout
-from paperspace.gradient.errors import APIError, NotFoundError
+from paperspace.gradient.errors import APIError, GradientError, NotFoundError
 
 if TYPE_CHECKING:
     from collections.abc import AsyncGenerator
@@ -112,10 +112,12 @@ async def log_lines(
     longest = session.settings.max_poll_interval
     interval = first = min(FIRST_POLL, longest)
     status_due = monotonic()
+    error: GradientError | None = None  # raised after the lines of other instances that were already read
     while True:
-        for line in lines:
-            if start is None or written_since(line, start):
-                yield line
+        for line in lines if start is None else lines_since(lines, start):
+            yield line
+        if error is not None:
+            raise error
         if not follow:
             return
         if isinstance(since, timedelta):
@@ -133,6 +135,8 @@ async def log_lines(
             lines = await retry_in_outage(session, reader.new_lines)
         except NotFoundError:
             lines, follow = reader.pending_lines(), False
+        except GradientError as failure:
+            lines, error = reader.pending_lines(), failure
 
 
 async def follow_events(session: Session, id: str, first: int | None) -> AsyncGenerator[DeploymentEvent]:
