@@ -248,12 +248,18 @@ def test_wrong_content_encoding(call: Caller) -> None:
     assert (response.status, response.code) == (400, "BAD_USER_INPUT")
 
 
-def test_client_disconnects(server: LocalServer, call: Caller, caplog: pytest.LogCaptureFixture) -> None:
-    """A client that disconnects during its body leaves nothing in the log; the server continues."""
+@pytest.mark.parametrize(
+    "rest",
+    [f"POST /graphql {JSON}", f"POST /graphql {JSON} 100-continue", "CONNECT localhost:80 text/plain 100-continue"],
+)
+def test_client_disconnects(server: LocalServer, call: Caller, caplog: pytest.LogCaptureFixture, rest: str) -> None:
+    """A client that disconnects during its body, or before the server asks for it, leaves nothing in the log; the server continues."""
+    method, target, content_type, *expect = rest.split(" ")
     host, port = server.url.split("/")[2].split(":")
     with socket.create_connection((host, int(port))) as connection:
-        head = f"POST /graphql HTTP/1.1\r\nHost: localhost\r\nAuthorization: Bearer {server.api_key}\r\n"
-        connection.sendall(f"{head}Content-Type: {JSON}\r\nContent-Length: 100\r\n\r\nabc".encode())
+        head = f"{method} {target} HTTP/1.1\r\nHost: localhost\r\nAuthorization: Bearer {server.api_key}\r\n"
+        head += "".join(f"Expect: {value}\r\n" for value in expect)
+        connection.sendall(f"{head}Content-Type: {content_type}\r\nContent-Length: 100\r\n\r\nabc".encode())
     for _ in range(10):
         assert call.post(QUERY).status == 200
     assert not caplog.records

@@ -128,8 +128,8 @@ class Connection(web.RequestHandler):
         exc: BaseException | None = None,
         message: str | None = None,
     ) -> web.StreamResponse:
-        """Respond to malformed HTTP, or to a bug outside of the middleware."""
-        if isinstance(exc, HttpProcessingError):
+        """Respond to malformed HTTP, to a caller who is gone, or to a bug outside of the middleware."""
+        if isinstance(exc, HttpProcessingError | ConnectionError):
             return self._error_response(*_malformed(exc), {"code": Code.BAD_USER_INPUT})
         masked = internal_error(exc or RuntimeError(message))
         return self._error_response(HTTPStatus.INTERNAL_SERVER_ERROR, masked["message"], masked["extensions"])
@@ -150,7 +150,7 @@ class Connection(web.RequestHandler):
         return response
 
 
-def _malformed(error: HttpProcessingError) -> tuple[HTTPStatus, str]:
+def _malformed(error: Exception) -> tuple[HTTPStatus, str]:
     if not isinstance(error, LineTooLong):
         return HTTPStatus.BAD_REQUEST, "malformed HTTP request"
     if error.args[1] == _MAX_URL_SIZE:

@@ -138,9 +138,6 @@ class RequestMiddleware:
         if _BODY in request:
             return request[_BODY]
         encoding = content_encoding(request.headers.getall(hdrs.CONTENT_ENCODING, ()))
-        if _expects_continue(request):
-            await request.writer.write(b"HTTP/1.1 100 Continue\r\n\r\n")
-            request.writer.output_size = 0  # the response follows
         body = await self._receive_body(request)
         if encoding == "identity":
             return body
@@ -148,6 +145,9 @@ class RequestMiddleware:
 
     async def _receive_body(self, request: web.Request) -> bytes:
         try:
+            if _expects_continue(request):
+                await request.writer.write(b"HTTP/1.1 100 Continue\r\n\r\n")
+                request.writer.output_size = 0  # the response follows
             async with self._body_timeout():
                 return await request.read()
         except TimeoutError:
