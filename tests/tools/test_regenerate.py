@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ast
+import json
 import re
 import shutil
 import site
@@ -10,7 +11,9 @@ import subprocess
 import sys
 from pathlib import Path
 
+import jsonschema
 import pytest
+from graphql import build_client_schema, build_schema, introspection_from_schema, print_schema
 from tests.samples import run_module
 from tools import TOP
 
@@ -216,6 +219,17 @@ def test_names_with_a_meaning_in_python(copies: Copies) -> None:
     )
     assert used.returncode == 0, used.stderr
     ruff(copies.output, "format", "--check")
+
+
+def test_missing_descriptions(copies: Copies) -> None:
+    """What has no description in the schema has none in the JSON Schema, where null is not allowed."""
+    path = copies.graphql / "schema.graphql"
+    introspection = introspection_from_schema(build_schema(path.read_text(encoding="utf-8")), descriptions=False)
+    path.write_text(print_schema(build_client_schema(introspection)), encoding="utf-8")
+    assert copies.run().returncode == 0
+    schema = json.loads(copies.files()["deployment-spec.schema.json"])
+    jsonschema.Draft202012Validator.check_schema(schema)
+    assert "port" in schema["properties"]
 
 
 def test_missing_spec_type(copies: Copies) -> None:

@@ -7,6 +7,7 @@ from typing import Any
 
 from graphql import (
     GraphQLEnumType,
+    GraphQLInputField,
     GraphQLInputObjectType,
     GraphQLInputType,
     GraphQLList,
@@ -65,16 +66,20 @@ def _define(type_: object, definitions: dict[str, Any]) -> None:
     required = [name for name, entry in type_.fields.items() if is_required_input_field(entry)]
     also_required = [name for name in REQUIRED.get(type_.name, []) if name in type_.fields and name not in required]
     definitions[type_.name] = {
-        "description": type_.description,
+        **_description(type_),
         "type": "object",
         "properties": {
-            name: {"description": entry.description, **_annotation(entry.type, definitions)}
+            name: {**_description(entry), **_annotation(entry.type, definitions)}
             for name, entry in type_.fields.items()
         },
         "patternProperties": EXTENSIONS,
         "required": required + also_required,
         "additionalProperties": False,
     }
+
+
+def _description(part: GraphQLInputObjectType | GraphQLInputField) -> dict[str, str]:
+    return {"description": part.description} if part.description else {}
 
 
 def _annotation(type_: GraphQLInputType, definitions: dict[str, Any], *, nullable: bool = True) -> dict[str, Any]:
