@@ -66,6 +66,15 @@ def test_bad_spec(run: Run, client: Client, text: str, words: str) -> None:
     assert client.deployments.list_deployments() == []
 
 
+@pytest.mark.parametrize("command", ["create", "wait"])
+def test_timeout_that_is_no_number(run: Run, client: Client, spec_file: str, command: str) -> None:
+    """A timeout of `nan` is an error before anything is sent: nothing is created."""
+    words = ["--name", "n", "--project-id", "p", "--spec", spec_file, "--wait"] if command == "create" else ["n"]
+    refused = run("deployments", command, *words, "--timeout", "nan")
+    assert (refused.exit_code, "'--timeout': 'nan' is not a number." in refused.stderr) == (ExitCode.USAGE, True)
+    assert client.deployments.list_deployments() == []
+
+
 def test_no_spec_file(run: Run) -> None:
     """A spec file that does not exist is a usage error that names the file."""
     shown = run("deployments", "create", "--name", "mnist", "--project-id", "p1", "--spec", "nowhere.yaml")

@@ -8,8 +8,8 @@ from typing import Any
 import click
 
 
-class FiniteRange(click.FloatRange):
-    """A range of numbers. Unlike in click's range, `nan` and `inf` are never part of it."""
+class NumberRange(click.FloatRange):
+    """A range of numbers. Unlike in click's range, `nan` is never part of it."""
 
     def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> float:
         """Return the number.
@@ -18,6 +18,21 @@ class FiniteRange(click.FloatRange):
             click.BadParameter: it is not in the range.
         """
         number = float(super().convert(value, param, ctx))
-        if not math.isfinite(number):
+        if math.isnan(number):
+            self.fail(f"{value!r} is not a number.", param, ctx)
+        return number
+
+
+class FiniteRange(NumberRange):
+    """A range without `inf`."""
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> float:
+        """Return the number.
+
+        Raises:
+            click.BadParameter: it is not in the range.
+        """
+        number = super().convert(value, param, ctx)
+        if math.isinf(number):
             self.fail(f"{value!r} is not a finite number.", param, ctx)
         return number

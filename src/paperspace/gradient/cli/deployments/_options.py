@@ -11,6 +11,7 @@ import click
 from paperspace.gradient._core.defaults import DEFAULT_WAIT
 from paperspace.gradient._shared.lazy import lazy_modules
 from paperspace.gradient.cli._completion import complete_name
+from paperspace.gradient.cli._numbers import NumberRange
 from paperspace.gradient.cli._output import data_text, print_change, print_message
 
 if TYPE_CHECKING:
@@ -36,7 +37,7 @@ def wait_options(function: Function) -> Function:
     @click.option("--wait", "waits", is_flag=True, help="Wait until the deployment is ready.")
     @click.option(
         "--timeout",
-        type=click.FloatRange(0, min_open=True),
+        type=NumberRange(0, min_open=True),
         metavar="SECONDS",
         help=f"With --wait: the seconds to wait. Default: {DEFAULT_WAIT:g}.",
     )

@@ -11,6 +11,7 @@ from paperspace.gradient._shared.lazy import lazy_modules
 from paperspace.gradient.cli._client import connect
 from paperspace.gradient.cli._exit_codes import ExitCode
 from paperspace.gradient.cli._live import can_redraw, redraw
+from paperspace.gradient.cli._numbers import NumberRange
 from paperspace.gradient.cli._output import output_option, print_data, printable
 from paperspace.gradient.cli._progress import wait_with_progress
 from paperspace.gradient.cli._tables import Column, print_table, table_lines
@@ -44,7 +45,7 @@ else:
 @targets_parameter(or_project=True)
 @click.option(
     "--timeout",
-    type=click.FloatRange(0, min_open=True),
+    type=NumberRange(0, min_open=True),
     default=DEFAULT_WAIT,
     show_default=True,
     metavar="SECONDS",
