@@ -23,7 +23,7 @@ PASSWORD = "a password of many characters"
 
 @pytest.mark.parametrize("server_is", ["up", "down"])
 def test_credentials(run: Run, tmp_path: Path, server_is: str) -> None:
-    """They are those that the endpoint accepts, by name and by id, whether the server runs or not."""
+    """They are those that the endpoint accepts, by name and by id, in small letters and in capitals, whether the server runs or not."""
     database = tmp_path / "gradient.db"
     write_settings(tmp_path / "gradient.db.secrets", {"web": Secret(PASSWORD)})
     server = LocalServer(database=database)
@@ -43,7 +43,7 @@ def test_credentials(run: Run, tmp_path: Path, server_is: str) -> None:
     assert credentials("b").stdout == f"gradient:{PASSWORD}\n"
     printed = credentials("a").stdout
     assert printed == f"gradient:{server.endpoint_password(statuses['a']['id'])}\n"
-    assert credentials(statuses["a"]["id"]).stdout == printed
+    assert credentials(statuses["a"]["id"]).stdout == credentials(statuses["a"]["id"].upper()).stdout == printed
     shown = json.loads(credentials("a", "-o", "json").stdout)
     assert f"{shown['username']}:{shown['password']}\n" == printed
     if server_is == "up":

@@ -14,6 +14,7 @@ from tests.samples import SPEC
 from paperspace.gradient import Client
 from paperspace.gradient.cli._exit_codes import ExitCode
 from paperspace.gradient.cli.deployments._together import Ended, labels_of, together
+from paperspace.gradient.server import LocalServer
 
 pytestmark = pytest.mark.usefixtures("environment")
 
@@ -40,6 +41,15 @@ class TestWait:
         lines = waited.stderr.splitlines()
         assert {line[:6] for line in lines} == {"a    |", "long |"}
         assert {"a    | all replicas ready", "long | all replicas ready"} <= set(lines)
+
+    def test_one_twice(self, run: Run) -> None:
+        """A deployment that is passed by its name and by its id, in capitals and in small letters, is waited for once."""
+        with LocalServer() as server, Client(server.api_key, server.url) as client:
+            id_ = create(client, a="healthy")["a"]
+            options = ["--id", id_.upper(), "--api-url", server.url, "--api-key", server.api_key]
+            waited = run("deployments", "wait", "a", id_.upper(), id_, *options)
+        assert (waited.exit_code, waited.stdout) == (0, f"Ready deployment: {id_} (a)\n")
+        assert {line[:3] for line in waited.stderr.splitlines()} == {"a |"}
 
     def test_failures(self, run: Run, client: Client) -> None:
         """The others are waited for after a failure. The exit code is that of the first failure, and each end is printed."""

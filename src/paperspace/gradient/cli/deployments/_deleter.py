@@ -27,15 +27,15 @@ class Deleter:
 
     def find(self, targets: list[Target], project_id: str | None) -> list[str]:
         """Return the ids of the deployments that exist, each once."""
-        ids: dict[str, str] = {}
+        ids: dict[str, None] = {}
         for target in targets:
             try:
                 id_ = target.find(self._client, project_id)
             except NotFoundError as error:
                 self._report(error)
             else:
-                ids[id_.lower()] = id_
-        return list(ids.values())
+                ids[id_] = None
+        return list(ids)
 
     def delete(self, ids: list[str]) -> None:
         """Delete deployments.

@@ -31,7 +31,7 @@ class Target(NamedTuple):
     """The id or the name of a deployment, as given on the command line.
 
     Attributes:
-        id: The id. None: the name is given.
+        id: The id, in lower case. None: the name is given.
         name: The name. None: the id is given.
     """
 
@@ -70,10 +70,9 @@ def target_parameter(*, required: bool = True) -> Callable[[Function], Function]
         def with_target(*, id: str | None, argument: str | None, **others: Any) -> Any:
             if id is not None and argument is not None:
                 raise click.UsageError(f"Got two deployments, {argument} and {id}. Pass one.")
-            if id is not None or argument is None:
-                target = None if id is None else Target(id, None)
-            else:
-                target = _parse(argument)
+            target = None if argument is None else _parse(argument)
+            if id is not None:
+                target = _by_id(id)
             if required and target is None:
                 raise click.UsageError(MISSING_ID)
             return function(target=target, **others)
@@ -100,13 +99,12 @@ def targets_parameter(*, or_project: bool) -> Callable[[Function], Function]:
         def with_targets(
             *, arguments: tuple[str, ...], ids: tuple[str, ...], project_id: str | None, **others: Any
         ) -> Any:
-            targets = [*map(_parse, arguments), *(Target(id_, None) for id_ in ids)]
+            targets = list(dict.fromkeys([*map(_parse, arguments), *map(_by_id, ids)]))
             if not targets and not or_project:
                 raise click.UsageError(MISSING_ID)
             if not targets and project_id is None:
                 raise click.UsageError(f"{MISSING_ID} Or pass --project-id, for all deployments of a project.")
-            once = {(target.id and target.id.lower(), target.name): target for target in targets}
-            return function(targets=list(once.values()), project_id=project_id, **others)
+            return function(targets=targets, project_id=project_id, **others)
 
         return with_targets
 
@@ -133,7 +131,12 @@ def find_all(client: Client, targets: Sequence[Target], project_id: str | None) 
 def _parse(argument: str) -> Target:
     """Return what an argument names. An empty one, from a shell variable that is not set, is an error as an id."""
     is_id = not argument or is_uuid(argument)
-    return Target(argument, None) if is_id else Target(None, argument)
+    return _by_id(argument) if is_id else Target(None, argument)
+
+
+def _by_id(id: str) -> Target:
+    """Return the target with an id, as the API has it, so that the same deployment is found once."""
+    return Target(id.lower() if is_uuid(id) else id, None)
 
 
 lookup_project_option = project_option(

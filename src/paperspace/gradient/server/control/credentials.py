@@ -43,7 +43,7 @@ def credentials_of(path: Path, name_or_id: str) -> Credentials:
             raise unusable(path, "there is no such file")
         check_file(path)
         with closing(Database(path, utc_now, unchanged=True)) as database, database.reading():
-            found = database.rows(f"{_PRESENT} id = ?", name_or_id) or database.rows(
+            found = database.rows(f"{_PRESENT} id = ?", name_or_id.lower()) or database.rows(
                 f"{_PRESENT} name = ? ORDER BY seq", normalize_name(name_or_id)
             )
             if not found:
