@@ -263,8 +263,11 @@ def test_a_change_to_the_simulation(docker: PrivateEngine, folder: Path) -> None
     left = "Docker still has 1 container of this database, "
     with running(docker.url, folder, *arguments, "--engine", "simulated") as command:
         assert command.first_line.startswith(f"Deployments are simulated. {left}")
+        assert [problem[: len(left)] for problem in status(docker, folder, *arguments)["problems"]] == [left]
+        assert gradient(docker, folder, "prune", *arguments).stderr.startswith(f"Error: {left}")
         command.process.terminate()
         command.process.wait(60)
+    assert left in status(docker, folder, *arguments)["problems"][-1]
     assert fetch(f"{url}/index.html") == (200, "a 1\n")
     assert left in gradient(docker, folder, "down", *arguments).stderr
     refusal = gradient(docker, folder, "--reset", "--yes", *arguments)

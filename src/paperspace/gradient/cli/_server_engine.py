@@ -58,7 +58,7 @@ async def choose_engine(options: EngineOptions, gateway_options: GatewayOptions,
     from paperspace.gradient.server.storage.files import IN_MEMORY
 
     if options.engine == EngineOption.SIMULATED:
-        left = describe_left(await left_on_docker(database))
+        left = await left_on_docker(database)
         return Choice(None, f"Deployments are simulated. {left}" if left else _SIMULATED, Simulation())
     auto, remembered = options.engine == EngineOption.AUTO, remembered_engine(database)
     if auto and remembered == EngineOption.SIMULATED:
@@ -152,15 +152,17 @@ def _docker_of(database: Path) -> Engine:
     return DockerEngine(Settings(repositories=beside(database, REPOSITORIES)))
 
 
-async def left_on_docker(database: str | Path) -> int:
-    """Return how many containers Docker has of a database that is simulated. 0 too if Docker or the file cannot be used.
+async def left_on_docker(database: str | Path) -> str:
+    """Say how many containers of a database that is simulated are left on Docker, and how to remove them; "" if there are none.
 
-    The simulation does not touch the containers that a database had before: it may be a copy.
+    "" too if Docker or the file cannot be used. The simulation does not touch the containers that a database had before: it may
+    be a copy.
     """
     from paperspace.gradient.server.controller.engine import EngineUnavailableError
     from paperspace.gradient.server.storage.engine_choice import label_of_containers
     from paperspace.gradient.server.storage.files import UnusableDatabaseError
 
+    number = 0
     with suppress(UnusableDatabaseError, EngineUnavailableError, TimeoutError):
         label = label_of_containers(database)
         if label is not None and find_spec("aiodocker"):
@@ -168,12 +170,7 @@ async def left_on_docker(database: str | Path) -> int:
                 engine = _docker_of(Path(database))
                 stack.push_async_callback(engine.close)
                 await engine.connect(label)
-                return len(await engine.containers())
-    return 0
-
-
-def describe_left(number: int) -> str:
-    """Say how many containers of a simulated database are left on Docker, and how to remove them; "" if there are none."""
+                number = len(await engine.containers())
     if not number:
         return ""
     return (

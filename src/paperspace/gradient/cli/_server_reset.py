@@ -9,7 +9,7 @@ import click
 
 from paperspace.gradient._shared.counting import count
 from paperspace.gradient.cli._output import print_message
-from paperspace.gradient.cli._server_engine import describe_left, engine_of, left_on_docker
+from paperspace.gradient.cli._server_engine import engine_of, left_on_docker
 from paperspace.gradient.cli.server_control import control_of
 
 
@@ -60,7 +60,7 @@ async def _remove_containers(database: Path) -> None:
         ClickException: they cannot be removed, there are others that the database does not know, or it is simulated now.
     """
     if engine_of(database) is None:
-        if left := describe_left(await left_on_docker(database)):
+        if left := await left_on_docker(database):
             raise click.ClickException(left)
         return
     async with control_of(database) as control:

@@ -12,6 +12,7 @@ from paperspace.gradient._version import __version__
 from paperspace.gradient.cli._exit_codes import ExitCode
 from paperspace.gradient.cli._output import output_option, print_data, printable, wrap
 from paperspace.gradient.cli._server_database import database_file, database_option
+from paperspace.gradient.cli._server_engine import EngineOption, left_on_docker
 from paperspace.gradient.cli.server_control import control_of
 
 if TYPE_CHECKING:
@@ -55,7 +56,10 @@ async def _report(path: Path) -> dict[str, Any]:
     disk = {**describe_disk(path), "problem": report.pop("problem", None)}
     names = ("server", "engine", "gateway", "deployments", "unknownContainers")
     report = {"database": disk, **{name: report[name] for name in names}}
-    return {**report, "problems": list(problems(report, __version__))}
+    found = list(problems(report, __version__))
+    if report["engine"] and report["engine"]["name"] == EngineOption.SIMULATED and (left := await left_on_docker(path)):
+        found.append(left)
+    return {**report, "problems": found}
 
 
 def _lines(report: dict[str, Any]) -> Iterator[str]:
