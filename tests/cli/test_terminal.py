@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import json
 import os
 import re
 from pathlib import Path
 from typing import Any
 
 import pytest
+import yaml
 from rich.cells import cell_len
 from tests.altering_proxy import altered
 from tests.cli.conftest import Run, TerminalResult, run_on_terminal
@@ -114,6 +116,16 @@ def test_escape_sequences_in_names(client: Client, server: LocalServer, run: Run
         shown = run("deployments", "list", "--api-url", url).stdout
     assert "a[red]b" in shown
     assert "x\ufffd[31m" in shown
+
+
+@pytest.mark.parametrize("words", [[], ["--spec"], ["--spec", "-o", "json"]])
+def test_escape_sequences_in_data(client: Client, run: Run, words: list[str]) -> None:
+    """In JSON and YAML, control characters and bidirectional marks are escaped: a program that parses the data gets them."""
+    unsafe = "\x7f\x85\x9b\u2028\u202e\u2066"
+    spec = {"image": "i", "env": [{"name": "A", "value": f"é{unsafe}"}]}
+    shown = run("deployments", "get", client.deployments.create_deployment("n", "p", spec)["id"], *words).stdout
+    assert not set(unsafe).intersection(shown)
+    assert json.dumps(spec["env"]) in json.dumps(yaml.safe_load(shown))
 
 
 @pytest.mark.parametrize(

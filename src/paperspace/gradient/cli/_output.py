@@ -5,8 +5,8 @@ from __future__ import annotations
 import errno
 import io
 import os
+import re
 import sys
-import unicodedata
 from contextlib import suppress
 from typing import TYPE_CHECKING, Any
 
@@ -22,9 +22,7 @@ if TYPE_CHECKING:
     from rich.console import Console
 
 # Control characters, lone surrogates, line separators and bidirectional marks can change what a terminal shows.
-_UNSAFE_CATEGORIES = {"Cc", "Cs", "Zl", "Zp"}
-_BIDIRECTIONAL_MARKS = set("\u202a\u202b\u202c\u202d\u202e\u2066\u2067\u2068\u2069")
-_SAFE_CONTROLS = {"\n", "\t"}
+_UNSAFE = re.compile("[\x00-\x08\x0b-\x1f\x7f-\x9f\u2028-\u202e\u2066-\u2069\ud800-\udfff]")
 
 _OUTPUT_ERRORS = {errno.EPIPE, errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EAGAIN}
 
@@ -45,12 +43,15 @@ def print_data(data: object, output: str) -> None:
 
 
 def data_text(data: object, output: str) -> str:
-    """Return plain data as JSON or YAML."""
+    """Return plain data as JSON or YAML. Characters that could change what the terminal shows are escaped."""
+    unicode = _stdout_is_unicode()
     if output != "yaml":
         import json
 
-        return json.dumps(data, indent=2, ensure_ascii=not _stdout_is_unicode())
-    return yaml_text(data, allow_unicode=_stdout_is_unicode()).removesuffix("\n")
+        text = json.dumps(data, indent=2, ensure_ascii=not unicode)
+        return _UNSAFE.sub(lambda match: f"\\u{ord(match[0]):04x}", text)
+    text = yaml_text(data, allow_unicode=unicode).removesuffix("\n")
+    return yaml_text(data, allow_unicode=False).removesuffix("\n") if _UNSAFE.search(text) else text
 
 
 def print_change(text: str) -> None:
@@ -108,11 +109,7 @@ def wrap(text: str) -> str:
 
 def printable(text: str) -> str:
     """Replace characters that could change what the terminal shows, such as escape sequences."""
-    return "".join(c if c in _SAFE_CONTROLS or not _is_unsafe(c) else "\N{REPLACEMENT CHARACTER}" for c in text)
-
-
-def _is_unsafe(character: str) -> bool:
-    return character in _BIDIRECTIONAL_MARKS or unicodedata.category(character) in _UNSAFE_CATEGORIES
+    return _UNSAFE.sub("\N{REPLACEMENT CHARACTER}", text)
 
 
 def is_plain_terminal() -> bool:
