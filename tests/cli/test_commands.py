@@ -154,6 +154,24 @@ def test_common_options_stand_anywhere(run: Run) -> None:
     assert run("--apiKey", "wrong", "deployments", "list", "--api-key", "a-key-for-tests").exit_code == 0
 
 
+@pytest.mark.parametrize(
+    ("words", "message"),
+    [
+        (["--api-key", "k", "server", "--host", "192.0.2.1"], "--api-key works only with commands that connect to the API, not with `server`. Pass the API key"),
+        (["--api-url", "http://127.0.0.1:1/graphql", "server", "--host", "192.0.2.1"], "--api-url works only with commands that connect"),
+        (["--api-key", "k", "server", "secrets", "list"], "--api-key works only with commands that connect to the API"),
+        (["server", "--api-key", "k", "secrets", "list"], "--api-key cannot be combined with `secrets`."),
+        (["server", "--engine", "docker", "status"], "--engine cannot be combined with `status`."),
+        (["server", "--yes", "prune"], "--yes cannot be combined with `prune`."),
+        (["server", "--reset", "down"], "--reset cannot be combined with `down`."),
+    ],
+)  # fmt: skip
+def test_options_without_an_effect(run: Run, words: list[str], message: str) -> None:
+    """Options of a client before `server`, and options of the server before another command, are errors: they would be ignored."""
+    refused = run(*words, "--database", ":memory:")
+    assert (refused.exit_code, refused.stderr.splitlines()[-1][: len(f"Error: {message}")]) == (2, f"Error: {message}")
+
+
 def test_every_error_has_an_exit_code() -> None:
     """The table above lists every error of the library."""
     kinds = {name: getattr(errors, name) for name in errors.__all__}

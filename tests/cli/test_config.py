@@ -65,6 +65,13 @@ def test_key_from_elsewhere(run: Run, config_file: Path, words: list[str], stdin
     assert json.loads(config_file.read_text()) == {"apiKey": KEY}
 
 
+def test_two_keys(run: Run, config_file: Path) -> None:
+    """If both the argument and the option have a key, neither is stored: one of them would be ignored."""
+    refused = run("apiKey", KEY, "--api-key", "another-key")
+    assert (refused.exit_code, "Got two API keys, KEY and --api-key. Pass one." in refused.stderr) == (2, True)
+    assert not config_file.exists()
+
+
 def test_other_entries_are_kept(run: Run, config_file: Path) -> None:
     """Other entries and a symbolic link are kept; a file that others can read becomes private."""
     config_file.parent.mkdir(mode=0o755)

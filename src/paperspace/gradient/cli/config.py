@@ -43,6 +43,8 @@ def api_key(key: str | None) -> None:
       gradient apiKey --api-url http://127.0.0.1:8600/graphql < key.txt
     """
     options = common_options()
+    if key is not None and options.api_key is not None:
+        raise click.UsageError(f"Got two API keys, KEY and {API_KEY_OPTION}. Pass one.")
     if key is not None:
         text, source = key, "KEY"
     elif options.api_key is not None:

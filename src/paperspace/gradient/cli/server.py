@@ -11,8 +11,10 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import click
+from click.core import ParameterSource
 
 from paperspace.gradient._shared.private_files import read_private, write_private
+from paperspace.gradient.cli._commands import API_KEY_OPTION, API_URL_OPTION, common_options
 from paperspace.gradient.cli._output import is_output_error, print_message, redirect_to_null
 from paperspace.gradient.cli._server_database import database_path
 from paperspace.gradient.cli._server_engine import choose_engine
@@ -114,8 +116,7 @@ def command(
     Example:
       gradient server --port 8600 --database :memory:
     """
-    if reset and context.invoked_subcommand is not None:
-        raise click.UsageError(f"--reset cannot be combined with `{context.invoked_subcommand}`.")
+    _refuse_ignored_options(context)
     if context.invoked_subcommand is not None:
         return
     # Slow to import, and not needed for the help.
@@ -162,6 +163,25 @@ def command(
         asyncio.run(
             serve(lambda: choose_engine(engine, gateway, path), create, ready, console.link, path, engine.drain_timeout)
         )
+
+
+def _refuse_ignored_options(context: click.Context) -> None:
+    """Refuse options that would have no effect: those of a client, and those of the server before another command.
+
+    Raises:
+        UsageError: there is one.
+    """
+    common, subcommand = common_options(), context.invoked_subcommand
+    for option, value in ((API_KEY_OPTION, common.api_key), (API_URL_OPTION, common.api_url)):
+        if value is not None:
+            hint = "" if subcommand or option != API_KEY_OPTION else " Pass the API key of the server after `server`."
+            raise click.UsageError(
+                f"{option} works only with commands that connect to the API, not with `server`.{hint}"
+            )
+    for parameter in context.command.params if subcommand else ():
+        given = context.get_parameter_source(str(parameter.name)) is ParameterSource.COMMANDLINE
+        if given and parameter.name != "database":  # which the commands use too
+            raise click.UsageError(f"{parameter.opts[0]} cannot be combined with `{subcommand}`.")
 
 
 def _create_server(file_of_key: Path | None, **settings: Any) -> LocalServer:
