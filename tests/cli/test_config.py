@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import signal
 import stat
 import subprocess
 import sys
@@ -52,6 +53,26 @@ def test_two_first_commands(config_file: Path) -> None:
     with ThreadPoolExecutor(2) as pool:
         list(pool.map(lambda entry: store_in_config(read, entry), ({"apiKey": KEY}, {"apiUrl": "https://example.com"})))
     assert json.loads(config_file.read_text()) == {"apiKey": KEY, "apiUrl": "https://example.com"}
+
+
+def test_writes_that_were_killed(run: Run, config_file: Path) -> None:
+    """What a killed command left of a file with a secret is removed by the next command that changes the file."""
+    killing = "import os, signal; os.fsync = lambda _: os.kill(os.getpid(), signal.SIGKILL)"
+    command = [sys.executable, "-c", f"{killing}\n{CALL}"]
+    database = config_file.with_name("my.db")
+    for words in (["apiKey"], ["server", "secrets", "set", "a", "--database", str(database)]):
+        killed = subprocess.run([*command, *words], input=KEY, capture_output=True, text=True, check=False)
+        assert killed.returncode == -signal.SIGKILL
+    assert len([file for file in config_file.parent.iterdir() if KEY in file.read_text()]) == 2
+    others = {
+        config_file.with_name(f"{config_file.name}{suffix}")
+        for suffix in (".broken", ".20261127", ".draft", ".20261127.draft2")
+    }
+    for file in others:
+        file.touch()
+    assert run("logout").exit_code == 0
+    assert run("server", "secrets", "set", "b", "--database", str(database), stdin="value").exit_code == 0
+    assert set(config_file.parent.iterdir()) == {*others, Path(f"{database}.secrets")}
 
 
 @pytest.mark.parametrize(

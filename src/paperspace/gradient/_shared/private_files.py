@@ -7,7 +7,7 @@ import os
 from contextlib import ExitStack, contextmanager, suppress
 from typing import TYPE_CHECKING
 
-from paperspace.gradient._shared.whole_files import replace_file
+from paperspace.gradient._shared.whole_files import remove_drafts, replace_file
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -45,6 +45,7 @@ def exclusive_change(file: Path) -> Iterator[None]:
             descriptor = os.open(file.parent, os.O_RDONLY | os.O_CLOEXEC)
             stack.callback(os.close, descriptor)
             fcntl.flock(descriptor, fcntl.LOCK_EX)
+            remove_drafts(file)  # they have secrets
         yield
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 import shutil
 from functools import partial
 from pathlib import Path
@@ -34,7 +35,7 @@ def replace_file(file: Path, data: bytes, *, mode: int | None = None) -> None:
     Raises:
         OSError: It cannot be written. The old content is unchanged.
     """
-    draft = file.with_name(file.name + os.urandom(4).hex())
+    draft = file.with_name(f"{file.name}.{os.urandom(4).hex()}.draft")
     try:
         stream = open(draft, "xb", opener=partial(os.open, mode=0o666 if mode is None else mode))  # noqa: SIM115  # closed below
         try:
@@ -50,3 +51,11 @@ def replace_file(file: Path, data: bytes, *, mode: int | None = None) -> None:
             raise
     except OSError as error:
         raise OSError(error.errno, error.strerror, str(file)) from error  # the user knows nothing of the draft
+
+
+def remove_drafts(file: Path) -> None:
+    """Remove what processes that were killed in `replace_file` have left. No other process may write the file meanwhile."""
+    draft = re.compile(re.escape(file.name) + r"\.[0-9a-f]{8}\.draft")
+    for path in file.parent.iterdir():
+        if draft.fullmatch(path.name):
+            path.unlink(missing_ok=True)
