@@ -31,6 +31,7 @@ from paperspace.gradient.server.controller.gateway import GatewayState, GatewayU
 from paperspace.gradient.server.gateway.gateway import EnvoyGateway
 from paperspace.gradient.server.gateway.inspection import inspect
 from paperspace.gradient.server.gateway.supervisor import NOT_RUNNING
+from paperspace.gradient.server.gateway.unsent import has_unsent
 
 pytestmark = pytest.mark.anyio
 
@@ -103,6 +104,21 @@ async def test_drain_of_a_slow_client(gateway: EnvoyGateway, replicas: list[Repl
         await draining
 
 
+@pytest.mark.skipif(sys.platform != "linux", reason="only Linux says what was not sent")
+async def test_drain_of_what_the_system_has(gateway: EnvoyGateway, replicas: list[Replica]) -> None:
+    """A drain lasts until a client has the whole response, also if the gateway has written all of it before.
+
+    Otherwise, the end of the gateway would reset the connection when the client sends something, as each one with HTTP/2 does.
+    """
+    await gateway.route("x", "a", replicas[0].target)
+    async with slow_client(gateway, written=True) as client:
+        draining = asyncio.create_task(gateway.drain())
+        await asyncio.wait([draining], timeout=1)
+        assert not draining.done()
+        await client.receive()
+        await draining
+
+
 async def test_a_client_that_pauses(gateway: EnvoyGateway, replicas: list[Replica]) -> None:
     """A client gets the whole response, also if it pauses after the instance has sent all of it."""
     await gateway.route("x", "a", replicas[0].target)
@@ -124,8 +140,11 @@ class SlowClient:
 
 
 @asynccontextmanager
-async def slow_client(gateway: EnvoyGateway, *headers: str) -> AsyncIterator[SlowClient]:
-    """Yield a slow client. Sometimes the buffers of its connection have all of the rest; then another one tries."""
+async def slow_client(gateway: EnvoyGateway, *headers: str, written: bool = False) -> AsyncIterator[SlowClient]:
+    """Yield a slow client. Sometimes the buffers of its connection have all of the rest; then another one tries.
+
+    With `written`, the gateway has written all of the rest, and the system has not sent a part of it.
+    """
     host, port = urlsplit(gateway.endpoint_url("x")).netloc.split(":")
     admin, chunk = gateway._envoy.admin, 65536
     lines = ["GET /endpoints/x/download?mb=20 HTTP/1.1", "Host: x", *headers, "", ""]
@@ -137,9 +156,9 @@ async def slow_client(gateway: EnvoyGateway, *headers: str) -> AsyncIterator[Slo
             writer.write("\r\n".join(lines).encode())
             head = await reader.readuntil(b"\r\n\r\n")
             missing = int(head.lower().partition(b"content-length: ")[2].partition(b"\r\n")[0])
-            while any((await admin.active_requests()).values()):
+            while any((await admin.active_requests()).values()) or (written and await admin.has_requests()):
                 missing -= len(await reader.read(chunk))
-            if await admin.has_requests():
+            if has_unsent(int(port)) if written else await admin.has_requests():
                 yield SlowClient(reader, missing)
                 writer.close()
                 return

@@ -27,6 +27,7 @@ from paperspace.gradient.server.gateway.route_configuration import read_domain
 from paperspace.gradient.server.gateway.secrets import Secrets
 from paperspace.gradient.server.gateway.statistics import Counting
 from paperspace.gradient.server.gateway.supervisor import Supervisor
+from paperspace.gradient.server.gateway.unsent import has_unsent
 from paperspace.gradient.server.tasks import cancel
 
 if TYPE_CHECKING:
@@ -157,7 +158,14 @@ class EnvoyGateway:
             GatewayUnavailableError: it cannot be done.
         """
         await self._changes.change(lambda routing: routing.unroute_all())
-        await self._idle(self._envoy.admin.has_requests)
+        await self._idle(self._has_requests)
+
+    async def _has_requests(self) -> bool:
+        """Return whether a request has not ended for its client: it runs, or the gateway or the system has a part of the response."""
+        if await self._envoy.admin.has_requests():
+            return True
+        listening = self._envoy.files.read(LISTENERS, read_socket)
+        return listening is not None and has_unsent(listening[1])
 
     def state(self) -> GatewayState:
         """Return whether the gateway runs. Call it after `open`."""
