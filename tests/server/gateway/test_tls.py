@@ -150,7 +150,7 @@ async def test_certificate_that_cannot_be_used_yet(
 
 
 async def test_from_http_to_https(new_gateway: Create, tmp_path: Path, replicas: list[Replica], folder: Path) -> None:
-    """The next server can use TLS on the same port, and without it again, without a new process."""
+    """The next server can use TLS on the same port, and without it again, without a new process. Then no file has the key."""
     plain, secure, again = new_gateway(), new_gateway(certificate=make(tmp_path)), new_gateway()
     await plain.open()
     await plain.route("x", "a", replicas[0].target)
@@ -160,7 +160,9 @@ async def test_from_http_to_https(new_gateway: Create, tmp_path: Path, replicas:
     assert secure.endpoint_url("x") == f"https://127.0.0.1:{plain._port}/endpoints/x"
     assert await served_certificate(secure)
     await secure.close()
+    assert (folder / "sds.json").exists()
     await again.open()
+    assert not (folder / "sds.json").exists()
     async with Load(again).running() as load:
         await load.more(10)
     assert load.lost == []

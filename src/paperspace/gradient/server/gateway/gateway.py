@@ -22,7 +22,7 @@ from paperspace.gradient.server.gateway.envoy import Envoy, stop_envoy
 from paperspace.gradient.server.gateway.files import Files
 from paperspace.gradient.server.gateway.folder import RUNNER, locked_folder, remove_folder
 from paperspace.gradient.server.gateway.listener import listeners, read_address, read_socket
-from paperspace.gradient.server.gateway.resources import BOOTSTRAP, CLUSTERS, LISTENERS, ROUTES, clusters
+from paperspace.gradient.server.gateway.resources import BOOTSTRAP, CLUSTERS, LISTENERS, ROUTES, SECRETS, clusters
 from paperspace.gradient.server.gateway.route_configuration import read_domain
 from paperspace.gradient.server.gateway.secrets import Secrets
 from paperspace.gradient.server.gateway.statistics import Counting
@@ -297,6 +297,8 @@ class EnvoyGateway:
         self._port = await self._select_port(running, address)
         tls = certificate is not None
         files.write(LISTENERS, listeners(self._folder, address, self._port, self._options.domain, tls=tls))
+        if not tls:
+            (self._folder / SECRETS).unlink(missing_ok=True)  # it has the private key
 
     async def _select_port(self, running: Process | None, address: str) -> int:
         """Return the port to listen on. With port 0, it is the one from before, if it is free."""
