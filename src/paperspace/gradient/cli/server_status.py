@@ -12,7 +12,8 @@ from paperspace.gradient._version import __version__
 from paperspace.gradient.cli._exit_codes import ExitCode
 from paperspace.gradient.cli._output import output_option, print_data, printable, wrap
 from paperspace.gradient.cli._server_database import database_file, database_option
-from paperspace.gradient.cli._server_engine_options import EngineOption, left_on_docker
+from paperspace.gradient.cli._server_engine import left_on_docker
+from paperspace.gradient.cli._server_engine_options import EngineOption
 from paperspace.gradient.cli.server_control import control_of
 
 if TYPE_CHECKING:
