@@ -285,30 +285,39 @@ class DockerEngine:
 
     async def changes(self) -> AsyncIterator[str | None]:
         """Yield the id of each deployment whose containers changed; None after each connection."""
+        try:
+            while True:
+                async with aclosing(self._changes_of_connection()) as changes:
+                    async for change in changes:
+                        yield change
+                await asyncio.sleep(RECONNECT_INTERVAL)
+        finally:
+            self._refusal = None  # without a controller, nothing depends on the events
+
+    async def _changes_of_connection(self) -> AsyncGenerator[str | None]:
+        """Yield changes until the connection is lost."""
         filters = {"type": ["container"], "event": EVENTS, "label": [f"{containers.SERVER}={self._server_id}"]}
-        while True:
-            try:
-                api = await self._api()
-                await api.select_version()
-                async with api.events(filters) as events:
-                    self._observed.clear()
-                    self._inspections.clear()
-                    self._seen_ends.clear()
-                    info = await _system_info(api)
-                    # Its times are compared with those of the containers: our clock may be another one.
-                    self._connected_since = datetime.fromisoformat(info["SystemTime"])
-                    self._machine = machine_of(info)  # after a restart, the engine may have other CPUs
-                    self._refusal = None
-                    yield None
-                    async for event in events:
-                        yield self._note(event)
-            except RefusedError as error:
-                self._refusal = str(error)
-            except EngineUnavailableError:
-                pass  # the other methods report it
-            finally:
-                self._connected_since = None
-            await asyncio.sleep(RECONNECT_INTERVAL)
+        try:
+            api = await self._api()
+            await api.select_version()
+            async with api.events(filters) as events:
+                self._observed.clear()
+                self._inspections.clear()
+                self._seen_ends.clear()
+                info = await _system_info(api)
+                # Its times are compared with those of the containers: our clock may be another one.
+                self._connected_since = datetime.fromisoformat(info["SystemTime"])
+                self._machine = machine_of(info)  # after a restart, the engine may have other CPUs
+                self._refusal = None
+                yield None
+                async for event in events:
+                    yield self._note(event)
+        except RefusedError as error:
+            self._refusal = str(error)
+        except EngineUnavailableError:
+            pass  # the other methods report it
+        finally:
+            self._connected_since = None
 
     def _note(self, event: Mapping[str, Any]) -> str | None:
         """Forget what is known of the container of an event, and return the id of its deployment."""
