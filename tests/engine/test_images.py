@@ -81,12 +81,13 @@ async def test_local_image_is_pinned_by_its_content(
     id_ = docker.docker("inspect", "--format", "{{.Id}}", WEB).stdout.strip()
     expected = f"docker.io/library/web@{id_}" if digests_of_all_images else id_
     progress: list[str] = []
-    assert await engine.resolve(workload(WEB), progress.append) == expected
+    assert (await engine.resolve(workload(WEB), progress.append)).id == expected
     assert progress == []
     for image in ("web", "web:latest"):
-        assert await engine.resolve(workload(image), progress.append) == expected
-    assert not any(line.startswith("Pulling") for line in progress)
-    assert bool(progress) == digests_of_all_images  # then the registry is asked
+        id_, note = await engine.resolve(workload(image), progress.append)
+        assert id_ == expected
+        assert bool(note) == digests_of_all_images  # then the registry is asked
+    assert progress == []
 
 
 async def test_latest_that_was_built_here(
@@ -97,17 +98,17 @@ async def test_latest_that_was_built_here(
     *,
     digests_of_all_images: bool,
 ) -> None:
-    """An image that was built here is not replaced by one with the same name in the registry, and the progress says so."""
+    """An image that was built here is not replaced by one with the same name in the registry, and a note says so."""
     image = f"{public}/built:latest"
     push(image, "a")
     docker.import_image(image, {**busybox(), "content": "b"})
-    progress: list[str] = []
-    assert content_of(docker, await engine.resolve(workload(image), progress.append)) == "b"
+    pinned, note = await engine.resolve(workload(image), lambda _: None)
+    assert content_of(docker, pinned) == "b"
     said = (
         f"Image {image} of this machine is not in {public}: it may have been built here. "
         "The image that is already on this machine is used."
     )
-    assert progress == ([said] if digests_of_all_images else [])
+    assert note == (said if digests_of_all_images else None)
 
 
 async def test_pull(
@@ -122,7 +123,7 @@ async def test_pull(
     image = f"{public}/team/app:1"
     push(image, "a")
     progress: list[str] = []
-    pinned = await engine.resolve(workload(image), progress.append)
+    pinned = (await engine.resolve(workload(image), progress.append)).id
     assert pinned.startswith(f"{public}/team/app@sha256:")
     assert content_of(docker, pinned) == "a"
     assert progress[0] == f"Pulling {image}."
@@ -133,9 +134,9 @@ async def test_pull(
 
     docker.docker("rmi", image)
     push(image, "b")  # the tag moves
-    assert await engine.resolve(workload(image, image_id=pinned), progress.append) == pinned
+    assert (await engine.resolve(workload(image, image_id=pinned), progress.append)).id == pinned
     assert content_of(docker, pinned) == "a"
-    newer = await engine.resolve(workload(image), progress.append)
+    newer = (await engine.resolve(workload(image), progress.append)).id
     assert content_of(docker, newer) == "b"
 
 
@@ -157,7 +158,7 @@ async def test_which_images_are_pulled_again(
             docker.docker("pull", f"{image}")
             docker.docker("tag", "kept:1", image)  # here the old content, in the registry the new one
             async with opened(docker, Settings(pull=pull)) as engine:
-                found[pull, tag] = content_of(docker, await engine.resolve(workload(image), lambda _: None))
+                found[pull, tag] = content_of(docker, (await engine.resolve(workload(image), lambda _: None)).id)
             docker.docker("rmi", "--force", old)
     assert found == {
         (Pull.MISSING, "1"): "a",
@@ -172,15 +173,16 @@ async def test_which_images_are_pulled_again(
 async def test_latest_without_its_registry(
     docker: PrivateEngine, engine: DockerEngine, tmp_path: Path, push: Callable[[str, str], None]
 ) -> None:
-    """If the registry of `latest` is down, the image of this machine runs, and the progress says so."""
+    """If the registry of `latest` is down, the image of this machine runs, and a note says so."""
     with registry(tmp_path / "registry") as host:
         image = f"{host}/app"
         push(image, "a")
         docker.docker("pull", image)
-    progress: list[str] = []
-    assert content_of(docker, await engine.resolve(workload(image), progress.append)) == "a"
-    assert progress[-1].startswith(f"Image {image} cannot be pulled: ")
-    assert progress[-1].endswith("connection refused. The image that is already on this machine is used.")
+    pinned, note = await engine.resolve(workload(image), lambda _: None)
+    assert content_of(docker, pinned) == "a"
+    assert note
+    assert note.startswith(f"Image {image} cannot be pulled: ")
+    assert note.endswith("connection refused. The image that is already on this machine is used.")
 
 
 async def test_never_pull(docker: PrivateEngine, public: str) -> None:
@@ -230,7 +232,7 @@ async def test_credentials(
         docker.import_image(image, busybox())
         docker.push(image, private, USER, PASSWORD)
         write_settings(file, {"mine": Registry(private, USER, PASSWORD)})  # read at each pull
-        pinned = await engine.resolve(workload(image, registry="mine"), lambda _: None)
+        pinned = (await engine.resolve(workload(image, registry="mine"), lambda _: None)).id
         assert pinned.startswith(f"{private}/app@sha256:")
         docker.docker("rmi", "--force", image, pinned, check=False)
 
@@ -292,9 +294,9 @@ async def test_pinned_image_that_was_removed(
     """`docker image prune` does not stop a deployment: its image is pulled again, by its digest."""
     image = f"{public}/pruned:1"
     push(image, "a")
-    pinned = await engine.resolve(workload(image), lambda _: None)
+    pinned = (await engine.resolve(workload(image), lambda _: None)).id
     docker.docker("rmi", "--force", pinned)
-    assert await engine.resolve(workload(image, image_id=pinned), lambda _: None) == pinned
+    assert (await engine.resolve(workload(image, image_id=pinned), lambda _: None)).id == pinned
     assert content_of(docker, pinned) == "a"
     local = workload("gone:1", image_id="sha256:" + "0" * 64)
     with pytest.raises(ImageError, match="was removed from this machine, and did not come from a registry"):
@@ -320,9 +322,9 @@ async def test_a_pinned_image_runs(
     """A container runs the pinned image, not what its tag is now, also if no registry has it."""
     image = f"{public}/run:1"
     docker.docker("tag", WEB, image)
-    pinned = await engine.resolve(workload(image), lambda _: None)
+    pinned = (await engine.resolve(workload(image), lambda _: None)).id
     docker.docker("tag", "shell:1", image)
-    assert await engine.resolve(workload(image, image_id=pinned), lambda _: None) == pinned
+    assert (await engine.resolve(workload(image, image_id=pinned), lambda _: None)).id == pinned
     container = await engine.start(new_key(), workload(image, image_id=pinned), free_port())
     running = docker.docker("inspect", "--format", "{{.Image}}", container.id, WEB, check=False).stdout.split()[0]
     assert running == docker.docker("image", "inspect", "--format", "{{.Id}}", WEB).stdout.strip()

@@ -22,6 +22,7 @@ from paperspace.gradient.server.controller.engine import (
     ContainerMissingError,
     EngineUnavailableError,
     Execution,
+    Image,
     ImageError,
     Piece,
     PortInUseError,
@@ -152,13 +153,13 @@ class MemoryEngine:
             raise UnsupportedSpecError("There is no instance type 'unknown'.")
         return ["2 of 8 CPUs."] if workload.instance_type == "large" else []
 
-    async def resolve(self, workload: Workload, progress: Callable[[str], None]) -> str:
+    async def resolve(self, workload: Workload, progress: Callable[[str], None]) -> Image:
         self._check_available()
         if workload.image.startswith("missing"):
             raise ImageError(f"There is no image {workload.image}.", permanent=True)
         progress(f"pulling {workload.image}, 41 %")
         await asyncio.sleep(0)
-        return workload.image_id or f"sha256:{workload.image}"
+        return Image(workload.image_id or f"sha256:{workload.image}")
 
     async def clone(
         self,

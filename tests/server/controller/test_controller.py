@@ -20,7 +20,13 @@ from tests.server.controller.memory_engine import ServingEngine
 from paperspace.gradient.server.controller import worker as worker_module
 from paperspace.gradient.server.controller.controller import DEFAULT_OPTIONS, RESYNC_GROUP, Controller, Options
 from paperspace.gradient.server.controller.decide import Decision, decide
-from paperspace.gradient.server.controller.engine import ContainerKey, EngineUnavailableError, ImageError, Workload
+from paperspace.gradient.server.controller.engine import (
+    ContainerKey,
+    EngineUnavailableError,
+    Image,
+    ImageError,
+    Workload,
+)
 from paperspace.gradient.server.controller.gateway import NO_ROUTES, NoGateway, Routes
 from paperspace.gradient.server.controller.records import Records
 from paperspace.gradient.server.controller.runtime import EngineRuntime
@@ -560,7 +566,7 @@ def test_one_replica_resolves() -> None:
     async def test(world: World) -> None:
         resolve, clone, resolved = world.engine.resolve, world.engine.clone, list[str]()
 
-        async def resolve_once(workload: Workload, progress: Callable[[str], None]) -> str:
+        async def resolve_once(workload: Workload, progress: Callable[[str], None]) -> Image:
             if workload.image_id is None:
                 resolved.append("image")
             return await resolve(workload, progress)
@@ -589,7 +595,7 @@ def test_a_stuck_revision_does_not_delay_the_other() -> None:
         await until(lambda: world.states(id_) == ["healthy"] * 2)
         resolve = world.engine.resolve
 
-        async def stuck(workload: Workload, progress: Callable[[str], None]) -> str:
+        async def stuck(workload: Workload, progress: Callable[[str], None]) -> Image:
             if workload.image == "good-2":
                 await asyncio.Event().wait()
             return await resolve(workload, progress)
@@ -688,7 +694,7 @@ def test_going_back_after_a_restart_that_failed() -> None:
         (first,) = world.engine.commits.values()
         resolve = world.engine.resolve
 
-        async def refuse(workload: Workload, progress: Callable[[str], None]) -> str:  # noqa: ARG001
+        async def refuse(workload: Workload, progress: Callable[[str], None]) -> Image:  # noqa: ARG001
             raise ImageError(f"Image {workload.image} was removed.", permanent=True)
 
         world.engine.resolve = refuse  # type: ignore[method-assign]

@@ -14,7 +14,7 @@ from tests.server.controller.test_server import OPTIONS, in_thread, spec
 from paperspace.gradient.server import LocalServer
 from paperspace.gradient.server.controller import steps
 from paperspace.gradient.server.controller.controller import Options
-from paperspace.gradient.server.controller.engine import ImageError, Workload
+from paperspace.gradient.server.controller.engine import Image, ImageError, Workload
 from paperspace.gradient.server.controller.events import event_of
 from paperspace.gradient.server.engines.reasons import Reason
 from paperspace.gradient.server.engines.runtime import InstanceNoted, InstanceRemoved, SpecNoted, StateChanged
@@ -104,6 +104,23 @@ def test_a_rollout() -> None:
     run(test)
 
 
+def test_an_image_that_is_not_the_newest() -> None:
+    """The event about an image says why the registry does not have it, if the one on this machine is used."""
+
+    async def test(world: World) -> None:
+        async def resolve(workload: Workload, progress: Callable[[str], None]) -> Image:
+            progress("Pulling good-1.")
+            return Image(workload.image_id or "sha256:good-1", "The image that is already on this machine is used.")
+
+        world.engine.resolve = resolve  # type: ignore[method-assign]
+        id_ = world.create("good-1")
+        await until(lambda: "Ready" in told(world, id_))
+        run = "The containers of this revision run sha256:good-1."
+        assert message(world, id_, "Pulled") == f"{run} The image that is already on this machine is used."
+
+    run(test)
+
+
 def test_a_crash_loop() -> None:
     """Crashes are one event with their number, the last reason and the delay; the failure of the revision is another one."""
 
@@ -172,7 +189,7 @@ def test_a_pull_that_fails_for_a_while() -> None:
         failures = iter(range(2))
         resolve = world.engine.resolve
 
-        async def flaky(workload: Workload, progress: Callable[[str], None]) -> str:
+        async def flaky(workload: Workload, progress: Callable[[str], None]) -> Image:
             for percent in range(0, 100, 20):
                 progress(f"Pulling {workload.image}, {percent} %.")
                 await asyncio.sleep(0.01)

@@ -47,7 +47,7 @@ class Workload(NamedTuple):
     image: str
     """As in the spec."""
     image_id: str | None
-    """What `Engine.resolve` returned for it. None: not resolved yet."""
+    """The id that `Engine.resolve` returned for it. None: not resolved yet."""
     port: int
     command: tuple[str, ...]
     """It replaces the entrypoint of the image. Empty: the image's entrypoint and command."""
@@ -70,6 +70,15 @@ class Workload(NamedTuple):
     def is_pinned(self) -> bool:
         """Whether the image and all repositories are resolved."""
         return self.image_id is not None and len(self.commits) == len(self.repositories)
+
+
+class Image(NamedTuple):
+    """An image that is on this machine."""
+
+    id: str
+    """What pins it."""
+    note: str | None = None
+    """Why it is not the one that the registry has now. None: it is, or was pinned before."""
 
 
 class ContainerKey(NamedTuple):
@@ -216,8 +225,8 @@ class Engine(Protocol):
         """
         ...
 
-    async def resolve(self, workload: Workload, progress: Callable[[str], None]) -> str:
-        """Make sure that the image is present, and return the id that pins it. Pull it if needed.
+    async def resolve(self, workload: Workload, progress: Callable[[str], None]) -> Image:
+        """Make sure that the image is present, and return what pins it. Pull it if needed.
 
         With an `image_id`, return the same id: a pinned image never changes.
 

@@ -11,7 +11,7 @@ from paperspace.gradient.server.engines.runtime import InstanceNoted
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from paperspace.gradient.server.controller.engine import ContainerKey
+    from paperspace.gradient.server.controller.engine import ContainerKey, Image
     from paperspace.gradient.server.engines.workloads import Workloads
     from paperspace.gradient.server.storage.database import Database
 
@@ -30,16 +30,17 @@ class Pins:
         self._db = database
         self._workloads = workloads
 
-    def image(self, key: ContainerKey, image_id: str, notes: Sequence[str]) -> None:
+    def image(self, key: ContainerKey, image: Image, notes: Sequence[str]) -> None:
         """Store the image of a template, unless it has one.
 
         Args:
             key: The first container with the template.
-            image_id: The id of its image.
+            image: Its image.
             notes: What the engine reduces, as `Engine.check` returns it.
         """
-        if self._pin("images", "image_id", key, image_id):
-            self._note(key, Reason.PULLED, f"The containers of this revision run {image_id}.")
+        if self._pin("images", "image_id", key, image.id):
+            why = f" {image.note}" if image.note else ""
+            self._note(key, Reason.PULLED, f"The containers of this revision run {image.id}.{why}")
             for note in notes:
                 self._note(key, Reason.LIMITS_REDUCED, note)
 

@@ -160,12 +160,12 @@ async def _with_image(
         ImageError: the image cannot be pulled.
     """
     key, workload = assignment.key, assignment.workload
-    image_id = await _retried(
+    image = await _retried(
         lambda: tools.engine.resolve(workload, lambda message: progress(message, Reason.PULLING)),
         lambda message: progress(message, Reason.PULL_FAILED),
     )
-    await tools.change(lambda records: records.pins.image(key, image_id, notes))
-    return workload._replace(image_id=image_id)
+    await tools.change(lambda records: records.pins.image(key, image, notes))
+    return workload._replace(image_id=image.id)
 
 
 async def _with_commits(

@@ -31,7 +31,7 @@ if TYPE_CHECKING:
 
     from aiodocker.containers import DockerContainer
 
-    from paperspace.gradient.server.controller.engine import Container, ContainerKey, Execution, Piece, Workload
+    from paperspace.gradient.server.controller.engine import Container, ContainerKey, Execution, Image, Piece, Workload
     from paperspace.gradient.server.docker.address import Address
     from paperspace.gradient.server.docker.instance_types import Machine
     from paperspace.gradient.server.docker.requirements import Settings
@@ -133,7 +133,7 @@ class DockerEngine:
         """Check what the workload needs; return what is reduced."""
         return requirements.check(workload, self._settings, self._machine)
 
-    async def resolve(self, workload: Workload, progress: Callable[[str], None]) -> str:
+    async def resolve(self, workload: Workload, progress: Callable[[str], None]) -> Image:
         """Pull the image if needed, and return its digest or id."""
         registry = requirements.registry_of(workload, self._settings)
         return await images.resolve(await self._api(), workload, registry, self._settings.pull, progress)

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any
 import aiodocker
 import aiohttp
 
-from paperspace.gradient.server.controller.engine import ImageError
+from paperspace.gradient.server.controller.engine import Image, ImageError
 from paperspace.gradient.server.docker.commands import message_of, plain
 from paperspace.gradient.server.docker.references import LATEST, Reference, parse_reference
 
@@ -42,7 +42,7 @@ class Pull(StrEnum):
 
 async def resolve(
     api: Api, workload: Workload, credentials: Registry | None, pull: Pull, progress: Callable[[str], None]
-) -> str:
+) -> Image:
     """Make sure that the image of a workload is present, and return what pins it: its digest, or else its id.
 
     Raises:
@@ -50,11 +50,11 @@ async def resolve(
     """
     if workload.image_id is not None:
         await _restore(api, workload.image, workload.image_id, credentials, progress)
-        return workload.image_id
+        return Image(workload.image_id)
     reference = parse_reference(workload.image)
     present = await _inspect(api, workload.image)
     if present is not None and not _needs_pull(reference, present, pull):
-        return _pin(reference, present)
+        return Image(_pin(reference, present))
     if pull is Pull.NEVER:
         raise ImageError(
             f"Image {workload.image} is not on this machine, and the server runs with --pull never.", permanent=True
@@ -66,12 +66,11 @@ async def resolve(
     except ImageError as error:
         if present is None or pull is Pull.ALWAYS:
             raise
-        progress(f"{error} The image that is already on this machine is used.")
-        return _pin(reference, present)
+        return Image(_pin(reference, present), f"{error} The image that is already on this machine is used.")
     pulled = await _inspect(api, workload.image)
     if pulled is None:
         raise ImageError(f"Image {workload.image} was removed while it was pulled.", permanent=False)
-    return _pin(reference, pulled)
+    return Image(_pin(reference, pulled))
 
 
 async def _restore(
