@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 import stat
 import threading
 from pathlib import Path
@@ -10,7 +11,7 @@ from pathlib import Path
 import pytest
 
 from paperspace.gradient._shared.private_files import MAX_BYTES
-from paperspace.gradient.server.controller.engine import Model, Workload
+from paperspace.gradient.server.controller.engine import Model, Repository, Workload
 from paperspace.gradient.server.docker import file_systems
 from paperspace.gradient.server.docker.instance_types import (
     HOSTED,
@@ -166,6 +167,18 @@ def test_unknown_secrets(tmp_path: Path) -> None:
         "Unknown secret tokn in env[1].value; known: token. Store it with `gradient server secrets set tokn`, or start "
         "the server with GRADIENT_SECRET_TOKN in its environment."
     )
+
+
+def test_secrets_that_are_not_utf_8(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A variable of the server with other bytes is an error: the container would get another value, and git none."""
+    monkeypatch.setenv("GRADIENT_SECRET_TOKEN", os.fsdecode("Schlüssel".encode("latin-1")))
+    repository = Repository("app", "https://h/a", None, None, "secret:token", "/opt/app")
+    for workload, field in [
+        (A100._replace(env=(("A", "secret:token"),)), "env[0].value"),
+        (A100._replace(repositories=(repository,)), "repositories.repositories[0].password"),
+    ]:
+        with pytest.raises(UnsupportedSpecError, match=re.escape(f"secret token in {field} is not UTF-8. Store it")):
+            check(workload, Settings(), LAPTOP)
 
 
 def test_models(tmp_path: Path) -> None:

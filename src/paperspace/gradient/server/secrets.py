@@ -90,7 +90,7 @@ class SecretValues:
             field: The path in the spec where it is named, for the error.
 
         Raises:
-            UnsupportedSpecError: there is no such secret, or the file is invalid.
+            UnsupportedSpecError: there is no such secret, it is no text, or the file is invalid.
         """
         stored = self._read()
         value = find_secret(name, stored, self._environment)
@@ -99,6 +99,12 @@ class SecretValues:
                 f"Unknown secret {name} in {field}; known: {', '.join(stored) or 'none'}. Store it with "
                 f"`gradient server secrets set {name}`, or start the server with {variable_of(name)} in its environment."
             )
+        try:
+            value.encode()
+        except UnicodeEncodeError:  # Python reads other bytes of variables as surrogates, which nothing can send
+            raise UnsupportedSpecError(
+                f"The value of secret {name} in {field} is not UTF-8. Store it with `gradient server secrets set {name}`."
+            ) from None
         return value
 
     def _read(self) -> Mapping[str, Secret]:
