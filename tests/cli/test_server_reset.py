@@ -93,9 +93,3 @@ def test_other_files(tmp_path: Path, run: Run) -> None:
     assert other.read_text(encoding="utf-8") == "mine" * 100
     with running(tmp_path, "--database", str(tmp_path / "new.db"), "--reset") as command:
         assert Caller(command)(LIST).data["deployments"]["nodes"] == []
-
-
-def test_with_a_subcommand(run: Run) -> None:
-    """`--reset` before a subcommand is an error, because it would not be done."""
-    done = run("server", "--reset", "status")
-    assert (done.exit_code, "combined with `status`" in done.stderr) == (2, True)
