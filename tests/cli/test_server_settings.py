@@ -102,12 +102,12 @@ def test_invalid_registries(run: Run, database: str, name: str, url: str, passwo
     [
         (("instance-types", "set", "C2", option), number)
         for option in ("--cpus", "--memory")
-        for number in ("nan", "inf", "0")
+        for number in ("nan", "inf", "0", "0.005")
     ]
     + [(("--database", ":memory:", "--drain-timeout"), number) for number in ("nan", "inf")],
 )
 def test_numbers_without_a_meaning(run: Run, command: tuple[str, ...], number: str) -> None:
-    """A number must be finite: with a limit of `nan`, no container could be created."""
+    """A number must be finite, and a limit not below those of Docker: no container could be created, or it had no limit."""
     done = run("server", *command, number)
     assert (done.exit_code, command[-1] in done.stderr) == (2, True)
 
@@ -158,7 +158,7 @@ def test_instance_types(run: Run, database: str) -> None:
 @pytest.mark.parametrize(
     ("options", "message"),
     [
-        (("--cpus", "0"), "0.0 is not in the range x>0"),
+        (("--cpus", "0"), "0.0 is not in the range x>=0.01"),
         (("--gpus", "1", "--device", "0"), "Pass --gpus or --device, not both."),
         (("--database", ":memory:"), "This command needs a database file: a database in memory has no settings."),
     ],

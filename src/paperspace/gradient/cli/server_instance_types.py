@@ -25,6 +25,10 @@ if TYPE_CHECKING:
     from paperspace.gradient.server.docker.instance_types import InstanceType
 
 
+# The least with which Docker starts a container. Much smaller limits are rounded to 0, which is no limit.
+_MIN_CPUS, _MIN_MEMORY = 0.01, 0.006
+
+
 class _TypeRow(NamedTuple):
     name: str
     type: InstanceType
@@ -84,8 +88,8 @@ _TYPE_COLUMNS: dict[Column, Callable[[_TypeRow], str]] = {
 
 @instance_types.command("set")
 @click.argument("name")
-@click.option("--cpus", type=FiniteRange(0, min_open=True), metavar="NUMBER", help="CPUs, such as 0.5. Default: all.")
-@click.option("--memory", type=FiniteRange(0, min_open=True), metavar="GIB", help="Memory in GiB. Default: all.")
+@click.option("--cpus", type=FiniteRange(_MIN_CPUS), metavar="NUMBER", help="CPUs, such as 0.5. Default: all.")
+@click.option("--memory", type=FiniteRange(_MIN_MEMORY), metavar="GIB", help="Memory in GiB. Default: all.")
 @click.option("--gpus", type=click.IntRange(0), default=0, metavar="NUMBER", help="GPUs. Default: none.")
 @click.option(
     "--device", "devices", multiple=True, metavar="ID", help="The id of a GPU, instead of --gpus. Can be repeated."
