@@ -308,15 +308,6 @@ def test_a_deleted_deployment(world: World) -> None:
         assert decide_all(world.records, {}, world.last) == Pass()
 
 
-def test_a_decision_hides_no_change(world: World) -> None:
-    """A decision between a commit and the moment when the controller reads it does not hide the commit."""
-    id_ = world.create(spec(1, 9))
-    world.update(id_, spec(1, 9, port=1))
-    with world.database.writing():
-        decide_all(world.records, {}, world.last)
-        assert world.records.changed() == [id_]
-
-
 NOW = datetime(2024, 5, 17, 9, 30, tzinfo=UTC)
 
 

@@ -271,11 +271,9 @@ def test_deployments_are_looked_at_in_groups() -> None:
 
     async def main() -> None:
         world = Counting()
-        controller = world.controller()
+        world.controller()  # of an earlier server
         ids = {world.create("good-1", 0) for _ in range(3 * RESYNC_GROUP)}
-        with world.database.writing():
-            world.database.execute("UPDATE deployment_specs SET template = 'an earlier server has read it'")
-        async with controller:
+        async with world.controller() as controller:
             await until(lambda: controller.restarts().keys() == ids)
         assert world.most < 1.5 * RESYNC_GROUP
 
@@ -663,7 +661,23 @@ def test_update_that_a_rejected_one_follows() -> None:
         world.update(id_, "good-3", 100)
         assert world.error(id_) is not None
         await until(lambda: world.images(id_) == ["good-2"])
-        assert world.records.changed() == []
+
+    run(test)
+
+
+def test_a_delete_of_a_stopped_deployment() -> None:
+    """Its endpoint is removed soon, not only with the next resync."""
+
+    async def test(world: World) -> None:
+        id_ = world.create("good-1")
+        await until(lambda: world.states(id_) == ["healthy"])
+        world.update(id_, "good-1", 0)
+        await until(lambda: not world.engine.by_id and not world.instances(id_))
+        worker = world._controller._workers[id_]
+        await until(lambda: worker.idle.is_set() and worker._progress_timer is None)  # nothing else wakes it
+        assert world.router.deployments() == {id_}
+        world.delete(id_)
+        await until(lambda: not world.router.deployments())
 
     run(test)
 

@@ -308,7 +308,7 @@ def autoscale(records: Records) -> None:
 
 INSTANCES = ["00000000-0000-4000-8000-000000000000"]
 CONTROLLER: dict[str, Callable[[Records], object]] = {
-    "changed": Records.changed,
+    "changed": lambda records: records.changed(records.now),
     "unfinished": Records.unfinished,
     "unknown": lambda records: records.unknown(INSTANCES),
     "removed": lambda records: records.removed(INSTANCES),

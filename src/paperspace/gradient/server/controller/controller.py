@@ -105,6 +105,7 @@ class Controller:
             logs=self._logs,
         )
         self._committed = asyncio.Event()
+        self._looked = now()
         self._resync_requested = asyncio.Event()
         self._workers: dict[str, Worker] = {}
         self._tasks: set[asyncio.Task[None]] = set()
@@ -171,10 +172,11 @@ class Controller:
         await self._committed.wait()
         self._committed.clear()
         try:
-            self.wake(await self._change(lambda records: records.changed()))
+            changed, self._looked = await self._change(lambda records: (records.changed(self._looked), records.now))
         except Exception:
             self._committed.set()  # the commit is still unknown
             raise
+        self.wake(changed)
 
     def _resync_soon(self) -> None:
         """Look at everything from the beginning."""

@@ -51,7 +51,6 @@ if TYPE_CHECKING:
 
 _NEW = "Waiting to be started."
 _DOWN = "Stopped with `gradient server down`. It starts again with the server."
-_LATEST_EVENTS = 100  # more than there are between a commit and the look at it
 _NO_PORT = "Waiting for a free port in --port-range."
 
 # The tables, not their views: what exists does not depend on the clock, which may have been wrong.
@@ -113,23 +112,13 @@ class Records:
         existing = self._ids("SELECT id FROM deployments WHERE dt_deleted IS NULL")
         return list(dict.fromkeys([*with_instances, *existing]))
 
-    def changed(self) -> list[str]:
-        """Return the ids of the deployments with a change that `wanted` has not returned yet.
-
-        A revision that was accepted and at once followed by one that was rejected is found by the event of the rejection.
-        """
+    def changed(self, since: datetime) -> list[str]:
+        """Return the ids of the deployments that got a spec, or were deleted, since a time. The specs are in the order of time."""
         return self._ids(
-            "SELECT deployment_id AS id FROM deployment_specs"
-            " WHERE external_applied IS NOT NULL AND template IS NULL AND dt_invalid IS NULL"
-            " UNION SELECT deployment_id AS id FROM instances JOIN deployments ON deployments.id = deployment_id"
-            " WHERE deployments.dt_deleted IS NOT NULL AND instances.dt_deleted IS NULL AND leaving_since IS NULL"
-            " UNION SELECT deployment_id AS id FROM deployment_events AS events"
-            " WHERE seq > (SELECT max(seq) FROM deployment_events) - ? AND reason = ? AND ("
-            "  SELECT template IS NULL FROM deployment_specs"
-            "  WHERE deployment_id = events.deployment_id AND external_applied IS NOT NULL ORDER BY seq DESC LIMIT 1"
-            " )",
-            _LATEST_EVENTS,
-            Reason.SPEC_REJECTED,
+            "SELECT deployment_id AS id FROM deployment_specs WHERE seq > coalesce("
+            "  (SELECT seq FROM deployment_specs WHERE dt_created < :since ORDER BY seq DESC LIMIT 1), 0"
+            " ) UNION SELECT id FROM deployments WHERE dt_deleted >= :since",
+            since=iso(since),
         )
 
     def existing(self, deployment_ids: Iterable[str]) -> frozenset[str]:
@@ -335,5 +324,5 @@ class Records:
         columns = ", ".join(f"{column} = ?" for column in values)
         self._db.execute(f"UPDATE instances SET {columns} WHERE id = ?", *values.values(), instance_id)  # noqa: S608
 
-    def _ids(self, sql: str, *values: object) -> list[str]:
-        return [row["id"] for row in self._db.rows(sql, *values)]
+    def _ids(self, sql: str, *values: object, **named: object) -> list[str]:
+        return [row["id"] for row in self._db.rows(sql, *values, **named)]

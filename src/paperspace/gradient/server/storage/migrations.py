@@ -286,6 +286,7 @@ MIGRATIONS = (
         CREATE INDEX deployment_specs_by_template ON deployment_specs (deployment_id, template, seq)
         WHERE template IS NOT NULL AND error IS NULL
         """,
+        "DROP INDEX unread_deployment_specs",
     ),
 )
 
