@@ -441,6 +441,8 @@ FAILING: list[Any] = [
     lambda request: _coroutine_function(request),  # noqa: PLW0108  # not async itself
     lambda _request: ModelResponse(b"", 200, {"X-Name": "a\nb"}),
     lambda _request: ModelResponse(b"", 200, {"X\r\nY": "a"}),
+    lambda _request: ModelResponse(b"", 100),
+    lambda _request: ModelResponse(b"", 1000),
     lambda _request: ModelResponse(b"abc", 200, {"content-length": "500"}),
     lambda _request: ModelResponse(b"abc", 200, {"Transfer-Encoding": "chunked"}),
 ]

@@ -65,6 +65,6 @@ class ModelResponse(NamedTuple):
     body: object = b""
     """`bytes`, or a value that is sent as JSON."""
     status: int = 200
-    """The HTTP status."""
+    """The HTTP status, from 200 to 599."""
     headers: Mapping[str, str] = {}
     """Further headers. The server sets `Content-Length` and `Transfer-Encoding` itself, and refuses them here."""

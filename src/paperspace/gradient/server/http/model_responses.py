@@ -58,6 +58,8 @@ def _response(handler: Handler, request: ModelRequest) -> web.Response:
 
 
 def _http_response(returned: ModelResponse) -> web.Response:
+    if returned.status not in range(200, 600):  # after one below 200, the caller would wait for another response
+        raise ValueError(f"the status is {returned.status!r}; expected an integer from 200 to 599")
     if isinstance(returned.body, bytes):
         response = web.Response(body=returned.body, status=returned.status)
     else:
