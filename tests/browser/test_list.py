@@ -222,3 +222,36 @@ def test_a_page_without_a_link_says_how_to_get_one(browser: Browser, page: Page,
     stranger.goto(used)
     stranger.get_by_text("This link was used before").wait_for()
     context.close()
+
+
+def test_the_focus_survives_another_order(page: Page, client: Client) -> None:
+    """A row that has the focus keeps it when it moves up: the page lost it, and Enter did nothing."""
+    create(client, "web", "other")
+    row(page, "other").wait_for()
+    row(page, "web").get_by_text("ready").wait_for()
+    page.get_by_role("button", name="State").click()
+    page.keyboard.press("End")
+    assert page.locator("a:focus").inner_text() == "web"
+    [web] = [deployment for deployment in client.deployments.list_deployments() if deployment["name"] == "web"]
+    client.deployments.patch_deployment(web["id"], env={"GRADIENT_SIMULATE": "fail"})
+    row(page, "web").get_by_text("failed").wait_for()
+    assert names(page) == ["web", "other"]
+    assert page.locator("a:focus").inner_text() == "web"
+
+
+def test_a_selected_row_that_is_gone(page: Page, client: Client) -> None:
+    """If the selected deployment is deleted or hidden by the filter, the Tab key reaches the first row, and `e` edits none.
+
+    No row was reached any more, and `e` opened the editor of the deployment that is not shown.
+    """
+    create(client, "web", "gone")
+    row(page, "gone").wait_for()
+    page.keyboard.press("ArrowDown")
+    assert page.locator("a:focus").inner_text() == "gone"
+    [gone] = [deployment for deployment in client.deployments.list_deployments() if deployment["name"] == "gone"]
+    client.deployments.delete_deployment(gone["id"])
+    row(page, "gone").wait_for(state="detached")
+    assert names(page) == ["web"]
+    assert page.locator("[data-key] a[tabindex='0']").all_inner_texts() == ["web"]
+    page.keyboard.press("e")
+    row(page, "web").wait_for()

@@ -21,6 +21,7 @@ export function keyedChildren(parent, key, create, update) {
       child.remove();
       shown.delete(known);
     }
+    const focused = /** @type {HTMLElement | null} */ (parent.querySelector(":focus"));
     let next = parent.firstChild;
     for (const item of items) {
       const child = shown.get(key(item)) ?? create(item);
@@ -29,5 +30,6 @@ export function keyedChildren(parent, key, create, update) {
       if (child === next) next = child.nextSibling;
       else parent.insertBefore(child, next);
     }
+    if (focused?.isConnected && document.activeElement !== focused) focused.focus({ preventScroll: true }); // it was moved
   };
 }
