@@ -382,6 +382,15 @@ def test_metrics(page: Page, client: Client, database: Path) -> None:
         file.append(int(time.time()) // INTERVAL - ago, {id_: FULL._replace(traffic=TRAFFIC._replace(errors=0))})
     file.close()
     page.get_by_role("combobox", name="Time").select_option("15m")
+def test_deep_json(page: Page) -> None:
+    """A response of JSON with many objects in one another is shown: its indent was longer than a text can be."""
+    body = '{"a":' * 100_000 + "1" + "}" * 100_000
+    shown = page.evaluate("async (body) => (await import('/console/static/deployment/json.js')).indented(body)", body)
+    assert shown.startswith('{\n  "a": {\n    "a": {')
+    assert "".join(shown.split()) == body
+    assert len(shown) < 20 * len(body)
+
+
     plots = page.locator(".plot")
     plots.last.locator("path[d^=M]").first.wait_for(state="attached")
     assert plots.count() == 6

@@ -2,6 +2,8 @@
 
 const TOKEN = /"(?:[^"\\]|\\.)*"|[{}[\],:]|[^\s{}[\],:"]+/g;
 
+const DEEPEST = 20; // steps of the indent: without a limit, it would make a foreign text longer by its square
+
 /**
  * Indent a text that is JSON: each field of an object gets a line. Any other text is returned as it is.
  *
@@ -15,11 +17,14 @@ export function indented(text) {
   }
   /** @type {boolean[]} whether each of the objects and lists around a token is an object */
   const outer = [];
-  const newLine = () => `\n${"  ".repeat(outer.filter(Boolean).length)}`;
+  let depth = 0;
+  const newLine = () => `\n${"  ".repeat(Math.min(depth, DEEPEST))}`;
   const tokens = text.match(TOKEN) ?? [];
   return tokens.map((token, index) => {
     if (token === "[" || token === "{") outer.push(token === "{");
     if (token === "]" || token === "}") outer.pop();
+    if (token === "{") depth++;
+    if (token === "}") depth--;
     if (token === "{") return tokens[index + 1] === "}" ? token : token + newLine();
     if (token === "}") return tokens[index - 1] === "{" ? token : newLine() + token;
     if (token === ",") return outer.at(-1) ? token + newLine() : ", ";
