@@ -20,7 +20,7 @@ from paperspace.gradient.server.storage.metric_file import INTERVAL, KIND, Metri
 from paperspace.gradient.server.storage.side_file import location_beside
 
 if TYPE_CHECKING:
-    from playwright.sync_api import Page
+    from playwright.sync_api import Page, Route
 
 SPEC: Any = {"image": "nginx", "port": 80, "env": [{"name": "KEY", "value": "secret"}]}
 SCRIPT = "<img src=x onerror=alert(1)>"
@@ -296,14 +296,18 @@ def test_a_line_that_is_not_loaded(page: Page, client: Client) -> None:
 
 
 def test_one_replica_and_download(page: Page, client: Client, tmp_path: Path) -> None:
-    """The log of one replica alone, and the whole log as a file."""
+    """The log of one replica alone, without the line that was selected, and the whole log as a file."""
     id_ = create(client, "talk", resources={"replicas": 2})
     one, other = (instance["name"] for instance in client.deployments.get_deployment_status(id_)["instances"])
     open_page(page, id_, "logs")
     page.locator(".log-instance", has_text=other or "").first.wait_for()
+    page.locator(".log-line", has_text=other or "").first.click()
+    selected = page.get_by_role("complementary", name="Selected line")
+    selected.wait_for()
     page.get_by_role("combobox", name="Replica").select_option(one)
     page.locator(".log-instance", has_text=other or "").first.wait_for(state="detached")
     page.locator(".log-instance", has_text=one or "").first.wait_for()
+    assert selected.is_hidden()
     with page.expect_download() as download:
         page.get_by_role("button", name="Download").click()
     download.value.save_as(tmp_path / "log")
@@ -348,6 +352,15 @@ def test_playground(page: Page, client: Client) -> None:
     assert "urlopen" in page.get_by_role("region", name="Python").locator("code").inner_text()
 
 
+def test_deep_json(page: Page) -> None:
+    """A response of JSON with many objects in one another is shown: its indent was longer than a text can be."""
+    body = '{"a":' * 100_000 + "1" + "}" * 100_000
+    shown = page.evaluate("async (body) => (await import('/console/static/deployment/json.js')).indented(body)", body)
+    assert shown.startswith('{\n  "a": {\n    "a": {')
+    assert "".join(shown.split()) == body
+    assert len(shown) < 20 * len(body)
+
+
 def test_the_code_of_the_last_request(page: Page, client: Client) -> None:
     """If the code of an earlier request arrives later, that of the last one stays."""
     open_page(page, create(client), "playground")
@@ -382,15 +395,6 @@ def test_metrics(page: Page, client: Client, database: Path) -> None:
         file.append(int(time.time()) // INTERVAL - ago, {id_: FULL._replace(traffic=TRAFFIC._replace(errors=0))})
     file.close()
     page.get_by_role("combobox", name="Time").select_option("15m")
-def test_deep_json(page: Page) -> None:
-    """A response of JSON with many objects in one another is shown: its indent was longer than a text can be."""
-    body = '{"a":' * 100_000 + "1" + "}" * 100_000
-    shown = page.evaluate("async (body) => (await import('/console/static/deployment/json.js')).indented(body)", body)
-    assert shown.startswith('{\n  "a": {\n    "a": {')
-    assert "".join(shown.split()) == body
-    assert len(shown) < 20 * len(body)
-
-
     plots = page.locator(".plot")
     plots.last.locator("path[d^=M]").first.wait_for(state="attached")
     assert plots.count() == 6
@@ -449,6 +453,24 @@ def test_metrics_of_another_time(page: Page, client: Client) -> None:
         earlier.fulfill(json=[point | dict.fromkeys(fields)])
     page.wait_for_timeout(100)
     assert page.get_by_text("No metrics in this time.").is_visible()
+
+
+@pytest.mark.parametrize("hours", [-1, 1])
+def test_a_browser_whose_clock_is_wrong(page: Page, client: Client, hours: int) -> None:
+    """Ages and timelines are those of the server's clock.
+
+    If the clock of the browser was behind, they were empty; if it was ahead, all was an hour old.
+    """
+    id_ = create(client)
+    page.add_init_script(f"const {{ now }} = Date; Date.now = () => now() + {hours} * 3_600_000;")
+    page.reload()
+    open_page(page, id_)
+    page.get_by_text(re.compile(r"created \d+s ago")).wait_for()
+    healthy = page.locator(".lane .phase-healthy").first
+    healthy.wait_for(state="attached")
+    position, width = (float((healthy.get_attribute(name) or "").rstrip("%")) for name in ("x", "width"))
+    assert 1 < position < 100
+    assert position + width == pytest.approx(100, abs=0.3)
 
 
 def test_a_rollback_whose_changes_cannot_be_read(page: Page, client: Client) -> None:

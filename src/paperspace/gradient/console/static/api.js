@@ -2,6 +2,7 @@
 
 import { requests, takeConnection } from "./connections.js";
 import { collected } from "./frames.js";
+import { learnTime } from "./now.js";
 import { forgetSession, sessionToken } from "./session.js";
 
 /** @typedef {{kind: string, message: string, retryable: boolean}} Failure */
@@ -185,6 +186,7 @@ export class Api {
     const { error } = await response.json().catch(() => ({}));
     if (error?.kind === "NoSession") {
       this.#ended = true;
+    learnTime(response);
       forgetSession(token);
       this.#onConnection("ended", error.message);
     }

@@ -1,6 +1,7 @@
 // How values are written: the same everywhere.
 
 import { element, setText } from "./dom.js";
+import { now } from "./now.js";
 
 /** @typedef {"pending" | "ready" | "stopped" | "failed"} State */
 
@@ -10,10 +11,9 @@ const UNITS = /** @type {const} */ ([["d", 86_400], ["h", 3_600], ["m", 60]]);
  * The time since a moment, in the largest unit that is not zero: `3d`, `5h`, `2m` or `10s`.
  *
  * @param {string} time in ISO 8601
- * @param {number} [now] milliseconds
  */
-export function age(time, now = Date.now()) {
-  const seconds = Math.max(0, Math.floor((now - Date.parse(time)) / 1000));
+export function age(time) {
+  const seconds = Math.max(0, Math.floor((now() - Date.parse(time)) / 1000));
   for (const [unit, length] of UNITS) if (seconds >= length) return `${Math.floor(seconds / length)}${unit}`;
   return `${seconds}s`;
 }

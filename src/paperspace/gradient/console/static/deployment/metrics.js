@@ -3,6 +3,7 @@
 import { attempt } from "../api.js";
 import { element, setText } from "../dom.js";
 import { every } from "../frames.js";
+import { now } from "../now.js";
 import { createPlot } from "./plot.js";
 import { hideTooltip, showTooltip } from "./tooltip.js";
 import { clock, duration, size } from "./words.js";
@@ -51,9 +52,9 @@ export function mountMetrics(parent, page, signal) {
     points = found;
     shown.hidden = !points.length;
     setText(note, points.length ? "" : "No metrics in this time. They come every 10 seconds; simulated deployments have none.");
-    const now = Date.now();
+    const to = now();
     const length = RANGES[since()][1] * 60_000;
-    for (const plot of plots) plot.show(points, now - length, now, Math.max(INTERVAL, length / MAX_POINTS));
+    for (const plot of plots) plot.show(points, to - length, to, Math.max(INTERVAL, length / MAX_POINTS));
   }
 
   /**

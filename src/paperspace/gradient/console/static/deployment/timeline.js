@@ -3,6 +3,7 @@
 import { element, replace, setText, svg } from "../dom.js";
 import { setState, stateBadge } from "../format.js";
 import { keyedChildren } from "../keyed.js";
+import { now } from "../now.js";
 import { timeTicks } from "./axis.js";
 import { hideTooltip, showTooltip } from "./tooltip.js";
 import { clock } from "./words.js";
@@ -50,7 +51,7 @@ export function mountTimeline(parent, page, signal) {
 
   function draw() {
     const { lanes } = page;
-    to = Date.now();
+    to = now();
     const begins = lanes.flatMap(({ phases }) => phases.map((phase) => Date.parse(phase.from)));
     from = Math.max(Math.min(to - SHORTEST, ...begins), to - LONGEST);
     table.hidden = !lanes.length;
@@ -101,7 +102,7 @@ export function mountTimeline(parent, page, signal) {
   }
 }
 
-const endOf = (/** @type {{to: string | null}} */ { to }) => (to === null ? Date.now() : Date.parse(to));
+const endOf = (/** @type {{to: string | null}} */ { to }) => (to === null ? now() : Date.parse(to));
 
 /**
  * Describe what happened to a replica at a time: the nearest event, or its phase.

@@ -1,5 +1,7 @@
 // How values are written on the page of a deployment.
 
+import { now } from "../now.js";
+
 /**
  * A number with its noun, such as "2 replicas".
  *
@@ -17,7 +19,7 @@ export function count(number, noun) {
  */
 export function clock(time) {
   const [day, clockTime] = localTime(time).split(" ");
-  return localTime(Date.now()).startsWith(day) ? clockTime : `${day} ${clockTime}`;
+  return localTime(now()).startsWith(day) ? clockTime : `${day} ${clockTime}`;
 }
 
 const localTime = (/** @type {string | number} */ time) => new Date(time).toLocaleString("sv"); // Swedish: as in ISO 8601
