@@ -455,6 +455,35 @@ def test_metrics_of_another_time(page: Page, client: Client) -> None:
     assert page.get_by_text("No metrics in this time.").is_visible()
 
 
+def test_metrics_that_take_long(page: Page, client: Client) -> None:
+    """One request for metrics waits at a time, and none on a hidden page.
+
+    They took all connections of the browser, so that no action was sent.
+    """
+    id_ = create(client)
+    asked: list[Route] = []
+
+    def keep(route: Route) -> None:
+        asked.append(route)
+
+    page.route("**/console/api/metrics", keep)
+    page.clock.install()
+    open_page(page, id_, "metrics")
+    page.clock.run_for(60_000)
+    page.wait_for_timeout(100)
+    assert len(asked) == 1
+    asked.pop().continue_()
+    page.get_by_text("No metrics in this time.").wait_for()
+    page.clock.run_for(10_000)
+    page.wait_for_timeout(100)
+    asked.pop().continue_()
+    page.evaluate("Object.defineProperty(document, 'hidden', { get: () => true })")
+    page.wait_for_timeout(100)
+    page.clock.run_for(15_000)
+    page.wait_for_timeout(100)
+    assert asked == []
+
+
 @pytest.mark.parametrize("hours", [-1, 1])
 def test_a_browser_whose_clock_is_wrong(page: Page, client: Client, hours: int) -> None:
     """Ages and timelines are those of the server's clock.

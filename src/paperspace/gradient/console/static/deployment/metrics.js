@@ -25,6 +25,7 @@ export function mountMetrics(parent, page, signal) {
   const reading = element("span", { class: "hidden-text", role: "status" });
   /** @type {import("./types.js").Point[]} */
   let points = [];
+  let waiting = ""; // the time whose figures were asked for: one request at a time, however long it takes
   const plots = [
     createPlot("Requests per second", [first("requests", "requestsPerSecond")], decimal, onPoint),
     createPlot("Errors per second", [{ ...first("status 500 or higher", "errorsPerSecond"), style: "series-error" }], decimal, onPoint),
@@ -35,7 +36,7 @@ export function mountMetrics(parent, page, signal) {
   ];
   const shown = element("div", { class: "plots", hidden: true }, ...plots.map((plot) => plot.element));
   parent.append(element("div", { class: "bar" }, range, note), shown, reading);
-  every(INTERVAL, load, signal);
+  every(INTERVAL, () => document.hidden || void load(), signal);
   signal.addEventListener("abort", hideTooltip);
   void load();
   return () => {};
@@ -47,8 +48,12 @@ export function mountMetrics(parent, page, signal) {
 
   async function load() {
     const asked = since();
+    if (waiting === asked) return;
+    waiting = asked;
     const found = await attempt(page.call("metrics", { since: asked }, signal), (message) => setText(note, message), signal);
-    if (!found || asked !== since()) return; // another time was chosen
+    if (waiting !== asked) return; // another time was chosen
+    waiting = "";
+    if (!found) return;
     points = found;
     shown.hidden = !points.length;
     setText(note, points.length ? "" : "No metrics in this time. They come every 10 seconds; simulated deployments have none.");
