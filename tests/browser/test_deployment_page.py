@@ -484,6 +484,21 @@ def test_metrics_that_take_long(page: Page, client: Client) -> None:
     assert asked == []
 
 
+def test_a_rollback_before_its_changes_are_shown(page: Page, client: Client) -> None:
+    """The key `b` does nothing until the page shows what a rollback would change, like its button."""
+    id_ = create(client)
+    client.deployments.patch_deployment(id_, image="nginx:2")
+    request = hold(page, "rollback-changes")
+    open_page(page, id_, "revisions", "revision=1")
+    reading = request()
+    page.keyboard.press("b")
+    assert page.get_by_role("dialog").count() == 0
+    reading.continue_()
+    page.get_by_role("button", name="Roll back to revision 1", disabled=False).wait_for()
+    page.keyboard.press("b")
+    page.get_by_role("dialog").wait_for()
+
+
 @pytest.mark.parametrize("hours", [-1, 1])
 def test_a_browser_whose_clock_is_wrong(page: Page, client: Client, hours: int) -> None:
     """Ages and timelines are those of the server's clock.

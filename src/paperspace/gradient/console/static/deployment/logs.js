@@ -19,7 +19,7 @@ const SUMMARY = 5_000; // milliseconds between two summaries for screen readers
 /** @type {import("./types.js").Tab} */
 export function mountLogs(parent, page, signal, bind) {
   const search = element("input", { type: "search", placeholder: "Search", "aria-label": "Search the log", value: page.parameter("search"), oninput: filter });
-  const instance = element("select", { "aria-label": "Replica", onchange: () => (page.remember({ instance: instance.value, line: "" }), open()) });
+  const instance = element("select", { "aria-label": "Replica", onchange: () => (select(null), page.remember({ instance: instance.value }), open()) });
   const pause = element("button", { type: "button", title: "Key: f", onclick: () => follow(!following) });
   const earlier = element("button", { type: "button", hidden: true, onclick: () => ((tail = LIMIT), open()) }, "Load earlier lines");
   const save = element("button", { type: "button", onclick: () => download(page, instance.value, save, signal) }, "Download");

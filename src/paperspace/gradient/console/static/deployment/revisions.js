@@ -26,7 +26,7 @@ export function mountRevisions(parent, page, signal, bind) {
   let shown = "";
   bind("ArrowDown", "Select the next revision", () => move(1));
   bind("ArrowUp", "Select the revision before", () => move(-1));
-  bind("b", "Roll back to the selected revision", () => button.isConnected && !rollback.hidden && rollBack());
+  bind("b", "Roll back to the selected revision", () => rollback.hidden || button.click());
   update();
   return update;
 
