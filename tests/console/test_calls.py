@@ -16,7 +16,7 @@ from tests.console.conftest import Page
 from paperspace.gradient import AsyncClient, BadRequestError, NotFoundError
 from paperspace.gradient.console import actions, calls
 from paperspace.gradient.console.application import ACTIONS, STREAMS
-from paperspace.gradient.console.turns import in_turn
+from paperspace.gradient.console.turns import Turns
 from paperspace.gradient.server import LocalServer
 
 pytestmark = pytest.mark.anyio
@@ -317,6 +317,29 @@ async def test_work_on_a_text_does_not_block_others(
     assert most == 1
 
 
+async def test_a_check_does_not_wait_for_the_api(server: LocalServer) -> None:
+    """While a plan waits for an API that does not respond, other texts are checked: they waited for the plan."""
+    asked, respond = asyncio.Event(), threading.Event()
+    loop = asyncio.get_running_loop()
+
+    def wait(_: dict[str, Any]) -> None:
+        loop.call_soon_threadsafe(asked.set)
+        assert respond.wait(20)
+
+    with altered(server, request=wait) as url:
+        async with AsyncClient(server.api_key, url) as client:
+            arguments = calls.Arguments(text=SPEC, name="web", projectId="p1")
+            plan = asyncio.ensure_future(ACTIONS["plan"](client, arguments))
+            await asyncio.wait_for(asked.wait(), 20)
+            try:
+                checked = await asyncio.wait_for(ACTIONS["check-spec"](client, arguments), 10)
+            finally:
+                respond.set()
+            assert checked == {"problems": [], "name": None, "projectId": None}
+            result: Any = await plan
+            assert result["action"] == "created"
+
+
 async def test_work_of_a_page_that_is_gone_has_its_turn_to_the_end() -> None:
     """The work of a caller that was cancelled goes on in its thread, and other work waits for its end."""
     started, end = threading.Event(), threading.Event()
@@ -327,11 +350,12 @@ async def test_work_of_a_page_that_is_gone_has_its_turn_to_the_end() -> None:
         assert end.wait(20)
         done.append("first")
 
-    first = asyncio.create_task(in_turn(slow))
+    turns = Turns()
+    first = asyncio.create_task(turns.run(slow))
     assert await asyncio.to_thread(started.wait, 20)
     first.cancel()
     await asyncio.gather(first, return_exceptions=True)
-    second = asyncio.create_task(in_turn(done.append, "second"))
+    second = asyncio.create_task(turns.run(done.append, "second"))
     await asyncio.wait([second], timeout=0.3)
     assert done == []
     end.set()

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 from paperspace.gradient._shared.event_loops import new_event_loop
 from paperspace.gradient.console.spec_text import as_command, as_python, parse_text, problems_of, text_of
-from paperspace.gradient.console.turns import in_turn
+from paperspace.gradient.console.turns import Turns
 from paperspace.gradient.errors import ConflictError, InvalidSpecError
 
 if TYPE_CHECKING:
@@ -15,11 +15,14 @@ if TYPE_CHECKING:
     from paperspace.gradient.console.calls import Action, Arguments
     from paperspace.gradient.types import AppliedDeployment, PlannedDeployment
 
+# What compares a text also waits for the API, which may not respond: checks do not wait for that.
+_texts, _comparisons = Turns(), Turns()
+
 
 async def _check(client: AsyncClient, arguments: Arguments) -> dict[str, Any]:  # noqa: ARG001  # it sends nothing
     """Check a text: return its problems, and the name and the project that it sets."""
     try:
-        file = await in_turn(parse_text, arguments.text("text"))
+        file = await _texts.run(parse_text, arguments.text("text"))
     except InvalidSpecError as error:
         return {"problems": problems_of(error)}
     return {"problems": [], "name": file.name, "projectId": file.project_id}
@@ -37,7 +40,7 @@ async def _apply_text(client: AsyncClient, arguments: Arguments) -> dict[str, An
 
 async def _apply(client: AsyncClient, arguments: Arguments, shown: tuple[Any, Any] | None) -> dict[str, Any]:
     text, name, project_id = (arguments.text(argument) for argument in ("text", "name", "projectId"))
-    return await in_turn(_apply_in_thread, client, text, name, project_id, shown)
+    return await _comparisons.run(_apply_in_thread, client, text, name, project_id, shown)
 
 
 def _apply_in_thread(
@@ -73,7 +76,7 @@ async def _get_text(client: AsyncClient, arguments: Arguments) -> dict[str, Any]
     """Return a deployment as the editor shows it."""
     status = await client.deployments.get_deployment_status(arguments["id"])
     spec = await client.deployments.get_deployment_spec(arguments["id"])
-    return {"name": status["name"], "projectId": status["projectId"], "text": await in_turn(text_of, spec)}
+    return {"name": status["name"], "projectId": status["projectId"], "text": await _texts.run(text_of, spec)}
 
 
 ACTIONS: dict[str, Action] = {
