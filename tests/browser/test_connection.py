@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 from urllib.parse import urlsplit
 
 import pytest
+from tests.browser.conftest import hold
 
 from paperspace.gradient import Client
 from paperspace.gradient.cli._server_console import ServerConsole
@@ -183,3 +184,23 @@ def test_a_text_survives_a_new_start(page: Page, context: BrowserContext, server
         page.wait_for_url("**/#/deployments/*")
         [created] = client.deployments.list_deployments()
         assert created["deploymentSpecs"]["nodes"][0]["data"].get("image") == "httpd"
+
+
+def test_an_action_without_a_response_ends(page: Page) -> None:
+    """An action whose response never comes, or is incomplete, ends with an error, and can be tried again.
+
+    The check of a text waited without end, so no later text was checked.
+    """
+    page.evaluate(
+        "() => { AbortSignal.original = AbortSignal.timeout; AbortSignal.timeout = () => AbortSignal.original(300); }"
+    )
+    hold(page, "check-spec")
+    page.get_by_role("link", name="New deployment").click()
+    page.get_by_text("did not respond within 120 seconds").wait_for()
+    page.get_by_text("Set a name and a project").wait_for()
+    page.evaluate("() => void (AbortSignal.timeout = AbortSignal.original)")
+    page.route("**/console/api/check-spec", lambda route: route.fulfill(body='{"problems": '))
+    page.get_by_role("textbox", name="Spec").fill("image: httpd\n")
+    page.get_by_text("sent no complete response").wait_for()
+    page.unroute("**/console/api/check-spec")
+    page.get_by_text("sent no complete response").wait_for(state="detached")

@@ -157,6 +157,36 @@ def test_an_error_of_an_action_is_in_its_dialog(page: Page, client: Client) -> N
     page.get_by_role("dialog").wait_for(state="detached")
 
 
+def test_an_action_whose_page_is_left(page: Page, client: Client) -> None:
+    """An action goes on when its dialog is closed or its page is left, and its result or error is said.
+
+    The error of a closed dialog was not shown. If the page was left, the request was cancelled, and the dialog stayed.
+    """
+    id_ = create(client)
+    page.goto(f"{page.url.partition('#')[0]}#/deployments")
+    open_page(page, id_)
+    for leave in (lambda: page.keyboard.press("Escape"), page.go_back):
+        request = hold(page, "restart")
+        page.keyboard.press("r")
+        page.get_by_role("dialog").get_by_role("button", name="Restart", exact=True).click()
+        restarting = request()
+        leave()
+        page.get_by_role("dialog").wait_for(state="detached")
+        restarting.fulfill(status=422, json={"error": {"kind": "X", "message": "it fails", "retryable": False}})
+        page.get_by_role("status").get_by_text("Restart web: it fails").wait_for()
+    page.go_forward()
+    page.locator(".deployment h1").wait_for()
+    request = hold(page, "restart")
+    page.keyboard.press("r")
+    page.get_by_role("dialog").get_by_role("button", name="Restart", exact=True).click()
+    restarting = request()
+    page.go_back()
+    page.get_by_role("heading", name="Deployments", exact=True).wait_for()
+    restarting.continue_()
+    page.get_by_text("web restarts.").wait_for()
+    assert len(client.deployments.get_deployment_history(id_)) == 2
+
+
 def test_delete_asks_for_the_name(page: Page, client: Client) -> None:
     """Only the name as it is allows the delete; then the page says that the deployment is gone."""
     id_ = create(client)

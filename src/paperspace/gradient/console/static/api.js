@@ -48,6 +48,7 @@ export async function attempt(call, showError, signal) {
 
 const SILENCE = 15_000; // milliseconds after which a connection is lost: three heartbeats
 const HIDDEN = 20_000; // milliseconds after which a hidden page ends its connections, until it is shown again
+const LIMIT = 120_000; // milliseconds for an action: longer than the calls of the library that it makes, with their retries
 const WAIT = 1_000; // milliseconds after which the page says that it waits for a connection
 const FIRST_DELAY = 500;
 const LAST_DELAY = 5_000;
@@ -65,7 +66,7 @@ export class Api {
   }
 
   /**
-   * Call an action.
+   * Call an action. Without a complete response, it ends with an error, also if the connection is lost without a word.
    *
    * @param {string} name
    * @param {Arguments} [args]
@@ -73,7 +74,15 @@ export class Api {
    * @returns {Promise<any>}
    */
   async call(name, args = {}, signal) {
-    return (await this.#post(`/console/api/${name}`, args, signal)).json();
+    const limit = AbortSignal.timeout(LIMIT);
+    try {
+      return await (await this.#post(`/console/api/${name}`, args, signal ? AbortSignal.any([signal, limit]) : limit)).json();
+    } catch (error) {
+      if (error instanceof ApiError || signal?.aborted) throw error;
+      const what = limit.aborted ? `did not respond within ${LIMIT / 1000} seconds` : "sent no complete response";
+      const message = `The console ${what}. If this was a change, it may have been applied; check before you try again.`;
+      throw new ApiError({ kind: "Unreachable", message, retryable: true });
+    }
   }
 
   /**
@@ -177,6 +186,7 @@ export class Api {
       const message = "The console does not respond. Is the command that serves it still running?";
       throw new ApiError({ kind: "Unreachable", message, retryable: true });
     });
+    learnTime(response);
     if (response.ok) {
       if (this.#ended) this.#onConnection("connected", "");
       this.#ended = false;
@@ -186,7 +196,6 @@ export class Api {
     const { error } = await response.json().catch(() => ({}));
     if (error?.kind === "NoSession") {
       this.#ended = true;
-    learnTime(response);
       forgetSession(token);
       this.#onConnection("ended", error.message);
     }

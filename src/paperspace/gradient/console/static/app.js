@@ -18,7 +18,7 @@ import { themeButton } from "./theme.js";
  * @typedef {object} Context
  * @property {Api} api
  * @property {Address} address the address that the page was opened with
- * @property {AbortSignal} signal aborted when the page is left: for streams, calls, keys and listeners
+ * @property {AbortSignal} signal aborted when the page is left: for streams, calls that change nothing, keys and listeners
  * @property {(address: string) => void} navigate opens another page: `context.navigate(addressOf(["deployments", id]))`
  * @property {(path: string[], parameters?: Record<string, string>) => void} remember changes the address of the page
  *   that is shown, without a new entry in the history
@@ -64,13 +64,14 @@ function startShell(api) {
   const show = () => {
     const address = parseAddress(location.hash);
     leave();
+    document.querySelector("dialog")?.close();
     const controller = new AbortController();
     const { signal } = controller;
     replace(main);
     const unmount = pageOf(address.path).mount(main, {
       api, address, signal, announce,
-      navigate: (target) => void (location.hash = target),
-      remember: (path, parameters) => history.replaceState(null, "", addressOf(path, parameters)),
+      navigate: (target) => void (signal.aborted || (location.hash = target)),
+      remember: (path, parameters) => void (signal.aborted || history.replaceState(null, "", addressOf(path, parameters))),
       bind: (key, description, action, until = signal) => keys.bind(key, description, action, until),
       title: (title) => void (document.title = `${title} · Gradient Deployments`),
     });

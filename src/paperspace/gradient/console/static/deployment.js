@@ -42,7 +42,7 @@ export function mount(target, context) {
   const page = {
     status: /** @type {any} */ (null), // until the first value of the stream
     sentence: "", reason: "", lanes: [], events: [], revisions: [],
-    call: (name, args = {}, until = signal) => api.call(name, { id, ...args }, until),
+    call: (name, args = {}, until) => api.call(name, { id, ...args }, until),
     stream: (name, args, onBatch, until) => api.stream(name, () => ({ id, ...args() }), onBatch, until),
     parameter: (name) => parameters.get(name) ?? "",
     remember(values) {

@@ -31,16 +31,18 @@ export function openDialog(title, fill) {
  */
 
 /**
- * Ask for confirmation, and run an action. The dialog stays open while it runs, and shows its error.
+ * Ask for confirmation, and run an action. The dialog stays open while it runs, and shows its error. If the dialog was
+ * closed meanwhile, the error is announced.
  *
- * @param {{title: string, text: string, verb: string, danger?: boolean, field?: Field, action: (value: string) => Promise<void>}} question
+ * @param {{title: string, text: string, verb: string, danger?: boolean, field?: Field, action: (value: string) => Promise<void>,
+ *   announce: (message: string) => void}} question
  */
-export function confirmAction({ title, text, verb, danger = false, field, action }) {
+export function confirmAction({ title, text, verb, danger = false, field, action, announce }) {
   const { label = "", accepts = () => true, type = "text", value = "" } = field ?? {};
   const input = element("input", { type, value, min: "0", autocomplete: "off", spellcheck: false, oninput: update });
   const button = element("button", { class: danger ? "danger" : "primary", autofocus: !field }, verb);
   const message = element("p", { class: "error", role: "alert" });
-  openDialog(title, (body, close) => {
+  const dialog = openDialog(title, (body, close) => {
     const form = element("form", { onsubmit: (/** @type {Event} */ event) => (event.preventDefault(), run(close)) },
       element("p", {}, text), field && element("label", {}, label, input), message,
       element("div", { class: "actions" }, element("button", { type: "button", onclick: close }, "Cancel"), button),
@@ -62,6 +64,7 @@ export function confirmAction({ title, text, verb, danger = false, field, action
       await action(input.value);
       close();
     } catch (error) {
+      if (!dialog.open) announce(`${title}: ${messageOf(error)}`);
       setText(message, messageOf(error));
       update();
     }

@@ -9,7 +9,7 @@ import { count } from "./words.js";
 export function scale(page) {
   const { name, replicas } = page.status;
   confirmAction({
-    title: `Scale ${name}`, verb: "Scale",
+    title: `Scale ${name}`, verb: "Scale", announce: page.announce,
     text: "A new revision gets this number of replicas; with 0, the deployment is stopped.",
     field: { label: "Replicas", type: "number", value: String(replicas), accepts: (value) => /^\d+$/.test(value) && Number(value) !== replicas },
     action: async (value) => {
@@ -22,7 +22,7 @@ export function scale(page) {
 /** @param {Page} page */
 export function restart(page) {
   confirmAction({
-    title: `Restart ${page.status.name}`, verb: "Restart",
+    title: `Restart ${page.status.name}`, verb: "Restart", announce: page.announce,
     text: "New replicas start with the same spec, as a new revision. The earlier ones serve until these are ready.",
     action: () => run(page, "restart"),
   });
@@ -37,7 +37,7 @@ export function stopOrStart(page) {
   const [action, verb, text] = isStopped(page)
     ? /** @type {const} */ (["start", "Start", "It runs with the number of replicas in its spec."])
     : /** @type {const} */ (["stop", "Stop", "Its replicas end, and its endpoint does not respond until it is started again."]);
-  confirmAction({ title: `${verb} ${page.status.name}`, verb, text, action: () => run(page, action) });
+  confirmAction({ title: `${verb} ${page.status.name}`, verb, text, announce: page.announce, action: () => run(page, action) });
 }
 
 /** @param {Page} page */
@@ -49,7 +49,8 @@ export function isStopped({ status }) {
 export function remove(page) {
   const { name } = page.status;
   confirmAction({
-    title: `Delete ${name}`, verb: "Delete", danger: true, field: { label: `Type ${name} to confirm`, accepts: (value) => value === name },
+    title: `Delete ${name}`, verb: "Delete", danger: true, announce: page.announce,
+    field: { label: `Type ${name} to confirm`, accepts: (value) => value === name },
     text: "The deployment stops serving, and its revisions, events and logs are gone. This cannot be undone.",
     action: async () => void (await page.call("delete", { name })),
   });

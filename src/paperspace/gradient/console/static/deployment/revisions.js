@@ -84,7 +84,7 @@ export function mountRevisions(parent, page, signal, bind) {
   function rollBack() {
     const revision = selected();
     confirmAction({
-      title: `Roll back to revision ${revision.number}`, verb: "Roll back",
+      title: `Roll back to revision ${revision.number}`, verb: "Roll back", announce: page.announce,
       text: "Its spec is applied again, as a new revision. The present one stays in the list.",
       action: async () => {
         await page.call("roll-back", { to: revision.id });

@@ -28,7 +28,8 @@
  * @property {Lane[]} lanes the history of each replica
  * @property {Event[] | null} events newest first; null if the server has none
  * @property {Revision[]} revisions newest first
- * @property {(name: string, args?: object, signal?: AbortSignal) => Promise<any>} call calls an action for this deployment
+ * @property {(name: string, args?: object, signal?: AbortSignal) => Promise<any>} call calls an action for this deployment.
+ *   Without a signal, it goes on when the page is left: it changes something
  * @property {(name: string, args: () => object, onBatch: (values: any[]) => void, signal: AbortSignal) => Promise<void>} stream
  * @property {(name: string) => string} parameter returns a parameter of the address; "" if it has none
  * @property {(values: Record<string, string>) => void} remember changes parameters of the address
