@@ -10,7 +10,7 @@ from tests.browser.conftest import NARROW, hold, violations
 from paperspace.gradient import Client
 
 if TYPE_CHECKING:
-    from playwright.sync_api import Page
+    from playwright.sync_api import Dialog, Page
 
 SPEC: Any = {"image": "nginx", "port": 80, "resources": {"replicas": 1}}
 
@@ -181,3 +181,92 @@ def test_no_barriers(page: Page, axe: str) -> None:
     page.locator(".problems li").first.wait_for()
     assert violations(page, axe) == []
     assert page.evaluate("document.documentElement.scrollWidth <= innerWidth")
+
+
+def test_cancel_discards_the_text(page: Page, client: Client) -> None:
+    """After Cancel, the editor has the present spec again: it kept the text, and there was no way to get the spec."""
+    edit(page, client)
+    page.get_by_role("link", name="Cancel").click()
+    page.get_by_role("button", name="Edit").click()
+    page.get_by_role("heading", name="Nothing would change").wait_for()
+    assert "image: nginx" in page.get_by_role("textbox", name="Spec").input_value()
+
+
+def test_a_window_with_a_text_asks_before_it_is_closed(page: Page) -> None:
+    """A reload asks if a text would be lost, also on another page of the console: it asked only in the editor."""
+    asked: list[str] = []
+
+    def accept(dialog: Dialog) -> None:
+        asked.append(dialog.type)
+        dialog.accept()
+
+    page.on("dialog", accept)
+    page.reload()
+    page.get_by_role("link", name="New deployment").click()
+    page.get_by_role("textbox", name="Spec").press_sequentially("#")
+    page.get_by_role("link", name="Gradient Deployments").click()
+    page.get_by_role("heading", name="Deployments", exact=True).wait_for()
+    assert asked == []
+    page.reload()
+    page.get_by_role("heading", name="Deployments", exact=True).wait_for()
+    assert asked == ["beforeunload"]
+
+
+def test_an_indented_line_can_be_undone(page: Page) -> None:
+    """After Enter in an indented line, Ctrl+Z undoes what was typed before: it did nothing."""
+    page.get_by_role("link", name="New deployment").click()
+    spec = page.get_by_role("textbox", name="Spec")
+    spec.click()
+    text = spec.input_value()
+    page.keyboard.press("Control+End")
+    page.keyboard.type("env:")
+    page.keyboard.press("Enter")
+    page.keyboard.type("- name: A")
+    assert spec.input_value() == f"{text}env:\n  - name: A"
+    for _ in range(5):
+        page.keyboard.press("Control+z")
+    assert spec.input_value() == text
+
+
+def test_the_key_before_the_changes_are_shown(page: Page, client: Client) -> None:
+    """Ctrl+Enter before the page shows what would change applies nothing, and says so: it said nothing."""
+    edit(page, client)
+    request = hold(page, "plan")
+    write(page, "image: caddy\nport: 80\n")
+    request()
+    page.keyboard.press("Control+Enter")
+    page.get_by_text("Wait until the page shows what the text would change.").wait_for()
+
+
+def test_the_plan_of_an_earlier_text_ends(page: Page, client: Client) -> None:
+    """When the text changes, the console does not compare the earlier one any more: the next one would wait for that."""
+    edit(page, client)
+    request = hold(page, "plan")
+    ended: list[str] = []
+    page.on("requestfailed", lambda failed: ended.append(failed.url))
+    write(page, "image: caddy\nport: 80\n")
+    request()
+    write(page, "image: other\nport: 80\n")
+    page.get_by_role("row", name="image nginx other").wait_for()
+    assert [url.rpartition("/")[2] for url in ended] == ["plan"]
+
+
+def test_a_text_is_applied_although_the_page_is_left(page: Page, client: Client) -> None:
+    """Whoever leaves the editor while a text is applied is told what came of it, and stays where they are."""
+    address = edit(page, client)
+    for text, response in (("not applied", 422), ("Updated web.", 200)):
+        request = hold(page, "apply")
+        page.get_by_role("button", name="Apply").click()
+        applying = request()
+        page.keyboard.press("Escape")
+        page.locator(".deployment h1").wait_for()
+        if response == 200:
+            applying.continue_()
+        else:
+            applying.fulfill(status=422, json={"error": {"kind": "X", "message": text, "retryable": False}})
+        page.get_by_text(text).wait_for()
+        page.get_by_role("button", name="Edit").click()
+        page.get_by_text("This text was not applied yet" if response != 200 else "Nothing would change").wait_for()
+        assert page.url == address
+        page.get_by_role("button", name="Apply", disabled=response == 200).wait_for()
+    assert client.deployments.list_deployments()[0]["deploymentSpecs"]["nodes"][0]["data"].get("image") == "httpd"

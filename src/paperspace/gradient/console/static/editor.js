@@ -19,6 +19,7 @@ const NEW = "image: nginx\nport: 80\nresources:\n  replicas: 1\n";
 
 /** @type {Map<string, Draft>} texts that were not applied yet, by the address of their page */
 const drafts = new Map();
+addEventListener("beforeunload", (event) => drafts.size && event.preventDefault());
 
 /**
  * @param {HTMLElement} target
@@ -30,6 +31,7 @@ export function mount(target, context) {
   const draft = drafts.get(path.join("/"));
   context.title(id ? "Edit" : "New deployment");
   context.bind("Escape", "Leave the field, then the page", () => leaveField() || context.navigate(addressBefore(id)));
+  if (draft) context.announce("This text was not applied yet. Cancel discards it.");
   if (draft) edit(target, context, id, draft);
   else if (!id) edit(target, context, id, { name: parameters.get("name") ?? "", projectId: parameters.get("project") ?? "", text: NEW });
   else void load();
@@ -52,13 +54,14 @@ const addressBefore = (/** @type {string | null} */ id) => (id ? addressOf(["dep
  */
 function edit(target, context, id, draft) {
   const { api, signal } = context;
+  const key = context.address.path.join("/");
   const name = element("input", { value: draft.name, autocomplete: "off", spellcheck: false, readOnly: id !== null, oninput: changed });
   const project = element("input", { value: draft.projectId ?? "", autocomplete: "off", spellcheck: false, readOnly: Boolean(id && draft.projectId), oninput: changed });
   const { area, input, mark, select } = specArea(draft.text, changed);
   const problems = element("div", { class: "problems", id: "problems", role: "status" });
   const plan = element("section", { class: "plan", "aria-label": "What would change" });
   const apply = element("button", { type: "submit", class: "primary", title: "Ctrl+Enter", disabled: true }, id ? "Apply" : "Create");
-  const cancel = element("a", { class: "button", href: addressBefore(id) }, "Cancel");
+  const cancel = element("a", { class: "button", href: addressBefore(id), onclick: () => drafts.delete(key) }, "Cancel");
   const form = element("form", { class: "editor", onsubmit: (/** @type {Event} */ event) => (event.preventDefault(), void run()) },
     element("div", { class: "bar" }, element("h1", {}, id ? `Edit ${draft.name}` : "New deployment"), cancel, apply),
     element("div", { class: "source" }, element("div", { class: "fields" }, element("label", {}, "Name", name), element("label", {}, "Project", project)), area),
@@ -66,12 +69,12 @@ function edit(target, context, id, draft) {
   );
   replace(target, form);
   context.bind("Ctrl+Enter", "Apply the spec", () => form.requestSubmit());
-  addEventListener("beforeunload", (event) => drafts.size && event.preventDefault(), { signal });
 
   /** @type {number | undefined} */
   let timer;
   let version = 0; // of the text; what is known about an earlier version is dropped
   let checking = false;
+  let planning = new AbortController(); // ends a plan whose text has changed, so that the next one does not wait for it
   /** @type {Plan | null} what applying the text would do; null: it is not known, or not possible */
   let planned = null;
   void check();
@@ -80,8 +83,9 @@ function edit(target, context, id, draft) {
   function changed() {
     version++;
     setPlanned(null);
+    planning.abort();
     plan.classList.add("outdated");
-    drafts.set(context.address.path.join("/"), { name: name.value, projectId: project.value, text: input.value });
+    drafts.set(key, { name: name.value, projectId: project.value, text: input.value });
     clearTimeout(timer);
     void check();
   }
@@ -106,7 +110,9 @@ function edit(target, context, id, draft) {
 
   async function makePlan() {
     const checked = version;
-    const made = await call("plan", deployment());
+    planning.abort();
+    planning = new AbortController();
+    const made = await call("plan", deployment(), AbortSignal.any([signal, planning.signal]));
     if (!made || checked !== version) return;
     setPlanned(made);
     const titles = { created: `Would create ${deployment().name}`, updated: `Would update ${deployment().name}`, unchanged: "Nothing would change" };
@@ -119,15 +125,16 @@ function edit(target, context, id, draft) {
   }
 
   async function run() {
-    if (!planned || planned.action === "unchanged") return;
+    if (!planned) return context.announce("Wait until the page shows what the text would change.");
+    if (planned.action === "unchanged") return;
     const sent = { ...deployment(), id: planned.id, specId: planned.specId };
     setPlanned(null);
-    const given = version;
+    const given = drafts.get(key);
     const applied = await call("apply", sent);
     if (!applied) return void makePlan(); // so that it can be applied again
     context.announce(`${applied.action === "created" ? "Created" : "Updated"} ${sent.name}.`);
-    if (given !== version) return void check(); // what was typed in the meantime stays
-    drafts.delete(context.address.path.join("/"));
+    if (given !== drafts.get(key)) return void check(); // what was typed in the meantime stays
+    drafts.delete(key);
     context.navigate(addressOf(["deployments", applied.id]));
   }
 
@@ -154,15 +161,17 @@ function edit(target, context, id, draft) {
    *
    * @param {string} name of an action
    * @param {object} args
+   * @param {AbortSignal} [until] a change goes on when the page is left
    */
-  function call(name, args) {
+  function call(name, args, until = name === "apply" ? undefined : signal) {
     const fail = (/** @type {string} */ message, /** @type {unknown} */ error) => {
+      if (signal.aborted) return context.announce(message);
       showProblems([{ line: 0, column: 0, message }]);
       if (name === "apply" || !(error instanceof ApiError && error.retryable)) return;
       clearTimeout(timer);
       timer = window.setTimeout(check, RETRY_DELAY);
     };
-    return attempt(api.call(name, { ...args }, signal), fail, signal);
+    return attempt(api.call(name, { ...args }, until), fail, until);
   }
 
   /** @param {Problem[]} found */

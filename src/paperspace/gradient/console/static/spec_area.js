@@ -67,7 +67,6 @@ export function specArea(text, onChange) {
     const spaces = (/^ */.exec(line)?.[0] ?? "") + (/:\s*$/.test(line) ? "  " : "");
     if (!spaces) return;
     event.preventDefault();
-    input.setRangeText(`\n${spaces}`, input.selectionStart, input.selectionEnd, "end");
-    input.dispatchEvent(new Event("input"));
+    document.execCommand("insertText", false, `\n${spaces}`); // it can be undone, unlike a change of the value
   }
 }
