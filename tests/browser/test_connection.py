@@ -125,6 +125,25 @@ def test_a_hidden_page_gets_values_in_order(page: Page) -> None:
     assert page.evaluate(CONNECT_TWICE) == ["begin", [1], "begin", [2]]
 
 
+CONNECT_DURING_AN_OUTAGE = """async () => {
+    const { Api } = await import("/console/static/api.js");
+    const error = { kind: "APITimeoutError", message: "no response", retryable: true };
+    const bodies = [[{ error }], [{}], [{ value: 1 }, { end: true }]];
+    const states = [];
+    window.fetch = async () => new Response(bodies.shift().map((line) => `${JSON.stringify(line)}\\n`).join(""));
+    await new Api((state) => states.push(state)).stream("any", {}, () => {}, new AbortController().signal);
+    return states;
+}"""
+
+
+def test_a_heartbeat_is_no_response_of_the_api(page: Page) -> None:
+    """In a console of its own, the page says that it reconnects until there is a value from the API again.
+
+    If the API did not respond, the page said so for 5 seconds of each 30: until the first heartbeat.
+    """
+    assert page.evaluate(CONNECT_DURING_AN_OUTAGE) == ["reconnecting", "reconnecting", "connected"]
+
+
 def test_a_new_start_needs_a_new_link(page: Page, server: LocalServer, database: Path) -> None:
     """After the console was started again, its sessions are gone, and the page says how to get a link."""
     server.stop()

@@ -67,7 +67,7 @@ async def _events(client: AsyncClient, id_: str) -> list[DeploymentEvent] | None
 
 
 async def logs(client: AsyncClient, arguments: Arguments) -> AsyncGenerator[dict[str, Any]]:
-    """Yield `lines`: lists of the name of the instance, the number, the time and the text.
+    """Yield `lines`: lists of the name of the instance, the number, the time and the text. The first list is empty.
 
     Args:
         client: The client.
@@ -75,6 +75,8 @@ async def logs(client: AsyncClient, arguments: Arguments) -> AsyncGenerator[dict
     """
     options = {name: arguments.get(name) for name in ("instance", "tail", "since")}
     follow = bool(arguments.get("follow"))
+    await client.deployments.get_deployment_status(arguments["id"])
+    yield {"lines": []}  # the API responds, and perhaps there are no lines for hours
     lines = client.deployments.get_deployment_logs(arguments["id"], **options, follow=follow)
     async with aclosing(_batches(lines)) as batches:
         async for batch in batches:

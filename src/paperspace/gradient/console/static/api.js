@@ -106,11 +106,12 @@ export class Api {
         const giveBack = await this.#takeConnection(stream, connection.signal);
         try {
           for await (const line of this.#lines(name, typeof args === "function" ? args() : args, connection)) {
-            this.#setLost(stream, "");
-            delay = FIRST_DELAY;
             if (line.error) throw new ApiError(line.error);
             if (line.end) return;
-            if ("value" in line) batches.add(line.value);
+            if (!("value" in line)) continue; // a heartbeat is that of the console: the API may be away
+            this.#setLost(stream, "");
+            delay = FIRST_DELAY;
+            batches.add(line.value);
           }
           this.#setLost(stream, "The connection was closed.");
         } catch (error) {
