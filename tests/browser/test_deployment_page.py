@@ -244,7 +244,7 @@ def test_logs_are_followed(page: Page, client: Client) -> None:
     """New lines come at the end. Whoever scrolls up stays where they are, and is told how many lines are new."""
     open_page(page, create(client, "talk"), "logs")
     log = page.get_by_role("log")
-    log.get_by_text("line 60 ").wait_for()
+    log.get_by_text("line 60 <").wait_for()
     assert page.locator(".log-line").count() < 120
     box = log.bounding_box()
     assert box
