@@ -44,6 +44,7 @@ from paperspace.gradient import errors
 
 MAX_RETRIES = 2
 ATTEMPTS = MAX_RETRIES + 1
+PAGE_SIZES = 4  # 100, 25, 6 and 1
 OPERATIONS = ("get", "create", "update", "delete")
 
 Executed = Literal["no", "yes", "unknown"]
@@ -57,6 +58,7 @@ class Outcome(NamedTuple):
     executed: Executed = "no"
     id: str = ID
     reused: int = 0  # how many attempts use a kept connection; a retry opens a new one
+    sizes: int = 1  # of pages: one that is too large is requested again as a smaller one, with as many attempts each
 
 
 @dataclass
@@ -92,7 +94,8 @@ def lost(name: str, error: type[errors.APIError], behaviour: Behaviour, **more: 
 
 
 def broken(name: str, behaviour: Behaviour, error: type[errors.APIError] = errors.MalformedResponseError) -> Fault:
-    return Fault(name, behaviour, Outcome(error, 2), Outcome(errors.OutcomeUnknownError, 2, "unknown"))
+    sizes = PAGE_SIZES if error is errors.ResponseTooLargeError else 1
+    return Fault(name, behaviour, Outcome(error, 2, sizes=sizes), Outcome(errors.OutcomeUnknownError, 2, "unknown"))
 
 
 def final(name: str, error: type[errors.APIError], behaviour: Behaviour, **more: Any) -> Fault:
@@ -103,6 +106,12 @@ def rejected(name: str, behaviour: Behaviour) -> Fault:
     """The values were rejected. A create looks up whether the name is taken, and that fails in the same way."""
     once, twice = Outcome(errors.BadRequestError, 1), Outcome(errors.BadRequestError, 2, reused=1)
     return Fault(name, behaviour, once, once, temporary=False, overrides={"create": twice})
+
+
+def too_much(name: str, behaviour: Behaviour) -> Fault:
+    """The server refused the work of the request. A page is requested again as a smaller one."""
+    read = Outcome(errors.BadRequestError, 1, reused=PAGE_SIZES - 1, sizes=PAGE_SIZES)
+    return Fault(name, behaviour, read, Outcome(errors.BadRequestError, 1), temporary=False)
 
 
 def doubtful(name: str, error: type[errors.APIError], behaviour: Behaviour) -> Fault:
@@ -231,7 +240,7 @@ FAULTS = [
     final("NOT_FOUND", E.NotFoundError, graphql_error("NOT_FOUND")),
     final("CONFLICT", E.ConflictError, graphql_error("CONFLICT")),
     rejected("BAD_USER_INPUT", graphql_error("BAD_USER_INPUT")),
-    final("BUDGET_EXCEEDED", E.BadRequestError, graphql_error("BUDGET_EXCEEDED", 400)),
+    too_much("BUDGET_EXCEEDED", graphql_error("BUDGET_EXCEEDED", 400)),
     final("GRAPHQL_VALIDATION_FAILED", E.BadRequestError, graphql_error("GRAPHQL_VALIDATION_FAILED", 400)),
     final("INSUFFICIENT_STORAGE", E.ServerError, graphql_error("INSUFFICIENT_STORAGE")),
     *(

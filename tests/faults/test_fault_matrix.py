@@ -47,7 +47,7 @@ def run(fault: Fault, outcome: Callable[[str], Outcome], *, once: bool) -> None:
 
         in_sync_and_async(make)
         for operation, server in servers:
-            attempts = outcome(operation).attempts
+            attempts = outcome(operation).attempts * outcome(operation).sizes
             opened = attempts - outcome(operation).reused
             wait_for(lambda server=server, opened=opened: server.connections >= opened)  # type: ignore[misc]
             assert server.connections == opened, f"{fault.name}, {operation}"
@@ -58,7 +58,7 @@ def run(fault: Fault, outcome: Callable[[str], Outcome], *, once: bool) -> None:
 
 @pytest.mark.parametrize("fault", FAULTS, ids=lambda fault: fault.name)
 def test_permanent_fault(fault: Fault) -> None:
-    """The call ends with the right result or error, after as many attempts as the error states, before the deadline."""
+    """The call ends with the right result or error, after as many attempts of each page as the error states, before the deadline."""
     run(fault, fault.outcome, once=False)
 
 
