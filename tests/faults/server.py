@@ -144,6 +144,11 @@ class FaultServer:
         return "localhost" if self._tls else "127.0.0.1"
 
     @property
+    def last_attempts(self) -> int:
+        """How many times the last request was received."""
+        return sum(request.payload == self.requests[-1].payload for request in self.requests)
+
+    @property
     def url(self) -> str:
         return f"{'https' if self._tls else 'http'}://{self.host}:{self.port}/graphql"
 
