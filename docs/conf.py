@@ -26,8 +26,8 @@ autodoc_default_options = {"members": True}
 add_module_names = False
 python_use_unqualified_type_names = True
 nitpick_ignore_regex = [
-    # Names of the standard library in annotations: they are documented on another site.
-    ("py:class", r"(.*\.)?(Path|PathLike|datetime|Callable.*|UUID|R)"),
+    # Names of the standard library and of pytest in annotations: they are documented on another site.
+    ("py:class", r"(.*\.)?(Path|PathLike|datetime|Callable.*|UUID|R|MonkeyPatch)"),
     # Parts of types in tables of attributes, which Sphinx splits at the comma.
     ("py:class", r"(tuple|Mapping)\[str"),
     # Names that are not public.
