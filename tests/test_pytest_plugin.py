@@ -544,13 +544,28 @@ def test_second(gradient_server, monkeypatch):
 
 def test_restored():
     assert environment() == BEFORE
+
+@pytest.fixture
+def patched(monkeypatch):
+    monkeypatch.setenv("PAPERSPACE_API_KEY", "that of the fixture")
+    monkeypatch.setenv("PAPERSPACE_API_HOST", "http://gradient.example.com")
+    monkeypatch.delenv("PAPERSPACE_API_URL", raising=False)
+
+def test_patched_before(patched, gradient_server, monkeypatch):
+    patch(monkeypatch)
+
+def test_restored_again():
+    assert environment() == BEFORE
 """
 
 
-def test_environment_that_a_test_patches(tmp_path: Path) -> None:
-    """What a test patches in the environment is restored with the rest, in whatever order it requests the fixtures."""
+def test_environment_that_a_test_patches(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """What a test or its fixtures patch in the environment is restored with the rest, in whatever order it requests them."""
+    monkeypatch.setenv("PAPERSPACE_API_KEY", "key")
+    monkeypatch.setenv("PAPERSPACE_API_URL", "http://127.0.0.1:1/graphql")
+    monkeypatch.delenv("PAPERSPACE_API_HOST", raising=False)
     (tmp_path / "test_patching.py").write_text(PATCHING)
-    assert "3 passed" in pytest_run(tmp_path)
+    assert "5 passed" in pytest_run(tmp_path)
 
 
 @pytest.fixture

@@ -14,6 +14,7 @@ import pytest
 
 from paperspace.gradient._shared.model_messages import ModelRequest, ModelResponse
 from paperspace.gradient._shared.received_requests import PendingFault, ReceivedRequest
+from paperspace.gradient._testing.default_server import default_server
 from paperspace.gradient._testing.gradient_server import GradientServer
 
 if TYPE_CHECKING:
@@ -34,7 +35,5 @@ def gradient_server(monkeypatch: pytest.MonkeyPatch) -> Iterator[GradientServer]
         ...     deployments.create_deployment("mnist", "p1", {"image": "nginx"})
         ...     assert len(deployments.list_deployments()) == 1
     """
-    with GradientServer() as test_server, test_server.as_default():
+    with GradientServer() as test_server, default_server(test_server.url, test_server.api_key, undo=monkeypatch.undo):
         yield test_server
-        # First what the test has patched: afterwards, this would put back the values of the server, for all later tests.
-        monkeypatch.undo()

@@ -13,7 +13,7 @@ from paperspace.gradient import _default_client
 from paperspace.gradient._shared.lazy import lazy_modules
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Callable, Iterator, Mapping
 
     from paperspace.gradient._core.session import Session
     from paperspace.gradient._sync import loop_thread
@@ -44,23 +44,29 @@ _blocks: list[_Block] = []
 
 
 @contextmanager
-def default_server(url: str, api_key: str) -> Iterator[None]:
+def default_server(url: str, api_key: str, *, undo: Callable[[], None] | None = None) -> Iterator[None]:
     """Let the environment and the default client use a server during a block, and no configuration file.
 
     Of several blocks, the one that began last counts. They may end in any order.
+
+    Args:
+        url: The URL of the API.
+        api_key: The API key.
+        undo: Undoes what was patched in the environment, before the block and in it. None: nothing was.
     """
     with TemporaryDirectory() as folder:
-        block = _begin(
-            {
-                "PAPERSPACE_API_URL": url,
-                "PAPERSPACE_API_HOST": url,
-                "PAPERSPACE_API_KEY": api_key,
-                "PAPERSPACE_CONFIG_PATH": folder,
-                "PAPERSPACE_MAX_POLL_INTERVAL": str(_POLL_INTERVAL),
-            }
-        )
+        environment = {
+            "PAPERSPACE_API_URL": url,
+            "PAPERSPACE_API_HOST": url,
+            "PAPERSPACE_API_KEY": api_key,
+            "PAPERSPACE_CONFIG_PATH": folder,
+            "PAPERSPACE_MAX_POLL_INTERVAL": str(_POLL_INTERVAL),
+        }
+        block = _begin(environment)
         try:
             yield
+            if undo is not None:
+                _undo_patches(block, environment, undo)
         finally:
             if session := _end(block):
                 loop_thread.run(session.close())  # a thread that still waits would delay the end of the process
@@ -74,6 +80,19 @@ def _begin(environment: dict[str, str]) -> _Block:
     return block
 
 
+def _undo_patches(block: _Block, environment: dict[str, str], undo: Callable[[], None]) -> None:
+    """Undo what was patched, before the end of the block: afterwards, this would put back the values of the block.
+
+    What was patched before the block is not restored at its end, but what was there before that.
+    """
+    left = {name: os.environ.get(name) for name in environment}
+    os.environ.update(environment)
+    undo()
+    found = {name: os.environ.get(name) for name in environment}
+    block.environment |= {name: value for name, value in found.items() if value != environment[name]}
+    _set_environment(left)
+
+
 def _end(block: _Block) -> Session | None:
     """End a block, and return the session of its default client, if it had one."""
     with _lock:
@@ -84,9 +103,13 @@ def _end(block: _Block) -> Session | None:
             following, session = _blocks[index], _blocks[index].session
             following.environment, following.session = block.environment, block.session
             return session
-        for name, value in block.environment.items():
-            if value is None:
-                os.environ.pop(name, None)
-            else:
-                os.environ[name] = value
+        _set_environment(block.environment)
         return _default_client.replace_session(block.session)
+
+
+def _set_environment(environment: Mapping[str, str | None]) -> None:
+    for name, value in environment.items():
+        if value is None:
+            os.environ.pop(name, None)
+        else:
+            os.environ[name] = value
