@@ -255,3 +255,9 @@ def test_a_selected_row_that_is_gone(page: Page, client: Client) -> None:
     assert page.locator("[data-key] a[tabindex='0']").all_inner_texts() == ["web"]
     page.keyboard.press("e")
     row(page, "web").wait_for()
+    page.keyboard.press("ArrowDown")
+    page.get_by_label("Filter", exact=True).fill("none has this name")
+    page.get_by_text("No deployment matches the filter.").wait_for()
+    page.get_by_role("button", name="Clear the filter").focus()
+    page.keyboard.press("e")
+    page.get_by_text("No deployment matches the filter.").wait_for()

@@ -82,7 +82,7 @@ export function mount(target, context) {
 
   function show() {
     const selected = selectRows(rows.values(), view);
-    if (selected.length && !selected.some(({ id }) => id === current)) current = null; // it was deleted, or the filter hides it
+    if (!selected.some(({ id }) => id === current)) current = null; // it was deleted, or the filter hides it
     list.items = selected;
     list.draw();
     table.setAttribute("aria-rowcount", String(selected.length + 1));
