@@ -208,6 +208,21 @@ async def test_drain_without_a_server(
                 assert response.status == (401 if damaged else 503)
 
 
+async def test_drain_with_a_full_disk(new_gateway: Create, replicas: list[Replica], folder: Path) -> None:
+    """Without a server, only the drain fails if a file cannot be written: a down goes on without it."""
+    first, second = new_gateway(), new_gateway()
+    await first.open()
+    await first.route("x", "a", replicas[0].target)
+    await first.close()
+    (folder / "rds.json").write_bytes(b"")
+    (folder / ".rds.json.new").mkdir()
+    await second.attach()
+    with pytest.raises(GatewayUnavailableError, match=r"rds\.json cannot be written"):
+        await second.drain()
+    await second.remove()
+    assert not exists(folder)
+
+
 async def test_attach_starts_nothing(new_gateway: Create, folder: Path) -> None:
     """Without a process, there is nothing to drain, and none is started."""
     gateway = new_gateway()

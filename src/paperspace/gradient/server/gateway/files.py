@@ -79,8 +79,8 @@ class Files:
         self._known[name] = content
 
     def versions(self, names: Iterable[str] | None = None) -> dict[str, str]:
-        """Return the versions of files; by default of all that were read or written."""
-        return {name: self._known[name].version for name in names or self._known}
+        """Return the versions of files, or of all, if they were read or written. One that was damaged has none until then."""
+        return {name: self._known[name].version for name in names or self._known if name in self._known}
 
 
 def replace(file: Path, content: object) -> None:

@@ -108,7 +108,6 @@ class EnvoyGateway:
             stack.enter_context(locked_folder(self._folder))
             envoy = await self._connect(stack, None, Files(self._folder).read(ROUTES, read_domain))
             self._supervisor.attach(await envoy.find())
-            self._changes.write(self._changes.applied)  # a file may be damaged
             self._stack = stack.pop_all()
 
     async def _connect(self, stack: AsyncExitStack, program: Path | None, domain: str | None) -> Envoy:
