@@ -367,6 +367,25 @@ async def test_other_host_that_cannot_be_used(
     assert (pid_of(third) != pid) == stalled
 
 
+async def test_interrupted_start_with_another_host(
+    new_gateway: Create, unused_port: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """If a start with another host is interrupted, a process that runs listens as before."""
+    first, second = new_gateway(port=unused_port), new_gateway(port=unused_port, host="0.0.0.0")
+    await first.open()
+    await first.close()
+    applied = EnvoyGateway._in_effect
+
+    async def interrupted(gateway: EnvoyGateway, names: list[str]) -> bool:
+        await applied(gateway, names)
+        raise asyncio.CancelledError
+
+    monkeypatch.setattr(EnvoyGateway, "_in_effect", interrupted)
+    with pytest.raises(asyncio.CancelledError):
+        await second.open()
+    await until_listening(unused_port)
+
+
 async def test_other_settings_of_the_process(new_gateway: Create, folder: Path) -> None:
     """A process that was started with other settings, as by another version of the library, is replaced."""
     first, second = new_gateway(), new_gateway()

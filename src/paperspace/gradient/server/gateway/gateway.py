@@ -307,16 +307,16 @@ class EnvoyGateway:
         if running and before == (address, port):
             return port
         listener = files.resources(LISTENERS) if running and before and before[1] == port else None
-        if running and listener:
-            await self._stop_listening(running)  # 0.0.0.0 and 127.0.0.1, for example, cannot have the same port
-        if self._options.external and port:
-            return port  # whoever starts an external gateway may use ports that the server may not use
         try:
+            if running and listener:
+                await self._stop_listening(running)  # 0.0.0.0 and 127.0.0.1, for example, cannot have the same port
+            if self._options.external and port:
+                return port  # whoever starts an external gateway may use ports that the server may not use
             return free_port(address, port)
-        except GatewayUnavailableError:
+        except BaseException as error:  # also if the start is interrupted: endpoints respond without a server too
             if listener:
                 files.write(LISTENERS, listener)
-            if self._options.port:
+            if self._options.port or not isinstance(error, GatewayUnavailableError):
                 raise
             return free_port(address, 0)
 
