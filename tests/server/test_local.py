@@ -470,6 +470,36 @@ def test_a_start_after_an_interrupted_one(caller: type[Caller]) -> None:
         assert not thread.is_alive(), f"{thread.name} goes on"
 
 
+def test_a_start_that_is_interrupted_before_its_thread_runs(
+    caller: type[Caller], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A thread that the system runs only after its start was interrupted does not open the server: another start has opened it."""
+    continued, late = threading.Event(), list[threading.Thread]()
+
+    def start_late(thread: threading.Thread) -> None:
+        def run() -> None:
+            continued.wait()
+            thread.run()
+
+        late.append(threading.Thread(target=run))
+        original(late[0])
+        raise KeyboardInterrupt
+
+    original = threading.Thread.start
+    server = LocalServer()
+    with monkeypatch.context() as patch:
+        patch.setattr(threading.Thread, "start", start_late)
+        with pytest.raises(KeyboardInterrupt):
+            server.start()
+    server.start()
+    url = server.url
+    continued.set()
+    late[0].join()
+    assert server.url == url
+    assert caller(server)(QUERY).data
+    server.stop()
+
+
 def test_simultaneous_starts() -> None:
     """If several threads start the same server, one does; nothing is left after a stop."""
     before = set(threading.enumerate())

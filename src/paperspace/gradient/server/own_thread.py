@@ -25,9 +25,7 @@ class _Start:
 
     def __init__(self, server: Server) -> None:
         self.started: Started = Future()
-        self.thread = threading.Thread(
-            target=_run_thread, args=(server, self.started), name="gradient server", daemon=True
-        )
+        self.thread = threading.Thread(target=_run_thread, args=(server, self), name="gradient server", daemon=True)
         self.failed = False
         """Whether `start` was left with an error. After Ctrl-C, the thread may open the server all the same, and closes it then."""
 
@@ -88,7 +86,10 @@ def _stop_started(started: Started) -> None:
         started.result()()
 
 
-def _run_thread(server: Server, started: Started) -> None:
+def _run_thread(server: Server, start: _Start) -> None:
+    if start.failed:  # it was interrupted before the thread was alive, so that no other start waits for it
+        return
+    started = start.started
     try:
         with asyncio.Runner(loop_factory=new_event_loop) as runner:
             runner.run(_run(server, started))
