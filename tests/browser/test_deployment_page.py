@@ -187,6 +187,24 @@ def test_an_action_whose_page_is_left(page: Page, client: Client) -> None:
     assert len(client.deployments.get_deployment_history(id_)) == 2
 
 
+def test_an_action_runs_once(page: Page, client: Client) -> None:
+    """While an action runs, another value in its dialog does not start it again."""
+    id_ = create(client)
+    open_page(page, id_)
+    request = hold(page, "scale")
+    page.keyboard.press("s")
+    replicas = page.get_by_role("spinbutton", name="Replicas")
+    replicas.fill("3")
+    page.keyboard.press("Enter")
+    scaling = request()
+    replicas.fill("2")
+    assert page.get_by_role("dialog").get_by_role("button", name="Scale", exact=True).is_disabled()
+    scaling.fulfill(status=422, json={"error": {"kind": "X", "message": "it fails", "retryable": False}})
+    page.get_by_role("alert").get_by_text("it fails").wait_for()
+    page.get_by_role("dialog").get_by_role("button", name="Scale", exact=True).click()
+    sentence(page, "2 of 2 replicas ready")
+
+
 def test_delete_asks_for_the_name(page: Page, client: Client) -> None:
     """Only the name as it is allows the delete; then the page says that the deployment is gone."""
     id_ = create(client)

@@ -49,21 +49,24 @@ export function confirmAction({ title, text, verb, danger = false, field, action
     );
     body.append(form);
   });
+  let running = false;
   update();
   if (field) input.select();
 
   function update() {
-    button.disabled = !accepts(input.value);
+    button.disabled = running || !accepts(input.value);
   }
 
   /** @param {() => void} close */
   async function run(close) {
-    button.disabled = true;
+    running = true;
+    update();
     setText(message, "");
     try {
       await action(input.value);
       close();
     } catch (error) {
+      running = false;
       if (!dialog.open) announce(`${title}: ${messageOf(error)}`);
       setText(message, messageOf(error));
       update();
