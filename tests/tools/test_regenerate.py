@@ -352,15 +352,16 @@ def test_one_field_in_two_fragments(copies: Copies, selection: str) -> None:
     )
 
 
-def test_other_folder(copies: Copies) -> None:
+@pytest.mark.parametrize("name", ["mine.py", "__init__.py"])
+def test_other_folder(copies: Copies, name: str) -> None:
     """A folder with other Python code is left as it is, and the error says so."""
     copies.output = copies.output.parent
-    (copies.output / "mine.py").write_text("1\n", encoding="utf-8")
+    (copies.output / name).write_text("1\n", encoding="utf-8")
     done = copies.run()
-    assert (done.returncode, list(copies.files())) == (1, ["mine.py"])
+    assert (done.returncode, list(copies.files())) == (1, [name])
     assert (
         done.stderr
-        == f"{copies.output} has other code, such as mine.py; pass a new folder, or one with generated code\n"
+        == f"{copies.output} has other code, such as {name}; pass a new folder, or one with generated code\n"
     )
 
 

@@ -76,10 +76,10 @@ def write(files: dict[str, str], folder: Path) -> None:
     folder.mkdir(parents=True, exist_ok=True)
     others = [path for path in _generated(folder) if path.name not in files]
     package = folder / "__init__.py"
-    if others and not (package.exists() and package.read_bytes().startswith(b"# Generated from ")):
-        raise GenerationError(
-            f"{folder} has other code, such as {others[0].name}; pass a new folder, or one with generated code"
-        )
+    present = package.read_bytes() if package.exists() else b""
+    if (others or present) and not present.startswith(b"# Generated from "):
+        name = others[0].name if others else package.name
+        raise GenerationError(f"{folder} has other code, such as {name}; pass a new folder, or one with generated code")
     for path in others:
         path.unlink()
     for name, text in files.items():
