@@ -151,6 +151,23 @@ class TestPatch:
             other.deployments.patch_deployment(id, image="nginx")
         assert newest_change(client, id) == ["~ image: 'tensorflow/serving' -> 'nginx'"]
 
+    def test_a_part_that_only_the_server_accepts(self, client: Client, server: LocalServer, id: str) -> None:
+        """What our rules refuse does not prevent a change either that moves it in its list, or that concerns the same rule."""
+
+        def other_rules(response: dict[str, Any]) -> None:
+            for node in (response["data"].get("deployment") or {}).get("deploymentSpecs", {"nodes": ()})["nodes"]:
+                node["data"]["env"] += [{"name": "B=", "value": "x"}]
+                node["data"]["resources"]["autoscaling"]["maxReplicas"] = 1
+
+        def our_rules(request: dict[str, Any]) -> None:
+            if spec := request["variables"].get("input", {}).get("spec"):
+                assert spec["env"].pop() == {"name": "B=", "value": "x"}
+                spec["resources"]["autoscaling"]["maxReplicas"] = 5
+
+        with altered(server, request=our_rules, response=other_rules) as url, Client(server.api_key, url) as other:
+            other.deployments.patch_deployment(id, unset_env=["A"], replicas=3)
+        assert newest_change(client, id) == ["- env.A: (hidden)", "~ resources.replicas: 2 -> 3"]
+
     def test_no_difference(self, client: Client, id: str, wire: list[dict[str, Any]]) -> None:
         """A patch with the current values sends no mutation."""
         client.deployments.patch_deployment(id, image=FULL["image"], env={"B": "2"}, unset_env=["X"], replicas=2)

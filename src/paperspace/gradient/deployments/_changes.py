@@ -29,6 +29,7 @@ if TYPE_CHECKING:
     from paperspace.gradient._generated.deployment_revision_fields import DeploymentSpec as Revision
     from paperspace.gradient._generated.deployments_current import Deployment as CurrentDeployment
     from paperspace.gradient._generated.inputs import CreateDeploymentInput, UpdateDeploymentInput
+    from paperspace.gradient._shared.problems import Problem
     from paperspace.gradient.types import (
         AppliedDeployment,
         DeploymentSpecInput,
@@ -96,14 +97,20 @@ async def revise(
     change(spec)
     if difference(before, spec)["changes"]:
         if problems := list(check_spec(spec)):
-            known = list(check_spec(before))  # those that the server has accepted; it may have other rules
-            require(problem for problem in problems if problem not in known)
+            # The server has accepted what was there before: it may have other rules.
+            known = [_subject(problem) for problem in check_spec(before)]
+            require(problem for problem in problems if _subject(problem) not in known)
         return await add_revision(session, call, id, newest, {"spec": spec, **(others or {})})
     if others:
         # Another cluster adds a revision.
         changed = await update(session, call, cast("UpdateDeploymentInput", {"id": id, **others}), with_specs=True)
         return {"id": id, "specId": changed.spec_ids[0]}
     return {"id": id, "specId": newest["id"]}
+
+
+def _subject(problem: Problem) -> tuple[list[str | int], object]:
+    """Return what a problem is about: the field, wherever it is in a list, and its value."""
+    return [part for part in problem.path if not isinstance(part, int)], problem.value
 
 
 async def restart(session: Session, call: Call, id: str) -> RevisedDeployment:
