@@ -157,14 +157,15 @@ class EnvoyGateway:
             GatewayUnavailableError: it cannot be done.
         """
         await self._changes.change(lambda routing: routing.unroute_all())
-        await self._idle(self._has_requests)
-
-    async def _has_requests(self) -> bool:
-        """Return whether a request has not ended for its client: it runs, or the gateway or the system has a part of the response."""
-        if await self._envoy.admin.has_requests():
-            return True
         listening = self._envoy.files.read(LISTENERS, read_socket)
-        return listening is not None and has_unsent(listening[1])
+
+        async def has_requests() -> bool:
+            """Return whether a request runs, or the gateway or the system has a part of its response."""
+            if await self._envoy.admin.has_requests():
+                return True
+            return listening is not None and await in_daemon_thread(has_unsent, listening[1])
+
+        await self._idle(has_requests)
 
     def state(self) -> GatewayState:
         """Return whether the gateway runs. Call it after `open`."""
