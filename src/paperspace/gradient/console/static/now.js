@@ -2,6 +2,7 @@
 // future, or of long ago.
 
 const TOLERANCE = 5_000; // milliseconds: a response has its time in seconds, and takes a while
+const SECOND = 1_000; // milliseconds: the time is rounded down, and what happened in this second would be of the future
 
 let ahead = 0; // milliseconds that the server's clock is ahead
 
@@ -14,6 +15,6 @@ export const now = () => Date.now() + ahead;
  * @param {Response} response
  */
 export function learnTime(response) {
-  const difference = Date.parse(response.headers.get("Date") ?? "") - Date.now();
+  const difference = Date.parse(response.headers.get("Date") ?? "") + SECOND - Date.now();
   ahead = Math.abs(difference) > TOLERANCE ? difference : 0;
 }
