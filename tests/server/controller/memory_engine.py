@@ -287,7 +287,14 @@ class ServingEngine(MemoryEngine):
     async def start(self, key: ContainerKey, workload: Workload, host_port: int) -> Container:
         # The server comes first: the controller may cancel the start as soon as the container runs.
         server = await self._listen(host_port) if workload.image.startswith("good") else None
-        container = await super().start(key, workload, host_port)
+        try:
+            if server:
+                await server.start_serving()
+            container = await super().start(key, workload, host_port)
+        except BaseException:
+            if server:
+                server.close()
+            raise
         if server:
             self._servers[container.id] = server
         return container
@@ -303,7 +310,8 @@ class ServingEngine(MemoryEngine):
             writer.close()
 
         try:
-            return await asyncio.start_server(respond, "127.0.0.1", port)
+            # It serves later: a call that is cancelled while it begins to serve would leave it open.
+            return await asyncio.start_server(respond, "127.0.0.1", port, start_serving=False)
         except OSError:
             raise PortInUseError(f"port {port} is in use") from None
 
