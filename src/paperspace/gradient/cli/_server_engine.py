@@ -152,6 +152,11 @@ def _docker_of(database: Path) -> Engine:
     return DockerEngine(Settings(repositories=beside(database, REPOSITORIES)))
 
 
+async def left_behind(database: Path) -> str:
+    """Return what `left_on_docker` says about a database that is simulated now; "" if it has an engine."""
+    return await left_on_docker(database) if engine_of(database) is None else ""
+
+
 async def left_on_docker(database: str | Path) -> str:
     """Say how many containers of a database that is simulated are left on Docker, and how to remove them; "" if there are none.
 

@@ -13,7 +13,7 @@ import click
 from paperspace.gradient._shared.counting import count
 from paperspace.gradient.cli._output import print_message
 from paperspace.gradient.cli._server_database import database_file, database_option
-from paperspace.gradient.cli._server_engine import engine_of, left_on_docker
+from paperspace.gradient.cli._server_engine import engine_of, left_behind
 from paperspace.gradient.cli._server_gateway import envoy_option
 from paperspace.gradient.cli._tables import Column, print_table
 
@@ -67,7 +67,7 @@ def down(database: str | None, *, now: bool) -> None:
     result = asyncio.run(_take_down(path, now=now))
     if number := result["deployments"]:
         print_message(f"Stopped {count(number, 'deployment')}. The next start of the server starts what was stopped.")
-    elif engine_of(path) is None and (left := asyncio.run(left_on_docker(path))):
+    elif left := asyncio.run(left_behind(path)):
         print_message(f"The server is stopped. {left}")
     else:
         print_message("Everything is stopped. There were no containers.")
@@ -96,7 +96,7 @@ def prune(database: str | None, *, yes: bool) -> None:
       gradient server prune
     """
     path = _existing(database_file(database))
-    if engine_of(path) is None and (left := asyncio.run(left_on_docker(path))):
+    if left := asyncio.run(left_behind(path)):
         raise click.ClickException(left)
     containers = asyncio.run(_unknown(path))
     if not containers:

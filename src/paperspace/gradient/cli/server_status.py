@@ -12,7 +12,7 @@ from paperspace.gradient._version import __version__
 from paperspace.gradient.cli._exit_codes import ExitCode
 from paperspace.gradient.cli._output import output_option, print_data, printable, wrap
 from paperspace.gradient.cli._server_database import database_file, database_option
-from paperspace.gradient.cli._server_engine import engine_of, left_on_docker
+from paperspace.gradient.cli._server_engine import left_behind
 from paperspace.gradient.cli.server_control import control_of
 
 if TYPE_CHECKING:
@@ -57,7 +57,7 @@ async def _report(path: Path) -> dict[str, Any]:
     names = ("server", "engine", "gateway", "deployments", "unknownContainers")
     report = {"database": disk, **{name: report[name] for name in names}}
     found = list(problems(report, __version__))
-    if engine_of(path) is None and (left := await left_on_docker(path)):
+    if left := await left_behind(path):
         found.append(left)
     return {**report, "problems": found}
 
