@@ -9,8 +9,8 @@ import signal
 import socket
 import stat
 import tempfile
-from collections.abc import Callable
-from contextlib import suppress
+from collections.abc import AsyncGenerator, Callable
+from contextlib import asynccontextmanager, suppress
 from pathlib import Path
 
 import pytest
@@ -298,19 +298,27 @@ async def test_port_that_is_taken_while_it_does_not_run(gateway: EnvoyGateway, m
         assert await visitor.name() == "503"
 
 
-async def test_other_port(new_gateway: Create, replicas: list[Replica], unused_port: int) -> None:
-    """The next server can use another port without a new process; active requests on the port before go on."""
-    first, second = new_gateway(), new_gateway(port=unused_port)
+@asynccontextmanager
+async def followed(first: EnvoyGateway, second: EnvoyGateway, replica: Replica) -> AsyncGenerator[Visitor]:
+    """Let a gateway follow another one while a request is active, which ends as before; the process stays. Yield its visitor."""
     await first.open()
-    await first.route("x", "a", replicas[0].target)
+    await first.route("x", "a", replica.target)
     async with visiting(first) as visitor:
         slow = asyncio.create_task(visitor.name("x", "?seconds=1"))
-        await until(lambda: replicas[0].active == 1)
+        await until(lambda: replica.active == 1)
         await first.close()
         pid = pid_of(first)
         await second.open()
         assert await slow == "a"
-    assert pid_of(second) == pid
+        assert pid_of(second) == pid
+        yield visitor
+
+
+async def test_other_port(new_gateway: Create, replicas: list[Replica], unused_port: int) -> None:
+    """The next server can use another port without a new process; active requests on the port before go on."""
+    first, second = new_gateway(), new_gateway(port=unused_port)
+    async with followed(first, second, replicas[0]):
+        pass
     assert second.endpoint_url("x") == f"http://127.0.0.1:{unused_port}/endpoints/x"
     async with visiting(second) as visitor:
         assert await visitor.name() == "a"
@@ -322,17 +330,8 @@ async def test_other_host(
 ) -> None:
     """The next server can use another host with the same port, without a new process; active requests go on."""
     first, second = (new_gateway(host=host, port=unused_port) for host in hosts)
-    await first.open()
-    await first.route("x", "a", replicas[0].target)
-    async with visiting(first) as visitor:
-        slow = asyncio.create_task(visitor.name("x", "?seconds=1"))
-        await until(lambda: replicas[0].active == 1)
-        await first.close()
-        pid = pid_of(first)
-        await second.open()
-        assert await slow == "a"
+    async with followed(first, second, replicas[0]) as visitor:
         assert await visitor.name() == "a"
-    assert pid_of(second) == pid
     assert second.state().address == f"{hosts[1]}:{unused_port}"
 
 
