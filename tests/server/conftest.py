@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 from tests.raw_client import Caller
+from tests.server.controller.memory_engine import close_listeners
 
 from paperspace.gradient.server import LocalServer
 from paperspace.gradient.server.backend import Backend, open_backend
@@ -31,6 +32,13 @@ class Clock:
 def backend_of(server: LocalServer) -> Backend:
     """Open the database of a server that does not run."""
     return open_backend(server._settings("http://localhost"))
+
+
+@pytest.fixture(autouse=True)
+def _containers() -> Iterator[None]:
+    """Close the ports of containers in memory: warnings of sockets that are left open would fail a later test."""
+    yield
+    close_listeners()
 
 
 @pytest.fixture

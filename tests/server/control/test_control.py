@@ -167,7 +167,6 @@ async def test_status(database: Path) -> None:
         "Deployment c: There is no image missing-1",
         "1 container of this server is not in its database, perhaps because an older backup was restored",
     ]
-    engine.close_all()
 
 
 def test_the_size_of_files_that_come_and_go(database: Path) -> None:
@@ -211,7 +210,6 @@ async def test_status_without_an_engine(database: Path) -> None:
     engine.available = False
     down = await OfflineControl(database, engine).status()
     assert (down["engine"], down["deployments"]) == (up["engine"], up["deployments"])
-    engine.close_all()
 
 
 @pytest.mark.parametrize("up", [True, False])
@@ -236,7 +234,6 @@ async def test_take_down(database: Path, up: bool) -> None:
         await wait_for_all(server)
         assert (await client.status())["deployments"]["counts"]["ready"] == 2
         assert (await in_thread(server, lambda api: api.get_deployment_status(stopped["id"])))["state"] == "stopped"
-    engine.close_all()
 
 
 async def test_the_label_of_containers(database: Path) -> None:
@@ -254,7 +251,6 @@ async def test_the_label_of_containers(database: Path) -> None:
     with closing(sqlite3.connect(database)) as connection:
         assert connection.execute("SELECT id FROM server").fetchone() == (label_of_containers(database),)
     assert label_of_containers(database.with_name("missing.db")) is None
-    engine.close_all()
 
 
 async def test_state_after_down(database: Path) -> None:
@@ -290,7 +286,6 @@ async def test_take_down_without_an_engine(database: Path) -> None:
         engine.exit(next(iter(engine.by_id)))  # it is still controlled
         await until_one_runs(engine)
         await wait_for_all(server)
-    engine.close_all()
 
 
 async def until_one_runs(engine: ServingEngine) -> None:
@@ -416,7 +411,6 @@ async def test_an_engine_that_goes_away_during_down(database: Path, monkeypatch:
         assert not stop.is_set()
         engine.available = True
         await create_ready(server, "b")
-    engine.close_all()
 
 
 @pytest.mark.parametrize("up", [True, False])
@@ -437,7 +431,6 @@ async def test_prune(database: Path, up: bool) -> None:
         assert [container["id"] for container in await control.unknown()] == [first, second]
         assert await control.remove([first, known]) == [first]
     assert list(engine.by_id) == [known, second]
-    engine.close_all()
 
 
 async def test_prune_waits_for_containers(database: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -453,7 +446,6 @@ async def test_prune_waits_for_containers(database: Path, monkeypatch: pytest.Mo
     monkeypatch.setattr(engine, "remove", remove)
     async with controlled(database, engine) as (_, client, _stop):
         assert await client.remove([unknown]) == [unknown]
-    engine.close_all()
 
 
 async def test_simulation(database: Path) -> None:

@@ -10,6 +10,7 @@
 from __future__ import annotations
 
 import asyncio
+import socket
 from collections import Counter
 from contextlib import suppress
 from datetime import UTC, datetime
@@ -268,6 +269,15 @@ class MemoryEngine:
             listener.put_nowait(container.key.deployment_id)
 
 
+_listeners: list[socket.socket] = []
+
+
+def close_listeners() -> None:
+    """Close the ports of all containers, after the event loops of a test have ended."""
+    while _listeners:
+        _listeners.pop().close()
+
+
 class ServingEngine(MemoryEngine):
     """An engine in memory whose good containers respond on their ports.
 
@@ -310,10 +320,12 @@ class ServingEngine(MemoryEngine):
             writer.close()
 
         try:
-            # It serves later: a call that is cancelled while it begins to serve would leave it open.
-            return await asyncio.start_server(respond, "127.0.0.1", port, start_serving=False)
+            listener = socket.create_server(("127.0.0.1", port))
         except OSError:
             raise PortInUseError(f"port {port} is in use") from None
+        _listeners.append(listener)
+        # It serves later: a call that is cancelled while it begins to serve would leave it open.
+        return await asyncio.start_server(respond, sock=listener, start_serving=False)
 
     def exit(self, container_id: str, exit_code: int = 1) -> None:
         self._close(container_id)
@@ -326,7 +338,3 @@ class ServingEngine(MemoryEngine):
     def _close(self, container_id: str) -> None:
         if server := self._servers.pop(container_id, None):
             server.close()
-
-    def close_all(self) -> None:
-        for id_ in list(self._servers):
-            self._close(id_)

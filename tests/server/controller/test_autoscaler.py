@@ -6,9 +6,9 @@ import asyncio
 from datetime import UTC, datetime, timedelta
 from time import monotonic
 from typing import TYPE_CHECKING, Any
-from uuid import uuid4
 
 import pytest
+from tests.conftest import counted_ids
 from tests.server.controller.loads import INTERVAL, readings
 from tests.server.controller.memory_engine import MemoryEngine
 from tests.server.controller.test_controller import World as RunningWorld
@@ -46,7 +46,7 @@ class World:
         self.moment = datetime(2024, 5, 17, 9, 30, tzinfo=UTC)
         self.database = Database(":memory:", lambda: self.moment)
         self.workloads = Workloads(self.database, EngineRuntime(MemoryEngine(), PORTS))
-        self.store = Store(self.database, actor="Ada", new_id=uuid4)
+        self.store = Store(self.database, actor="Ada", new_id=counted_ids())
         self.records = Records(self.database, self.workloads, PORTS)
         self.last = Pass()
 
@@ -175,11 +175,11 @@ def test_requests_that_take_longer_than_the_window(world: World) -> None:
 
 def test_a_long_request_of_a_replica_that_has_just_become_ready(world: World) -> None:
     """Nothing is decided about its deployment yet, and decisions about others go on."""
-    other = world.create(spec(1, 5), "other")
     id_ = world.create(spec(1, 5, {"metric": "requestDuration", "value": 0.5}))
+    other = world.create(spec(1, 5), "other")
     world.moment -= INTERVAL / 2  # it became ready between the two readings
     assert world.decide(id_, active=dict.fromkeys(world.ready(id_), 1)) == 1
-    assert list(world.last.decisions) == [other, id_]
+    assert list(world.last.decisions) == [id_, other]
     assert world.events(id_, "MetricUnknown") == []
 
 

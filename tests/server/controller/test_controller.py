@@ -137,7 +137,6 @@ async def running(options: Options = DEFAULT_OPTIONS) -> AsyncIterator[World]:
         async with world.controller():
             yield world
     finally:
-        world.engine.close_all()
         world.database.close()
 
 
@@ -500,7 +499,6 @@ def test_unknown_containers_are_kept(caplog: pytest.LogCaptureFixture) -> None:
             id_ = world.create("good-1")
             await until(lambda: world.states(id_) == ["healthy"])
             assert len(world.engine.by_id) == 2
-        world.engine.close_all()
 
     with caplog.at_level(logging.WARNING):
         asyncio.run(main())
@@ -861,7 +859,6 @@ def test_a_commit_is_not_forgotten() -> None:
             world.failures = 1
             second = world.create("good-1")
             await until(lambda: world.states(second) == ["healthy"])
-        world.engine.close_all()
         world.database.close()
 
     asyncio.run(main())

@@ -307,6 +307,5 @@ def test_another_engine(tmp_path: Path) -> None:
             listed = await in_thread(server, lambda api: api.get_deployment_events(id_))
         assert not [event for event in listed if "Simulated" in event["message"]]
         assert {event["reason"]: event["count"] for event in listed}["RolloutStarted"] == 2
-        engine.close_all()
 
     asyncio.run(main())

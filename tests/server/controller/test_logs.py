@@ -93,7 +93,6 @@ async def world(request: pytest.FixtureRequest, tmp_path: Path) -> AsyncIterator
     world = World(tmp_path / "gradient.db" if request.param == "file" else ":memory:")
     async with world.running():
         yield world
-    world.engine.close_all()
 
 
 @pytest.fixture
@@ -153,7 +152,6 @@ async def test_down(stored: World, server_is: str) -> None:
         await OfflineControl(Path(stored.database), stored.engine).take_down(now=True, report=lambda _: None)
         async with stored.running():
             await stored.until_lines("goodbye")
-    stored.engine.close_all()
 
 
 async def test_the_reason_of_a_failure_is_in_the_log(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -203,7 +201,6 @@ async def test_what_is_written_while_the_server_is_down(stored: World) -> None:
     async with stored.running():
         await stored.until_lines("one", "two", "three", "four")
         await stored.ready()
-    stored.engine.close_all()
 
 
 async def test_a_removed_container(world: World) -> None:
@@ -249,7 +246,6 @@ async def test_a_file_that_cannot_be_used(stored: World, caplog: pytest.LogCaptu
             assert await stored.lines() == []
         await asyncio.to_thread(file.rmdir)
         await stored.until_lines("one")
-    stored.engine.close_all()
 
 
 async def test_following_over_a_replaced_file(stored: World, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -279,7 +275,6 @@ async def test_following_over_a_replaced_file(stored: World, monkeypatch: pytest
         stored.engine.write(stored.container, "six", "end")
         await asyncio.wait_for(following, PATIENCE)
         assert followed == ["one", "two", "three", "four", "five", "six", "end"]
-    stored.engine.close_all()
 
 
 async def test_what_the_engine_has_is_stored_again(stored: World, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -294,7 +289,6 @@ async def test_what_the_engine_has_is_stored_again(stored: World, monkeypatch: p
         await asyncio.to_thread(Path(f"{stored.database}.logs").unlink)
         stored.engine.write(stored.engine.running()[0].id, "more")
         await stored.until_lines("0", "1", "2", "more")
-    stored.engine.close_all()
 
 
 async def test_old_logs_are_dropped(stored: World, monkeypatch: pytest.MonkeyPatch) -> None:

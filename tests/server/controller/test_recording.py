@@ -158,7 +158,6 @@ async def test_from_container_to_function(tmp_path: Path, monkeypatch: pytest.Mo
         await until(lambda: not engine.by_id)
         await server.controlled.controller.sampler.sample()
         await until(lambda: not _stored(file))
-    engine.close_all()
 
 
 def _stored(file: Path) -> list[str]:
@@ -182,4 +181,3 @@ async def test_a_file_that_cannot_be_used(
             await asyncio.sleep(0.1)
             assert await in_thread(server, lambda api: api.get_deployment_metrics(created["id"])) == []
     assert caplog.text.count("cannot be used: unable to open database file") == 1
-    engine.close_all()

@@ -77,7 +77,6 @@ def test_what_runs_without_a_database(tmp_path: Path) -> None:
             file.unlink()
             assert server.controlled
             assert await server.controlled.running() == 1
-        engine.close_all()
 
     asyncio.run(main())
 
@@ -116,7 +115,6 @@ def test_restart(fields: dict[str, Any]) -> None:
                     await asyncio.sleep(0.01)
             events = await in_thread(server, lambda api: api.get_deployment_events(id_))
             assert any(event["message"].endswith(" restarted the deployment.") for event in events)
-        engine.close_all()
 
     asyncio.run(main())
 
@@ -194,7 +192,6 @@ def test_a_database_keeps_its_engine(tmp_path: Path) -> None:
             status = await in_thread(server, lambda api: api.wait_for_deployment(id_, timeout=PATIENCE))
             assert [instance["message"] for instance in status["instances"]] == ["Simulated: ready."]
         assert len(engine.running()) == 1  # kept until its engine is used again
-        engine.close_all()
 
     asyncio.run(main())
 
@@ -282,7 +279,6 @@ def test_a_rename_while_the_clock_was_ahead(tmp_path: Path) -> None:
             await in_thread(server, lambda api: api.update_deployment(id=id_, name="renamed"))
         async with LocalServer(engine=engine, options=OPTIONS, database=file) as server:
             await in_thread(server, lambda api: api.wait_for_deployment(id_, timeout=PATIENCE))
-        engine.close_all()
         with closing(sqlite3.connect(file)) as connection:
             [(modified, saved)] = connection.execute(
                 "SELECT dt_modified, (SELECT max(dt_created) FROM replies) FROM deployments"

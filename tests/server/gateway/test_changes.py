@@ -192,7 +192,6 @@ async def test_removed_while_envoy_does_not_respond(
         await until(lambda: str(port) not in (folder / "eds-http.json").read_text())
         os.kill(envoy, signal.SIGCONT)
         await until(lambda: gateway.routes(id_) == Routes(routed=gateway.routes(id_).routed))
-    engine.close_all()
 
 
 async def test_late_route_to_a_replica_that_is_not_ready_any_more(
@@ -219,7 +218,6 @@ async def test_late_route_to_a_replica_that_is_not_ready_any_more(
         await until(lambda: engine.received["/ready"] > before + 1)
         os.kill(envoy, signal.SIGCONT)
         await until(lambda: [instance.draining for instance in gateway._changes.applied.of(id_)] == [True])
-    engine.close_all()
 
 
 async def test_file_that_envoy_could_not_read(
