@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import json
 import os
 import socket
 from collections.abc import AsyncIterator, Awaitable, Callable
@@ -15,6 +16,7 @@ from aiohttp import web
 from paperspace.gradient.server.controller.engine import EngineUnavailableError, Execution, ImageError, Workload
 from paperspace.gradient.server.docker.address import Address
 from paperspace.gradient.server.docker.api import Api, api_version
+from paperspace.gradient.server.docker.containers import DEPLOYMENT
 from paperspace.gradient.server.docker.engine import DockerEngine
 from paperspace.gradient.server.docker.registries import Registry
 from paperspace.gradient.server.docker.requirements import Settings
@@ -239,6 +241,30 @@ async def test_engine_that_has_other_cpus_after_a_restart(tmp_path: Path) -> Non
         (note,) = engine.check(workload)
         await engine.close()
     assert note.endswith("but this machine has only 2 CPUs, 8 GiB.")
+
+
+async def test_event_with_large_labels(tmp_path: Path) -> None:
+    """An event has all labels of its container, also those of the image: however long they are, events are received."""
+    info = {"NCPU": 1, "MemTotal": 2**30, "SystemTime": "2026-11-27T12:00:00Z"}
+    attributes = {DEPLOYMENT: "d", "notes": "x" * 3_000_000}
+
+    async def respond(request: web.Request) -> web.StreamResponse:
+        if request.path.endswith("/events"):
+            response = web.StreamResponse()
+            await response.prepare(request)
+            event = {"Action": "die", "Actor": {"ID": "c", "Attributes": attributes}}
+            for _ in range(2):
+                await response.write(json.dumps(event).encode() + b"\n")
+            await asyncio.get_running_loop().create_future()
+        return web.json_response(versions("1.24", "1.43") if request.path.endswith("/version") else info)
+
+    async with engine_with(tmp_path / "docker.sock", {"/{path:.*}": respond}) as address:
+        engine = DockerEngine(address=address)
+        await engine.connect("a server")
+        changes = engine.changes()
+        async with asyncio.timeout(30):
+            assert [await anext(changes) for _ in range(3)] == [None, "d", "d"]
+        await engine.close()
 
 
 @asynccontextmanager

@@ -25,6 +25,7 @@ NEWEST_API = (1, 51)
 
 CONNECTION_FAILED = 900  # the status of aiodocker's error if there is no response
 PING_INTERVAL = 1.0  # seconds without an event
+_EVENT_BUFFER = 16 * 2**20  # bytes; an event, which has all labels of its container, may be twice as large
 
 _TIMEOUT = aiohttp.ClientTimeout(total=60, sock_connect=5)
 _PING_TIMEOUT = aiohttp.ClientTimeout(total=10)
@@ -120,6 +121,7 @@ class Api:
                 self.url("events"),
                 params={"filters": json.dumps(filters)},
                 timeout=aiohttp.ClientTimeout(sock_connect=_TIMEOUT.sock_connect),
+                read_bufsize=_EVENT_BUFFER,
                 raise_for_status=True,
             ) as response:
                 yield self._checked(json.loads(line) async for line in response.content)
