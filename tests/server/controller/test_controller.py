@@ -25,6 +25,7 @@ from paperspace.gradient.server.controller.engine import (
     EngineUnavailableError,
     Image,
     ImageError,
+    StartError,
     Workload,
 )
 from paperspace.gradient.server.controller.gateway import NO_ROUTES, NoGateway, Routes
@@ -213,6 +214,26 @@ def test_failed_update_leaves_the_old_revision(image: str, reason: str, monkeypa
         await until(lambda: world.images(id_) == ["good-2"] * 2)
 
     run(test, Options(progress_deadline=timedelta(seconds=2)))
+
+
+def test_scaling_after_a_failed_restart(monkeypatch: pytest.MonkeyPatch) -> None:
+    """After a restart that has failed, a change of the replicas keeps the containers that serve, and adds equal ones."""
+    monkeypatch.setattr("paperspace.gradient.server.controller.restarts.FIRST_DELAY", timedelta(seconds=0.05))
+
+    async def test(world: World) -> None:
+        id_ = world.create("good-1")
+        await until(lambda: world.states(id_) == ["healthy"])
+        [first] = world.engine.by_id
+        monkeypatch.setattr(world.engine, "start", AsyncMock(side_effect=StartError("The disk is full.")))
+        world.update(id_, "good-1")
+        await until(lambda: world.error(id_))
+        monkeypatch.undo()
+        world.update(id_, "good-1", 2)
+        await until(lambda: world.states(id_) == ["healthy"] * 2)
+        assert first in world.engine.by_id
+        assert len({row["template"] for row in world.instances(id_)}) == 1
+
+    run(test)
 
 
 def test_crashed_and_lost_containers_are_healed() -> None:

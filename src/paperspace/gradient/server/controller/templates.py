@@ -70,7 +70,7 @@ def _next_template(
 
     A revision that means the same as the one before is a restart, so it gets a template of its own. One that differs from what
     was applied only in other fields keeps that template, which may be that of a restart. One that goes back to an earlier spec gets
-    the latest template of this spec, for the same reason.
+    the latest template of this spec, for the same reason; so does one after a restart that has failed.
 
     Args:
         spec: The row of the new revision.
@@ -83,7 +83,7 @@ def _next_template(
         return template
     if before and _meaning(spec) == _meaning(before):
         return f"{template}-{spec['id']}"
-    if template == template_of(json.loads(applied["data"])):
+    if template == template_of(json.loads(applied["data"])) and not (applied["error"] and latest):
         same_template: str = applied["template"]
         return same_template
     return latest or template
