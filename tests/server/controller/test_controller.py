@@ -300,6 +300,24 @@ def test_deployments_are_looked_at_in_groups() -> None:
     asyncio.run(main())
 
 
+def test_resync_that_is_requested_again_and_again() -> None:
+    """However often an engine comes and goes, all deployments are looked at: a new resync does not end the one before."""
+
+    class Flapping(World):
+        async def change(self, function: Callable[[Records], T]) -> T:
+            self._controller._resync_soon()
+            return await super().change(function)
+
+    async def main() -> None:
+        world = Flapping()
+        world.controller()  # of an earlier server
+        ids = {world.create("good-1", 0) for _ in range(2 * RESYNC_GROUP)}
+        async with world.controller() as controller:
+            await until(lambda: controller.restarts().keys() == ids)
+
+    asyncio.run(main())
+
+
 def test_engine_that_does_not_respond() -> None:
     """While the engine is away, states say so and ready instances stay ready; when it is back, everything goes on."""
 

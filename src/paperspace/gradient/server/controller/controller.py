@@ -214,7 +214,7 @@ class Controller:
         """Wake deployments and return their ids. One group follows another: no change of a request waits for all of them."""
         left = list(deployment_ids)
         woken: set[str] = set()
-        while left and not self._resync_requested.is_set():
+        while left:
             group, left = left[:RESYNC_GROUP], left[RESYNC_GROUP:]
             self.wake(group)
             woken.update(group)
