@@ -19,7 +19,7 @@ from tests.engine.test_command import Command, fetch, running
 from tests.engine.test_lifecycle import folder, no_containers  # noqa: F401  # fixtures
 from tests.repeating import repeated
 
-from paperspace.gradient.server.controller.engine import ContainerMissingError, Execution
+from paperspace.gradient.server.controller.engine import ContainerMissingError, Execution, ExecutionError
 from paperspace.gradient.server.docker.engine import DockerEngine
 from paperspace.gradient.server.tasks import cancel
 
@@ -124,6 +124,18 @@ def test_a_paused_container_is_restarted(site: Site, check: dict[str, Any]) -> N
     site.ready(id_)
 
 
+def test_a_command_that_cannot_be_run(site: Site) -> None:
+    """A liveness check whose program does not exist does not restart the container; an event says why."""
+    check = {"exec": {"command": ["/nosuch"]}, "failureThreshold": 1}
+    id_ = site.create("web", checked("web", liveness=check), wait=True)
+    (first,) = site.containers(id_)
+    wait_for(lambda: bool(events(site, id_, "CheckUnknown")))
+    (message,) = events(site, id_, "CheckUnknown")
+    assert message.startswith("liveness: /nosuch cannot be run: OCI runtime exec failed: exec failed: ")
+    assert [entry["id"] for entry in site.containers(id_)] == [first["id"]]
+    assert events(site, id_, "Unhealthy") == []
+
+
 def test_a_port_whose_proxy_is_gone(site: Site) -> None:
     """If Docker's proxy for the port of a container is killed, the liveness check fails, and a new container serves."""
     id_ = site.create("web", checked("web", liveness={"path": "/", "failureThreshold": 2}), wait=True)
@@ -207,9 +219,9 @@ async def test_commands(engine: DockerEngine, docker: PrivateEngine, free_port: 
     assert await execute("/bin/sh", "-c", "exit 0") == Execution(0, "")
     long = await execute("/bin/seq", "100000")
     assert (long.exit_code, long.output[-7:], len(long.output)) == (0, "100000\n", 1000)
-    missing = await execute("/nosuch")
-    assert missing.exit_code in {126, 127}
-    assert "/nosuch" in missing.output
+    with pytest.raises(ExecutionError, match='"/nosuch"'):
+        await execute("/nosuch")
+    assert await execute("/bin/sh", "-c", "echo OCI; exit 126") == Execution(126, "OCI\n")
     waits = ("/bin/sh", "-c", "echo x >> /tmp/runs; while [ ! -e /tmp/end ]; do sleep 0.1; done")
     for _ in range(3):
         assert (await execute(*waits, timeout=0.5)).exit_code is None

@@ -23,6 +23,7 @@ from paperspace.gradient.server.controller.engine import (
     ContainerMissingError,
     EngineUnavailableError,
     Execution,
+    ExecutionError,
     Image,
     ImageError,
     Piece,
@@ -48,6 +49,7 @@ class MemoryEngine:
         written: The output of each container, also of those that are gone.
         cuts: How often the streams of output were cut.
         exit_codes: The exit code of each program that can be executed in containers.
+        refused: The programs that are not executed.
         cpu_seconds: What each container has used; by default none.
         memory: The bytes that each container uses.
         clones: How often `clone` was called.
@@ -67,6 +69,7 @@ class MemoryEngine:
         self.written: dict[str, list[Piece]] = {}
         self.cuts = 0
         self.exit_codes: dict[str, int] = {}
+        self.refused: set[str] = set()
         self.cpu_seconds: dict[str, float] = {}
         self.memory: dict[str, int] = {}
         self.clones = 0
@@ -220,6 +223,8 @@ class MemoryEngine:
         self._check_available()
         if container_id not in {container.id for container in self.running()}:
             raise ContainerMissingError(container_id)
+        if command[0] in self.refused:
+            raise ExecutionError("not allowed")
         return Execution(self.exit_codes.get(command[0]), f"output of {command[0]}\n")
 
     async def output(self, container_id: str, since: int, *, follow: bool) -> AsyncGenerator[Sequence[Piece]]:

@@ -90,6 +90,45 @@ def test_liveness() -> None:
     run(test)
 
 
+def test_commands_that_are_not_run() -> None:
+    """If the engine does not run the commands of checks, a container stays as it is, and an event says why; later it is checked."""
+
+    async def test(world: World) -> None:
+        world.engine.exit_codes |= {"alive": 0, "ready": 0}
+        checks = {"liveness": command("alive"), "readiness": command("ready")}
+        id_ = world.create("good-1", healthChecks=checks)
+        await until(lambda: world.states(id_) == ["healthy"])
+        before = containers(world)
+        world.engine.refused = {"alive"}
+        await until(lambda: "CheckUnknown" in told(world, id_))
+        assert message(world, id_, "CheckUnknown") == (
+            "liveness: alive cannot be run: not allowed. The result does not count."
+        )
+        world.engine.refused = {"alive", "ready"}
+        await until(lambda: told(world, id_)["CheckUnknown"] == 2)
+        await asyncio.sleep(10 * PERIOD)  # more than three failures
+        assert told(world, id_)["CheckUnknown"] == 2
+        assert (world.states(id_), routed(world, id_), containers(world)) == (["healthy"], 1, before)
+        world.engine.refused = set()
+        world.engine.exit_codes["ready"] = 1
+        await until(lambda: world.states(id_) == ["pending"])
+        assert "Unhealthy" not in told(world, id_)
+
+    run(test)
+
+
+def test_command_of_a_new_revision_that_is_not_run() -> None:
+    """A new revision whose check is not run does not get ready, and fails with that reason."""
+
+    async def test(world: World) -> None:
+        world.engine.refused = {"started"}
+        id_ = world.create("good-1", healthChecks={"startup": command("started") | {"failureThreshold": 1}})
+        await until(lambda: world.states(id_) == ["failed"])
+        assert str(world.error(id_)).endswith("after its start. startup: started cannot be run: not allowed.")
+
+    run(test, Options(progress_deadline=timedelta(seconds=0.2)))
+
+
 def test_startup() -> None:
     """Until the startup check passes, no other check runs; then they do, and the start took longer than a readiness deadline."""
 

@@ -13,7 +13,7 @@ from pathlib import Path
 import pytest
 from aiohttp import web
 
-from paperspace.gradient.server.controller.engine import EngineUnavailableError, Execution, ImageError, Workload
+from paperspace.gradient.server.controller.engine import EngineUnavailableError, ExecutionError, ImageError, Workload
 from paperspace.gradient.server.docker.address import Address
 from paperspace.gradient.server.docker.api import Api, api_version
 from paperspace.gradient.server.docker.containers import DEPLOYMENT
@@ -318,7 +318,8 @@ async def test_proxy_that_refuses_events(tmp_path: Path) -> None:
 
 
 async def test_proxy_that_refuses_commands(tmp_path: Path) -> None:
-    """A health check fails, and says why, if its command is refused."""
+    """A command that is refused is an error with the reason, and not a failure of the container."""
     async with engine_without(tmp_path / "docker.sock", "/exec") as engine:
-        execution = await engine.execute("c", ("true",), 1.0)
-    assert execution == Execution(126, "<h1>403 Forbidden</h1>\nby a rule.")
+        with pytest.raises(ExecutionError) as caught:
+            await engine.execute("c", ("true",), 1.0)
+    assert str(caught.value) == "<h1>403 Forbidden</h1>\nby a rule"

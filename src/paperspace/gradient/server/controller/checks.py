@@ -107,7 +107,8 @@ def _action(check: Mapping[str, Any], port: int) -> Request | Command:
 class Result(NamedTuple):
     """The result of one attempt of a check."""
 
-    passed: bool
+    passed: bool | None
+    """None: this is unknown, because the engine did not run the command."""
     text: str
     """What was seen, such as "GET /health returned 503"."""
 

@@ -143,6 +143,10 @@ class ContainerMissingError(Exception):
     """The container does not exist."""
 
 
+class ExecutionError(Exception):
+    """The engine does not run a command, for example because its program does not exist. The message has no period."""
+
+
 class EngineUnavailableError(Exception):
     """The engine does not respond. The message says what was tried and what to do.
 
@@ -308,6 +312,7 @@ class Engine(Protocol):
 
         Raises:
             ContainerMissingError: the container does not run.
+            ExecutionError: the engine does not run the command, which says nothing about the container.
         """
         ...
 

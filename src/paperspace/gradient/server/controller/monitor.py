@@ -93,7 +93,8 @@ class Monitor:
         while True:
             start = self._loop.time()
             result = await self._subject.attempt(check)
-            if result and (result.passed or not self._starts(check) or self._loop.time() >= end_of_period):
+            known = result is not None and result.passed is not None
+            if result and known and (result.passed or not self._starts(check) or self._loop.time() >= end_of_period):
                 self._count(check, result)
                 end_of_period = self._loop.time() + check.period  # also after an outage, in which nothing was counted
             elif result:

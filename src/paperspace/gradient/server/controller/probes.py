@@ -7,11 +7,16 @@ from typing import TYPE_CHECKING
 from paperspace.gradient.server.controller import http_checks, restarts
 from paperspace.gradient.server.controller.checks import Check, Command, Health, Result
 from paperspace.gradient.server.controller.command_limit import limited
-from paperspace.gradient.server.controller.engine import ContainerMissingError, EngineUnavailableError
+from paperspace.gradient.server.controller.engine import (
+    ContainerMissingError,
+    EngineUnavailableError,
+    ExecutionError,
+)
 from paperspace.gradient.server.controller.monitor import Before, Monitor
 from paperspace.gradient.server.controller.readiness import wait_until_ready
 from paperspace.gradient.server.controller.state import Ended, Progress, Report, Responded
 from paperspace.gradient.server.engines.reasons import Reason
+from paperspace.gradient.server.engines.runtime import InstanceNoted
 
 if TYPE_CHECKING:
     from paperspace.gradient.server.controller.engine import Container
@@ -45,11 +50,16 @@ class _Container:
         self._assignment = assignment
         self._container = container
         self._ports = {assignment.workload.port: step.port, **dict(step.check_ports)}
+        self._noted: dict[str, str] = {}
+        """Why the last result of a check is unknown, by its name."""
 
     async def attempt(self, check: Check) -> Result | None:
         action = check.action
         if isinstance(action, Command):
-            return await self._execute(action, check.timeout)
+            result = await self._execute(action, check.timeout)
+            if result:
+                await self._note(check, result)
+            return result
         if action.port not in self._ports:  # the container is from before the server published such ports
             return Result(False, f"port {action.port} of the container is not published")
         http2 = self._assignment.protocol == "http2" and action.port == self._assignment.workload.port
@@ -62,12 +72,26 @@ class _Container:
                 execution = await self._tools.engine.execute(self._container.id, command.arguments, timeout)
         except (ContainerMissingError, EngineUnavailableError):
             return None
+        except ExecutionError as error:
+            reason = restarts.output_excerpt(str(error).splitlines())[-_MAX_OUTPUT:]
+            return Result(None, f"{name} cannot be run: {reason}")
         if execution.exit_code is None:
             return Result(False, f"{name} did not end in {timeout:g} s")
         output = restarts.output_excerpt(execution.output.splitlines())[-_MAX_OUTPUT:]
         return Result(
             execution.exit_code == 0, f"{name} exited with code {execution.exit_code}{output and f': {output}'}"
         )
+
+    async def _note(self, check: Check, result: Result) -> None:
+        """Record once why a result is unknown: the state of an instance that is ready does not say it."""
+        if result.passed is not None:
+            self._noted.pop(check.name, None)
+        elif self._noted.get(check.name) != result.text:
+            self._noted[check.name] = result.text
+            id_, message = self._step.instance_id, f"{check.name}: {result.text}. The result does not count."
+            await self._tools.change(
+                lambda records: records.record([InstanceNoted(id_, records.now, Reason.CHECK_UNKNOWN, message)])
+            )
 
     async def respond(self) -> None:
         workload, protocol = self._assignment.workload, self._assignment.protocol

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 import aiodocker
 from aiodocker.execs import Exec
 
-from paperspace.gradient.server.controller.engine import ContainerMissingError, Execution
+from paperspace.gradient.server.controller.engine import ContainerMissingError, Execution, ExecutionError
 from paperspace.gradient.server.docker.commands import CANNOT_START, plain
 
 if TYPE_CHECKING:
@@ -27,7 +27,9 @@ if TYPE_CHECKING:
 MAX_OUTPUT = 1000  # bytes; earlier ones are dropped
 POLL = 0.02  # seconds between two looks at a command whose output has ended
 
-_CANNOT_EXECUTE = 126  # the exit code of shells for a command that cannot be executed
+# The exit codes that the engine gives a command that it cannot start. Commands have them too, as those of shells.
+_CANNOT_EXECUTE = {126, 127}
+_PAUSED = Execution(126, "the container is paused")
 
 
 class _Left(NamedTuple):
@@ -56,6 +58,7 @@ class Executions:
 
         Raises:
             ContainerMissingError: the container does not run.
+            ExecutionError: the engine does not run the command.
         """
         key = container_id, command
         if container_id not in self._searched:
@@ -66,9 +69,9 @@ class Executions:
             self._left.pop(key, None)
         try:
             execution = await _create(api, container_id, command)
-            return await self._finish(api, execution, key, timeout)
-        except _CannotStartError as error:
-            return Execution(_CANNOT_EXECUTE, str(error))
+        except _PausedError:
+            return _PAUSED
+        return await self._finish(api, execution, key, timeout)
 
     async def _search(self, api: Api, container_id: str) -> None:
         """Find the commands that an earlier server has left."""
@@ -97,11 +100,18 @@ class Executions:
         finally:
             if exit_code is None:
                 self._left[key] = _Left(execution, start)
-        return Execution(exit_code, output.decode(errors="replace"))
+        text = output.decode(errors="replace")
+        if exit_code in _CANNOT_EXECUTE and CANNOT_START.match(text):
+            raise _not_run(text)
+        return Execution(exit_code, text)
 
 
-class _CannotStartError(Exception):
-    """The command cannot be executed, for example because the program does not exist."""
+class _PausedError(Exception):
+    """The container is paused, so that no command can start in it."""
+
+
+def _not_run(message: str) -> ExecutionError:
+    return ExecutionError(plain(message).rstrip("."))
 
 
 async def _create(api: Api, container_id: str, command: tuple[str, ...]) -> Exec:
@@ -113,9 +123,9 @@ async def _create(api: Api, container_id: str, command: tuple[str, ...]) -> Exec
             if error.status >= HTTPStatus.INTERNAL_SERVER_ERROR:
                 raise
             if error.status not in {HTTPStatus.NOT_FOUND, HTTPStatus.CONFLICT}:
-                raise _CannotStartError(plain(error.message)) from error
+                raise _not_run(error.message) from error
             if error.status == HTTPStatus.CONFLICT and await _is_paused(container):
-                raise _CannotStartError("the container is paused") from error
+                raise _PausedError from error
             raise ContainerMissingError(container_id) from error
 
 
@@ -139,7 +149,7 @@ async def _read(api: Api, execution: Exec, output: bytearray, limit: asyncio.Tim
                     del output[:-MAX_OUTPUT]
         except aiodocker.DockerError as error:
             if error.status < HTTPStatus.INTERNAL_SERVER_ERROR or CANNOT_START.search(error.message):
-                raise _CannotStartError(plain(error.message)) from error
+                raise _not_run(error.message) from error
             raise
 
 

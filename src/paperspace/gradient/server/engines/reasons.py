@@ -44,6 +44,7 @@ class Reason(StrEnum):
     READY = "Ready"
     UNREADY = "Unready"
     UNHEALTHY = "Unhealthy"
+    CHECK_UNKNOWN = "CheckUnknown"
     CRASHED = "Crashed"
     ENDED = "Ended"
     LOST = "Lost"
@@ -72,6 +73,7 @@ _WARNINGS = {
     Reason.START_FAILED,
     Reason.UNREADY,
     Reason.UNHEALTHY,
+    Reason.CHECK_UNKNOWN,
     Reason.CRASHED,
     Reason.ENDED,
     Reason.LOST,
