@@ -79,6 +79,20 @@ def test_larger_than_the_client_accepts(
         assert READS[read](client.deployments, id_) == REVISIONS
 
 
+def test_status_in_small_pages(server: LocalServer, client: Client, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A status is read and waited for, although its instances have more than `max_response_bytes`; so is a list of statuses."""
+    monkeypatch.setattr(retry, "FIRST_BACKOFF", 0.001)
+    spec: Any = {"image": "i", "resources": {"replicas": 50}}
+    created = client.deployments.create_deployment("n", "p", spec, "c", wait=True)
+    status = client.deployments.get_deployment_status(created["id"])
+    assert len(status["instances"]) == 50
+    with Client(server.api_key, server.url, max_response_bytes=2_500) as other:
+        assert other.deployments.get_deployment_status(created["id"]) == status
+        assert other.deployments.wait_for_deployment(created["id"]) == status
+        assert other.deployments.list_deployment_statuses() == [status]
+        assert other.deployments.list_deployment_statuses(cluster_id="c") == [status]
+
+
 def test_many_events_in_small_pages(server: LocalServer, client: Client, monkeypatch: pytest.MonkeyPatch) -> None:
     """More than a page of events are read, although a page has more than `max_response_bytes`."""
     monkeypatch.setattr(retry, "FIRST_BACKOFF", 0.001)

@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from paperspace.gradient import AsyncClient, Client
+from paperspace.gradient import APITimeoutError, AsyncClient, Client
 from paperspace.gradient.deployments._logs import LogReader
 from paperspace.gradient.pytest_plugin import GradientServer
 from paperspace.gradient.types import DeploymentSpecInput
@@ -49,6 +49,13 @@ def test_deleted_instances_do_not_count(client: Client, many: str) -> None:
     status = client.deployments.get_deployment_status(many)
     assert len(status["instances"]) == status["readyReplicas"] == 3
     assert client.deployments.list_deployment_statuses() == [status]
+
+
+def test_timeout_of_a_status(gradient_server: GradientServer, client: Client, many: str) -> None:
+    """The timeout limits the whole call also if the status takes several pages of instances."""
+    gradient_server.delay(0.6, 2, operation="DeploymentStatus")
+    with pytest.raises(APITimeoutError):
+        client.with_options(timeout=1.0).deployments.get_deployment_status(many)
 
 
 def test_requests_for_logs(client: Client, many: str, wire: list[dict[str, Any]]) -> None:

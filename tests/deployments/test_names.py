@@ -83,7 +83,7 @@ def async_call(client: Client, function: str, **arguments: Any) -> Any:
 
 @pytest.mark.parametrize(
     "function",
-    ["get_deployment", "get_deployment_spec", "get_deployment_status", "get_deployment_metrics", "delete_deployment"],
+    sorted(CALLS.keys() - ITERATORS - {"get_deployment_history", "get_deployment_events", "wait_for_deployment"}),
 )
 def test_one_timeout(gradient_server: GradientServer, function: str) -> None:
     """The timeout limits the whole call: the search for the name, and what follows."""
@@ -91,7 +91,7 @@ def test_one_timeout(gradient_server: GradientServer, function: str) -> None:
         client.with_options(timeout=60.0).deployments.create_deployment("one", "p", SPEC)
         gradient_server.delay(0.6, 2)
         with pytest.raises((APITimeoutError, OutcomeUnknownError)):
-            getattr(client.deployments, function)(name="one")
+            getattr(client.deployments, function)(name="one", **CALLS[function])
 
 
 CALLERS = pytest.mark.parametrize("call", [sync_call, async_call])

@@ -23,6 +23,7 @@ class DeploymentStatusVariables(TypedDict):
     """The variables of `DeploymentStatus`."""
 
     id: UUID
+    instancesFirst: NotRequired[int | None]
     instancesAfter: NotRequired[str | None]
 
 

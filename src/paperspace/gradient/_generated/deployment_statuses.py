@@ -45,6 +45,7 @@ class DeploymentStatusesVariables(TypedDict):
     clusterId: NotRequired[str | None]
     first: NotRequired[int | None]
     after: NotRequired[str | None]
+    instancesFirst: NotRequired[int | None]
     instancesAfter: NotRequired[str | None]
 
 

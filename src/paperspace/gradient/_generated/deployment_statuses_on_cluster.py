@@ -45,6 +45,7 @@ class DeploymentStatusesOnClusterVariables(TypedDict):
     projectId: NotRequired[str | None]
     first: NotRequired[int | None]
     after: NotRequired[str | None]
+    instancesFirst: NotRequired[int | None]
     instancesAfter: NotRequired[str | None]
 
 

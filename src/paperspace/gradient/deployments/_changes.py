@@ -119,23 +119,24 @@ async def restart(session: Session, call: Call, id: str) -> RevisedDeployment:
     return await add_revision(session, call, id, newest, {"spec": spec_of(newest)})
 
 
-async def rollback(session: Session, id: str, to: str | None) -> RevisedDeployment:
+async def rollback(session: Session, call: Call, id: str, to: str | None) -> RevisedDeployment:
     """Add a revision with the spec of an earlier one, if that differs from the newest.
 
     Args:
         session: The session to send it with.
+        call: The call that the requests belong to.
         id: The id of the deployment.
         to: The id of the earlier revision. None: the latest one that differs from the newest.
     """
     newest = None
-    async with aclosing(iter_revision_pages(session, id, first_size=SMALL_PAGE)) as pages:
+    async with aclosing(iter_revision_pages(session, id, call, first_size=SMALL_PAGE)) as pages:
         async for page in pages:
             for revision in page:
                 newest = newest or revision
                 differs = _differs(newest, revision)
                 if differs if to is None else same_id(revision["id"], to):
                     if differs:
-                        return await _restore(session, id, newest, revision)
+                        return await _restore(session, call, id, newest, revision)
                     return {"id": id, "specId": newest["id"]}
     missing = "no earlier spec that differs from the newest one" if to is None else f"no spec {to}"
     raise part_not_found("spec", f"deployment {id} has {missing}", DEPLOYMENT_HISTORY.name)
@@ -147,10 +148,10 @@ def _differs(newest: Revision, earlier: Revision) -> bool:
     return not same_cluster or bool(difference(spec_of(newest), spec_of(earlier))["changes"])
 
 
-async def _restore(session: Session, id: str, newest: Revision, earlier: Revision) -> RevisedDeployment:
+async def _restore(session: Session, call: Call, id: str, newest: Revision, earlier: Revision) -> RevisedDeployment:
     cluster = earlier["cluster"]
     values = {"spec": spec_of(earlier), **({"clusterId": cluster["id"]} if cluster else {})}
-    return await add_revision(session, session.start(), id, newest, values)
+    return await add_revision(session, call, id, newest, values)
 
 
 def _plan(

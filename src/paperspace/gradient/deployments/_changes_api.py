@@ -267,8 +267,9 @@ class ChangesAPI(LifecycleAPI):
             _arguments.check_timeout(wait_timeout, "wait_timeout"),
         )
         session = self._session()
-        found = await _queries.id_of(session, session.start(), id, name, project_id)
-        restored = await _changes.rollback(session, found, to)
+        call = session.start()
+        found = await _queries.id_of(session, call, id, name, project_id)
+        restored = await _changes.rollback(session, call, found, to)
         if wait:
             await self._wait_after_change(restored["id"], restored["specId"], "rolled back", timeout=wait_timeout)
         return restored

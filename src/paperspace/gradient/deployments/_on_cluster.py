@@ -66,15 +66,15 @@ def statuses(
     project_id: str | None,
     cluster_id: str,
     verify: Callable[[DeploymentStatusesOnClusterResult], str | None],
-) -> FetchPage[DeploymentStatus]:
-    """Return a function that fetches a page of the statuses of the deployments with a spec on a cluster.
+) -> Callable[[int, str | None, int], Awaitable[Page[DeploymentStatus]]]:
+    """Return a function that fetches a page of the statuses of the deployments with a spec on a cluster, of each so many instances.
 
     `verify` returns what is wrong with a result, if anything.
     """
 
-    async def fetch(size: int, after: str | None) -> Page[DeploymentStatus]:
+    async def fetch(size: int, after: str | None, instances: int) -> Page[DeploymentStatus]:
         variables = DeploymentStatusesOnClusterVariables(
-            name=name, projectId=project_id, clusterId=cluster_id, first=size, after=after
+            name=name, projectId=project_id, clusterId=cluster_id, first=size, after=after, instancesFirst=instances
         )
         result = await session.run(DEPLOYMENT_STATUSES_ON_CLUSTER, variables, verify=verify)
         return result["deployments"]["nodes"], result["deployments"]["pageInfo"]

@@ -54,10 +54,10 @@ async def iter_deployment_pages(
         result = await session.run(DEPLOYMENTS, variables)
         return result["deployments"]["nodes"], result["deployments"]["pageInfo"]
 
-    fetch_page = _with_fewer_specs(fetch)
+    fetch_page = with_smaller_parts(fetch)
     if cluster_id is not None:
         on_cluster = _on_cluster.deployments(session, name, project_id, cluster_id)
-        fetch_page = _on_cluster.filtered_by_server(fetch_page, _with_fewer_specs(on_cluster))
+        fetch_page = _on_cluster.filtered_by_server(fetch_page, with_smaller_parts(on_cluster))
     # With a filter, some nodes are dropped here, so how many to ask for is unknown: full pages take the fewest requests.
     filtered = name is not None or cluster_id is not None
     remaining = first
@@ -79,15 +79,13 @@ async def iter_deployment_pages(
                 return
 
 
-def _with_fewer_specs(
-    fetch: Callable[[int, str | None, int], Awaitable[Page[DeploymentPage]]],
-) -> FetchPage[DeploymentPage]:
-    """Return a function that fetches a page of deployments, of each a page of specs, which are fewer if even one is too large.
+def with_smaller_parts(fetch: Callable[[int, str | None, int], Awaitable[Page[D]]]) -> FetchPage[D]:
+    """Return a function that fetches a page of deployments, of each a page of specs or instances: a smaller one if it is too large.
 
-    The third argument of `fetch` is the size of the pages of specs.
+    The third argument of `fetch` is the size of the pages of specs or instances.
     """
 
-    async def fetch_page(size: int, after: str | None) -> Page[DeploymentPage]:
+    async def fetch_page(size: int, after: str | None) -> Page[D]:
         try:
             return await fetch(size, after, MAX_PAGE)
         except APIError as error:

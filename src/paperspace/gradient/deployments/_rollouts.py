@@ -16,16 +16,19 @@ if TYPE_CHECKING:
     from collections.abc import AsyncGenerator
 
     from paperspace.gradient._core.pagination import Page
-    from paperspace.gradient._core.session import Session
+    from paperspace.gradient._core.session import Call, Session
     from paperspace.gradient._generated.deployment_rollout_fields import DeploymentRollout
 
 
-def iter_rollout_pages(session: Session, id: str, *, first_page: Page[Any] | None = None) -> AsyncGenerator[list[Any]]:
+def iter_rollout_pages(
+    session: Session, id: str, call: Call | None = None, *, first_page: Page[Any] | None = None
+) -> AsyncGenerator[list[Any]]:
     """Iterate over pages of the rollouts of a deployment, newest first.
 
     Args:
         session: The session to read them with.
         id: The id of the deployment.
+        call: The call that the requests belong to. None: each is a call of its own.
         first_page: The first page, if the caller has it already.
 
     Raises:
@@ -34,13 +37,13 @@ def iter_rollout_pages(session: Session, id: str, *, first_page: Page[Any] | Non
 
     async def fetch(size: int, after: str | None) -> Page[Any]:
         variables = DeploymentRunsVariables(id=id, first=size, after=after)
-        rollouts = (await fetch_by_id(session, DEPLOYMENT_RUNS, variables))["deploymentRollouts"]
+        rollouts = (await fetch_by_id(session, DEPLOYMENT_RUNS, variables, call=call))["deploymentRollouts"]
         return rollouts["nodes"], rollouts["pageInfo"]
 
     return iter_pages(fetch, operation=DEPLOYMENT_RUNS.name, first_page=first_page)
 
 
-async def rollouts_with_instances(session: Session, id: str) -> list[DeploymentRollout]:
+async def rollouts_with_instances(session: Session, call: Call | None, id: str) -> list[DeploymentRollout]:
     """Return the newest rollouts with an instance that is not removed, however many rollouts a deployment has.
 
     Raises:
@@ -48,5 +51,5 @@ async def rollouts_with_instances(session: Session, id: str) -> list[DeploymentR
         NotFoundError: No deployment has this id.
     """
     variables = DeploymentRolloutsWithInstancesVariables(id=id)
-    deployment = await fetch_by_id(session, DEPLOYMENT_ROLLOUTS_WITH_INSTANCES, variables)
+    deployment = await fetch_by_id(session, DEPLOYMENT_ROLLOUTS_WITH_INSTANCES, variables, call=call)
     return deployment["deploymentRollouts"]["nodes"]

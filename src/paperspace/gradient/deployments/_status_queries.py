@@ -5,11 +5,11 @@ from __future__ import annotations
 from contextlib import aclosing, suppress
 from typing import TYPE_CHECKING
 
-from paperspace.gradient._core.pagination import empty_page, iter_pages
+from paperspace.gradient._core.pagination import MAX_PAGE, empty_page, fetch_fitting, iter_pages
 from paperspace.gradient._generated.deployment_status import DEPLOYMENT_STATUS, DeploymentStatusVariables
 from paperspace.gradient._generated.deployment_statuses import DEPLOYMENT_STATUSES, DeploymentStatusesVariables
 from paperspace.gradient._shared.lazy import lazy_modules
-from paperspace.gradient.deployments._queries import fetch_by_id, same_text, verify_has_spec
+from paperspace.gradient.deployments._queries import fetch_by_id, same_text, verify_has_spec, with_smaller_parts
 from paperspace.gradient.deployments._rollouts import iter_rollout_pages, rollouts_with_instances
 from paperspace.gradient.deployments._status import newest_run, remaining_runs, status_of
 from paperspace.gradient.errors import BadRequestError, NotFoundError
@@ -30,44 +30,49 @@ else:
 
 
 async def deployment_status(session: Session, id: str, call: Call | None = None) -> DeploymentStatus:
-    """Return the status of a deployment. The call is that of the first request. None: a call of its own.
+    """Return the status of a deployment. All requests belong to the call. None: a call of its own.
 
     Raises:
         NotFoundError: No deployment has this id.
     """
-    return await _complete_status(session, await _fetch_status(session, id, call=call))
+    call = call or session.start()
+    deployment, _ = await fetch_fitting(lambda size, _: _fetch_status(session, call, id, size), MAX_PAGE, None)
+    return await _complete_status(session, call, deployment)
 
 
 async def _fetch_status(
-    session: Session, id: str, instances_after: str | None = None, *, call: Call | None = None
+    session: Session, call: Call | None, id: str, size: int, after: str | None = None
 ) -> Deployment:
     """Fetch a deployment with one page of the instances of its newest run, newest first."""
-    variables = DeploymentStatusVariables(id=id, instancesAfter=instances_after)
+    variables = DeploymentStatusVariables(id=id, instancesFirst=size, instancesAfter=after)
     return await fetch_by_id(session, DEPLOYMENT_STATUS, variables, call=call, require_spec=True)
 
 
-async def _complete_status(session: Session, deployment: Deployment) -> DeploymentStatus:
-    """Return the status, reading further pages of instances and rollouts only while some may be missing."""
-    instances = await _instances(session, deployment)
+async def _complete_status(session: Session, call: Call | None, deployment: Deployment) -> DeploymentStatus:
+    """Return the status, reading further pages of instances and rollouts only while some may be missing.
+
+    All requests belong to the call. None: each is a call of its own, as in a list.
+    """
+    instances = await _instances(session, call, deployment)
     rollouts = deployment["deploymentRollouts"]
     remaining = remaining_runs(rollouts["nodes"])
     status = status_of(deployment, instances, remaining)
     stops = status["replicas"] == 0 and not remaining
     nothing_serves = status["state"] == "failed" and status["serving"] is None
     if rollouts["pageInfo"]["hasNextPage"] and (stops or nothing_serves):
-        status = status_of(deployment, instances, await _all_remaining_runs(session, deployment))
+        status = status_of(deployment, instances, await _all_remaining_runs(session, call, deployment))
     return status
 
 
-async def _all_remaining_runs(session: Session, deployment: Deployment) -> list[RemainingRun]:
+async def _all_remaining_runs(session: Session, call: Call | None, deployment: Deployment) -> list[RemainingRun]:
     """Return the runs that have not ended, in the whole history of a deployment: earlier runs serve until they are replaced."""
     with suppress(
         BadRequestError
     ):  # a server without this filter, as the hosted one: pages are read until a run serves
-        return remaining_runs(await rollouts_with_instances(session, deployment["id"]))
+        return remaining_runs(await rollouts_with_instances(session, call, deployment["id"]))
     first_page = deployment["deploymentRollouts"]["nodes"], deployment["deploymentRollouts"]["pageInfo"]
     remaining: list[RemainingRun] = []
-    async with aclosing(iter_rollout_pages(session, deployment["id"], first_page=first_page)) as pages:
+    async with aclosing(iter_rollout_pages(session, deployment["id"], call, first_page=first_page)) as pages:
         async for page in pages:
             remaining += remaining_runs(page)
             if any(run.ready_replicas for run in remaining):
@@ -75,14 +80,14 @@ async def _all_remaining_runs(session: Session, deployment: Deployment) -> list[
     return remaining
 
 
-async def _instances(session: Session, deployment: Deployment) -> list[DeploymentRunInstance]:
+async def _instances(session: Session, call: Call | None, deployment: Deployment) -> list[DeploymentRunInstance]:
     """Return the instances of the newest run that are not deleted, oldest first."""
     run = newest_run(deployment)
     if run is None or run["deploymentRunInstances"] is None:
         return []
 
-    async def fetch(_size: int, after: str | None) -> Page[DeploymentRunInstance]:
-        current_run = newest_run(await _fetch_status(session, deployment["id"], after))
+    async def fetch(size: int, after: str | None) -> Page[DeploymentRunInstance]:
+        current_run = newest_run(await _fetch_status(session, call, deployment["id"], size, after))
         if current_run is None or current_run["id"] != run["id"] or current_run["deploymentRunInstances"] is None:
             return empty_page()  # a newer spec has replaced the run; the next poll sees it
         return current_run["deploymentRunInstances"]["nodes"], current_run["deploymentRunInstances"]["pageInfo"]
@@ -108,16 +113,16 @@ async def deployment_statuses(
     def verify(result: DeploymentStatusesResult | DeploymentStatusesOnClusterResult) -> str | None:
         return verify_has_spec(*result["deployments"]["nodes"])
 
-    async def fetch(size: int, after: str | None) -> Page[DeploymentNode]:
+    async def fetch(size: int, after: str | None, instances: int) -> Page[DeploymentNode]:
         variables: DeploymentStatusesVariables = {"name": name, "projectId": project_id, "clusterId": cluster_id}
-        variables |= {"first": size, "after": after}
+        variables |= {"first": size, "after": after, "instancesFirst": instances}
         result = await session.run(DEPLOYMENT_STATUSES, variables, verify=verify)
         return result["deployments"]["nodes"], result["deployments"]["pageInfo"]
 
-    fetch_page: FetchPage[DeploymentNode] = fetch
+    fetch_page: FetchPage[DeploymentNode] = with_smaller_parts(fetch)
     if cluster_id is not None:
         on_cluster = _on_cluster.statuses(session, name, project_id, cluster_id, verify)
-        fetch_page = _on_cluster.filtered_by_server(fetch, on_cluster)
+        fetch_page = _on_cluster.filtered_by_server(fetch_page, with_smaller_parts(on_cluster))
     filtered = name is not None or cluster_id is not None
     limit = None if filtered else first
     async with aclosing(iter_pages(fetch_page, operation=DEPLOYMENT_STATUSES.name, limit=limit)) as pages:
@@ -125,7 +130,7 @@ async def deployment_statuses(
             for node in page:
                 if (name is None or same_text(node["name"], name)) and node["onCluster"]["nodes"]:
                     with suppress(NotFoundError):  # it was deleted in the meantime
-                        statuses.append(await _complete_status(session, node))
+                        statuses.append(await _complete_status(session, None, node))
             if first is not None and len(statuses) >= first:
                 break
     return statuses[:first]

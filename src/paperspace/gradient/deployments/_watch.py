@@ -69,8 +69,9 @@ async def watch(
         limited = session.with_settings(timeout=min(remaining, session.settings.timeout))
         # A single request that takes too long has the better error, so its limit is a little earlier.
         async with time_limit(remaining + MIN_REQUEST):
-            found = await id_of(limited, limited.start(), found, name, project_id)
-            return await deployment_status(limited, found)
+            call = limited.start()
+            found = await id_of(limited, call, found, name, project_id)
+            return await deployment_status(limited, found, call)
 
     while True:
         try:
