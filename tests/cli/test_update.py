@@ -104,6 +104,35 @@ class TestName:
             assert f"\n  {candidate}  tensorflow/serving\n" in refused.stderr
         assert run("deployments", words[0], "n", "--project-id", "p", *words[1:]).exit_code == 0
 
+    @pytest.mark.parametrize(
+        "words",
+        [
+            ["delete"],
+            ["events"],
+            ["get"],
+            ["history"],
+            ["logs"],
+            ["open"],
+            ["restart"],
+            ["rollback", "--previous"],
+            ["scale", "--replicas", "3"],
+            ["start"],
+            ["status"],
+            ["stop"],
+            ["top"],
+            ["wait"],
+        ],
+        ids=" ".join,
+    )
+    def test_project_of_an_id(self, run: Run, id: str, words: list[str]) -> None:
+        """A project with an id is a usage error, and nothing is changed: it was ignored, also if it was another project."""
+        before = run("deployments", "history", id).stdout
+        for target in ([id], ["--id", id]):
+            refused = run("deployments", words[0], *target, "--project-id", "q", *words[1:])
+            assert (refused.exit_code, refused.stdout) == (ExitCode.USAGE, "")
+            assert "Error: Pass --project-id only with a name." in refused.stderr
+        assert run("deployments", "history", id).stdout == before
+
     def test_unknown(self, run: Run, client: Client, id: str) -> None:
         """A name that no deployment has exactly is not found, in any project or in the one given."""
         for words in (["N"], ["n", "--project-id", "q"]):

@@ -42,10 +42,12 @@ class Target(NamedTuple):
         """Return the id of the deployment. A name is looked up in the project, or in all.
 
         Raises:
-            click.UsageError: Several deployments have the name. The message lists them.
+            click.UsageError: Several deployments have the name. The message lists them. Or the id is given, and a project too.
             NotFoundError: No deployment has the name.
         """
         if self.id is not None:
+            if project_id is not None:  # nobody would check that the deployment is in this project
+                raise click.UsageError(f"Pass --project-id only with a name. {self.id} is an id.")
             return self.id
         found = client.deployments._find_deployments(self.name or "", project_id)  # noqa: SLF001  # inside the package
         if len(found) > 1:

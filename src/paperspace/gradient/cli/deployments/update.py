@@ -95,7 +95,7 @@ def update(
     if by_name and file is not None:
         file.validate()  # before the name is looked up
     with nullcontext() if file is None else file.located_errors(), connect() as client:
-        found = target.find(client, project_id)
+        found = target.find(client, project_id if by_name else None)
         spec_id = _update(client, found, content, patch, others, with_spec_id=wait is not None)
         print_result("Updated", {"id": found}, output)
         if wait:
