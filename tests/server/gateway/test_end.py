@@ -188,9 +188,9 @@ async def test_remove(new_gateway: Create, folder: Path, opened: bool, deep: boo
     assert not exists(folder)
 
 
-@pytest.mark.parametrize("damaged", [False, True])
+@pytest.mark.parametrize("damaged", [None, "rds.json", "eds-http.json"])
 async def test_drain_without_a_server(
-    new_gateway: Create, replicas: list[Replica], folder: Path, damaged: bool
+    new_gateway: Create, replicas: list[Replica], folder: Path, damaged: str | None
 ) -> None:
     """Without a server, hosts of endpoints have status 503 during a drain, not 404. It works too if a file is damaged."""
     first, second = new_gateway(domain="models.example.com"), new_gateway()
@@ -198,14 +198,14 @@ async def test_drain_without_a_server(
     await first.route("x", "a", replicas[0].target)
     await first.close()
     if damaged:
-        (folder / "rds.json").write_bytes(b"")
+        (folder / damaged).write_bytes(b"")
     await second.attach()
     await second.drain()
     async with visiting(first) as visitor:
-        for domain in ["localhost", *([] if damaged else ["models.example.com"])]:
+        for domain in ["localhost", *([] if damaged == "rds.json" else ["models.example.com"])]:
             url = f"http://127.0.0.1:{first._port}/"
             async with visitor.session.get(url, headers={"Host": f"dx.{domain}"}) as response:
-                assert response.status == (401 if damaged else 503)
+                assert response.status == (401 if damaged == "rds.json" else 503)
 
 
 async def test_drain_with_a_full_disk(new_gateway: Create, replicas: list[Replica], folder: Path) -> None:

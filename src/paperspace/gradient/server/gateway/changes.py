@@ -41,8 +41,11 @@ class Changes:
         """The routing that is in effect, or will be when Envoy starts."""
         self.wanted = routing
         """The routing with all changes, also those that failed: later changes apply them too."""
-        self._complete = True
-        """Whether `applied` is all that the files and Envoy have. False: a change has begun, and perhaps failed."""
+        self._complete = len(files.versions(FILES)) == len(FILES)
+        """Whether `applied` is all that the files and Envoy have.
+
+        False: a file is missing or damaged, or a change has begun, and perhaps failed.
+        """
         self._files = files
         self._domain = domain
         self._in_effect = in_effect
@@ -65,14 +68,15 @@ class Changes:
         self._task = self._task or asyncio.create_task(self._apply_all())
         return await future
 
-    def write(self, routing: Routing) -> None:
+    def write(self) -> None:
         """Write the files without waiting for Envoy.
 
         Raises:
             GatewayUnavailableError: a file cannot be written.
         """
-        self._write_endpoints(routing.instances)
-        self._files.write(ROUTES, routes(routing, self._domain))
+        self._write_endpoints(self.applied.instances)
+        self._files.write(ROUTES, routes(self.applied, self._domain))
+        self._complete = True
 
     async def close(self) -> None:
         """Stop applying changes. The files are complete at each moment."""

@@ -65,12 +65,12 @@ class Files:
             self._replace(name, resources)
 
     def renew(self, names: Iterable[str]) -> None:
-        """Replace files by new versions with the same resources.
+        """Replace files that were read or written by new versions with the same resources.
 
         Raises:
             GatewayUnavailableError: a file cannot be written. It is unchanged.
         """
-        for name in names:
+        for name in self.versions(names):
             self._replace(name, self._known[name].resources)
 
     def _replace(self, name: str, resources: Sequence[Resource]) -> None:

@@ -91,7 +91,7 @@ class EnvoyGateway:
             running = await envoy.running()
             self._supervisor.attach(running)  # from now on, it is closed with the stack
             await self._write_settings(running, address)
-            self._changes.write(self._changes.applied)
+            self._changes.write()
             envoy.configure()  # last: `gradient server gateway` waits for it
             await self._supervisor.open()
             for task in (asyncio.create_task(self._supervisor.run()), asyncio.create_task(self._maintain())):
