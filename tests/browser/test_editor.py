@@ -235,7 +235,7 @@ def test_the_key_before_the_changes_are_shown(page: Page, client: Client) -> Non
     write(page, "image: caddy\nport: 80\n")
     request()
     page.keyboard.press("Control+Enter")
-    page.get_by_text("Wait until the page shows what the text would change.").wait_for()
+    page.get_by_text("Nothing is applied until the page shows what the text would change.").wait_for()
 
 
 def test_the_plan_of_an_earlier_text_ends(page: Page, client: Client) -> None:

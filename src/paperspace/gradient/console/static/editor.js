@@ -125,7 +125,7 @@ function edit(target, context, id, draft) {
   }
 
   async function run() {
-    if (!planned) return context.announce("Wait until the page shows what the text would change.");
+    if (!planned) return context.announce("Nothing is applied until the page shows what the text would change.");
     if (planned.action === "unchanged") return;
     const sent = { ...deployment(), id: planned.id, specId: planned.specId };
     setPlanned(null);
