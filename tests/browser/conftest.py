@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -86,13 +87,17 @@ def hold(page: Page, action: str) -> Callable[[], Route]:
     def keep(route: Route) -> None:
         routes.append(route)
 
-    def wait() -> Route:
-        while not routes:
-            page.wait_for_timeout(10)
-        return routes[0]
-
     page.route(f"**/console/api/{action}", keep, times=1)
-    return wait
+    return lambda: first_of(page, routes)
+
+
+def first_of(page: Page, routes: list[Route]) -> Route:
+    """Wait for the first one of the requests that a test holds."""
+    deadline = time.monotonic() + 30
+    while not routes:
+        assert time.monotonic() < deadline, "there is no such request"
+        page.wait_for_timeout(10)
+    return routes[0]
 
 
 @pytest.fixture(scope="session")

@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import pytest
-from tests.browser.conftest import NARROW, hold, violations
+from tests.browser.conftest import NARROW, first_of, hold, violations
 from tests.browser.talkative import Talkative
 from tests.server.storage.test_metric_file import FULL, TRAFFIC
 
@@ -165,26 +165,31 @@ def test_an_action_whose_page_is_left(page: Page, client: Client) -> None:
     id_ = create(client)
     page.goto(f"{page.url.partition('#')[0]}#/deployments")
     open_page(page, id_)
-    for leave in (lambda: page.keyboard.press("Escape"), page.go_back):
+    for leave, failure in ((lambda: page.keyboard.press("Escape"), "it fails"), (page.go_back, "no restart")):
         request = hold(page, "restart")
         page.keyboard.press("r")
         page.get_by_role("dialog").get_by_role("button", name="Restart", exact=True).click()
         restarting = request()
         leave()
         page.get_by_role("dialog").wait_for(state="detached")
-        restarting.fulfill(status=422, json={"error": {"kind": "X", "message": "it fails", "retryable": False}})
-        page.get_by_role("status").get_by_text("Restart web: it fails").wait_for()
-    page.go_forward()
-    page.locator(".deployment h1").wait_for()
-    request = hold(page, "restart")
-    page.keyboard.press("r")
-    page.get_by_role("dialog").get_by_role("button", name="Restart", exact=True).click()
-    restarting = request()
-    page.go_back()
-    page.get_by_role("heading", name="Deployments", exact=True).wait_for()
-    restarting.continue_()
-    page.get_by_text("web restarts.").wait_for()
-    assert len(client.deployments.get_deployment_history(id_)) == 2
+        restarting.fulfill(status=422, json={"error": {"kind": "X", "message": failure, "retryable": False}})
+        page.get_by_role("status").get_by_text(f"Restart web: {failure}").wait_for()
+    for key, name, result in (("r", "Restart", "web restarts."), ("d", "Delete", "Deleted web.")):
+        page.go_forward()
+        page.locator(".deployment h1").wait_for()
+        request = hold(page, name.lower())
+        page.keyboard.press(key)
+        dialog = page.get_by_role("dialog")
+        if name == "Delete":
+            assert len(client.deployments.get_deployment_history(id_)) == 2
+            dialog.get_by_label("Type web to confirm").fill("web")
+        dialog.get_by_role("button", name=name, exact=True).click()
+        action = request()
+        page.go_back()
+        page.get_by_role("heading", name="Deployments", exact=True).wait_for()
+        action.continue_()
+        page.get_by_text(result).wait_for()
+    assert client.deployments.list_deployments() == []
 
 
 def test_an_action_runs_once(page: Page, client: Client) -> None:
@@ -517,16 +522,20 @@ def test_metrics_that_take_long(page: Page, client: Client) -> None:
     page.route("**/console/api/metrics", keep)
     page.clock.install()
     open_page(page, id_, "metrics")
+    first = first_of(page, asked)
     page.clock.run_for(60_000)
     page.wait_for_timeout(100)
     assert len(asked) == 1
-    asked.pop().continue_()
+    asked.clear()
+    first.continue_()
     page.get_by_text("No metrics in this time.").wait_for()
     page.clock.run_for(10_000)
-    page.wait_for_timeout(100)
-    asked.pop().continue_()
+    second = first_of(page, asked)
     page.evaluate("Object.defineProperty(document, 'hidden', { get: () => true })")
-    page.wait_for_timeout(100)
+    asked.clear()
+    with page.expect_response(lambda response: response.url.endswith("/metrics")) as response:
+        second.continue_()
+    response.value.finished()
     page.clock.run_for(15_000)
     page.wait_for_timeout(100)
     assert asked == []

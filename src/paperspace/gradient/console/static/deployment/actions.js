@@ -52,7 +52,10 @@ export function remove(page) {
     title: `Delete ${name}`, verb: "Delete", danger: true, announce: page.announce,
     field: { label: `Type ${name} to confirm`, accepts: (value) => value === name },
     text: "The deployment stops serving, and its revisions, events and logs are gone. This cannot be undone.",
-    action: async () => void (await page.call("delete", { name })),
+    action: async () => {
+      await page.call("delete", { name });
+      page.announce(`Deleted ${name}.`);
+    },
   });
 }
 
