@@ -105,6 +105,11 @@ def test_many_windows(page: Page, context: BrowserContext, server: LocalServer) 
         windows[2].get_by_text("[simulated] ready").first.wait_for()
 
 
+def loaded(page: Page) -> None:
+    """Wait until the list has its connection: afterwards, only the test itself sends requests."""
+    page.get_by_text("There are no deployments yet").wait_for()
+
+
 CONNECT_TWICE = """async () => {
     const { Api } = await import("/console/static/api.js");
     const bodies = ['{"value": 1}\\n', '{"value": 2}\\n{"end": true}\\n'];
@@ -122,6 +127,7 @@ def test_a_hidden_page_gets_values_in_order(page: Page) -> None:
 
     The download of a log begins again with each connection: it had the lines of the connection before twice.
     """
+    loaded(page)
     assert page.evaluate(CONNECT_TWICE) == ["begin", [1], "begin", [2]]
 
 
@@ -141,6 +147,7 @@ def test_a_heartbeat_is_no_response_of_the_api(page: Page) -> None:
 
     If the API did not respond, the page said so for 5 seconds of each 30: until the first heartbeat.
     """
+    loaded(page)
     assert page.evaluate(CONNECT_DURING_AN_OUTAGE) == ["reconnecting", "reconnecting", "connected"]
 
 
