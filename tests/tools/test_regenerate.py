@@ -352,7 +352,7 @@ def test_one_field_in_two_fragments(copies: Copies, selection: str) -> None:
     )
 
 
-@pytest.mark.parametrize("name", ["mine.py", "__init__.py"])
+@pytest.mark.parametrize("name", ["mine.py", "__init__.py", "enums.py"])
 def test_other_folder(copies: Copies, name: str) -> None:
     """A folder with other Python code is left as it is, and the error says so."""
     copies.output = copies.output.parent

@@ -74,14 +74,16 @@ def write(files: dict[str, str], folder: Path) -> None:
         OSError: A file cannot be written.
     """
     folder.mkdir(parents=True, exist_ok=True)
-    others = [path for path in _generated(folder) if path.name not in files]
+    present = _generated(folder)
     package = folder / "__init__.py"
-    present = package.read_bytes() if package.exists() else b""
-    if (others or present) and not present.startswith(b"# Generated from "):
-        name = others[0].name if others else package.name
-        raise GenerationError(f"{folder} has other code, such as {name}; pass a new folder, or one with generated code")
-    for path in others:
-        path.unlink()
+    if not (package.exists() and package.read_bytes().startswith(b"# Generated from ")):
+        for path in present:
+            if path.stat().st_size:
+                message = f"{folder} has other code, such as {path.name}"
+                raise GenerationError(f"{message}; pass a new folder, or one with generated code")
+    for path in present:
+        if path.name not in files:
+            path.unlink()
     for name, text in files.items():
         (folder / name).write_bytes(text.encode())
 
