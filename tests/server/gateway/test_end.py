@@ -9,6 +9,7 @@ import signal
 import socket
 import subprocess
 import sys
+import threading
 import time
 import weakref
 from collections.abc import AsyncIterator, Callable, Iterator
@@ -41,6 +42,7 @@ CONTAINERS = Containers(ports=ports(24200))
 
 RUN = """
 import sys
+import threading
 from pathlib import Path
 from paperspace.gradient.server.gateway.binary import find_envoy
 from paperspace.gradient.server.gateway.runner import run_envoy
@@ -117,6 +119,22 @@ async def test_drain_of_what_the_system_has(gateway: EnvoyGateway, replicas: lis
         assert not draining.done()
         await client.receive()
         await draining
+
+
+async def test_the_server_responds_during_a_drain(gateway: EnvoyGateway, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The event loop of the server goes on while the table of connections is read, which takes long if there are many."""
+    loop, reading, read = asyncio.get_running_loop(), asyncio.Event(), threading.Event()
+
+    def slow(_: int) -> bool:
+        loop.call_soon_threadsafe(reading.set)
+        assert read.wait(20)
+        return False
+
+    monkeypatch.setattr("paperspace.gradient.server.gateway.gateway.has_unsent", slow)
+    draining = asyncio.create_task(gateway.drain())
+    await reading.wait()
+    read.set()
+    await draining
 
 
 async def test_a_client_that_pauses(gateway: EnvoyGateway, replicas: list[Replica]) -> None:
