@@ -29,6 +29,7 @@ from paperspace.gradient.server import LocalServer
 from paperspace.gradient.server.controller.controller import Options as Containers
 from paperspace.gradient.server.controller.down import Drain
 from paperspace.gradient.server.controller.gateway import GatewayState, GatewayUnavailableError
+from paperspace.gradient.server.gateway import admin as admin_module
 from paperspace.gradient.server.gateway.gateway import EnvoyGateway
 from paperspace.gradient.server.gateway.inspection import inspect
 from paperspace.gradient.server.gateway.supervisor import NOT_RUNNING
@@ -324,6 +325,24 @@ async def test_external_process(new_gateway: Create, replicas: list[Replica], fo
             await new_gateway().open()
 
 
+async def test_state_of_a_process_that_does_not_respond(
+    new_gateway: Create, folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The state of a gateway that does not respond says so, with a server and without one."""
+    monkeypatch.setattr(admin_module, "_TIMEOUT", aiohttp.ClientTimeout(total=1))
+    gateway = new_gateway()
+    await gateway.open()
+    assert (await gateway.state()).problem is None
+    pid = int((folder / "envoy.pid").read_text())
+    os.kill(pid, signal.SIGSTOP)
+    try:
+        states = [await gateway.state(), await inspect(folder)]
+    finally:
+        os.kill(pid, signal.SIGCONT)
+    problem = f"The gateway does not respond. Stop its process, for example with `kill -KILL {pid}`, so that it is started again."
+    assert states == [GatewayState(True, f"127.0.0.1:{gateway._port}", problem)] * 2
+
+
 async def test_port_of_an_external_process(new_gateway: Create, folder: Path) -> None:
     """The server does not need to be able to use the port of an external Envoy, such as 443, nor that it is free."""
     with socket.create_server(("127.0.0.1", 0)) as occupied:
@@ -430,7 +449,7 @@ async def test_a_gateway_that_cannot_be_removed(
             patch.setattr("paperspace.gradient.server.gateway.gateway.remove_folder", fail)
             with pytest.raises(type(error), match=str(error)):
                 await server.controlled.take_down(Drain(0), lambda _: None)
-        assert gateway.state().running
+        assert (await gateway.state()).running
         await endpoint_responds(gateway, created["id"])
         gc.collect()
         assert before() is None

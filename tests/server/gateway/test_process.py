@@ -332,7 +332,7 @@ async def test_other_host(
     first, second = (new_gateway(host=host, port=unused_port) for host in hosts)
     async with followed(first, second, replicas[0]) as visitor:
         assert await visitor.name() == "a"
-    assert second.state().address == f"{hosts[1]}:{unused_port}"
+    assert (await second.state()).address == f"{hosts[1]}:{unused_port}"
 
 
 async def until_listening(port: int) -> None:

@@ -129,5 +129,5 @@ async def _say_what_remains(server: LocalServer, choice: Choice, path: str | Pat
             f"{count(running, 'deployment')} {'keeps' if running == 1 else 'keep'} running, with endpoints at {choice.gateway.endpoint_url('ID')}\n"
             f"Until the server runs again, nothing restarts their containers. `{down}` stops them."
         )
-    elif choice.gateway.state().running:
+    elif (await choice.gateway.state()).running:
         print_message(f"No deployment runs. The gateway keeps running; `{down}` stops it.")

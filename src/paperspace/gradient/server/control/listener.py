@@ -97,7 +97,7 @@ class ControlListener:
 
     async def _status(self, _: web.Request) -> web.Response:
         estate = self._estate
-        gateway = estate.gateway.state() if estate and estate.gateway else None
+        gateway = await estate.gateway.state() if estate and estate.gateway else None
         report = await describe_estate(estate, gateway)
         deployments = describe_deployments(await self._server._summarize())  # noqa: SLF001  # inside the package
         return web.json_response({"server": self._facts, **report, "deployments": deployments})

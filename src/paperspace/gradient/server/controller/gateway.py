@@ -161,8 +161,8 @@ class Gateway(Router, Protocol):
         """
         ...
 
-    def state(self) -> GatewayState:
-        """Return whether the gateway runs. Call it after `open`."""
+    async def state(self) -> GatewayState:
+        """Return whether the gateway runs and responds. Call it after `open`."""
         ...
 
     def endpoint_url(self, deployment_id: str) -> str:

@@ -18,7 +18,7 @@ SERVER = "lock"
 """The lock of the server, which writes the files."""
 RUNNER = "runner.lock"
 """The lock of what starts Envoy: the server, or `gradient server gateway`."""
-_SOCKET = "admin.sock"
+SOCKET = "admin.sock"
 
 _IN_USE = {
     SERVER: "Another server uses the gateway's folder {folder}; stop that server.",
@@ -59,7 +59,7 @@ def socket_path(folder: Path) -> Path:
         GatewayUnavailableError: the folder with a short path cannot be used.
     """
     try:
-        return sockets.new_socket_path(folder / _SOCKET)
+        return sockets.new_socket_path(folder / SOCKET)
     except OSError as error:
         reason = (error.strerror or str(error)).rstrip(".")
         raise GatewayUnavailableError(
@@ -69,5 +69,5 @@ def socket_path(folder: Path) -> Path:
 
 def remove_folder(folder: Path) -> None:
     """Remove the folder and the admin socket."""
-    sockets.remove_socket(folder / _SOCKET)
+    sockets.remove_socket(folder / SOCKET)
     shutil.rmtree(folder, ignore_errors=True)

@@ -21,6 +21,7 @@ from paperspace.gradient.server.gateway.changes import FILES, Changes, read_rout
 from paperspace.gradient.server.gateway.envoy import Envoy, stop_envoy
 from paperspace.gradient.server.gateway.files import Files
 from paperspace.gradient.server.gateway.folder import RUNNER, locked_folder, remove_folder
+from paperspace.gradient.server.gateway.inspection import problem_of
 from paperspace.gradient.server.gateway.listener import listeners, read_address, read_socket
 from paperspace.gradient.server.gateway.resources import BOOTSTRAP, CLUSTERS, LISTENERS, ROUTES, SECRETS, clusters
 from paperspace.gradient.server.gateway.route_configuration import read_domain
@@ -167,10 +168,13 @@ class EnvoyGateway:
 
         await self._idle(has_requests)
 
-    def state(self) -> GatewayState:
-        """Return whether the gateway runs. Call it after `open`."""
+    async def state(self) -> GatewayState:
+        """Return whether the gateway runs and responds. Call it after `open`."""
         address = self._envoy.files.read(LISTENERS, read_address)
-        return GatewayState(self._supervisor.alive, address, self._supervisor.problem)
+        problem, pid = self._supervisor.problem, self._supervisor.pid
+        if problem is None and pid is not None:
+            problem = await problem_of(self._envoy.admin, pid)
+        return GatewayState(self._supervisor.alive, address, problem)
 
     def endpoint_url(self, deployment_id: str) -> str:
         """Return the URL of the endpoint of a deployment. Call it after `open`."""
