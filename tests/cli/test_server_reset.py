@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import sqlite3
+from contextlib import closing
 from pathlib import Path
 
 import pytest
@@ -82,6 +84,19 @@ def test_a_running_server(tmp_path: Path, run: Run) -> None:
         done = run("server", "--reset", "--yes", "--database", str(database), "--port", "0")
         assert (done.exit_code, "another server is using it" in done.stderr) == (1, True)
         assert names(tmp_path) == before
+
+
+def test_containers_that_are_not_known(used: Path, run: Run, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A database that is simulated now, and had containers, is not deleted while Docker does not respond."""
+    with closing(sqlite3.connect(used)) as connection, connection:
+        connection.execute("UPDATE instances SET port = 24000")
+    monkeypatch.setenv("DOCKER_HOST", f"unix://{used.parent}/missing.sock")
+    before = names(used.parent)
+    done = run("server", "--reset", "--yes", "--database", str(used), "--port", "0")
+    assert done.exit_code == 1
+    assert "The database was not deleted: its containers may still exist: The Docker engine" in done.stderr
+    assert done.stderr.endswith("If there is no Docker any more, delete the file.\n")
+    assert names(used.parent) == before
 
 
 def test_other_files(tmp_path: Path, run: Run) -> None:

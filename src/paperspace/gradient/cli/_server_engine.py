@@ -164,18 +164,36 @@ async def left_on_docker(database: str | Path) -> str:
     be a copy.
     """
     from paperspace.gradient.server.controller.engine import EngineUnavailableError
-    from paperspace.gradient.server.storage.engine_choice import label_of_containers
     from paperspace.gradient.server.storage.files import UnusableDatabaseError
 
-    number = 0
-    with suppress(UnusableDatabaseError, EngineUnavailableError, TimeoutError):
-        label = label_of_containers(database)
-        if label is not None and find_spec("aiodocker"):
-            async with AsyncExitStack() as stack, asyncio.timeout(_LEFT_TIMEOUT):
-                engine = _docker_of(Path(database))
-                stack.push_async_callback(engine.close)
-                await engine.connect(label)
-                number = len(await engine.containers())
+    with suppress(UnusableDatabaseError, EngineUnavailableError):
+        return await find_left(database)
+    return ""
+
+
+async def find_left(database: str | Path) -> str:
+    """Return what `left_on_docker` says.
+
+    Raises:
+        EngineUnavailableError: the database had containers, and Docker cannot be used.
+        UnusableDatabaseError: the file cannot be read.
+    """
+    from paperspace.gradient.server.controller.engine import EngineUnavailableError
+    from paperspace.gradient.server.storage.engine_choice import label_of_containers
+
+    label = label_of_containers(database)
+    if label is None:
+        return ""
+    if not find_spec("aiodocker"):
+        raise EngineUnavailableError(_NO_EXTRA)
+    try:
+        async with AsyncExitStack() as stack, asyncio.timeout(_LEFT_TIMEOUT):
+            engine = _docker_of(Path(database))
+            stack.push_async_callback(engine.close)
+            await engine.connect(label)
+            number = len(await engine.containers())
+    except TimeoutError:
+        raise EngineUnavailableError("The Docker engine does not respond in time.") from None
     if not number:
         return ""
     return (

@@ -9,7 +9,7 @@ import click
 
 from paperspace.gradient._shared.counting import count
 from paperspace.gradient.cli._output import print_message
-from paperspace.gradient.cli._server_engine import engine_of, left_on_docker
+from paperspace.gradient.cli._server_engine import engine_of, find_left
 from paperspace.gradient.cli.server_control import control_of
 
 
@@ -59,8 +59,14 @@ async def _remove_containers(database: Path) -> None:
     Raises:
         ClickException: they cannot be removed, there are others that the database does not know, or it is simulated now.
     """
+    from paperspace.gradient.server.controller.engine import EngineUnavailableError
+
     if engine_of(database) is None:
-        if left := await left_on_docker(database):
+        try:
+            left = await find_left(database)
+        except EngineUnavailableError as error:
+            raise click.ClickException(f"{error} If there is no Docker any more, delete the file.") from error
+        if left:
             raise click.ClickException(left)
         return
     async with control_of(database) as control:
