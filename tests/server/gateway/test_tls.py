@@ -104,6 +104,9 @@ async def test_certificate_that_envoy_refuses(
     await gateway.expose("x")
     pid = (folder / "envoy.pid").read_text()
     await gateway.close()
+    with pytest.raises(GatewayUnavailableError, match=r"The gateway refuses the TLS certificate .*good/certificate"):
+        await new_gateway(certificate=good).open()  # now the refused one
+    assert await served_certificate(gateway) == first
     again = new_gateway(certificate=make(tmp_path / "third"))
     await again.open()
     assert await served_certificate(again) != first

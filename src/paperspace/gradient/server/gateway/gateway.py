@@ -297,7 +297,13 @@ class EnvoyGateway:
         files.write(CLUSTERS, clusters(self._folder))
         if certificate:
             self._secrets = Secrets(certificate, self._envoy, self._in_effect)
-            self._secrets.write()
+            uses_one = (
+                files.read(SECRETS, list) and running and await problem_of(self._envoy.admin, running.pid) is None
+            )
+            if uses_one:
+                await self._secrets.renew()
+            else:
+                self._secrets.write()
         self._port = await self._select_port(running, address)
         tls = certificate is not None
         files.write(LISTENERS, listeners(self._folder, address, self._port, self._options.domain, tls=tls))

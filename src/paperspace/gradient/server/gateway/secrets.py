@@ -50,7 +50,7 @@ class Secrets:
         self._retry_at = inf
 
     async def renew(self) -> None:
-        """Use a new certificate, if it has changed.
+        """Use a new certificate, if it has changed. The file was read or written before.
 
         Raises:
             GatewayUnavailableError: it cannot be used, so far. The one before stays, until a later call.
