@@ -215,7 +215,7 @@ def test_copied_database(tmp_path: Path) -> None:
 
 def test_the_lock_stays_young(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """A server touches the file of its lock on containers again and again, so that programs that clean /tmp do not remove it."""
-    monkeypatch.setattr(host_lock, "_TOUCH_INTERVAL", 0.01)
+    monkeypatch.setattr(host_lock, "TOUCH_INTERVAL", 0.01)
     file = tmp_path / "gradient.db"
 
     async def main() -> None:

@@ -96,6 +96,18 @@ async def test_ephemeral(new_gateway: Create) -> None:
     assert not gateway._folder.exists()
 
 
+async def test_files_of_an_ephemeral_process_stay_young(new_gateway: Create, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Programs that clean /tmp remove old files, so those of an ephemeral gateway are touched from time to time."""
+    monkeypatch.setattr(gateway_module, "TOUCH_INTERVAL", 0.01)
+    gateway = new_gateway(ephemeral=True)
+    await gateway.open()
+    await gateway.expose("x")
+    files = [gateway._folder, *files_of(gateway._folder)]
+    for file in files:
+        os.utime(file, (0, 0))
+    await until(lambda: all(file.stat().st_mtime > 0 for file in files))
+
+
 @pytest.mark.parametrize("opened", [False, True])
 async def test_stop(new_gateway: Create, opened: bool) -> None:
     """The process can be stopped, also when no server runs."""

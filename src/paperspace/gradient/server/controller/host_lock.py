@@ -14,7 +14,7 @@ from paperspace.gradient.server.storage.files import UnusableDatabaseError
 if TYPE_CHECKING:
     from collections.abc import Generator
 
-_TOUCH_INTERVAL = 3600.0  # seconds; the shortest age of such programs is three days
+TOUCH_INTERVAL = 3600.0  # seconds; the shortest age of such programs is three days
 
 
 async def keep_young(lock: int) -> None:
@@ -25,7 +25,7 @@ async def keep_young(lock: int) -> None:
     """
     while True:
         os.utime(lock)
-        await asyncio.sleep(_TOUCH_INTERVAL)
+        await asyncio.sleep(TOUCH_INTERVAL)
 
 
 @contextmanager

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from contextlib import AsyncExitStack
+import os
+from contextlib import AsyncExitStack, suppress
 from typing import TYPE_CHECKING
 
 from paperspace.gradient._shared.daemon_threads import in_daemon_thread
@@ -14,6 +15,7 @@ from paperspace.gradient.server.controller.gateway import (
     Routes,
     Statistics,
 )
+from paperspace.gradient.server.controller.host_lock import TOUCH_INTERVAL
 from paperspace.gradient.server.gateway.address import endpoint_url, free_port, ip_address
 from paperspace.gradient.server.gateway.admin import AdminError
 from paperspace.gradient.server.gateway.binary import find_envoy
@@ -95,8 +97,8 @@ class EnvoyGateway:
             self._changes.write()
             envoy.configure()  # last: `gradient server gateway` waits for it
             await self._supervisor.open()
-            for task in (asyncio.create_task(self._supervisor.run()), asyncio.create_task(self._maintain())):
-                stack.push_async_callback(cancel, [task])
+            loops = [self._supervisor.run(), self._maintain()] + ([self._keep_young()] if options.ephemeral else [])
+            stack.push_async_callback(cancel, [asyncio.create_task(loop) for loop in loops])
             self._stack = stack.pop_all()
 
     async def attach(self) -> None:
@@ -365,6 +367,14 @@ class EnvoyGateway:
                 _log.warning("%s The gateway continues to use the previous certificate.", error)
             except Exception:  # noqa: BLE001  # such as a full disk
                 _log.exception("the maintenance of the gateway failed; it is repeated")
+
+    async def _keep_young(self) -> None:
+        """Touch the files every hour: those of an ephemeral gateway are in /tmp, where programs remove old files."""
+        while True:
+            with suppress(OSError):  # a file is replaced
+                for file in [self._folder, *self._folder.iterdir()]:
+                    os.utime(file)
+            await asyncio.sleep(TOUCH_INTERVAL)
 
     def _report(self) -> None:
         self._callback()
