@@ -8,6 +8,7 @@ import os
 import signal
 import socket
 import stat
+import subprocess
 import tempfile
 from collections.abc import AsyncGenerator, Callable
 from contextlib import asynccontextmanager, suppress
@@ -22,7 +23,7 @@ from paperspace.gradient.server.gateway import gateway as gateway_module
 from paperspace.gradient.server.gateway.binary import find_envoy
 from paperspace.gradient.server.gateway.gateway import EnvoyGateway
 from paperspace.gradient.server.gateway.options import Certificate
-from paperspace.gradient.server.gateway.process import MAX_LOG, Process, limit_log
+from paperspace.gradient.server.gateway.process import MAX_LOG, Process, limit_log, program_version
 
 pytestmark = pytest.mark.anyio
 
@@ -426,6 +427,24 @@ async def test_upgraded_program(new_gateway: Create, folder: Path) -> None:
     await second.close()
     await third.open()
     assert pid_of(third) == after
+
+
+@pytest.mark.skipif(not hasattr(os, "geteuid") or os.geteuid() != 0, reason="only root can mount")
+def test_program_of_another_container(tmp_path: Path) -> None:
+    """The version of a process is that of the program in its container, not of the one with the same path in ours."""
+    program, theirs = tmp_path / "program", tmp_path / "theirs"
+    for file, version in ((program, 2), (theirs, 1)):
+        file.write_text(f"#!/bin/sh\necho 'program  version: {version}'\n")
+        file.chmod(0o700)
+    script = f"mount --bind /bin/sh {program}; exec {program} -c 'mount --bind {theirs} {program}; echo; read line'"
+    command = ["unshare", "--mount", "/bin/sh", "-c", script]
+    with subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE) as process:
+        assert process.stdin
+        assert process.stdout
+        process.stdout.readline()
+        found = program_version(process.pid)
+        process.stdin.write(b"\n")
+    assert found == "1"
 
 
 async def test_long_path(new_gateway: Create, folder: Path) -> None:

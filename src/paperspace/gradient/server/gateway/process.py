@@ -146,8 +146,9 @@ def _start(command: Sequence[str], pid_file: Path, log: Path) -> None:
 def program_version(pid: int) -> str | None:
     """Return the version that the program of a process has now, perhaps after an upgrade. None: it is unknown."""
     program = os.fsdecode(_command(pid).replace(b"\0", b" ").partition(b" -c ")[0])
+    root = f"/proc/{pid}/root"  # of its container, which can be another one, with another program at this path
     try:
-        command = [program, "--version"]
+        command = [(root if os.access(root, os.X_OK) else "") + program, "--version"]
         found = subprocess.run(command, capture_output=True, check=True, timeout=_VERSION_TIMEOUT)  # noqa: S603
     except (OSError, subprocess.SubprocessError):
         return None
