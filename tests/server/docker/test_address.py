@@ -85,6 +85,12 @@ def test_no_engine(home: Path) -> None:
     )
 
 
+def test_home_that_cannot_be_used(home: Path) -> None:
+    """A home folder that cannot be used has no socket: that is not a failure."""
+    with pytest.raises(EngineUnavailableError, match="No Docker engine was found"):
+        find_address({"DOCKER_CONTEXT": "default"}, home / ("x" * 300))
+
+
 def test_context_that_does_not_exist(home: Path) -> None:
     """A context that is selected but does not exist is an error: another engine is not used in its place."""
     with pytest.raises(EngineUnavailableError, match="There is no Docker context nosuch, which DOCKER_CONTEXT selects"):

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import sys
 from hashlib import sha256
 from pathlib import Path
@@ -48,7 +49,7 @@ def find_address(environment: Mapping[str, str], home: Path) -> Address:
         return Address(PIPE, None)
     paths = [Path(path.replace("~", str(home), 1)) for path in SOCKETS]
     for path in paths:
-        if path.exists():
+        if os.access(path, os.F_OK):  # `exists` raises an error if a folder is not accessible
             return Address(f"unix://{path}", None)
     raise EngineUnavailableError(
         f"No Docker engine was found: DOCKER_HOST is not set, and there is no socket {' or '.join(map(str, paths))}. "
