@@ -21,6 +21,7 @@ from paperspace.gradient.server.controller import worker as worker_module
 from paperspace.gradient.server.controller.controller import DEFAULT_OPTIONS, RESYNC_GROUP, Controller, Options
 from paperspace.gradient.server.controller.decide import Decision, decide
 from paperspace.gradient.server.controller.engine import (
+    Container,
     ContainerKey,
     EngineUnavailableError,
     Image,
@@ -904,6 +905,34 @@ def test_a_commit_is_not_forgotten() -> None:
 
 
 PROTECTED: dict[str, Any] = {"endpointSecurity": {"protected": True}}
+
+
+def test_protected_before_it_is_routed_again(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A container of a protected revision between two others is protected before the gateway, which lost its files, routes to it."""
+
+    async def test(world: World) -> None:
+        id_ = world.create("good-1", 2)
+        await until(lambda: world.states(id_) == ["healthy"] * 2)
+        start = world.engine.start
+
+        async def start_one(key: ContainerKey, workload: Workload, host_port: int) -> Container:
+            if workload.image != "good-2" or "good-2" in world.images(id_):
+                await asyncio.get_running_loop().create_future()
+            return await start(key, workload, host_port)
+
+        monkeypatch.setattr(world.engine, "start", start_one)
+        world.update(id_, "good-2", 2, **PROTECTED)
+        await until(lambda: sorted(world.images(id_)) == ["good-1", "good-2"])
+        world.update(id_, "good-3", 2)
+        await until(lambda: [row["state"] for row in world.instances(id_)].count("pending") == 1)
+        router = world.router
+        router.access, router.calls, router._routed = None, [], {}
+        world._controller._resync_soon()
+        await until(lambda: len(router.routes(id_).routed) == 2)
+        access = world.workloads.passwords.access(id_, PROTECTED["endpointSecurity"])
+        assert router.calls == [access, "route", "route"]
+
+    run(test)
 
 
 def test_protected_before_it_is_routed() -> None:

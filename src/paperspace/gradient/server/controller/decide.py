@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, NamedTuple
 
 from paperspace.gradient.server.controller.rollout import next_steps
 from paperspace.gradient.server.controller.state import Limits, Observed, Report
-from paperspace.gradient.server.controller.steps import Add, Change, Restart, SetState, Step
+from paperspace.gradient.server.controller.steps import Add, Change, Restart, Route, SetState, Step
 from paperspace.gradient.server.engines.runtime import ERRORED, FAILED, HEALTHY
 
 if TYPE_CHECKING:
@@ -78,13 +78,17 @@ def decide(
                 exists=deployment_id in records.existing([deployment_id]),
                 finished=wanted.newest is None and not observed.instances and not removed,
                 restarts=restarts,
-                access=records.access(deployment_id, routes.routed),
+                access=records.access(deployment_id, routes.routed | _to_be_routed(steps)),
                 seconds=seconds,
             )
         for change in changes:
             records.store(change)
             restarts += isinstance(change, Restart)
         stored = changes
+
+
+def _to_be_routed(steps: Sequence[Step]) -> frozenset[str]:
+    return frozenset(step.instance_id for step in steps if isinstance(step, Route))
 
 
 def show_unavailable(records: Records, deployment_id: str, message: str, reason: Reason) -> None:
