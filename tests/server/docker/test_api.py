@@ -317,6 +317,28 @@ async def test_proxy_that_refuses_events(tmp_path: Path) -> None:
         assert await engine.containers() == []
 
 
+async def test_proxy_that_refuses_to_start_commands(tmp_path: Path) -> None:
+    """A command that is created, but can neither be started nor inspected, is an error each time."""
+
+    async def respond(request: web.Request) -> web.StreamResponse:
+        if "/exec/" in request.path:
+            return web.Response(text="403 Forbidden", content_type="text/html", status=403)
+        if request.path.endswith("/exec"):
+            return web.json_response({"Id": "e"}, status=201)
+        if request.path.endswith("/containers/c/json"):
+            return web.json_response({"ExecIDs": None})
+        info = {"NCPU": 1, "MemTotal": 2**30}
+        return web.json_response(versions("1.24", "1.43") if request.path.endswith("/version") else info)
+
+    async with engine_with(tmp_path / "docker.sock", {"/{path:.*}": respond}) as address:
+        engine = DockerEngine(address=address)
+        await engine.connect("a server")
+        for _ in range(3):
+            with pytest.raises(ExecutionError, match="403 Forbidden"):
+                await engine.execute("c", ("true",), 1.0)
+        await engine.close()
+
+
 async def test_proxy_that_refuses_commands(tmp_path: Path) -> None:
     """A command that is refused is an error with the reason, and not a failure of the container."""
     async with engine_without(tmp_path / "docker.sock", "/exec") as engine:

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any
 import aiodocker
 
 from paperspace.gradient._shared.daemon_threads import in_daemon_thread
-from paperspace.gradient.server.controller.engine import EngineUnavailableError, StartError
+from paperspace.gradient.server.controller.engine import EngineUnavailableError, ExecutionError, StartError
 from paperspace.gradient.server.docker import commands, containers, images, requirements
 from paperspace.gradient.server.docker.address import find_address
 from paperspace.gradient.server.docker.api import Api, RefusedError
@@ -265,7 +265,10 @@ class DockerEngine:
 
     async def execute(self, container_id: str, command: tuple[str, ...], timeout: float) -> Execution:
         """Run a command in a running container with the exec API of the engine."""
-        return await self._executions.run(await self._api(), container_id, command, timeout)
+        try:
+            return await self._executions.run(await self._api(), container_id, command, timeout)
+        except RefusedError as error:
+            raise ExecutionError(str(error).rstrip(".")) from error
 
     async def output(self, container_id: str, since: int, *, follow: bool) -> AsyncGenerator[Sequence[Piece]]:
         """Yield the output of a container, with both streams in the order in which the engine stored them."""
