@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import os
 import signal
+import socket
 import ssl
 from collections.abc import Callable
 from pathlib import Path
@@ -170,6 +171,20 @@ async def test_from_http_to_https(new_gateway: Create, tmp_path: Path, replicas:
         await load.more(10)
     assert load.lost == []
     assert (folder / "envoy.pid").read_text() == pid
+
+
+async def test_from_http_to_https_after_a_failed_start(new_gateway: Create, tmp_path: Path) -> None:
+    """A start with TLS that fails because of its port does not prevent the next one, with another port."""
+    plain, certificate = new_gateway(), make(tmp_path)
+    await plain.open()
+    await plain.close()
+    with socket.create_server(("127.0.0.1", 0)) as occupied:
+        port = occupied.getsockname()[1]
+        with pytest.raises(GatewayUnavailableError, match="another program uses this port"):
+            await new_gateway(certificate=certificate, port=port).open()
+    secure = new_gateway(certificate=certificate)
+    await secure.open()
+    assert await served_certificate(secure) == pem_to_der(certificate.chain)
 
 
 @pytest.mark.parametrize(

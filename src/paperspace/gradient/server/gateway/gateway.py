@@ -24,7 +24,7 @@ from paperspace.gradient.server.gateway.envoy import Envoy, stop_envoy
 from paperspace.gradient.server.gateway.files import Files
 from paperspace.gradient.server.gateway.folder import RUNNER, locked_folder, remove_folder
 from paperspace.gradient.server.gateway.inspection import problem_of
-from paperspace.gradient.server.gateway.listener import listeners, read_address, read_socket
+from paperspace.gradient.server.gateway.listener import listeners, read_address, read_socket, read_tls
 from paperspace.gradient.server.gateway.resources import BOOTSTRAP, CLUSTERS, LISTENERS, ROUTES, SECRETS, clusters
 from paperspace.gradient.server.gateway.route_configuration import read_domain
 from paperspace.gradient.server.gateway.secrets import Secrets
@@ -299,11 +299,9 @@ class EnvoyGateway:
         files.write(CLUSTERS, clusters(self._folder))
         if certificate:
             self._secrets = Secrets(certificate, self._envoy, self._in_effect)
-            uses_one = (
-                files.read(SECRETS, list) and running and await problem_of(self._envoy.admin, running.pid) is None
-            )
-            if uses_one:
-                await self._secrets.renew()
+            uses_one = files.read(LISTENERS, read_tls) and files.read(SECRETS, list)
+            if uses_one and running and await problem_of(self._envoy.admin, running.pid) is None:
+                await self._secrets.renew()  # if it is refused, what runs stays as it is
             else:
                 self._secrets.write()
         self._port = await self._select_port(running, address)

@@ -76,6 +76,16 @@ def read_socket(resources: Any) -> tuple[str, int]:
     return str(known["address"]), int(known["port_value"])
 
 
+def read_tls(resources: Any) -> bool:
+    """Return whether a listener uses the certificate.
+
+    Raises:
+        LookupError, TypeError, ValueError: it is not what `listeners` returns.
+    """
+    [listener] = resources
+    return "transport_socket" in listener["filter_chains"][0]
+
+
 def read_address(resources: Any) -> str:
     """Return the address of a listener, such as `127.0.0.1:8601`.
 
