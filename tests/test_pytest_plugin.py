@@ -524,6 +524,7 @@ PATCHING = """
 import os
 import pytest
 from paperspace.gradient import AuthenticationError, deployments
+from paperspace.gradient.pytest_plugin import GradientServer
 
 def environment():
     return {name: value for name, value in os.environ.items() if name != "PYTEST_CURRENT_TEST"}
@@ -556,6 +557,27 @@ def test_patched_before(patched, gradient_server, monkeypatch):
 
 def test_restored_again():
     assert environment() == BEFORE
+
+@pytest.fixture(scope="module")
+def wider():
+    with GradientServer() as server, server.as_default():
+        yield
+
+def test_patched_in_a_wider_block(gradient_server, monkeypatch, request):
+    monkeypatch.setenv("PAPERSPACE_API_URL", "http://gradient.example.com")
+    request.getfixturevalue("wider")
+    monkeypatch.setenv("PAPERSPACE_API_KEY", "another")
+    monkeypatch.delenv("PAPERSPACE_API_HOST")
+
+def test_of_the_wider_block(wider):
+    assert deployments.list_deployments() == []
+"""
+
+RESTORED = """
+from test_patching import BEFORE, environment
+
+def test_restored_at_the_end():
+    assert environment() == BEFORE
 """
 
 
@@ -565,7 +587,8 @@ def test_environment_that_a_test_patches(tmp_path: Path, monkeypatch: pytest.Mon
     monkeypatch.setenv("PAPERSPACE_API_URL", "http://127.0.0.1:1/graphql")
     monkeypatch.delenv("PAPERSPACE_API_HOST", raising=False)
     (tmp_path / "test_patching.py").write_text(PATCHING)
-    assert "5 passed" in pytest_run(tmp_path)
+    (tmp_path / "test_restored.py").write_text(RESTORED)
+    assert "8 passed" in pytest_run(tmp_path)
 
 
 @pytest.fixture

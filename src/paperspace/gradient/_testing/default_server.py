@@ -13,7 +13,7 @@ from paperspace.gradient import _default_client
 from paperspace.gradient._shared.lazy import lazy_modules
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator, Mapping
+    from collections.abc import Callable, Iterator
 
     from paperspace.gradient._core.session import Session
     from paperspace.gradient._sync import loop_thread
@@ -29,10 +29,12 @@ class _Block:
     """A block that has not ended: what it has replaced, to be restored at its end.
 
     Attributes:
-        environment: The environment variables. None: not set.
+        own: The environment variables in the block.
+        environment: Those before the block. None: not set.
         session: The session of the default client. None: it had none.
     """
 
+    own: dict[str, str]
     environment: dict[str, str | None]
     session: Session | None
 
@@ -55,42 +57,45 @@ def default_server(url: str, api_key: str, *, undo: Callable[[], None] | None = 
         undo: Undoes what was patched in the environment, before the block and in it. None: nothing was.
     """
     with TemporaryDirectory() as folder:
-        environment = {
+        own = {
             "PAPERSPACE_API_URL": url,
             "PAPERSPACE_API_HOST": url,
             "PAPERSPACE_API_KEY": api_key,
             "PAPERSPACE_CONFIG_PATH": folder,
             "PAPERSPACE_MAX_POLL_INTERVAL": str(_POLL_INTERVAL),
         }
-        block = _begin(environment)
+        block = _begin(own)
         try:
             yield
             if undo is not None:
-                _undo_patches(block, environment, undo)
+                _undo_patches(block, undo)
         finally:
             if session := _end(block):
                 loop_thread.run(session.close())  # a thread that still waits would delay the end of the process
 
 
-def _begin(environment: dict[str, str]) -> _Block:
+def _begin(own: dict[str, str]) -> _Block:
     with _lock:
-        block = _Block({name: os.environ.get(name) for name in environment}, _default_client.replace_session(None))
+        block = _Block(own, {name: os.environ.get(name) for name in own}, _default_client.replace_session(None))
         _blocks.append(block)
-        os.environ.update(environment)
+        os.environ.update(own)
     return block
 
 
-def _undo_patches(block: _Block, environment: dict[str, str], undo: Callable[[], None]) -> None:
+def _undo_patches(block: _Block, undo: Callable[[], None]) -> None:
     """Undo what was patched, before the end of the block: afterwards, this would put back the values of the block.
 
-    What was patched before the block is not restored at its end, but what was there before that.
+    What was patched before the block is not restored at its end, but what was there before that. The value of the block, or of
+    one that began in it, was there when the test patched it.
     """
-    left = {name: os.environ.get(name) for name in environment}
-    os.environ.update(environment)
+    since = _blocks[_blocks.index(block) :]
+    os.environ.update(since[-1].own)
     undo()
-    found = {name: os.environ.get(name) for name in environment}
-    block.environment |= {name: value for name, value in found.items() if value != environment[name]}
-    _set_environment(left)
+    for name in block.own:
+        found = os.environ.get(name)
+        if all(found != other.own[name] for other in since):
+            block.environment[name] = found
+    os.environ.update(since[-1].own)
 
 
 def _end(block: _Block) -> Session | None:
@@ -103,13 +108,9 @@ def _end(block: _Block) -> Session | None:
             following, session = _blocks[index], _blocks[index].session
             following.environment, following.session = block.environment, block.session
             return session
-        _set_environment(block.environment)
+        for name, value in block.environment.items():
+            if value is None:
+                os.environ.pop(name, None)
+            else:
+                os.environ[name] = value
         return _default_client.replace_session(block.session)
-
-
-def _set_environment(environment: Mapping[str, str | None]) -> None:
-    for name, value in environment.items():
-        if value is None:
-            os.environ.pop(name, None)
-        else:
-            os.environ[name] = value
