@@ -354,6 +354,7 @@ def test_one_replica_and_download(page: Page, client: Client, tmp_path: Path) ->
     one, other = (instance["name"] for instance in client.deployments.get_deployment_status(id_)["instances"])
     open_page(page, id_, "logs")
     page.locator(".log-instance", has_text=other or "").first.wait_for()
+    page.keyboard.press("f")  # it does not move any more
     page.locator(".log-line", has_text=other or "").first.click()
     selected = page.get_by_role("complementary", name="Selected line")
     selected.wait_for()
