@@ -4,7 +4,7 @@ import { addressOf, listAddress } from "./address.js";
 import { ApiError, attempt } from "./api.js";
 import { codeBlock } from "./copy.js";
 import { differenceTable } from "./difference.js";
-import { element, failurePage, replace, setText } from "./dom.js";
+import { element, failurePage, linkInPlace, replace, setText } from "./dom.js";
 import { leaveField } from "./keys.js";
 import { specArea } from "./spec_area.js";
 
@@ -61,7 +61,8 @@ function edit(target, context, id, draft) {
   const problems = element("div", { class: "problems", id: "problems", role: "status" });
   const plan = element("section", { class: "plan", "aria-label": "What would change" });
   const apply = element("button", { type: "submit", class: "primary", title: "Ctrl+Enter", disabled: true }, id ? "Apply" : "Create");
-  const cancel = element("a", { class: "button", href: addressBefore(id), onclick: () => drafts.delete(key) }, "Cancel");
+  const cancel = linkInPlace(addressBefore(id), () => (drafts.delete(key), context.navigate(addressBefore(id))), "Cancel");
+  cancel.className = "button";
   const form = element("form", { class: "editor", onsubmit: (/** @type {Event} */ event) => (event.preventDefault(), void run()) },
     element("div", { class: "bar" }, element("h1", {}, id ? `Edit ${draft.name}` : "New deployment"), cancel, apply),
     element("div", { class: "source" }, element("div", { class: "fields" }, element("label", {}, "Name", name), element("label", {}, "Project", project)), area),
