@@ -189,6 +189,15 @@ def test_the_size_of_files_that_come_and_go(database: Path) -> None:
         thread.join()
 
 
+def test_status_of_a_symbolic_link(database: Path) -> None:
+    """The size and the free space are those of the file that a symbolic link leads to, with its WAL, on its disk."""
+    link = database.with_name("link.db")
+    link.symlink_to(database)
+    for suffix in ("", "-wal", ".logs"):
+        database.with_name(f"{database.name}{suffix}").write_bytes(b"1234")
+    assert describe_disk(link)["size"] == describe_disk(database)["size"] == 12
+
+
 async def test_status_without_problems(database: Path) -> None:
     """A server without problems has none; another version of the command is one."""
     async with controlled(database, ServingEngine(), "a") as (_, client, _stop):

@@ -79,6 +79,23 @@ def test_all_that_belongs_to_a_database(tmp_path: Path) -> None:
             assert side_file.execute("SELECT name FROM sqlite_schema").fetchall() == [("lines",)]
 
 
+def test_symbolic_link(tmp_path: Path) -> None:
+    """Each name of a database has the same settings and logs: one that was moved, and has a link in its old place, keeps them."""
+    file, link = tmp_path / "data/gradient.db", tmp_path / "link.db"
+    file.parent.mkdir()
+    link.symlink_to(file)
+    with LocalServer(database=file) as server:
+        id_ = Caller(server).create("d")
+        password = server.endpoint_password(id_)
+    for name in ("key", "registries", "instance-types", "secrets"):
+        (file.parent / f"gradient.db.{name}").write_text(name)
+    with LocalServer(database=link) as server:
+        assert server.endpoint_password(id_) == password
+        written = back_up(link, tmp_path / "copy.db")
+    assert {path.name for path in written.copies} == {"copy.db", *(f"copy.db.{name}" for name in SETTINGS)}
+    assert {path.name for path in tmp_path.iterdir()} == {"data", "link.db", *(path.name for path in written.copies)}
+
+
 def test_damaged_files_beside_a_database(tmp_path: Path) -> None:
     """Logs and metrics that are damaged are left out, with the reason, and settings are copied whatever they are."""
     file, copies = tmp_path / "gradient.db", tmp_path / "copies"

@@ -261,6 +261,34 @@ def test_symbolic_links(tmp_path: Path, caller: type[Caller]) -> None:
         assert caller(server).post(large(1, caller)).code == "SERVICE_UNAVAILABLE"
 
 
+def test_unchanged_symbolic_link(tmp_path: Path, caller: type[Caller]) -> None:
+    """What reads a database by a symbolic link, such as the status after a crash, reads the changes in its WAL too."""
+    file, copy, link = tmp_path / "gradient.db", tmp_path / "copy.db", tmp_path / "link.db"
+    with LocalServer(database=file) as server:
+        caller(server).create("one")
+        for suffix in ("", "-wal"):
+            shutil.copy(f"{file}{suffix}", f"{copy}{suffix}")
+    link.symlink_to(copy)
+    with open_unchanged(link) as connection:
+        assert connection.execute("SELECT name FROM deployments").fetchall() == [("one",)]
+
+
+def test_hard_links(tmp_path: Path, caller: type[Caller]) -> None:
+    """A file with two names is refused: by the second name, another server used it, with a WAL of its own, and changes were lost."""
+    file, link = tmp_path / "gradient.db", tmp_path / "link.db"
+    with LocalServer(database=file) as server:
+        caller(server).create("one")
+        link.hardlink_to(file)
+        with pytest.raises(UnusableDatabaseError, match=r"second name \(a hard link\)"):
+            LocalServer(database=link).start()
+        assert not (tmp_path / "link.db-wal").exists()
+        caller(server).create("two")
+    link.unlink()
+    with LocalServer(database=file) as server:
+        nodes = caller(server)("{ deployments { nodes { name } } }").data["deployments"]["nodes"]
+        assert nodes == [{"name": "two"}, {"name": "one"}]
+
+
 def test_a_command_that_reads_the_file_while_the_server_starts(tmp_path: Path, caller: type[Caller]) -> None:
     """A command that reads a database with a WAL, such as a copy of a running server's, removes no file of a server that starts meanwhile."""
     file, copy = tmp_path / "gradient.db", tmp_path / "copy.db"

@@ -30,7 +30,12 @@ def new_key() -> str:
 
 
 def beside(database: Path, name: str) -> Path:
-    """Return the path of a file or folder next to a database: of `gradient.db`, `gradient.db.registries` for example."""
+    """Return the path of a file or folder next to a database: of `gradient.db`, `gradient.db.registries` for example.
+
+    A symbolic link has the files of the database that it leads to: otherwise, the key, secrets and logs would depend on the name.
+    """
+    if os.path.islink(database):  # noqa: PTH114  # `Path.is_symlink` raises an error for a path that is too long
+        database = Path(os.path.realpath(database))
     return database.parent / f"{database.name}.{name}"  # also if the path has no name; it is refused when it is opened
 
 

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import asyncio
+import os
 import shutil
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from paperspace.gradient._shared import server_files
@@ -15,7 +17,6 @@ from paperspace.gradient.server.storage.identity import SIMULATED
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
-    from pathlib import Path
 
     from paperspace.gradient.server.controller.down import Estate
     from paperspace.gradient.server.controller.engine import Container, Engine
@@ -89,9 +90,10 @@ def describe_deployments(summary: Summary) -> dict[str, Any]:
 
 def describe_disk(database: Path) -> dict[str, Any]:
     """Return the size of the files of a database, and the free space on their disk, in bytes."""
-    databases = [database, *(beside(database, name) for name in server_files.DATABASES)]
+    real = Path(os.path.realpath(database))  # a symbolic link may lead to another disk
+    databases = [real, *(beside(database, name) for name in server_files.DATABASES)]
     files = [file.with_name(f"{file.name}{suffix}") for file in databases for suffix in ("", "-wal", "-shm")]
-    existing = next(folder for folder in database.absolute().parents if folder.is_dir())
+    existing = next(folder for folder in real.parents if folder.is_dir())
     return {"path": str(database), "size": sum(map(_size, files)), "free": shutil.disk_usage(existing).free}
 
 

@@ -68,10 +68,10 @@ def open_writer(database: str | Path, stopped: Callable[[], bool] = _never) -> G
     with ExitStack() as stack:
         try:
             if file:
-                if reason := _unusable_reason(file):
-                    raise unusable(database, reason)
                 # The file itself, not a symbolic link to it: another server may use it by its other name.
                 file = Path(os.path.realpath(file))
+                if reason := _unusable_reason(file):
+                    raise unusable(database, reason)
                 stack.enter_context(locked(file))
                 create_private(file)
                 check_file(file, has_lock=True)
@@ -162,6 +162,11 @@ def _unusable_reason(file: Path) -> str | None:
         return f"the folder {file.parent} is not writable"
     if file.exists() and not os.access(file, os.W_OK):
         return "the file is not writable"
+    if file.exists() and file.stat().st_nlink > 1:
+        # Beside each of its names, there would be another WAL and another lock: changes of one server would overwrite those of another.
+        return (
+            "it has a second name (a hard link), by which another server could use it; replace the file by a copy of it"
+        )
     return None
 
 
@@ -176,6 +181,7 @@ def open_unchanged(file: Path, *, has_lock: bool = False) -> Generator[sqlite3.C
         has_lock: Whether the caller has the lock of the database. Then a -shm file that SQLite creates is removed. Otherwise,
             a server that was started meanwhile may use it.
     """
+    file = Path(os.path.realpath(file))  # the WAL is beside the file that a symbolic link leads to
     shm = file.with_name(f"{file.name}-shm")
     # With an empty WAL, read the database file alone and create nothing. Otherwise SQLite needs the -shm file.
     wal_has_content = _ended_uncleanly(file)
