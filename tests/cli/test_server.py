@@ -46,6 +46,22 @@ class Running(NamedTuple):
     api_key: str
 
 
+# Ignores SIGCHLD, as some programs do that start a server, and runs git in the place where the server chooses its engine.
+RUNS_GIT = """
+import asyncio, os, signal, sys
+from pathlib import Path
+from paperspace.gradient.cli._server_run import serve
+from paperspace.gradient.server.docker.git import Repository
+
+async def choose():
+    print(await Repository(Path(sys.argv[1]), os.environ, 1_000_000).run("--version"))
+    raise asyncio.CancelledError
+
+signal.signal(signal.SIGCHLD, signal.SIG_IGN)
+asyncio.run(serve(choose, None, None, None, ":memory:", 0))
+"""
+
+
 @contextmanager
 def running(tmp_path: Path, *options: str, prefix: tuple[str, ...] = (), **environment: str) -> Iterator[Running]:
     """Start the command, wait until it is ready, and kill it after the block."""
@@ -103,6 +119,13 @@ def test_start_and_stop(tmp_path: Path, number: signal.Signals) -> None:
         assert (command.process.returncode, out) == (0, "")
         (line,) = err.splitlines()
         assert re.fullmatch(r"\S+ \S+ [0-9a-f]{32} POST /graphql 200 \d+\.\d ms", line)
+
+
+def test_ignored_ends_of_children(tmp_path: Path) -> None:
+    """A parent that ignores SIGCHLD does not change what the server learns about git: each run of it had failed, without a message."""
+    command = [sys.executable, "-c", RUNS_GIT, str(tmp_path)]
+    result = subprocess.run(command, capture_output=True, text=True, timeout=TIMEOUT, check=False)
+    assert result.stdout.startswith("b'git version"), result.stderr
 
 
 @pytest.mark.skipif(sys.platform != "linux", reason="systemd is a program of Linux")

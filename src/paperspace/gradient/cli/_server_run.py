@@ -16,7 +16,7 @@ from paperspace.gradient._shared.counting import count
 from paperspace.gradient._version import __version__
 from paperspace.gradient.cli._output import print_message
 from paperspace.gradient.cli._service_manager import notify_ready
-from paperspace.gradient.cli._signals import on_signal
+from paperspace.gradient.cli._signals import notice_ended_children, on_signal
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable
@@ -52,6 +52,7 @@ async def serve(
         if starting:
             starting.cancel()
 
+    notice_ended_children()
     on_signal(end)
     async with AsyncExitStack() as stack:
         try:

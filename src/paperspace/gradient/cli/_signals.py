@@ -13,6 +13,12 @@ if TYPE_CHECKING:
 _SIGNALS = (signal.SIGINT, signal.SIGTERM)
 
 
+def notice_ended_children() -> None:
+    """Let this process know how its children end, such as git. A parent that ignores SIGCHLD leaves that to its own children."""
+    if hasattr(signal, "SIGCHLD"):  # not on Windows
+        signal.signal(signal.SIGCHLD, signal.SIG_DFL)
+
+
 def on_signal(function: Callable[[], object]) -> None:
     """Call a function at the first signal. The second one ends the process at once."""
     loop = asyncio.get_running_loop()
