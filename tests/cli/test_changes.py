@@ -305,7 +305,7 @@ def test_timeout_of_wait_option(run: Run, file: str, tmp_path: Path) -> None:
     pending.write_text("image: x\nenv: [{name: GRADIENT_SIMULATE, value: pending}]\n", encoding="utf-8")
     waited = run("deployments", "create", *NAMED, "--spec", str(pending), "--wait", "--timeout", "0.5")
     assert waited.exit_code == 7
-    assert "Error: deployment n is not ready after 0.5 s" in waited.stderr
+    assert "is not ready after 0.5 s" in waited.stderr
 
 
 def test_wait_for_a_revision(run: Run, id: str) -> None:
