@@ -58,6 +58,23 @@ def test_apply(run: Run, file: str) -> None:
     assert json.loads(run(*arguments, "-o", "json").stdout)["action"] == "unchanged"
 
 
+def test_failed_and_unchanged(run: Run, tmp_path: Path) -> None:
+    """A command that leaves a failed deployment as it is says that it has failed, and how to try again."""
+    failing: Any = {**SPEC, "env": [{"name": "GRADIENT_SIMULATE", "value": "fail"}]}
+    path = tmp_path / "failing.json"
+    path.write_text(json.dumps(failing), encoding="utf-8")
+    apply = ["apply", "--name", "n", "--project-id", "p", "--spec", str(path)]
+    id_ = deployments.create_deployment("n", "p", failing)["id"]
+    assert [*deployments.watch_deployment(id_)][-1]["type"] == "failed"
+    for words in (apply, ["start", id_], ["scale", id_, "--replicas", "1"], ["update", id_, "--replicas", "1"]):
+        shown = run("deployments", *words)
+        assert shown.exit_code == 0
+        assert "Deployment n failed: " in shown.stderr
+        assert f"gradient deployments restart {id_}\n" in shown.stderr
+    assert len(deployments.get_deployment_history(id_)) == 1
+    assert run("deployments", *apply, "--dry-run").stderr == ""
+
+
 def test_apply_id(run: Run, file: str) -> None:
     """-o id prints the id, and nothing if a dry run would create the deployment."""
     arguments = ["deployments", "apply", "--name", "n", "--projectId", "p", "--spec", file, "-o", "id"]

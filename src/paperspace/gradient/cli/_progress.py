@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import sys
 from collections import Counter
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from typing import TYPE_CHECKING
 
+from paperspace.gradient._shared.lazy import lazy_modules
 from paperspace.gradient.cli._output import is_plain_terminal, print_message, printable, terminal_console, wrap
+from paperspace.gradient.errors import GradientError
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -15,7 +17,10 @@ if TYPE_CHECKING:
     from rich.console import RenderableType
 
     from paperspace.gradient.client import Client
+    from paperspace.gradient.deployments import _status
     from paperspace.gradient.types import DeploymentStatus, WatchEvent
+else:
+    [_status] = lazy_modules("paperspace.gradient.deployments", "_status")
 
 # Narrower terminals have no room for the states of the instances.
 _MIN_COLUMNS_FOR_STATES = 60
@@ -36,6 +41,15 @@ def wait_with_progress(client: Client, id: str, timeout: float, spec_id: str | N
     except KeyboardInterrupt as interrupt:
         interrupt.add_note(f"Only the wait was interrupted. To wait again:\n  gradient deployments wait {id}")
         raise
+
+
+def warn_if_failed(client: Client, id: str) -> None:
+    """Say that a deployment has failed, which a command without --wait may have left as it was, and how to try again."""
+    with suppress(GradientError):  # the command itself has succeeded
+        status = client.deployments.get_deployment_status(id)
+        if status["state"] == "failed":
+            print_message(f"Deployment {status['name']} {_status.failure_text(status)}")
+            print_message(f"To try again with the same spec:\n  gradient deployments restart {id}")
 
 
 @contextmanager

@@ -8,7 +8,7 @@ from paperspace.gradient.cli._commands import common_options
 from paperspace.gradient.cli._errors import code_of, print_error
 from paperspace.gradient.cli._exit_codes import ExitCode
 from paperspace.gradient.cli._output import data_text, print_change, print_message, printable
-from paperspace.gradient.cli._progress import wait_with_progress
+from paperspace.gradient.cli._progress import wait_with_progress, warn_if_failed
 from paperspace.gradient.cli.deployments import _prune
 from paperspace.gradient.cli.deployments._several import watch_several
 from paperspace.gradient.errors import APIConnectionError, AuthenticationError, GradientError
@@ -90,6 +90,12 @@ class Applier:
                 continue
             self._applied.append((named.name, applied))
             self._print(named.name, applied)
+
+    def warn(self) -> None:
+        """Say which deployments have failed and were left unchanged."""
+        for _, applied in self._applied:
+            if applied["action"] == "unchanged":
+                warn_if_failed(self._client, str(applied["id"]))
 
     def wait(self, timeout: float) -> None:
         """Wait until all deployments are ready. The error of one is reported, and the others are waited for."""

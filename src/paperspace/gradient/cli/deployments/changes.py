@@ -9,7 +9,7 @@ import click
 from paperspace.gradient._shared.secrets import hide_in_spec
 from paperspace.gradient.cli._client import connect
 from paperspace.gradient.cli._output import output_option, print_data, printable
-from paperspace.gradient.cli._progress import wait_with_progress
+from paperspace.gradient.cli._progress import wait_with_progress, warn_if_failed
 from paperspace.gradient.cli.deployments._group import command
 from paperspace.gradient.cli.deployments._options import print_result, show_secrets_option, wait_options
 from paperspace.gradient.cli.deployments._target import Target, lookup_project_option, target_parameter
@@ -63,6 +63,8 @@ def stop(target: Target, project_id: str | None, wait: float | None, output: str
 @output_option("json", "yaml", "id")
 def start(target: Target, project_id: str | None, wait: float | None, output: str | None) -> None:
     """Start a stopped deployment.
+
+    If it is not stopped, nothing is changed, also if it has failed: then use `gradient deployments restart`.
 
     \b
     Example:
@@ -177,3 +179,5 @@ def _print_and_wait(
     print_result(action, revised, output)
     if wait:
         wait_with_progress(client, revised["id"], wait, revised["specId"])
+    else:
+        warn_if_failed(client, revised["id"])

@@ -72,7 +72,8 @@ def apply(
 ) -> int:
     """Create or update deployments, so that they match their spec files.
 
-    The changes are printed to standard error, without the values of environment variables.
+    The changes are printed to standard error, without the values of environment variables. If the newest revision has the same
+    spec, nothing is changed, also if it has failed: then use `gradient deployments restart`.
 
     If you pass several files or a folder, set `name` in each file. All files are validated before anything is sent. Then
     they are applied one after the other. If a file fails, the command continues with the next file; the exit code is that
@@ -111,6 +112,8 @@ def apply(
             applier.apply(specs)
             if wait:
                 applier.wait(wait)
+            elif not dry_run:
+                applier.warn()
             applier.prune(superfluous)
         finally:
             applier.print_list()

@@ -9,7 +9,7 @@ import click
 
 from paperspace.gradient.cli._client import connect
 from paperspace.gradient.cli._output import output_option
-from paperspace.gradient.cli._progress import wait_with_progress
+from paperspace.gradient.cli._progress import wait_with_progress, warn_if_failed
 from paperspace.gradient.cli.deployments._group import command
 from paperspace.gradient.cli.deployments._options import (
     Overrides,
@@ -100,6 +100,8 @@ def update(
         print_result("Updated", {"id": found}, output)
         if wait:
             wait_with_progress(client, found, wait, spec_id)
+        else:
+            warn_if_failed(client, found)
 
 
 def _overridden(overrides: Overrides, env: Mapping[str, str] | None) -> dict[str, Any]:
