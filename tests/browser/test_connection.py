@@ -230,3 +230,46 @@ def test_an_action_without_a_response_ends(page: Page) -> None:
     page.get_by_text("sent no complete response").wait_for()
     page.unroute("**/console/api/check-spec")
     page.get_by_text("sent no complete response").wait_for(state="detached")
+
+
+FAIL_AFTER_THE_FIRST_VALUE = """async () => {
+    const { Api } = await import("/console/static/api.js");
+    const error = { kind: "APITimeoutError", message: "no response", retryable: true };
+    const failing = [{ value: [] }, { error }], times = [];
+    window.fetch = async () => {
+        times.push(performance.now());
+        const lines = times.length < 4 ? failing : [{ end: true }];
+        return new Response(lines.map((line) => `${JSON.stringify(line)}\\n`).join(""));
+    };
+    await new Api(() => {}).stream("any", {}, () => {}, new AbortController().signal);
+    return times[3] - times[2];
+}"""
+
+
+def test_a_stream_that_fails_after_its_first_value(page: Page) -> None:
+    """Each wait before another connection is longer, also if a stream has values before it fails: a log that could not be read was requested twice a second."""
+    assert page.evaluate(FAIL_AFTER_THE_FIRST_VALUE) > 1400
+
+
+BLOCK_STORAGE = """
+    const blocked = () => { throw new DOMException("The operation is insecure.", "SecurityError"); };
+    for (const name of ["localStorage", "sessionStorage"]) Object.defineProperty(window, name, { get: blocked });
+    window.BroadcastChannel = function () { blocked(); };
+    navigator.locks.request = async () => blocked();
+"""
+
+
+def test_blocked_storage(context: BrowserContext, server: LocalServer, console: ServerConsole) -> None:
+    """In a browser that blocks storage, locks and channels, a link opens the page, and it works until it is closed: it stayed blank."""
+    context.add_init_script(BLOCK_STORAGE)
+    page, errors = context.new_page(), list[str]()
+    page.on("pageerror", lambda error: errors.append(str(error)))
+    page.goto(console.link())
+    with Client(server.api_key, server.url) as client:
+        client.deployments.create_deployment("web", "p1", SPEC)
+    page.get_by_role("link", name="web").wait_for()
+    page.get_by_role("button", name="Dark").click()
+    page.get_by_role("button", name="Light").wait_for()
+    page.reload()
+    page.get_by_text("it prints a link that opens this page").wait_for()
+    assert errors == []

@@ -303,6 +303,21 @@ def test_lines_of_a_replaced_log(page: Page, client: Client) -> None:
     assert texts == ["seven", "eight", "nine", "two", "three"]
 
 
+def test_long_lines(page: Page, client: Client) -> None:
+    """The page keeps 50 million characters of a log at most: 50,000 lines of 16 KB were 800 MB."""
+    open_page(page, create(client), "logs")
+    kept = page.evaluate(
+        """async () => {
+            const { LogLines } = await import("/console/static/deployment/log-lines.js");
+            const lines = new LogLines(50_000), text = "x".repeat(1_000_000);
+            for (let number = 1; number <= 200; number++) lines.add([["a", number, "2026-01-01T00:00:01Z", text]]);
+            return [lines.all.length, lines.shown.length + lines.dropped, lines.all.at(-1).number];
+        }"""
+    )
+    assert 50 <= kept[0] <= 55
+    assert kept[1:] == [200, 200]
+
+
 def test_logs_are_searched(page: Page, client: Client) -> None:
     """A search shows the lines that contain a text, with the text marked, and has an address."""
     id_ = create(client, "talk")

@@ -82,6 +82,23 @@ def test_filter_and_sort_are_in_the_address(page: Page, client: Client) -> None:
     row(page, "other").wait_for()
 
 
+def test_a_browser_that_limits_changes_of_the_address(page: Page, client: Client) -> None:
+    """What is typed filters the rows although the browser refuses more changes of the address, which shows the filter later."""
+    create(client, "web", "other")
+    row(page, "other").wait_for()
+    page.evaluate(
+        """() => {
+            history.replaceState = () => {
+                delete history.replaceState;
+                throw new DOMException("Attempt to use history.replaceState() more than 100 times", "SecurityError");
+            };
+        }"""
+    )
+    page.get_by_role("searchbox", name="Filter").fill("web")
+    row(page, "other").wait_for(state="detached")
+    page.wait_for_url("**#/deployments?filter=web")
+
+
 def test_states_filter(page: Page, client: Client) -> None:
     """The number of each state is a button that shows only these."""
     create(client, "web")

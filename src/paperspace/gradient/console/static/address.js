@@ -32,3 +32,24 @@ export function addressOf(path, parameters = {}) {
   const query = kept.toString();
   return `#/${path.join("/")}${query ? `?${query}` : ""}`;
 }
+
+/** @type {number} */
+let retry;
+
+/**
+ * Change the address of the page that is shown. Safari allows 100 changes in 30 seconds, other browsers more: after that, the
+ * newest address is shown when the browser allows it.
+ *
+ * @param {string} address
+ * @param {AbortSignal} signal aborted when the page is left
+ * @param {"pushState" | "replaceState"} [change] whether there is a new entry in the history
+ */
+export function showAddress(address, signal, change = "replaceState") {
+  clearTimeout(retry);
+  if (signal.aborted) return;
+  try {
+    history[change](null, "", address);
+  } catch {
+    retry = window.setTimeout(() => showAddress(address, signal, change), 1000);
+  }
+}

@@ -104,13 +104,13 @@ export class Api {
         if (signal.aborted) return;
         const connection = connectionOf(signal);
         const giveBack = await this.#takeConnection(stream, connection.signal);
+        const began = performance.now();
         try {
           for await (const line of this.#lines(name, typeof args === "function" ? args() : args, connection)) {
             if (line.error) throw new ApiError(line.error);
             if (line.end) return;
             if (!("value" in line)) continue; // a heartbeat is that of the console: the API may be away
             this.#setLost(stream, "");
-            delay = FIRST_DELAY;
             batches.add(line.value);
           }
           this.#setLost(stream, "The connection was closed.");
@@ -123,6 +123,8 @@ export class Api {
           giveBack();
           batches.flush(); // before the caller learns of the end, or of another connection: a hidden page has no frames
         }
+        // A stream may fail after its first values, each time.
+        if (performance.now() - began > LAST_DELAY) delay = FIRST_DELAY;
         await event(AbortSignal.timeout(delay * (0.75 + Math.random() / 2)), "abort", signal);
         delay = Math.min(delay * 2, LAST_DELAY);
       }

@@ -1,6 +1,6 @@
 // The shell: it opens the session, shows the page of the current address, and says whether there is a connection.
 
-import { addressOf, parseAddress } from "./address.js";
+import { addressOf, parseAddress, showAddress } from "./address.js";
 import { Api } from "./api.js";
 import * as deployment from "./deployment.js";
 import * as deployments from "./deployments.js";
@@ -71,7 +71,7 @@ function startShell(api) {
     const unmount = pageOf(address.path).mount(main, {
       api, address, signal, announce,
       navigate: (target) => void (signal.aborted || (location.hash = target)),
-      remember: (path, parameters) => void (signal.aborted || history.replaceState(null, "", addressOf(path, parameters))),
+      remember: (path, parameters) => showAddress(addressOf(path, parameters), signal),
       bind: (key, description, action, until = signal) => keys.bind(key, description, action, until),
       title: (title) => void (document.title = `${title} · Gradient Deployments`),
     });

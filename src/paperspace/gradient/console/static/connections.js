@@ -1,10 +1,12 @@
 // The connections that streams may use. A browser has six to one server, and all windows share them: without a limit, the
 // streams of three windows would leave none for actions, and for other windows.
 
+import { openChannel } from "./storage.js";
+
 const LIMIT = 5;
 
 /** A message asks the other windows for connections that they do not need. */
-export const requests = new BroadcastChannel("console-connections");
+export const requests = openChannel("console-connections");
 
 /**
  * Wait for a connection that no other stream uses, in any window, and return the function that gives it back. A window that
@@ -26,6 +28,6 @@ export async function takeConnection(signal) {
           waiting.abort();
           return new Promise((release) => resolve(() => release(undefined)));
         })
-        .catch(() => {}); // the wait has ended
+        .catch(() => resolve(() => {})); // the wait has ended, or the browser blocks locks
   });
 }

@@ -1,6 +1,6 @@
 // The page of one deployment: its state, what can be done with it, and its tabs.
 
-import { addressOf, listAddress } from "./address.js";
+import { addressOf, listAddress, showAddress } from "./address.js";
 import { attempt } from "./api.js";
 import { copyButton } from "./copy.js";
 import { isStopped, remove, restart, scale, stopOrStart } from "./deployment/actions.js";
@@ -110,7 +110,7 @@ export function mount(target, context) {
   function goTo(name) {
     tab = name;
     parameters = new URLSearchParams();
-    history.pushState(null, "", page.address(name));
+    showAddress(page.address(name), signal, "pushState");
     showTab();
   }
 

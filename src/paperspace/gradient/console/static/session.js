@@ -1,5 +1,7 @@
 // The token of the session: from a link, from this tab, or from another tab of the console. Never in a cookie.
 
+import { load, openChannel, store } from "./storage.js";
+
 const STORED = "console-token";
 const WAIT = 300; // milliseconds for another tab to respond
 
@@ -22,9 +24,9 @@ export async function openSession() {
       message = "the console does not respond. Open the link again";
     }
   }
-  const token = sessionStorage.getItem(STORED) ?? (await fromOtherTab());
+  const token = load("sessionStorage", STORED) ?? (await fromOtherTab());
   if (token) {
-    sessionStorage.setItem(STORED, token);
+    store("sessionStorage", STORED, token);
     shareWithOtherTabs();
   }
   return { token, message };
@@ -36,7 +38,7 @@ addEventListener("hashchange", () => {
 });
 
 /** The token of the session: that of the newest link that was opened in any window. */
-export const sessionToken = () => sessionStorage.getItem(STORED) ?? "";
+export const sessionToken = () => load("sessionStorage", STORED) ?? "";
 
 /**
  * Forget a token that the server does not know any more. A newer one stays: with it, the page works again.
@@ -44,12 +46,12 @@ export const sessionToken = () => sessionStorage.getItem(STORED) ?? "";
  * @param {string} token
  */
 export function forgetSession(token) {
-  if (sessionStorage.getItem(STORED) === token) sessionStorage.removeItem(STORED);
+  if (load("sessionStorage", STORED) === token) store("sessionStorage", STORED, null);
 }
 
 /** @returns {Promise<string | null>} */
 function fromOtherTab() {
-  const channel = new BroadcastChannel(STORED);
+  const channel = openChannel(STORED);
   return new Promise((resolve) => {
     const finish = (/** @type {string | null} */ token) => (channel.close(), resolve(token));
     channel.onmessage = ({ data }) => data.token && finish(data.token);
@@ -64,17 +66,17 @@ function fromOtherTab() {
  * @param {string} token
  */
 function announceSession(token) {
-  sessionStorage.setItem(STORED, token);
-  const channel = new BroadcastChannel(STORED);
+  store("sessionStorage", STORED, token);
+  const channel = openChannel(STORED);
   channel.postMessage({ opened: token });
   channel.close();
 }
 
 function shareWithOtherTabs() {
-  const channel = new BroadcastChannel(STORED);
+  const channel = openChannel(STORED);
   channel.onmessage = ({ data }) => {
-    if (data.opened) sessionStorage.setItem(STORED, data.opened);
-    const token = data.wanted && sessionStorage.getItem(STORED);
+    if (data.opened) store("sessionStorage", STORED, data.opened);
+    const token = data.wanted && load("sessionStorage", STORED);
     if (token) channel.postMessage({ token });
   };
 }

@@ -6,6 +6,7 @@
  */
 
 const OVERLAP = 10_000; // milliseconds
+const SIZE = 50_000_000; // characters that are kept: a line may have 16 KB
 
 export class LogLines {
   /** @param {number} limit how many lines are kept */
@@ -15,6 +16,7 @@ export class LogLines {
     this.all = [];
     /** @type {Line[]} the lines that match the search: `all` without one */
     this.shown = this.all;
+    this.size = 0; // characters of all lines
     /** How many shown lines were dropped: the index of a line plus this never changes. */
     this.dropped = 0;
     this.search = "";
@@ -48,10 +50,13 @@ export class LogLines {
       Object.assign(instance, { last: number, time });
       added.push(line);
     }
-    for (const line of added) this.all.push(line);
+    for (const line of added) {
+      this.all.push(line);
+      this.size += line.text.length;
+    }
     const matching = this.search ? added.filter((line) => this.#matches(line)) : added;
     if (this.search) this.shown.push(...matching);
-    if (this.all.length > this.limit * 1.1) this.#drop(this.all.length - this.limit);
+    if (this.all.length > this.limit * 1.1 || this.size > SIZE * 1.1) this.#drop();
     return matching.length;
   }
 
@@ -71,8 +76,9 @@ export class LogLines {
     return line.number === 0 || line.text.toLowerCase().includes(this.search);
   }
 
-  /** @param {number} count */
-  #drop(count) {
+  #drop() {
+    let count = 0;
+    while (this.all.length - count > this.limit || this.size > SIZE) this.size -= this.all[count++].text.length;
     this.all.splice(0, count);
     if (this.shown === this.all) this.dropped += count;
     else {
