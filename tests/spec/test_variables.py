@@ -98,7 +98,10 @@ def test_not_substituted(text: str, problem: str) -> None:
 
 def test_refused_without_substitution() -> None:
     """Without substitution, a variable is refused with a hint, except where a shell in the container may read it."""
-    text = "image: x:${TAG}\ncommand: [sh, -c, 'echo ${TAG}']\nenv: [{name: A, value: '${TAG}'}]\n"
+    text = (
+        "image: x:${TAG}\ncommand: [sh, -c, 'echo ${TAG}']\nenv: [{name: A, value: '${TAG}'}]\n"
+        "healthChecks: {readiness: {exec: {command: [sh, -c, 'test ${TAG}']}}}\n"
+    )
     with pytest.raises(InvalidSpecError) as caught:
         parse_file(text, "a.yaml", "")
     assert str(caught.value).splitlines()[1:] == [
@@ -110,6 +113,7 @@ def test_refused_without_substitution() -> None:
     ]
     spec: Any = parse_file(text, "a.yaml", "", image="y").spec
     assert (spec["image"], spec["command"][2], spec["env"][0]["value"]) == ("y", "echo ${TAG}", "${TAG}")
+    assert spec["healthChecks"]["readiness"]["exec"]["command"][2] == "test ${TAG}"
 
 
 @pytest.mark.parametrize("image", ["x:${TAG}", ":image"])

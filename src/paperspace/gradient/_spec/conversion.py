@@ -68,11 +68,12 @@ def replace_image(content: dict[Any, Any], image: str | None) -> str | None:
 def reference_problems(content: Mapping[Any, Any]) -> Iterator[Problem]:
     """Yield the values with `${NAME}`, where variables are not substituted.
 
-    `command` and the values of `env` may have them: the shell in the container substitutes them there.
+    Commands, also those of health checks, and the values of `env` may have them: the shell in the container substitutes them
+    there.
     """
     for path, value in strings_in(content, ()):
         match = _REFERENCE.search(value)
-        if match and path[0] != "command" and not (path[0] == "env" and path[-1] == "value"):
+        if match and "command" not in path and not (path[0] == "env" and path[-1] == "value"):
             hint = (
                 "to use the environment variable, pass --env-subst, or env_subst=True in Python; "
                 "to keep the text, add `x-literal: true` to the file"
