@@ -85,6 +85,18 @@ def test_a_server_can_be_started_again(caller: type[Caller]) -> None:
         server.stop()
 
 
+def test_a_failed_start_keeps_nothing() -> None:
+    """The error of a start, with its frames and what they refer to, is not kept until the next start."""
+    with LocalServer() as other:
+        server = LocalServer(port=urlsplit(other.url).port or 0)
+        with pytest.raises(OSError, match="in use") as caught:
+            server.start()
+        message = str(caught.value)
+        del caught
+        gc.collect()
+        assert message not in [str(kept) for kept in gc.get_objects() if isinstance(kept, OSError)]
+
+
 def test_servers_are_independent(caller: type[Caller]) -> None:
     """Two servers in one process have different URLs, API keys and data."""
     with LocalServer() as one, LocalServer() as two:

@@ -64,6 +64,8 @@ class OwnThread:
         except BaseException:
             start.failed = True
             start.started.add_done_callback(_stop_started)  # after Ctrl-C, nothing else can stop the server
+            if start.started.done() and start.started.exception():
+                self._forget(start)  # with the error, whose frames keep what they refer to
             raise
         if first is not start:
             raise RuntimeError("the server is running already")
