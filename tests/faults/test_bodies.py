@@ -41,7 +41,7 @@ with Client(key, url, max_retries=0, timeout=300) as client:
     before = peak()
     StreamReader.feed_data = counted
     try:
-        client.deployments.get_deployment_status("3f0c1c1e-5f0a-4b0e-9b7e-2f6f2a2d9c11")
+        client.deployments.get_deployment_spec("3f0c1c1e-5f0a-4b0e-9b7e-2f6f2a2d9c11")
     except ResponseTooLargeError as error:
         print(received, peak() - before)
 """
