@@ -189,6 +189,6 @@ def test_the_command_prints_what_it_reads(shared: LocalServer, monkeypatch: pyte
             content = {key: value for key, value in read(printed.stdout).items() if key != "x-literal"}
             assert content == filled_in(spec)
             updated = CliRunner().invoke(main, ["deployments", "update", name, "--spec", "-"], input=printed.stdout)
-            assert (updated.output, updated.exit_code) == (f"Updated deployment: {created}\n", 0)
+            assert (updated.stdout, updated.exit_code) == (f"Updated deployment: {created}\n", 0)
             assert client.deployments.get_deployment_spec(created) == filled_in(spec)
         assert len(client.deployments.get_deployment(created)["deploymentSpecs"]["nodes"]) == 3
