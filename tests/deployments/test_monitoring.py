@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import re
 import sys
 import threading
 import time
@@ -351,11 +350,10 @@ class TestWait:
         """A wait for a name that is not found in time ends at its timeout, not at that of a request."""
         client.deployments.create_deployment("n", "p", SPEC)
         manual_server.inject_fault(delay(3600))
-        with pytest.raises(
-            WaitTimeoutError, match=r"deployment 'n' is not ready after 0\.2 s: no status was received"
-        ) as caught:
-            client.with_options(timeout=2).deployments.wait_for_deployment(name="n", project_id="p", timeout=0.2)
-        assert re.search(r"\(timeout: 0\.[0-9]+ s", str(caught.value.__cause__))
+        start = time.monotonic()
+        with pytest.raises(WaitTimeoutError, match=r"deployment 'n' is not ready after 0\.2 s: no status was received"):
+            client.with_options(timeout=60).deployments.wait_for_deployment(name="n", project_id="p", timeout=0.2)
+        assert time.monotonic() - start < 60
 
     def test_timeout_of_a_stop(self, client: Client, clock: ManualClock, monkeypatch: pytest.MonkeyPatch) -> None:
         """If a deployment has to stop, the error of the timeout says that it has not."""
