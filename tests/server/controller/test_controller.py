@@ -277,6 +277,14 @@ def test_restarted_controller_adopts_containers() -> None:
     asyncio.run(main())
 
 
+async def look_at_all(world: World, count: int) -> None:
+    """Start a controller after an earlier one, and wait until it has looked at so many deployments without replicas."""
+    world.controller()  # of an earlier server
+    ids = {world.create("good-1", 0) for _ in range(count)}
+    async with world.controller() as controller:
+        await until(lambda: controller.restarts().keys() == ids)
+
+
 def test_deployments_are_looked_at_in_groups() -> None:
     """At the start, the transactions of one group of deployments wait at the same time, however many deployments there are."""
 
@@ -292,10 +300,7 @@ def test_deployments_are_looked_at_in_groups() -> None:
 
     async def main() -> None:
         world = Counting()
-        world.controller()  # of an earlier server
-        ids = {world.create("good-1", 0) for _ in range(3 * RESYNC_GROUP)}
-        async with world.controller() as controller:
-            await until(lambda: controller.restarts().keys() == ids)
+        await look_at_all(world, 3 * RESYNC_GROUP)
         assert world.most < 1.5 * RESYNC_GROUP
 
     asyncio.run(main())
@@ -310,11 +315,7 @@ def test_resync_that_is_requested_again_and_again() -> None:
             return await super().change(function)
 
     async def main() -> None:
-        world = Flapping()
-        world.controller()  # of an earlier server
-        ids = {world.create("good-1", 0) for _ in range(2 * RESYNC_GROUP)}
-        async with world.controller() as controller:
-            await until(lambda: controller.restarts().keys() == ids)
+        await look_at_all(Flapping(), 2 * RESYNC_GROUP)
 
     asyncio.run(main())
 

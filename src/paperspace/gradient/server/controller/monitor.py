@@ -93,8 +93,8 @@ class Monitor:
         while True:
             start = self._loop.time()
             result = await self._subject.attempt(check)
-            known = result is not None and result.passed is not None
-            if result and known and (result.passed or not self._starts(check) or self._loop.time() >= end_of_period):
+            waits = self._starts(check) and self._loop.time() < end_of_period
+            if result and result.passed is not None and (result.passed or not waits):
                 self._count(check, result)
                 end_of_period = self._loop.time() + check.period  # also after an outage, in which nothing was counted
             elif result:
