@@ -210,7 +210,7 @@ TESTS = {
     "bodies": (bodies, 100),
     "late": (late, 75),
     "hop": (hop, 5000),
-    "throughput": (throughput, 5),
+    "throughput": (throughput, 40),
 }
 
 
