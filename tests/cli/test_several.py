@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import asyncio
 import json
 import re
+import threading
+from collections.abc import AsyncIterator
 from typing import Any
 
 import pytest
@@ -13,7 +16,9 @@ from tests.samples import SPEC
 
 from paperspace.gradient import Client
 from paperspace.gradient.cli._exit_codes import ExitCode
+from paperspace.gradient.cli.deployments import monitoring
 from paperspace.gradient.cli.deployments._together import Ended, labels_of, together
+from paperspace.gradient.deployments._api import AsyncDeployments
 from paperspace.gradient.server import LocalServer
 
 pytestmark = pytest.mark.usefixtures("environment")
@@ -87,14 +92,14 @@ class TestWait:
     def test_deleted_meanwhile(self, run: Run, client: Client, monkeypatch: pytest.MonkeyPatch) -> None:
         """One that is deleted is not found; the state of the others is printed."""
         ids = create(client, gone="pending", fine="healthy")
-        failure = type(client.deployments)._failure
+        failure = AsyncDeployments._failure
 
-        def delete_first(self: Any, status: Any) -> Any:
-            if status["state"] == "ready" and client.deployments.list_deployments("gone"):
-                client.deployments.delete_deployment(ids["gone"])
-            return failure(self, status)
+        async def delete_first(self: AsyncDeployments, status: Any) -> Any:
+            if status["state"] == "ready" and await self.list_deployments("gone"):
+                await self.delete_deployment(ids["gone"])
+            return await failure(self, status)
 
-        monkeypatch.setattr(type(client.deployments), "_failure", delete_first)
+        monkeypatch.setattr(AsyncDeployments, "_failure", delete_first)
         waited = run("deployments", "wait", "gone", "fine")
         assert waited.exit_code == ExitCode.NOT_FOUND
         assert waited.stdout.splitlines() == [
@@ -114,7 +119,7 @@ class TestWait:
         assert "Or pass --project-id, for all deployments of a project." in nothing.stderr
 
     def test_ctrl_c(self, client: Client) -> None:
-        """Ctrl-C ends the command, although threads wait."""
+        """Ctrl-C ends the command, although both are waited for."""
         create(client, a="pending", b="pending")
         shown = run_on_terminal("deployments", "wait", "a", "b", interrupt="waiting for a machine")
         assert shown.code == ExitCode.INTERRUPTED
@@ -164,14 +169,13 @@ class TestLogs:
         client.deployments.wait_for_deployment(ids["a"])
         for id_ in ids.values():
             client.deployments.stop_deployment(id_)
-        read = type(client.deployments).get_deployment_logs
+        print_logs = monitoring.print_logs_of_several
 
-        def fail_for_b(self: Any, id: str, **options: Any) -> Any:
-            if id == ids["b"]:
-                client.deployments.delete_deployment(id)
-            return read(self, id, **options)
+        def delete_first(*args: Any) -> int:
+            client.deployments.delete_deployment(ids["b"])  # after its name was looked up
+            return print_logs(*args)
 
-        monkeypatch.setattr(type(client.deployments), "get_deployment_logs", fail_for_b)
+        monkeypatch.setattr(monitoring, "print_logs_of_several", delete_first)
         printed = run("deployments", "logs", "b", "a", *follow)
         assert printed.exit_code == ExitCode.NOT_FOUND
         assert {line.split(" | ")[0] for line in printed.stdout.splitlines()} == {"a"}
@@ -205,22 +209,63 @@ def test_labels() -> None:
     assert labels_of({}) == {}
 
 
-def test_together_bounds_what_waits() -> None:
-    """A stream that is faster than its reader waits for it: everything arrives, in its order, and each stream ends."""
-    received = list(together({"a": lambda: range(5000), "b": lambda: range(3)}))
-    assert [item for key, item in received if key == "a"] == [*range(5000), Ended(None)]
-    assert [item for key, item in received if key == "b"] == [0, 1, 2, Ended(None)]
+class TestTogether:
+    """What several deployments yield is read at the same time."""
 
+    def test_bound(self, client: Client) -> None:
+        """A stream that is faster than its reader waits for it: everything arrives, in its order, and each stream ends."""
+        yielded = 0
 
-def test_together_hands_on_errors() -> None:
-    """The error of a stream is its end."""
+        async def count(_: AsyncDeployments, id: str) -> AsyncIterator[int]:
+            nonlocal yielded
+            for number in range(5000 if id == "a" else 3):
+                yielded += 1
+                yield number
 
-    def failing() -> Any:
-        yield 1
-        raise ValueError("broken")
+        received = together(client.deployments, ["a", "b"], count)
+        first = next(received)
+        assert yielded < 2000
+        everything = [first, *received]
+        assert [item for id_, item in everything if id_ == "a"] == [*range(5000), Ended(None)]
+        assert [item for id_, item in everything if id_ == "b"] == [0, 1, 2, Ended(None)]
 
-    received = list(together({"a": failing}))
-    assert received[0] == ("a", 1)
-    [(_, end)] = received[1:]
-    assert isinstance(end, Ended)
-    assert str(end.error) == "broken"
+    def test_error(self, client: Client) -> None:
+        """The error of a stream is its end."""
+
+        async def failing(_: AsyncDeployments, id: str) -> AsyncIterator[int]:
+            yield 1
+            raise ValueError(f"{id} is broken")
+
+        received = list(together(client.deployments, ["a"], failing))
+        assert received[0] == ("a", 1)
+        [(_, end)] = received[1:]
+        assert isinstance(end, Ended)
+        assert str(end.error) == "a is broken"
+
+    def test_threads(self, client: Client) -> None:
+        """A thousand deployments take no thread each."""
+
+        async def threads(_: AsyncDeployments, __: str) -> AsyncIterator[int]:
+            await asyncio.sleep(0)
+            yield threading.active_count()
+
+        client.deployments.list_deployments()  # starts the loop thread
+        before = threading.active_count()
+        received = together(client.deployments, map(str, range(1000)), threads)
+        assert {item for _, item in received if isinstance(item, int)} == {before}
+
+    def test_dropped(self, client: Client) -> None:
+        """Streams end if their reader does, as with Ctrl-C."""
+        ended = threading.Event()
+
+        async def endless(_: AsyncDeployments, __: str) -> AsyncIterator[int]:
+            try:
+                while True:
+                    yield 1
+            finally:
+                ended.set()
+
+        received = together(client.deployments, ["a"], endless)
+        next(received)
+        received.close()
+        assert ended.wait(60)

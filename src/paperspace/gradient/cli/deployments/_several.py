@@ -14,11 +14,12 @@ from paperspace.gradient.cli.deployments._together import Ended, Failures, label
 from paperspace.gradient.errors import DeploymentFailedError, GradientError, WaitTimeoutError
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator, Mapping
+    from collections.abc import AsyncIterator, Iterator, Mapping
 
     from paperspace.gradient.cli.deployments._together import Label
     from paperspace.gradient.client import Client
     from paperspace.gradient.deployments import _queries, _status
+    from paperspace.gradient.deployments._api import AsyncDeployments
     from paperspace.gradient.types import DeploymentStatus, LogLine, WatchEvent
 else:
     _queries, _status = lazy_modules("paperspace.gradient.deployments", "_queries", "_status")
@@ -60,8 +61,8 @@ def watch_several(
     labels = labels_of(names)
     failures = Failures(labels)
     statuses: dict[str, DeploymentStatus] = {}
-    streams = {id_: partial(_watch, client, id_, timeout, (spec_ids or {}).get(id_)) for id_ in names}
-    for id_, item in together(streams):
+    stream = partial(_watch, timeout=timeout, spec_ids=spec_ids or {})
+    for id_, item in together(client.deployments, names, stream):
         if not isinstance(item, Ended):
             statuses[id_] = item["status"]
             if item["type"] != "failed":
@@ -73,11 +74,13 @@ def watch_several(
     return statuses, failures.code
 
 
-def _watch(client: Client, id: str, timeout: float, spec_id: str | None) -> Iterator[WatchEvent]:
+async def _watch(
+    deployments: AsyncDeployments, id: str, *, timeout: float, spec_ids: Mapping[str, str | None]
+) -> AsyncIterator[WatchEvent]:
     """Yield the events of a deployment. If it fails, raise the error of a wait."""
-    for event in client.deployments.watch_deployment(id, spec_id=spec_id, timeout=timeout):
+    async for event in deployments.watch_deployment(id, spec_id=spec_ids.get(id), timeout=timeout):
         yield event
-        if failure := client.deployments._failure(event["status"]):  # noqa: SLF001  # inside the package
+        if failure := await deployments._failure(event["status"]):  # noqa: SLF001  # inside the package
             raise failure
 
 
@@ -109,33 +112,28 @@ def print_logs_of_several(client: Client, names: Mapping[str, str], options: Log
     """
     labels = labels_of(names)
     failures = Failures(labels)
-    streams = {
-        id_: partial(
-            client.deployments.get_deployment_logs,
-            id_,
-            tail=options.tail,
-            since=options.since,
-            follow=options.follow,
-        )
-        for id_ in names
-    }
     if options.follow:
-        for id_, item in together(streams):
+        for id_, item in together(client.deployments, names, partial(_followed, options=options)):
             if not isinstance(item, Ended):
                 _print_line(labels[id_], id_, names[id_], item, output)
             elif item.error is not None:
                 failures.report(id_, item.error)
         return failures.code
-    readable = (_readable(id_, stream(), failures) for id_, stream in streams.items())
+    readable = (_readable(client, id_, options, failures) for id_ in names)
     for id_, line in merge(*readable, key=lambda entry: _queries.parse_time(entry[1]["dtCreated"])):
         _print_line(labels[id_], id_, names[id_], line, output)
     return failures.code
 
 
-def _readable(id: str, lines: Iterable[LogLine], failures: Failures) -> Iterator[tuple[str, LogLine]]:
-    """Yield lines with the id of their deployment, until they cannot be read."""
+def _followed(deployments: AsyncDeployments, id: str, *, options: LogOptions) -> AsyncIterator[LogLine]:
+    """Yield the lines of a deployment, also those that it adds."""
+    return deployments.get_deployment_logs(id, **options._asdict())
+
+
+def _readable(client: Client, id: str, options: LogOptions, failures: Failures) -> Iterator[tuple[str, LogLine]]:
+    """Yield the lines of a deployment with its id, until they cannot be read."""
     try:
-        for line in lines:
+        for line in client.deployments.get_deployment_logs(id, **options._asdict()):
             yield id, line
     except GradientError as error:
         failures.report(id, error)

@@ -1,33 +1,30 @@
-"""Several deployments at the same time: their labels, their errors, and what they yield in threads of their own."""
+"""Several deployments at the same time: their labels, their errors, and what each of them yields."""
 
 from __future__ import annotations
 
 from collections import Counter
-from contextlib import suppress
 from itertools import cycle
-from queue import Empty, Queue
-from threading import Thread
 from typing import TYPE_CHECKING, NamedTuple, TypeVar
 
 import click
 
+from paperspace.gradient._sync.blocking import blocking_iterator
 from paperspace.gradient.cli._commands import common_options
 from paperspace.gradient.cli._errors import code_of, print_error
 from paperspace.gradient.cli._exit_codes import ExitCode
 from paperspace.gradient.cli._output import may_color, print_message, printable
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Iterator, Mapping
+    from collections.abc import AsyncGenerator, AsyncIterator, Callable, Iterable, Mapping
+
+    from paperspace.gradient.deployments._api import AsyncDeployments
 
 T = TypeVar("T")
 
 _COLORS = ("cyan", "yellow", "green", "magenta", "blue", "red")
 
-# What threads may yield before it is printed. Without a limit, long logs would fill the memory.
+# What deployments may yield before it is printed. Without a limit, long logs would fill the memory.
 _MAX_WAITING = 1000
-
-# Seconds after which the thread that prints looks for Ctrl-C: on Windows, a wait without an end cannot be interrupted.
-_INTERRUPT_INTERVAL = 0.5
 
 
 class Label(NamedTuple):
@@ -79,24 +76,34 @@ class Ended(NamedTuple):
     error: Exception | None
 
 
-def together(streams: Mapping[str, Callable[[], Iterable[T]]]) -> Iterator[tuple[str, T | Ended]]:
-    """Yield what each of the streams yields, as soon as it does, and its end. Each is read in a thread of its own."""
-    items: Queue[tuple[str, T | Ended]] = Queue(_MAX_WAITING)
+async def _together(
+    deployments: AsyncDeployments, ids: Iterable[str], stream: Callable[[AsyncDeployments, str], AsyncIterator[T]]
+) -> AsyncGenerator[tuple[str, T | Ended]]:
+    """Yield what the stream of each deployment yields, with its id, as soon as it does; and the end of each."""
+    import asyncio
 
-    def read(key: str, stream: Callable[[], Iterable[T]]) -> None:
+    items: asyncio.Queue[tuple[str, T | Ended]] = asyncio.Queue(_MAX_WAITING)
+
+    async def read(id_: str) -> None:
         error: Exception | None = None
         try:
-            for item in stream():
-                items.put((key, item))
-        except Exception as raised:  # noqa: BLE001  # reported by the thread that prints
+            async for item in stream(deployments, id_):
+                await items.put((id_, item))
+        except Exception as raised:  # noqa: BLE001  # reported by the reader
             error = raised
-        items.put((key, Ended(error)))
+        await items.put((id_, Ended(error)))
 
-    for key, stream in streams.items():
-        Thread(target=read, args=(key, stream), daemon=True).start()
-    running = len(streams)
-    while running:
-        with suppress(Empty):
-            key, item = items.get(timeout=_INTERRUPT_INTERVAL)
+    tasks = [asyncio.create_task(read(id_)) for id_ in ids]
+    try:
+        running = len(tasks)
+        while running:
+            id_, item = await items.get()
             running -= isinstance(item, Ended)
-            yield key, item
+            yield id_, item
+    finally:
+        for task in tasks:
+            task.cancel()
+        await asyncio.gather(*tasks, return_exceptions=True)
+
+
+together = blocking_iterator(_together)
