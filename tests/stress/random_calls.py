@@ -18,7 +18,7 @@ from typing import Any
 
 from tests.stress.fault_proxy import FAULTS, Proxy, ProxyFault
 
-from paperspace.gradient import APIError, AsyncClient, Client, ConflictError, GradientError
+from paperspace.gradient import APIError, AsyncClient, Client, ConflictError, GradientError, OutcomeUnknownError
 from paperspace.gradient.server import LocalServer
 from paperspace.gradient.server.storage import purge
 
@@ -56,11 +56,12 @@ class Record:
 class Worker:
     """Makes random calls about its own deployments, and sometimes about a name that several workers use."""
 
-    def __init__(self, number: int, seed: int, record: Record, calls: int) -> None:
+    def __init__(self, number: int, seed: int, record: Record, calls: int, *, keys: bool) -> None:
         self.random = random.Random(f"{seed}-{number}")  # reproducible
         self.number = number
         self.record = record
         self.calls = calls
+        self.keys = keys
         self.ids: list[str] = []
 
     async def work(self, call: Call) -> None:
@@ -81,13 +82,22 @@ class Worker:
                 await self._make(call, change)
             except APIError as error:
                 change.outcome = error.may_have_executed
-                expected = isinstance(error, ConflictError) and change.name.startswith("all-")
-                self.record.failures["(a name that is taken)" if expected else type(error).__name__] += 1
+                self.record.failures[self._failure(error, change)] += 1
             except GradientError as error:
                 self.record.wrong.append(f"{change}: {error!r}")
             self.record.slowest = max(self.record.slowest, time.monotonic() - start)
             if kind in {"create", "update", "delete"}:
                 self.record.changes.append(change)
+
+    def _failure(self, error: APIError, change: Change) -> str:
+        """Name a failure. A name that others use too explains those in parentheses."""
+        contested = change.name.startswith("all-")
+        if contested and isinstance(error, ConflictError):
+            return "(a name that is taken)"
+        # Without keys, a deployment of the last minute may be what a lost attempt has created.
+        if contested and not self.keys and isinstance(error, OutcomeUnknownError) and error.code == "CONFLICT":
+            return "(a name that is taken, perhaps by this call)"
+        return type(error).__name__
 
     async def _make(self, call: Call, change: Change) -> None:
         spec = {"image": change.image, "port": 80, "env": [{"name": "A", "value": change.image}]}
@@ -188,7 +198,7 @@ def random_calls(calls: int, seed: int, share: float, version: str, *, keys: boo
         return numbers.choices(FAULTS, WEIGHTS)[0] if numbers.random() < share else ProxyFault.NONE
 
     record = Record()
-    workers = [Worker(number, seed, record, calls // WORKERS) for number in range(WORKERS)]
+    workers = [Worker(number, seed, record, calls // WORKERS, keys=keys) for number in range(WORKERS)]
     purge.DELAY = 3600.0  # what is deleted is compared too
     start = time.monotonic()
     with tempfile.TemporaryDirectory() as folder:
