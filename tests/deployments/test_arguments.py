@@ -7,7 +7,9 @@ import functools
 import operator
 import pickle
 import random
+import sys
 import threading
+from collections.abc import Iterator
 from datetime import datetime, timedelta
 from typing import Any, cast
 
@@ -15,6 +17,7 @@ import pytest
 from tests.deployments.test_changes import FULL
 
 from paperspace.gradient import Client, InvalidArgumentError, InvalidSpecError, deployments
+from paperspace.gradient._core.custom_operations import require_variables
 from paperspace.gradient._shared.problems import Problem
 from paperspace.gradient._spec.checks import check_spec
 from paperspace.gradient.aio import deployments as async_deployments
@@ -275,3 +278,59 @@ def test_no_time(text: str) -> None:
         _arguments.parse_since(text)
     with pytest.raises(InvalidArgumentError, match=r"since: expected a datetime, a time such as"):
         _arguments.require(_arguments.check_since(text))
+
+
+@pytest.fixture
+def changing() -> Iterator[dict[str, Any]]:
+    """A valid spec to which another thread adds fields and variables, and removes them, all the time."""
+    spec: dict[str, Any] = {"image": "x", "env": [{"name": "A", "value": "1"}], "resources": {"replicas": 1}}
+    stopped = threading.Event()
+
+    def change() -> None:
+        while not stopped.is_set():
+            spec["port"] = 80
+            spec["resources"]["instanceType"] = "C4"
+            spec["env"].append({"name": "B", "value": "2"})
+            del spec["port"], spec["resources"]["instanceType"], spec["env"][1:]
+
+    interval = sys.getswitchinterval()
+    sys.setswitchinterval(1e-6)
+    thread = threading.Thread(target=change)
+    thread.start()
+    try:
+        yield spec
+    finally:
+        stopped.set()
+        thread.join()
+        sys.setswitchinterval(interval)
+
+
+def test_changed_by_another_thread(changing: dict[str, Any]) -> None:
+    """Each field of a spec or of variables is checked and sent as it was when the call began, while a thread changes them."""
+    for _ in range(1000):
+        assert _arguments.create_input("n", "p", changing, None)["spec"]["image"] == "x"
+        assert _arguments.update_input("n", "p", changing, None, None)["spec"]
+        assert require_variables(changing)["image"] == "x"
+
+
+def test_changed_after_the_call() -> None:
+    """Arguments that are changed while a call runs are sent as they were at its start, also in nested values."""
+    spec: dict[str, Any] = {"image": "x", "resources": {"replicas": 1}}
+    desired = _arguments.create_input("n", "p", spec, None)
+    variables = require_variables({"input": {"spec": spec}})
+    spec["resources"]["replicas"] = spec["image"] = None
+    assert desired["spec"] == {"image": "x", "resources": {"replicas": 1}}
+    assert variables == {"input": {"spec": {"image": "x", "resources": {"replicas": 1}}}}
+
+
+def test_copies_are_bounded() -> None:
+    """A value that contains itself, or the same value many times, is copied once."""
+    cyclic: dict[str, Any] = {"image": "x"}
+    cyclic["resources"] = cyclic
+    with pytest.raises(InvalidSpecError, match=r"resources\.image: unknown field"):
+        _arguments.create_input("n", "p", cyclic, None)
+    shared: list[Any] = ["x"]
+    for _ in range(30):
+        shared = [shared] * 10
+    with pytest.raises(InvalidSpecError, match=r"command\[0\]: expected a string"):
+        _arguments.create_input("n", "p", {"image": "x", "command": shared}, None)

@@ -138,6 +138,33 @@ def test_signal_handler_at_the_first_call() -> None:
         assert run_program(text, server.url).split() == ["mine", "mine"]
 
 
+@pytest.mark.parametrize(
+    "module", ["config", "_core.session", "_core.transport", "_sync.loop_thread", "deployments._queries"]
+)
+def test_signal_handler_during_an_import(module: str) -> None:
+    """A signal handler can call the library while the first call imports its modules; that call works too."""
+    text = f"""
+        os.environ |= {{"PAPERSPACE_API_KEY": key, "PAPERSPACE_API_URL": url}}
+
+        def handler(*_):
+            from paperspace.gradient import deployments
+            print(deployments.get_deployment(ID)["name"])
+
+        class Finder:
+            def find_spec(self, name, path, target=None):
+                if name == "paperspace.gradient.{module}":
+                    sys.meta_path.remove(self)
+                    signal.pthread_kill(threading.main_thread().ident, signal.SIGTERM)
+
+        signal.signal(signal.SIGTERM, handler)
+        sys.meta_path.insert(0, Finder())
+        signal.alarm(60)
+        print(Client(key, url).deployments.get_deployment(ID)["name"])
+    """
+    with FaultServer() as server:
+        assert run_program(text, server.url).split() == ["mine", "mine"]
+
+
 FORKS = {
     "before the first use": """
         client = Client(key, url)

@@ -22,6 +22,7 @@ from graphql.execution import get_variable_values
 from paperspace.gradient._core.documents import Document, parse_with_fragments
 from paperspace.gradient._shared.graphql_files import graphql_folder, package_loader
 from paperspace.gradient._shared.secrets import without_values
+from paperspace.gradient._shared.snapshots import snapshot
 from paperspace.gradient.errors import InvalidArgumentError
 
 
@@ -90,13 +91,17 @@ def require_variables(variables: object) -> dict[str, object]:
     Raises:
         InvalidArgumentError: They are not a mapping with strings as keys, or not plain data.
     """
-    if not isinstance(variables, Mapping) or not all(isinstance(name, str) for name in variables):
-        raise InvalidArgumentError(f"variables: expected a dict with strings as keys, got {type(variables).__name__}")
+    wrong = f"variables: expected a dict with strings as keys, got {type(variables).__name__}"
+    if not isinstance(variables, Mapping):
+        raise InvalidArgumentError(wrong)
     try:
-        return deepcopy(dict(variables))
-    except Exception as error:  # noqa: BLE001  # a generator, for example; or another thread changes them at this moment
+        copied: dict[str, object] = deepcopy(snapshot(dict(variables)))
+    except Exception as error:  # noqa: BLE001  # a generator, for example
         message = f"variables: expected plain data that does not change during the call: {without_values(str(error))}"
         raise InvalidArgumentError(message) from None
+    if not all(isinstance(name, str) for name in copied):
+        raise InvalidArgumentError(wrong)
+    return copied
 
 
 def with_position(error: GraphQLError) -> str:

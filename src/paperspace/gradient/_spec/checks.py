@@ -115,8 +115,8 @@ def _hidden_problems(spec: Any) -> Iterator[Problem]:
             yield Problem(path, HIDDEN, "the real value", _HIDDEN_HINT)
 
 
-def copy_of(spec: DeploymentSpecDataInput | dict[str, Any]) -> DeploymentSpecDataInput:
-    """Copy a valid spec, so that a later change by its owner is not sent, least of all by a retry."""
+def in_plain_types(spec: DeploymentSpecDataInput | dict[str, Any]) -> DeploymentSpecDataInput:
+    """Return a valid spec without subclasses of str, int and so on, such as enumerations."""
     return _adapter().validate_python(spec, strict=True)
 
 

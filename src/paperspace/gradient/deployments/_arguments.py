@@ -11,8 +11,9 @@ from typing import TYPE_CHECKING, Any, cast
 
 from paperspace.gradient._shared.ids import is_uuid
 from paperspace.gradient._shared.problems import Problem, hide_unless_plain, join_problems
+from paperspace.gradient._shared.snapshots import snapshot
 from paperspace.gradient._shared.spec_rules import MAX_INT, name_problems, surrogate_problems, text_problems
-from paperspace.gradient._spec.checks import check_spec, copy_of, invalid_spec
+from paperspace.gradient._spec.checks import check_spec, in_plain_types, invalid_spec
 from paperspace.gradient.config import is_timeout
 from paperspace.gradient.errors import InvalidArgumentError, InvalidSpecError
 
@@ -156,6 +157,7 @@ def create_input(
     Raises:
         InvalidArgumentError: An argument is invalid; the message lists every problem.
     """
+    spec = snapshot(spec)
     require(
         check_name(name),
         check_text(project_id, "project_id"),
@@ -163,7 +165,7 @@ def create_input(
         check_optional_text(cluster_id, "cluster_id"),
         others,
     )
-    values: CreateDeploymentInput = {"name": name, "projectId": project_id, "spec": copy_of(spec)}
+    values: CreateDeploymentInput = {"name": name, "projectId": project_id, "spec": in_plain_types(spec)}
     if cluster_id is not None:
         values["clusterId"] = cluster_id
     return values
@@ -184,6 +186,7 @@ def update_input(
     Raises:
         InvalidArgumentError: An argument is invalid, or there is nothing to change; the message lists every problem.
     """
+    spec = snapshot(spec)
     by_name = project_id is not None and (isinstance(spec, dict) or (spec is None and isinstance(cluster_id, str)))
     if id is None and is_uuid(name) and not by_name:
         raise InvalidArgumentError(
@@ -199,7 +202,7 @@ def update_input(
         check_optional_text(cluster_id, "cluster_id"),
         others,
     )
-    candidates: dict[str, object] = {"spec": spec and copy_of(spec), "clusterId": cluster_id}
+    candidates: dict[str, object] = {"spec": spec and in_plain_types(spec), "clusterId": cluster_id}
     if id is not None:
         candidates |= {"name": name, "projectId": project_id}
     changes = {key: value for key, value in candidates.items() if value is not None}
