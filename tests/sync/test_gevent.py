@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import pytest
 from tests.sync.test_environments import run_script
 
 PATCH = """
@@ -33,6 +34,34 @@ if child:
     os.waitpid(child, 0)
 """
     assert run_script(PATCH + code, environment) == "20\n20\n20\n"
+
+
+@pytest.mark.parametrize("forks", [True, False])
+def test_first_calls_of_greenlets_at_the_same_time(environment: dict[str, str], *, forks: bool) -> None:
+    """Greenlets may make the first calls at the same time, also if the library was imported before gevent patches the process.
+
+    They start one event loop. The workers of gunicorn are forked children of such a process, with `--preload`.
+    """
+    before = f"""
+import os, signal
+from paperspace.gradient import deployments
+from paperspace.gradient._sync import loop_thread
+if {forks}:
+    print(len(deployments.list_deployments(project_id="p")), flush=True)
+    child = os.fork()
+    if child:
+        os.waitpid(child, 0)
+        os._exit(0)
+loop_thread.run  # loads the module
+signal.alarm(60)
+"""
+    code = """
+greenlets = [gevent.spawn(count) for _ in range(5)]
+wait_for_all(*greenlets)
+print([greenlet.value for greenlet in greenlets], flush=True)
+"""
+    expected = "0\n" if forks else ""
+    assert run_script(before + PATCH + code, environment) == f"{expected}[0, 0, 0, 0, 0]\n"
 
 
 def test_child_that_gevent_patches(environment: dict[str, str]) -> None:

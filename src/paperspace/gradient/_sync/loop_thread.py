@@ -96,8 +96,9 @@ class _LoopThread:
         self.loop.stop()
 
 
-# A signal handler may make a call while this thread holds the lock.
-_lock = threading.RLock()
+# The lock of the start, by the function that creates locks. gevent may replace this function later than this module is
+# imported, and a lock from before lets all greenlets of a thread in.
+_locks: dict[object, threading.RLock] = {}
 _running: _LoopThread | None = None
 
 # By the thread that forks: the loop thread that it holds, and the event that lets it go on.
@@ -111,7 +112,7 @@ def run(coroutine: Coroutine[Any, Any, R]) -> R:
     """
     loop_thread = _running
     if loop_thread is None or loop_thread.thread is None:
-        with _lock:
+        with _start_lock():
             try:
                 loop_thread = _start()
             except BaseException:
@@ -180,6 +181,11 @@ def is_left_open(loop: asyncio.AbstractEventLoop) -> bool:
 def is_loop_thread_loop(loop: asyncio.AbstractEventLoop) -> bool:
     """Whether this is the loop of the loop thread."""
     return _running is not None and _running.loop is loop
+
+
+def _start_lock() -> threading.RLock:
+    """Return the lock of the start. A signal handler may make a call while this thread holds it."""
+    return _locks.setdefault(threading.RLock, threading.RLock())
 
 
 def _start() -> _LoopThread:
@@ -257,10 +263,10 @@ def _let_go() -> None:
 
 
 def _after_fork_in_child() -> None:
-    """Forget the parent's thread, which does not run here. Its lock may be held forever."""
-    global _running, _lock
+    """Forget the parent's thread, which does not run here. The lock may be held forever by another thread of the parent."""
+    global _running, _locks
     never_finalize(_running)
-    _running, _lock = None, threading.RLock()
+    _running, _locks = None, {}
     _held_for_forks.clear()
 
 
