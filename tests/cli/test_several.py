@@ -16,7 +16,7 @@ from tests.samples import SPEC
 
 from paperspace.gradient import Client
 from paperspace.gradient.cli._exit_codes import ExitCode
-from paperspace.gradient.cli.deployments import monitoring
+from paperspace.gradient.cli.deployments import _several, monitoring
 from paperspace.gradient.cli.deployments._together import Ended, labels_of, together
 from paperspace.gradient.deployments._api import AsyncDeployments
 from paperspace.gradient.server import LocalServer
@@ -169,7 +169,7 @@ class TestLogs:
         client.deployments.wait_for_deployment(ids["a"])
         for id_ in ids.values():
             client.deployments.stop_deployment(id_)
-        print_logs = monitoring.print_logs_of_several
+        print_logs = _several.print_logs_of_several
 
         def delete_first(*args: Any) -> int:
             client.deployments.delete_deployment(ids["b"])  # after its name was looked up
