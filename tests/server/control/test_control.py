@@ -169,6 +169,26 @@ async def test_status(database: Path) -> None:
     ]
 
 
+async def test_status_of_an_endpoint_without_a_password(database: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """If the secret with the password of an endpoint is deleted, or is too short, the status says so and what to do."""
+    monkeypatch.setenv("GRADIENT_SECRET_PW", "p" * 20)
+    protected: Any = {**spec("good-1"), "endpointSecurity": {"protected": True, "secret": "pw"}}
+    async with controlled(database, ServingEngine(), "public") as (server, client, _):
+        made = await in_thread(server, lambda api: api.create_deployment("front", "p", protected))
+        await in_thread(server, lambda api: api.wait_for_deployment(made["id"], timeout=PATIENCE))
+        assert (await client.status())["deployments"]["problems"] == []
+        monkeypatch.delenv("GRADIENT_SECRET_PW")
+        (deleted,) = (await client.status())["deployments"]["problems"]
+        assert (deleted["name"], deleted["state"], deleted["serving"]) == ("front", "ready", 0)
+        assert deleted["reason"].startswith("Unknown secret pw in endpointSecurity.secret; known: none. Store it with")
+        assert "status 401" in deleted["reason"]
+        monkeypatch.setenv("GRADIENT_SECRET_PW", "short")
+        (short,) = (await client.status())["deployments"]["problems"]
+        assert "the secret pw has 5 characters" in short["reason"]
+        await in_thread(server, lambda api: api.stop_deployment(made["id"], wait=True))
+        assert (await client.status())["deployments"]["problems"] == []
+
+
 def test_the_size_of_files_that_come_and_go(database: Path) -> None:
     """The size of a database is known also while a server that stops or starts removes files and creates them."""
     database.write_bytes(b"1234")

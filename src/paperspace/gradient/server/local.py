@@ -258,7 +258,7 @@ class LocalServer:
 
     async def _summarize(self) -> Summary:
         """Return how many deployments are in which state, and what is wrong. The control socket calls it."""
-        return await self._dispatcher.read(lambda backend: summarize(backend.database))
+        return await self._dispatcher.read(lambda backend: summarize(backend.database, self._passwords))
 
     def __enter__(self) -> Self:
         self.start()

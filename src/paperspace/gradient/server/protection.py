@@ -86,6 +86,18 @@ class Passwords:
         if security.get("protected") and security.get("secret") is not None:
             self._stored(security["secret"])
 
+    def problem(self, security: Mapping[str, Any]) -> str | None:
+        """Return why the password of a protected endpoint is unknown, and what to do. None: it is known.
+
+        Args:
+            security: The field `endpointSecurity` of its spec.
+        """
+        try:
+            self.check({"endpointSecurity": security})
+        except UnsupportedSpecError as error:
+            return str(error)
+        return None
+
     def access(self, deployment_id: str, security: Mapping[str, Any]) -> Access:
         """Return who may use an endpoint.
 

@@ -2,9 +2,13 @@
 
 from __future__ import annotations
 
+import json
 from typing import TYPE_CHECKING, NamedTuple
 
 if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from paperspace.gradient.server.protection import Passwords
     from paperspace.gradient.server.storage.database import Database
 
 STATES = ("ready", "pending", "failed", "stopped")
@@ -54,7 +58,14 @@ _PROBLEMS = f"""{_DEPLOYMENTS}
 SELECT id, name, state, reason, serving FROM judged WHERE reason IS NOT NULL ORDER BY seq DESC LIMIT {MAX_PROBLEMS}
 """  # noqa: S608
 
-
+# The endpoints whose password is a secret, of the deployments that have no other problem.
+_SECRET_PASSWORDS = f"""{_DEPLOYMENTS}
+SELECT judged.id, judged.name, state, serving, json_extract(data, '$.endpointSecurity') AS security
+FROM judged JOIN deployments ON deployments.seq = judged.seq JOIN deployment_specs ON deployment_specs.id = serving_spec_id
+WHERE reason IS NULL AND state <> 'stopped' AND json_extract(data, '$.endpointSecurity.protected')
+    AND json_extract(data, '$.endpointSecurity.secret') IS NOT NULL
+ORDER BY judged.seq DESC
+"""  # noqa: S608
 _STATES = f"{_DEPLOYMENTS} SELECT id, name, state, wanted, ready FROM judged ORDER BY seq DESC LIMIT ?"  # noqa: S608
 
 
@@ -72,7 +83,7 @@ class DeploymentState(NamedTuple):
 
 
 class Problem(NamedTuple):
-    """A deployment that has failed, or whose containers crash."""
+    """A deployment that has failed, whose containers crash, or whose endpoint has no password any more."""
 
     id: str
     name: str
@@ -91,9 +102,28 @@ class Summary(NamedTuple):
     """At most `MAX_PROBLEMS`."""
 
 
-def summarize(database: Database) -> Summary:
-    """Summarize the deployments, in a transaction."""
-    return Summary(count_states(database), [Problem(**row) for row in database.rows(_PROBLEMS)])
+def summarize(database: Database, passwords: Passwords | None = None) -> Summary:
+    """Summarize the deployments, in a transaction.
+
+    Args:
+        database: The database.
+        passwords: The passwords of protected endpoints. None: another process may know more secrets, so these are not checked.
+    """
+    problems = [Problem(**row) for row in database.rows(_PROBLEMS)]
+    if passwords:
+        problems += _unknown_passwords(database, passwords)
+    return Summary(count_states(database), problems[:MAX_PROBLEMS])
+
+
+def _unknown_passwords(database: Database, passwords: Passwords) -> Iterator[Problem]:
+    """Yield the deployments that run although the secret with the password of their endpoint cannot be used any more."""
+    for row in database.rows(_SECRET_PASSWORDS):
+        if problem := passwords.problem(json.loads(row["security"])):
+            reason = (
+                f"{problem} Until then, requests to the endpoint get status 401, unless the gateway still has the last "
+                "password and they send it."
+            )
+            yield Problem(row["id"], row["name"], row["state"], reason, row["serving"])
 
 
 def count_states(database: Database) -> dict[str, int]:
