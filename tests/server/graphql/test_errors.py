@@ -86,10 +86,12 @@ def test_literals_and_variables(call: Caller, type_: str, argument: str, literal
     in_document = call.post({"query": f"{{ {argument % literal} }}"}, Accept=accept)
     query = f"query ($value: {type_}) {{ {argument % '$value'} }}"
     as_variable = call.post({"query": query, "variables": {"value": value}}, Accept=accept)
-    assert in_document.code == as_variable.code == "BAD_USER_INPUT"
-    assert in_document.status == as_variable.status
-    assert "data" not in in_document.body
-    assert "data" not in as_variable.body
+    query = f"query ($value: {type_} = {literal}) {{ {argument % '$value'} }}"
+    as_default = call.post({"query": query}, Accept=accept)
+    for response in in_document, as_variable, as_default:
+        assert response.code == "BAD_USER_INPUT"
+        assert response.status == in_document.status
+        assert "data" not in response.body
 
 
 @pytest.mark.parametrize("digits", ["9" * 401, "9" * 4301, "1." + "9" * 4301, "1e" + "9" * 4301])

@@ -115,9 +115,14 @@ class DocumentLimits:
             self._check_operation(operation)
 
     def page_size_problems(self, operation: OperationDefinitionNode, variables: Mapping[str, Any]) -> Iterator[Problem]:
-        """Check the variables that an operation uses as page sizes."""
+        """Check the variables that an operation uses as page sizes, and their defaults."""
+        defaults = {
+            definition.variable.name.value: int(definition.default_value.value)
+            for definition in operation.variable_definitions or ()
+            if isinstance(definition.default_value, IntValueNode)
+        }
         for name in sorted(self._page_sizes[_name(operation)]):
-            yield from page_size_problems(name, variables.get(name))
+            yield from page_size_problems(name, variables.get(name, defaults.get(name)))
 
     def _check_operation(self, operation: OperationDefinitionNode) -> None:
         root_type = self._schema.get_root_type(operation.operation)
