@@ -8,6 +8,7 @@ from tests.sync.test_environments import run_script
 PATCH = """
 import os, warnings
 with warnings.catch_warnings(action="ignore"):  # gevent warns if modules have been imported before
+    import gevent.event
     import gevent.monkey
     gevent.monkey.patch_all()
 
@@ -62,6 +63,30 @@ print([greenlet.value for greenlet in greenlets], flush=True)
 """
     expected = "0\n" if forks else ""
     assert run_script(before + PATCH + code, environment) == f"{expected}[0, 0, 0, 0, 0]\n"
+
+
+def test_another_loop_in_the_thread(environment: dict[str, str]) -> None:
+    """While another greenlet runs an event loop, a first call is an error. It does not wait forever. The next one works."""
+    code = """
+import asyncio, signal
+from paperspace.gradient import GradientError, deployments
+signal.alarm(60)
+ends = gevent.event.Event()
+
+async def block():
+    ends.wait()
+
+other = gevent.spawn(asyncio.run, block())
+gevent.sleep(0)
+try:
+    count()
+except GradientError as error:
+    print("greenlets" in str(error), flush=True)
+ends.set()
+other.get()
+print(count(), flush=True)
+"""
+    assert run_script(PATCH + code, environment) == "True\n0\n"
 
 
 def test_child_that_gevent_patches(environment: dict[str, str]) -> None:

@@ -36,7 +36,7 @@ class _LoopThread:
 
     Attributes:
         loop: The loop.
-        thread: The thread. None: it cannot be started, and the callers run the loop.
+        thread: The thread. None: it cannot be started, or cannot run a loop, and the callers run the loop.
         stopping: Whether the loop is ended, as the interpreter exits.
         left_open: Whether it was created while the interpreter exits. Nothing may be left to end it.
     """
@@ -53,12 +53,19 @@ class _LoopThread:
 
     def start_thread(self) -> None:
         """Start the thread, if that is possible now."""
-        thread = threading.Thread(target=self._run, name="paperspace.gradient", daemon=True)
+        can_run: queue.SimpleQueue[bool] = queue.SimpleQueue()
+        thread = threading.Thread(target=self._run, args=(can_run,), name="paperspace.gradient", daemon=True)
         with suppress(RuntimeError):
             thread.start()
-            self.thread = thread
+            if can_run.get():
+                self.thread = thread
 
-    def _run(self) -> None:
+    def _run(self, can_run: queue.SimpleQueue[bool]) -> None:
+        # With gevent, this is a greenlet, and another one in its thread may run a loop. The calls would wait forever.
+        blocked = _runs_a_loop()
+        can_run.put(not blocked)
+        if blocked:
+            return
         asyncio.set_event_loop(self.loop)
         while True:
             # Code of the user that runs here, such as a handler of logging, may call sys.exit. Its call gets the SystemExit, but
@@ -208,8 +215,8 @@ def _start() -> _LoopThread:
         _running.start_thread()
     if _running.thread is None and _runs_a_loop():
         raise GradientError(
-            "no thread can be started, and this thread already runs an event loop; "
-            "use the async function of paperspace.gradient.aio"
+            "no thread can be started, and this thread already runs an event loop (with gevent, all greenlets are in one "
+            "thread); use the async function of paperspace.gradient.aio"
         )
     return _running
 
