@@ -157,6 +157,15 @@ def test_many_failed_updates(
         assert len(wire) == (2 if can_filter else 3)
 
 
+def test_many_pending_updates(client: Client, id_: str) -> None:
+    """What serves is found while the newest of many updates is not ready, however many there are."""
+    serving = {"specId": newest_spec_id(client, id_), "replicas": 3, "readyReplicas": 3}
+    for number in range(25):
+        client.deployments.update_deployment(id=id_, spec=simulated("pending", 1 + number))
+    pending = statuses(client, id_)
+    assert (pending["state"], pending["serving"]) == ("pending", serving)
+
+
 def test_what_is_down_does_not_serve(manual_server: LocalServer, client: Client, clock: ManualClock, id_: str) -> None:
     """An earlier revision without a ready instance is no revision that serves."""
 

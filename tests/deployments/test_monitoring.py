@@ -239,10 +239,11 @@ class TestWait:
         assert states() == {"pending"}
         clock.move(60)
         assert states() == {"stopped"}
-        client.deployments.scale_deployment(created["id"], 1)
+        client.deployments.update_deployment(id=created["id"], spec=SPEC)
+        clock.move(60)
         wire.clear()
-        assert states() == {"pending"}
-        assert len(wire) == 2  # the history counts only if nothing is to run
+        assert states() == {"ready"}
+        assert len(wire) == 2  # the history counts only while the newest run is not ready
 
     @pytest.mark.parametrize("can_filter", [True, False])
     def test_long_history(

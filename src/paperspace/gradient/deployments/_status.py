@@ -53,8 +53,8 @@ def status_of(
     Args:
         deployment: The deployment with its newest spec.
         instances: All instances of the run of that spec that are not deleted.
-        remaining: The runs of any spec that have not ended, newest first. If something is to run and nothing has failed, those
-            of the newest rollouts are enough.
+        remaining: The runs of any spec that have not ended, newest first. If the deployment is ready, those of the newest
+            rollouts are enough.
     """
     spec = deployment["deploymentSpecs"]["nodes"][0]
     run = newest_run(deployment)

@@ -58,7 +58,7 @@ async def _complete_status(session: Session, call: Call | None, deployment: Depl
     remaining = remaining_runs(rollouts["nodes"])
     status = status_of(deployment, instances, remaining)
     stops = status["replicas"] == 0 and not remaining
-    nothing_serves = status["state"] == "failed" and status["serving"] is None
+    nothing_serves = status["state"] in {"pending", "failed"} and status["serving"] is None
     if rollouts["pageInfo"]["hasNextPage"] and (stops or nothing_serves):
         status = status_of(deployment, instances, await _all_remaining_runs(session, call, deployment))
     return status
