@@ -111,3 +111,38 @@ def test_just_below_the_limit(sized: bool, monkeypatch: pytest.MonkeyPatch) -> N
         small = Client(CANARY, server.url, max_response_bytes=len(text) - 1)
         with small as client, pytest.raises(ResponseTooLargeError):
             client.deployments.list_deployments()
+
+
+EMPTY = b"[" + b"{}," * 5_000_000 + b"{}]"
+
+
+@pytest.mark.parametrize("start", [b"", b'{"errors":', b'{"data":{"deployment":'])
+def test_many_values(start: bytes) -> None:
+    """A response with millions of values, wherever they are, is an error before it is decoded: that would take seconds."""
+
+    async def respond(exchange: Exchange) -> None:
+        await exchange.respond(body=start + EMPTY + b"}" * start.count(b"{"))
+
+    with FaultServer(then=respond) as server, Client(CANARY, server.url, max_retries=0) as client:
+        with pytest.raises(ResponseTooLargeError, match="values"):
+            client.deployments.get_deployment_spec("3f0c1c1e-5f0a-4b0e-9b7e-2f6f2a2d9c11")
+        with pytest.raises(ResponseTooLargeError, match="values"):
+            client.execute("query Q { __typename }", check=False)
+
+
+def test_many_values_for_a_higher_limit() -> None:
+    """The limit of values follows from `max_response_bytes`."""
+    body = (
+        b'{"data":{"deployments":{"nodes":[],"pageInfo":{"hasNextPage":false,"endCursor":null}},"x":[' + b"0," * 300_000
+    )
+    body += b"0]}}"
+
+    async def respond(exchange: Exchange) -> None:
+        await exchange.respond(body=body)
+
+    with FaultServer(then=respond) as server:
+        with Client(CANARY, server.url, max_response_bytes=8_000_000) as client:
+            assert client.deployments.list_deployments() == []
+        small = Client(CANARY, server.url, max_response_bytes=1_600_000)
+        with small as client, pytest.raises(ResponseTooLargeError, match="more than 250000 values"):
+            client.deployments.list_deployments()

@@ -44,6 +44,11 @@ CONNECT_TIMEOUT = 10.0
 # Connections at a time. This is aiohttp's own limit; further calls wait.
 MAX_CONNECTIONS = 100
 
+# How many separators of JSON a response may have: this many at least, or one for so many bytes of its limit. Nothing can
+# interrupt the decoding: 15 MB of `{},`, with 10 million separators, took 4.7 s of processor time.
+MIN_LIMIT_OF_SEPARATORS = 250_000
+BYTES_PER_SEPARATOR = 16
+
 
 class Progress:
     """How far an attempt has come.
@@ -310,18 +315,25 @@ class HTTPTransport(AsyncTransport):
             progress.abort_closing()
 
     async def _read_body(self, response: aiohttp.ClientResponse) -> bytes:
-        """Read the body, decompressed, up to the limit."""
+        """Read the body, decompressed, up to the limits."""
+
+        def too_large(amount: str, hint: str) -> AttemptFailed:
+            message = f"the response {amount} ({hint})"
+            return AttemptFailed(ResponseTooLargeError, message, FailureKind.BROKEN, ResponseFacts(response.status))
+
         chunks = []
         size = 0
         while chunk := await response.content.readany():
             size += len(chunk)
             if size > self.max_response_bytes:
                 response.close()
-                message = f"the response is larger than {self.max_response_bytes} bytes (max_response_bytes)"
-                facts = ResponseFacts(response.status)
-                raise AttemptFailed(ResponseTooLargeError, message, FailureKind.BROKEN, facts)
+                raise too_large(f"is larger than {self.max_response_bytes} bytes", "max_response_bytes")
             chunks.append(chunk)
-        return chunks[0] if len(chunks) == 1 else b"".join(chunks)
+        body = chunks[0] if len(chunks) == 1 else b"".join(chunks)
+        limit = max(MIN_LIMIT_OF_SEPARATORS, self.max_response_bytes // BYTES_PER_SEPARATOR)
+        if size > limit and sum(map(body.count, (b",", b"[", b"{"))) > limit:
+            raise too_large(f"has more than {limit} values", "the limit is in proportion to max_response_bytes")
+        return body
 
     def subscribe(self, request: GraphQLRequest) -> AsyncGenerator[ExecutionResult, None]:
         """Raise: the API has no subscriptions."""
