@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import ctypes
 import http.client
 import json
 import logging
@@ -506,3 +507,27 @@ def test_many_files() -> None:
         "allow(); print(resource.getrlimit(resource.RLIMIT_NOFILE) == (hard, hard))"
     )
     assert subprocess.check_output([sys.executable, "-c", code], text=True) == "True\n"
+
+
+@pytest.mark.skipif(not hasattr(ctypes.CDLL(None), "mallopt"), reason="only glibc keeps large blocks")
+def test_large_blocks_are_returned() -> None:
+    """The memory of large responses is returned to the system when they are freed, also if smaller blocks behind them are used."""
+    code = """
+import resource
+from pathlib import Path
+from paperspace.gradient.cli._server_run import return_large_blocks
+
+def resident():
+    return int(Path("/proc/self/statm").read_text().split()[1]) * resource.getpagesize() // 1024**2
+
+return_large_blocks()
+large = bytes(range(250)) * 32768
+del large  # from now on, glibc would keep blocks of this size
+blocks = [(bytes(range(250)) * 32768, bytes(range(250)) * 40) for _ in range(30)]
+peak = resident()
+small = [small for _, small in blocks]
+del blocks
+print(peak - resident())
+"""
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, timeout=TIMEOUT, check=True)
+    assert int(done.stdout) > 200

@@ -6,6 +6,7 @@ import asyncio
 import os
 import shlex
 import socket
+import sys
 from contextlib import AsyncExitStack, suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -24,6 +25,9 @@ if TYPE_CHECKING:
     from paperspace.gradient.cli._server_engine import Choice
     from paperspace.gradient.server import LocalServer
     from paperspace.gradient.server.control.listener import ControlListener
+
+_MMAP_THRESHOLD = -3  # M_MMAP_THRESHOLD in malloc.h
+_LARGE = 1024**2
 
 
 async def serve(
@@ -53,6 +57,7 @@ async def serve(
             starting.cancel()
 
     notice_ended_children()
+    return_large_blocks()
     on_signal(end)
     async with AsyncExitStack() as stack:
         try:
@@ -83,6 +88,19 @@ def allow_many_files() -> None:
     _, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
     with suppress(ValueError, OSError):  # macOS has another limit below its hard one
         resource.setrlimit(resource.RLIMIT_NOFILE, (hard, hard))
+
+
+def return_large_blocks() -> None:
+    """Let the C library return each large block of memory when it is freed, as those of large responses.
+
+    glibc keeps blocks of a size that was freed before, behind small ones that are still used: clients that read responses
+    of 8 MB slowly made a server keep 1.1 GB instead of 0.3 GB.
+    """
+    if sys.platform == "linux":
+        import ctypes
+
+        with suppress(AttributeError):  # musl has no such setting
+            ctypes.CDLL(None).mallopt(_MMAP_THRESHOLD, _LARGE)
 
 
 def _control(
