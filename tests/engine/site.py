@@ -7,6 +7,7 @@ import re
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from http.client import HTTPException
 from pathlib import Path
 from typing import Any, Final
 from urllib.request import urlopen
@@ -145,7 +146,7 @@ def page(port: int, path: str = "") -> str:
     try:
         with urlopen(f"http://127.0.0.1:{port}/{path}", timeout=5) as response:
             return str(response.read().decode()).strip()
-    except OSError:
+    except (OSError, HTTPException):  # it may also end in the middle of its response
         return ""
 
 
