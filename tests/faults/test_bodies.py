@@ -1,4 +1,4 @@
-"""Responses that are too large: an early error, and little memory."""
+"""Large requests; and responses that are too large: an early error, and little memory."""
 
 from __future__ import annotations
 
@@ -11,6 +11,7 @@ import sys
 import zlib
 
 import pytest
+from tests.faults.behaviours import response
 from tests.faults.harness import CANARY
 from tests.faults.server import Exchange, FaultServer
 
@@ -146,3 +147,12 @@ def test_many_values_for_a_higher_limit() -> None:
         small = Client(CANARY, server.url, max_response_bytes=1_600_000)
         with small as client, pytest.raises(ResponseTooLargeError, match="more than 250000 values"):
             client.deployments.list_deployments()
+
+
+def test_a_large_request(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A request of more than a megabyte is sent whole, also again, without a warning of aiohttp: here, a warning is an error."""
+    monkeypatch.setattr(_retry, "FIRST_BACKOFF", 0.001)
+    text = "a" * 3_000_000
+    with FaultServer(response(503)) as server, Client(CANARY, server.url) as client:
+        client.execute("query Q($text: String) { __typename }", {"text": text}, check=False)
+    assert [request.payload["variables"] == {"text": text} for request in server.requests] == [True, True]

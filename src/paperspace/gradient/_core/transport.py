@@ -10,6 +10,7 @@ import asyncio
 import platform
 import socket
 from contextlib import AsyncExitStack, contextmanager, suppress
+from io import BytesIO
 from typing import TYPE_CHECKING, Any, cast
 from weakref import WeakSet
 
@@ -48,6 +49,9 @@ MAX_CONNECTIONS = 100
 # interrupt the decoding: 15 MB of `{},`, with 10 million separators, took 4.7 s of processor time.
 MIN_LIMIT_OF_SEPARATORS = 250_000
 BYTES_PER_SEPARATOR = 16
+
+# aiohttp warns of longer request bodies, unless they are files. Where warnings are errors, the call would fail.
+MAX_BYTES_WITHOUT_WARNING = 2**20
 
 
 class Progress:
@@ -298,7 +302,7 @@ class HTTPTransport(AsyncTransport):
                     timeout,
                     self._sessions[force_new_connection].post(
                         self.url,
-                        data=body,
+                        data=BytesIO(body) if len(body) > MAX_BYTES_WITHOUT_WARNING else body,
                         # Not the headers of the session: aiohttp sends those to a proxy too, with the API key.
                         headers={**self.headers, **headers},
                         allow_redirects=False,
