@@ -239,7 +239,7 @@ class MalformedResponseError(APIError):
 
 
 class ResponseTooLargeError(MalformedResponseError):
-    """The response has more bytes than the client's `max_response_bytes`, or more values than one for 16 of these bytes."""
+    """The response has more bytes than the client's `max_response_bytes`, or more than one value for every 16 of them."""
 
 
 class PaginationError(MalformedResponseError):
